@@ -1,0 +1,17 @@
+# Writes OUT, a C file that defines `const struct assets NAME` with the contents of FILES (a ;-list).
+# Run as: cmake -DNAME=… -DOUT=… -DFILES=… -P embed.cmake
+list(SORT FILES)
+set(text "#include \"base/assets.h\"\n")
+set(table "")
+set(count 0)
+foreach(file IN LISTS FILES)
+  file(READ "${file}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(REGEX REPLACE "(0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,)" "\\1\n" bytes "${bytes}")
+  get_filename_component(name "${file}" NAME)
+  string(APPEND text "static const unsigned char file_${count}[] = {\n${bytes}0};\n")
+  string(APPEND table "\t{\"${name}\", file_${count}, sizeof file_${count} - 1},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "static const struct asset items[] = {\n${table}};\nconst struct assets ${NAME} = {items, ${count}};\n")
+file(WRITE "${OUT}" "${text}")

@@ -1,0 +1,38 @@
+/* The errors of Tidemark, and the one way in which they are told. */
+#ifndef TIDEMARK_ERR_H
+#define TIDEMARK_ERR_H
+
+#include <stddef.h>
+
+/* What can go wrong, seen from the caller: each code asks for another reaction. 0 is fine. */
+enum err {
+	ERR_NONE = 0,
+	ERR_NOMEM,     /* no memory: nothing was changed */
+	ERR_INVALID,   /* the input breaks a rule; saying it again will not help */
+	ERR_TOO_LARGE, /* the input is over a limit */
+	ERR_NOT_FOUND, /* it never existed */
+	ERR_GONE,      /* it existed and was removed by retention */
+	ERR_CONFLICT,  /* the expectation of the caller does not hold */
+	ERR_BUSY,      /* a queue or a limit is full: try again later */
+	ERR_FULL,      /* the disk is full, or the reserve is reached */
+	ERR_IO,        /* the operating system refused */
+	ERR_CORRUPT,   /* what is stored is not what was written */
+	ERR_NEWER,     /* the store was made by a newer version */
+	ERR_LOCKED,    /* another process holds the store */
+	ERR_CLOSED,    /* the other side is shutting down */
+};
+
+/* An error with its place, for the person who has to mend it. Owned by the caller, filled by the callee. */
+struct fault {
+	enum err code;
+	long place; /* line (from 1) or index (from 0) of the offending event, -1 where there is none */
+	char text[232];
+};
+
+/* The short name of a code ("not found"); a static string. */
+const char *err_name(enum err code);
+
+/* Fills `f` (which may be NULL) and returns `code`, so that `return fault_set(…)` reads well. */
+enum err fault_set(struct fault *f, enum err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

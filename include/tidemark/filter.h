@@ -1,0 +1,25 @@
+/* What a reader wants to see: any of some streams, and any of some types. */
+#ifndef TIDEMARK_FILTER_H
+#define TIDEMARK_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tidemark/slice.h"
+
+enum { FILTER_NAMES_MAX = 256 };
+
+/* An empty list lets everything pass. The names are copied. */
+struct filter;
+
+struct filter *filter_create(void);
+void filter_destroy(struct filter *f); /* NULL is fine */
+/* False when there is no memory, or there are FILTER_NAMES_MAX. */
+bool filter_add_stream(struct filter *f, struct slice name);
+bool filter_add_type(struct filter *f, struct slice name);
+
+/* NULL and an empty filter let everything pass. */
+bool filter_is_open(const struct filter *f);
+bool filter_match(const struct filter *f, struct slice stream, struct slice type);
+
+#endif

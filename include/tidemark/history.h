@@ -1,0 +1,42 @@
+/* Reading back what is stored. A reader is one read-only connection: any number of them, each used by one thread at a
+ * time. Nothing keeps a transaction open between two calls. */
+#ifndef TIDEMARK_HISTORY_H
+#define TIDEMARK_HISTORY_H
+
+#include "tidemark/filter.h"
+#include "tidemark/store.h"
+
+struct reader;
+struct selection;
+
+/* The store outlives its readers. */
+enum err reader_open(struct store *s, struct reader **out, struct fault *fault);
+void reader_close(struct reader *r);
+
+/* A filter made ready for this store: taken, also on failure (NULL). */
+struct selection *history_select_take(struct store *s, struct filter *f);
+void selection_destroy(struct selection *s);
+
+struct history_query {
+	uint64_t after;		  /* exclusive */
+	uint64_t before;	  /* exclusive; 0: up to the head as it is now */
+	bool descending;
+	uint32_t count_max;
+	size_t bytes_max;	  /* of envelopes; one event is returned in any case */
+	struct selection *select; /* NULL: everything */
+};
+
+/* One page of events in the order asked for. page_last is the position to go on from: ascending the next query's
+ * `after`, descending page_after is its `before`. ERR_CORRUPT names the seq. */
+enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault);
+
+/* The last seq whose time is before `time_ms` (0 where there is none): the `after` of what came at that time or
+ * later. */
+enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault);
+
+/* Looks at everything the store holds. `progress` (may be NULL) is called now and then. The first fault is in
+ * `fault`, and *checked counts the events that were fine before it. */
+enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
+			uint64_t *checked, struct fault *fault);
+
+#endif

@@ -1,0 +1,29 @@
+/* A borrowed run of bytes: never owns, never ends in NUL by promise. */
+#ifndef TIDEMARK_SLICE_H
+#define TIDEMARK_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+	const char *p;
+	size_t len;
+};
+
+static inline struct slice slice_of(const char *text)
+{
+	return (struct slice){text, strlen(text)};
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static inline bool slice_is(struct slice a, const char *text)
+{
+	return slice_eq(a, slice_of(text));
+}
+
+#endif

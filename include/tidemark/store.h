@@ -1,0 +1,117 @@
+/* The store: one directory, one log, one writer.
+ *
+ *     struct store *s;
+ *     store_open("data", (struct store_options){0}, &s, &fault);
+ *     store_append(s, batch, NULL, &receipt, &fault);      once or more: one transaction
+ *     store_commit(s, &committed, &fault);                 on stable storage from here on
+ *
+ * Threads: one thread at a time calls what changes the store (append, commit, rollback, maintain, recover, sessions);
+ * what only asks may be called from any thread. Readers are in history.h. */
+#ifndef TIDEMARK_STORE_H
+#define TIDEMARK_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tidemark/err.h"
+#include "tidemark/event.h"
+#include "tidemark/page.h"
+
+struct store;
+
+enum { STORE_EPOCH_LEN = 16 };
+
+enum store_access {
+	STORE_WRITE, /* makes the directory where there is none, and locks it */
+	STORE_READ,  /* looks at a store that may be in use by another process, as it is at this moment */
+};
+
+struct store_options {
+	enum store_access access;
+	bool relaxed; /* do not wait for the disk at each commit: a power loss may take the newest events */
+};
+
+/* ERR_LOCKED: another process writes to it; ERR_NEWER; ERR_CORRUPT; ERR_NOT_FOUND (STORE_READ only); ERR_IO. */
+enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault);
+/* Flushes what trails and closes. Everything committed is safe without it. */
+void store_close(struct store *s);
+
+/* --- the writing thread --- */
+
+struct append_options {
+	bool expect;	      /* refuse unless the last seq of the batch's only stream is expect_last */
+	uint64_t expect_last; /* 0: the stream is new */
+};
+
+/* What became of a batch. */
+struct receipt {
+	uint64_t first; /* of the new events; of the originals where all were duplicates */
+	uint64_t last;
+	uint64_t count;	     /* new events */
+	uint64_t duplicates; /* events whose id was stored before */
+	uint64_t *seqs;	     /* where there were duplicates: the seq of each event, batch_count of them. Owned. */
+	int64_t time_ms;
+};
+void receipt_finish(struct receipt *r);
+
+/* Adds the batch to the open transaction, or opens one. `options` may be NULL. When it fails with ERR_INVALID,
+ * ERR_CONFLICT or ERR_BUSY nothing of the batch was added and the transaction goes on; after any other error the
+ * transaction has to be rolled back. */
+enum err store_append(struct store *s, const struct batch *batch, const struct append_options *options,
+		      struct receipt *receipt, struct fault *fault);
+
+/* Events that a commit succeeded in storing: nothing else makes one, and only this can be delivered. */
+struct committed;
+
+/* Commits. *out is NULL where there were no new events. On failure the transaction is rolled back; what was appended
+ * may be in the file all the same (a disk that fails does not say how far it got), so that the next thing to call is
+ * store_recover. */
+enum err store_commit(struct store *s, struct committed **out, struct fault *fault);
+void store_rollback(struct store *s);
+/* Opens the file anew after a failure. *out holds the events that turned out to be stored although their commit
+ * failed, NULL where there are none. */
+enum err store_recover(struct store *s, struct committed **out, struct fault *fault);
+
+void committed_destroy(struct committed *c); /* NULL is fine */
+uint64_t committed_last(const struct committed *c);
+uint64_t committed_count(const struct committed *c);
+uint32_t committed_pages(const struct committed *c);
+/* A page of it, borrowed. */
+struct page *committed_page(const struct committed *c, uint32_t index);
+
+/* Sessions (durable readers), in the open transaction. */
+enum err store_session_put(struct store *s, struct slice name, uint64_t acked, int64_t updated_ms, struct fault *fault);
+typedef enum err store_session_fn(void *arg, struct slice name, uint64_t acked, int64_t updated_ms);
+/* Calls back with each stored session, until one call fails. */
+enum err store_session_each(struct store *s, store_session_fn *each, void *arg, struct fault *fault);
+enum err store_session_delete(struct store *s, struct slice name, struct fault *fault);
+
+/* What is due between commits: flush the trailing index, write WAL pages back. `idle`: there is nothing else to do, so
+ * shrink the WAL as well. */
+enum err store_maintain(struct store *s, bool idle, struct fault *fault);
+/* A small write of its own: can the store commit? */
+enum err store_probe(struct store *s, struct fault *fault);
+
+/* --- any thread --- */
+
+uint64_t store_head(struct store *s);  /* the highest seq given; 0 in an empty store */
+uint64_t store_first(struct store *s); /* the lowest seq there is; head + 1 where there is none */
+const char *store_epoch(const struct store *s); /* STORE_EPOCH_LEN characters and a NUL */
+/* Free bytes on the file system that are not reserved. */
+enum err store_disk_free(const struct store *s, uint64_t *bytes);
+/* Bytes of the database file and of its write-ahead log. */
+void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal);
+
+struct stream_figures {
+	struct slice name; /* borrowed; lives as long as the store */
+	uint64_t first;
+	uint64_t last;
+	uint64_t count;
+	uint64_t bytes; /* of payload */
+};
+/* Streams are numbered from 0; false for one without events yet. */
+uint32_t store_streams(struct store *s);
+bool store_stream(struct store *s, uint32_t number, struct stream_figures *out);
+bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out);
+
+#endif

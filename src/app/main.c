@@ -1,0 +1,49 @@
+/* The commands of the binary. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/server.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+};
+
+static const struct command commands[] = {
+	{"serve", server_main, "run the server"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };
+
+static void print_help(FILE *out)
+{
+	fputs("Tidemark: an event store with replay. Events are committed to disk before anybody sees them, and read from any\n"
+	      "position over WebSocket, server-sent events and REST.\n\nUsage: tidemark COMMAND [options]\n\nCommands:\n",
+	      out);
+	for (int i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`tidemark COMMAND --help` explains each. Exit status: 0 done, 1 failed, 2 wrong usage.\n"
+	      "Start with `tidemark serve`, and open http://127.0.0.1:8080\n",
+	      out);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+		print_help(stdout);
+		return 0;
+	}
+	if (strcmp(name, "--version") == 0) {
+		puts("tidemark " TIDEMARK_VERSION);
+		return 0;
+	}
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 2, argv + 2);
+	if (argc > 1)
+		fprintf(stderr, "tidemark: no such command: %s\n\n", name);
+	print_help(stderr);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,42 @@
+/* A growing byte buffer. Running out of memory is remembered, not reported at each call: check `buf_failed` once at
+ * the end of a run of appends; a failed buffer takes no more. */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tidemark/slice.h"
+
+struct buf {
+	char *data;
+	size_t len;
+	size_t cap;
+	bool failed;
+};
+
+void buf_init(struct buf *b);
+void buf_finish(struct buf *b);
+
+/* Room for `n` more bytes at data + len; false (and failed) when there is no memory. */
+bool buf_reserve(struct buf *b, size_t n);
+void buf_add(struct buf *b, const void *bytes, size_t n);
+void buf_adds(struct buf *b, const char *text);
+void buf_addc(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `text` as a JSON string with its quotes; the text is valid UTF-8. */
+void buf_json(struct buf *b, struct slice text);
+/* Takes the first `n` bytes away. */
+void buf_drop(struct buf *b, size_t n);
+
+static inline bool buf_failed(const struct buf *b)
+{
+	return b->failed;
+}
+
+static inline struct slice buf_slice(const struct buf *b)
+{
+	return (struct slice){b->data, b->len};
+}
+
+#endif

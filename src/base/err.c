@@ -1,0 +1,38 @@
+#include "tidemark/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *err_name(enum err code)
+{
+	switch (code) {
+	case ERR_NONE: return "fine";
+	case ERR_NOMEM: return "out of memory";
+	case ERR_INVALID: return "invalid";
+	case ERR_TOO_LARGE: return "too large";
+	case ERR_NOT_FOUND: return "not found";
+	case ERR_GONE: return "gone";
+	case ERR_CONFLICT: return "conflict";
+	case ERR_BUSY: return "busy";
+	case ERR_FULL: return "disk full";
+	case ERR_IO: return "input/output error";
+	case ERR_CORRUPT: return "corrupt";
+	case ERR_NEWER: return "made by a newer version";
+	case ERR_LOCKED: return "locked";
+	case ERR_CLOSED: return "closed";
+	}
+	return "unknown";
+}
+
+enum err fault_set(struct fault *f, enum err code, const char *format, ...)
+{
+	if (f == NULL)
+		return code;
+	va_list args;
+	va_start(args, format);
+	f->code = code;
+	f->place = -1;
+	vsnprintf(f->text, sizeof f->text, format, args);
+	va_end(args);
+	return code;
+}

@@ -1,0 +1,43 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+static enum log_level least = LOG_INFO;
+
+void log_set_level(enum log_level level)
+{
+	least = level;
+}
+
+void log_write(enum log_level level, const char *msg, const char *fields, ...)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+	if (level < least)
+		return;
+	char line[1024];
+	char now[CLOCK_TEXT_LEN];
+	clock_format(clock_wall_ms(), now);
+	size_t room = sizeof line - 2; /* for the newline and the NUL */
+	size_t len = (size_t)snprintf(line, room, "time=%.*s level=%s msg=\"%s\"", CLOCK_TEXT_LEN, now, names[level], msg);
+	if (fields != NULL && len + 1 < room) {
+		line[len++] = ' ';
+		va_list args;
+		va_start(args, fields);
+		int n = vsnprintf(line + len, room - len, fields, args);
+		va_end(args);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (len >= room)
+		len = room - 1;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = ' ';
+	line[len++] = '\n';
+	/* Nobody is left to tell when stderr itself fails. */
+	ssize_t done = write(STDERR_FILENO, line, len);
+	(void)done;
+}

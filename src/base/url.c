@@ -1,0 +1,105 @@
+#include "base/url.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool url_decode(char *text, size_t len, bool plus, size_t *out_len)
+{
+	size_t out = 0;
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+		if (c == '%') {
+			int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
+			int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+			if (low < 0 || (high == 0 && low == 0))
+				return false;
+			c = (char)(high << 4 | low);
+			i += 2;
+		} else if (c == '+' && plus) {
+			c = ' ';
+		}
+		text[out++] = c;
+	}
+	*out_len = out;
+	return true;
+}
+
+static bool decode_param(char *from, size_t len, struct url_param *param)
+{
+	char *equals = memchr(from, '=', len);
+	size_t name_len = equals != NULL ? (size_t)(equals - from) : len;
+	char *value = from + (equals != NULL ? name_len + 1 : len);
+	param->name.p = from;
+	param->value.p = value;
+	return url_decode(from, name_len, true, &param->name.len) &&
+	       url_decode(value, (size_t)(from + len - value), true, &param->value.len);
+}
+
+enum url_result url_parse(struct url *u, struct slice target)
+{
+	u->param_count = 0;
+	u->text = malloc(target.len + 1);
+	if (u->text == NULL)
+		return URL_NO_MEMORY;
+	memcpy(u->text, target.p, target.len);
+	u->text[target.len] = '\0';
+	char *end = u->text + target.len;
+	char *query = memchr(u->text, '?', target.len);
+	u->path = (struct slice){u->text, (size_t)((query != NULL ? query : end) - u->text)};
+	if (query == NULL)
+		return URL_FINE;
+	for (char *from = query + 1; from < end;) {
+		char *amp = memchr(from, '&', (size_t)(end - from));
+		char *to = amp != NULL ? amp : end;
+		if (to > from) {
+			if (u->param_count == URL_PARAMS_MAX)
+				return URL_TOO_MANY_PARAMS;
+			if (!decode_param(from, (size_t)(to - from), &u->params[u->param_count++]))
+				return URL_MALFORMED;
+		}
+		from = to + 1;
+	}
+	return URL_FINE;
+}
+
+void url_finish(struct url *u)
+{
+	free(u->text);
+	u->text = NULL;
+	u->param_count = 0;
+}
+
+bool url_get(const struct url *u, const char *name, struct slice *value)
+{
+	for (size_t i = 0; i < u->param_count; i++) {
+		if (!slice_is(u->params[i].name, name))
+			continue;
+		*value = u->params[i].value;
+		return true;
+	}
+	return false;
+}
+
+void url_encode(struct buf *out, struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+			     c == '_' || c == '.' || c == '~';
+		if (plain)
+			buf_addc(out, (char)c);
+		else
+			buf_printf(out, "%%%02X", c);
+	}
+}

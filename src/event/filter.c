@@ -1,0 +1,71 @@
+#include "tidemark/filter.h"
+
+#include <stdlib.h>
+
+struct names {
+	size_t count;
+	struct slice items[FILTER_NAMES_MAX];
+};
+
+struct filter {
+	struct names streams;
+	struct names types;
+};
+
+struct filter *filter_create(void)
+{
+	return calloc(1, sizeof(struct filter));
+}
+
+static void names_finish(struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free((char *)n->items[i].p);
+}
+
+void filter_destroy(struct filter *f)
+{
+	if (f == NULL)
+		return;
+	names_finish(&f->streams);
+	names_finish(&f->types);
+	free(f);
+}
+
+static bool names_add(struct names *n, struct slice name)
+{
+	char *copy = n->count < FILTER_NAMES_MAX ? malloc(name.len + 1) : NULL;
+	if (copy == NULL)
+		return false;
+	memcpy(copy, name.p, name.len);
+	n->items[n->count++] = (struct slice){copy, name.len};
+	return true;
+}
+
+bool filter_add_stream(struct filter *f, struct slice name)
+{
+	return names_add(&f->streams, name);
+}
+
+bool filter_add_type(struct filter *f, struct slice name)
+{
+	return names_add(&f->types, name);
+}
+
+bool filter_is_open(const struct filter *f)
+{
+	return f == NULL || (f->streams.count == 0 && f->types.count == 0);
+}
+
+static bool names_pass(const struct names *n, struct slice name)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (slice_eq(n->items[i], name))
+			return true;
+	return n->count == 0;
+}
+
+bool filter_match(const struct filter *f, struct slice stream, struct slice type)
+{
+	return f == NULL || (names_pass(&f->streams, stream) && names_pass(&f->types, type));
+}

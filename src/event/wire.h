@@ -1,0 +1,48 @@
+/* How an event looks on the wire. The envelope is the same everywhere; a form is what stands around it:
+ *
+ *     WIRE_LINE   envelope \n                              NDJSON
+ *     WIRE_SSE    id: SEQ \n data: envelope \n\n           text/event-stream
+ *     WIRE_WS     header envelope                          a final, unmasked WebSocket text frame (RFC 6455, 5.2)
+ *
+ * A record is one event in one form. The same event always has the same bytes, wherever it is read from: a reader that
+ * stopped in the middle of a record can go on with the rest of a copy made later. */
+#ifndef EVENT_WIRE_H
+#define EVENT_WIRE_H
+
+#include <stdint.h>
+
+#include "tidemark/event.h"
+
+enum wire { WIRE_LINE, WIRE_SSE, WIRE_WS, WIRE_COUNT };
+
+/* What an envelope is made of. */
+struct wire_event {
+	uint64_t seq;
+	const char *time;   /* CLOCK_TEXT_LEN characters */
+	struct slice topic; /* "stream":"…","type":"…" ready-made: see wire_topic */
+	struct slice id;    /* may be empty */
+	struct slice data;
+};
+
+struct buf;
+
+/* Appends the two members that every event of a topic shares. */
+void wire_topic(struct buf *out, struct slice stream, struct slice type);
+
+size_t wire_envelope_size(const struct wire_event *e);
+/* Writes wire_envelope_size bytes and returns the end. */
+char *wire_envelope(const struct wire_event *e, char *out);
+
+/* The size of a record around an envelope of `envelope` bytes. */
+size_t wire_record_size(enum wire form, uint64_t seq, size_t envelope);
+/* What stands before and after the envelope; each writes and returns the end. */
+char *wire_begin(enum wire form, uint64_t seq, size_t envelope, char *out);
+char *wire_end(enum wire form, char *out);
+
+/* The envelope inside a record. */
+struct slice wire_inside(enum wire form, struct slice record);
+
+/* Appends a WebSocket text frame around `text`. */
+void wire_ws_frame(struct buf *out, struct slice text);
+
+#endif

@@ -1,0 +1,407 @@
+#include "hub/cursor.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "hub/feed_inside.h"
+
+enum {
+	/* Up to so many topics, a page is asked for each; beyond, it is walked. */
+	LOOK_UP_TOPICS = 16,
+	PAGES_AT_ONCE = 16,
+};
+
+struct cursor {
+	struct feed *feed;
+	uint64_t after;	 /* everything up to here is sent, or does not match */
+	uint64_t before; /* where it ends; 0: never */
+	size_t skip;	 /* bytes of the next record that are sent already */
+	enum wire form;
+	struct selection *select; /* NULL while it is lent to a load */
+	bool filtered;
+	bool has_gap;
+	struct gap gap;
+	struct fault fault;
+	struct waiter waiter;
+};
+
+void gap_write(struct buf *out, const struct gap *gap)
+{
+	static const char *const reasons[] = {"retention", "epoch", "ahead"};
+	buf_printf(out, "{\"op\":\"gap\",\"requested\":%llu,\"first\":%llu,\"reason\":\"%s\"}",
+		   (unsigned long long)gap->requested, (unsigned long long)gap->first, reasons[gap->reason]);
+}
+
+bool position_resolve(struct feed *f, struct position start, uint64_t *after, struct gap *gap)
+{
+	uint64_t first = feed_first(f);
+	uint64_t head = feed_head(f);
+	*after = start.from_head ? head : start.from_first ? first - 1 : start.after;
+	*gap = (struct gap){start.after, first, GAP_RETENTION};
+	if (start.foreign) {
+		gap->reason = GAP_EPOCH;
+		*after = first - 1;
+		return true;
+	}
+	if (*after > head) {
+		gap->reason = GAP_AHEAD;
+		*after = head;
+		return true;
+	}
+	if (*after + 1 >= first)
+		return false;
+	*after = first - 1;
+	return true;
+}
+
+enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
+		       enum wire form, cursor_wake *wake, void *arg, struct cursor **out)
+{
+	struct cursor *c = calloc(1, sizeof *c);
+	*out = c;
+	if (c == NULL) {
+		selection_destroy(select);
+		return ERR_NOMEM;
+	}
+	c->feed = f;
+	c->before = before;
+	c->form = form;
+	c->filtered = !selection_is_open(select);
+	c->select = select;
+	c->waiter.wake = wake;
+	c->waiter.arg = arg;
+	list_init(&c->waiter.link);
+	c->has_gap = position_resolve(f, start, &c->after, &c->gap);
+	return ERR_NONE;
+}
+
+void cursor_destroy(struct cursor *c)
+{
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(feed_lock(c->feed));
+	list_remove(&c->waiter.link); /* a load that runs goes on without us */
+	pthread_mutex_unlock(feed_lock(c->feed));
+	page_unref(c->waiter.page);
+	selection_destroy(c->waiter.select);
+	selection_destroy(c->select);
+	free(c);
+}
+
+/* --- from a page to chunks --- */
+
+/* What cursor_fill is putting together. */
+struct filling {
+	struct chunk *chunks;
+	int count;
+	int max;
+	size_t bytes;
+	size_t bytes_max;
+};
+
+static bool is_full(const struct filling *f)
+{
+	return f->count == f->max || f->bytes >= f->bytes_max;
+}
+
+/* Adds the records [from, to) of a page, joined to the chunk before where they follow it. */
+static void add_run(struct cursor *c, struct filling *f, struct page *page, const struct page_form *form, uint32_t from,
+		    uint32_t to)
+{
+	size_t start = from > 0 ? form->ends[from - 1] : 0;
+	size_t skip = f->count == 0 ? c->skip : 0;
+	struct chunk *last = f->count > 0 ? &f->chunks[f->count - 1] : NULL;
+	size_t len = form->ends[to - 1] - start - skip;
+	f->bytes += len;
+	if (last != NULL && last->page == page && last->index + last->count == from) {
+		last->len += len;
+		last->count += to - from;
+		last->done_after = page_entry(page, to - 1).seq;
+		return;
+	}
+	f->chunks[f->count++] = (struct chunk){page_ref(page), form->bytes + start + skip, len, from, to - from,
+					       page_entry(page, to - 1).seq};
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* The indexes in [from, to) that match, ascending. The cost grows with what matches where the filter is narrow. NULL
+ * when there is no memory. */
+static uint32_t *matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
+{
+	uint32_t *indexes = malloc((to - from + 1) * sizeof *indexes);
+	*count = 0;
+	if (indexes == NULL)
+		return NULL;
+	if (selection_count(s) > LOOK_UP_TOPICS) {
+		for (uint32_t i = from; i < to; i++)
+			if (selection_has(s, page_entry(page, i).topic))
+				indexes[(*count)++] = i;
+		return indexes;
+	}
+	for (uint32_t t = 0; t < selection_count(s); t++) {
+		enum err err;
+		uint32_t n;
+		const uint32_t *of_topic = page_topic(page, selection_topic(s, t), &n, &err);
+		if (err) {
+			free(indexes);
+			return NULL;
+		}
+		for (uint32_t i = 0; i < n; i++)
+			if (of_topic[i] >= from && of_topic[i] < to)
+				indexes[(*count)++] = of_topic[i];
+	}
+	if (selection_count(s) > 1)
+		qsort(indexes, *count, sizeof *indexes, ascending);
+	return indexes;
+}
+
+/* Adds what matches; *whole when everything up to `to` was looked at. */
+static enum err add_matches(struct cursor *c, struct filling *f, struct page *page, const struct page_form *form,
+			    uint32_t from, uint32_t to, bool *whole)
+{
+	uint32_t count;
+	enum err err = selection_refresh(c->select);
+	uint32_t *indexes = err ? NULL : matches(c->select, page, from, to, &count);
+	if (indexes == NULL)
+		return fault_set(&c->fault, ERR_NOMEM, "out of memory");
+	uint32_t i = 0;
+	for (; i < count && !is_full(f); i++)
+		add_run(c, f, page, form, indexes[i], indexes[i] + 1);
+	*whole = i == count;
+	free(indexes);
+	return ERR_NONE;
+}
+
+/* Adds what is left of a page for this cursor. *whole as above. */
+static enum err add_page(struct cursor *c, struct filling *f, struct page *page, uint64_t after, bool *whole)
+{
+	const struct page_form *form = page_form(page, c->form);
+	if (form == NULL)
+		return fault_set(&c->fault, ERR_NOMEM, "out of memory");
+	uint32_t from = page_index(page, after);
+	uint32_t to = c->before != 0 ? page_index(page, c->before - 1) : page_count(page);
+	*whole = true;
+	if (from >= to)
+		return ERR_NONE;
+	if (c->filtered)
+		return add_matches(c, f, page, form, from, to, whole);
+	/* A page that was published whole may be larger than a socket takes: stop at the record that reaches the limit. */
+	uint32_t end = from;
+	size_t start = from > 0 ? form->ends[from - 1] : 0;
+	while (end < to && f->bytes + (form->ends[end] - start) < f->bytes_max)
+		end++;
+	end += end < to;
+	*whole = end == to;
+	add_run(c, f, page, form, from, end);
+	return ERR_NONE;
+}
+
+/* Goes through consecutive pages. What was looked at in vain is behind the cursor at once; what follows a chunk is
+ * behind it when the chunk is sent. */
+static enum err add_pages(struct cursor *c, struct filling *f, struct page **pages, int count)
+{
+	uint64_t after = c->after;
+	for (int i = 0; i < count && !is_full(f); i++) {
+		bool whole = false;
+		enum err err = add_page(c, f, pages[i], after, &whole);
+		if (err)
+			return err;
+		if (!whole)
+			break;
+		if (page_last(pages[i]) > after)
+			after = page_last(pages[i]);
+		if (f->count == 0)
+			c->after = after;
+		else
+			f->chunks[f->count - 1].done_after = after;
+	}
+	return ERR_NONE;
+}
+
+/* --- where the next pages are --- */
+
+/* The page that was loaded for this cursor, while it still serves. */
+static struct page *loaded_page(struct cursor *c)
+{
+	struct waiter *w = &c->waiter;
+	if (w->select != NULL) {
+		c->select = w->select;
+		w->select = NULL;
+	}
+	if (w->page != NULL && (page_after(w->page) > c->after || page_last(w->page) <= c->after)) {
+		page_unref(w->page);
+		w->page = NULL;
+	}
+	return w->page;
+}
+
+enum source { FROM_PAGES, FROM_STORE, AT_HEAD, AT_END, AT_GAP, BROKEN };
+
+/* Finds the pages that follow; each with a reference. With the lock. */
+static enum source find_pages(struct cursor *c, struct page **pages, int *count, size_t bytes_max)
+{
+	struct page *loaded = loaded_page(c);
+	if (c->waiter.err) {
+		c->fault = c->waiter.fault;
+		return BROKEN;
+	}
+	uint64_t first = feed_first(c->feed);
+	if (!c->has_gap && c->skip == 0 && c->after + 1 < first) {
+		c->gap = (struct gap){c->after, first, GAP_RETENTION};
+		c->has_gap = true;
+		c->after = first - 1;
+	}
+	if (c->has_gap)
+		return AT_GAP;
+	if (c->before != 0 && c->after + 1 >= c->before)
+		return AT_END;
+	if (c->after >= feed_head_locked(c->feed))
+		return AT_HEAD;
+	if (loaded != NULL) {
+		pages[0] = page_ref(loaded);
+		*count = 1;
+	} else {
+		*count = feed_ring_pages(c->feed, c->after, pages, PAGES_AT_ONCE, bytes_max);
+	}
+	if (*count == 0 && !c->filtered) {
+		pages[0] = feed_cached(c->feed, c->after);
+		*count = pages[0] != NULL;
+	}
+	if (*count == 0)
+		return FROM_STORE;
+	if (!c->filtered)
+		feed_prefetch(c->feed, page_last(pages[*count - 1]), c->form);
+	return FROM_PAGES;
+}
+
+enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, size_t bytes_max, int *count)
+{
+	struct filling f = {.chunks = chunks, .max = max, .bytes_max = bytes_max};
+	*count = 0;
+	for (;;) {
+		struct page *pages[PAGES_AT_ONCE];
+		int n = 0;
+		pthread_mutex_lock(feed_lock(c->feed));
+		enum source source = find_pages(c, pages, &n, bytes_max);
+		pthread_mutex_unlock(feed_lock(c->feed));
+		switch (source) {
+		case FROM_STORE: return CURSOR_LOAD;
+		case AT_HEAD: return CURSOR_LIVE;
+		case AT_END: return CURSOR_END;
+		case AT_GAP: return CURSOR_GAP;
+		case BROKEN: return CURSOR_FAILED;
+		case FROM_PAGES: break;
+		}
+		enum err err = add_pages(c, &f, pages, n);
+		for (int i = 0; i < n; i++)
+			page_unref(pages[i]);
+		if (err) {
+			cursor_release(chunks, f.count);
+			return CURSOR_FAILED;
+		}
+		*count = f.count;
+		if (f.count > 0)
+			return CURSOR_READY;
+	}
+}
+
+/* The record of a chunk that byte `sent` of it falls into. *start is where that byte is in the form. */
+static uint32_t record_at(const struct page_form *form, const struct chunk *chunk, size_t sent, size_t *start)
+{
+	uint32_t i = chunk->index;
+	*start = (size_t)(chunk->bytes - form->bytes) + sent;
+	while (form->ends[i] <= *start)
+		i++;
+	return i;
+}
+
+/* A chunk of which only `sent` bytes have gone out. */
+static uint64_t advance_inside(struct cursor *c, const struct chunk *chunk, size_t sent)
+{
+	const struct page_form *form = page_form(chunk->page, c->form);
+	size_t start;
+	uint32_t i = record_at(form, chunk, sent, &start);
+	if (i > chunk->index)
+		c->after = page_entry(chunk->page, i - 1).seq;
+	c->skip = start - (i > 0 ? form->ends[i - 1] : 0);
+	return i - chunk->index;
+}
+
+size_t cursor_record_rest(const struct cursor *c, const struct chunk *chunks, int count, size_t sent, const char **bytes)
+{
+	int k = 0;
+	for (; k < count && sent >= chunks[k].len; k++)
+		sent -= chunks[k].len;
+	if (k == count)
+		return 0;
+	const struct page_form *form = page_form(chunks[k].page, c->form);
+	size_t start;
+	uint32_t i = record_at(form, &chunks[k], sent, &start);
+	bool begins = start == (i > 0 ? form->ends[i - 1] : 0);
+	*bytes = form->bytes + start;
+	return begins ? 0 : form->ends[i] - start;
+}
+
+uint64_t cursor_advance(struct cursor *c, const struct chunk *chunks, int count, size_t sent)
+{
+	uint64_t events = 0;
+	for (int i = 0; i < count && sent > 0; i++) {
+		if (sent < chunks[i].len)
+			return events + advance_inside(c, &chunks[i], sent);
+		sent -= chunks[i].len;
+		events += chunks[i].count;
+		c->after = chunks[i].done_after;
+		c->skip = 0;
+	}
+	return events;
+}
+
+void cursor_release(struct chunk *chunks, int count)
+{
+	for (int i = 0; i < count; i++)
+		page_unref(chunks[i].page);
+}
+
+void cursor_load(struct cursor *c)
+{
+	pthread_mutex_lock(feed_lock(c->feed));
+	c->waiter.waiting = true;
+	struct selection *select = c->filtered ? c->select : NULL;
+	if (c->filtered)
+		c->select = NULL;
+	enum err err = feed_load(c->feed, c->after, c->form, select, &c->waiter);
+	if (err) {
+		c->select = select;
+		c->waiter.waiting = false;
+		c->waiter.err = fault_set(&c->waiter.fault, err, "out of memory");
+		c->waiter.wake(c->waiter.arg);
+	}
+	pthread_mutex_unlock(feed_lock(c->feed));
+}
+
+uint64_t cursor_after(const struct cursor *c)
+{
+	return c->after;
+}
+
+bool cursor_is_inside(const struct cursor *c)
+{
+	return c->skip > 0;
+}
+
+const struct gap *cursor_gap(struct cursor *c)
+{
+	c->has_gap = false;
+	return &c->gap;
+}
+
+const struct fault *cursor_fault(const struct cursor *c)
+{
+	return &c->fault;
+}

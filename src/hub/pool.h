@@ -1,0 +1,22 @@
+/* Threads that may wait for the disk: each has a reader of its own and runs jobs in the order they came. */
+#ifndef HUB_POOL_H
+#define HUB_POOL_H
+
+#include "base/list.h"
+#include "tidemark/history.h"
+
+struct pool;
+
+/* Embedded in whatever a job belongs to. The job is out of the pool's hands when `run` is called. */
+struct pool_job {
+	struct list link;
+	void (*run)(struct pool_job *job, struct reader *reader);
+};
+
+enum err pool_create(struct store *store, int threads, struct pool **out, struct fault *fault);
+/* Runs what is queued, then ends the threads. */
+void pool_destroy(struct pool *p);
+/* Any thread. Cannot fail: whoever submits bounds how many jobs there can be. */
+void pool_submit(struct pool *p, struct pool_job *job);
+
+#endif

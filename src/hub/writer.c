@@ -1,0 +1,442 @@
+#include "hub/writer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	/* One transaction takes at most this, so that nobody's commit waits for everybody's backlog. */
+	GROUP_EVENTS_MAX = 8192,
+	GROUP_BYTES_MAX = 4 * 1024 * 1024,
+	ACK_DELAY_MS = 100,   /* acknowledgements of sessions gather for so long, unless a commit comes by */
+	IDLE_MS = 1000,	      /* after so long without work the WAL is shrunk */
+	PROBE_MIN_MS = 50,    /* between two probes of a failed disk */
+	PROBE_MAX_MS = 2000,
+	DISK_CHECK_MS = 100,
+};
+
+struct writer {
+	struct store *store;
+	struct feed *feed;
+	struct sessions *sessions;
+	struct writer_options options;
+	pthread_t thread;
+	bool running;
+
+	pthread_mutex_t lock; /* guards what follows, up to the meters */
+	pthread_cond_t wake;
+	struct list queue;
+	uint64_t queued_events;
+	uint64_t queued_bytes;
+	uint64_t queued_requests;
+	bool closing;
+	bool ack_now;
+	int64_t ack_due_ms; /* 0: no acknowledgement waits */
+	enum breaker breaker;
+	struct fault reason; /* why the breaker is open */
+	uint64_t breaker_opens;
+	uint64_t duplicates;
+	uint64_t refused;
+	uint64_t failed;
+
+	struct rate events;
+	struct spread commit;
+
+	/* The thread's own. */
+	int64_t disk_checked_ms;
+	bool wrote; /* since the WAL was shrunk */
+};
+
+static uint64_t op_events(const struct write_op *op)
+{
+	return op->batch != NULL ? batch_count(op->batch) : 0;
+}
+
+static uint64_t op_bytes(const struct write_op *op)
+{
+	return op->batch != NULL ? batch_bytes(op->batch) : 0;
+}
+
+/* --- the queue --- */
+
+static enum err refuse(struct writer *w, enum err err, const char *text, struct fault *fault)
+{
+	w->refused++;
+	return fault_set(fault, err, "%s", text);
+}
+
+static enum err admit(struct writer *w, const struct write_op *op, struct fault *fault)
+{
+	if (w->closing)
+		return refuse(w, ERR_CLOSED, "the server is shutting down", fault);
+	if (w->breaker != BREAKER_CLOSED)
+		return refuse(w, w->reason.code, w->reason.text, fault);
+	/* A request that is larger than the whole queue passes when it is alone. */
+	bool full = w->queued_events + op_events(op) > w->options.queue_events_max ||
+		    w->queued_bytes + op_bytes(op) > w->options.queue_bytes_max;
+	if (full && w->queued_requests > 0)
+		return refuse(w, ERR_BUSY, "the publish queue is full", fault);
+	return ERR_NONE;
+}
+
+enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault)
+{
+	op->err = ERR_NONE;
+	op->receipt = (struct receipt){0};
+	pthread_mutex_lock(&w->lock);
+	enum err err = admit(w, op, fault);
+	if (!err) {
+		list_append(&w->queue, &op->link);
+		w->queued_events += op_events(op);
+		w->queued_bytes += op_bytes(op);
+		if (w->queued_requests++ == 0)
+			pthread_cond_signal(&w->wake);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return err;
+}
+
+void writer_poke(struct writer *w, bool now)
+{
+	pthread_mutex_lock(&w->lock);
+	if (w->ack_due_ms == 0 || (now && !w->ack_now)) {
+		w->ack_due_ms = clock_mono_ms() + ACK_DELAY_MS;
+		w->ack_now = w->ack_now || now;
+		pthread_cond_signal(&w->wake);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Takes what goes into one transaction: at least one request where there is any. With the lock. */
+static void take_group(struct writer *w, struct list *group)
+{
+	uint64_t events = 0;
+	uint64_t bytes = 0;
+	list_init(group);
+	LIST_EACH(link, &w->queue) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		if (!list_empty(group) && (events + op_events(op) > GROUP_EVENTS_MAX || bytes + op_bytes(op) > GROUP_BYTES_MAX))
+			break;
+		events += op_events(op);
+		bytes += op_bytes(op);
+		list_remove(link);
+		list_append(group, link);
+		w->queued_requests--;
+	}
+	/* What is being committed still takes up memory: it counts until it is done. */
+}
+
+/* --- a transaction --- */
+
+static bool spoils_only_itself(enum err err)
+{
+	return err == ERR_INVALID || err == ERR_CONFLICT || err == ERR_BUSY;
+}
+
+static enum err check_disk(struct writer *w, struct fault *fault)
+{
+	int64_t now = clock_mono_ms();
+	uint64_t left;
+	if (now - w->disk_checked_ms < DISK_CHECK_MS)
+		return ERR_NONE;
+	if (store_disk_free(w->store, &left) == ERR_NONE && left < w->options.disk_reserve)
+		return fault_set(fault, ERR_FULL, "the disk has %llu MiB left, less than the reserve of %llu MiB",
+				 (unsigned long long)(left >> 20), (unsigned long long)(w->options.disk_reserve >> 20));
+	w->disk_checked_ms = now;
+	return ERR_NONE;
+}
+
+/* Appends every request of the group. What fails alone gets its own error; anything else fails the group. */
+static enum err append_group(struct writer *w, struct list *group, struct fault *fault)
+{
+	LIST_EACH(link, group) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		if (op->batch == NULL)
+			continue;
+		op->err = store_append(w->store, op->batch, &op->options, &op->receipt, &op->fault);
+		if (op->err && !spoils_only_itself(op->err)) {
+			*fault = op->fault;
+			return op->err;
+		}
+	}
+	return sessions_write(w->sessions, w->store, fault);
+}
+
+static void open_breaker(struct writer *w, const struct fault *why)
+{
+	pthread_mutex_lock(&w->lock);
+	if (w->breaker == BREAKER_CLOSED)
+		w->breaker_opens++;
+	w->breaker = BREAKER_OPEN;
+	w->reason = *why;
+	pthread_mutex_unlock(&w->lock);
+	log_error("cannot commit; publishing stops until it works again", "error=\"%s\"", why->text);
+}
+
+/* All or nothing: nobody in the group was stored, and each is told why. */
+static void fail_group(struct writer *w, struct list *group, const struct fault *why)
+{
+	store_rollback(w->store);
+	sessions_written(w->sessions, false);
+	uint64_t count = 0;
+	LIST_EACH(link, group) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		receipt_finish(&op->receipt);
+		if (!spoils_only_itself(op->err)) {
+			op->err = why->code;
+			op->fault = *why;
+		}
+		count++;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->failed += count;
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void finish_group(struct writer *w, struct list *group)
+{
+	uint64_t events = 0;
+	uint64_t bytes = 0;
+	uint64_t duplicates = 0;
+	LIST_EACH(link, group) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		events += op_events(op);
+		bytes += op_bytes(op);
+		duplicates += op->err ? 0 : op->receipt.duplicates;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->queued_events -= events;
+	w->queued_bytes -= bytes;
+	w->duplicates += duplicates;
+	pthread_mutex_unlock(&w->lock);
+	LIST_EACH(link, group) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		list_remove(link);
+		op->done(op); /* may free op */
+	}
+}
+
+static void commit_group(struct writer *w, struct list *group)
+{
+	struct fault fault = {0};
+	struct committed *committed = NULL;
+	int64_t start = clock_mono_us();
+	enum err err = check_disk(w, &fault);
+	bool disk = !err; /* the reserve is no failure of the disk: nothing has to be probed */
+	if (!err)
+		err = append_group(w, group, &fault);
+	if (!err)
+		err = store_commit(w->store, &committed, &fault);
+	if (err) {
+		fault.code = err;
+		fail_group(w, group, &fault);
+		if (disk && err != ERR_NOMEM)
+			open_breaker(w, &fault);
+	} else {
+		sessions_written(w->sessions, true);
+		spread_add(&w->commit, clock_mono_us() - start);
+		w->wrote = true;
+		if (committed != NULL) {
+			rate_add(&w->events, committed_count(committed));
+			feed_publish_take(w->feed, committed);
+		}
+	}
+	finish_group(w, group);
+}
+
+/* --- the thread --- */
+
+static void after_commit(struct writer *w, bool idle)
+{
+	struct fault fault;
+	if (store_maintain(w->store, idle, &fault) != ERR_NONE)
+		open_breaker(w, &fault);
+	if (idle)
+		w->wrote = false;
+}
+
+/* Requests that came before the breaker opened. */
+static void fail_queue(struct writer *w)
+{
+	struct list group;
+	pthread_mutex_lock(&w->lock);
+	struct fault why = w->reason;
+	list_init(&group);
+	list_move_all(&group, &w->queue);
+	w->queued_requests = 0;
+	pthread_mutex_unlock(&w->lock);
+	fail_group(w, &group, &why);
+	finish_group(w, &group);
+}
+
+static void set_breaker(struct writer *w, enum breaker state)
+{
+	pthread_mutex_lock(&w->lock);
+	w->breaker = state;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Half-open: one try. What a failed commit has left in the file is delivered, for it will be there for ever. */
+static bool probe(struct writer *w)
+{
+	struct fault fault;
+	struct committed *found;
+	set_breaker(w, BREAKER_HALF_OPEN);
+	enum err err = store_recover(w->store, &found, &fault);
+	if (!err && found != NULL)
+		feed_publish_take(w->feed, found);
+	if (!err)
+		err = store_probe(w->store, &fault);
+	if (err) {
+		pthread_mutex_lock(&w->lock);
+		w->breaker = BREAKER_OPEN;
+		w->reason = fault;
+		w->reason.code = err == ERR_FULL ? ERR_FULL : ERR_IO;
+		pthread_mutex_unlock(&w->lock);
+		return false;
+	}
+	set_breaker(w, BREAKER_CLOSED);
+	log_info("commits work again; publishing goes on", NULL);
+	return true;
+}
+
+/* Probes until it works, or until the server shuts down. */
+static void recover(struct writer *w)
+{
+	for (int64_t wait = PROBE_MIN_MS;; wait = wait * 2 < PROBE_MAX_MS ? wait * 2 : PROBE_MAX_MS) {
+		fail_queue(w);
+		if (probe(w))
+			return;
+		pthread_mutex_lock(&w->lock);
+		bool closing = w->closing;
+		if (!closing)
+			clock_cond_wait(&w->wake, &w->lock, wait);
+		pthread_mutex_unlock(&w->lock);
+		if (closing)
+			return;
+	}
+}
+
+/* Waits for work. False when the WAL can be shrunk meanwhile. With the lock. */
+static bool wait_for_work(struct writer *w)
+{
+	int64_t idle_at = clock_mono_ms() + IDLE_MS;
+	while (list_empty(&w->queue) && !w->closing && !w->ack_now) {
+		int64_t now = clock_mono_ms();
+		int64_t until = w->ack_due_ms != 0 ? w->ack_due_ms : w->wrote ? idle_at : now + 3600 * 1000;
+		if (w->ack_due_ms == 0 && w->wrote && now >= idle_at)
+			return false;
+		if (w->ack_due_ms != 0 && now >= w->ack_due_ms)
+			return true;
+		clock_cond_wait(&w->wake, &w->lock, until - now);
+	}
+	return true;
+}
+
+static void *work(void *arg)
+{
+	struct writer *w = arg;
+	for (;;) {
+		struct list group;
+		pthread_mutex_lock(&w->lock);
+		bool busy = wait_for_work(w);
+		take_group(w, &group);
+		bool acks = w->ack_due_ms != 0;
+		w->ack_due_ms = 0;
+		w->ack_now = false;
+		bool end = w->closing && list_empty(&group) && !sessions_dirty(w->sessions);
+		bool broken = w->breaker != BREAKER_CLOSED;
+		pthread_mutex_unlock(&w->lock);
+		if (end || (broken && w->closing))
+			break;
+		if (!list_empty(&group) || acks || sessions_dirty(w->sessions))
+			commit_group(w, &group);
+		after_commit(w, !busy);
+		pthread_mutex_lock(&w->lock);
+		broken = w->breaker != BREAKER_CLOSED;
+		pthread_mutex_unlock(&w->lock);
+		if (broken)
+			recover(w);
+	}
+	return NULL;
+}
+
+enum err writer_create(struct store *store, struct feed *feed, struct sessions *sessions, struct writer_options options,
+		       struct writer **out, struct fault *fault)
+{
+	*out = NULL;
+	struct writer *w = calloc(1, sizeof *w);
+	if (w == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	w->store = store;
+	w->feed = feed;
+	w->sessions = sessions;
+	w->options = options;
+	w->wrote = true; /* a WAL may be left from before */
+	pthread_mutex_init(&w->lock, NULL);
+	clock_cond_init(&w->wake);
+	list_init(&w->queue);
+	rate_init(&w->events);
+	spread_init(&w->commit);
+	if (pthread_create(&w->thread, NULL, work, w) != 0) {
+		writer_destroy(w);
+		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	}
+	w->running = true;
+	*out = w;
+	return ERR_NONE;
+}
+
+void writer_close(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->closing = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	if (w->running)
+		pthread_join(w->thread, NULL);
+	w->running = false;
+}
+
+void writer_destroy(struct writer *w)
+{
+	if (w == NULL)
+		return;
+	writer_close(w);
+	rate_finish(&w->events);
+	spread_finish(&w->commit);
+	pthread_cond_destroy(&w->wake);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+void writer_read(struct writer *w, struct writer_figures *out)
+{
+	*out = (struct writer_figures){0};
+	pthread_mutex_lock(&w->lock);
+	out->queued_events = w->queued_events;
+	out->queued_bytes = w->queued_bytes;
+	out->queued_requests = w->queued_requests;
+	out->duplicates = w->duplicates;
+	out->refused = w->refused;
+	out->failed = w->failed;
+	out->breaker = w->breaker;
+	out->breaker_opens = w->breaker_opens;
+	if (w->breaker != BREAKER_CLOSED)
+		snprintf(out->reason, sizeof out->reason, "%.159s", w->reason.text);
+	pthread_mutex_unlock(&w->lock);
+	out->events = rate_total(&w->events);
+	out->events_1s = rate_read(&w->events, 1);
+	out->events_10s = rate_read(&w->events, 10);
+	out->events_60s = rate_read(&w->events, 60);
+	spread_read(&w->commit, &out->commit);
+	out->commits = out->commit.count;
+}
+
+struct writer_options writer_limits(const struct writer *w)
+{
+	return w->options;
+}

@@ -1,0 +1,386 @@
+/* GET /v1/events in its three forms, and GET /v1/events/{seq}. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "event/json.h"
+#include "net/api.h"
+#include "net/lines.h"
+
+enum {
+	REPLY_BYTES_MAX = 16 * 1024 * 1024, /* of one JSON page: a next says that there is more */
+	PAGE_BYTES = 1024 * 1024,
+};
+
+enum form { FORM_JSON, FORM_LINES, FORM_SSE };
+
+static const unsigned allowed[] = {
+	[FORM_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
+	[FORM_LINES] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
+	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED,
+};
+
+/* A request for a page, kept with the exchange: a long poll comes by twice. */
+struct history {
+	struct exchange *exchange;
+	enum form form;
+	struct query query;
+	struct selection *select;
+	struct history_query range; /* with the bounds that the query comes to */
+	bool has_gap;
+	struct gap gap;
+	bool waited;
+};
+
+static void destroy(void *arg)
+{
+	struct history *h = arg;
+	query_finish(&h->query);
+	selection_destroy(h->select);
+	free(h);
+}
+
+static enum form wanted_form(const struct exchange *x)
+{
+	struct slice accept = exchange_header(x, "Accept");
+	if (memmem(accept.p, accept.len, "text/event-stream", 17) != NULL)
+		return FORM_SSE;
+	return memmem(accept.p, accept.len, "ndjson", 6) != NULL ? FORM_LINES : FORM_JSON;
+}
+
+static void fail(struct exchange *x, const struct fault *fault)
+{
+	exchange_fault(x, fault);
+	exchange_done(x);
+}
+
+/* --- server-sent events --- */
+
+/* Last-Event-ID wins over `after`: a browser repeats the original URL when it reconnects. An id that is none of ours
+ * can only be another store's. */
+static void apply_last_event_id(const struct exchange *x, struct query *q)
+{
+	struct slice id = exchange_header(x, "Last-Event-ID");
+	if (id.len == 0)
+		return;
+	bool foreign = q->start.foreign;
+	q->start = (struct position){.foreign = foreign};
+	if (!json_sequence(id, &q->start.after))
+		q->start.foreign = true;
+	q->has_after = true;
+	q->has_since = false;
+}
+
+static enum err apply_since(struct reader *reader, struct query *q, struct fault *fault)
+{
+	if (!q->has_since)
+		return ERR_NONE;
+	uint64_t after;
+	enum err err = history_seek_time(reader, q->since_ms, &after, fault);
+	bool later = q->has_after && !q->start.from_first && (q->start.from_head || q->start.after > after);
+	if (!err && !later)
+		q->start = (struct position){.after = after, .foreign = q->start.foreign};
+	return err;
+}
+
+static void stream_events(struct api *api, struct exchange *x, struct reader *reader)
+{
+	struct query q;
+	struct fault fault;
+	enum err err = query_parse(exchange_url(x), allowed[FORM_SSE], store_epoch(api->store), &q, &fault);
+	if (!err) {
+		apply_last_event_id(x, &q);
+		if (!q.has_after && !q.has_since)
+			q.start.from_head = true;
+		err = apply_since(reader, &q, &fault);
+	}
+	struct selection *select = err ? NULL : api_select_take(api, &q);
+	if (!err && select == NULL)
+		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err && push_stream(api->push, x, &q, select) != ERR_NONE)
+		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	query_finish(&q);
+	if (err)
+		exchange_fault(x, &fault);
+	exchange_done(x);
+}
+
+/* --- pages --- */
+
+/* Turns the query into bounds of seqs as they are now. */
+static enum err set_range(struct api *api, struct history *h, struct reader *reader, struct fault *fault)
+{
+	const struct query *q = &h->query;
+	struct position start = q->start;
+	if (!q->has_after)
+		start.from_first = true;
+	uint64_t after;
+	h->has_gap = position_resolve(api->feed, start, &after, &h->gap);
+	uint64_t head = store_head(api->store);
+	h->range = (struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = h->select};
+	if (q->before != 0 && q->before < h->range.before)
+		h->range.before = q->before;
+	enum err err = ERR_NONE;
+	uint64_t seq;
+	if (q->has_since)
+		err = history_seek_time(reader, q->since_ms, &seq, fault);
+	if (!err && q->has_since && seq > h->range.after)
+		h->range.after = seq;
+	if (!err && q->has_until)
+		err = history_seek_time(reader, q->until_ms, &seq, fault);
+	if (!err && q->has_until && seq + 1 < h->range.before)
+		h->range.before = seq + 1;
+	return err;
+}
+
+/* The same request for the page that follows. */
+static void add_link(struct history *h, uint64_t next)
+{
+	const struct url *u = exchange_url(h->exchange);
+	const char *own = h->query.descending ? "before" : "after";
+	struct buf link;
+	buf_init(&link);
+	buf_printf(&link, "</v1/events?%s=%llu", own, (unsigned long long)next);
+	for (size_t i = 0; i < u->param_count; i++) {
+		if (slice_is(u->params[i].name, own) || slice_is(u->params[i].name, "wait"))
+			continue;
+		buf_addc(&link, '&');
+		url_encode(&link, u->params[i].name);
+		buf_addc(&link, '=');
+		url_encode(&link, u->params[i].value);
+	}
+	buf_add(&link, ">; rel=\"next\"", sizeof ">; rel=\"next\"");
+	if (!buf_failed(&link))
+		exchange_add_header(h->exchange, "Link", link.data);
+	buf_finish(&link);
+}
+
+/* Writes up to `limit` events of the range, and finds out whether there is one more. *next is 0 where there is none. */
+static enum err write_events(struct history *h, struct reader *reader, uint32_t limit, uint64_t *next, struct fault *fault)
+{
+	struct buf *out = exchange_out(h->exchange);
+	struct history_query q = h->range;
+	bool down = q.descending;
+	uint64_t last = 0;
+	uint32_t count = 0;
+	*next = 0;
+	while (q.after + 1 < q.before) {
+		struct page *page;
+		q.count_max = limit + 1 - count;
+		q.bytes_max = PAGE_BYTES;
+		enum err err = history_page(reader, &q, &page, fault);
+		if (err)
+			return err;
+		for (uint32_t i = 0; i < page_count(page); i++) {
+			if (count == limit || out->len > REPLY_BYTES_MAX) {
+				*next = last;
+				page_unref(page);
+				return ERR_NONE;
+			}
+			struct slice envelope = page_envelope(page, i);
+			if (count++ > 0)
+				buf_addc(out, ',');
+			buf_add(out, envelope.p, envelope.len);
+			last = page_entry(page, i).seq;
+		}
+		if (down)
+			q.before = page_last(page);
+		else
+			q.after = page_last(page);
+		page_unref(page);
+		if (down && q.before == 0)
+			break;
+	}
+	return ERR_NONE;
+}
+
+static enum err reply_json(struct api *api, struct history *h, struct reader *reader, struct fault *fault)
+{
+	struct buf *out = exchange_out(h->exchange);
+	uint32_t limit = h->query.limit != 0 ? h->query.limit : QUERY_LIMIT_DEFAULT;
+	uint64_t next;
+	buf_adds(out, "{\"events\":[");
+	enum err err = write_events(h, reader, limit, &next, fault);
+	if (err)
+		return err;
+	if (next != 0)
+		buf_printf(out, "],\"next\":%llu", (unsigned long long)next);
+	else
+		buf_adds(out, "],\"next\":null");
+	buf_printf(out, ",\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)store_first(api->store),
+		   (unsigned long long)store_head(api->store), store_epoch(api->store));
+	if (h->has_gap) {
+		buf_adds(out, ",\"gap\":");
+		gap_write(out, &h->gap);
+	}
+	buf_addc(out, '}');
+	exchange_status(h->exchange, 200, "application/json");
+	if (next != 0)
+		add_link(h, next);
+	return ERR_NONE;
+}
+
+static enum err reply_lines(struct history *h, struct fault *fault)
+{
+	struct buf head;
+	buf_init(&head);
+	if (h->has_gap) {
+		gap_write(&head, &h->gap);
+		buf_addc(&head, '\n');
+	}
+	struct history_query q = h->range;
+	struct exchange *x = h->exchange;
+	q.count_max = h->query.limit;
+	h->select = NULL; /* the stream's from here on */
+	exchange_keep(x, NULL, NULL);
+	destroy(h);
+	return lines_stream(x, &q, &head) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+/* Is there anything in the range? */
+static enum err is_empty(struct history *h, struct reader *reader, bool *empty, struct fault *fault)
+{
+	struct history_query q = h->range;
+	q.count_max = 1;
+	q.bytes_max = 1;
+	*empty = true;
+	while (*empty && q.after + 1 < q.before) {
+		struct page *page;
+		enum err err = history_page(reader, &q, &page, fault);
+		if (err)
+			return err;
+		*empty = page_count(page) == 0;
+		q.after = page_last(page);
+		page_unref(page);
+	}
+	return ERR_NONE;
+}
+
+static void on_waited(void *arg, bool time_is_up)
+{
+	(void)time_is_up;
+	struct history *h = arg;
+	h->waited = true;
+	exchange_defer(h->exchange, api_history);
+}
+
+/* Waits for something to come after the range, which is empty. */
+static enum err wait_for_more(struct api *api, struct history *h, struct fault *fault)
+{
+	struct query from = {.start = {.after = h->range.before - 1}, .before = h->query.before};
+	struct query again = {0};
+	/* The cursor wants a selection of its own. */
+	enum err err = query_parse(exchange_url(h->exchange), allowed[h->form], store_epoch(api->store), &again, fault);
+	struct selection *select = err ? NULL : api_select_take(api, &again);
+	if (!err && select == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	/* What `head` meant when the request came is what it means when it goes on. */
+	h->query.start = (struct position){.after = h->range.after};
+	h->query.has_after = true;
+	if (!err && push_wait(api->push, &from, select, h->query.wait_ms, on_waited, h) != ERR_NONE)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	return err;
+}
+
+/* A long poll waits only where something new could still match. */
+static bool may_wait(const struct history *h, uint64_t head)
+{
+	const struct query *q = &h->query;
+	return q->wait_ms > 0 && !h->waited && !q->descending && !h->has_gap && (q->before == 0 || q->before > head + 1) &&
+	       !(q->has_until && q->until_ms <= clock_wall_ms());
+}
+
+/* One pass over the request; true when the reply is ready, false when it waits. */
+static enum err answer(struct api *api, struct history *h, struct reader *reader, bool *ready, struct fault *fault)
+{
+	*ready = true;
+	enum err err = set_range(api, h, reader, fault);
+	bool empty = false;
+	if (!err && may_wait(h, store_head(api->store)))
+		err = is_empty(h, reader, &empty, fault);
+	if (err)
+		return err;
+	if (empty) {
+		*ready = false;
+		return wait_for_more(api, h, fault);
+	}
+	return h->form == FORM_LINES ? reply_lines(h, fault) : reply_json(api, h, reader, fault);
+}
+
+static struct history *start(struct api *api, struct exchange *x, enum form form, struct fault *fault)
+{
+	struct history *h = calloc(1, sizeof *h);
+	if (h == NULL) {
+		fault_set(fault, ERR_NOMEM, "out of memory");
+		return NULL;
+	}
+	h->exchange = x;
+	h->form = form;
+	enum err err = query_parse(exchange_url(x), allowed[form], store_epoch(api->store), &h->query, fault);
+	if (!err) {
+		h->select = api_select_take(api, &h->query);
+		err = h->select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	if (err) {
+		free(h);
+		return NULL;
+	}
+	exchange_keep(x, h, destroy);
+	return h;
+}
+
+void api_history(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct fault fault;
+	struct history *h = exchange_state(x); /* a long poll that comes back */
+	enum form form = wanted_form(x);
+	if (form == FORM_SSE) {
+		stream_events(api, x, reader);
+		return;
+	}
+	if (h == NULL)
+		h = start(api, x, form, &fault);
+	if (h == NULL) {
+		fail(x, &fault);
+		return;
+	}
+	bool ready;
+	enum err err = answer(api, h, reader, &ready, &fault);
+	if (err)
+		fail(x, &fault);
+	else if (ready)
+		exchange_done(x);
+}
+
+void api_event(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t seq;
+	struct page *page = NULL;
+	enum err err = ERR_NONE;
+	if (exchange_url(x)->param_count > 0)
+		err = fault_set(&fault, ERR_INVALID, "this path takes no parameters");
+	else if (!json_sequence(exchange_segment(x), &seq) || seq == 0)
+		err = fault_set(&fault, ERR_INVALID, "the path wants a seq (1 to 9007199254740991)");
+	else if (seq > store_head(api->store))
+		err = fault_set(&fault, ERR_NOT_FOUND, "event %llu never existed: the head is %llu", (unsigned long long)seq,
+				(unsigned long long)store_head(api->store));
+	else if (seq < store_first(api->store))
+		err = fault_set(&fault, ERR_GONE, "event %llu was removed by retention: the first is %llu", (unsigned long long)seq,
+				(unsigned long long)store_first(api->store));
+	struct history_query q = {.after = err ? 0 : seq - 1, .before = err ? 0 : seq + 1, .count_max = 1, .bytes_max = 1};
+	if (!err)
+		err = history_page(reader, &q, &page, &fault);
+	if (!err && page_count(page) == 0)
+		err = fault_set(&fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+	if (err) {
+		exchange_fault(x, &fault);
+	} else {
+		struct slice envelope = page_envelope(page, 0);
+		buf_add(exchange_out(x), envelope.p, envelope.len);
+		exchange_status(x, 200, "application/json");
+	}
+	page_unref(page);
+	exchange_done(x);
+}

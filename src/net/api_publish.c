@@ -1,0 +1,110 @@
+/* POST /v1/events: parse, hand to the writer, answer when it is durable. */
+#include <stdlib.h>
+#include <strings.h>
+
+#include "event/json.h"
+#include "net/api.h"
+
+struct publish {
+	struct write_op op; /* first: the writer gives it back */
+	struct api *api;
+	struct exchange *exchange;
+};
+
+static void destroy(void *arg)
+{
+	struct publish *p = arg;
+	receipt_finish(&p->op.receipt);
+	batch_destroy(p->op.batch);
+	free(p);
+}
+
+static void write_receipt(struct publish *p)
+{
+	const struct receipt *r = &p->op.receipt;
+	struct buf *out = exchange_out(p->exchange);
+	buf_printf(out, "{\"first\":%llu,\"last\":%llu,\"count\":%llu,\"duplicates\":%llu", (unsigned long long)r->first,
+		   (unsigned long long)r->last, (unsigned long long)r->count, (unsigned long long)r->duplicates);
+	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
+		buf_printf(out, "%s%llu", i == 0 ? ",\"seqs\":[" : ",", (unsigned long long)r->seqs[i]);
+	buf_printf(out, "%s,\"epoch\":\"%s\",\"durability\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(p->api->store),
+		   p->api->durability);
+	exchange_status(p->exchange, 201, "application/json");
+}
+
+static void on_committed(struct write_op *op)
+{
+	struct publish *p = (struct publish *)op;
+	if (op->err)
+		exchange_fault(p->exchange, &op->fault);
+	else
+		write_receipt(p);
+	exchange_done(p->exchange);
+}
+
+/* The media type without its parameters. */
+static bool has_media_type(struct slice header, const char *type)
+{
+	size_t n = 0;
+	while (n < header.len && header.p[n] != ';' && header.p[n] != ' ')
+		n++;
+	return n == strlen(type) && strncasecmp(header.p, type, n) == 0;
+}
+
+static enum err read_expect(const struct url *u, struct append_options *options, struct fault *fault)
+{
+	for (size_t i = 0; i < u->param_count; i++) {
+		struct slice name = u->params[i].name;
+		if (!slice_is(name, "expect"))
+			return fault_set(fault, ERR_INVALID, "%.*s: there is no such parameter",
+					 (int)(name.len < 64 ? name.len : 64), name.p);
+		if (options->expect)
+			return fault_set(fault, ERR_INVALID, "expect: given twice");
+		options->expect = json_sequence(u->params[i].value, &options->expect_last);
+		if (!options->expect)
+			return fault_set(fault, ERR_INVALID, "expect: wants a seq (0 to 9007199254740991)");
+	}
+	return ERR_NONE;
+}
+
+static enum err start(struct publish *p, enum batch_form form, struct fault *fault)
+{
+	enum err err = read_expect(exchange_url(p->exchange), &p->op.options, fault);
+	size_t len;
+	char *body = err ? NULL : exchange_body_take(p->exchange, &len);
+	if (!err && body == NULL)
+		err = fault_set(fault, ERR_INVALID, "the body is empty");
+	if (!err)
+		err = batch_parse_take(body, len, form, p->api->limits, &p->op.batch, fault);
+	if (!err)
+		err = writer_submit(p->api->writer, &p->op, fault);
+	return err;
+}
+
+void api_publish(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice type = exchange_header(x, "Content-Type");
+	bool lines = has_media_type(type, "application/x-ndjson") || has_media_type(type, "application/ndjson");
+	if (!lines && !has_media_type(type, "application/json")) {
+		exchange_problem(x, 415, "Content-Type must be application/json (an event or an array) or application/x-ndjson "
+					 "(one event a line); with curl: --json");
+		exchange_done(x);
+		return;
+	}
+	struct publish *p = calloc(1, sizeof *p);
+	if (p == NULL) {
+		exchange_problem(x, 503, "out of memory");
+		exchange_done(x);
+		return;
+	}
+	p->op.done = on_committed;
+	p->api = arg;
+	p->exchange = x;
+	exchange_keep(x, p, destroy);
+	struct fault fault;
+	if (start(p, lines ? BATCH_LINES : BATCH_JSON, &fault) == ERR_NONE)
+		return;
+	exchange_fault(x, &fault);
+	exchange_done(x);
+}

@@ -1,0 +1,349 @@
+/* Streams, sessions, figures and health. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "event/json.h"
+#include "net/api.h"
+#include "net/door.h"
+#include "net/ws.h"
+#include "tidemark/event.h"
+
+#define U(n) ((unsigned long long)(n))
+
+static bool refuse_params(struct exchange *x)
+{
+	if (exchange_url(x)->param_count == 0)
+		return false;
+	exchange_problem(x, 400, "this path takes no parameters");
+	exchange_done(x);
+	return true;
+}
+
+static void json_done(struct exchange *x)
+{
+	exchange_status(x, 200, "application/json");
+	exchange_add_header(x, "Cache-Control", "no-store");
+	exchange_done(x);
+}
+
+/* --- streams --- */
+
+static void write_stream(struct buf *out, const struct stream_figures *f)
+{
+	buf_adds(out, "{\"name\":");
+	buf_json(out, f->name);
+	buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", U(f->first), U(f->last), U(f->count),
+		   U(f->bytes));
+}
+
+void api_streams(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (refuse_params(x))
+		return;
+	struct buf *out = exchange_out(x);
+	buf_adds(out, "{\"streams\":[");
+	bool first = true;
+	for (uint32_t i = 0, n = store_streams(api->store); i < n; i++) {
+		struct stream_figures f;
+		if (!store_stream(api->store, i, &f))
+			continue;
+		buf_adds(out, first ? "" : ",");
+		write_stream(out, &f);
+		first = false;
+	}
+	buf_adds(out, "]}");
+	json_done(x);
+}
+
+void api_stream(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct stream_figures f;
+	if (refuse_params(x))
+		return;
+	if (!store_find_stream(api->store, exchange_segment(x), &f)) {
+		exchange_problem(x, 404, "there is no such stream");
+		exchange_done(x);
+		return;
+	}
+	write_stream(exchange_out(x), &f);
+	json_done(x);
+}
+
+/* --- sessions --- */
+
+struct session_list {
+	struct buf *out;
+	uint64_t head;
+	bool any;
+};
+
+static void write_session(struct buf *out, uint64_t head, struct slice name, const struct session_state *s)
+{
+	char updated[CLOCK_TEXT_LEN];
+	clock_format(s->updated_ms, updated);
+	buf_adds(out, "{\"name\":");
+	buf_json(out, name);
+	buf_printf(out, ",\"acked\":%llu,\"lag\":%llu,\"connected\":%s,\"updated\":\"%.*s\"}", U(s->acked),
+		   U(head > s->acked ? head - s->acked : 0), s->connected ? "true" : "false", CLOCK_TEXT_LEN, updated);
+}
+
+static void on_session(void *arg, struct slice name, const struct session_state *state)
+{
+	struct session_list *l = arg;
+	buf_adds(l->out, l->any ? "," : "");
+	write_session(l->out, l->head, name, state);
+	l->any = true;
+}
+
+void api_sessions(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (refuse_params(x))
+		return;
+	struct session_list l = {exchange_out(x), feed_head(api->feed), false};
+	buf_adds(l.out, "{\"sessions\":[");
+	sessions_each(api->sessions, on_session, &l);
+	buf_adds(l.out, "]}");
+	json_done(x);
+}
+
+static void reply_session(struct api *api, struct exchange *x)
+{
+	struct session_state state;
+	if (!sessions_get(api->sessions, exchange_segment(x), &state)) {
+		exchange_problem(x, 404, "there is no such session");
+		exchange_done(x);
+		return;
+	}
+	write_session(exchange_out(x), feed_head(api->feed), exchange_segment(x), &state);
+	json_done(x);
+}
+
+void api_session_get(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	if (!refuse_params(x))
+		reply_session(arg, x);
+}
+
+/* A change to a session that waits until it is durable. */
+struct session_change {
+	struct write_op op; /* first: the writer gives it back */
+	struct api *api;
+	struct exchange *exchange;
+	bool deleted;
+};
+
+static void on_session_durable(struct write_op *op)
+{
+	struct session_change *c = (struct session_change *)op;
+	if (op->err) {
+		exchange_fault(c->exchange, &op->fault);
+		exchange_done(c->exchange);
+	} else if (c->deleted) {
+		exchange_status(c->exchange, 204, "application/json");
+		exchange_done(c->exchange);
+	} else {
+		reply_session(c->api, c->exchange);
+	}
+}
+
+static void wait_until_durable(struct api *api, struct exchange *x, bool deleted)
+{
+	struct fault fault;
+	struct session_change *c = calloc(1, sizeof *c);
+	enum err err = c != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err) {
+		c->op.done = on_session_durable;
+		c->api = api;
+		c->exchange = x;
+		c->deleted = deleted;
+		exchange_keep(x, c, free);
+		err = writer_submit(api->writer, &c->op, &fault);
+	}
+	if (err) {
+		exchange_fault(x, &fault);
+		exchange_done(x);
+	}
+}
+
+/* {"acked":N} and nothing else. */
+static enum err read_acked(struct exchange *x, uint64_t head, uint64_t *acked, struct fault *fault)
+{
+	size_t len;
+	char *body = exchange_body_take(x, &len);
+	struct slice value = {body, 0};
+	struct slice member;
+	struct json_error error;
+	enum err err = ERR_NONE;
+	if (body == NULL || !json_minify(body, len, body, &value.len, &error))
+		err = fault_set(fault, ERR_INVALID, "the body is not JSON; it wants {\"acked\":N}");
+	else if (json_kind(value) != JSON_OBJECT || !json_member(value, "acked", &member) || !json_sequence(member, acked))
+		err = fault_set(fault, ERR_INVALID, "the body wants {\"acked\":N} with a seq (0 to 9007199254740991)");
+	else if (*acked > head)
+		err = fault_set(fault, ERR_INVALID, "acked: %llu is past the head, which is %llu", U(*acked), U(head));
+	free(body);
+	return err;
+}
+
+static bool check_session_name(struct exchange *x)
+{
+	struct slice name = exchange_segment(x);
+	if (name.len > 0 && name.len <= EVENT_NAME_MAX && json_plain_text(name))
+		return true;
+	exchange_problem(x, 400, "a session's name has 1 to 255 bytes, UTF-8 without control characters");
+	exchange_done(x);
+	return false;
+}
+
+void api_session_put(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t acked;
+	if (refuse_params(x) || !check_session_name(x))
+		return;
+	enum err err = read_acked(x, feed_head(api->feed), &acked, &fault);
+	if (!err) {
+		err = sessions_set(api->sessions, exchange_segment(x), acked);
+		if (err)
+			fault_set(&fault, err, "there are %d sessions, the limit", SESSIONS_MAX);
+	}
+	if (!err) {
+		wait_until_durable(api, x, false);
+		return;
+	}
+	exchange_fault(x, &fault);
+	exchange_done(x);
+}
+
+void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (refuse_params(x))
+		return;
+	if (sessions_delete(api->sessions, exchange_segment(x))) {
+		wait_until_durable(api, x, true);
+		return;
+	}
+	exchange_problem(x, 404, "there is no such session");
+	exchange_done(x);
+}
+
+/* --- figures --- */
+
+/* Resident memory, from the second field of /proc/self/statm (pages). */
+static uint64_t resident_bytes(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%*s %lu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return (uint64_t)pages * 4096;
+}
+
+static void write_log_figures(struct api *api, struct buf *out)
+{
+	uint64_t db;
+	uint64_t wal;
+	uint64_t disk = 0;
+	uint64_t head = store_head(api->store);
+	uint64_t first = store_first(api->store);
+	store_sizes(api->store, &db, &wal);
+	store_disk_free(api->store, &disk);
+	buf_printf(out, "\"first\":%llu,\"head\":%llu,\"events\":%llu,\"streams\":%u,", U(first), U(head), U(head + 1 - first),
+		   store_streams(api->store));
+	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", U(db), U(wal), U(disk));
+}
+
+static void write_writer_figures(struct api *api, struct buf *out)
+{
+	static const char *const breakers[] = {"closed", "open", "half_open"};
+	struct writer_figures w;
+	struct writer_options limits = writer_limits(api->writer);
+	writer_read(api->writer, &w);
+	buf_printf(out, "\"rate\":{\"events_1s\":%.1f,\"events_10s\":%.1f,\"events_60s\":%.1f},", w.events_1s, w.events_10s,
+		   w.events_60s);
+	buf_printf(out,
+		   "\"commits\":{\"count\":%llu,\"events\":%llu,\"duplicates\":%llu,\"failed\":%llu,\"refused\":%llu,"
+		   "\"latency_ms\":{\"mean\":%.3f,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}},",
+		   U(w.commits), U(w.events), U(w.duplicates), U(w.failed), U(w.refused), w.commit.mean_ms, w.commit.p50_ms,
+		   w.commit.p99_ms, w.commit.max_ms);
+	buf_printf(out, "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
+		   U(w.queued_requests), U(w.queued_events), U(w.queued_bytes), U(limits.queue_events_max),
+		   U(limits.queue_bytes_max));
+	buf_printf(out, "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"reason\":", breakers[w.breaker], U(w.breaker_opens));
+	buf_json(out, slice_of(w.reason));
+	buf_adds(out, "},");
+}
+
+static void write_reader_figures(struct api *api, struct buf *out)
+{
+	struct push_figures p;
+	struct ws_figures w;
+	struct feed_figures f;
+	struct door_figures d;
+	push_read(api->push, &p);
+	ws_read(api->ws, &w);
+	feed_read(api->feed, &f);
+	door_read(api->door, &d);
+	buf_printf(out, "\"readers\":{\"websocket\":%llu,\"sse\":%llu,\"long_poll\":%llu,\"lag_max\":%llu},", U(w.connections),
+		   U(p.sse), U(p.long_polls), U(w.lag_max > p.lag_max ? w.lag_max : p.lag_max));
+	buf_printf(out, "\"delivered\":%llu,", U(w.delivered + p.delivered));
+	buf_printf(out, "\"ring\":{\"first\":%llu,\"pages\":%llu,\"bytes\":%llu},\"cache\":{\"bytes\":%llu,\"loads\":%llu},",
+		   U(f.ring_first), U(f.ring_pages), U(f.ring_bytes), U(f.cache_bytes), U(f.loads));
+	buf_printf(out, "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},", U(d.open),
+		   U(d.max), U(d.accepted), U(d.refused), U(d.timed_out));
+}
+
+void api_stats(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (refuse_params(x))
+		return;
+	struct buf *out = exchange_out(x);
+	buf_printf(out, "{\"version\":\"%s\",\"epoch\":\"%s\",\"uptime_ms\":%lld,\"durability\":\"%s\",", TIDEMARK_VERSION,
+		   store_epoch(api->store), (long long)(clock_mono_ms() - api->started_mono_ms), api->durability);
+	write_log_figures(api, out);
+	write_writer_figures(api, out);
+	write_reader_figures(api, out);
+	buf_printf(out, "\"memory\":{\"rss_bytes\":%llu}}", U(resident_bytes()));
+	json_done(x);
+}
+
+/* --- health --- */
+
+void api_healthz(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)arg;
+	(void)reader;
+	buf_adds(exchange_out(x), "{\"status\":\"alive\"}");
+	json_done(x);
+}
+
+void api_readyz(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct writer_figures w;
+	writer_read(api->writer, &w);
+	if (w.breaker != BREAKER_CLOSED) {
+		exchange_problem(x, 503, w.reason);
+		exchange_done(x);
+		return;
+	}
+	buf_adds(exchange_out(x), "{\"status\":\"ready\"}");
+	json_done(x);
+}

@@ -1,0 +1,380 @@
+#include "net/door.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "net/head.h"
+#include "net/origin.h"
+#include "net/query.h"
+#include "net/ws.h"
+
+enum {
+	LISTENERS_MAX = 8,
+	HEAD_MAX = 8 * 1024, /* a longer head is the HTTP server's to refuse */
+	EVENTS = 64,
+	BACKLOG = 4096,
+	OUT_OF_FDS_MS = 50, /* how long to leave the queue alone when there is no descriptor left */
+};
+
+/* Somebody who was let in and has not said yet what he wants. Oldest first in door.waiting, so that the deadlines are
+ * in order. */
+struct guest {
+	struct list link;
+	int fd;
+	int64_t deadline_ms;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+};
+
+struct listener {
+	int fd;
+	char address[80];
+};
+
+struct door {
+	struct door_options options;
+	struct listener listeners[LISTENERS_MAX];
+	int listener_count;
+	int epoll;
+	int stop; /* eventfd */
+	pthread_t thread;
+	bool running;
+	struct http *http;
+	struct ws *ws;
+	struct list waiting; /* the thread's own */
+	int64_t paused_until_ms;
+	bool paused;
+	atomic_ullong open;
+	atomic_ullong accepted;
+	atomic_ullong refused;
+	atomic_ullong timed_out;
+};
+
+/* --- listening --- */
+
+/* "HOST:PORT" or "[HOST]:PORT". */
+static bool split_address(const char *text, char *host, size_t size, const char **port)
+{
+	const char *colon = strrchr(text, ':');
+	if (colon == NULL || colon[1] == '\0')
+		return false;
+	const char *from = text;
+	const char *to = colon;
+	if (text[0] == '[' && to > text && to[-1] == ']') {
+		from++;
+		to--;
+	}
+	if (to <= from || (size_t)(to - from) >= size)
+		return false;
+	snprintf(host, size, "%.*s", (int)(to - from), from);
+	*port = colon + 1;
+	return true;
+}
+
+static void describe(struct listener *l)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof a;
+	char host[64];
+	char port[8];
+	if (getsockname(l->fd, (struct sockaddr *)&a, &len) != 0 ||
+	    getnameinfo((struct sockaddr *)&a, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	bool v6 = a.ss_family == AF_INET6;
+	snprintf(l->address, sizeof l->address, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+static enum err listen_on(struct door *d, const char *text, struct fault *fault)
+{
+	char host[256];
+	const char *port;
+	if (!split_address(text, host, sizeof host, &port))
+		return fault_set(fault, ERR_INVALID, "--listen wants HOST:PORT, not %s", text);
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	struct addrinfo *found;
+	int rc = getaddrinfo(host, port, &hints, &found);
+	if (rc != 0)
+		return fault_set(fault, ERR_INVALID, "--listen %s: %s", text, gai_strerror(rc));
+	struct listener *l = &d->listeners[d->listener_count];
+	int one = 1;
+	l->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool fine = l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+		    bind(l->fd, found->ai_addr, found->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0;
+	int why = errno;
+	freeaddrinfo(found);
+	if (!fine) {
+		if (l->fd >= 0)
+			close(l->fd);
+		return fault_set(fault, ERR_IO, "cannot listen on %s: %s", text, strerror(why));
+	}
+	d->listener_count++;
+	describe(l);
+	return ERR_NONE;
+}
+
+static enum err watch(struct door *d, int fd, uint32_t events, void *what, struct fault *fault)
+{
+	struct epoll_event e = {.events = events, .data.ptr = what};
+	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &e) == 0)
+		return ERR_NONE;
+	return fault_set(fault, ERR_IO, "cannot watch a socket: %s", strerror(errno));
+}
+
+enum err door_create(struct door_options options, struct door **out, struct fault *fault)
+{
+	*out = NULL;
+	struct door *d = calloc(1, sizeof *d);
+	if (d == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	d->options = options;
+	list_init(&d->waiting);
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	d->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	enum err err = d->epoll >= 0 && d->stop >= 0 ? ERR_NONE : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
+	if (!err && options.listen->count > LISTENERS_MAX)
+		err = fault_set(fault, ERR_INVALID, "--listen: at most %d addresses", LISTENERS_MAX);
+	for (int i = 0; !err && i < options.listen->count; i++)
+		err = listen_on(d, options.listen->items[i], fault);
+	if (!err)
+		err = watch(d, d->stop, EPOLLIN, &d->stop, fault);
+	if (err) {
+		door_destroy(d);
+		return err;
+	}
+	*out = d;
+	return ERR_NONE;
+}
+
+bool door_address(const struct door *d, int index, char *out, size_t size)
+{
+	if (index >= d->listener_count)
+		return false;
+	snprintf(out, size, "%s", d->listeners[index].address);
+	return true;
+}
+
+/* --- guests --- */
+
+static void send_off(struct door *d, struct guest *g)
+{
+	close(g->fd);
+	free(g);
+	door_leave(d);
+}
+
+void door_leave(void *arg)
+{
+	struct door *d = arg;
+	atomic_fetch_sub(&d->open, 1);
+}
+
+static void hand_to_http(struct door *d, struct guest *g)
+{
+	http_add_take(d->http, g->fd, &g->address, g->address_len);
+	free(g);
+}
+
+/* A WebSocket with bad parameters is left to the HTTP server, which says what is wrong. */
+static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
+{
+	struct ws_request *request = NULL;
+	struct fault fault;
+	bool fine = origin_is_fine(head->origin, head->host, d->options.allow_origins) &&
+		    ws_request_create(head->target, d->options.epoch, &request, &fault) == ERR_NONE;
+	if (!fine) {
+		hand_to_http(d, g);
+		return;
+	}
+	ws_add_take(d->ws, g->fd, request);
+	free(g);
+}
+
+/* Looks at what has come so far. */
+static void look(struct door *d, struct guest *g)
+{
+	char bytes[HEAD_MAX];
+	ssize_t n = recv(g->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	struct head head;
+	enum head_kind kind = n > 0 ? head_read((struct slice){bytes, (size_t)n}, &head) : HEAD_HTTP;
+	if (n > 0 && kind == HEAD_INCOMPLETE && n < HEAD_MAX)
+		return;
+	list_remove(&g->link);
+	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
+	if (n <= 0)
+		send_off(d, g);
+	else if (kind == HEAD_WEBSOCKET)
+		hand_to_ws(d, g, &head);
+	else
+		hand_to_http(d, g);
+}
+
+static void refuse(struct door *d, int fd)
+{
+	static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+				   "\"detail\":\"there are too many connections (see --max-connections)\"}";
+	char reply[512];
+	int n = snprintf(reply, sizeof reply,
+			 "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n"
+			 "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+			 sizeof body - 1, body);
+	ssize_t sent = send(fd, reply, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)sent; /* whoever is refused may have gone */
+	close(fd);
+	atomic_fetch_add(&d->refused, 1);
+}
+
+/* Edge-triggered: what was peeked at stays in the socket, and must not wake us again. */
+static void let_in(struct door *d, int fd, const struct sockaddr_storage *address, socklen_t address_len)
+{
+	struct guest *g = malloc(sizeof *g);
+	if (g == NULL) {
+		refuse(d, fd);
+		return;
+	}
+	int one = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	*g = (struct guest){.fd = fd, .deadline_ms = clock_mono_ms() + d->options.handshake_ms, .address = *address};
+	g->address_len = address_len;
+	atomic_fetch_add(&d->open, 1);
+	atomic_fetch_add(&d->accepted, 1);
+	list_append(&d->waiting, &g->link);
+	struct fault fault;
+	if (watch(d, fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) != ERR_NONE) {
+		list_remove(&g->link);
+		send_off(d, g);
+	}
+}
+
+static void set_paused(struct door *d, bool paused)
+{
+	d->paused = paused;
+	for (int i = 0; i < d->listener_count; i++) {
+		struct epoll_event e = {.events = paused ? 0 : EPOLLIN, .data.ptr = &d->listeners[i]};
+		epoll_ctl(d->epoll, EPOLL_CTL_MOD, d->listeners[i].fd, &e);
+	}
+}
+
+static void accept_all(struct door *d, struct listener *l)
+{
+	for (;;) {
+		struct sockaddr_storage address;
+		socklen_t len = sizeof address;
+		int fd = accept4(l->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+			log_warn("cannot accept", "error=\"%s\"", strerror(errno));
+			d->paused_until_ms = clock_mono_ms() + OUT_OF_FDS_MS;
+			set_paused(d, true);
+		}
+		if (fd < 0)
+			return; /* EAGAIN, or a connection that has gone again: epoll tells of the next */
+		if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
+			refuse(d, fd);
+		else
+			let_in(d, fd, &address, len);
+	}
+}
+
+/* Closes who has been silent for too long. Returns how long until the next. */
+static int expire(struct door *d)
+{
+	int64_t now = clock_mono_ms();
+	int64_t next = -1;
+	LIST_EACH(link, &d->waiting) {
+		struct guest *g = LIST_ITEM(link, struct guest, link);
+		if (g->deadline_ms > now) {
+			next = g->deadline_ms - now;
+			break;
+		}
+		list_remove(link);
+		epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
+		send_off(d, g);
+		atomic_fetch_add(&d->timed_out, 1);
+	}
+	if (d->paused && now >= d->paused_until_ms)
+		set_paused(d, false);
+	return d->paused ? OUT_OF_FDS_MS : (int)next;
+}
+
+static void *work(void *arg)
+{
+	struct door *d = arg;
+	for (;;) {
+		struct epoll_event events[EVENTS];
+		int n = epoll_wait(d->epoll, events, EVENTS, expire(d));
+		for (int i = 0; i < n; i++) {
+			void *what = events[i].data.ptr;
+			if (what == &d->stop)
+				return NULL;
+			if (what >= (void *)d->listeners && what < (void *)(d->listeners + LISTENERS_MAX))
+				accept_all(d, what);
+			else
+				look(d, what);
+		}
+	}
+}
+
+enum err door_start(struct door *d, struct http *http, struct ws *ws, struct fault *fault)
+{
+	d->http = http;
+	d->ws = ws;
+	enum err err = ERR_NONE;
+	for (int i = 0; !err && i < d->listener_count; i++)
+		err = watch(d, d->listeners[i].fd, EPOLLIN, &d->listeners[i], fault);
+	if (!err && pthread_create(&d->thread, NULL, work, d) != 0)
+		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	d->running = !err;
+	return err;
+}
+
+void door_close(struct door *d)
+{
+	if (d->running) {
+		uint64_t one = 1;
+		ssize_t n = write(d->stop, &one, sizeof one);
+		(void)n; /* a counter that small cannot be full */
+		pthread_join(d->thread, NULL);
+		d->running = false;
+	}
+	for (int i = 0; i < d->listener_count; i++)
+		close(d->listeners[i].fd);
+	d->listener_count = 0;
+	LIST_EACH(link, &d->waiting) {
+		struct guest *g = LIST_ITEM(link, struct guest, link);
+		list_remove(link);
+		send_off(d, g);
+	}
+}
+
+void door_destroy(struct door *d)
+{
+	if (d == NULL)
+		return;
+	door_close(d);
+	if (d->epoll >= 0)
+		close(d->epoll);
+	if (d->stop >= 0)
+		close(d->stop);
+	free(d);
+}
+
+void door_read(struct door *d, struct door_figures *out)
+{
+	*out = (struct door_figures){atomic_load(&d->open), (uint64_t)d->options.connections_max, atomic_load(&d->accepted),
+				     atomic_load(&d->refused), atomic_load(&d->timed_out)};
+}

@@ -1,0 +1,110 @@
+#include "net/head.h"
+
+#include <strings.h>
+
+static bool same_text(struct slice a, const char *b)
+{
+	return a.len == strlen(b) && strncasecmp(a.p, b, a.len) == 0;
+}
+
+/* Cuts the next line, without its end, off the front. */
+static struct slice cut_line(struct slice *rest)
+{
+	const char *end = memchr(rest->p, '\n', rest->len);
+	size_t len = end != NULL ? (size_t)(end - rest->p) : rest->len;
+	struct slice line = {rest->p, len > 0 && rest->p[len - 1] == '\r' ? len - 1 : len};
+	size_t used = end != NULL ? len + 1 : len;
+	*rest = (struct slice){rest->p + used, rest->len - used};
+	return line;
+}
+
+static struct slice trim(struct slice s)
+{
+	while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = (struct slice){s.p + 1, s.len - 1};
+	while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
+/* Is `token` one of a comma-separated list? */
+static bool has_token(struct slice list, const char *token)
+{
+	while (list.len > 0) {
+		const char *comma = memchr(list.p, ',', list.len);
+		size_t len = comma != NULL ? (size_t)(comma - list.p) : list.len;
+		if (same_text(trim((struct slice){list.p, len}), token))
+			return true;
+		size_t used = comma != NULL ? len + 1 : len;
+		list = (struct slice){list.p + used, list.len - used};
+	}
+	return false;
+}
+
+/* What the headers say about an upgrade. */
+struct upgrade {
+	int upgrades; /* Upgrade headers */
+	bool websocket;
+	bool connection;
+	bool version;
+	bool key;
+	bool body;
+};
+
+static void read_header(struct slice line, struct upgrade *u, struct head *out)
+{
+	const char *colon = memchr(line.p, ':', line.len);
+	if (colon == NULL)
+		return;
+	struct slice name = {line.p, (size_t)(colon - line.p)};
+	struct slice value = trim((struct slice){colon + 1, line.len - name.len - 1});
+	if (same_text(name, "Upgrade")) {
+		u->upgrades++;
+		u->websocket = same_text(value, "websocket");
+	} else if (same_text(name, "Connection")) {
+		u->connection = u->connection || has_token(value, "upgrade");
+	} else if (same_text(name, "Sec-WebSocket-Version")) {
+		u->version = same_text(value, "13");
+	} else if (same_text(name, "Sec-WebSocket-Key")) {
+		u->key = value.len == 24; /* 16 bytes in base64 (RFC 6455, 4.1) */
+	} else if (same_text(name, "Content-Length") || same_text(name, "Transfer-Encoding")) {
+		u->body = true;
+	} else if (same_text(name, "Origin")) {
+		out->origin = value;
+	} else if (same_text(name, "Host")) {
+		out->host = value;
+	}
+}
+
+/* "GET /target HTTP/1.1" */
+static bool read_request_line(struct slice line, struct slice *target)
+{
+	static const char method[] = "GET ";
+	static const char version[] = " HTTP/1.1";
+	size_t before = sizeof method - 1;
+	size_t after = sizeof version - 1;
+	if (line.len <= before + after || memcmp(line.p, method, before) != 0 ||
+	    memcmp(line.p + line.len - after, version, after) != 0)
+		return false;
+	*target = (struct slice){line.p + before, line.len - before - after};
+	return memchr(target->p, ' ', target->len) == NULL;
+}
+
+enum head_kind head_read(struct slice bytes, struct head *out)
+{
+	*out = (struct head){0};
+	/* Only a GET can become a WebSocket: nothing else needs to be waited for. */
+	size_t n = bytes.len < 4 ? bytes.len : 4;
+	if (memcmp(bytes.p, "GET ", n) != 0)
+		return HEAD_HTTP;
+	if (memmem(bytes.p, bytes.len, "\r\n\r\n", 4) == NULL)
+		return HEAD_INCOMPLETE;
+	struct slice rest = bytes;
+	if (!read_request_line(cut_line(&rest), &out->target))
+		return HEAD_HTTP;
+	struct upgrade u = {0};
+	for (struct slice line = cut_line(&rest); line.len > 0; line = cut_line(&rest))
+		read_header(line, &u, out);
+	bool websocket = u.upgrades == 1 && u.websocket && u.connection && u.version && u.key && !u.body && out->host.len > 0;
+	return websocket ? HEAD_WEBSOCKET : HEAD_HTTP;
+}

@@ -1,0 +1,24 @@
+/* Reading a request's head where it lies in a socket's buffer: just enough to tell a WebSocket from all else. */
+#ifndef NET_HEAD_H
+#define NET_HEAD_H
+
+#include <stdbool.h>
+
+#include "tidemark/slice.h"
+
+enum head_kind {
+	HEAD_INCOMPLETE, /* more may come */
+	HEAD_HTTP,	 /* for the HTTP server: requests, and whatever else it shall answer */
+	HEAD_WEBSOCKET,	 /* a well-formed upgrade to WebSocket version 13 */
+};
+
+struct head {
+	struct slice target;
+	struct slice origin; /* empty where there is none */
+	struct slice host;
+};
+
+/* `bytes` begin at the start of the connection. The slices point into them. */
+enum head_kind head_read(struct slice bytes, struct head *out);
+
+#endif

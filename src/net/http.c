@@ -1,0 +1,494 @@
+#include "net/http.h"
+
+#include <assert.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/origin.h"
+#include "net/problem.h"
+
+enum {
+	/* Memory of a connection for its headers and what is on its way out. 8 KiB holds the longest sensible URL, and
+	 * keeps an idle SSE reader small: docs/decisions/0005-one-port.md. */
+	CONNECTION_MEMORY = 8 * 1024,
+	STREAM_BLOCK = 32 * 1024,
+	IDLE_TIMEOUT_S = 60,
+	REPLY_HEADERS_MAX = 6,
+	SEGMENT_MAX = 1024,
+};
+
+struct http {
+	struct MHD_Daemon *daemon;
+	struct pool *pool;
+	struct http_options options;
+	atomic_bool refusing;
+	atomic_size_t bodies; /* bytes of all bodies in memory */
+};
+
+/*   READING ─▶ RUNNING ─▶ DONE ─▶ SENT
+ *      └──────────────────▲   (errors seen before the handler) */
+enum stage { READING, RUNNING, DONE, SENT };
+
+struct reply_header {
+	const char *name;
+	char *value;
+};
+
+struct exchange {
+	struct http *http;
+	struct MHD_Connection *connection;
+	enum stage stage;
+	struct pool_job job;
+	http_handler *deferred; /* what the job runs */
+	const struct http_route *route;
+
+	struct url url;
+	enum url_result url_result;
+	const char *method;
+	char segment[SEGMENT_MAX];
+	size_t segment_len;
+	struct buf body;
+	bool discard; /* the reply is an error already: the rest of the body is thrown away */
+	size_t discarded;
+
+	int status;
+	const char *content_type;
+	struct reply_header headers[REPLY_HEADERS_MAX];
+	int header_count;
+	struct buf out;
+	struct slice fixed;
+	http_read *read;
+	void *state;
+	void (*state_destroy)(void *state);
+};
+
+/* --- making and ending exchanges --- */
+
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
+{
+	struct exchange *x = calloc(1, sizeof *x);
+	if (x == NULL)
+		return NULL; /* told in on_request */
+	x->http = arg;
+	x->connection = connection;
+	x->url_result = url_parse(&x->url, slice_of(uri));
+	return x;
+}
+
+static void exchange_destroy(struct exchange *x)
+{
+	if (x->state_destroy != NULL)
+		x->state_destroy(x->state);
+	atomic_fetch_sub(&x->http->bodies, x->body.cap);
+	buf_finish(&x->body);
+	buf_finish(&x->out);
+	url_finish(&x->url);
+	for (int i = 0; i < x->header_count; i++)
+		free(x->headers[i].value);
+	free(x);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+{
+	(void)arg;
+	(void)connection;
+	(void)why;
+	if (*state != NULL)
+		exchange_destroy(*state);
+	*state = NULL;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	(void)connection;
+	(void)socket_context;
+	struct http *h = arg;
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED)
+		h->options.on_close(h->options.on_close_arg);
+}
+
+/* --- the reply --- */
+
+void exchange_status(struct exchange *x, int status, const char *content_type)
+{
+	x->status = status;
+	x->content_type = content_type;
+}
+
+void exchange_add_header(struct exchange *x, const char *name, const char *value)
+{
+	assert(x->header_count < REPLY_HEADERS_MAX);
+	char *copy = strdup(value);
+	if (copy != NULL)
+		x->headers[x->header_count++] = (struct reply_header){name, copy};
+}
+
+struct buf *exchange_out(struct exchange *x)
+{
+	return &x->out;
+}
+
+void exchange_static(struct exchange *x, const void *bytes, size_t len)
+{
+	x->fixed = (struct slice){bytes, len};
+}
+
+static bool speaks_lines(const struct exchange *x)
+{
+	return memmem(exchange_header(x, "Content-Type").p, exchange_header(x, "Content-Type").len, "ndjson", 6) != NULL;
+}
+
+static void put_problem(struct exchange *x, int status, const struct fault *fault)
+{
+	exchange_status(x, status, "application/problem+json");
+	buf_finish(&x->out);
+	problem_write(&x->out, status, fault, speaks_lines(x));
+	int seconds = problem_retry_after(status);
+	if (seconds == 0)
+		return;
+	char text[16];
+	snprintf(text, sizeof text, "%d", seconds);
+	exchange_add_header(x, "Retry-After", text);
+}
+
+void exchange_fault(struct exchange *x, const struct fault *fault)
+{
+	put_problem(x, problem_status(fault->code), fault);
+}
+
+void exchange_problem(struct exchange *x, int status, const char *detail)
+{
+	struct fault fault;
+	fault_set(&fault, ERR_INVALID, "%s", detail);
+	put_problem(x, status, &fault);
+}
+
+static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
+{
+	(void)position;
+	struct exchange *x = arg;
+	long n = x->read(x, x->state, out, max);
+	if (n == HTTP_END)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (n == HTTP_BROKEN)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	return n;
+}
+
+void exchange_stream(struct exchange *x, http_read *read)
+{
+	x->read = read;
+}
+
+static struct MHD_Response *make_response(struct exchange *x)
+{
+	if (x->read != NULL)
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_read, x, NULL);
+	if (x->fixed.p != NULL)
+		return MHD_create_response_from_buffer(x->fixed.len, (void *)x->fixed.p, MHD_RESPMEM_PERSISTENT);
+	if (buf_failed(&x->out)) {
+		static char empty[] = "";
+		x->status = 503;
+		return MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT);
+	}
+	struct MHD_Response *r = MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_MUST_FREE);
+	if (r != NULL)
+		x->out = (struct buf){0};
+	return r;
+}
+
+static enum MHD_Result send_reply(struct exchange *x)
+{
+	struct MHD_Response *r = make_response(x);
+	if (r == NULL)
+		return MHD_NO;
+	MHD_add_response_header(r, "Content-Type", x->content_type);
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	for (int i = 0; i < x->header_count; i++)
+		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
+	enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->status, r);
+	MHD_destroy_response(r);
+	x->stage = SENT;
+	return result;
+}
+
+/* --- the request --- */
+
+struct slice exchange_method(const struct exchange *x)
+{
+	return slice_of(x->method);
+}
+
+const struct url *exchange_url(const struct exchange *x)
+{
+	return &x->url;
+}
+
+struct slice exchange_segment(const struct exchange *x)
+{
+	return (struct slice){x->segment, x->segment_len};
+}
+
+struct slice exchange_header(const struct exchange *x, const char *name)
+{
+	const char *value = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+	return value != NULL ? slice_of(value) : (struct slice){"", 0};
+}
+
+char *exchange_body_take(struct exchange *x, size_t *len)
+{
+	char *body = x->body.data;
+	*len = x->body.len;
+	atomic_fetch_sub(&x->http->bodies, x->body.cap);
+	x->body = (struct buf){0};
+	return body;
+}
+
+void exchange_keep(struct exchange *x, void *state, void (*destroy)(void *state))
+{
+	x->state = state;
+	x->state_destroy = destroy;
+}
+
+void *exchange_state(const struct exchange *x)
+{
+	return x->state;
+}
+
+/* Does the path fit the pattern? The segment of {} is decoded into the exchange. */
+static bool path_fits(struct exchange *x, const char *pattern)
+{
+	struct slice path = x->url.path;
+	size_t fixed = strcspn(pattern, "{");
+	if (pattern[fixed] == '\0')
+		return slice_is(path, pattern);
+	if (path.len <= fixed || memcmp(path.p, pattern, fixed) != 0)
+		return false;
+	struct slice rest = {path.p + fixed, path.len - fixed};
+	if (memchr(rest.p, '/', rest.len) != NULL || rest.len >= SEGMENT_MAX)
+		return false;
+	memcpy(x->segment, rest.p, rest.len);
+	return url_decode(x->segment, rest.len, false, &x->segment_len);
+}
+
+/* Finds the route; where there is none, the reply says why. */
+static bool find_route(struct exchange *x)
+{
+	char allow[64] = "";
+	bool head = strcmp(x->method, MHD_HTTP_METHOD_HEAD) == 0;
+	for (const struct http_route *r = x->http->options.routes; r->method != NULL; r++) {
+		if (!path_fits(x, r->path))
+			continue;
+		if (strcmp(head ? MHD_HTTP_METHOD_GET : x->method, r->method) == 0) {
+			x->route = r;
+			return true;
+		}
+		size_t used = strlen(allow);
+		snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "", r->method);
+	}
+	if (allow[0] == '\0') {
+		exchange_problem(x, 404, "there is nothing at this path");
+		return false;
+	}
+	exchange_problem(x, 405, "this path does not take the method");
+	exchange_add_header(x, "Allow", allow);
+	return false;
+}
+
+static bool check_origin(struct exchange *x)
+{
+	if (strcmp(x->route->method, MHD_HTTP_METHOD_GET) == 0)
+		return true;
+	struct slice origin = exchange_header(x, "Origin");
+	if (origin_is_fine(origin, exchange_header(x, "Host"), x->http->options.allow_origins))
+		return true;
+	exchange_problem(x, 403, "this Origin may not change anything here (see --allow-origin)");
+	return false;
+}
+
+static void too_large(struct exchange *x)
+{
+	char detail[96];
+	snprintf(detail, sizeof detail, "the body is larger than %zu bytes (see --max-request)", x->http->options.body_max);
+	exchange_problem(x, 413, detail);
+}
+
+/* Looks at the headers. False when the reply is ready: an error. */
+static bool accept_request(struct exchange *x)
+{
+	switch (x->url_result) {
+	case URL_FINE: break;
+	case URL_NO_MEMORY: exchange_problem(x, 503, "out of memory"); return false;
+	case URL_MALFORMED: exchange_problem(x, 400, "the URL holds a broken percent-encoding"); return false;
+	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 256 parameters"); return false;
+	}
+	if (x->http->refusing) {
+		exchange_problem(x, 503, "the server is shutting down");
+		return false;
+	}
+	if (!find_route(x) || !check_origin(x))
+		return false;
+	unsigned long long length = strtoull(exchange_header(x, "Content-Length").p, NULL, 10);
+	if (length > x->http->options.body_max) {
+		too_large(x);
+		return false;
+	}
+	return true;
+}
+
+static void take_body(struct exchange *x, const char *bytes, size_t n)
+{
+	struct http *h = x->http;
+	if (x->discard) {
+		x->discarded += n;
+		return;
+	}
+	if (x->body.len + n > h->options.body_max) {
+		too_large(x);
+		x->discard = true;
+		return;
+	}
+	size_t before = x->body.cap;
+	buf_add(&x->body, bytes, n);
+	size_t all = atomic_fetch_add(&h->bodies, x->body.cap - before) + (x->body.cap - before);
+	if (!buf_failed(&x->body) && all <= h->options.bodies_max)
+		return;
+	exchange_problem(x, 503, "too many requests are on their way in");
+	x->discard = true;
+}
+
+/* --- running handlers --- */
+
+static void run_deferred(struct pool_job *job, struct reader *reader)
+{
+	struct exchange *x = LIST_ITEM(job, struct exchange, job);
+	x->deferred(x->http->options.arg, x, reader);
+}
+
+void exchange_defer(struct exchange *x, http_handler *run)
+{
+	x->deferred = run;
+	x->job.run = run_deferred;
+	pool_submit(x->http->pool, &x->job);
+}
+
+/* The connection is suspended before anybody can resume it. */
+static void run_handler(struct exchange *x)
+{
+	x->stage = RUNNING;
+	MHD_suspend_connection(x->connection);
+	if (x->route->direct)
+		x->route->handle(x->http->options.arg, x, NULL);
+	else
+		exchange_defer(x, x->route->handle);
+}
+
+void exchange_done(struct exchange *x)
+{
+	x->stage = DONE;
+	MHD_resume_connection(x->connection);
+}
+
+void exchange_wait(struct exchange *x)
+{
+	MHD_suspend_connection(x->connection);
+}
+
+void exchange_resume(struct exchange *x)
+{
+	MHD_resume_connection(x->connection);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *uri, const char *method,
+				  const char *version, const char *upload, size_t *upload_len, void **state)
+{
+	(void)arg;
+	(void)connection;
+	(void)uri;
+	(void)version;
+	struct exchange *x = *state;
+	if (x == NULL)
+		return MHD_NO; /* out of memory */
+	if (x->method == NULL) { /* the headers are here, the body is not */
+		x->method = method;
+		x->discard = !accept_request(x);
+		return MHD_YES;
+	}
+	if (*upload_len > 0) {
+		take_body(x, upload, *upload_len);
+		*upload_len = 0;
+		/* An error can be told only behind the body; who sends on and on does not get it. */
+		return x->discarded > x->http->options.body_max ? MHD_NO : MHD_YES;
+	}
+	if (x->stage == DONE || x->discard)
+		return send_reply(x);
+	run_handler(x);
+	return MHD_YES;
+}
+
+/* --- the daemon --- */
+
+static void on_log(void *arg, const char *format, va_list args)
+{
+	(void)arg;
+	char text[256];
+	vsnprintf(text, sizeof text, format, args);
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("http", "detail=\"%s\"", text);
+}
+
+enum err http_create(struct pool *pool, struct http_options options, struct http **out, struct fault *fault)
+{
+	*out = NULL;
+	struct http *h = calloc(1, sizeof *h);
+	if (h == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	h->pool = pool;
+	h->options = options;
+	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
+			 MHD_USE_ERROR_LOG;
+	struct MHD_OptionItem items[] = {
+		{MHD_OPTION_CONNECTION_LIMIT, options.connections_max, NULL},
+		{MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+		{options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, NULL},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h,
+				     MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+	if (h->daemon == NULL) {
+		free(h);
+		return fault_set(fault, ERR_IO, "cannot start the HTTP server");
+	}
+	*out = h;
+	return ERR_NONE;
+}
+
+void http_refuse(struct http *h)
+{
+	h->refusing = true;
+}
+
+void http_destroy(struct http *h)
+{
+	if (h == NULL)
+		return;
+	MHD_stop_daemon(h->daemon);
+	free(h);
+}
+
+void http_add_take(struct http *h, int fd, const void *address, unsigned address_len)
+{
+	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
+	if (MHD_add_connection(h->daemon, fd, address, address_len) != MHD_YES)
+		h->options.on_close(h->options.on_close_arg);
+}

@@ -1,0 +1,96 @@
+/* HTTP over libmicrohttpd: sockets come in from the door, requests go out to handlers as exchanges. No handler knows
+ * libmicrohttpd, and nobody outside http.c does.
+ *
+ * The life of an exchange:
+ *
+ *     headers ─▶ body ─▶ suspended: handler ─▶ exchange_done ─▶ resumed: reply ─▶ destroyed
+ *                          (on a pool thread, or here and now)
+ */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include "base/buf.h"
+#include "base/url.h"
+#include "hub/pool.h"
+
+struct http;
+struct exchange;
+
+/* Fills in the reply and calls exchange_done, now or later, from whatever thread. */
+typedef void http_handler(void *arg, struct exchange *x, struct reader *reader);
+
+struct http_route {
+	const char *method;
+	const char *path; /* a last segment {} stands for any one segment */
+	http_handler *handle;
+	bool direct; /* runs on the network thread, without a reader: must not wait for anything */
+	bool body;   /* takes one */
+};
+
+struct http_options {
+	const struct http_route *routes; /* ends with a NULL method */
+	void *arg;			 /* of the handlers */
+	size_t body_max;
+	size_t bodies_max; /* bytes of all bodies in memory at once */
+	int connections_max;
+	int threads;
+	const struct option_texts *allow_origins;
+	/* A connection that came in by http_add has ended. */
+	void (*on_close)(void *arg);
+	void *on_close_arg;
+};
+
+enum err http_create(struct pool *pool, struct http_options options, struct http **out, struct fault *fault);
+/* Answers 503 to new requests. */
+void http_refuse(struct http *h);
+/* All exchanges are done and nothing is parked. */
+void http_destroy(struct http *h);
+
+/* Takes an accepted socket; closes it where there is no room. */
+void http_add_take(struct http *h, int fd, const void *address, unsigned address_len);
+
+/* --- the request --- */
+
+struct slice exchange_method(const struct exchange *x);
+const struct url *exchange_url(const struct exchange *x);
+/* The segment that {} stood for, decoded. */
+struct slice exchange_segment(const struct exchange *x);
+/* Empty where there is none. */
+struct slice exchange_header(const struct exchange *x, const char *name);
+/* The body, which is the caller's from now on (free). */
+char *exchange_body_take(struct exchange *x, size_t *len);
+/* A pointer that a handler may keep with the exchange until it is destroyed, and how to free it. */
+void exchange_keep(struct exchange *x, void *state, void (*destroy)(void *state));
+void *exchange_state(const struct exchange *x);
+
+/* --- the reply --- */
+
+void exchange_status(struct exchange *x, int status, const char *content_type);
+void exchange_add_header(struct exchange *x, const char *name, const char *value);
+/* Where the body goes. */
+struct buf *exchange_out(struct exchange *x);
+/* A body that lives as long as the program. */
+void exchange_static(struct exchange *x, const void *bytes, size_t len);
+/* application/problem+json; the status follows from the code. */
+void exchange_fault(struct exchange *x, const struct fault *fault);
+/* The same with a status of one's own. */
+void exchange_problem(struct exchange *x, int status, const char *detail);
+
+/* A body without end, or of unknown length: `read` is called on the network thread whenever there is room. It returns
+ * bytes written to `out`, HTTP_END, HTTP_BROKEN, or HTTP_WAIT after exchange_wait. */
+enum { HTTP_WAIT = 0, HTTP_END = -1, HTTP_BROKEN = -2 };
+typedef long http_read(struct exchange *x, void *state, char *out, size_t max);
+void exchange_stream(struct exchange *x, http_read *read);
+/* From within `read`: stop calling until exchange_resume. To be called before anybody can resume. */
+void exchange_wait(struct exchange *x);
+/* Any thread, once per wait. */
+void exchange_resume(struct exchange *x);
+
+/* Runs something for the exchange on a pool thread: a handler that goes on later, or one that feeds a stream. Only
+ * while the exchange waits for it: before exchange_done, or between exchange_wait and exchange_resume. */
+void exchange_defer(struct exchange *x, http_handler *run);
+
+/* The reply is complete. Any thread; the exchange must not be touched afterwards. */
+void exchange_done(struct exchange *x);
+
+#endif

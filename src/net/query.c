@@ -1,0 +1,203 @@
+#include "net/query.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "event/json.h"
+#include "tidemark/event.h"
+
+/* Where the parser stands. */
+struct parse {
+	struct query *q;
+	const char *epoch;
+	struct slice value;
+	struct fault *fault;
+};
+
+/* One parameter: its name, what has to be allowed for it, whether it may be repeated, and who reads it. */
+struct rule {
+	const char *name;
+	unsigned allowed;
+	bool repeatable;
+	const char *wants;
+	bool (*read)(struct parse *p);
+};
+
+bool query_position(struct slice text, struct position *out)
+{
+	*out = (struct position){.from_first = slice_is(text, "first"), .from_head = slice_is(text, "head")};
+	return out->from_first || out->from_head || json_sequence(text, &out->after);
+}
+
+static bool read_after(struct parse *p)
+{
+	bool foreign = p->q->start.foreign; /* epoch may stand before after */
+	p->q->has_after = query_position(p->value, &p->q->start);
+	p->q->start.foreign = foreign;
+	return p->q->has_after;
+}
+
+static bool read_epoch(struct parse *p)
+{
+	p->q->start.foreign = !slice_is(p->value, p->epoch);
+	return p->value.len > 0;
+}
+
+static bool read_before(struct parse *p)
+{
+	return json_sequence(p->value, &p->q->before) && p->q->before > 0;
+}
+
+static bool read_time(struct slice text, int64_t *ms)
+{
+	if (text.len > 1 && text.p[0] == '-') {
+		int64_t ago;
+		bool fine = units_duration((struct slice){text.p + 1, text.len - 1}, &ago);
+		*ms = clock_wall_ms() - (fine ? ago : 0);
+		return fine;
+	}
+	/* A + that was not encoded has arrived as a space. */
+	char fixed[64];
+	if (text.len >= sizeof fixed)
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		fixed[i] = text.p[i] == ' ' && i > 10 ? '+' : text.p[i];
+	return clock_parse((struct slice){fixed, text.len}, ms);
+}
+
+static bool read_since(struct parse *p)
+{
+	p->q->has_since = read_time(p->value, &p->q->since_ms);
+	return p->q->has_since;
+}
+
+static bool read_until(struct parse *p)
+{
+	p->q->has_until = read_time(p->value, &p->q->until_ms);
+	return p->q->has_until;
+}
+
+static bool is_name(struct slice text)
+{
+	return text.len > 0 && text.len <= EVENT_NAME_MAX && json_plain_text(text);
+}
+
+static bool read_stream(struct parse *p)
+{
+	return is_name(p->value) && filter_add_stream(p->q->filter, p->value);
+}
+
+static bool read_type(struct parse *p)
+{
+	return is_name(p->value) && filter_add_type(p->q->filter, p->value);
+}
+
+static bool read_order(struct parse *p)
+{
+	p->q->descending = slice_is(p->value, "desc");
+	return p->q->descending || slice_is(p->value, "asc");
+}
+
+static bool read_bounded(struct slice text, int64_t min, int64_t max, int64_t *out)
+{
+	return units_integer(text, out) && *out >= min && *out <= max;
+}
+
+static bool read_limit(struct parse *p)
+{
+	int64_t limit = 0;
+	bool fine = read_bounded(p->value, 1, QUERY_LIMIT_MAX, &limit);
+	p->q->limit = (uint32_t)limit;
+	return fine;
+}
+
+static bool read_wait(struct parse *p)
+{
+	int64_t seconds = 0;
+	bool fine = read_bounded(p->value, 0, QUERY_WAIT_MAX_S, &seconds);
+	p->q->wait_ms = seconds * 1000;
+	return fine;
+}
+
+static bool read_speed(struct parse *p)
+{
+	char text[16];
+	if (p->value.len == 0 || p->value.len >= sizeof text)
+		return false;
+	memcpy(text, p->value.p, p->value.len);
+	text[p->value.len] = '\0';
+	char *end;
+	p->q->speed = strtod(text, &end);
+	bool digits_only = strspn(text, "0123456789.") == p->value.len;
+	return digits_only && *end == '\0' && p->q->speed >= 0.01 && p->q->speed <= 10000;
+}
+
+static bool read_session(struct parse *p)
+{
+	p->q->session = p->value;
+	return is_name(p->value);
+}
+
+static const struct rule rules[] = {
+	{"after", Q_AFTER, false, "a seq (0 to 9007199254740991), first or head", read_after},
+	{"epoch", Q_AFTER, false, "an epoch", read_epoch},
+	{"before", Q_BEFORE, false, "a seq (1 to 9007199254740991)", read_before},
+	{"since", Q_TIME | Q_SINCE, false, "an RFC 3339 time or a duration ago such as -15m", read_since},
+	{"until", Q_TIME, false, "an RFC 3339 time or a duration ago such as -15m", read_until},
+	{"stream", Q_FILTER, true, "a name of 1 to 255 bytes, UTF-8 without control characters, at most 256 of them", read_stream},
+	{"type", Q_FILTER, true, "a name of 1 to 255 bytes, UTF-8 without control characters, at most 256 of them", read_type},
+	{"order", Q_ORDER, false, "asc or desc", read_order},
+	{"limit", Q_LIMIT, false, "a number from 1 to 10000", read_limit},
+	{"wait", Q_WAIT, false, "a number of seconds from 0 to 60", read_wait},
+	{"speed", Q_SPEED, false, "a number from 0.01 to 10000", read_speed},
+	{"session", Q_SESSION, false, "a name of 1 to 255 bytes, UTF-8 without control characters", read_session},
+};
+
+enum { RULES = sizeof rules / sizeof *rules };
+
+static const struct rule *find_rule(struct slice name)
+{
+	for (int i = 0; i < RULES; i++)
+		if (slice_is(name, rules[i].name))
+			return &rules[i];
+	return NULL;
+}
+
+static enum err read_param(struct parse *p, const struct url_param *param, unsigned allowed, bool *seen)
+{
+	const struct rule *rule = find_rule(param->name);
+	if (rule == NULL)
+		return fault_set(p->fault, ERR_INVALID, "%.*s: there is no such parameter",
+				 (int)(param->name.len < 64 ? param->name.len : 64), param->name.p);
+	if ((rule->allowed & allowed) == 0)
+		return fault_set(p->fault, ERR_INVALID, "%s: does not go with this kind of request", rule->name);
+	if (seen[rule - rules] && !rule->repeatable)
+		return fault_set(p->fault, ERR_INVALID, "%s: given twice", rule->name);
+	seen[rule - rules] = true;
+	p->value = param->value;
+	if (!rule->read(p))
+		return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
+	return ERR_NONE;
+}
+
+enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, struct query *q, struct fault *fault)
+{
+	*q = (struct query){.filter = filter_create()};
+	if (q->filter == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	struct parse p = {.q = q, .epoch = epoch, .fault = fault};
+	bool seen[RULES] = {false};
+	enum err err = ERR_NONE;
+	for (size_t i = 0; !err && i < u->param_count; i++)
+		err = read_param(&p, &u->params[i], allowed, seen);
+	if (err)
+		query_finish(q);
+	return err;
+}
+
+void query_finish(struct query *q)
+{
+	filter_destroy(q->filter);
+	q->filter = NULL;
+}

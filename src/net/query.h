@@ -1,0 +1,47 @@
+/* The parameters of a reader, the same for history, SSE and WebSocket. */
+#ifndef NET_QUERY_H
+#define NET_QUERY_H
+
+#include "base/url.h"
+#include "hub/cursor.h"
+
+/* Which parameters a request may carry. */
+enum query_allowed {
+	Q_AFTER = 1 << 0, /* with epoch */
+	Q_BEFORE = 1 << 1,
+	Q_TIME = 1 << 2, /* since, until */
+	Q_FILTER = 1 << 3, /* stream, type */
+	Q_ORDER = 1 << 4,
+	Q_LIMIT = 1 << 5,
+	Q_WAIT = 1 << 6,
+	Q_SPEED = 1 << 7,
+	Q_SESSION = 1 << 8,
+	Q_SINCE = 1 << 9, /* since alone */
+};
+
+enum { QUERY_LIMIT_DEFAULT = 100, QUERY_LIMIT_MAX = 10000, QUERY_WAIT_MAX_S = 60 };
+
+struct query {
+	struct position start;
+	bool has_after;
+	uint64_t before; /* 0: none */
+	bool has_since;
+	bool has_until;
+	int64_t since_ms;
+	int64_t until_ms;
+	bool descending;
+	uint32_t limit; /* 0: none given */
+	int64_t wait_ms;
+	double speed;	      /* 0: none given */
+	struct slice session; /* points into the url; empty: none given */
+	struct filter *filter; /* owned until taken */
+};
+
+/* Reads the query of `u`. ERR_INVALID names the parameter. `epoch` is the store's own. */
+enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, struct query *q, struct fault *fault);
+void query_finish(struct query *q);
+
+/* "after", "first" or "head" as a position. */
+bool query_position(struct slice text, struct position *out);
+
+#endif

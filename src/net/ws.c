@@ -1,0 +1,730 @@
+#include "net/ws.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/url.h"
+#include "net/problem.h"
+#include "net/ws_conn.h"
+
+enum {
+	CHUNKS = 64,		       /* of one write */
+	WRITE_BYTES = 256 * 1024,      /* of one write, about */
+	TURN_BYTES = 1024 * 1024,      /* of one connection, before the others have theirs */
+	OUT_MAX = 64 * 1024,	       /* replies that wait; then the client is not read from */
+	PUBLISHES_MAX = 64,	       /* in flight for one connection; the same */
+	HEADERS_BYTES = 8 * 1024,
+	TICK_US = 1000 * 1000,
+	CLOSE_SECONDS = 3,	       /* for a peer to take its close frame */
+	CLOSE_TAKEN_OVER = 4409,
+};
+
+struct ws_request {
+	struct url url;
+	struct query query;
+};
+
+enum err ws_request_create(struct slice target, const char *epoch, struct ws_request **out, struct fault *fault)
+{
+	*out = NULL;
+	struct ws_request *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = ERR_NONE;
+	if (url_parse(&r->url, target) != URL_FINE)
+		err = fault_set(fault, ERR_INVALID, "the URL is broken");
+	else if (!slice_is(r->url.path, "/v1/ws"))
+		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
+	else
+		err = query_parse(&r->url, WS_QUERY, epoch, &r->query, fault);
+	if (err) {
+		ws_request_destroy(r);
+		return err;
+	}
+	*out = r;
+	return ERR_NONE;
+}
+
+void ws_request_destroy(struct ws_request *r)
+{
+	if (r == NULL)
+		return;
+	query_finish(&r->query);
+	url_finish(&r->url);
+	free(r);
+}
+
+struct slice ws_session(const struct ws_conn *c)
+{
+	return c->request->query.session;
+}
+
+/* --- the inbox: what other threads leave here --- */
+
+void ws_wake(struct ws *w, struct list *inbox, struct list *link)
+{
+	pthread_mutex_lock(&w->lock);
+	bool first = list_empty(inbox);
+	if (list_empty(link))
+		list_append(inbox, link);
+	pthread_mutex_unlock(&w->lock);
+	if (first)
+		lws_cancel_service(w->context);
+}
+
+static void on_commit(void *arg)
+{
+	struct ws *w = arg;
+	if (!atomic_exchange(&w->committed, true))
+		lws_cancel_service(w->context);
+}
+
+static void on_loaded(void *arg)
+{
+	struct ws_conn *c = arg;
+	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
+}
+
+static void on_session_lost(void *holder, const char *why)
+{
+	struct ws_conn *c = holder;
+	pthread_mutex_lock(&c->ws->lock);
+	c->lost = true;
+	c->lost_why = why;
+	pthread_mutex_unlock(&c->ws->lock);
+	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
+}
+
+void ws_add_take(struct ws *w, int fd, struct ws_request *request)
+{
+	struct ws_conn *c = calloc(1, sizeof *c);
+	if (c == NULL) {
+		close(fd);
+		ws_request_destroy(request);
+		w->options.on_close(w->options.on_close_arg);
+		return;
+	}
+	c->ws = w;
+	c->fd = fd;
+	c->request = request;
+	list_init(&c->in_all);
+	list_init(&c->in_live);
+	list_init(&c->in_inbox);
+	list_init(&c->publishes);
+	ws_wake(w, &w->arrived, &c->in_inbox);
+}
+
+/* --- sending --- */
+
+/* What the socket does not take of a frame libwebsockets keeps: nothing may come between the two parts, and its own
+ * control frames would. LWS_WRITE_HTTP sends the bytes as they are. */
+static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
+{
+	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
+		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+}
+
+static void wait_for_socket(struct ws_conn *c)
+{
+	c->wait = WAIT_SOCKET;
+	lws_callback_on_writable(c->wsi);
+}
+
+/* Sends our own frames. False when the socket is full. */
+static bool send_out(struct ws_conn *c)
+{
+	if (c->out.len == 0)
+		return true;
+	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t sent = n > 0 ? (size_t)n : 0;
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+		return false;
+	}
+	if (sent < c->out.len)
+		leave_rest(c, c->out.data + sent, c->out.len - sent);
+	bool all = sent == c->out.len;
+	c->out.len = 0;
+	if (c->out.cap > OUT_MAX)
+		buf_finish(&c->out);
+	ws_throttle(c);
+	return all;
+}
+
+void ws_say(struct ws_conn *c, const struct buf *text)
+{
+	if (buf_failed(text))
+		c->out.failed = true;
+	else
+		wire_ws_frame(&c->out, buf_slice(text));
+	if (buf_failed(&c->out))
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+}
+
+/* Sends the chunks. *full when the socket took less; then the record it stopped in is left to libwebsockets. */
+static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int count, bool *full)
+{
+	struct iovec parts[CHUNKS];
+	size_t all = 0;
+	for (int i = 0; i < count; i++) {
+		parts[i] = (struct iovec){(void *)chunks[i].bytes, chunks[i].len};
+		all += chunks[i].len;
+	}
+	struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+	ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t sent = n > 0 ? (size_t)n : 0;
+	*full = sent < all;
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+		return 0;
+	}
+	const char *rest;
+	size_t rest_len = *full ? cursor_record_rest(c->cursor, chunks, count, sent, &rest) : 0;
+	if (rest_len > 0)
+		leave_rest(c, rest, rest_len);
+	atomic_fetch_add(&c->ws->delivered, cursor_advance(c->cursor, chunks, count, sent + rest_len));
+	return sent;
+}
+
+static void say_gap(struct ws_conn *c)
+{
+	struct buf text;
+	buf_init(&text);
+	gap_write(&text, cursor_gap(c->cursor));
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void say_live(struct ws_conn *c)
+{
+	struct buf text;
+	buf_init(&text);
+	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
+	ws_say(c, &text);
+	buf_finish(&text);
+	c->live_told = true;
+}
+
+static void on_time(lws_sorted_usec_list_t *timer)
+{
+	ws_pump(lws_container_of(timer, struct ws_conn, timer));
+}
+
+/* At the head: waits for the next commit, after telling once that replay has caught up. */
+static void go_live(struct ws_conn *c)
+{
+	if (!c->live_told) {
+		say_live(c);
+		if (!send_out(c)) {
+			wait_for_socket(c);
+			return;
+		}
+	}
+	c->wait = WAIT_LIVE;
+	if (list_empty(&c->in_live))
+		list_append(&c->ws->live, &c->in_live);
+}
+
+static void fail(struct ws_conn *c)
+{
+	const struct fault *fault = cursor_fault(c->cursor);
+	log_error("a reader cannot go on", "after=%llu error=\"%s\"", (unsigned long long)cursor_after(c->cursor), fault->text);
+	ws_error(c, problem_status(fault->code), fault, (struct slice){"", 0});
+	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
+}
+
+/* Sends one helping of events. True when there may be more to send at once. */
+static bool send_events(struct ws_conn *c, size_t *turn)
+{
+	bool paced = c->pace.speed > 0;
+	struct chunk chunks[CHUNKS];
+	int count;
+	switch (cursor_fill(c->cursor, chunks, paced ? 1 : CHUNKS, paced ? 1 : WRITE_BYTES, &count)) {
+	case CURSOR_READY: break;
+	case CURSOR_GAP: say_gap(c); return true;
+	case CURSOR_LOAD:
+		c->wait = WAIT_LOAD;
+		cursor_load(c->cursor);
+		return false;
+	case CURSOR_LIVE: go_live(c); return false;
+	case CURSOR_END:
+	case CURSOR_FAILED: fail(c); return false;
+	}
+	int64_t wait_ms = pace_wait(&c->pace, page_entry(chunks[0].page, chunks[0].index).time_ms);
+	bool full = false;
+	if (wait_ms == 0) {
+		*turn += send_chunks(c, chunks, count, &full);
+	} else {
+		c->wait = WAIT_TIME;
+		lws_sul_schedule(c->ws->context, 0, &c->timer, on_time, wait_ms * 1000);
+	}
+	cursor_release(chunks, count);
+	if (full)
+		wait_for_socket(c);
+	return wait_ms == 0 && !full;
+}
+
+void ws_pump(struct ws_conn *c)
+{
+	if (c->cursor == NULL || c->close_code != 0)
+		return;
+	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
+	if (lws_partial_buffered(c->wsi)) {
+		wait_for_socket(c);
+		return;
+	}
+	c->wait = WAIT_NOTHING;
+	list_remove(&c->in_live);
+	size_t turn = 0;
+	for (bool more = true; more && c->close_code == 0;) {
+		if (!send_out(c)) {
+			if (c->close_code == 0)
+				wait_for_socket(c);
+			return;
+		}
+		if (turn >= TURN_BYTES) {
+			wait_for_socket(c);
+			return;
+		}
+		more = send_events(c, &turn);
+	}
+	if (c->close_code == 0 && c->out.len > 0)
+		wait_for_socket(c);
+}
+
+/* Sends replies without touching the reader's own waiting. */
+static void pump_out(struct ws_conn *c)
+{
+	if (c->close_code != 0 || c->out.len == 0)
+		return;
+	if (lws_partial_buffered(c->wsi) || !send_out(c))
+		lws_callback_on_writable(c->wsi);
+}
+
+void ws_throttle(struct ws_conn *c)
+{
+	bool much = c->publish_count >= PUBLISHES_MAX || c->out.len > OUT_MAX;
+	if (much == c->throttled)
+		return;
+	c->throttled = much;
+	lws_rx_flow_control(c->wsi, much ? 0 : 1);
+}
+
+void ws_hang_up(struct ws_conn *c, int code, const char *why)
+{
+	if (c->close_code != 0)
+		return;
+	c->close_code = code;
+	c->close_why = why;
+	list_remove(&c->in_live);
+	lws_callback_on_writable(c->wsi);
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_SECONDS);
+}
+
+/* --- receiving --- */
+
+static void drop_message(struct ws_conn *c)
+{
+	c->ws->messages -= c->in.cap;
+	buf_finish(&c->in);
+}
+
+static void take_fragment(struct ws_conn *c, const void *bytes, size_t len)
+{
+	struct ws *w = c->ws;
+	if (lws_frame_is_binary(c->wsi))
+		c->refusal = 400;
+	else if (c->in.len + len > w->options.message_max)
+		c->refusal = 413;
+	if (c->refusal == 0) {
+		size_t before = c->in.cap;
+		buf_add(&c->in, bytes, len);
+		w->messages += c->in.cap - before;
+		if (buf_failed(&c->in) || w->messages > w->options.messages_max)
+			c->refusal = 503;
+	}
+	if (c->refusal != 0)
+		drop_message(c);
+}
+
+static void refuse_message(struct ws_conn *c)
+{
+	struct fault fault;
+	if (c->refusal == 400)
+		fault_set(&fault, ERR_INVALID, "messages are text frames, not binary");
+	else if (c->refusal == 413)
+		fault_set(&fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)",
+			  c->ws->options.message_max);
+	else
+		fault_set(&fault, ERR_BUSY, "too many messages are on their way in");
+	ws_error(c, c->refusal, &fault, (struct slice){"", 0});
+	c->refusal = 0;
+}
+
+static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
+{
+	c->heard_ms = clock_mono_ms();
+	if (c->close_code != 0)
+		return;
+	if (c->refusal == 0)
+		take_fragment(c, bytes, len);
+	if (lws_remaining_packet_payload(c->wsi) > 0 || !lws_is_final_fragment(c->wsi))
+		return;
+	c->ws->messages -= c->in.cap; /* a publish takes it over */
+	if (c->refusal != 0)
+		refuse_message(c);
+	else
+		ws_message(c);
+	buf_finish(&c->in);
+	ws_throttle(c);
+	pump_out(c);
+}
+
+/* --- the life of a connection --- */
+
+static void say_hello(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	struct buf text;
+	buf_init(&text);
+	buf_printf(&text, "{\"op\":\"hello\",\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu,\"session\":",
+		   store_epoch(feed_store(w->options.feed)), (unsigned long long)feed_first(w->options.feed),
+		   (unsigned long long)feed_head(w->options.feed), (unsigned long long)cursor_after(c->cursor));
+	if (c->has_session)
+		buf_json(&text, ws_session(c));
+	else
+		buf_adds(&text, "null");
+	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+/* Where to start: what was asked for, else after what the session acknowledged, else at the head. */
+static enum err take_session(struct ws_conn *c, struct position *start)
+{
+	struct ws *w = c->ws;
+	const struct query *q = &c->request->query;
+	*start = q->start;
+	if (!q->has_after && !q->start.foreign)
+		start->from_head = true;
+	if (q->session.len == 0)
+		return ERR_NONE;
+	struct session_state state;
+	uint64_t after;
+	struct gap gap;
+	position_resolve(w->options.feed, *start, &after, &gap);
+	enum err err = sessions_attach(w->options.sessions, q->session, c, on_session_lost, after, &state);
+	if (err)
+		return err;
+	c->has_session = true;
+	writer_poke(w->options.writer, false);
+	if (!q->has_after && !q->start.foreign)
+		*start = (struct position){.after = state.acked};
+	return ERR_NONE;
+}
+
+static int on_open(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	struct position start;
+	struct query *q = &c->request->query;
+	enum err err = take_session(c, &start);
+	struct selection *select = err ? NULL : history_select_take(feed_store(w->options.feed), q->filter);
+	q->filter = err ? q->filter : NULL;
+	if (!err)
+		err = select == NULL ? ERR_NOMEM
+				     : cursor_create(w->options.feed, start, 0, select, WIRE_WS, on_loaded, c, &c->cursor);
+	if (err) {
+		lws_close_reason(c->wsi, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, NULL, 0);
+		return -1;
+	}
+	c->pace.speed = q->speed;
+	c->heard_ms = clock_mono_ms();
+	list_append(&w->all, &c->in_all);
+	atomic_fetch_add(&w->connections, 1);
+	say_hello(c);
+	ws_pump(c);
+	if (w->closed)
+		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
+	return 0;
+}
+
+static void conn_destroy(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
+	if (c->has_session)
+		sessions_detach(w->options.sessions, ws_session(c), c);
+	cursor_destroy(c->cursor);
+	ws_forget_publishes(c);
+	pthread_mutex_lock(&w->lock);
+	list_remove(&c->in_inbox); /* nobody puts it there any more */
+	pthread_mutex_unlock(&w->lock);
+	if (!list_empty(&c->in_all))
+		atomic_fetch_sub(&w->connections, 1);
+	list_remove(&c->in_all);
+	list_remove(&c->in_live);
+	drop_message(c);
+	buf_finish(&c->out);
+	ws_request_destroy(c->request);
+	free(c);
+	w->options.on_close(w->options.on_close_arg);
+}
+
+static int on_writable(struct ws_conn *c)
+{
+	if (c->close_code == 0) {
+		ws_pump(c);
+		return 0;
+	}
+	if (c->out.len > 0 && c->close_code != LWS_CLOSE_STATUS_NOSTATUS && !lws_partial_buffered(c->wsi))
+		send_out(c);
+	const char *why = c->close_why != NULL ? c->close_why : "";
+	if (c->close_code != LWS_CLOSE_STATUS_NOSTATUS)
+		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)why, strlen(why));
+	return -1;
+}
+
+/* --- the thread --- */
+
+static void admit(struct ws_conn *c)
+{
+	c->wsi = lws_adopt_socket_vhost(c->ws->vhost, c->fd);
+	if (c->wsi == NULL) { /* it has closed the socket */
+		conn_destroy(c);
+		return;
+	}
+	lws_set_opaque_user_data(c->wsi, c);
+}
+
+static void go_on(struct ws_conn *c, bool lost, const char *why)
+{
+	if (lost)
+		ws_hang_up(c, CLOSE_TAKEN_OVER, why);
+	else if (c->wait == WAIT_LOAD)
+		ws_pump(c);
+}
+
+static struct list *take_first(struct ws *w, struct list *inbox)
+{
+	pthread_mutex_lock(&w->lock);
+	struct list *link = list_empty(inbox) ? NULL : inbox->next;
+	if (link != NULL)
+		list_remove(link);
+	pthread_mutex_unlock(&w->lock);
+	return link;
+}
+
+static void close_all(struct ws *w)
+{
+	w->closed = true;
+	w->closed_ms = clock_mono_ms();
+	LIST_EACH(link, &w->all)
+		ws_hang_up(LIST_ITEM(link, struct ws_conn, in_all), LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
+}
+
+static void read_inbox(struct ws *w)
+{
+	struct list *link;
+	while ((link = take_first(w, &w->arrived)) != NULL)
+		admit(LIST_ITEM(link, struct ws_conn, in_inbox));
+	while ((link = take_first(w, &w->answered)) != NULL) {
+		struct ws_publish *p = LIST_ITEM(link, struct ws_publish, in_inbox);
+		struct ws_conn *c = p->conn;
+		ws_answer(p);
+		if (c != NULL)
+			pump_out(c);
+	}
+	while ((link = take_first(w, &w->ready)) != NULL) {
+		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
+		pthread_mutex_lock(&w->lock);
+		bool lost = c->lost;
+		const char *why = c->lost_why;
+		pthread_mutex_unlock(&w->lock);
+		go_on(c, lost, why);
+	}
+	if (atomic_exchange(&w->committed, false)) {
+		struct list waiting;
+		list_init(&waiting);
+		list_move_all(&waiting, &w->live);
+		while (!list_empty(&waiting)) {
+			struct ws_conn *c = LIST_ITEM(waiting.next, struct ws_conn, in_live);
+			list_remove(&c->in_live);
+			ws_pump(c);
+		}
+	}
+	pthread_mutex_lock(&w->lock);
+	bool closing = w->closing;
+	pthread_mutex_unlock(&w->lock);
+	if (closing && !w->closed)
+		close_all(w);
+}
+
+/* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
+ * behind the events. */
+static void check_peer(struct ws_conn *c, int64_t now)
+{
+	if (c->wait == WAIT_SOCKET || c->close_code != 0 || lws_partial_buffered(c->wsi)) {
+		c->heard_ms = now;
+		return;
+	}
+	int64_t silent = now - c->heard_ms;
+	if (silent >= 2 * c->ws->options.ping_ms) {
+		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+	} else if (silent >= c->ws->options.ping_ms && c->pinged_ms == 0) {
+		unsigned char frame[LWS_PRE + 1];
+		c->pinged_ms = now;
+		lws_write(c->wsi, frame + LWS_PRE, 0, LWS_WRITE_PING);
+	}
+}
+
+static void on_tick(lws_sorted_usec_list_t *tick)
+{
+	struct ws *w = lws_container_of(tick, struct ws, tick);
+	int64_t now = clock_mono_ms();
+	uint64_t head = feed_head(w->options.feed);
+	uint64_t lag_max = 0;
+	LIST_EACH(link, &w->all) {
+		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
+		uint64_t after = cursor_after(c->cursor);
+		uint64_t lag = head > after ? head - after : 0;
+		lag_max = lag > lag_max ? lag : lag_max;
+		if (w->options.lag_max != 0 && lag > w->options.lag_max)
+			ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
+		check_peer(c, now);
+	}
+	atomic_store(&w->lag_max, lag_max);
+	lws_sul_schedule(w->context, 0, &w->tick, on_tick, TICK_US);
+}
+
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	(void)user;
+	struct ws_conn *c = wsi != NULL ? lws_get_opaque_user_data(wsi) : NULL;
+	if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
+		struct lws_context *context = lws_get_context(wsi);
+		read_inbox(lws_context_user(context));
+		return 0;
+	}
+	if (c == NULL)
+		return 0;
+	switch (reason) {
+	case LWS_CALLBACK_ESTABLISHED: return on_open(c);
+	case LWS_CALLBACK_RECEIVE: on_receive(c, in, len); return 0;
+	case LWS_CALLBACK_RECEIVE_PONG:
+		c->heard_ms = clock_mono_ms();
+		c->pinged_ms = 0;
+		return 0;
+	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		if (c->has_session)
+			writer_poke(c->ws->options.writer, true);
+		return 0;
+	case LWS_CALLBACK_HTTP: return -1; /* the door lets only WebSockets in */
+	case LWS_CALLBACK_WSI_DESTROY:
+		lws_set_opaque_user_data(wsi, NULL);
+		conn_destroy(c);
+		return 0;
+	default: return 0;
+	}
+}
+
+static const struct lws_protocols protocols[] = {{.name = "tidemark", .callback = on_event, .rx_buffer_size = 4096}, {0}};
+
+static bool is_over(struct ws *w)
+{
+	if (!w->closed)
+		return false;
+	return list_empty(&w->all) || clock_mono_ms() - w->closed_ms > (CLOSE_SECONDS + 1) * 1000;
+}
+
+static void *work(void *arg)
+{
+	struct ws *w = arg;
+	lws_sul_schedule(w->context, 0, &w->tick, on_tick, TICK_US);
+	while (!is_over(w) && lws_service(w->context, 0) >= 0)
+		;
+	return NULL;
+}
+
+static void on_log(int level, const char *line)
+{
+	int len = (int)strcspn(line, "\n");
+	log_write(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "websocket", "detail=\"%.*s\"", len, line);
+}
+
+enum err ws_create(struct ws_options options, struct ws **out, struct fault *fault)
+{
+	*out = NULL;
+	struct ws *w = calloc(1, sizeof *w);
+	if (w == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	w->options = options;
+	pthread_mutex_init(&w->lock, NULL);
+	list_init(&w->arrived);
+	list_init(&w->ready);
+	list_init(&w->answered);
+	list_init(&w->all);
+	list_init(&w->live);
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
+	struct lws_context_creation_info info = {
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.protocols = protocols,
+		.options = LWS_SERVER_OPTION_DISABLE_IPV6,
+		.user = w,
+		.max_http_header_data = HEADERS_BYTES,
+		.gid = -1,
+		.uid = -1,
+		.vhost_name = "tidemark",
+	};
+	w->context = lws_create_context(&info);
+	w->vhost = w->context != NULL ? lws_get_vhost_by_name(w->context, "tidemark") : NULL;
+	if (w->vhost == NULL || pthread_create(&w->thread, NULL, work, w) != 0) {
+		ws_destroy(w);
+		return fault_set(fault, ERR_IO, "cannot start the WebSocket server");
+	}
+	w->running = true;
+	feed_listen(options.feed, on_commit, w);
+	*out = w;
+	return ERR_NONE;
+}
+
+void ws_close(struct ws *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->closing = true;
+	pthread_mutex_unlock(&w->lock);
+	if (!w->running)
+		return;
+	lws_cancel_service(w->context);
+	pthread_join(w->thread, NULL);
+	w->running = false;
+}
+
+void ws_destroy(struct ws *w)
+{
+	if (w == NULL)
+		return;
+	if (w->context != NULL)
+		lws_context_destroy(w->context);
+	LIST_EACH(link, &w->answered)
+		ws_answer(LIST_ITEM(link, struct ws_publish, in_inbox));
+	LIST_EACH(link, &w->arrived) {
+		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
+		close(c->fd);
+		conn_destroy(c);
+	}
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+void ws_read(struct ws *w, struct ws_figures *out)
+{
+	*out = (struct ws_figures){atomic_load(&w->connections), atomic_load(&w->delivered), atomic_load(&w->lag_max)};
+}

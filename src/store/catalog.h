@@ -1,0 +1,67 @@
+/* The streams and topics of a store with their figures, all in memory. A topic is a pair of stream and type; events
+ * name it by its number, which counts from 0 in the order of first appearance and never changes.
+ *
+ * Threads: one writer calls what changes it; everything else may be called from any thread. New topics are pending,
+ * and seen by the writer alone, until `catalog_commit`. */
+#ifndef STORE_CATALOG_H
+#define STORE_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tidemark/err.h"
+#include "tidemark/slice.h"
+
+struct catalog;
+
+enum { CATALOG_TOPICS_MAX = 4 * 1024 * 1024 };
+
+/* What never changes about a topic; lives as long as the catalog (a pending one until rollback). */
+struct topic {
+	struct slice stream;
+	struct slice type;
+	struct slice json; /* wire_topic of the two */
+	uint64_t hash;	   /* of both names: takes part in the sum of each of its events */
+	uint32_t stream_id;
+};
+
+struct figures {
+	uint64_t first; /* seqs; 0 where there is no event */
+	uint64_t last;
+	uint64_t count;
+	uint64_t bytes; /* of payload */
+};
+
+struct catalog *catalog_create(void);
+void catalog_destroy(struct catalog *c);
+
+/* --- the writer --- */
+
+/* The topic of two names, made where it is new (*is_new). ERR_BUSY when there are CATALOG_TOPICS_MAX. */
+enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new);
+/* Makes pending topics visible, or forgets them. */
+void catalog_commit(struct catalog *c);
+void catalog_rollback(struct catalog *c);
+/* The last seq of a stream, 0 where there is none. Counts committed events only. */
+uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
+
+/* Counts events into the figures of their topics and streams, in order of seq. Between lock and unlock. */
+void catalog_lock(struct catalog *c);
+void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
+void catalog_unlock(struct catalog *c);
+/* Sets the figures of a topic as they were stored, and adds them to its stream. */
+void catalog_restore(struct catalog *c, uint32_t topic, struct figures f);
+
+/* --- anybody --- */
+
+/* Topics with a number below this are visible. */
+uint32_t catalog_topics(const struct catalog *c);
+const struct topic *catalog_topic(const struct catalog *c, uint32_t topic);
+void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out);
+
+uint32_t catalog_streams(struct catalog *c);
+/* False when there is no such stream, or no event in it yet. */
+bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, struct figures *out);
+bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out);
+
+#endif

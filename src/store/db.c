@@ -1,0 +1,163 @@
+#include "store/db.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/assets.h"
+
+enum {
+	APPLICATION_ID = 0x7469646d, /* "tidm", so that file(1) and we can tell a store from any other database */
+	BUSY_MS = 5000,
+};
+
+enum err db_err(sqlite3 *db, int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE: return ERR_NONE;
+	case SQLITE_NOMEM: return ERR_NOMEM;
+	case SQLITE_FULL: return ERR_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT: return ERR_CORRUPT;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED: return ERR_BUSY;
+	case SQLITE_TOOBIG: return ERR_TOO_LARGE;
+	default: break;
+	}
+	return db != NULL && sqlite3_system_errno(db) == ENOSPC ? ERR_FULL : ERR_IO;
+}
+
+enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
+{
+	return fault_set(fault, db_err(db, rc), "%s: %s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+}
+
+enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault)
+{
+	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, sql, fault);
+}
+
+enum err db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *fault)
+{
+	int rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, sql, fault);
+}
+
+enum err db_integer(sqlite3 *db, const char *sql, sqlite3_int64 absent, sqlite3_int64 *out, struct fault *fault)
+{
+	sqlite3_stmt *s;
+	enum err err = db_prepare(db, sql, &s, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(s);
+	*out = rc == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL ? sqlite3_column_int64(s, 0) : absent;
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(db, rc, sql, fault);
+	sqlite3_finalize(s);
+	return err;
+}
+
+static enum err exec_all(sqlite3 *db, const char *const *sql, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (; !err && *sql != NULL; sql++)
+		err = db_exec(db, *sql, fault);
+	return err;
+}
+
+/* Nothing is left to SQLite's defaults, which differ between builds (Debian's has SECURE_DELETE on). mmap is off
+ * because an I/O error would be a SIGBUS. Checkpoints are the writer's own business: see store_maintain. */
+static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
+{
+	static const char *const all[] = {"PRAGMA mmap_size=0",	    "PRAGMA wal_autocheckpoint=0", "PRAGMA secure_delete=OFF",
+					  "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF",   "PRAGMA cell_size_check=ON",
+					  "PRAGMA foreign_keys=OFF",  "PRAGMA locking_mode=NORMAL",  "PRAGMA cache_size=-8192",
+					  NULL};
+	static const char *const writer[] = {"PRAGMA page_size=4096",	  "PRAGMA auto_vacuum=NONE",
+					     "PRAGMA journal_mode=WAL",	  "PRAGMA journal_size_limit=67108864",
+					     "PRAGMA cache_size=-16384",  NULL};
+	sqlite3_busy_timeout(db, BUSY_MS);
+	sqlite3_extended_result_codes(db, 1);
+	enum err err = exec_all(db, all, fault);
+	if (!err && mode == DB_READ)
+		return db_exec(db, "PRAGMA query_only=ON", fault);
+	if (!err)
+		err = exec_all(db, writer, fault);
+	if (!err)
+		err = db_exec(db, mode == DB_WRITE ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", fault);
+	return err;
+}
+
+static enum err check_version(sqlite3 *db, const char *path, int known, sqlite3_int64 *version, struct fault *fault)
+{
+	sqlite3_int64 id;
+	enum err err = db_integer(db, "PRAGMA application_id", 0, &id, fault);
+	if (!err)
+		err = db_integer(db, "PRAGMA user_version", 0, version, fault);
+	if (err)
+		return err;
+	sqlite3_int64 tables;
+	err = db_integer(db, "SELECT count(*) FROM sqlite_master", 0, &tables, fault);
+	if (err)
+		return err;
+	if (tables > 0 && id != APPLICATION_ID)
+		return fault_set(fault, ERR_CORRUPT, "%s is not a Tidemark store (application id %#llx)", path, id);
+	if (*version > known)
+		return fault_set(fault, ERR_NEWER,
+				 "%s was made by a newer version of Tidemark (its schema is %lld, this version knows %d)", path,
+				 *version, known);
+	return ERR_NONE;
+}
+
+/* Runs the migrations that the file has not seen, each in a transaction of its own with its number. */
+static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
+{
+	for (size_t i = (size_t)version; i < schema_assets.count; i++) {
+		char stamp[96];
+		snprintf(stamp, sizeof stamp, "PRAGMA user_version=%zu; PRAGMA application_id=%d", i + 1, APPLICATION_ID);
+		enum err err = db_exec(db, "BEGIN IMMEDIATE", fault);
+		if (!err)
+			err = db_exec(db, (const char *)schema_assets.items[i].bytes, fault);
+		if (!err)
+			err = db_exec(db, stamp, fault);
+		if (!err)
+			err = db_exec(db, "COMMIT", fault);
+		if (err) {
+			sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+			return err;
+		}
+	}
+	return ERR_NONE;
+}
+
+enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct fault *fault)
+{
+	*out = NULL;
+	int flags = mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	sqlite3 *db;
+	int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+	enum err err = rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, path, fault);
+	sqlite3_int64 version = 0;
+	if (!err)
+		err = check_version(db, path, (int)schema_assets.count, &version, fault);
+	if (!err)
+		err = set_up(db, mode, fault);
+	if (!err && mode != DB_READ)
+		err = migrate(db, version, fault);
+	else if (!err && (size_t)version < schema_assets.count)
+		err = fault_set(fault, ERR_INVALID, "%s was made by an older version: start the server once to migrate it", path);
+	if (err) {
+		sqlite3_close(db);
+		return err;
+	}
+	*out = db;
+	return ERR_NONE;
+}
+
+void db_close(sqlite3 *db)
+{
+	sqlite3_close(db); /* statements are finalized by their owners */
+}

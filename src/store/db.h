@@ -1,0 +1,32 @@
+/* SQLite connections, all opened and set up alike, and the schema. */
+#ifndef STORE_DB_H
+#define STORE_DB_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include "tidemark/err.h"
+
+enum db_mode {
+	DB_WRITE,         /* the one connection that writes and checkpoints; makes the file */
+	DB_WRITE_RELAXED, /* the same without fsync at each commit (synchronous=NORMAL) */
+	DB_READ,          /* query only */
+};
+
+/* Opens `path` with every pragma set explicitly. A store made by a newer version is ERR_NEWER, a file that is no store
+ * ERR_CORRUPT. */
+enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct fault *fault);
+void db_close(sqlite3 *db);
+
+/* SQLite's result as one of ours. */
+enum err db_err(sqlite3 *db, int rc);
+/* The same, with SQLite's own words and what was tried. */
+enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault);
+
+enum err db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *fault);
+/* One statement without a result. */
+enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault);
+/* The first column of the first row, or `absent` where there is none (or it is NULL). */
+enum err db_integer(sqlite3 *db, const char *sql, sqlite3_int64 absent, sqlite3_int64 *out, struct fault *fault);
+
+#endif

@@ -1,0 +1,337 @@
+#include "tidemark/page.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "store/page_build.h"
+
+/* Which event belongs to which topic, sorted by topic: made when the first filtered reader comes by. */
+struct topic_index {
+	uint32_t *topics;  /* per entry, ascending */
+	uint32_t *indexes; /* per entry */
+};
+
+struct page {
+	atomic_uint refs;
+	uint64_t after;
+	uint64_t last;
+	uint32_t count;
+	enum wire first_form;
+	struct page_entry *entries;
+	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
+	_Atomic(struct page_form *) forms[WIRE_COUNT];
+	_Atomic(struct topic_index *) topics;
+};
+
+struct page_builder {
+	enum wire form;
+	uint64_t after;
+	struct buf bytes;
+	struct page_entry *entries;
+	uint32_t *ends;
+	uint32_t count;
+	uint32_t cap;
+};
+
+enum { FIRST_ENTRIES = 16 };
+
+struct page *page_ref(struct page *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+static void form_destroy(struct page_form *f)
+{
+	if (f == NULL)
+		return;
+	free((void *)f->bytes);
+	free((void *)f->ends);
+	free(f);
+}
+
+static void topics_destroy(struct topic_index *t)
+{
+	if (t == NULL)
+		return;
+	free(t->topics);
+	free(t->indexes);
+	free(t);
+}
+
+void page_unref(struct page *p)
+{
+	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (int i = 0; i < WIRE_COUNT; i++)
+		form_destroy(p->forms[i]);
+	topics_destroy(p->topics);
+	free(p->entries);
+	free(p);
+}
+
+uint64_t page_after(const struct page *p)
+{
+	return p->after;
+}
+
+uint64_t page_last(const struct page *p)
+{
+	return p->last;
+}
+
+uint32_t page_count(const struct page *p)
+{
+	return p->count;
+}
+
+static struct slice record(const struct page_form *f, uint32_t index)
+{
+	uint32_t from = index > 0 ? f->ends[index - 1] : 0;
+	return (struct slice){f->bytes + from, f->ends[index] - from};
+}
+
+size_t page_weight(const struct page *p)
+{
+	const struct page_form *f = p->forms[p->first_form];
+	return sizeof *p + p->count * (sizeof *p->entries + sizeof *f->ends) + (p->count > 0 ? f->ends[p->count - 1] : 0);
+}
+
+struct page_entry page_entry(const struct page *p, uint32_t index)
+{
+	assert(index < p->count);
+	return p->entries[index];
+}
+
+uint32_t page_index(const struct page *p, uint64_t after)
+{
+	uint32_t low = 0;
+	uint32_t high = p->count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (p->entries[middle].seq <= after)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct slice page_envelope(const struct page *p, uint32_t index)
+{
+	assert(index < p->count);
+	return wire_inside(p->first_form, record(p->forms[p->first_form], index));
+}
+
+static struct page_form *form_make(const struct page *p, enum wire form)
+{
+	struct page_form *f = calloc(1, sizeof *f);
+	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
+	size_t size = 0;
+	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
+		size += wire_record_size(form, p->entries[i].seq, page_envelope(p, i).len);
+		ends[i] = (uint32_t)size;
+	}
+	char *bytes = malloc(size + 1);
+	if (f == NULL || ends == NULL || bytes == NULL) {
+		free(f);
+		free(ends);
+		free(bytes);
+		return NULL;
+	}
+	char *at = bytes;
+	for (uint32_t i = 0; i < p->count; i++) {
+		struct slice envelope = page_envelope(p, i);
+		at = wire_begin(form, p->entries[i].seq, envelope.len, at);
+		memcpy(at, envelope.p, envelope.len);
+		at = wire_end(form, at + envelope.len);
+	}
+	*f = (struct page_form){bytes, ends};
+	return f;
+}
+
+const struct page_form *page_form(struct page *p, enum wire form)
+{
+	struct page_form *f = atomic_load_explicit(&p->forms[form], memory_order_acquire);
+	if (f != NULL)
+		return f;
+	f = form_make(p, form);
+	struct page_form *standing = NULL;
+	if (f != NULL && !atomic_compare_exchange_strong(&p->forms[form], &standing, f)) {
+		form_destroy(f);
+		f = standing;
+	}
+	return f;
+}
+
+struct topic_of {
+	uint32_t topic;
+	uint32_t index;
+};
+
+static int by_topic(const void *a, const void *b)
+{
+	const struct topic_of *x = a;
+	const struct topic_of *y = b;
+	if (x->topic != y->topic)
+		return x->topic < y->topic ? -1 : 1;
+	return x->index < y->index ? -1 : 1;
+}
+
+static struct topic_index *topics_make(const struct page *p)
+{
+	struct topic_index *t = calloc(1, sizeof *t);
+	struct topic_of *pairs = malloc((p->count + 1) * sizeof *pairs);
+	uint32_t *topics = malloc((p->count + 1) * sizeof *topics);
+	uint32_t *indexes = malloc((p->count + 1) * sizeof *indexes);
+	if (t == NULL || pairs == NULL || topics == NULL || indexes == NULL) {
+		free(t);
+		free(pairs);
+		free(topics);
+		free(indexes);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < p->count; i++)
+		pairs[i] = (struct topic_of){p->entries[i].topic, i};
+	qsort(pairs, p->count, sizeof *pairs, by_topic);
+	for (uint32_t i = 0; i < p->count; i++) {
+		topics[i] = pairs[i].topic;
+		indexes[i] = pairs[i].index;
+	}
+	free(pairs);
+	*t = (struct topic_index){topics, indexes};
+	return t;
+}
+
+/* The first place in the sorted topics that is not below `topic`. */
+static uint32_t lower_bound(const uint32_t *topics, uint32_t count, uint64_t topic)
+{
+	uint32_t low = 0;
+	uint32_t high = count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (topics[middle] < topic)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const uint32_t *page_topic(struct page *p, uint32_t topic, uint32_t *count, enum err *err)
+{
+	*count = 0;
+	*err = ERR_NONE;
+	struct topic_index *t = atomic_load_explicit(&p->topics, memory_order_acquire);
+	if (t == NULL) {
+		t = topics_make(p);
+		if (t == NULL) {
+			*err = ERR_NOMEM;
+			return NULL;
+		}
+		struct topic_index *standing = NULL;
+		if (!atomic_compare_exchange_strong(&p->topics, &standing, t)) {
+			topics_destroy(t);
+			t = standing;
+		}
+	}
+	uint32_t from = lower_bound(t->topics, p->count, topic);
+	*count = lower_bound(t->topics, p->count, (uint64_t)topic + 1) - from;
+	return *count > 0 ? t->indexes + from : NULL;
+}
+
+struct page_builder *page_builder_create(enum wire form, uint64_t after)
+{
+	struct page_builder *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return NULL;
+	b->form = form;
+	b->after = after;
+	return b;
+}
+
+void page_builder_destroy(struct page_builder *b)
+{
+	if (b == NULL)
+		return;
+	buf_finish(&b->bytes);
+	free(b->entries);
+	free(b->ends);
+	free(b);
+}
+
+static bool grow(struct page_builder *b)
+{
+	if (b->count < b->cap)
+		return true;
+	uint32_t cap = b->cap ? b->cap * 2 : FIRST_ENTRIES;
+	struct page_entry *entries = realloc(b->entries, cap * sizeof *entries);
+	if (entries != NULL)
+		b->entries = entries;
+	uint32_t *ends = realloc(b->ends, cap * sizeof *ends);
+	if (ends != NULL)
+		b->ends = ends;
+	if (entries == NULL || ends == NULL)
+		return false;
+	b->cap = cap;
+	return true;
+}
+
+enum err page_builder_add(struct page_builder *b, const struct wire_event *e, int64_t time_ms, uint32_t topic)
+{
+	size_t envelope = wire_envelope_size(e);
+	size_t size = wire_record_size(b->form, e->seq, envelope);
+	if (!grow(b) || !buf_reserve(&b->bytes, size))
+		return ERR_NOMEM;
+	char *at = wire_begin(b->form, e->seq, envelope, b->bytes.data + b->bytes.len);
+	at = wire_end(b->form, wire_envelope(e, at));
+	b->bytes.len = (size_t)(at - b->bytes.data);
+	b->entries[b->count] = (struct page_entry){e->seq, time_ms, topic};
+	b->ends[b->count++] = (uint32_t)b->bytes.len;
+	return ERR_NONE;
+}
+
+size_t page_builder_bytes(const struct page_builder *b)
+{
+	return b->bytes.len;
+}
+
+uint32_t page_builder_count(const struct page_builder *b)
+{
+	return b->count;
+}
+
+static void *shrink(void *memory, size_t size)
+{
+	void *less = size > 0 ? realloc(memory, size) : NULL;
+	return less != NULL ? less : memory;
+}
+
+struct page *page_builder_take(struct page_builder *b, uint64_t last)
+{
+	struct page *p = calloc(1, sizeof *p);
+	struct page_form *f = calloc(1, sizeof *f);
+	if (p == NULL || f == NULL) {
+		free(p);
+		free(f);
+		page_builder_destroy(b);
+		return NULL;
+	}
+	/* A page may live for hours in the ring: give back what growing has left over. */
+	*f = (struct page_form){shrink(b->bytes.data, b->bytes.len), shrink(b->ends, b->count * sizeof *b->ends)};
+	p->refs = 1;
+	p->after = b->after;
+	p->last = last;
+	p->count = b->count;
+	p->first_form = b->form;
+	p->entries = shrink(b->entries, b->count * sizeof *b->entries);
+	p->forms[b->form] = f;
+	b->bytes.data = NULL;
+	b->entries = NULL;
+	b->ends = NULL;
+	page_builder_destroy(b);
+	return p;
+}

@@ -1,0 +1,29 @@
+/* The inside of a page, for those who make one (store, history) and those who send one (hub). */
+#ifndef STORE_PAGE_BUILD_H
+#define STORE_PAGE_BUILD_H
+
+#include "event/wire.h"
+#include "tidemark/page.h"
+
+/* Events in one wire form: record i is bytes[i ? ends[i - 1] : 0 .. ends[i]). */
+struct page_form {
+	const char *bytes;
+	const uint32_t *ends;
+};
+
+/* The whole page in a form, made at the first call and kept with the page. NULL when there is no memory. */
+const struct page_form *page_form(struct page *p, enum wire form);
+
+/* A page under construction, owned by one thread. */
+struct page_builder;
+
+/* `form` is the one the page is going to be read in first. */
+struct page_builder *page_builder_create(enum wire form, uint64_t after);
+void page_builder_destroy(struct page_builder *b);
+enum err page_builder_add(struct page_builder *b, const struct wire_event *e, int64_t time_ms, uint32_t topic);
+size_t page_builder_bytes(const struct page_builder *b);
+uint32_t page_builder_count(const struct page_builder *b);
+/* Ends the page at `last` and consumes the builder. NULL when there is no memory. */
+struct page *page_builder_take(struct page_builder *b, uint64_t last);
+
+#endif

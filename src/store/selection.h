@@ -1,0 +1,27 @@
+/* A filter applied to a catalog: the topics that pass it. Names are compared once per topic, not once per event, and
+ * topics that appear later are picked up by `selection_refresh`. Owned and used by one thread at a time. */
+#ifndef STORE_SELECTION_H
+#define STORE_SELECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/catalog.h"
+#include "tidemark/filter.h"
+
+struct selection;
+
+/* Takes the filter, also on failure (NULL). */
+struct selection *selection_create_take(struct filter *f, const struct catalog *c);
+void selection_destroy(struct selection *s);
+
+/* Everything passes: nothing else needs to be asked. */
+bool selection_is_open(const struct selection *s);
+/* Looks at the topics that are new since the last time. ERR_NOMEM leaves it as it was. */
+enum err selection_refresh(struct selection *s);
+bool selection_has(const struct selection *s, uint32_t topic);
+/* The topics that pass, ascending. */
+uint32_t selection_count(const struct selection *s);
+uint32_t selection_topic(const struct selection *s, uint32_t index);
+
+#endif

@@ -1,0 +1,552 @@
+#include "store/trail.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "store/db.h"
+
+enum { FIRST_EVENTS = 1024, KEY_BUCKETS = 1 << 15 };
+
+/* Keys in the order they came, chained by bucket: forgetting the newest ones is popping them. */
+struct key_entry {
+	int64_t key;
+	uint64_t seq;
+	uint32_t next; /* number + 1 in the same bucket; 0 ends the chain */
+};
+
+struct trail {
+	pthread_mutex_t lock; /* guards mark, topics, count */
+	uint64_t mark;	      /* everything up to here is in the tables */
+	uint32_t *topics;     /* of mark + 1, mark + 2, … */
+	size_t count;
+	size_t cap;
+	size_t flushing; /* events that the open flush has written */
+
+	struct key_entry *keys; /* the writer's alone */
+	size_t key_count;
+	size_t key_cap;
+	size_t keys_flushing;
+	uint32_t buckets[KEY_BUCKETS];
+};
+
+struct trail *trail_create(uint64_t mark)
+{
+	struct trail *t = calloc(1, sizeof *t);
+	if (t == NULL)
+		return NULL;
+	t->mark = mark;
+	pthread_mutex_init(&t->lock, NULL);
+	return t;
+}
+
+void trail_destroy(struct trail *t)
+{
+	if (t == NULL)
+		return;
+	pthread_mutex_destroy(&t->lock);
+	free(t->topics);
+	free(t->keys);
+	free(t);
+}
+
+static uint32_t *bucket(struct trail *t, int64_t key)
+{
+	return &t->buckets[(uint64_t)key % KEY_BUCKETS];
+}
+
+enum err trail_add_key(struct trail *t, int64_t key, uint64_t seq)
+{
+	if (t->key_count == t->key_cap) {
+		size_t cap = t->key_cap ? t->key_cap * 2 : FIRST_EVENTS;
+		struct key_entry *keys = realloc(t->keys, cap * sizeof *keys);
+		if (keys == NULL)
+			return ERR_NOMEM;
+		t->keys = keys;
+		t->key_cap = cap;
+	}
+	uint32_t *first = bucket(t, key);
+	t->keys[t->key_count++] = (struct key_entry){key, seq, *first};
+	*first = (uint32_t)t->key_count;
+	return ERR_NONE;
+}
+
+size_t trail_keys(const struct trail *t)
+{
+	return t->key_count;
+}
+
+void trail_forget_keys(struct trail *t, size_t keep)
+{
+	for (; t->key_count > keep; t->key_count--) {
+		struct key_entry *e = &t->keys[t->key_count - 1];
+		*bucket(t, e->key) = e->next;
+	}
+}
+
+bool trail_key(const struct trail *t, int64_t key, unsigned k, uint64_t *seq)
+{
+	for (uint32_t i = t->buckets[(uint64_t)key % KEY_BUCKETS]; i != 0; i = t->keys[i - 1].next) {
+		if (t->keys[i - 1].key != key || k-- > 0)
+			continue;
+		*seq = t->keys[i - 1].seq;
+		return true;
+	}
+	return false;
+}
+
+enum err trail_reserve(struct trail *t, size_t n)
+{
+	if (t->count + n <= t->cap)
+		return ERR_NONE;
+	size_t cap = t->cap ? t->cap : FIRST_EVENTS;
+	while (cap < t->count + n)
+		cap *= 2;
+	pthread_mutex_lock(&t->lock);
+	uint32_t *topics = realloc(t->topics, cap * sizeof *topics);
+	if (topics != NULL) {
+		t->topics = topics;
+		t->cap = cap;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return topics != NULL ? ERR_NONE : ERR_NOMEM;
+}
+
+void trail_lock(struct trail *t)
+{
+	pthread_mutex_lock(&t->lock);
+}
+
+void trail_add(struct trail *t, uint32_t topic)
+{
+	assert(t->count < t->cap);
+	t->topics[t->count++] = topic;
+}
+
+void trail_unlock(struct trail *t)
+{
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool trail_is_due(const struct trail *t)
+{
+	return t->count >= TRAIL_FLUSH;
+}
+
+bool trail_lags(const struct trail *t)
+{
+	return t->count > 0;
+}
+
+/* --- flush --- */
+
+struct topic_of {
+	uint32_t topic;
+	uint32_t offset; /* from mark + 1 */
+};
+
+static int by_topic(const void *a, const void *b)
+{
+	const struct topic_of *x = a;
+	const struct topic_of *y = b;
+	if (x->topic != y->topic)
+		return x->topic < y->topic ? -1 : 1;
+	return x->offset < y->offset ? -1 : 1;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct key_entry *x = a;
+	const struct key_entry *y = b;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return x->seq < y->seq ? -1 : 1;
+}
+
+static void put_varint(struct buf *b, uint64_t n)
+{
+	for (; n >= 0x80; n >>= 7)
+		buf_addc(b, (char)(n | 0x80));
+	buf_addc(b, (char)n);
+}
+
+static enum err step_done(sqlite3 *db, sqlite3_stmt *s, const char *what, struct fault *fault)
+{
+	int rc = sqlite3_step(s);
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? ERR_NONE : db_fault(db, rc, what, fault);
+}
+
+static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, struct catalog *catalog, uint32_t topic, struct fault *fault)
+{
+	struct figures f;
+	catalog_topic_figures(catalog, topic, &f);
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)f.first);
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)f.last);
+	sqlite3_bind_int64(s, 3, (sqlite3_int64)f.count);
+	sqlite3_bind_int64(s, 4, (sqlite3_int64)f.bytes);
+	sqlite3_bind_int64(s, 5, topic);
+	return step_done(db, s, "updating a topic", fault);
+}
+
+/* One row for a topic: pairs[0..n) are its events. */
+static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, const struct topic_of *pairs, size_t n,
+			      struct fault *fault)
+{
+	struct buf seqs;
+	buf_init(&seqs);
+	uint64_t before = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t seq = t->mark + 1 + pairs[i].offset;
+		put_varint(&seqs, seq - before);
+		before = seq;
+	}
+	enum err err = buf_failed(&seqs) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	if (!err) {
+		sqlite3_bind_int64(s, 1, pairs[0].topic);
+		sqlite3_bind_int64(s, 2, (sqlite3_int64)(t->mark + t->count));
+		sqlite3_bind_blob(s, 3, seqs.data, (int)seqs.len, SQLITE_STATIC);
+		err = step_done(db, s, "writing a posting", fault);
+	}
+	buf_finish(&seqs);
+	return err;
+}
+
+static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault)
+{
+	sqlite3_stmt *posting = NULL;
+	sqlite3_stmt *figures = NULL;
+	struct topic_of *pairs = malloc((t->count + 1) * sizeof *pairs);
+	enum err err = pairs != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err)
+		err = db_prepare(db, "INSERT INTO posting(topic, \"window\", seqs) VALUES (?, ?, ?)", &posting, fault);
+	if (!err)
+		err = db_prepare(db, "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?", &figures, fault);
+	for (size_t i = 0; !err && i < t->count; i++)
+		pairs[i] = (struct topic_of){t->topics[i], (uint32_t)i};
+	if (!err)
+		qsort(pairs, t->count, sizeof *pairs, by_topic);
+	for (size_t i = 0; !err && i < t->count;) {
+		size_t end = i;
+		while (end < t->count && pairs[end].topic == pairs[i].topic)
+			end++;
+		err = write_posting(t, db, posting, pairs + i, end - i, fault);
+		if (!err)
+			err = write_figures(db, figures, catalog, pairs[i].topic, fault);
+		i = end;
+	}
+	sqlite3_finalize(posting);
+	sqlite3_finalize(figures);
+	free(pairs);
+	return err;
+}
+
+/* Sorted, so that the B-tree is walked once. */
+static enum err write_keys(struct trail *t, sqlite3 *db, struct fault *fault)
+{
+	if (t->key_count == 0)
+		return ERR_NONE;
+	sqlite3_stmt *s = NULL;
+	struct key_entry *keys = malloc(t->key_count * sizeof *keys);
+	enum err err = keys != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err)
+		err = db_prepare(db, "INSERT OR IGNORE INTO id_key(key, seq) VALUES (?, ?)", &s, fault);
+	if (!err) {
+		memcpy(keys, t->keys, t->key_count * sizeof *keys);
+		qsort(keys, t->key_count, sizeof *keys, by_key);
+	}
+	for (size_t i = 0; !err && i < t->key_count; i++) {
+		sqlite3_bind_int64(s, 1, keys[i].key);
+		sqlite3_bind_int64(s, 2, (sqlite3_int64)keys[i].seq);
+		err = step_done(db, s, "writing an id key", fault);
+	}
+	sqlite3_finalize(s);
+	free(keys);
+	return err;
+}
+
+static enum err write_mark(sqlite3 *db, uint64_t mark, struct fault *fault)
+{
+	sqlite3_stmt *s;
+	enum err err = db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('trail', ?1), ('head', ?1)", &s, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)mark);
+	err = step_done(db, s, "writing the mark", fault);
+	sqlite3_finalize(s);
+	return err;
+}
+
+enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault)
+{
+	t->flushing = t->count;
+	t->keys_flushing = t->key_count;
+	enum err err = write_postings(t, db, catalog, fault);
+	if (!err)
+		err = write_keys(t, db, fault);
+	if (!err)
+		err = write_mark(db, t->mark + t->count, fault);
+	return err;
+}
+
+void trail_flushed(struct trail *t)
+{
+	assert(t->flushing == t->count && t->keys_flushing == t->key_count);
+	pthread_mutex_lock(&t->lock);
+	t->mark += t->count;
+	t->count = 0;
+	pthread_mutex_unlock(&t->lock);
+	t->key_count = 0;
+	memset(t->buckets, 0, sizeof t->buckets);
+}
+
+/* --- find --- */
+
+bool trail_decode(const void *blob, size_t len, uint64_t window, void (*each)(void *arg, uint64_t seq), void *arg)
+{
+	const unsigned char *p = blob;
+	const unsigned char *end = p + len;
+	uint64_t seq = 0;
+	while (p < end) {
+		uint64_t step = 0;
+		unsigned shift = 0;
+		for (;; shift += 7) {
+			if (p == end || shift > 56)
+				return false;
+			step |= (uint64_t)(*p & 0x7f) << shift;
+			if (!(*p++ & 0x80))
+				break;
+		}
+		if (step == 0 || step > window - seq)
+			return false;
+		seq += step;
+		each(arg, seq);
+	}
+	return len > 0;
+}
+
+/* The seqs of one window between two bounds, of any number of topics. */
+struct gather {
+	struct trail_query bounds;
+	uint64_t *seqs;
+	size_t count;
+	size_t cap;
+	bool failed;
+};
+
+static void gather_add(void *arg, uint64_t seq)
+{
+	struct gather *g = arg;
+	if (seq <= g->bounds.after || seq >= g->bounds.before || g->failed)
+		return;
+	if (g->count == g->cap) {
+		size_t cap = g->cap ? g->cap * 2 : 256;
+		uint64_t *seqs = realloc(g->seqs, cap * sizeof *seqs);
+		if (seqs == NULL) {
+			g->failed = true;
+			return;
+		}
+		g->seqs = seqs;
+		g->cap = cap;
+	}
+	g->seqs[g->count++] = seq;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Where the search stands in the postings of one topic. */
+struct row {
+	uint32_t topic;
+	uint64_t window; /* of the next row to read; 0: none is left */
+};
+
+/* A search through the postings. Windows do not overlap, so it goes from window to window and reads in each the rows
+ * of all topics that have one there. */
+struct search {
+	sqlite3 *db;
+	sqlite3_stmt *up;   /* (topic, bound) -> the first window at or above it */
+	sqlite3_stmt *down; /* (topic, bound) -> the last window below it */
+	sqlite3_stmt *read; /* (topic, window) -> seqs */
+	struct row *rows;
+	uint32_t row_count;
+	struct trail_query query;
+	uint64_t *out;
+	uint32_t count;
+	struct fault *fault;
+};
+
+static enum err seek(struct search *q, sqlite3_stmt *s, struct row *row, uint64_t bound)
+{
+	sqlite3_bind_int64(s, 1, row->topic);
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)bound);
+	int rc = sqlite3_step(s);
+	row->window = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(q->db, rc, "seeking postings", q->fault);
+	sqlite3_reset(s);
+	return err;
+}
+
+static enum err search_start(struct search *q)
+{
+	enum err err = db_prepare(q->db, "SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" >= ? ORDER BY \"window\" LIMIT 1",
+				  &q->up, q->fault);
+	if (!err)
+		err = db_prepare(q->db,
+				 "SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" < ? ORDER BY \"window\" DESC LIMIT 1",
+				 &q->down, q->fault);
+	if (!err)
+		err = db_prepare(q->db, "SELECT seqs FROM posting WHERE topic = ? AND \"window\" = ?", &q->read, q->fault);
+	for (uint32_t i = 0; !err && i < q->row_count; i++) {
+		/* The window that holds the bound is the first one that ends at or above it. */
+		err = seek(q, q->up, &q->rows[i], q->query.descending ? q->query.before - 1 : q->query.after + 1);
+		if (!err && q->query.descending && q->rows[i].window == 0)
+			err = seek(q, q->down, &q->rows[i], q->query.before);
+	}
+	return err;
+}
+
+static void search_finish(struct search *q)
+{
+	sqlite3_finalize(q->up);
+	sqlite3_finalize(q->down);
+	sqlite3_finalize(q->read);
+	free(q->rows);
+}
+
+static enum err read_row(struct search *q, const struct row *row, struct gather *g)
+{
+	sqlite3_bind_int64(q->read, 1, row->topic);
+	sqlite3_bind_int64(q->read, 2, (sqlite3_int64)row->window);
+	int rc = sqlite3_step(q->read);
+	enum err err = ERR_NONE;
+	if (rc != SQLITE_ROW)
+		err = db_fault(q->db, rc, "reading a posting", q->fault);
+	else if (!trail_decode(sqlite3_column_blob(q->read, 0), (size_t)sqlite3_column_bytes(q->read, 0), row->window,
+			       gather_add, g))
+		err = fault_set(q->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", row->topic,
+				(unsigned long long)row->window);
+	sqlite3_reset(q->read);
+	if (!err && g->failed)
+		err = fault_set(q->fault, ERR_NOMEM, "out of memory");
+	return err;
+}
+
+static void emit(struct search *q, struct gather *g)
+{
+	if (g->count > 0)
+		qsort(g->seqs, g->count, sizeof *g->seqs, ascending);
+	for (size_t i = 0; i < g->count && q->count < q->query.max; i++)
+		q->out[q->count++] = q->query.descending ? g->seqs[g->count - 1 - i] : g->seqs[i];
+}
+
+/* Reads the next window, and moves the rows that were read to the one behind it. *window is 0 when there is none. */
+static enum err search_window(struct search *q, uint64_t *window)
+{
+	bool down = q->query.descending;
+	*window = 0;
+	for (uint32_t i = 0; i < q->row_count; i++) {
+		uint64_t w = q->rows[i].window;
+		if (w != 0 && (*window == 0 || (down ? w > *window : w < *window)))
+			*window = w;
+	}
+	struct gather g = {.bounds = q->query};
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && *window != 0 && i < q->row_count; i++) {
+		if (q->rows[i].window != *window)
+			continue;
+		err = read_row(q, &q->rows[i], &g);
+		if (!err)
+			err = seek(q, down ? q->down : q->up, &q->rows[i], down ? *window : *window + 1);
+	}
+	if (!err)
+		emit(q, &g);
+	free(g.seqs);
+	return err;
+}
+
+/* The topics of the selection that can have an event between the bounds. */
+static uint32_t candidates(struct selection *s, struct catalog *catalog, struct trail_query query, struct row *rows)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < selection_count(s); i++) {
+		struct figures f;
+		catalog_topic_figures(catalog, selection_topic(s, i), &f);
+		if (f.count > 0 && f.last > query.after && f.first < query.before)
+			rows[n++].topic = selection_topic(s, i);
+	}
+	return n;
+}
+
+static enum err find_postings(sqlite3 *db, struct selection *s, struct catalog *catalog, struct trail_query query,
+			      uint64_t *seqs, uint32_t *count, struct fault *fault)
+{
+	struct search q = {.db = db, .query = query, .out = seqs, .count = *count, .fault = fault};
+	q.rows = calloc(selection_count(s) + 1, sizeof *q.rows);
+	if (q.rows == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	q.row_count = candidates(s, catalog, query, q.rows);
+	enum err err = q.row_count > 0 ? search_start(&q) : ERR_NONE;
+	for (uint64_t window = 1; !err && window != 0 && q.count < query.max;) {
+		err = search_window(&q, &window);
+		if (query.descending ? window <= query.after : window + 1 >= query.before)
+			break;
+	}
+	*count = q.count;
+	search_finish(&q);
+	return err;
+}
+
+/* Between lock and unlock. */
+static void find_in_memory(const struct trail *t, const struct selection *s, struct trail_query query, uint64_t *seqs,
+			   uint32_t *count)
+{
+	uint64_t from = query.after > t->mark ? query.after - t->mark : 0;
+	uint64_t to = query.before <= t->mark + 1 ? 0 : query.before - t->mark - 1;
+	if (to > t->count)
+		to = t->count;
+	for (uint64_t i = from; i < to && *count < query.max; i++) {
+		uint64_t offset = query.descending ? to - 1 - (i - from) : i;
+		if (selection_has(s, t->topics[offset]))
+			seqs[(*count)++] = t->mark + 1 + offset;
+	}
+}
+
+static struct trail_query up_to_mark(struct trail_query query, uint64_t mark)
+{
+	if (query.before > mark + 1)
+		query.before = mark + 1;
+	return query;
+}
+
+enum err trail_find(struct trail *t, sqlite3 *db, struct selection *s, struct catalog *catalog, struct trail_query query,
+		    uint64_t *seqs, uint32_t *count, struct fault *fault)
+{
+	*count = 0;
+	enum err err = selection_refresh(s);
+	if (err)
+		return fault_set(fault, err, "out of memory");
+	/* What was flushed is visible in the tables before the mark says so, hence up to the mark the tables are complete.
+	 * Ascending, the mark may have moved on meanwhile: then the tables are asked once more for what lies between. */
+	for (;;) {
+		pthread_mutex_lock(&t->lock);
+		uint64_t mark = t->mark;
+		if (query.descending || query.after >= mark)
+			find_in_memory(t, s, query, seqs, count);
+		pthread_mutex_unlock(&t->lock);
+		if (!query.descending && query.after >= mark)
+			return ERR_NONE;
+		struct trail_query stored = up_to_mark(query, mark);
+		if (*count < query.max && stored.after + 1 < stored.before)
+			err = find_postings(db, s, catalog, stored, seqs, count, fault);
+		if (err || query.descending || *count == query.max || query.before <= mark + 1)
+			return err;
+		query.after = mark;
+	}
+}

@@ -1,0 +1,68 @@
+/* The trailing index. Secondary indexes would cost more than half of the insert rate, so what history filters and
+ * idempotency need is kept in memory for the newest events and written in large pieces behind the head:
+ *
+ *     seq 1 ………………………… mark │ mark+1 ………… head
+ *     posting and id_key rows    │ topic numbers and id keys in memory
+ *
+ * The memory is rebuilt from the events past the mark when the store opens.
+ *
+ * Threads: one writer; `trail_find` from any thread, with a connection of its own. */
+#ifndef STORE_TRAIL_H
+#define STORE_TRAIL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/catalog.h"
+#include "store/selection.h"
+#include "tidemark/err.h"
+
+struct trail;
+
+enum { TRAIL_FLUSH = 16384 }; /* events; docs/decisions/0002-trailing-index.md has the figures */
+
+struct trail *trail_create(uint64_t mark);
+void trail_destroy(struct trail *t);
+
+/* --- the writer --- */
+
+/* The id keys of events that are being stored. They may be wrong after a rollback until it is told: whoever finds a
+ * seq by its key compares the event's own id. */
+enum err trail_add_key(struct trail *t, int64_t key, uint64_t seq);
+size_t trail_keys(const struct trail *t);
+void trail_forget_keys(struct trail *t, size_t keep);
+/* The k-th (from 0) newest seq in memory with this key; false when there are no more. */
+bool trail_key(const struct trail *t, int64_t key, unsigned k, uint64_t *seq);
+
+/* Room for `n` more events, so that trail_add cannot fail after a commit. */
+enum err trail_reserve(struct trail *t, size_t n);
+/* Committed events, in order. Between lock and unlock. */
+void trail_lock(struct trail *t);
+void trail_add(struct trail *t, uint32_t topic);
+void trail_unlock(struct trail *t);
+
+bool trail_is_due(const struct trail *t);
+bool trail_lags(const struct trail *t); /* anything at all is not in the tables yet */
+/* Writes everything up to the head, and the figures of the topics met, inside the caller's transaction. */
+enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault);
+/* After that transaction was committed: forgets what it wrote. */
+void trail_flushed(struct trail *t);
+
+/* --- readers --- */
+
+struct trail_query {
+	uint64_t after; /* exclusive */
+	uint64_t before; /* exclusive */
+	bool descending;
+	uint32_t max;
+};
+
+/* The seqs that match, at most query.max, in the order asked for; fewer than that mean that there are no more. */
+enum err trail_find(struct trail *t, sqlite3 *db, struct selection *s, struct catalog *catalog, struct trail_query query,
+		    uint64_t *seqs, uint32_t *count, struct fault *fault);
+
+/* Decodes one posting row; calls back in ascending order. False when the bytes are not one. */
+bool trail_decode(const void *blob, size_t len, uint64_t window, void (*each)(void *arg, uint64_t seq), void *arg);
+
+#endif
