@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,7 +75,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 	struct door_options door = {&c->listen, c->handshake_timeout, (int)c->max_connections, store_epoch(s->store), &c->allow_origins};
 	enum err err = door_create(door, &s->door, fault);
 	if (!err)
-		err = push_create(s->feed, &s->push, fault);
+		err = push_create(s->feed, (uint64_t)c->max_lag, &s->push, fault);
 	struct ws_options ws = {
 		.feed = s->feed,
 		.writer = s->writer,
@@ -99,6 +100,8 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.ws = s->ws,
 		.door = s->door,
 		.limits = limits,
+		.allow_origins = &c->allow_origins,
+		.disk_reserve = (uint64_t)c->disk_reserve,
 		.durability = strcmp(c->durability, "fsync") == 0 ? "fsync" : "written",
 		.started_mono_ms = clock_mono_ms(),
 	};
@@ -167,6 +170,8 @@ int server_main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* Pages are made by one thread and freed by another: many arenas would only keep more of them. */
+	mallopt(M_ARENA_MAX, 2);
 	set_fd_limit(s.config.max_connections);
 	struct fault fault;
 	enum err err = make_hub(&s, &fault);

@@ -22,7 +22,7 @@ bool url_decode(char *text, size_t len, bool plus, size_t *out_len)
 		if (c == '%') {
 			int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
 			int low = high >= 0 ? hex_value(text[i + 2]) : -1;
-			if (low < 0 || (high == 0 && low == 0))
+			if (low < 0)
 				return false;
 			c = (char)(high << 4 | low);
 			i += 2;

@@ -24,7 +24,7 @@ struct url {
 
 enum url_result { URL_FINE, URL_NO_MEMORY, URL_MALFORMED, URL_TOO_MANY_PARAMS };
 
-/* Decodes `target` ("/v1/events?after=3"). `+` in the query means a space. %00 and broken escapes are malformed.
+/* Decodes `target` ("/v1/events?after=3"). `+` in the query means a space. Broken escapes are malformed.
  * The path stays encoded where it holds %2F, so that a name with a slash is one segment: decode segments with
  * `url_decode`. */
 enum url_result url_parse(struct url *u, struct slice target);

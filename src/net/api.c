@@ -1,24 +1,25 @@
 #include "net/api.h"
 
 #include "base/assets.h"
+#include "net/origin.h"
 #include "net/ws.h"
 
 const struct http_route api_routes[] = {
-	{"POST", "/v1/events", api_publish, true, true},
+	{"POST", "/v1/events", api_publish, true, false},
 	{"GET", "/v1/events", api_history, false, false},
 	{"GET", "/v1/events/{}", api_event, false, false},
 	{"GET", "/v1/streams", api_streams, false, false},
 	{"GET", "/v1/streams/{}", api_stream, false, false},
 	{"GET", "/v1/sessions", api_sessions, false, false},
 	{"GET", "/v1/sessions/{}", api_session_get, false, false},
-	{"PUT", "/v1/sessions/{}", api_session_put, true, true},
+	{"PUT", "/v1/sessions/{}", api_session_put, true, false},
 	{"DELETE", "/v1/sessions/{}", api_session_delete, true, false},
 	{"GET", "/v1/stats", api_stats, false, false},
 	{"GET", "/v1/ws", api_websocket, true, false},
 	{"GET", "/healthz", api_healthz, true, false},
 	{"GET", "/readyz", api_readyz, true, false},
 	{"GET", "/", api_page, true, false},
-	{"GET", "/{}", api_page, true, false},
+	{"GET", "/{}", api_page, true, true},
 	{0},
 };
 
@@ -36,7 +37,9 @@ void api_websocket(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	struct query q;
-	if (query_parse(exchange_url(x), WS_QUERY, store_epoch(api->store), &q, &fault) != ERR_NONE) {
+	if (!origin_is_fine(exchange_header(x, "Origin"), exchange_header(x, "Host"), api->allow_origins)) {
+		exchange_problem(x, 403, "this Origin may not connect here (see --allow-origin)");
+	} else if (query_parse(exchange_url(x), WS_QUERY, store_epoch(api->store), &q, &fault) != ERR_NONE) {
 		exchange_fault(x, &fault);
 	} else {
 		query_finish(&q);

@@ -21,6 +21,8 @@ struct api {
 	struct ws *ws;
 	struct door *door;
 	struct batch_limits limits;
+	const struct option_texts *allow_origins;
+	uint64_t disk_reserve;	/* bytes */
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
 };

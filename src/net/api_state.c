@@ -339,8 +339,12 @@ void api_readyz(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct writer_figures w;
 	writer_read(api->writer, &w);
-	if (w.breaker != BREAKER_CLOSED) {
-		exchange_problem(x, 503, w.reason);
+	uint64_t left;
+	const char *why = w.breaker != BREAKER_CLOSED ? w.reason : NULL;
+	if (why == NULL && store_disk_free(api->store, &left) == ERR_NONE && left < api->disk_reserve)
+		why = "the disk has less left than the reserve (see --disk-reserve)";
+	if (why != NULL) {
+		exchange_problem(x, 503, why);
 		exchange_done(x);
 		return;
 	}

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "net/head.h"
 #include "net/origin.h"
+#include "net/problem.h"
 #include "net/query.h"
 #include "net/ws.h"
 
@@ -27,6 +28,7 @@ enum {
 	HEAD_MAX = 8 * 1024, /* a longer head is the HTTP server's to refuse */
 	EVENTS = 64,
 	BACKLOG = 4096,
+	SWEEP_MS = 500,
 	OUT_OF_FDS_MS = 50, /* how long to leave the queue alone when there is no descriptor left */
 };
 
@@ -56,6 +58,7 @@ struct door {
 	struct http *http;
 	struct ws *ws;
 	struct list waiting; /* the thread's own */
+	int64_t swept_ms;
 	int64_t paused_until_ms;
 	bool paused;
 	atomic_ullong open;
@@ -203,6 +206,35 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 	free(g);
 }
 
+/* A whole answer, for those who do not get as far as the HTTP server. */
+static void answer(int fd, int status, const char *headers, const char *detail)
+{
+	struct fault fault;
+	struct buf body;
+	struct buf reply;
+	buf_init(&body);
+	buf_init(&reply);
+	fault_set(&fault, ERR_INVALID, "%s", detail);
+	problem_write(&body, status, &fault, false);
+	buf_printf(&reply,
+		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n%sConnection: close\r\nContent-Length: %zu\r\n\r\n",
+		   status, problem_title(status), headers, body.len);
+	buf_add(&reply, body.data, body.len);
+	if (!buf_failed(&reply) && !buf_failed(&body)) {
+		ssize_t sent = send(fd, reply.data, reply.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)sent; /* whoever is refused may have gone */
+	}
+	buf_finish(&body);
+	buf_finish(&reply);
+}
+
+static void refuse(struct door *d, int fd)
+{
+	answer(fd, 503, "Retry-After: 5\r\n", "there are too many connections (see --max-connections)");
+	close(fd);
+	atomic_fetch_add(&d->refused, 1);
+}
+
 /* Looks at what has come so far. */
 static void look(struct door *d, struct guest *g)
 {
@@ -211,32 +243,22 @@ static void look(struct door *d, struct guest *g)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	struct head head;
-	enum head_kind kind = n > 0 ? head_read((struct slice){bytes, (size_t)n}, &head) : HEAD_HTTP;
-	if (n > 0 && kind == HEAD_INCOMPLETE && n < HEAD_MAX)
+	enum head_kind kind = n > 0 ? head_read((struct slice){bytes, (size_t)n}, &head) : HEAD_GARBAGE;
+	if (kind == HEAD_INCOMPLETE && n < HEAD_MAX)
 		return;
 	list_remove(&g->link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
-	if (n <= 0)
+	if (n > 0 && kind == HEAD_GARBAGE) {
+		/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
+		(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+		answer(g->fd, 400, "", "this is no HTTP request");
+	}
+	if (kind == HEAD_GARBAGE)
 		send_off(d, g);
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);
 	else
 		hand_to_http(d, g);
-}
-
-static void refuse(struct door *d, int fd)
-{
-	static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-				   "\"detail\":\"there are too many connections (see --max-connections)\"}";
-	char reply[512];
-	int n = snprintf(reply, sizeof reply,
-			 "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n"
-			 "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
-			 sizeof body - 1, body);
-	ssize_t sent = send(fd, reply, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)sent; /* whoever is refused may have gone */
-	close(fd);
-	atomic_fetch_add(&d->refused, 1);
 }
 
 /* Edge-triggered: what was peeked at stays in the socket, and must not wake us again. */
@@ -249,6 +271,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *addres
 	}
 	int one = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 	*g = (struct guest){.fd = fd, .deadline_ms = clock_mono_ms() + d->options.handshake_ms, .address = *address};
 	g->address_len = address_len;
 	atomic_fetch_add(&d->open, 1);
@@ -290,15 +313,19 @@ static void accept_all(struct door *d, struct listener *l)
 	}
 }
 
-/* Closes who has been silent for too long. Returns how long until the next. */
+/* Closes who has been silent for too long. Returns how long to wait for the next. */
 static int expire(struct door *d)
 {
 	int64_t now = clock_mono_ms();
-	int64_t next = -1;
+	int64_t next = SWEEP_MS;
+	if (now - d->swept_ms >= SWEEP_MS) {
+		http_sweep(d->http);
+		d->swept_ms = now;
+	}
 	LIST_EACH(link, &d->waiting) {
 		struct guest *g = LIST_ITEM(link, struct guest, link);
 		if (g->deadline_ms > now) {
-			next = g->deadline_ms - now;
+			next = g->deadline_ms - now < next ? g->deadline_ms - now : next;
 			break;
 		}
 		list_remove(link);

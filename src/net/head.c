@@ -90,16 +90,38 @@ static bool read_request_line(struct slice line, struct slice *target)
 	return memchr(target->p, ' ', target->len) == NULL;
 }
 
+/* Can this be the beginning of a request line: a method in capitals, a space, a printable target? */
+static bool begins_well(struct slice bytes)
+{
+	enum { METHOD_MAX = 16 };
+	size_t i = 0;
+	while (i < bytes.len && i < METHOD_MAX && bytes.p[i] >= 'A' && bytes.p[i] <= 'Z')
+		i++;
+	if (i == bytes.len)
+		return true;
+	return i > 0 && bytes.p[i] == ' ' && (i + 1 == bytes.len || (unsigned char)bytes.p[i + 1] > ' ');
+}
+
+/* The length of the head with its blank line; 0 while that has not come. */
+static size_t head_len(struct slice bytes)
+{
+	const char *crlf = memmem(bytes.p, bytes.len, "\n\r\n", 3);
+	const char *lf = memmem(bytes.p, bytes.len, "\n\n", 2);
+	if (crlf != NULL && (lf == NULL || crlf < lf))
+		return (size_t)(crlf - bytes.p) + 3;
+	return lf != NULL ? (size_t)(lf - bytes.p) + 2 : 0;
+}
+
 enum head_kind head_read(struct slice bytes, struct head *out)
 {
 	*out = (struct head){0};
-	/* Only a GET can become a WebSocket: nothing else needs to be waited for. */
-	size_t n = bytes.len < 4 ? bytes.len : 4;
-	if (memcmp(bytes.p, "GET ", n) != 0)
-		return HEAD_HTTP;
-	if (memmem(bytes.p, bytes.len, "\r\n\r\n", 4) == NULL)
+	if (!begins_well(bytes))
+		return HEAD_GARBAGE;
+	struct slice rest = {bytes.p, head_len(bytes)};
+	if (rest.len == 0)
 		return HEAD_INCOMPLETE;
-	struct slice rest = bytes;
+	if (memchr(rest.p, '\0', rest.len) != NULL)
+		return HEAD_GARBAGE;
 	if (!read_request_line(cut_line(&rest), &out->target))
 		return HEAD_HTTP;
 	struct upgrade u = {0};

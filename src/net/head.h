@@ -8,7 +8,8 @@
 
 enum head_kind {
 	HEAD_INCOMPLETE, /* more may come */
-	HEAD_HTTP,	 /* for the HTTP server: requests, and whatever else it shall answer */
+	HEAD_GARBAGE,	 /* no HTTP at all */
+	HEAD_HTTP,	 /* a whole head, for the HTTP server */
 	HEAD_WEBSOCKET,	 /* a well-formed upgrade to WebSocket version 13 */
 };
 

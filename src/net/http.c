@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,9 +20,10 @@ enum {
 	 * keeps an idle SSE reader small: docs/decisions/0005-one-port.md. */
 	CONNECTION_MEMORY = 8 * 1024,
 	STREAM_BLOCK = 32 * 1024,
-	IDLE_TIMEOUT_S = 60,
+	IDLE_TIMEOUT_S = 30,
 	REPLY_HEADERS_MAX = 6,
 	SEGMENT_MAX = 1024,
+	DISCARD_MAX = 64 * 1024 * 1024, /* of a body that is refused, before the connection is cut */
 };
 
 struct http {
@@ -30,6 +32,15 @@ struct http {
 	struct http_options options;
 	atomic_bool refusing;
 	atomic_size_t bodies; /* bytes of all bodies in memory */
+	pthread_mutex_t lock; /* guards what follows */
+	struct list lines;    /* all connections */
+};
+
+/* A connection, as long as libmicrohttpd has it. */
+struct line {
+	struct list link; /* in http.lines */
+	int fd;
+	bool answering; /* a handler runs, or its reply is on its way */
 };
 
 /*   READING ─▶ RUNNING ─▶ DONE ─▶ SENT
@@ -45,6 +56,7 @@ struct exchange {
 	struct http *http;
 	struct MHD_Connection *connection;
 	enum stage stage;
+	struct line *line;
 	struct pool_job job;
 	http_handler *deferred; /* what the job runs */
 	const struct http_route *route;
@@ -78,6 +90,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 		return NULL; /* told in on_request */
 	x->http = arg;
 	x->connection = connection;
+	x->line = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	return x;
 }
@@ -95,24 +108,49 @@ static void exchange_destroy(struct exchange *x)
 	free(x);
 }
 
+static void set_answering(struct exchange *x, bool answering)
+{
+	if (x->line == NULL)
+		return;
+	pthread_mutex_lock(&x->http->lock);
+	x->line->answering = answering;
+	pthread_mutex_unlock(&x->http->lock);
+}
+
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
 {
 	(void)arg;
 	(void)connection;
 	(void)why;
-	if (*state != NULL)
-		exchange_destroy(*state);
+	if (*state == NULL)
+		return;
+	set_answering(*state, false);
+	exchange_destroy(*state);
 	*state = NULL;
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
 			  enum MHD_ConnectionNotificationCode code)
 {
-	(void)connection;
-	(void)socket_context;
 	struct http *h = arg;
-	if (code == MHD_CONNECTION_NOTIFY_CLOSED)
-		h->options.on_close(h->options.on_close_arg);
+	struct line *line = *socket_context;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*socket_context = line = calloc(1, sizeof *line);
+		if (line == NULL)
+			return; /* then only http_sweep does not see it */
+		line->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		pthread_mutex_lock(&h->lock);
+		list_append(&h->lines, &line->link);
+		pthread_mutex_unlock(&h->lock);
+		return;
+	}
+	if (line != NULL) {
+		pthread_mutex_lock(&h->lock);
+		list_remove(&line->link);
+		pthread_mutex_unlock(&h->lock);
+		free(line);
+	}
+	h->options.on_close(h->options.on_close_arg);
 }
 
 /* --- the reply --- */
@@ -210,6 +248,10 @@ static enum MHD_Result send_reply(struct exchange *x)
 	struct MHD_Response *r = make_response(x);
 	if (r == NULL)
 		return MHD_NO;
+	set_answering(x, true);
+	/* A slow reader is not an idle one. */
+	if (x->read != NULL)
+		MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
 	MHD_add_response_header(r, "Content-Type", x->content_type);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	for (int i = 0; i < x->header_count; i++)
@@ -291,8 +333,9 @@ static bool find_route(struct exchange *x)
 			x->route = r;
 			return true;
 		}
-		size_t used = strlen(allow);
-		snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "", r->method);
+		size_t used = r->catchall ? sizeof allow : strlen(allow);
+		if (used < sizeof allow)
+			snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "", r->method);
 	}
 	if (allow[0] == '\0') {
 		exchange_problem(x, 404, "there is nothing at this path");
@@ -319,6 +362,13 @@ static void too_large(struct exchange *x)
 	char detail[96];
 	snprintf(detail, sizeof detail, "the body is larger than %zu bytes (see --max-request)", x->http->options.body_max);
 	exchange_problem(x, 413, detail);
+}
+
+/* Will the rest of a refused request not come, or be too much to wait for? Then the answer goes out at once, and the
+ * connection ends with it. */
+static bool answers_at_once(const struct exchange *x)
+{
+	return exchange_header(x, "Expect").len > 0 || strtoull(exchange_header(x, "Content-Length").p, NULL, 10) > DISCARD_MAX;
 }
 
 /* Looks at the headers. False when the reply is ready: an error. */
@@ -384,6 +434,7 @@ void exchange_defer(struct exchange *x, http_handler *run)
 static void run_handler(struct exchange *x)
 {
 	x->stage = RUNNING;
+	set_answering(x, true);
 	MHD_suspend_connection(x->connection);
 	if (x->route->direct)
 		x->route->handle(x->http->options.arg, x, NULL);
@@ -407,6 +458,31 @@ void exchange_resume(struct exchange *x)
 	MHD_resume_connection(x->connection);
 }
 
+void exchange_cut(struct exchange *x)
+{
+	if (x->line != NULL)
+		shutdown(x->line->fd, SHUT_RDWR);
+}
+
+/* Has the peer said that nothing more will come? */
+static bool has_ended(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void http_sweep(struct http *h)
+{
+	pthread_mutex_lock(&h->lock);
+	LIST_EACH(link, &h->lines) {
+		struct line *line = LIST_ITEM(link, struct line, link);
+		if (!line->answering && has_ended(line->fd))
+			shutdown(line->fd, SHUT_RD); /* wakes libmicrohttpd, and takes away nothing that is on its way out */
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *uri, const char *method,
 				  const char *version, const char *upload, size_t *upload_len, void **state)
 {
@@ -420,13 +496,15 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	if (x->method == NULL) { /* the headers are here, the body is not */
 		x->method = method;
 		x->discard = !accept_request(x);
+		if (x->discard && answers_at_once(x))
+			return send_reply(x);
 		return MHD_YES;
 	}
 	if (*upload_len > 0) {
 		take_body(x, upload, *upload_len);
 		*upload_len = 0;
 		/* An error can be told only behind the body; who sends on and on does not get it. */
-		return x->discarded > x->http->options.body_max ? MHD_NO : MHD_YES;
+		return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 	}
 	if (x->stage == DONE || x->discard)
 		return send_reply(x);
@@ -453,6 +531,8 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	h->pool = pool;
 	h->options = options;
+	pthread_mutex_init(&h->lock, NULL);
+	list_init(&h->lines);
 	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
 			 MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem items[] = {
@@ -483,6 +563,7 @@ void http_destroy(struct http *h)
 	if (h == NULL)
 		return;
 	MHD_stop_daemon(h->daemon);
+	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
 

@@ -23,8 +23,8 @@ struct http_route {
 	const char *method;
 	const char *path; /* a last segment {} stands for any one segment */
 	http_handler *handle;
-	bool direct; /* runs on the network thread, without a reader: must not wait for anything */
-	bool body;   /* takes one */
+	bool direct;   /* runs on the network thread, without a reader: must not wait for anything */
+	bool catchall; /* may find nothing at the path: other methods get a 404, not a 405 */
 };
 
 struct http_options {
@@ -45,6 +45,10 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 void http_refuse(struct http *h);
 /* All exchanges are done and nothing is parked. */
 void http_destroy(struct http *h);
+
+/* To be called now and then: lets go of clients that went away without our noticing. libmicrohttpd (0.9.75, epoll) does
+ * not see the end of a connection that arrived together with the last bytes. */
+void http_sweep(struct http *h);
 
 /* Takes an accepted socket; closes it where there is no room. */
 void http_add_take(struct http *h, int fd, const void *address, unsigned address_len);
@@ -85,6 +89,9 @@ void exchange_stream(struct exchange *x, http_read *read);
 void exchange_wait(struct exchange *x);
 /* Any thread, once per wait. */
 void exchange_resume(struct exchange *x);
+/* Ends the connection of a stream whose reader does not read: its socket fails from now on. Any thread, while the
+ * exchange lives. */
+void exchange_cut(struct exchange *x);
 
 /* Runs something for the exchange on a pool thread: a handler that goes on later, or one that feeds a stream. Only
  * while the exchange waits for it: before exchange_done, or between exchange_wait and exchange_resume. */

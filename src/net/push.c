@@ -13,6 +13,7 @@ enum {
 	HEARTBEAT_MS = 15000,
 	RETRY_MIN_MS = 1000, /* a browser comes back after 1 to 4 s: spread, so that a herd does not come at once */
 	RETRY_SPREAD_MS = 3000,
+	LAG_CHECK_MS = 1000,
 	CHUNKS = 16,
 	FOREVER_MS = 3600 * 1000,
 };
@@ -36,6 +37,7 @@ struct push {
 	bool committed;	     /* since the thread last looked */
 	bool closing;
 	uint64_t long_polls;
+	uint64_t lag_max;
 	atomic_ullong delivered;
 };
 
@@ -89,6 +91,37 @@ static void park(struct push *p, struct parked *item, uint64_t head)
 	pthread_mutex_unlock(&p->lock);
 }
 
+struct stream {
+	struct parked parked;
+	struct list link; /* in push.streams */
+	struct push *push;
+	struct exchange *exchange;
+	struct cursor *cursor;
+	struct pace pace;
+	struct buf pending; /* text of ours that goes out before the next event */
+	bool beat;	    /* nothing was sent for HEARTBEAT_MS */
+	atomic_ullong after; /* a copy of the cursor's, for the other threads */
+	atomic_bool live;    /* has been at the head */
+};
+
+/* Was it live, and has it fallen too far behind? Replaying is not lagging. */
+static bool lags_too_far(const struct stream *s, uint64_t head)
+{
+	uint64_t max = s->push->lag_max;
+	return max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + max;
+}
+
+/* Cuts off those who do not even read. With the lock. */
+static void cut_laggards(struct push *p)
+{
+	uint64_t head = feed_head(p->feed);
+	LIST_EACH(link, &p->streams) {
+		struct stream *s = LIST_ITEM(link, struct stream, link);
+		if (lags_too_far(s, head))
+			exchange_cut(s->exchange);
+	}
+}
+
 static void *work(void *arg)
 {
 	struct push *p = arg;
@@ -96,6 +129,10 @@ static void *work(void *arg)
 	while (!p->closing) {
 		int64_t next = wake_due(p);
 		int64_t now = clock_mono_ms();
+		if (p->lag_max > 0) {
+			cut_laggards(p);
+			next = next < now + LAG_CHECK_MS ? next : now + LAG_CHECK_MS;
+		}
 		if (!p->committed && !p->closing && next > now)
 			clock_cond_wait(&p->wake, &p->lock, next - now);
 	}
@@ -103,13 +140,14 @@ static void *work(void *arg)
 	return NULL;
 }
 
-enum err push_create(struct feed *feed, struct push **out, struct fault *fault)
+enum err push_create(struct feed *feed, uint64_t lag_max, struct push **out, struct fault *fault)
 {
 	*out = NULL;
 	struct push *p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	p->feed = feed;
+	p->lag_max = lag_max;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->wake);
 	list_init(&p->parked);
@@ -149,18 +187,6 @@ void push_destroy(struct push *p)
 }
 
 /* --- streams --- */
-
-struct stream {
-	struct parked parked;
-	struct list link; /* in push.streams */
-	struct push *push;
-	struct exchange *exchange;
-	struct cursor *cursor;
-	struct pace pace;
-	struct buf pending; /* text of ours that goes out before the next event */
-	bool beat;	    /* nothing was sent for HEARTBEAT_MS */
-	atomic_ullong after; /* a copy of the cursor's, for the figures */
-};
 
 static void stream_destroy(void *arg)
 {
@@ -257,6 +283,8 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 			return HTTP_BROKEN;
 		if (s->pending.len > 0)
 			return send_pending(s, out, max);
+		if (lags_too_far(s, feed_head(s->push->feed)))
+			return HTTP_BROKEN;
 		if (is_closing(s->push))
 			return cursor_is_inside(s->cursor) ? HTTP_BROKEN : HTTP_END;
 		struct chunk chunks[CHUNKS];
@@ -283,6 +311,7 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 			cursor_load(s->cursor);
 			return HTTP_WAIT;
 		case CURSOR_LIVE:
+			atomic_store(&s->live, true);
 			if (!s->beat)
 				return wait_for(s, head, HEARTBEAT_MS);
 			add_heartbeat(s);

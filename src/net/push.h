@@ -9,7 +9,8 @@
 
 struct push;
 
-enum err push_create(struct feed *feed, struct push **out, struct fault *fault);
+/* `lag_max`: a reader that was live and is further behind is cut off; 0: never. */
+enum err push_create(struct feed *feed, uint64_t lag_max, struct push **out, struct fault *fault);
 /* Ends every stream and answers every long poll; none waits any more from here on. */
 void push_close(struct push *p);
 void push_destroy(struct push *p);

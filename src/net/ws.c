@@ -23,6 +23,7 @@ enum {
 	TICK_US = 1000 * 1000,
 	CLOSE_SECONDS = 3,	       /* for a peer to take its close frame */
 	CLOSE_TAKEN_OVER = 4409,
+	CLOSE_WITHOUT_WORD = 1, /* no close frame: the peer is gone, or the socket is broken */
 };
 
 struct ws_request {
@@ -127,7 +128,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request)
 static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
 {
 	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
-		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
 }
 
 static void wait_for_socket(struct ws_conn *c)
@@ -144,7 +145,7 @@ static bool send_out(struct ws_conn *c)
 	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	size_t sent = n > 0 ? (size_t)n : 0;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
 		return false;
 	}
 	if (sent < c->out.len)
@@ -181,7 +182,7 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	size_t sent = n > 0 ? (size_t)n : 0;
 	*full = sent < all;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
 		return 0;
 	}
 	const char *rest;
@@ -270,9 +271,28 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 	return wait_ms == 0 && !full;
 }
 
+/* Events that are committed and that the reader has not been sent. */
+static uint64_t lag_of(const struct ws_conn *c, uint64_t head)
+{
+	uint64_t after = cursor_after(c->cursor);
+	return head > after ? head - after : 0;
+}
+
+/* Closes a reader that was live once and has fallen too far behind, where that is wanted. Replaying is not lagging. */
+static bool lags_too_far(struct ws_conn *c, uint64_t head)
+{
+	uint64_t max = c->ws->options.lag_max;
+	if (max == 0 || !c->live_told || lag_of(c, head) <= max)
+		return false;
+	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
+	return true;
+}
+
 void ws_pump(struct ws_conn *c)
 {
 	if (c->cursor == NULL || c->close_code != 0)
+		return;
+	if (c->wait == WAIT_SOCKET && lags_too_far(c, feed_head(c->ws->options.feed)))
 		return;
 	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
 	if (lws_partial_buffered(c->wsi)) {
@@ -483,10 +503,10 @@ static int on_writable(struct ws_conn *c)
 		ws_pump(c);
 		return 0;
 	}
-	if (c->out.len > 0 && c->close_code != LWS_CLOSE_STATUS_NOSTATUS && !lws_partial_buffered(c->wsi))
+	if (c->out.len > 0 && c->close_code != CLOSE_WITHOUT_WORD && !lws_partial_buffered(c->wsi))
 		send_out(c);
 	const char *why = c->close_why != NULL ? c->close_why : "";
-	if (c->close_code != LWS_CLOSE_STATUS_NOSTATUS)
+	if (c->close_code != CLOSE_WITHOUT_WORD)
 		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)why, strlen(why));
 	return -1;
 }
@@ -576,11 +596,13 @@ static void check_peer(struct ws_conn *c, int64_t now)
 	}
 	int64_t silent = now - c->heard_ms;
 	if (silent >= 2 * c->ws->options.ping_ms) {
-		ws_hang_up(c, LWS_CLOSE_STATUS_NOSTATUS, NULL);
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
 	} else if (silent >= c->ws->options.ping_ms && c->pinged_ms == 0) {
-		unsigned char frame[LWS_PRE + 1];
+		/* Not empty: libwebsockets does not tell of an empty pong. */
+		unsigned char frame[LWS_PRE + sizeof now];
+		memcpy(frame + LWS_PRE, &now, sizeof now);
 		c->pinged_ms = now;
-		lws_write(c->wsi, frame + LWS_PRE, 0, LWS_WRITE_PING);
+		lws_write(c->wsi, frame + LWS_PRE, sizeof now, LWS_WRITE_PING);
 	}
 }
 
@@ -592,12 +614,10 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	uint64_t lag_max = 0;
 	LIST_EACH(link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
-		uint64_t after = cursor_after(c->cursor);
-		uint64_t lag = head > after ? head - after : 0;
+		uint64_t lag = lag_of(c, head);
 		lag_max = lag > lag_max ? lag : lag_max;
-		if (w->options.lag_max != 0 && lag > w->options.lag_max)
-			ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
-		check_peer(c, now);
+		if (!lags_too_far(c, head))
+			check_peer(c, now);
 	}
 	atomic_store(&w->lag_max, lag_max);
 	lws_sul_schedule(w->context, 0, &w->tick, on_tick, TICK_US);

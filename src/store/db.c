@@ -74,11 +74,11 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 {
 	static const char *const all[] = {"PRAGMA mmap_size=0",	    "PRAGMA wal_autocheckpoint=0", "PRAGMA secure_delete=OFF",
 					  "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF",   "PRAGMA cell_size_check=ON",
-					  "PRAGMA foreign_keys=OFF",  "PRAGMA locking_mode=NORMAL",  "PRAGMA cache_size=-8192",
+					  "PRAGMA foreign_keys=OFF",  "PRAGMA locking_mode=NORMAL",  "PRAGMA cache_size=-4096",
 					  NULL};
 	static const char *const writer[] = {"PRAGMA page_size=4096",	  "PRAGMA auto_vacuum=NONE",
 					     "PRAGMA journal_mode=WAL",	  "PRAGMA journal_size_limit=67108864",
-					     "PRAGMA cache_size=-16384",  NULL};
+					     "PRAGMA cache_size=-8192",  NULL};
 	sqlite3_busy_timeout(db, BUSY_MS);
 	sqlite3_extended_result_codes(db, 1);
 	enum err err = exec_all(db, all, fault);
