@@ -250,6 +250,8 @@ static enum err complete(struct batch *b, enum err err, struct batch **out, stru
 enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_limits limits, struct batch **out,
 		     struct fault *fault)
 {
+	struct fault ignored;
+	fault = fault != NULL ? fault : &ignored;
 	*out = NULL;
 	struct batch *b = create(len);
 	if (b == NULL)
@@ -272,6 +274,8 @@ enum err batch_parse_take(char *text, size_t len, enum batch_form form, struct b
 enum err batch_from_value_take(struct slice value, char *text, struct batch_limits limits, struct batch **out,
 			       struct fault *fault)
 {
+	struct fault ignored;
+	fault = fault != NULL ? fault : &ignored;
 	*out = NULL;
 	struct batch *b = create(value.len);
 	if (b == NULL) {

@@ -1,0 +1,121 @@
+#include "check.h"
+#include "tidemark/event.h"
+#include "tidemark/filter.h"
+
+static const struct batch_limits limits = {1000, 100};
+
+static enum err parse(const char *text, enum batch_form form, struct batch **b, struct fault *f)
+{
+	return batch_parse_take(strdup(text), strlen(text), form, limits, b, f);
+}
+
+static void one(const char *text, const char *stream, const char *type, const char *id, const char *data)
+{
+	struct batch *b;
+	struct fault f;
+	CHECK(parse(text, BATCH_JSON, &b, &f) == ERR_NONE && batch_count(b) == 1);
+	const struct event *e = batch_event(b, 0);
+	CHECK_SLICE(e->stream, stream);
+	CHECK_SLICE(e->type, type);
+	CHECK_SLICE(e->id, id);
+	CHECK_SLICE(e->data, data);
+	batch_destroy(b);
+}
+
+static void refused(const char *text, enum batch_form form, enum err code, long place)
+{
+	struct batch *b;
+	struct fault f;
+	CHECK(parse(text, form, &b, &f) == code && b == NULL);
+	CHECK(f.code == code && f.place == place && f.text[0] != '\0');
+}
+
+static void envelopes_are_opened(void)
+{
+	one("{\"data\":1}", "default", "event", "", "1");
+	one("{\"id\":\"i\",\"data\":{\"a\" : 1.10},\"stream\":\"s\",\"type\":\"t\"}", "s", "t", "i", "{\"a\":1.10}");
+	one("{\"stream\":\"caf\\u00e9\",\"data\":null}", "caf\xc3\xa9", "event", "", "null");
+	one("{\"dat\\u0061\":1,\"stream\":\"s\"}", "s", "event", "", "1");
+}
+
+static void flat_events_keep_their_whole_text(void)
+{
+	one("{\"type\":\"e\", \"connection_type\":\"kimi\",\"n\":[1]}", "kimi", "e", "", "{\"type\":\"e\",\"connection_type\":\"kimi\",\"n\":[1]}");
+	one("{\"stream\":\"a\\u0062\",\"connection_type\":\"kimi\"}", "ab", "event", "",
+	    "{\"stream\":\"a\\u0062\",\"connection_type\":\"kimi\"}");
+	one("{\"type\":5,\"id\":[],\"stream\":null}", "default", "event", "", "{\"type\":5,\"id\":[],\"stream\":null}");
+	one("{\"data\":1,\"extra\":2}", "default", "event", "", "{\"data\":1,\"extra\":2}");
+	one("{}", "default", "event", "", "{}");
+}
+
+static void wrong_names_are_refused(void)
+{
+	char long_name[400];
+	refused("{\"stream\":\"\",\"data\":1}", BATCH_JSON, ERR_INVALID, 0);
+	refused("{\"stream\":5,\"data\":1}", BATCH_JSON, ERR_INVALID, 0);
+	refused("{\"type\":\"a\\u0000b\",\"data\":1}", BATCH_JSON, ERR_INVALID, 0);
+	refused("{\"id\":\"\\ud800\",\"data\":1}", BATCH_JSON, ERR_INVALID, 0);
+	refused("{\"stream\":\"a\",\"stream\":\"b\",\"data\":1}", BATCH_JSON, ERR_INVALID, 0);
+	snprintf(long_name, sizeof long_name, "{\"stream\":\"%0255d\",\"data\":1}", 0);
+	struct batch *b;
+	CHECK(parse(long_name, BATCH_JSON, &b, NULL) == ERR_NONE);
+	batch_destroy(b);
+	snprintf(long_name, sizeof long_name, "{\"stream\":\"%0256d\",\"data\":1}", 0);
+	refused(long_name, BATCH_JSON, ERR_INVALID, 0);
+}
+
+static void places_are_named(void)
+{
+	refused("[{\"data\":1},{\"data\":2},3]", BATCH_JSON, ERR_INVALID, 2);
+	refused("[{\"data\":1},{\"data\":}]", BATCH_JSON, ERR_INVALID, 1);
+	refused("{\"data\":1}\n\n{\"data\":2}\nnonsense\n", BATCH_LINES, ERR_INVALID, 4);
+	refused("", BATCH_JSON, ERR_INVALID, 0);
+	refused("[]", BATCH_JSON, ERR_INVALID, -1);
+	refused("\n \n", BATCH_LINES, ERR_INVALID, -1);
+	refused("5", BATCH_JSON, ERR_INVALID, 0);
+}
+
+static void limits_hold(void)
+{
+	char big[2100];
+	snprintf(big, sizeof big, "{\"data\":\"%0*d\"}", 998, 0);
+	struct batch *b;
+	CHECK(parse(big, BATCH_JSON, &b, NULL) == ERR_NONE);
+	batch_destroy(b);
+	snprintf(big, sizeof big, "{\"data\":\"%0*d\"}", 999, 0);
+	refused(big, BATCH_JSON, ERR_TOO_LARGE, 0);
+	char many[101 * 3 + 1] = "";
+	for (int i = 0; i < 101; i++)
+		strcat(many, "{}\n");
+	refused(many, BATCH_LINES, ERR_TOO_LARGE, 101);
+}
+
+static void lines_make_a_batch(void)
+{
+	struct batch *b;
+	CHECK(parse("{\"data\":1}\r\n\r\n{\"data\":2}", BATCH_LINES, &b, NULL) == ERR_NONE && batch_count(b) == 2);
+	CHECK_SLICE(batch_event(b, 1)->data, "2");
+	batch_destroy(b);
+}
+
+static void filters_pass_any_of_each(void)
+{
+	struct filter *f = filter_create();
+	CHECK(filter_is_open(f) && filter_is_open(NULL));
+	CHECK(filter_match(f, slice_of("s"), slice_of("t")));
+	CHECK(filter_add_stream(f, slice_of("s")) && filter_add_stream(f, slice_of("r")) && filter_add_type(f, slice_of("t")));
+	CHECK(filter_match(f, slice_of("r"), slice_of("t")));
+	CHECK(!filter_match(f, slice_of("x"), slice_of("t")) && !filter_match(f, slice_of("s"), slice_of("u")));
+	filter_destroy(f);
+}
+
+int main(void)
+{
+	RUN(envelopes_are_opened);
+	RUN(flat_events_keep_their_whole_text);
+	RUN(wrong_names_are_refused);
+	RUN(places_are_named);
+	RUN(limits_hold);
+	RUN(lines_make_a_batch);
+	RUN(filters_pass_any_of_each);
+}

@@ -1,0 +1,108 @@
+#include "base/options.h"
+#include "check.h"
+#include "net/head.h"
+#include "net/origin.h"
+#include "net/query.h"
+
+#define UPGRADE "Host: h\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+#define KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+static enum head_kind kind(const char *text)
+{
+	struct head h;
+	return head_read(slice_of(text), &h);
+}
+
+static void a_websocket_is_told_from_all_else(void)
+{
+	struct head h;
+	CHECK(head_read(slice_of("GET /v1/ws?after=3 HTTP/1.1\r\n" UPGRADE "Origin: http://o\r\n" KEY "\r\n"), &h) == HEAD_WEBSOCKET);
+	CHECK_SLICE(h.target, "/v1/ws?after=3");
+	CHECK_SLICE(h.origin, "http://o");
+	CHECK_SLICE(h.host, "h");
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\n\r\n") == HEAD_HTTP);
+	CHECK(kind("POST /v1/ws HTTP/1.1\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.0\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Upgrade: h2c\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
+}
+
+static void every_prefix_is_incomplete(void)
+{
+	static const char text[] = "GET /v1/ws HTTP/1.1\r\n" UPGRADE KEY "\r\n";
+	struct head h;
+	for (size_t n = 1; n < sizeof text - 1; n++)
+		CHECK(head_read((struct slice){text, n}, &h) == HEAD_INCOMPLETE);
+	CHECK(kind(text) == HEAD_WEBSOCKET);
+}
+
+static void garbage_is_known_at_once(void)
+{
+	struct head h;
+	CHECK(kind("\x16\x03\x01") == HEAD_GARBAGE);
+	CHECK(kind("get / HTTP/1.1\r\n\r\n") == HEAD_GARBAGE);
+	CHECK(kind("GET\r\n\r\n") == HEAD_GARBAGE);
+	CHECK(head_read((struct slice){"\0\0\0", 3}, &h) == HEAD_GARBAGE);
+	CHECK(head_read((struct slice){"GET /\0 HTTP/1.1\r\n\r\n", 19}, &h) == HEAD_GARBAGE);
+}
+
+static void foreign_origins_are_refused(void)
+{
+	struct option_texts none = {0};
+	struct option_texts some = {1, {"https://app.example"}};
+	CHECK(origin_is_fine(slice_of(""), slice_of("h:1"), &none));
+	CHECK(origin_is_fine(slice_of("http://h:1"), slice_of("h:1"), &none));
+	CHECK(origin_is_fine(slice_of("https://H:1"), slice_of("h:1"), &none));
+	CHECK(!origin_is_fine(slice_of("http://h:2"), slice_of("h:1"), &none));
+	CHECK(!origin_is_fine(slice_of("null"), slice_of("h:1"), &none));
+	CHECK(!origin_is_fine(slice_of("http://h:1.evil"), slice_of("h:1"), &none));
+	CHECK(origin_is_fine(slice_of("https://app.example"), slice_of("h:1"), &some));
+	CHECK(!origin_is_fine(slice_of("https://app.example.evil"), slice_of("h:1"), &some));
+}
+
+static enum err parse(const char *target, unsigned allowed, struct query *q, struct fault *f)
+{
+	struct url u;
+	CHECK(url_parse(&u, slice_of(target)) == URL_FINE);
+	enum err err = query_parse(&u, allowed, "e0", q, f);
+	if (!err)
+		query_finish(q);
+	url_finish(&u);
+	return err;
+}
+
+static void queries_are_read(void)
+{
+	struct query q;
+	struct fault f;
+	CHECK(parse("/?after=5&before=9&limit=7&order=desc&wait=2", ~0u, &q, &f) == ERR_NONE);
+	CHECK(q.has_after && q.start.after == 5 && q.before == 9 && q.limit == 7 && q.descending && q.wait_ms == 2000);
+	CHECK(parse("/?epoch=other&after=head", ~0u, &q, &f) == ERR_NONE && q.start.foreign && q.start.from_head);
+	CHECK(parse("/?after=first&epoch=e0", ~0u, &q, &f) == ERR_NONE && !q.start.foreign && q.start.from_first);
+	CHECK(parse("/?speed=0.5", ~0u, &q, &f) == ERR_NONE && q.speed == 0.5);
+	CHECK(parse("/?since=2026-11-22T18:00:00+01:00", ~0u, &q, &f) == ERR_NONE && q.has_since);
+	static const char *const bad[] = {"after=", "after=-1", "after=9007199254740992", "after=x", "before=0", "limit=0",
+					  "limit=10001", "limit=1x", "wait=61", "order=up", "speed=0", "speed=nan", "speed=1e9",
+					  "since=yesterday", "until=-5", "stream=", "type=%ff", "session=%00", "after=1&after=2",
+					  "order=asc&order=asc", "nothing=1"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		char target[64];
+		char name[16];
+		snprintf(target, sizeof target, "/?%s", bad[i]);
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(bad[i], "="), bad[i]);
+		CHECK(parse(target, ~0u, &q, &f) == ERR_INVALID && strncmp(f.text, name, strlen(name)) == 0);
+	}
+	CHECK(parse("/?speed=2", Q_AFTER, &q, &f) == ERR_INVALID);
+}
+
+int main(void)
+{
+	RUN(a_websocket_is_told_from_all_else);
+	RUN(every_prefix_is_incomplete);
+	RUN(garbage_is_known_at_once);
+	RUN(foreign_origins_are_refused);
+	RUN(queries_are_read);
+}

@@ -1,0 +1,382 @@
+/* The store without a server: what is committed is there, what is not is nowhere, and every way to ask gives the same
+ * answer as a list in memory. */
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "store/trail.h"
+#include "tidemark/history.h"
+
+static const struct batch_limits limits = {1 << 20, 1 << 20};
+static char dir[64];
+static struct store *store;
+static struct reader *reader;
+static struct fault fault;
+
+static void fresh_dir(void)
+{
+	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+}
+
+static void open_store(void)
+{
+	enum err err = store_open(dir, (struct store_options){0}, &store, &fault);
+	if (err)
+		fprintf(stderr, "%s\n", fault.text);
+	CHECK(!err);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+}
+
+static void close_store(void)
+{
+	reader_close(reader);
+	store_close(store);
+}
+
+static void remove_dir(void)
+{
+	char command[128];
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	CHECK(system(command) == 0);
+}
+
+static struct batch *batch_of(const char *lines)
+{
+	struct batch *b;
+	CHECK(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &b, &fault) == ERR_NONE);
+	return b;
+}
+
+static enum err append(const char *lines, const struct append_options *options, struct receipt *r)
+{
+	struct batch *b = batch_of(lines);
+	enum err err = store_append(store, b, options, r, &fault);
+	batch_destroy(b);
+	return err;
+}
+
+static void commit(uint64_t wanted)
+{
+	struct committed *c;
+	CHECK(store_commit(store, &c, &fault) == ERR_NONE);
+	CHECK((c == NULL ? 0 : committed_count(c)) == wanted);
+	committed_destroy(c);
+}
+
+static void publish(const char *lines, uint64_t wanted)
+{
+	struct receipt r;
+	CHECK(append(lines, NULL, &r) == ERR_NONE && r.count == wanted);
+	receipt_finish(&r);
+	commit(wanted);
+}
+
+static void verify(uint64_t wanted)
+{
+	uint64_t checked;
+	enum err err = history_verify(reader, NULL, NULL, &checked, &fault);
+	if (err)
+		fprintf(stderr, "verify: %s\n", fault.text);
+	CHECK(!err && checked == wanted);
+}
+
+static void an_empty_store_has_an_epoch_and_no_events(void)
+{
+	fresh_dir();
+	open_store();
+	char epoch[STORE_EPOCH_LEN + 1];
+	CHECK(strlen(store_epoch(store)) == STORE_EPOCH_LEN && store_head(store) == 0 && store_first(store) == 1);
+	strcpy(epoch, store_epoch(store));
+	close_store();
+	open_store();
+	CHECK(strcmp(epoch, store_epoch(store)) == 0);
+	verify(0);
+	close_store();
+	remove_dir();
+}
+
+static void a_second_writer_is_refused_and_a_reader_is_not(void)
+{
+	struct store *other;
+	fresh_dir();
+	open_store();
+	publish("{\"data\":1}", 1);
+	CHECK(store_open(dir, (struct store_options){0}, &other, &fault) == ERR_LOCKED && strstr(fault.text, dir) != NULL);
+	CHECK(store_open(dir, (struct store_options){STORE_READ, false}, &other, &fault) == ERR_NONE);
+	CHECK(store_head(other) == 1);
+	store_close(other);
+	close_store();
+	CHECK(store_open("/tmp/tidemark-unit-no-such", (struct store_options){STORE_READ, false}, &other, &fault) == ERR_NOT_FOUND);
+	remove_dir();
+}
+
+static void a_newer_or_foreign_file_is_refused(void)
+{
+	char path[128];
+	struct store *other;
+	sqlite3 *db;
+	fresh_dir();
+	open_store();
+	close_store();
+	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	CHECK(sqlite3_open(path, &db) == SQLITE_OK);
+	CHECK(sqlite3_exec(db, "PRAGMA user_version=999", NULL, NULL, NULL) == SQLITE_OK);
+	CHECK(store_open(dir, (struct store_options){0}, &other, &fault) == ERR_NEWER);
+	CHECK(sqlite3_exec(db, "PRAGMA user_version=1; PRAGMA application_id=1", NULL, NULL, NULL) == SQLITE_OK);
+	CHECK(store_open(dir, (struct store_options){0}, &other, &fault) == ERR_CORRUPT);
+	sqlite3_close(db);
+	remove_dir();
+}
+
+static void a_rollback_gives_everything_back(void)
+{
+	struct receipt r;
+	struct stream_figures f;
+	fresh_dir();
+	open_store();
+	publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}", 1);
+	CHECK(append("{\"stream\":\"b\",\"id\":\"2\",\"data\":2}\n{\"stream\":\"a\",\"id\":\"2\",\"data\":3}", NULL, &r) == ERR_NONE);
+	CHECK(r.first == 2 && r.last == 3);
+	store_rollback(store);
+	CHECK(store_head(store) == 1 && store_streams(store) == 1 && !store_find_stream(store, slice_of("b"), &f));
+	/* The same seqs, names and ids are free again. */
+	CHECK(append("{\"stream\":\"b\",\"id\":\"2\",\"data\":2}", NULL, &r) == ERR_NONE && r.first == 2 && r.duplicates == 0);
+	commit(1);
+	CHECK(store_find_stream(store, slice_of("b"), &f) && f.first == 2 && f.count == 1);
+	verify(2);
+	close_store();
+	remove_dir();
+}
+
+static void ids_are_stored_once(void)
+{
+	struct receipt r;
+	fresh_dir();
+	open_store();
+	publish("{\"id\":\"a\",\"data\":1}\n{\"id\":\"b\",\"data\":2}\n{\"id\":\"a\",\"data\":3}", 2);
+	publish("{\"stream\":\"other\",\"id\":\"a\",\"data\":1}", 1);
+	for (int round = 0; round < 3; round++) {
+		CHECK(append("{\"data\":0}\n{\"id\":\"b\",\"data\":9}\n{\"id\":\"a\",\"data\":9}", NULL, &r) == ERR_NONE);
+		CHECK(r.count == 1 && r.duplicates == 2 && r.seqs[1] == 2 && r.seqs[2] == 1 && r.first == r.seqs[0]);
+		receipt_finish(&r);
+		commit(1);
+		CHECK(append("{\"id\":\"b\",\"data\":9}\n{\"id\":\"a\",\"data\":9}", NULL, &r) == ERR_NONE);
+		CHECK(r.count == 0 && r.first == 1 && r.last == 2);
+		receipt_finish(&r);
+		commit(0);
+		close_store(); /* the first round from memory, the others from the tables */
+		open_store();
+	}
+	verify(6);
+	close_store();
+	remove_dir();
+}
+
+static void expectations_are_checked_against_the_stream(void)
+{
+	struct receipt r;
+	struct append_options none = {true, 0};
+	struct append_options second = {true, 2};
+	fresh_dir();
+	open_store();
+	publish("{\"stream\":\"x\",\"data\":0}", 1);
+	CHECK(append("{\"stream\":\"s\",\"id\":\"1\",\"data\":0}", &none, &r) == ERR_NONE && r.first == 2);
+	/* What the open transaction has added counts. */
+	CHECK(append("{\"stream\":\"s\",\"data\":0}", &none, &r) == ERR_CONFLICT);
+	CHECK(append("{\"stream\":\"s\",\"data\":0}", &second, &r) == ERR_NONE && r.first == 3);
+	commit(2);
+	CHECK(append("{\"stream\":\"s\",\"data\":0}", &second, &r) == ERR_CONFLICT && strstr(fault.text, "3") != NULL);
+	CHECK(append("{\"stream\":\"s\",\"id\":\"1\",\"data\":0}", &none, &r) == ERR_NONE && r.duplicates == 1);
+	receipt_finish(&r);
+	CHECK(append("{\"stream\":\"s\",\"data\":0}\n{\"stream\":\"t\",\"data\":0}", &none, &r) == ERR_INVALID);
+	store_rollback(store);
+	verify(3);
+	close_store();
+	remove_dir();
+}
+
+/* --- against a model --- */
+
+enum { STREAMS = 7, TYPES = 3, EVENTS = TRAIL_FLUSH * 2 + 5000 };
+static unsigned char topic_of[EVENTS + 1];
+
+static void fill(unsigned seed)
+{
+	srand(seed);
+	for (uint64_t seq = 1; seq <= EVENTS;) {
+		char lines[64 * 600];
+		size_t n = 0;
+		uint64_t count = 1 + (uint64_t)rand() % 500;
+		for (uint64_t i = 0; i < count && seq <= EVENTS; i++, seq++) {
+			/* The last stream is rare. */
+			int stream = rand() % 100 == 0 ? STREAMS - 1 : rand() % (STREAMS - 1);
+			int type = rand() % TYPES;
+			topic_of[seq] = (unsigned char)(stream * TYPES + type);
+			n += (size_t)sprintf(lines + n, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"data\":%d}\n", stream, type, (int)seq);
+		}
+		struct receipt r;
+		CHECK(append(lines, NULL, &r) == ERR_NONE);
+		struct committed *c;
+		CHECK(store_commit(store, &c, &fault) == ERR_NONE);
+		committed_destroy(c);
+		CHECK(store_maintain(store, false, &fault) == ERR_NONE);
+	}
+}
+
+static void ask(unsigned streams, unsigned types, uint64_t after, uint64_t before, bool down, uint32_t max)
+{
+	struct filter *f = filter_create();
+	for (int i = 0; i < STREAMS; i++) {
+		char name[8];
+		sprintf(name, "s%d", i);
+		CHECK(!(streams & 1u << i) || filter_add_stream(f, slice_of(name)));
+	}
+	for (int i = 0; i < TYPES; i++) {
+		char name[8];
+		sprintf(name, "t%d", i);
+		CHECK(!(types & 1u << i) || filter_add_type(f, slice_of(name)));
+	}
+	struct history_query q = {after, before, down, max, 1 << 20, history_select_take(store, f)};
+	struct page *p;
+	CHECK(history_page(reader, &q, &p, &fault) == ERR_NONE);
+	uint64_t end = before == 0 || before > EVENTS + 1 ? EVENTS + 1 : before;
+	uint32_t found = 0;
+	for (uint64_t i = after + 1; i < end && found < max; i++) {
+		uint64_t seq = down ? end - (i - after) : i;
+		bool matches = (streams == 0 || (streams >> topic_of[seq] / TYPES & 1)) &&
+			       (types == 0 || (types >> topic_of[seq] % TYPES & 1));
+		if (!matches)
+			continue;
+		CHECK(found < page_count(p) && page_entry(p, found).seq == seq);
+		found++;
+	}
+	CHECK(found == page_count(p));
+	page_unref(p);
+	selection_destroy(q.select);
+}
+
+static void ask_at_random(int times)
+{
+	for (int i = 0; i < times; i++) {
+		uint64_t after = (uint64_t)rand() % (EVENTS + 1);
+		uint64_t before = rand() % 3 == 0 ? 0 : (uint64_t)rand() % (EVENTS + 2) + 1;
+		unsigned streams = rand() % 4 == 0 ? 1u << (STREAMS - 1) : (unsigned)rand() % (1u << STREAMS);
+		ask(streams, (unsigned)rand() % (1u << TYPES), after, before, rand() % 2, 1 + (uint32_t)rand() % 300);
+	}
+	ask(1u << (STREAMS - 1), 1, 0, 0, false, EVENTS);
+	ask(1u << (STREAMS - 1), 1, 0, 0, true, EVENTS);
+}
+
+static void every_query_agrees_with_a_list(void)
+{
+	fresh_dir();
+	open_store();
+	fill(1);
+	ask_at_random(300); /* two flushes in the tables, the rest in memory */
+	verify(EVENTS);
+	close_store();
+	open_store();
+	ask_at_random(300); /* all in the tables */
+	verify(EVENTS);
+	close_store();
+	remove_dir();
+}
+
+static void times_are_found_by_bisection(void)
+{
+	uint64_t seq;
+	struct page *p;
+	fresh_dir();
+	open_store();
+	for (int i = 0; i < 20; i++) {
+		publish("{\"data\":1}", 1);
+		usleep(2000);
+	}
+	struct history_query q = {.count_max = 100, .bytes_max = 1 << 20};
+	CHECK(history_page(reader, &q, &p, &fault) == ERR_NONE && page_count(p) == 20);
+	for (uint32_t i = 0; i < 20; i++) {
+		int64_t at = page_entry(p, i).time_ms;
+		CHECK(i == 0 || at >= page_entry(p, i - 1).time_ms);
+		CHECK(history_seek_time(reader, at, &seq, &fault) == ERR_NONE);
+		CHECK(seq <= i && (seq == i || page_entry(p, (uint32_t)seq).time_ms == at));
+	}
+	CHECK(history_seek_time(reader, 0, &seq, &fault) == ERR_NONE && seq == 0);
+	CHECK(history_seek_time(reader, INT64_MAX, &seq, &fault) == ERR_NONE && seq == 20);
+	page_unref(p);
+	close_store();
+	remove_dir();
+}
+
+static void damage(const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	CHECK(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+	CHECK(sqlite3_changes(db) > 0);
+	sqlite3_close(db);
+}
+
+static void damage_is_found_and_named(void)
+{
+	static const struct {
+		const char *sql;
+		const char *names;
+	} cases[] = {
+		{"UPDATE event SET data = '3' WHERE seq = 2", "event 2"},
+		{"UPDATE event SET time = time + 1 WHERE seq = 2", "event 2"},
+		{"UPDATE event SET id = 'x' WHERE seq = 2", "event 2"},
+		{"UPDATE topic SET stream = 'y' WHERE id = 0", "event 1"},
+		{"DELETE FROM event WHERE seq = 2", "event 2"},
+		{"UPDATE topic SET count = 7 WHERE id = 0", "figures"},
+		{"UPDATE posting SET seqs = x'0102' WHERE topic = 0", "topic 0"},
+		{"DELETE FROM posting", "postings"},
+		{"DELETE FROM id_key", "id keys"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint64_t checked;
+		fresh_dir();
+		open_store();
+		publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}\n{\"stream\":\"a\",\"data\":2}\n{\"stream\":\"b\",\"data\":3}", 3);
+		close_store();
+		damage(cases[i].sql);
+		open_store();
+		fault.text[0] = '\0';
+		enum err err = history_verify(reader, NULL, NULL, &checked, &fault);
+		if (err != ERR_CORRUPT || strstr(fault.text, cases[i].names) == NULL)
+			fprintf(stderr, "%s: %s\n", cases[i].sql, fault.text);
+		CHECK(err == ERR_CORRUPT && strstr(fault.text, cases[i].names) != NULL);
+		close_store();
+		remove_dir();
+	}
+}
+
+static void sessions_come_back(void)
+{
+	fresh_dir();
+	open_store();
+	publish("{\"data\":1}", 1);
+	CHECK(store_session_put(store, slice_of("s"), 1, 5, &fault) == ERR_NONE);
+	commit(0);
+	CHECK(store_session_put(store, slice_of("t"), 1, 5, &fault) == ERR_NONE);
+	store_rollback(store);
+	close_store();
+	open_store();
+	close_store();
+	remove_dir();
+}
+
+int main(void)
+{
+	RUN(an_empty_store_has_an_epoch_and_no_events);
+	RUN(a_second_writer_is_refused_and_a_reader_is_not);
+	RUN(a_newer_or_foreign_file_is_refused);
+	RUN(a_rollback_gives_everything_back);
+	RUN(ids_are_stored_once);
+	RUN(expectations_are_checked_against_the_stream);
+	RUN(every_query_agrees_with_a_list);
+	RUN(times_are_found_by_bisection);
+	RUN(damage_is_found_and_named);
+	RUN(sessions_come_back);
+}
