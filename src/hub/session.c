@@ -219,6 +219,15 @@ bool sessions_delete(struct sessions *s, struct slice name)
 	return e != NULL;
 }
 
+bool sessions_saved(struct sessions *s, struct slice name)
+{
+	pthread_mutex_lock(&s->lock);
+	struct session *e = find_any(s, name);
+	bool saved = e == NULL || e->state == CLEAN;
+	pthread_mutex_unlock(&s->lock);
+	return saved;
+}
+
 bool sessions_get(struct sessions *s, struct slice name, struct session_state *out)
 {
 	pthread_mutex_lock(&s->lock);

@@ -40,6 +40,8 @@ enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked);
 /* False when there is none. A connected reader loses it. */
 bool sessions_delete(struct sessions *s, struct slice name);
 
+/* Everything about the session is durable. */
+bool sessions_saved(struct sessions *s, struct slice name);
 bool sessions_get(struct sessions *s, struct slice name, struct session_state *out);
 typedef void session_each_fn(void *arg, struct slice name, const struct session_state *state);
 void sessions_each(struct sessions *s, session_each_fn *each, void *arg);

@@ -33,7 +33,6 @@ struct writer {
 	uint64_t queued_bytes;
 	uint64_t queued_requests;
 	bool closing;
-	bool ack_now;
 	int64_t ack_due_ms; /* 0: no acknowledgement waits */
 	enum breaker breaker;
 	struct fault reason; /* why the breaker is open */
@@ -99,15 +98,67 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 	return err;
 }
 
-void writer_poke(struct writer *w, bool now)
+void writer_poke(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
-	if (w->ack_due_ms == 0 || (now && !w->ack_now)) {
+	if (w->ack_due_ms == 0) {
 		w->ack_due_ms = clock_mono_ms() + ACK_DELAY_MS;
-		w->ack_now = w->ack_now || now;
 		pthread_cond_signal(&w->wake);
 	}
 	pthread_mutex_unlock(&w->lock);
+}
+
+/* Somebody who waits for an op. Freed by whoever of the two is done last. */
+struct waiting {
+	struct write_op op; /* first: the writer gives it back */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+	bool left;
+};
+
+static void waiting_destroy(struct waiting *p)
+{
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+static void on_waited_for(struct write_op *op)
+{
+	struct waiting *p = (struct waiting *)op;
+	pthread_mutex_lock(&p->lock);
+	p->done = true;
+	bool left = p->left;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	if (left)
+		waiting_destroy(p);
+}
+
+bool writer_wait(struct writer *w, int64_t ms)
+{
+	struct waiting *p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return false;
+	pthread_mutex_init(&p->lock, NULL);
+	clock_cond_init(&p->wake);
+	p->op.done = on_waited_for;
+	if (writer_submit(w, &p->op, NULL) != ERR_NONE) {
+		waiting_destroy(p);
+		return false;
+	}
+	int64_t end = clock_mono_ms() + ms;
+	pthread_mutex_lock(&p->lock);
+	for (int64_t now = clock_mono_ms(); !p->done && now < end; now = clock_mono_ms())
+		clock_cond_wait(&p->wake, &p->lock, end - now);
+	bool done = p->done;
+	bool fine = done && p->op.err == ERR_NONE;
+	p->left = true;
+	pthread_mutex_unlock(&p->lock);
+	if (done)
+		waiting_destroy(p);
+	return fine;
 }
 
 /* Takes what goes into one transaction: at least one request where there is any. With the lock. */
@@ -324,7 +375,7 @@ static void recover(struct writer *w)
 static bool wait_for_work(struct writer *w)
 {
 	int64_t idle_at = clock_mono_ms() + IDLE_MS;
-	while (list_empty(&w->queue) && !w->closing && !w->ack_now) {
+	while (list_empty(&w->queue) && !w->closing) {
 		int64_t now = clock_mono_ms();
 		int64_t until = w->ack_due_ms != 0 ? w->ack_due_ms : w->wrote ? idle_at : now + 3600 * 1000;
 		if (w->ack_due_ms == 0 && w->wrote && now >= idle_at)
@@ -346,7 +397,6 @@ static void *work(void *arg)
 		take_group(w, &group);
 		bool acks = w->ack_due_ms != 0;
 		w->ack_due_ms = 0;
-		w->ack_now = false;
 		bool end = w->closing && list_empty(&group) && !sessions_dirty(w->sessions);
 		bool broken = w->breaker != BREAKER_CLOSED;
 		pthread_mutex_unlock(&w->lock);

@@ -45,8 +45,10 @@ void writer_destroy(struct writer *w);
 /* Any thread. ERR_BUSY: the queue is full; ERR_FULL, ERR_IO: the breaker is open; ERR_CLOSED. When it fails, `done` is
  * not called. */
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault);
-/* Sessions have changed: write them soon, or at once. */
-void writer_poke(struct writer *w, bool now);
+/* Sessions have changed: write them soon. */
+void writer_poke(struct writer *w);
+/* Waits until every change to a session so far is durable, at most `ms`. False when it is not, or cannot be. */
+bool writer_wait(struct writer *w, int64_t ms);
 
 enum breaker { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 

@@ -21,6 +21,7 @@ enum {
 	PUBLISHES_MAX = 64,	       /* in flight for one connection; the same */
 	HEADERS_BYTES = 8 * 1024,
 	TICK_US = 1000 * 1000,
+	SAVE_MAX_MS = 500,
 	CLOSE_SECONDS = 3,	       /* for a peer to take its close frame */
 	CLOSE_TAKEN_OVER = 4409,
 	CLOSE_WITHOUT_WORD = 1, /* no close frame: the peer is gone, or the socket is broken */
@@ -349,6 +350,13 @@ void ws_hang_up(struct ws_conn *c, int code, const char *why)
 
 /* --- receiving --- */
 
+/* A sign of life. */
+static void hear(struct ws_conn *c)
+{
+	c->heard_ms = clock_mono_ms();
+	c->pinged_ms = 0;
+}
+
 static void drop_message(struct ws_conn *c)
 {
 	c->ws->messages -= c->in.cap;
@@ -389,7 +397,7 @@ static void refuse_message(struct ws_conn *c)
 
 static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
-	c->heard_ms = clock_mono_ms();
+	hear(c);
 	if (c->close_code != 0)
 		return;
 	if (c->refusal == 0)
@@ -443,7 +451,7 @@ static enum err take_session(struct ws_conn *c, struct position *start)
 	if (err)
 		return err;
 	c->has_session = true;
-	writer_poke(w->options.writer, false);
+	writer_poke(w->options.writer);
 	if (!q->has_after && !q->start.foreign)
 		*start = (struct position){.after = state.acked};
 	return ERR_NONE;
@@ -465,7 +473,7 @@ static int on_open(struct ws_conn *c)
 		return -1;
 	}
 	c->pace.speed = q->speed;
-	c->heard_ms = clock_mono_ms();
+	hear(c);
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
 	say_hello(c);
@@ -495,6 +503,15 @@ static void conn_destroy(struct ws_conn *c)
 	ws_request_destroy(c->request);
 	free(c);
 	w->options.on_close(w->options.on_close_arg);
+}
+
+/* At a clean close the acknowledgements are durable before the peer's close is answered. libwebsockets answers as soon
+ * as this returns, so this is the one place that waits for the disk on this thread: for the commit under way, and only
+ * where something is not saved yet (docs/decisions/0006-clean-close.md). */
+static void save_session(struct ws_conn *c)
+{
+	if (c->has_session && !sessions_saved(c->ws->options.sessions, ws_session(c)))
+		writer_wait(c->ws->options.writer, SAVE_MAX_MS);
 }
 
 static int on_writable(struct ws_conn *c)
@@ -591,19 +608,28 @@ static void read_inbox(struct ws *w)
 static void check_peer(struct ws_conn *c, int64_t now)
 {
 	if (c->wait == WAIT_SOCKET || c->close_code != 0 || lws_partial_buffered(c->wsi)) {
-		c->heard_ms = now;
+		hear(c);
 		return;
 	}
-	int64_t silent = now - c->heard_ms;
-	if (silent >= 2 * c->ws->options.ping_ms) {
+	int64_t ping_ms = c->ws->options.ping_ms;
+	if (c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms) {
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
-	} else if (silent >= c->ws->options.ping_ms && c->pinged_ms == 0) {
+	} else if (c->pinged_ms == 0 && now - c->heard_ms >= ping_ms) {
 		/* Not empty: libwebsockets does not tell of an empty pong. */
 		unsigned char frame[LWS_PRE + sizeof now];
 		memcpy(frame + LWS_PRE, &now, sizeof now);
 		c->pinged_ms = now;
 		lws_write(c->wsi, frame + LWS_PRE, sizeof now, LWS_WRITE_PING);
 	}
+}
+
+static void on_tick(lws_sorted_usec_list_t *tick);
+
+/* Often enough for short ping intervals, too. */
+static void schedule_tick(struct ws *w)
+{
+	int64_t us = w->options.ping_ms * 1000 / 4;
+	lws_sul_schedule(w->context, 0, &w->tick, on_tick, us < TICK_US ? us : TICK_US);
 }
 
 static void on_tick(lws_sorted_usec_list_t *tick)
@@ -620,7 +646,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 			check_peer(c, now);
 	}
 	atomic_store(&w->lag_max, lag_max);
-	lws_sul_schedule(w->context, 0, &w->tick, on_tick, TICK_US);
+	schedule_tick(w);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -638,13 +664,11 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_ESTABLISHED: return on_open(c);
 	case LWS_CALLBACK_RECEIVE: on_receive(c, in, len); return 0;
 	case LWS_CALLBACK_RECEIVE_PONG:
-		c->heard_ms = clock_mono_ms();
-		c->pinged_ms = 0;
+		hear(c);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		if (c->has_session)
-			writer_poke(c->ws->options.writer, true);
+		save_session(c);
 		return 0;
 	case LWS_CALLBACK_HTTP: return -1; /* the door lets only WebSockets in */
 	case LWS_CALLBACK_WSI_DESTROY:
@@ -667,7 +691,7 @@ static bool is_over(struct ws *w)
 static void *work(void *arg)
 {
 	struct ws *w = arg;
-	lws_sul_schedule(w->context, 0, &w->tick, on_tick, TICK_US);
+	schedule_tick(w);
 	while (!is_over(w) && lws_service(w->context, 0) >= 0)
 		;
 	return NULL;

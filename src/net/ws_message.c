@@ -145,7 +145,7 @@ static void acknowledge(struct ws_conn *c, struct slice message, struct slice re
 		err = fault_set(&fault, ERR_INVALID, "ack: %llu is past the head, which is %llu", (unsigned long long)seq,
 				(unsigned long long)head);
 	else if (sessions_ack(c->ws->options.sessions, ws_session(c), c, seq) == ERR_NONE)
-		writer_poke(c->ws->options.writer, false);
+		writer_poke(c->ws->options.writer);
 	if (err)
 		refuse(c, &fault, ref);
 }

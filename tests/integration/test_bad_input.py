@@ -206,17 +206,21 @@ class Connections(Attack):
     TIMEOUT_S = 2
     OPTIONS = ("--handshake-timeout", f"{TIMEOUT_S}s")
 
+    def answer(self, request):
+        """The status of the answer, or None where the connection was just ended."""
+        wire = self.server.wire()
+        with contextlib.suppress(ConnectionError):
+            wire.send(request)
+        try:
+            return wire.response().status
+        except ConnectionError:
+            return None
+
     def test_http_garbage_is_answered_by_an_error_or_the_end(self):
         for name, garbage in GARBAGE.items():
             with self.attack(name):
-                wire = self.server.wire()
-                with contextlib.suppress(ConnectionError):
-                    wire.send(garbage)
-                answer = wire.rest()
-                if answer.startswith(b"HTTP/1."):
-                    self.assertIn(answer[9:10], b"45", answer[:300])
-                else:
-                    self.assertEqual(answer, b"")
+                status = self.answer(garbage)
+                self.assertTrue(status is None or 400 <= status < 600, status)
 
     def test_half_a_request_and_then_the_end_is_nothing(self):
         for name, request in UNFINISHED.items():
@@ -251,12 +255,7 @@ class Connections(Attack):
         }
         for name, request in cases.items():
             with self.attack(name):
-                wire = self.server.wire()
-                with contextlib.suppress(ConnectionError):
-                    wire.send(request)
-                    wire.sock.shutdown(socket.SHUT_WR)
-                answer = wire.rest()
-                self.assertNotIn(b" 101 ", answer[:20])
+                self.assertNotEqual(self.answer(request), 101)
 
     def test_path_traversal_finds_nothing(self):
         for path in TRAVERSALS:
