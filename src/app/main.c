@@ -3,6 +3,11 @@
 #include <string.h>
 
 #include "app/server.h"
+#include "cli/publish.h"
+#include "cli/query.h"
+#include "cli/stats.h"
+#include "cli/tail.h"
+#include "cli/verify.h"
 
 struct command {
 	const char *name;
@@ -12,6 +17,11 @@ struct command {
 
 static const struct command commands[] = {
 	{"serve", server_main, "run the server"},
+	{"publish", publish_main, "publish events, or any lines of text, from standard input"},
+	{"tail", tail_main, "follow the log, through restarts and lost connections"},
+	{"query", query_main, "print history, from a server or a data directory"},
+	{"stats", stats_main, "print figures of a server or a data directory"},
+	{"verify", verify_main, "check every event of a data directory"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };

@@ -124,7 +124,8 @@ static int read_line(const struct option *options, struct origin from, char *lin
 	const struct option *o = find(options, name, strlen(name));
 	if (o == NULL)
 		return complain(from, "no such option", name);
-	return set(o, from, keep(value));
+	bool is_text = o->kind == OPTION_TEXT || o->kind == OPTION_TEXTS;
+	return set(o, from, is_text ? keep(value) : value);
 }
 
 static int read_file(const struct option *options, const char *path)

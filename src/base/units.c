@@ -34,8 +34,10 @@ static bool with_unit(struct slice text, const struct unit *units, int64_t *valu
 	for (; units->name != NULL; units++) {
 		if (!slice_is(name, units->name))
 			continue;
+		if (v > INT64_MAX / units->factor)
+			return false;
 		*value = v * units->factor;
-		return v <= INT64_MAX / units->factor;
+		return true;
 	}
 	return false;
 }

@@ -1,6 +1,7 @@
 #include "event/wire.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -121,7 +122,7 @@ size_t wire_record_size(enum wire form, uint64_t seq, size_t envelope)
 	case WIRE_WS: return ws_header_size(envelope) + envelope;
 	case WIRE_COUNT: break;
 	}
-	assert(!"a wire form");
+	assert(false && "a wire form");
 	return 0;
 }
 

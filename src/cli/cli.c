@@ -1,0 +1,121 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/url.h"
+#include "net/query.h"
+
+static void say(const char *format, va_list args)
+{
+	fputs("tidemark: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void cli_say(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
+int cli_fail(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	return CLI_FAILED;
+}
+
+int cli_wrong_usage(const char *command, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	fprintf(stderr, "See: tidemark %s --help\n", command);
+	return CLI_USAGE;
+}
+
+bool cli_is_url(const char *operand)
+{
+	return strncmp(operand, "http://", 7) == 0 || strncmp(operand, "https://", 8) == 0;
+}
+
+const char *cli_server(const char *command, int operands, char **argv, const char *fallback)
+{
+	if (operands > 1) {
+		cli_wrong_usage(command, "%s takes one URL, not also: %s", command, argv[1]);
+		return NULL;
+	}
+	const char *url = operands == 1 ? argv[0] : fallback;
+	if (cli_is_url(url) && strstr(url, "//")[2] != '\0')
+		return url;
+	cli_wrong_usage(command, "a server's URL is like " CLI_URL_DEFAULT ", not: %s", url);
+	return NULL;
+}
+
+void cli_url(struct buf *out, const char *server, const char *path)
+{
+	size_t len = strlen(server);
+	while (len > 0 && server[len - 1] == '/')
+		len--;
+	buf_add(out, server, len);
+	buf_adds(out, path);
+}
+
+void cli_param(struct buf *out, const char *name, const char *value)
+{
+	bool first = out->len == 0 || memchr(out->data, '?', out->len) == NULL;
+	buf_addc(out, first ? '?' : '&');
+	buf_adds(out, name);
+	buf_addc(out, '=');
+	url_encode(out, slice_of(value));
+}
+
+void cli_params(struct buf *out, const char *name, const struct option_texts *values)
+{
+	for (int i = 0; i < values->count; i++)
+		cli_param(out, name, values->items[i]);
+}
+
+int cli_check(const char *command, struct slice target, unsigned allowed)
+{
+	struct url u;
+	struct query q;
+	struct fault fault;
+	enum err err = url_parse(&u, target) == URL_FINE ? ERR_NONE : fault_set(&fault, ERR_INVALID, "too many options");
+	if (!err)
+		err = query_parse(&u, allowed, "", &q, &fault);
+	url_finish(&u);
+	if (err)
+		return cli_wrong_usage(command, "--%s", fault.text);
+	query_finish(&q);
+	return CLI_GO_ON;
+}
+
+void cli_gap(const char *reason, uint64_t requested_seq, uint64_t first_seq)
+{
+	unsigned long long requested = requested_seq;
+	unsigned long long first = first_seq;
+	if (strcmp(reason, "retention") == 0)
+		cli_say("gap: what follows %llu has been removed by retention; going on with %llu", requested, first);
+	else if (strcmp(reason, "epoch") == 0)
+		cli_say("gap: this is another store than before; starting with its first event, %llu", first);
+	else
+		cli_say("gap: %llu is past the end of the log; going on at its head", requested);
+}
+
+void cli_bytes(char *out, size_t size, uint64_t bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double amount = (double)bytes;
+	int unit = 0;
+	for (; amount >= 1024 && unit < 4; unit++)
+		amount /= 1024;
+	snprintf(out, size, unit == 0 ? "%.0f %s" : "%.1f %s", amount, units[unit]);
+}

@@ -1,0 +1,36 @@
+/* Brings parcels to the server, and does not give up at the first failure: it waits and sends again. That is safe, for
+ * every event has an id. */
+#ifndef CLI_DELIVERY_H
+#define CLI_DELIVERY_H
+
+#include "base/progress.h"
+#include "cli/http.h"
+#include "cli/parcel.h"
+
+struct delivery_figures {
+	uint64_t count;      /* events stored */
+	uint64_t duplicates; /* events whose id was there already */
+	uint64_t first;      /* range of the events stored; of the originals where all were duplicates; 0: none */
+	uint64_t last;
+	char epoch[64];
+};
+
+struct delivery {
+	struct http_client *http;
+	struct buf url;
+	int64_t retry_ms;          /* how long to go on trying without progress */
+	struct progress *progress; /* cleared before something is said */
+	struct delivery_figures figures;
+};
+
+/* `server` and `progress` are borrowed. */
+enum err delivery_init(struct delivery *d, const char *server, int64_t retry_ms, struct progress *progress,
+		       struct fault *fault);
+void delivery_finish(struct delivery *d);
+
+/* Sends all of the parcel, in more than one request where the server takes no larger ones. When the server refuses an
+ * event for what it is, what stands before it is stored, and the fault's place is the line it came from. After any
+ * other failure nobody knows what of the parcel is stored. */
+enum err delivery_send(struct delivery *d, const struct parcel *p, struct fault *fault);
+
+#endif
