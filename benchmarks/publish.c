@@ -3,6 +3,7 @@
  *
  *     bench_publish TIDEMARK DIR [SECONDS [ROUNDS]]
  */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -13,7 +14,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -51,7 +51,8 @@ static double bare(const char *dir, double seconds)
 	buf_init(&data);
 	put_data(&data, 1);
 	if (db_open(path, DB_WRITE, &db, &fault) ||
-	    db_prepare(db, "INSERT INTO event(seq, time, topic, id, data, sum) VALUES (?, ?, ?, ?, ?, ?)", &insert, &fault)) {
+	    db_prepare(db, "INSERT INTO event(seq, time, topic, id, data, sum) VALUES (?, ?, ?, ?, ?, ?)", &insert,
+		       &fault)) {
 		fprintf(stderr, "%s\n", fault.text);
 		exit(1);
 	}
@@ -116,7 +117,8 @@ struct client {
 
 static int connect_to(int port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
 		die("connect");
@@ -169,7 +171,8 @@ static double tidemark(const char *binary, const char *dir, double seconds, doub
 		buf_adds(&body, "}\n");
 	}
 	buf_printf(&request,
-		   "POST /v1/events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nContent-Length: %zu\r\n\r\n",
+		   "POST /v1/events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nContent-Length: "
+		   "%zu\r\n\r\n",
 		   body.len);
 	buf_add(&request, body.data, body.len);
 	struct rusage before;
@@ -190,17 +193,20 @@ static double tidemark(const char *binary, const char *dir, double seconds, doub
 	double took = (double)(clock_mono_us() - start) / 1e6;
 	getrusage(RUSAGE_SELF, &after);
 	*cpu = ((double)(after.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_utime.tv_sec - before.ru_stime.tv_sec) +
-		(double)(after.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_utime.tv_usec - before.ru_stime.tv_usec) / 1e6) /
+		(double)(after.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_utime.tv_usec -
+			 before.ru_stime.tv_usec) /
+			1e6) /
 	       took;
 	int status;
 	kill(pid, SIGTERM);
 	waitpid(pid, &status, 0);
 	/* What was acknowledged is in the store, and nothing else. */
 	char command[1200];
-	snprintf(command, sizeof command, "%s verify %s/data > %s/verify.txt && grep -q ': %llu events' %s/verify.txt", binary, dir, dir,
-		 (unsigned long long)events, dir);
+	snprintf(command, sizeof command, "%s verify %s/data > %s/verify.txt && grep -q ': %llu events' %s/verify.txt",
+		 binary, dir, dir, (unsigned long long)events, dir);
 	if (status != 0 || system(command) != 0) {
-		fprintf(stderr, "the store does not hold the %llu events that were acknowledged\n", (unsigned long long)events);
+		fprintf(stderr, "the store does not hold the %llu events that were acknowledged\n",
+			(unsigned long long)events);
 		exit(1);
 	}
 	buf_finish(&body);
@@ -254,7 +260,7 @@ int main(int argc, char **argv)
 	double t = median(our_rates, rounds);
 	printf("| what | events/s, median of %d | ratio | load generator |\n|---|---|---|---|\n", rounds);
 	printf("| bare SQLite loop, %d events a commit | %.0f | 1 | – |\n", BATCH, b);
-	printf("| `POST /v1/events`, NDJSON, %d events a request, %d connections | %.0f | %.2f | %.0f %% of a core |\n", BATCH,
-	       CONNECTIONS, t, t / b, median(cpus, rounds) * 100);
+	printf("| `POST /v1/events`, NDJSON, %d events a request, %d connections | %.0f | %.2f | %.0f %% of a core |\n",
+	       BATCH, CONNECTIONS, t, t / b, median(cpus, rounds) * 100);
 	return 0;
 }

@@ -31,8 +31,8 @@ struct batch_limits {
 	size_t events_max; /* events in one batch */
 };
 
-/* Parses `text` (borrowed and overwritten: it must stay until the batch is destroyed). On failure *out is NULL and `fault` names the line (from 1)
- * or the index (from 0) of the event at fault: ERR_INVALID, ERR_TOO_LARGE, ERR_NOMEM. Any thread. */
+/* Parses `text` (borrowed and overwritten: it must stay until the batch is destroyed). On failure *out is NULL and `fault`
+ * names the line (from 1) or the index (from 0) of the event at fault: ERR_INVALID, ERR_TOO_LARGE, ERR_NOMEM. Any thread. */
 enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_limits limits, struct batch **out,
 		     struct fault *fault);
 /* The same, but the batch owns `text` (from malloc) and frees it, also on failure. */

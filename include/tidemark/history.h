@@ -18,11 +18,11 @@ struct selection *history_select_take(struct store *s, struct filter *f);
 void selection_destroy(struct selection *s);
 
 struct history_query {
-	uint64_t after;		  /* exclusive */
-	uint64_t before;	  /* exclusive; 0: up to the head as it is now */
+	uint64_t after;  /* exclusive */
+	uint64_t before; /* exclusive; 0: up to the head as it is now */
 	bool descending;
 	uint32_t count_max;
-	size_t bytes_max;	  /* of envelopes; one event is returned in any case */
+	size_t bytes_max;         /* of envelopes; one event is returned in any case */
 	struct selection *select; /* NULL: everything */
 };
 

@@ -39,7 +39,7 @@ void store_close(struct store *s);
 /* --- the writing thread --- */
 
 struct append_options {
-	bool expect;	      /* refuse unless the last seq of the batch's only stream is expect_last */
+	bool expect;          /* refuse unless the last seq of the batch's only stream is expect_last */
 	uint64_t expect_last; /* 0: the stream is new */
 };
 
@@ -47,9 +47,9 @@ struct append_options {
 struct receipt {
 	uint64_t first; /* of the new events; of the originals where all were duplicates */
 	uint64_t last;
-	uint64_t count;	     /* new events */
+	uint64_t count;      /* new events */
 	uint64_t duplicates; /* events whose id was stored before */
-	uint64_t *seqs;	     /* where there were duplicates: the seq of each event, batch_count of them. Owned. */
+	uint64_t *seqs;      /* where there were duplicates: the seq of each event, batch_count of them. Owned. */
 	int64_t time_ms;
 };
 void receipt_finish(struct receipt *r);
@@ -94,8 +94,8 @@ enum err store_probe(struct store *s, struct fault *fault);
 
 /* --- any thread --- */
 
-uint64_t store_head(struct store *s);  /* the highest seq given; 0 in an empty store */
-uint64_t store_first(struct store *s); /* the lowest seq there is; head + 1 where there is none */
+uint64_t store_head(struct store *s);           /* the highest seq given; 0 in an empty store */
+uint64_t store_first(struct store *s);          /* the lowest seq there is; head + 1 where there is none */
 const char *store_epoch(const struct store *s); /* STORE_EPOCH_LEN characters and a NUL */
 /* Free bytes on the file system that are not reserved. */
 enum err store_disk_free(const struct store *s, uint64_t *bytes);

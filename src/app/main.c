@@ -28,7 +28,8 @@ enum { COMMANDS = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };
 
 static void print_help(FILE *out)
 {
-	fputs("Tidemark: an event store with replay. Events are committed to disk before anybody sees them, and read from any\n"
+	fputs("Tidemark: an event store with replay. Events are committed to disk before anybody sees them, and read from "
+	      "any\n"
 	      "position over WebSocket, server-sent events and REST.\n\nUsage: tidemark COMMAND [options]\n\nCommands:\n",
 	      out);
 	for (int i = 0; i < COMMANDS; i++)

@@ -15,8 +15,8 @@
 
 enum {
 	POOL_THREADS = 2,
-	HTTP_THREADS = 1, /* more gain nothing on two cores: docs/decisions/0005-one-port.md */
-	SPARE_FDS = 256,  /* for the store, its readers, the log and the listeners */
+	HTTP_THREADS = 1,     /* more gain nothing on two cores: docs/decisions/0005-one-port.md */
+	SPARE_FDS = 256,      /* for the store, its readers, the log and the listeners */
 	EVENTS_MAX = 1 << 20, /* of one request */
 };
 
@@ -71,8 +71,10 @@ static enum err make_net(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct batch_limits limits = {(size_t)c->max_event, EVENTS_MAX};
-	size_t bodies_max = (size_t)c->max_request * 2 > (size_t)c->queue_bytes * 2 ? (size_t)c->max_request * 2 : (size_t)c->queue_bytes * 2;
-	struct door_options door = {&c->listen, c->handshake_timeout, (int)c->max_connections, store_epoch(s->store), &c->allow_origins};
+	size_t bodies_max = (size_t)c->max_request * 2 > (size_t)c->queue_bytes * 2 ? (size_t)c->max_request * 2
+										    : (size_t)c->queue_bytes * 2;
+	struct door_options door = {&c->listen, c->handshake_timeout, (int)c->max_connections, store_epoch(s->store),
+				    &c->allow_origins};
 	enum err err = door_create(door, &s->door, fault);
 	if (!err)
 		err = push_create(s->feed, (uint64_t)c->max_lag, &s->push, fault);

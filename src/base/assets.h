@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct asset {
-	const char *name;	    /* file name without folder */
+	const char *name;           /* file name without folder */
 	const unsigned char *bytes; /* followed by a NUL that does not count */
 	size_t len;
 };

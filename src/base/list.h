@@ -13,8 +13,8 @@ struct list {
 #define LIST_ITEM(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /* Walks with the current item free to be removed. */
-#define LIST_EACH(link, head) \
-	for (struct list *link = (head)->next, *link##_next = link->next; link != (head); \
+#define LIST_EACH(link, head)                                                                                               \
+	for (struct list *link = (head)->next, *link##_next = link->next; link != (head);                                   \
 	     link = link##_next, link##_next = link->next)
 
 static inline void list_init(struct list *l)

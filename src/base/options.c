@@ -258,8 +258,9 @@ int options_parse(const struct option *options, const struct command_help *help,
 
 void options_help(const struct option *options, const struct command_help *help, FILE *out)
 {
-	fprintf(out, "Usage: %s\n\n%s\n\nOptions (each also as TIDEMARK_NAME in the environment and as `name = value` in the "
-		     "file\nthat --config names; the command line wins over the environment over the file):\n",
+	fprintf(out,
+		"Usage: %s\n\n%s\n\nOptions (each also as TIDEMARK_NAME in the environment and as `name = value` in the "
+		"file\nthat --config names; the command line wins over the environment over the file):\n",
 		help->usage, help->summary);
 	for (const struct option *o = options; o->name != NULL; o++) {
 		char head[80];

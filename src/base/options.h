@@ -25,12 +25,12 @@ struct option_texts {
 struct option {
 	const char *name; /* as after `--`; TIDEMARK_NAME in the environment */
 	enum option_kind kind;
-	void *target;     /* holds the default before parsing; texts are borrowed from argv, environ or `keep` */
+	void *target; /* holds the default before parsing; texts are borrowed from argv, environ or `keep` */
 	const char *value_name;
 	const char *help;
 	int64_t min; /* bounds of the numeric kinds, inclusive; both 0: none */
 	int64_t max;
-	char letter;  /* as after `-`, or 0 */
+	char letter; /* as after `-`, or 0 */
 };
 
 struct command_help {
@@ -40,7 +40,8 @@ struct command_help {
 };
 
 /* Reads environment, then `--config FILE`, then the command line (which wins over the environment, which wins over
- * the file). Operands are moved to the front of argv (from 0) and counted in *operands. Returns -1 to go on, else the exit status: 0 after
+ * the file). Operands are moved to the front of argv (from 0) and counted in *operands. Returns -1 to go on, else the exit
+ * status: 0 after
  * --help, 2 after a usage error that was told on stderr.
  * `options` ends with a NULL name. */
 int options_parse(const struct option *options, const struct command_help *help, int argc, char **argv, int *operands);

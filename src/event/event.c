@@ -105,8 +105,8 @@ static bool is_string(struct slice value)
 
 /* Takes one name over from the members. In an envelope it has to be a string; in a flat event anything else is only
  * payload. */
-static enum err take_name(struct batch *b, const struct members *m, enum member which, bool enveloped,
-			  struct slice *name, struct fault *fault)
+static enum err take_name(struct batch *b, const struct members *m, enum member which, bool enveloped, struct slice *name,
+			  struct fault *fault)
 {
 	struct slice value = m->value[which];
 	if (value.p == NULL || (!enveloped && !is_string(value)))
@@ -256,7 +256,8 @@ enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_
 	struct batch *b = create(len);
 	if (b == NULL)
 		return no_memory(fault);
-	enum err err = form == BATCH_LINES ? read_lines(b, text, len, limits, fault) : read_json(b, text, len, limits, fault);
+	enum err err =
+		form == BATCH_LINES ? read_lines(b, text, len, limits, fault) : read_json(b, text, len, limits, fault);
 	return complete(b, err, out, fault);
 }
 

@@ -13,9 +13,9 @@ enum {
 
 struct cursor {
 	struct feed *feed;
-	uint64_t after;	 /* everything up to here is sent, or does not match */
+	uint64_t after;  /* everything up to here is sent, or does not match */
 	uint64_t before; /* where it ends; 0: never */
-	size_t skip;	 /* bytes of the next record that are sent already */
+	size_t skip;     /* bytes of the next record that are sent already */
 	enum wire form;
 	struct selection *select; /* NULL while it is lent to a load */
 	bool filtered;
@@ -54,8 +54,8 @@ bool position_resolve(struct feed *f, struct position start, uint64_t *after, st
 	return true;
 }
 
-enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
-		       enum wire form, cursor_wake *wake, void *arg, struct cursor **out)
+enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum wire form,
+		       cursor_wake *wake, void *arg, struct cursor **out)
 {
 	struct cursor *c = calloc(1, sizeof *c);
 	*out = c;
@@ -119,8 +119,8 @@ static void add_run(struct cursor *c, struct filling *f, struct page *page, cons
 		last->done_after = page_entry(page, to - 1).seq;
 		return;
 	}
-	f->chunks[f->count++] = (struct chunk){page_ref(page), form->bytes + start + skip, len, from, to - from,
-					       page_entry(page, to - 1).seq};
+	f->chunks[f->count++] = (struct chunk){page_ref(page), form->bytes + start + skip,  len, from,
+					       to - from,      page_entry(page, to - 1).seq};
 }
 
 static int ascending(const void *a, const void *b)

@@ -30,9 +30,9 @@ void gap_write(struct buf *out, const struct gap *gap);
 /* Where to start. */
 struct position {
 	uint64_t after;
-	bool from_head;	      /* at the head; `after` does not count */
-	bool from_first;      /* before the first event there is; neither does it here */
-	bool foreign;	      /* the reader knows another store: start at the first event, with a gap */
+	bool from_head;  /* at the head; `after` does not count */
+	bool from_first; /* before the first event there is; neither does it here */
+	bool foreign;    /* the reader knows another store: start at the first event, with a gap */
 };
 
 /* Turns a position into a seq to read after. True when it cannot be honoured: then `gap` says why. */
@@ -43,8 +43,8 @@ bool position_resolve(struct feed *f, struct position start, uint64_t *after, st
 typedef void cursor_wake(void *arg);
 
 /* `select` may be NULL; it is taken, also on failure. `before` (exclusive, 0: none) is where it ends. */
-enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
-		       enum wire form, cursor_wake *wake, void *arg, struct cursor **out);
+enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum wire form,
+		       cursor_wake *wake, void *arg, struct cursor **out);
 /* After this no wake comes any more. */
 void cursor_destroy(struct cursor *c);
 
@@ -55,8 +55,8 @@ struct chunk {
 	struct page *page;
 	const char *bytes;
 	size_t len;
-	uint32_t index;	    /* of its first record in the page */
-	uint32_t count;	    /* records */
+	uint32_t index;      /* of its first record in the page */
+	uint32_t count;      /* records */
 	uint64_t done_after; /* the cursor's position once all of it is sent */
 };
 

@@ -216,7 +216,7 @@ static void cache_add(struct feed *f, struct page *page)
 /* Hands the result to everybody who waits. With the lock. */
 static void deliver(struct load *l, struct page *page, enum err err, const struct fault *fault)
 {
-	LIST_EACH(link, &l->waiters) {
+	LIST_EACH (link, &l->waiters) {
 		struct waiter *w = LIST_ITEM(link, struct waiter, link);
 		list_remove(link);
 		w->waiting = false;
@@ -255,7 +255,7 @@ static void run_load(struct pool_job *job, struct reader *reader)
 enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct selection *select, struct waiter *waiter)
 {
 	if (select == NULL)
-		LIST_EACH(link, &f->loads) {
+		LIST_EACH (link, &f->loads) {
 			struct load *l = LIST_ITEM(link, struct load, link);
 			if (l->filtered || l->after != after)
 				continue;

@@ -26,7 +26,7 @@ struct load {
 struct waiter {
 	struct list link; /* in load.waiters */
 	bool waiting;
-	struct page *page; /* arrived, not yet used */
+	struct page *page;        /* arrived, not yet used */
 	struct selection *select; /* comes back with the page */
 	enum err err;
 	struct fault fault;

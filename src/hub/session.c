@@ -50,7 +50,7 @@ static struct list *bucket(struct sessions *s, struct slice name)
 
 static struct session *find_any(struct sessions *s, struct slice name)
 {
-	LIST_EACH(link, bucket(s, name)) {
+	LIST_EACH (link, bucket(s, name)) {
 		struct session *e = LIST_ITEM(link, struct session, in_bucket);
 		if (slice_eq(name_of(e), name))
 			return e;
@@ -133,7 +133,7 @@ void sessions_destroy(struct sessions *s)
 	if (s == NULL)
 		return;
 	for (int i = 0; i < BUCKETS; i++)
-		LIST_EACH(link, &s->buckets[i])
+		LIST_EACH (link, &s->buckets[i])
 			free(LIST_ITEM(link, struct session, in_bucket));
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -242,7 +242,7 @@ void sessions_each(struct sessions *s, session_each_fn *each, void *arg)
 {
 	pthread_mutex_lock(&s->lock);
 	for (int i = 0; i < BUCKETS; i++)
-		LIST_EACH(link, &s->buckets[i]) {
+		LIST_EACH (link, &s->buckets[i]) {
 			struct session *e = LIST_ITEM(link, struct session, in_bucket);
 			struct session_state state;
 			describe(e, false, &state);
@@ -264,7 +264,7 @@ enum err sessions_write(struct sessions *s, struct store *store, struct fault *f
 {
 	enum err err = ERR_NONE;
 	pthread_mutex_lock(&s->lock);
-	LIST_EACH(link, &s->changed) {
+	LIST_EACH (link, &s->changed) {
 		struct session *e = LIST_ITEM(link, struct session, in_changed);
 		err = e->deleted ? store_session_delete(store, name_of(e), fault)
 				 : store_session_put(store, name_of(e), e->acked, e->updated_ms, fault);
@@ -279,7 +279,7 @@ enum err sessions_write(struct sessions *s, struct store *store, struct fault *f
 void sessions_written(struct sessions *s, bool committed)
 {
 	pthread_mutex_lock(&s->lock);
-	LIST_EACH(link, &s->changed) {
+	LIST_EACH (link, &s->changed) {
 		struct session *e = LIST_ITEM(link, struct session, in_changed);
 		if (e->state != WRITING)
 			continue;

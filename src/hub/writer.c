@@ -11,9 +11,9 @@ enum {
 	/* One transaction takes at most this, so that nobody's commit waits for everybody's backlog. */
 	GROUP_EVENTS_MAX = 8192,
 	GROUP_BYTES_MAX = 4 * 1024 * 1024,
-	ACK_DELAY_MS = 100,   /* acknowledgements of sessions gather for so long, unless a commit comes by */
-	IDLE_MS = 1000,	      /* after so long without work the WAL is shrunk */
-	PROBE_MIN_MS = 50,    /* between two probes of a failed disk */
+	ACK_DELAY_MS = 100, /* acknowledgements of sessions gather for so long, unless a commit comes by */
+	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
+	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	PROBE_MAX_MS = 2000,
 	DISK_CHECK_MS = 100,
 };
@@ -167,9 +167,10 @@ static void take_group(struct writer *w, struct list *group)
 	uint64_t events = 0;
 	uint64_t bytes = 0;
 	list_init(group);
-	LIST_EACH(link, &w->queue) {
+	LIST_EACH (link, &w->queue) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		if (!list_empty(group) && (events + op_events(op) > GROUP_EVENTS_MAX || bytes + op_bytes(op) > GROUP_BYTES_MAX))
+		if (!list_empty(group) &&
+		    (events + op_events(op) > GROUP_EVENTS_MAX || bytes + op_bytes(op) > GROUP_BYTES_MAX))
 			break;
 		events += op_events(op);
 		bytes += op_bytes(op);
@@ -203,7 +204,7 @@ static enum err check_disk(struct writer *w, struct fault *fault)
 /* Appends every request of the group. What fails alone gets its own error; anything else fails the group. */
 static enum err append_group(struct writer *w, struct list *group, struct fault *fault)
 {
-	LIST_EACH(link, group) {
+	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		if (op->batch == NULL)
 			continue;
@@ -233,7 +234,7 @@ static void fail_group(struct writer *w, struct list *group, const struct fault 
 	store_rollback(w->store);
 	sessions_written(w->sessions, false);
 	uint64_t count = 0;
-	LIST_EACH(link, group) {
+	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		receipt_finish(&op->receipt);
 		if (!spoils_only_itself(op->err)) {
@@ -252,7 +253,7 @@ static void finish_group(struct writer *w, struct list *group)
 	uint64_t events = 0;
 	uint64_t bytes = 0;
 	uint64_t duplicates = 0;
-	LIST_EACH(link, group) {
+	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		events += op_events(op);
 		bytes += op_bytes(op);
@@ -263,7 +264,7 @@ static void finish_group(struct writer *w, struct list *group)
 	w->queued_bytes -= bytes;
 	w->duplicates += duplicates;
 	pthread_mutex_unlock(&w->lock);
-	LIST_EACH(link, group) {
+	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		list_remove(link);
 		op->done(op); /* may free op */

@@ -54,8 +54,10 @@ static const char *content_type(struct slice name)
 	static const struct {
 		const char *ending;
 		const char *type;
-	} types[] = {{".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"},
-		     {".css", "text/css; charset=utf-8"},   {".svg", "image/svg+xml"},
+	} types[] = {{".html", "text/html; charset=utf-8"},
+		     {".js", "text/javascript; charset=utf-8"},
+		     {".css", "text/css; charset=utf-8"},
+		     {".svg", "image/svg+xml"},
 		     {".json", "application/json"}};
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
 		size_t n = strlen(types[i].ending);

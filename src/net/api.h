@@ -22,7 +22,7 @@ struct api {
 	struct door *door;
 	struct batch_limits limits;
 	const struct option_texts *allow_origins;
-	uint64_t disk_reserve;	/* bytes */
+	uint64_t disk_reserve;  /* bytes */
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
 };

@@ -116,7 +116,8 @@ static enum err set_range(struct api *api, struct history *h, struct reader *rea
 	uint64_t after;
 	h->has_gap = position_resolve(api->feed, start, &after, &h->gap);
 	uint64_t head = store_head(api->store);
-	h->range = (struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = h->select};
+	h->range =
+		(struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = h->select};
 	if (q->before != 0 && q->before < h->range.before)
 		h->range.before = q->before;
 	enum err err = ERR_NONE;
@@ -367,8 +368,8 @@ void api_event(void *arg, struct exchange *x, struct reader *reader)
 		err = fault_set(&fault, ERR_NOT_FOUND, "event %llu never existed: the head is %llu", (unsigned long long)seq,
 				(unsigned long long)store_head(api->store));
 	else if (seq < store_first(api->store))
-		err = fault_set(&fault, ERR_GONE, "event %llu was removed by retention: the first is %llu", (unsigned long long)seq,
-				(unsigned long long)store_first(api->store));
+		err = fault_set(&fault, ERR_GONE, "event %llu was removed by retention: the first is %llu",
+				(unsigned long long)seq, (unsigned long long)store_first(api->store));
 	struct history_query q = {.after = err ? 0 : seq - 1, .before = err ? 0 : seq + 1, .count_max = 1, .bytes_max = 1};
 	if (!err)
 		err = history_page(reader, &q, &page, &fault);

@@ -87,8 +87,9 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 	struct slice type = exchange_header(x, "Content-Type");
 	bool lines = has_media_type(type, "application/x-ndjson") || has_media_type(type, "application/ndjson");
 	if (!lines && !has_media_type(type, "application/json")) {
-		exchange_problem(x, 415, "Content-Type must be application/json (an event or an array) or application/x-ndjson "
-					 "(one event a line); with curl: --json");
+		exchange_problem(x, 415,
+				 "Content-Type must be application/json (an event or an array) or application/x-ndjson "
+				 "(one event a line); with curl: --json");
 		exchange_done(x);
 		return;
 	}

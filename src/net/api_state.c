@@ -262,8 +262,8 @@ static void write_log_figures(struct api *api, struct buf *out)
 	uint64_t first = store_first(api->store);
 	store_sizes(api->store, &db, &wal);
 	store_disk_free(api->store, &disk);
-	buf_printf(out, "\"first\":%llu,\"head\":%llu,\"events\":%llu,\"streams\":%u,", U(first), U(head), U(head + 1 - first),
-		   store_streams(api->store));
+	buf_printf(out, "\"first\":%llu,\"head\":%llu,\"events\":%llu,\"streams\":%u,", U(first), U(head),
+		   U(head + 1 - first), store_streams(api->store));
 	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", U(db), U(wal), U(disk));
 }
 
@@ -280,7 +280,8 @@ static void write_writer_figures(struct api *api, struct buf *out)
 		   "\"latency_ms\":{\"mean\":%.3f,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}},",
 		   U(w.commits), U(w.events), U(w.duplicates), U(w.failed), U(w.refused), w.commit.mean_ms, w.commit.p50_ms,
 		   w.commit.p99_ms, w.commit.max_ms);
-	buf_printf(out, "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
+	buf_printf(out,
+		   "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
 		   U(w.queued_requests), U(w.queued_events), U(w.queued_bytes), U(limits.queue_events_max),
 		   U(limits.queue_bytes_max));
 	buf_printf(out, "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"reason\":", breakers[w.breaker], U(w.breaker_opens));
@@ -298,13 +299,13 @@ static void write_reader_figures(struct api *api, struct buf *out)
 	ws_read(api->ws, &w);
 	feed_read(api->feed, &f);
 	door_read(api->door, &d);
-	buf_printf(out, "\"readers\":{\"websocket\":%llu,\"sse\":%llu,\"long_poll\":%llu,\"lag_max\":%llu},", U(w.connections),
-		   U(p.sse), U(p.long_polls), U(w.lag_max > p.lag_max ? w.lag_max : p.lag_max));
+	buf_printf(out, "\"readers\":{\"websocket\":%llu,\"sse\":%llu,\"long_poll\":%llu,\"lag_max\":%llu},",
+		   U(w.connections), U(p.sse), U(p.long_polls), U(w.lag_max > p.lag_max ? w.lag_max : p.lag_max));
 	buf_printf(out, "\"delivered\":%llu,", U(w.delivered + p.delivered));
 	buf_printf(out, "\"ring\":{\"first\":%llu,\"pages\":%llu,\"bytes\":%llu},\"cache\":{\"bytes\":%llu,\"loads\":%llu},",
 		   U(f.ring_first), U(f.ring_pages), U(f.ring_bytes), U(f.cache_bytes), U(f.loads));
-	buf_printf(out, "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},", U(d.open),
-		   U(d.max), U(d.accepted), U(d.refused), U(d.timed_out));
+	buf_printf(out, "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},",
+		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out));
 }
 
 void api_stats(void *arg, struct exchange *x, struct reader *reader)

@@ -95,7 +95,8 @@ static void describe(struct listener *l)
 	char host[64];
 	char port[8];
 	if (getsockname(l->fd, (struct sockaddr *)&a, &len) != 0 ||
-	    getnameinfo((struct sockaddr *)&a, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	    getnameinfo((struct sockaddr *)&a, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+		    0)
 		return;
 	bool v6 = a.ss_family == AF_INET6;
 	snprintf(l->address, sizeof l->address, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
@@ -147,7 +148,8 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	list_init(&d->waiting);
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	d->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	enum err err = d->epoll >= 0 && d->stop >= 0 ? ERR_NONE : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
+	enum err err = d->epoll >= 0 && d->stop >= 0 ? ERR_NONE
+						     : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
 	if (!err && options.listen->count > LISTENERS_MAX)
 		err = fault_set(fault, ERR_INVALID, "--listen: at most %d addresses", LISTENERS_MAX);
 	for (int i = 0; !err && i < options.listen->count; i++)
@@ -217,7 +219,8 @@ static void answer(int fd, int status, const char *headers, const char *detail)
 	fault_set(&fault, ERR_INVALID, "%s", detail);
 	problem_write(&body, status, &fault, false);
 	buf_printf(&reply,
-		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n%sConnection: close\r\nContent-Length: %zu\r\n\r\n",
+		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n%sConnection: close\r\nContent-Length: "
+		   "%zu\r\n\r\n",
 		   status, problem_title(status), headers, body.len);
 	buf_add(&reply, body.data, body.len);
 	if (!buf_failed(&reply) && !buf_failed(&body)) {
@@ -322,7 +325,7 @@ static int expire(struct door *d)
 		http_sweep(d->http);
 		d->swept_ms = now;
 	}
-	LIST_EACH(link, &d->waiting) {
+	LIST_EACH (link, &d->waiting) {
 		struct guest *g = LIST_ITEM(link, struct guest, link);
 		if (g->deadline_ms > now) {
 			next = g->deadline_ms - now < next ? g->deadline_ms - now : next;
@@ -381,7 +384,7 @@ void door_close(struct door *d)
 	for (int i = 0; i < d->listener_count; i++)
 		close(d->listeners[i].fd);
 	d->listener_count = 0;
-	LIST_EACH(link, &d->waiting) {
+	LIST_EACH (link, &d->waiting) {
 		struct guest *g = LIST_ITEM(link, struct guest, link);
 		list_remove(link);
 		send_off(d, g);

@@ -127,6 +127,7 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 	struct upgrade u = {0};
 	for (struct slice line = cut_line(&rest); line.len > 0; line = cut_line(&rest))
 		read_header(line, &u, out);
-	bool websocket = u.upgrades == 1 && u.websocket && u.connection && u.version && u.key && !u.body && out->host.len > 0;
+	bool websocket =
+		u.upgrades == 1 && u.websocket && u.connection && u.version && u.key && !u.body && out->host.len > 0;
 	return websocket ? HEAD_WEBSOCKET : HEAD_HTTP;
 }

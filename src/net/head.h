@@ -8,9 +8,9 @@
 
 enum head_kind {
 	HEAD_INCOMPLETE, /* more may come */
-	HEAD_GARBAGE,	 /* no HTTP at all */
-	HEAD_HTTP,	 /* a whole head, for the HTTP server */
-	HEAD_WEBSOCKET,	 /* a well-formed upgrade to WebSocket version 13 */
+	HEAD_GARBAGE,    /* no HTTP at all */
+	HEAD_HTTP,       /* a whole head, for the HTTP server */
+	HEAD_WEBSOCKET,  /* a well-formed upgrade to WebSocket version 13 */
 };
 
 struct head {

@@ -368,7 +368,8 @@ static void too_large(struct exchange *x)
  * connection ends with it. */
 static bool answers_at_once(const struct exchange *x)
 {
-	return exchange_header(x, "Expect").len > 0 || strtoull(exchange_header(x, "Content-Length").p, NULL, 10) > DISCARD_MAX;
+	return exchange_header(x, "Expect").len > 0 ||
+	       strtoull(exchange_header(x, "Content-Length").p, NULL, 10) > DISCARD_MAX;
 }
 
 /* Looks at the headers. False when the reply is ready: an error. */
@@ -475,7 +476,7 @@ static bool has_ended(int fd)
 void http_sweep(struct http *h)
 {
 	pthread_mutex_lock(&h->lock);
-	LIST_EACH(link, &h->lines) {
+	LIST_EACH (link, &h->lines) {
 		struct line *line = LIST_ITEM(link, struct line, link);
 		if (!line->answering && has_ended(line->fd))
 			shutdown(line->fd, SHUT_RD); /* wakes libmicrohttpd, and takes away nothing that is on its way out */
@@ -492,7 +493,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	(void)version;
 	struct exchange *x = *state;
 	if (x == NULL)
-		return MHD_NO; /* out of memory */
+		return MHD_NO;   /* out of memory */
 	if (x->method == NULL) { /* the headers are here, the body is not */
 		x->method = method;
 		x->discard = !accept_request(x);
@@ -542,9 +543,10 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 		{options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h,
-				     MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+	h->daemon =
+		MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h,
+				 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 	if (h->daemon == NULL) {
 		free(h);
 		return fault_set(fault, ERR_IO, "cannot start the HTTP server");

@@ -29,7 +29,7 @@ struct http_route {
 
 struct http_options {
 	const struct http_route *routes; /* ends with a NULL method */
-	void *arg;			 /* of the handlers */
+	void *arg;                       /* of the handlers */
 	size_t body_max;
 	size_t bodies_max; /* bytes of all bodies in memory at once */
 	int connections_max;

@@ -65,7 +65,8 @@ static void put_detail(struct buf *out, const char *detail)
 
 void problem_write(struct buf *out, int status, const struct fault *fault, bool line_form)
 {
-	buf_printf(out, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":", problem_title(status), status);
+	buf_printf(out, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":", problem_title(status),
+		   status);
 	put_detail(out, fault->text);
 	if (fault->place >= 0)
 		buf_printf(out, ",\"%s\":%ld", line_form ? "line" : "index", fault->place);

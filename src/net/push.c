@@ -34,7 +34,7 @@ struct push {
 	struct feed *feed;
 	struct list parked;
 	struct list streams; /* all, for the figures */
-	bool committed;	     /* since the thread last looked */
+	bool committed;      /* since the thread last looked */
 	bool closing;
 	uint64_t long_polls;
 	uint64_t lag_max;
@@ -61,7 +61,7 @@ static int64_t wake_due(struct push *p)
 	p->committed = false;
 	struct list due;
 	list_init(&due);
-	LIST_EACH(link, &p->parked) {
+	LIST_EACH (link, &p->parked) {
 		struct parked *item = LIST_ITEM(link, struct parked, link);
 		if (!all && item->deadline_ms > now) {
 			next = item->deadline_ms < next ? item->deadline_ms : next;
@@ -86,7 +86,7 @@ static void park(struct push *p, struct parked *item, uint64_t head)
 	if (feed_head(p->feed) != head)
 		p->committed = true;
 	pthread_cond_signal(&p->wake); /* the thread may have slept for longer than this one wants */
-	if (p->closing) /* or it is gone */
+	if (p->closing)                /* or it is gone */
 		wake_due(p);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -98,8 +98,8 @@ struct stream {
 	struct exchange *exchange;
 	struct cursor *cursor;
 	struct pace pace;
-	struct buf pending; /* text of ours that goes out before the next event */
-	bool beat;	    /* nothing was sent for HEARTBEAT_MS */
+	struct buf pending;  /* text of ours that goes out before the next event */
+	bool beat;           /* nothing was sent for HEARTBEAT_MS */
 	atomic_ullong after; /* a copy of the cursor's, for the other threads */
 	atomic_bool live;    /* has been at the head */
 };
@@ -115,7 +115,7 @@ static bool lags_too_far(const struct stream *s, uint64_t head)
 static void cut_laggards(struct push *p)
 {
 	uint64_t head = feed_head(p->feed);
-	LIST_EACH(link, &p->streams) {
+	LIST_EACH (link, &p->streams) {
 		struct stream *s = LIST_ITEM(link, struct stream, link);
 		if (lags_too_far(s, head))
 			exchange_cut(s->exchange);
@@ -385,15 +385,16 @@ static bool on_poll_due(struct parked *item, bool time_is_up)
 	return true;
 }
 
-enum err push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
-		   push_again *again, void *arg)
+enum err push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms, push_again *again,
+		   void *arg)
 {
 	struct poll *poll = calloc(1, sizeof *poll);
 	if (poll == NULL) {
 		selection_destroy(select);
 		return ERR_NOMEM;
 	}
-	enum err err = cursor_create(p->feed, query->start, query->before, select, WIRE_LINE, on_poll_loaded, poll, &poll->cursor);
+	enum err err =
+		cursor_create(p->feed, query->start, query->before, select, WIRE_LINE, on_poll_loaded, poll, &poll->cursor);
 	if (err) {
 		free(poll);
 		return err;
@@ -417,7 +418,7 @@ void push_read(struct push *p, struct push_figures *out)
 	uint64_t head = feed_head(p->feed);
 	pthread_mutex_lock(&p->lock);
 	out->long_polls = p->long_polls;
-	LIST_EACH(link, &p->streams) {
+	LIST_EACH (link, &p->streams) {
 		struct stream *s = LIST_ITEM(link, struct stream, link);
 		out->sse++;
 		uint64_t after = atomic_load(&s->after);

@@ -20,8 +20,8 @@ enum err push_stream(struct push *p, struct exchange *x, const struct query *que
 
 /* Calls `again` on the push thread once there may be something after the query's start, or when `wait_ms` are over. */
 typedef void push_again(void *arg, bool time_is_up);
-enum err push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
-		   push_again *again, void *arg);
+enum err push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms, push_again *again,
+		   void *arg);
 
 struct push_figures {
 	uint64_t sse;

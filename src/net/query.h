@@ -9,7 +9,7 @@
 enum query_allowed {
 	Q_AFTER = 1 << 0, /* with epoch */
 	Q_BEFORE = 1 << 1,
-	Q_TIME = 1 << 2, /* since, until */
+	Q_TIME = 1 << 2,   /* since, until */
 	Q_FILTER = 1 << 3, /* stream, type */
 	Q_ORDER = 1 << 4,
 	Q_LIMIT = 1 << 5,
@@ -32,8 +32,8 @@ struct query {
 	bool descending;
 	uint32_t limit; /* 0: none given */
 	int64_t wait_ms;
-	double speed;	      /* 0: none given */
-	struct slice session; /* points into the url; empty: none given */
+	double speed;          /* 0: none given */
+	struct slice session;  /* points into the url; empty: none given */
 	struct filter *filter; /* owned until taken */
 };
 

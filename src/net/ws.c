@@ -14,15 +14,15 @@
 #include "net/ws_conn.h"
 
 enum {
-	CHUNKS = 64,		       /* of one write */
-	WRITE_BYTES = 256 * 1024,      /* of one write, about */
-	TURN_BYTES = 1024 * 1024,      /* of one connection, before the others have theirs */
-	OUT_MAX = 64 * 1024,	       /* replies that wait; then the client is not read from */
-	PUBLISHES_MAX = 64,	       /* in flight for one connection; the same */
+	CHUNKS = 64,              /* of one write */
+	WRITE_BYTES = 256 * 1024, /* of one write, about */
+	TURN_BYTES = 1024 * 1024, /* of one connection, before the others have theirs */
+	OUT_MAX = 64 * 1024,      /* replies that wait; then the client is not read from */
+	PUBLISHES_MAX = 64,       /* in flight for one connection; the same */
 	HEADERS_BYTES = 8 * 1024,
 	TICK_US = 1000 * 1000,
 	SAVE_MAX_MS = 500,
-	CLOSE_SECONDS = 3,	       /* for a peer to take its close frame */
+	CLOSE_SECONDS = 3, /* for a peer to take its close frame */
 	CLOSE_TAKEN_OVER = 4409,
 	CLOSE_WITHOUT_WORD = 1, /* no close frame: the peer is gone, or the socket is broken */
 };
@@ -236,7 +236,8 @@ static void go_live(struct ws_conn *c)
 static void fail(struct ws_conn *c)
 {
 	const struct fault *fault = cursor_fault(c->cursor);
-	log_error("a reader cannot go on", "after=%llu error=\"%s\"", (unsigned long long)cursor_after(c->cursor), fault->text);
+	log_error("a reader cannot go on", "after=%llu error=\"%s\"", (unsigned long long)cursor_after(c->cursor),
+		  fault->text);
 	ws_error(c, problem_status(fault->code), fault, (struct slice){"", 0});
 	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
 }
@@ -562,8 +563,9 @@ static void close_all(struct ws *w)
 {
 	w->closed = true;
 	w->closed_ms = clock_mono_ms();
-	LIST_EACH(link, &w->all)
-		ws_hang_up(LIST_ITEM(link, struct ws_conn, in_all), LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
+	LIST_EACH (link, &w->all)
+		ws_hang_up(LIST_ITEM(link, struct ws_conn, in_all), LWS_CLOSE_STATUS_GOINGAWAY,
+			   "the server is shutting down");
 }
 
 static void read_inbox(struct ws *w)
@@ -638,7 +640,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	int64_t now = clock_mono_ms();
 	uint64_t head = feed_head(w->options.feed);
 	uint64_t lag_max = 0;
-	LIST_EACH(link, &w->all) {
+	LIST_EACH (link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
 		uint64_t lag = lag_of(c, head);
 		lag_max = lag > lag_max ? lag : lag_max;
@@ -663,13 +665,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	switch (reason) {
 	case LWS_CALLBACK_ESTABLISHED: return on_open(c);
 	case LWS_CALLBACK_RECEIVE: on_receive(c, in, len); return 0;
-	case LWS_CALLBACK_RECEIVE_PONG:
-		hear(c);
-		return 0;
+	case LWS_CALLBACK_RECEIVE_PONG: hear(c); return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
-	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		save_session(c);
-		return 0;
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: save_session(c); return 0;
 	case LWS_CALLBACK_HTTP: return -1; /* the door lets only WebSockets in */
 	case LWS_CALLBACK_WSI_DESTROY:
 		lws_set_opaque_user_data(wsi, NULL);
@@ -757,9 +755,9 @@ void ws_destroy(struct ws *w)
 		return;
 	if (w->context != NULL)
 		lws_context_destroy(w->context);
-	LIST_EACH(link, &w->answered)
+	LIST_EACH (link, &w->answered)
 		ws_answer(LIST_ITEM(link, struct ws_publish, in_inbox));
-	LIST_EACH(link, &w->arrived) {
+	LIST_EACH (link, &w->arrived) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
 		close(c->fd);
 		conn_destroy(c);

@@ -37,14 +37,14 @@ struct ws_conn {
 	lws_sorted_usec_list_t timer;
 	struct buf out; /* frames of ours, whole, that go out before the next event */
 
-	struct buf in;	 /* the message so far */
-	int refusal;	 /* the status why the message is thrown away; 0: it is not */
-	bool throttled;	 /* reading is paused */
+	struct buf in;         /* the message so far */
+	int refusal;           /* the status why the message is thrown away; 0: it is not */
+	bool throttled;        /* reading is paused */
 	struct list publishes; /* on their way */
 	int publish_count;
 
 	bool has_session;
-	bool lost;		/* the session was taken; with ws.lock */
+	bool lost; /* the session was taken; with ws.lock */
 	const char *lost_why;
 	int close_code;
 	const char *close_why;

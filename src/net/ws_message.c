@@ -87,7 +87,7 @@ void ws_answer(struct ws_publish *p)
 
 void ws_forget_publishes(struct ws_conn *c)
 {
-	LIST_EACH(link, &c->publishes) {
+	LIST_EACH (link, &c->publishes) {
 		struct ws_publish *p = LIST_ITEM(link, struct ws_publish, in_conn);
 		list_remove(link);
 		p->conn = NULL;
@@ -180,7 +180,8 @@ static void obey(struct ws_conn *c, struct slice message)
 		if (fine)
 			publish(c, events, ref);
 		else
-			refuse(c, (fault_set(&fault, ERR_INVALID, "publish wants \"events\": an array of events"), &fault), ref);
+			refuse(c, (fault_set(&fault, ERR_INVALID, "publish wants \"events\": an array of events"), &fault),
+			       ref);
 	} else if (is_op(op, "ack")) {
 		acknowledge(c, message, ref);
 	} else if (is_op(op, "ping")) {
@@ -200,7 +201,8 @@ void ws_message(struct ws_conn *c)
 	if (c->in.len == 0)
 		refuse(c, (fault_set(&fault, ERR_INVALID, "the message is empty"), &fault), none);
 	else if (!json_minify(c->in.data, c->in.len, c->in.data, &message.len, &error))
-		refuse(c, (fault_set(&fault, ERR_INVALID, "not JSON at byte %zu: %s", error.offset, error.what), &fault), none);
+		refuse(c, (fault_set(&fault, ERR_INVALID, "not JSON at byte %zu: %s", error.offset, error.what), &fault),
+		       none);
 	else if (json_kind(message) != JSON_OBJECT)
 		refuse(c, (fault_set(&fault, ERR_INVALID, "a message is a JSON object"), &fault), none);
 	else

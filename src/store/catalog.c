@@ -192,8 +192,7 @@ static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream,
 		return ERR_BUSY;
 	if (!block_room((void **)c->topics, i, sizeof(struct topic_entry)) ||
 	    !block_room((void **)c->streams, c->stream_count, sizeof(struct stream_entry)) ||
-	    !table_room(c, &c->by_names, i, topic_hash_at) ||
-	    !table_room(c, &c->by_stream, c->stream_count, stream_hash_at))
+	    !table_room(c, &c->by_names, i, topic_hash_at) || !table_room(c, &c->by_stream, c->stream_count, stream_hash_at))
 		return ERR_NOMEM;
 	struct topic_entry *e = topic_at(c, i);
 	*e = (struct topic_entry){0};

@@ -21,7 +21,7 @@ struct topic {
 	struct slice stream;
 	struct slice type;
 	struct slice json; /* wire_topic of the two */
-	uint64_t hash;	   /* of both names: takes part in the sum of each of its events */
+	uint64_t hash;     /* of both names: takes part in the sum of each of its events */
 	uint32_t stream_id;
 };
 

@@ -72,13 +72,14 @@ static enum err exec_all(sqlite3 *db, const char *const *sql, struct fault *faul
  * because an I/O error would be a SIGBUS. Checkpoints are the writer's own business: see store_maintain. */
 static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 {
-	static const char *const all[] = {"PRAGMA mmap_size=0",	    "PRAGMA wal_autocheckpoint=0", "PRAGMA secure_delete=OFF",
-					  "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF",   "PRAGMA cell_size_check=ON",
-					  "PRAGMA foreign_keys=OFF",  "PRAGMA locking_mode=NORMAL",  "PRAGMA cache_size=-4096",
-					  NULL};
-	static const char *const writer[] = {"PRAGMA page_size=4096",	  "PRAGMA auto_vacuum=NONE",
-					     "PRAGMA journal_mode=WAL",	  "PRAGMA journal_size_limit=67108864",
-					     "PRAGMA cache_size=-8192",  NULL};
+	static const char *const all[] = {"PRAGMA mmap_size=0",        "PRAGMA wal_autocheckpoint=0",
+					  "PRAGMA secure_delete=OFF",  "PRAGMA temp_store=MEMORY",
+					  "PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON",
+					  "PRAGMA foreign_keys=OFF",   "PRAGMA locking_mode=NORMAL",
+					  "PRAGMA cache_size=-4096",   NULL};
+	static const char *const writer[] = {"PRAGMA page_size=4096",   "PRAGMA auto_vacuum=NONE",
+					     "PRAGMA journal_mode=WAL", "PRAGMA journal_size_limit=67108864",
+					     "PRAGMA cache_size=-8192", NULL};
 	sqlite3_busy_timeout(db, BUSY_MS);
 	sqlite3_extended_result_codes(db, 1);
 	enum err err = exec_all(db, all, fault);
@@ -107,8 +108,8 @@ static enum err check_version(sqlite3 *db, const char *path, int known, sqlite3_
 		return fault_set(fault, ERR_CORRUPT, "%s is not a Tidemark store (application id %#llx)", path, id);
 	if (*version > known)
 		return fault_set(fault, ERR_NEWER,
-				 "%s was made by a newer version of Tidemark (its schema is %lld, this version knows %d)", path,
-				 *version, known);
+				 "%s was made by a newer version of Tidemark (its schema is %lld, this version knows %d)",
+				 path, *version, known);
 	return ERR_NONE;
 }
 
@@ -148,7 +149,8 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	if (!err && mode != DB_READ)
 		err = migrate(db, version, fault);
 	else if (!err && (size_t)version < schema_assets.count)
-		err = fault_set(fault, ERR_INVALID, "%s was made by an older version: start the server once to migrate it", path);
+		err = fault_set(fault, ERR_INVALID, "%s was made by an older version: start the server once to migrate it",
+				path);
 	if (err) {
 		sqlite3_close(db);
 		return err;

@@ -17,7 +17,8 @@ enum {
 
 static const char *const reader_sql[READER_STATEMENTS] = {
 	[R_UP] = "SELECT seq, time, topic, id, data, sum FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3",
-	[R_DOWN] = "SELECT seq, time, topic, id, data, sum FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+	[R_DOWN] =
+		"SELECT seq, time, topic, id, data, sum FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
 	[R_ONE] = "SELECT seq, time, topic, id, data, sum FROM event WHERE seq = ?1",
 	[R_TIME] = "SELECT time FROM event WHERE seq = ?1",
 };
@@ -140,7 +141,8 @@ static enum err pick(struct reader *r, struct progress *p, uint64_t before, stru
 	if (seqs == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	uint32_t count;
-	enum err err = trail_find(store_trail(r->store), r->db, p->q->select, store_catalog(r->store), tq, seqs, &count, fault);
+	enum err err =
+		trail_find(store_trail(r->store), r->db, p->q->select, store_catalog(r->store), tq, seqs, &count, fault);
 	sqlite3_stmt *st = r->statements[R_ONE];
 	for (uint32_t i = 0; !err && !p->full && i < count; i++) {
 		sqlite3_bind_int64(st, 1, (sqlite3_int64)seqs[i]);

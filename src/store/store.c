@@ -76,7 +76,7 @@ struct store {
 	/* The writing thread's own. */
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
-	int wal_pages;	  /* as the last commit left it */
+	int wal_pages;    /* as the last commit left it */
 	int copied_pages; /* how many of them the last checkpoint saw */
 	int64_t last_time_ms;
 
@@ -155,8 +155,8 @@ static enum err make_dir(const char *dir, struct fault *fault)
 		bool end = *slash == '\0';
 		*slash = '\0';
 		if (mkdir(path, 0700) != 0 && errno != EEXIST)
-			return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory %s: %s", path,
-					 strerror(errno));
+			return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory %s: %s",
+					 path, strerror(errno));
 		if (end)
 			return ERR_NONE;
 		*slash = '/';
@@ -232,8 +232,9 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 static enum err load_topics(struct store *s, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT id, stream, type, first, last, count, bytes FROM topic WHERE id >= ? ORDER BY id",
-				  &st, fault);
+	enum err err =
+		db_prepare(s->db, "SELECT id, stream, type, first, last, count, bytes FROM topic WHERE id >= ? ORDER BY id",
+			   &st, fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));
@@ -260,7 +261,8 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 		return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
 	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
 	if (topic < 0 || topic >= catalog_topics(s->catalog))
-		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist", (unsigned long long)seq);
+		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
+				 (unsigned long long)seq);
 	enum err err = trail_reserve(s->trail, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
@@ -281,15 +283,17 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 static enum err load_events(struct store *s, uint64_t from, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq > ? ORDER BY seq", &st,
-				  fault);
+	enum err err = db_prepare(
+		s->db, "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq > ? ORDER BY seq", &st,
+		fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
 	uint64_t seq = from;
 	int rc;
 	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
-		err = rc == SQLITE_ROW ? load_event(s, ++seq, st, fault) : db_fault(s->db, rc, "loading the newest events", fault);
+		err = rc == SQLITE_ROW ? load_event(s, ++seq, st, fault)
+				       : db_fault(s->db, rc, "loading the newest events", fault);
 	sqlite3_finalize(st);
 	return err;
 }
@@ -315,8 +319,9 @@ static enum err load(struct store *s, struct fault *fault)
 	if (err)
 		return err;
 	if (mark < 0 || head < mark || (last != 0 && last < head))
-		return fault_set(fault, ERR_CORRUPT, "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)",
-				 s->path, mark, head, last);
+		return fault_set(fault, ERR_CORRUPT,
+				 "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)", s->path,
+				 mark, head, last);
 	s->last_time_ms = time;
 	s->trail = trail_create((uint64_t)mark);
 	if (s->trail == NULL)
@@ -359,7 +364,8 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	*out = NULL;
 	size_t len = strlen(dir);
 	if (len == 0 || len > PATH_LEN - 32)
-		return fault_set(fault, ERR_INVALID, "the path of the data directory is %s", len == 0 ? "empty" : "too long");
+		return fault_set(fault, ERR_INVALID, "the path of the data directory is %s",
+				 len == 0 ? "empty" : "too long");
 	struct store *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
@@ -511,7 +517,8 @@ static enum err topic_of(struct store *s, const struct event *e, uint32_t *topic
 	bool is_new;
 	enum err err = catalog_intern(s->catalog, e->stream, e->type, topic, &is_new);
 	if (err == ERR_BUSY)
-		return fault_set(fault, err, "the store has %d topics (pairs of stream and type), the limit", CATALOG_TOPICS_MAX);
+		return fault_set(fault, err, "the store has %d topics (pairs of stream and type), the limit",
+				 CATALOG_TOPICS_MAX);
 	if (err)
 		return fault_set(fault, err, "out of memory");
 	if (!is_new)
@@ -711,7 +718,8 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT seq, time, topic, id, data FROM event WHERE seq > ? ORDER BY seq", &st, fault);
+	enum err err =
+		db_prepare(s->db, "SELECT seq, time, topic, id, data FROM event WHERE seq > ? ORDER BY seq", &st, fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);

@@ -19,7 +19,7 @@ struct key_entry {
 
 struct trail {
 	pthread_mutex_t lock; /* guards mark, topics, count */
-	uint64_t mark;	      /* everything up to here is in the tables */
+	uint64_t mark;        /* everything up to here is in the tables */
 	uint32_t *topics;     /* of mark + 1, mark + 2, … */
 	size_t count;
 	size_t cap;
@@ -223,7 +223,8 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 	if (!err)
 		err = db_prepare(db, "INSERT INTO posting(topic, \"window\", seqs) VALUES (?, ?, ?)", &posting, fault);
 	if (!err)
-		err = db_prepare(db, "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?", &figures, fault);
+		err = db_prepare(db, "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?", &figures,
+				 fault);
 	for (size_t i = 0; !err && i < t->count; i++)
 		pairs[i] = (struct topic_of){t->topics[i], (uint32_t)i};
 	if (!err)
@@ -270,7 +271,8 @@ static enum err write_keys(struct trail *t, sqlite3 *db, struct fault *fault)
 static enum err write_mark(sqlite3 *db, uint64_t mark, struct fault *fault)
 {
 	sqlite3_stmt *s;
-	enum err err = db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('trail', ?1), ('head', ?1)", &s, fault);
+	enum err err =
+		db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('trail', ?1), ('head', ?1)", &s, fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)mark);
@@ -395,12 +397,14 @@ static enum err seek(struct search *q, sqlite3_stmt *s, struct row *row, uint64_
 
 static enum err search_start(struct search *q)
 {
-	enum err err = db_prepare(q->db, "SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" >= ? ORDER BY \"window\" LIMIT 1",
-				  &q->up, q->fault);
+	enum err err = db_prepare(
+		q->db, "SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" >= ? ORDER BY \"window\" LIMIT 1",
+		&q->up, q->fault);
 	if (!err)
-		err = db_prepare(q->db,
-				 "SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" < ? ORDER BY \"window\" DESC LIMIT 1",
-				 &q->down, q->fault);
+		err = db_prepare(
+			q->db,
+			"SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" < ? ORDER BY \"window\" DESC LIMIT 1",
+			&q->down, q->fault);
 	if (!err)
 		err = db_prepare(q->db, "SELECT seqs FROM posting WHERE topic = ? AND \"window\" = ?", &q->read, q->fault);
 	for (uint32_t i = 0; !err && i < q->row_count; i++) {

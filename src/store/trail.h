@@ -52,7 +52,7 @@ void trail_flushed(struct trail *t);
 /* --- readers --- */
 
 struct trail_query {
-	uint64_t after; /* exclusive */
+	uint64_t after;  /* exclusive */
 	uint64_t before; /* exclusive */
 	bool descending;
 	uint32_t max;

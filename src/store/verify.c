@@ -12,7 +12,7 @@ enum { PROGRESS_EVERY = 4096 };
 struct recount {
 	struct reader *reader;
 	struct figures *topics; /* by topic, as far as the trail goes */
-	uint64_t *posted;	/* by topic: how many seqs its postings name */
+	uint64_t *posted;       /* by topic: how many seqs its postings name */
 	uint32_t topic_count;
 	uint64_t mark;
 	uint64_t first;
@@ -41,7 +41,8 @@ static enum err check_row(struct recount *c, const struct row *row, uint64_t exp
 	if (row->seq != expected)
 		return fault_set(c->fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)expected);
 	if (row->time_ms < time_ms)
-		return fault_set(c->fault, ERR_CORRUPT, "event %llu is older than the one before it", (unsigned long long)row->seq);
+		return fault_set(c->fault, ERR_CORRUPT, "event %llu is older than the one before it",
+				 (unsigned long long)row->seq);
 	if (row->seq > c->mark)
 		return ERR_NONE;
 	struct figures *f = &c->topics[row->topic];
@@ -56,7 +57,8 @@ static enum err check_events(struct recount *c, void (*progress)(void *, uint64_
 {
 	struct reader *r = c->reader;
 	sqlite3_stmt *st;
-	enum err err = db_prepare(r->db, "SELECT seq, time, topic, id, data, sum FROM event WHERE seq <= ? ORDER BY seq", &st, c->fault);
+	enum err err = db_prepare(r->db, "SELECT seq, time, topic, id, data, sum FROM event WHERE seq <= ? ORDER BY seq",
+				  &st, c->fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)c->head);
@@ -147,8 +149,10 @@ static enum err check_figures(struct recount *c)
 		if (id >= c->topic_count)
 			break; /* made after we began */
 		struct figures *f = &c->topics[id];
-		bool same = f->first == (uint64_t)sqlite3_column_int64(st, 1) && f->last == (uint64_t)sqlite3_column_int64(st, 2) &&
-			    f->count == (uint64_t)sqlite3_column_int64(st, 3) && f->bytes == (uint64_t)sqlite3_column_int64(st, 4);
+		bool same = f->first == (uint64_t)sqlite3_column_int64(st, 1) &&
+			    f->last == (uint64_t)sqlite3_column_int64(st, 2) &&
+			    f->count == (uint64_t)sqlite3_column_int64(st, 3) &&
+			    f->bytes == (uint64_t)sqlite3_column_int64(st, 4);
 		if (!same)
 			err = fault_set(c->fault, ERR_CORRUPT, "the figures of topic %lld do not match its %llu events", id,
 					(unsigned long long)f->count);
@@ -187,7 +191,7 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 	*checked = 0;
 	/* One transaction over it all: a running server goes on, and what is compared belongs together. */
 	enum err err = c.topics != NULL && c.posted != NULL ? db_exec(r->db, "BEGIN", fault)
-							     : fault_set(fault, ERR_NOMEM, "out of memory");
+							    : fault_set(fault, ERR_NOMEM, "out of memory");
 	sqlite3_int64 mark = 0;
 	if (!err)
 		err = db_integer(r->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);

@@ -6,28 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                                                   \
-	do {                                                                                               \
-		if (!(condition)) {                                                                        \
-			fprintf(stderr, "%s:%d: in %s: %s\n", __FILE__, __LINE__, __func__, #condition);   \
-			exit(1);                                                                           \
-		}                                                                                          \
+#define CHECK(condition)                                                                                                    \
+	do {                                                                                                                \
+		if (!(condition)) {                                                                                         \
+			fprintf(stderr, "%s:%d: in %s: %s\n", __FILE__, __LINE__, __func__, #condition);                    \
+			exit(1);                                                                                            \
+		}                                                                                                           \
 	} while (0)
 
-#define CHECK_SLICE(got, text)                                                                                      \
-	do {                                                                                                        \
-		struct slice check_slice = (got);                                                                   \
-		if (check_slice.len != strlen(text) || memcmp(check_slice.p, text, check_slice.len) != 0) {         \
-			fprintf(stderr, "%s:%d: in %s: got %.*s, wanted %s\n", __FILE__, __LINE__, __func__,        \
-				(int)check_slice.len, check_slice.p, text);                                         \
-			exit(1);                                                                                    \
-		}                                                                                                   \
+#define CHECK_SLICE(got, text)                                                                                              \
+	do {                                                                                                                \
+		struct slice check_slice = (got);                                                                           \
+		if (check_slice.len != strlen(text) || memcmp(check_slice.p, text, check_slice.len) != 0) {                 \
+			fprintf(stderr, "%s:%d: in %s: got %.*s, wanted %s\n", __FILE__, __LINE__, __func__,                \
+				(int)check_slice.len, check_slice.p, text);                                                 \
+			exit(1);                                                                                            \
+		}                                                                                                           \
 	} while (0)
 
-#define RUN(test)               \
-	do {                    \
-		test();         \
-		puts("ok " #test); \
+#define RUN(test)                                                                                                           \
+	do {                                                                                                                \
+		test();                                                                                                     \
+		puts("ok " #test);                                                                                          \
 	} while (0)
 
 #endif

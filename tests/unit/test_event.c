@@ -40,7 +40,8 @@ static void envelopes_are_opened(void)
 
 static void flat_events_keep_their_whole_text(void)
 {
-	one("{\"type\":\"e\", \"connection_type\":\"kimi\",\"n\":[1]}", "kimi", "e", "", "{\"type\":\"e\",\"connection_type\":\"kimi\",\"n\":[1]}");
+	one("{\"type\":\"e\", \"connection_type\":\"kimi\",\"n\":[1]}", "kimi", "e", "",
+	    "{\"type\":\"e\",\"connection_type\":\"kimi\",\"n\":[1]}");
 	one("{\"stream\":\"a\\u0062\",\"connection_type\":\"kimi\"}", "ab", "event", "",
 	    "{\"stream\":\"a\\u0062\",\"connection_type\":\"kimi\"}");
 	one("{\"type\":5,\"id\":[],\"stream\":null}", "default", "event", "", "{\"type\":5,\"id\":[],\"stream\":null}");
@@ -103,7 +104,8 @@ static void filters_pass_any_of_each(void)
 	struct filter *f = filter_create();
 	CHECK(filter_is_open(f) && filter_is_open(NULL));
 	CHECK(filter_match(f, slice_of("s"), slice_of("t")));
-	CHECK(filter_add_stream(f, slice_of("s")) && filter_add_stream(f, slice_of("r")) && filter_add_type(f, slice_of("t")));
+	CHECK(filter_add_stream(f, slice_of("s")) && filter_add_stream(f, slice_of("r")) &&
+	      filter_add_type(f, slice_of("t")));
 	CHECK(filter_match(f, slice_of("r"), slice_of("t")));
 	CHECK(!filter_match(f, slice_of("x"), slice_of("t")) && !filter_match(f, slice_of("s"), slice_of("u")));
 	filter_destroy(f);

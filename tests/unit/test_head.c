@@ -16,7 +16,8 @@ static enum head_kind kind(const char *text)
 static void a_websocket_is_told_from_all_else(void)
 {
 	struct head h;
-	CHECK(head_read(slice_of("GET /v1/ws?after=3 HTTP/1.1\r\n" UPGRADE "Origin: http://o\r\n" KEY "\r\n"), &h) == HEAD_WEBSOCKET);
+	CHECK(head_read(slice_of("GET /v1/ws?after=3 HTTP/1.1\r\n" UPGRADE "Origin: http://o\r\n" KEY "\r\n"), &h) ==
+	      HEAD_WEBSOCKET);
 	CHECK_SLICE(h.target, "/v1/ws?after=3");
 	CHECK_SLICE(h.origin, "http://o");
 	CHECK_SLICE(h.host, "h");
@@ -25,7 +26,8 @@ static void a_websocket_is_told_from_all_else(void)
 	CHECK(kind("GET /v1/ws HTTP/1.0\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Upgrade: h2c\r\n" KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") ==
+	      HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
 }
@@ -84,10 +86,27 @@ static void queries_are_read(void)
 	CHECK(parse("/?after=first&epoch=e0", ~0u, &q, &f) == ERR_NONE && !q.start.foreign && q.start.from_first);
 	CHECK(parse("/?speed=0.5", ~0u, &q, &f) == ERR_NONE && q.speed == 0.5);
 	CHECK(parse("/?since=2026-11-22T18:00:00+01:00", ~0u, &q, &f) == ERR_NONE && q.has_since);
-	static const char *const bad[] = {"after=", "after=-1", "after=9007199254740992", "after=x", "before=0", "limit=0",
-					  "limit=10001", "limit=1x", "wait=61", "order=up", "speed=0", "speed=nan", "speed=1e9",
-					  "since=yesterday", "until=-5", "stream=", "type=%ff", "session=%00", "after=1&after=2",
-					  "order=asc&order=asc", "nothing=1"};
+	static const char *const bad[] = {"after=",
+					  "after=-1",
+					  "after=9007199254740992",
+					  "after=x",
+					  "before=0",
+					  "limit=0",
+					  "limit=10001",
+					  "limit=1x",
+					  "wait=61",
+					  "order=up",
+					  "speed=0",
+					  "speed=nan",
+					  "speed=1e9",
+					  "since=yesterday",
+					  "until=-5",
+					  "stream=",
+					  "type=%ff",
+					  "session=%00",
+					  "after=1&after=2",
+					  "order=asc&order=asc",
+					  "nothing=1"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char target[64];
 		char name[16];

@@ -30,7 +30,8 @@ static void fails(const char *text, size_t offset)
 
 static void white_space_goes_and_nothing_else(void)
 {
-	becomes(" { \"a\" : [ 1 , 2.50 , -0 , 1e+5 ] , \"b\\u00e9 c\" : null }\r\n", "{\"a\":[1,2.50,-0,1e+5],\"b\\u00e9 c\":null}");
+	becomes(" { \"a\" : [ 1 , 2.50 , -0 , 1e+5 ] , \"b\\u00e9 c\" : null }\r\n",
+		"{\"a\":[1,2.50,-0,1e+5],\"b\\u00e9 c\":null}");
 	becomes("9007199254740993", "9007199254740993");
 	becomes("\"\\ud800  x\"", "\"\\ud800  x\"");
 }
@@ -43,8 +44,18 @@ static void tabs_in_strings_are_errors(void)
 
 static void all_values_pass(void)
 {
-	static const char *const good[] = {"{}", "[]", "true", "false", "null", "0", "-1.5e-10", "\"\"", "[[],{}]", "{\"\":0}",
-					   "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""};
+	static const char *const good[] = {"{}",
+					   "[]",
+					   "true",
+					   "false",
+					   "null",
+					   "0",
+					   "-1.5e-10",
+					   "\"\"",
+					   "[[],{}]",
+					   "{\"\":0}",
+					   "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\"",
+					   "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""};
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		becomes(good[i], good[i]);
 }
@@ -79,8 +90,14 @@ static void what_is_no_json_is_found_at_its_place(void)
 
 static void utf8_is_proven(void)
 {
-	static const char *const bad[] = {"\"\x80\"", "\"\xc0\x80\"", "\"\xc3\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"",
-					  "\"\xf5\x80\x80\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xff\""};
+	static const char *const bad[] = {"\"\x80\"",
+					  "\"\xc0\x80\"",
+					  "\"\xc3\"",
+					  "\"\xe0\x80\x80\"",
+					  "\"\xed\xa0\x80\"",
+					  "\"\xf5\x80\x80\x80\"",
+					  "\"\xf4\x90\x80\x80\"",
+					  "\"\xff\""};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		fails(bad[i], 1);
 }

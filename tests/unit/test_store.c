@@ -107,7 +107,8 @@ static void a_second_writer_is_refused_and_a_reader_is_not(void)
 	CHECK(store_head(other) == 1);
 	store_close(other);
 	close_store();
-	CHECK(store_open("/tmp/tidemark-unit-no-such", (struct store_options){STORE_READ, false}, &other, &fault) == ERR_NOT_FOUND);
+	CHECK(store_open("/tmp/tidemark-unit-no-such", (struct store_options){STORE_READ, false}, &other, &fault) ==
+	      ERR_NOT_FOUND);
 	remove_dir();
 }
 
@@ -136,12 +137,14 @@ static void a_rollback_gives_everything_back(void)
 	fresh_dir();
 	open_store();
 	publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}", 1);
-	CHECK(append("{\"stream\":\"b\",\"id\":\"2\",\"data\":2}\n{\"stream\":\"a\",\"id\":\"2\",\"data\":3}", NULL, &r) == ERR_NONE);
+	CHECK(append("{\"stream\":\"b\",\"id\":\"2\",\"data\":2}\n{\"stream\":\"a\",\"id\":\"2\",\"data\":3}", NULL, &r) ==
+	      ERR_NONE);
 	CHECK(r.first == 2 && r.last == 3);
 	store_rollback(store);
 	CHECK(store_head(store) == 1 && store_streams(store) == 1 && !store_find_stream(store, slice_of("b"), &f));
 	/* The same seqs, names and ids are free again. */
-	CHECK(append("{\"stream\":\"b\",\"id\":\"2\",\"data\":2}", NULL, &r) == ERR_NONE && r.first == 2 && r.duplicates == 0);
+	CHECK(append("{\"stream\":\"b\",\"id\":\"2\",\"data\":2}", NULL, &r) == ERR_NONE && r.first == 2 &&
+	      r.duplicates == 0);
 	commit(1);
 	CHECK(store_find_stream(store, slice_of("b"), &f) && f.first == 2 && f.count == 1);
 	verify(2);
@@ -213,7 +216,8 @@ static void fill(unsigned seed)
 			int stream = rand() % 100 == 0 ? STREAMS - 1 : rand() % (STREAMS - 1);
 			int type = rand() % TYPES;
 			topic_of[seq] = (unsigned char)(stream * TYPES + type);
-			n += (size_t)sprintf(lines + n, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"data\":%d}\n", stream, type, (int)seq);
+			n += (size_t)sprintf(lines + n, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"data\":%d}\n", stream, type,
+					     (int)seq);
 		}
 		struct receipt r;
 		CHECK(append(lines, NULL, &r) == ERR_NONE);
@@ -338,7 +342,9 @@ static void damage_is_found_and_named(void)
 		uint64_t checked;
 		fresh_dir();
 		open_store();
-		publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}\n{\"stream\":\"a\",\"data\":2}\n{\"stream\":\"b\",\"data\":3}", 3);
+		publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}\n{\"stream\":\"a\",\"data\":2}\n{\"stream\":\"b\","
+			"\"data\":3}",
+			3);
 		close_store();
 		damage(cases[i].sql);
 		open_store();

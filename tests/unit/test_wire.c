@@ -60,7 +60,8 @@ static struct page *make_page(uint64_t after, uint32_t count, uint32_t topics)
 {
 	struct page_builder *b = page_builder_create(WIRE_WS, after);
 	for (uint32_t i = 0; i < count; i++) {
-		struct wire_event e = {after + 1 + i, time_text, slice_of("\"stream\":\"s\",\"type\":\"t\""), {"", 0}, slice_of("1")};
+		struct wire_event e = {
+			after + 1 + i, time_text, slice_of("\"stream\":\"s\",\"type\":\"t\""), {"", 0}, slice_of("1")};
 		CHECK(page_builder_add(b, &e, 1000 + i, i % topics) == ERR_NONE);
 	}
 	return page_builder_take(b, after + count);
