@@ -1,30 +1,20 @@
 #include "net/ws.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
-#include "net/problem.h"
 #include "net/ws_conn.h"
 
 enum {
-	CHUNKS = 64,              /* of one write */
-	WRITE_BYTES = 256 * 1024, /* of one write, about */
-	TURN_BYTES = 1024 * 1024, /* of one connection, before the others have theirs */
-	OUT_MAX = 64 * 1024,      /* replies that wait; then the client is not read from */
-	PUBLISHES_MAX = 64,       /* in flight for one connection; the same */
 	HEADERS_BYTES = 8 * 1024,
 	TICK_US = 1000 * 1000,
 	SAVE_MAX_MS = 500,
-	CLOSE_SECONDS = 3, /* for a peer to take its close frame */
+	CLOSE_MAX_MS = 4000, /* for all peers to take their close frames */
 	CLOSE_TAKEN_OVER = 4409,
-	CLOSE_WITHOUT_WORD = 1, /* no close frame: the peer is gone, or the socket is broken */
 };
 
 struct ws_request {
@@ -122,233 +112,6 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request)
 	ws_wake(w, &w->arrived, &c->in_inbox);
 }
 
-/* --- sending --- */
-
-/* What the socket does not take of a frame libwebsockets keeps: nothing may come between the two parts, and its own
- * control frames would. LWS_WRITE_HTTP sends the bytes as they are. */
-static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
-{
-	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
-}
-
-static void wait_for_socket(struct ws_conn *c)
-{
-	c->wait = WAIT_SOCKET;
-	lws_callback_on_writable(c->wsi);
-}
-
-/* Sends our own frames. False when the socket is full. */
-static bool send_out(struct ws_conn *c)
-{
-	if (c->out.len == 0)
-		return true;
-	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	size_t sent = n > 0 ? (size_t)n : 0;
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
-		return false;
-	}
-	if (sent < c->out.len)
-		leave_rest(c, c->out.data + sent, c->out.len - sent);
-	bool all = sent == c->out.len;
-	c->out.len = 0;
-	if (c->out.cap > OUT_MAX)
-		buf_finish(&c->out);
-	ws_throttle(c);
-	return all;
-}
-
-void ws_say(struct ws_conn *c, const struct buf *text)
-{
-	if (buf_failed(text))
-		c->out.failed = true;
-	else
-		wire_ws_frame(&c->out, buf_slice(text));
-	if (buf_failed(&c->out))
-		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
-}
-
-/* Sends the chunks. *full when the socket took less; then the record it stopped in is left to libwebsockets. */
-static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int count, bool *full)
-{
-	struct iovec parts[CHUNKS];
-	size_t all = 0;
-	for (int i = 0; i < count; i++) {
-		parts[i] = (struct iovec){(void *)chunks[i].bytes, chunks[i].len};
-		all += chunks[i].len;
-	}
-	struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-	ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-	size_t sent = n > 0 ? (size_t)n : 0;
-	*full = sent < all;
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
-		return 0;
-	}
-	const char *rest;
-	size_t rest_len = *full ? cursor_record_rest(c->cursor, chunks, count, sent, &rest) : 0;
-	if (rest_len > 0)
-		leave_rest(c, rest, rest_len);
-	atomic_fetch_add(&c->ws->delivered, cursor_advance(c->cursor, chunks, count, sent + rest_len));
-	return sent;
-}
-
-static void say_gap(struct ws_conn *c)
-{
-	struct buf text;
-	buf_init(&text);
-	gap_write(&text, cursor_gap(c->cursor));
-	ws_say(c, &text);
-	buf_finish(&text);
-}
-
-static void say_live(struct ws_conn *c)
-{
-	struct buf text;
-	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
-	ws_say(c, &text);
-	buf_finish(&text);
-	c->live_told = true;
-}
-
-static void on_time(lws_sorted_usec_list_t *timer)
-{
-	ws_pump(lws_container_of(timer, struct ws_conn, timer));
-}
-
-/* At the head: waits for the next commit, after telling once that replay has caught up. */
-static void go_live(struct ws_conn *c)
-{
-	if (!c->live_told) {
-		say_live(c);
-		if (!send_out(c)) {
-			wait_for_socket(c);
-			return;
-		}
-	}
-	c->wait = WAIT_LIVE;
-	if (list_empty(&c->in_live))
-		list_append(&c->ws->live, &c->in_live);
-}
-
-static void fail(struct ws_conn *c)
-{
-	const struct fault *fault = cursor_fault(c->cursor);
-	log_error("a reader cannot go on", "after=%llu error=\"%s\"", (unsigned long long)cursor_after(c->cursor),
-		  fault->text);
-	ws_error(c, problem_status(fault->code), fault, (struct slice){"", 0});
-	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
-}
-
-/* Sends one helping of events. True when there may be more to send at once. */
-static bool send_events(struct ws_conn *c, size_t *turn)
-{
-	bool paced = c->pace.speed > 0;
-	struct chunk chunks[CHUNKS];
-	int count;
-	switch (cursor_fill(c->cursor, chunks, paced ? 1 : CHUNKS, paced ? 1 : WRITE_BYTES, &count)) {
-	case CURSOR_READY: break;
-	case CURSOR_GAP: say_gap(c); return true;
-	case CURSOR_LOAD:
-		c->wait = WAIT_LOAD;
-		cursor_load(c->cursor);
-		return false;
-	case CURSOR_LIVE: go_live(c); return false;
-	case CURSOR_END:
-	case CURSOR_FAILED: fail(c); return false;
-	}
-	int64_t wait_ms = pace_wait(&c->pace, page_entry(chunks[0].page, chunks[0].index).time_ms);
-	bool full = false;
-	if (wait_ms == 0) {
-		*turn += send_chunks(c, chunks, count, &full);
-	} else {
-		c->wait = WAIT_TIME;
-		lws_sul_schedule(c->ws->context, 0, &c->timer, on_time, wait_ms * 1000);
-	}
-	cursor_release(chunks, count);
-	if (full)
-		wait_for_socket(c);
-	return wait_ms == 0 && !full;
-}
-
-/* Events that are committed and that the reader has not been sent. */
-static uint64_t lag_of(const struct ws_conn *c, uint64_t head)
-{
-	uint64_t after = cursor_after(c->cursor);
-	return head > after ? head - after : 0;
-}
-
-/* Closes a reader that was live once and has fallen too far behind, where that is wanted. Replaying is not lagging. */
-static bool lags_too_far(struct ws_conn *c, uint64_t head)
-{
-	uint64_t max = c->ws->options.lag_max;
-	if (max == 0 || !c->live_told || lag_of(c, head) <= max)
-		return false;
-	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
-	return true;
-}
-
-void ws_pump(struct ws_conn *c)
-{
-	if (c->cursor == NULL || c->close_code != 0)
-		return;
-	if (c->wait == WAIT_SOCKET && lags_too_far(c, feed_head(c->ws->options.feed)))
-		return;
-	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
-	if (lws_partial_buffered(c->wsi)) {
-		wait_for_socket(c);
-		return;
-	}
-	c->wait = WAIT_NOTHING;
-	list_remove(&c->in_live);
-	size_t turn = 0;
-	for (bool more = true; more && c->close_code == 0;) {
-		if (!send_out(c)) {
-			if (c->close_code == 0)
-				wait_for_socket(c);
-			return;
-		}
-		if (turn >= TURN_BYTES) {
-			wait_for_socket(c);
-			return;
-		}
-		more = send_events(c, &turn);
-	}
-	if (c->close_code == 0 && c->out.len > 0)
-		wait_for_socket(c);
-}
-
-/* Sends replies without touching the reader's own waiting. */
-static void pump_out(struct ws_conn *c)
-{
-	if (c->close_code != 0 || c->out.len == 0)
-		return;
-	if (lws_partial_buffered(c->wsi) || !send_out(c))
-		lws_callback_on_writable(c->wsi);
-}
-
-void ws_throttle(struct ws_conn *c)
-{
-	bool much = c->publish_count >= PUBLISHES_MAX || c->out.len > OUT_MAX;
-	if (much == c->throttled)
-		return;
-	c->throttled = much;
-	lws_rx_flow_control(c->wsi, much ? 0 : 1);
-}
-
-void ws_hang_up(struct ws_conn *c, int code, const char *why)
-{
-	if (c->close_code != 0)
-		return;
-	c->close_code = code;
-	c->close_why = why;
-	list_remove(&c->in_live);
-	lws_callback_on_writable(c->wsi);
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_SECONDS);
-}
-
 /* --- receiving --- */
 
 /* A sign of life. */
@@ -412,7 +175,7 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 		ws_message(c);
 	buf_finish(&c->in);
 	ws_throttle(c);
-	pump_out(c);
+	ws_pump_out(c);
 }
 
 /* --- the life of a connection --- */
@@ -522,7 +285,7 @@ static int on_writable(struct ws_conn *c)
 		return 0;
 	}
 	if (c->out.len > 0 && c->close_code != CLOSE_WITHOUT_WORD && !lws_partial_buffered(c->wsi))
-		send_out(c);
+		ws_send_out(c);
 	const char *why = c->close_why != NULL ? c->close_why : "";
 	if (c->close_code != CLOSE_WITHOUT_WORD)
 		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)why, strlen(why));
@@ -578,7 +341,7 @@ static void read_inbox(struct ws *w)
 		struct ws_conn *c = p->conn;
 		ws_answer(p);
 		if (c != NULL)
-			pump_out(c);
+			ws_pump_out(c);
 	}
 	while ((link = take_first(w, &w->ready)) != NULL) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
@@ -642,9 +405,9 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	uint64_t lag_max = 0;
 	LIST_EACH (link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
-		uint64_t lag = lag_of(c, head);
+		uint64_t lag = ws_lag(c, head);
 		lag_max = lag > lag_max ? lag : lag_max;
-		if (!lags_too_far(c, head))
+		if (!ws_lags_too_far(c, head))
 			check_peer(c, now);
 	}
 	atomic_store(&w->lag_max, lag_max);
@@ -683,7 +446,7 @@ static bool is_over(struct ws *w)
 {
 	if (!w->closed)
 		return false;
-	return list_empty(&w->all) || clock_mono_ms() - w->closed_ms > (CLOSE_SECONDS + 1) * 1000;
+	return list_empty(&w->all) || clock_mono_ms() - w->closed_ms > CLOSE_MAX_MS;
 }
 
 static void *work(void *arg)

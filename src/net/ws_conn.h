@@ -1,4 +1,5 @@
-/* A WebSocket connection, shared by ws.c (the sockets) and ws_message.c (what clients say). All on the ws thread. */
+/* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and ws_message.c (what clients say). All on
+ * the ws thread. */
 #ifndef NET_WS_CONN_H
 #define NET_WS_CONN_H
 
@@ -90,19 +91,29 @@ struct ws {
 
 struct slice ws_session(const struct ws_conn *c);
 
-/* ws.c, for ws_message.c */
-
 /* Leaves something in an inbox, and wakes the thread. Any thread. */
 void ws_wake(struct ws *w, struct list *inbox, struct list *link);
 
+/* ws_send.c */
+
+enum { CLOSE_WITHOUT_WORD = 1 }; /* no close frame: the peer is gone, or the socket is broken */
+
 /* Queues a text frame; sent before any further event. */
 void ws_say(struct ws_conn *c, const struct buf *text);
-/* Sends what can be sent. */
+/* Sends what is queued. False when the socket is full. */
+bool ws_send_out(struct ws_conn *c);
+/* The same, and comes back when the socket has room, without touching what the reader waits for. */
+void ws_pump_out(struct ws_conn *c);
+/* Sends all that can be sent, events too, and sees to being woken for the rest. */
 void ws_pump(struct ws_conn *c);
 /* Closes the connection as soon as its socket takes the close frame. */
 void ws_hang_up(struct ws_conn *c, int code, const char *why);
 /* Pauses reading from the client while it has too much on its way. */
 void ws_throttle(struct ws_conn *c);
+/* Events that are committed and that the reader has not been sent. */
+uint64_t ws_lag(const struct ws_conn *c, uint64_t head);
+/* Closes a reader that was live once and has fallen too far behind, where that is wanted. Replaying is not lagging. */
+bool ws_lags_too_far(struct ws_conn *c, uint64_t head);
 
 /* ws_message.c */
 

@@ -1,13 +1,89 @@
-/* What the store shows to its readers (history, verify) and to nobody else. */
+/* The inside of the store: store.c (appending, committing, asking), store_open.c (opening, closing, recovering) and
+ * store_upkeep.c (between commits) share it; history and verify ask it for its parts. */
 #ifndef STORE_INSIDE_H
 #define STORE_INSIDE_H
 
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "base/clock.h"
 #include "store/catalog.h"
+#include "store/committed.h"
 #include "store/trail.h"
 #include "tidemark/store.h"
+
+enum { STORE_PATH_LEN = 1024 };
+
+/* Every statement of the writing connection. */
+enum statement {
+	S_BEGIN,
+	S_COMMIT,
+	S_INSERT,
+	S_TOPIC,
+	S_KEY,
+	S_EVENT,
+	S_SESSION_PUT,
+	S_SESSION_DELETE,
+	S_PROBE,
+	STATEMENTS
+};
+
+/* An event of the open transaction: what is counted once it is committed. */
+struct pending {
+	uint32_t topic;
+	uint32_t bytes;
+};
+
+struct store {
+	char dir[STORE_PATH_LEN];
+	char path[STORE_PATH_LEN];
+	char epoch[STORE_EPOCH_LEN + 1];
+	struct store_options options;
+	int lock_fd;
+	struct catalog *catalog;
+	struct trail *trail;
+
+	pthread_mutex_t lock; /* guards head and first */
+	uint64_t head;
+	uint64_t first;
+
+	/* The writing thread's own. */
+	sqlite3 *db;
+	sqlite3_stmt *statements[STATEMENTS];
+	int wal_pages;    /* as the last commit left it */
+	int copied_pages; /* how many of them the last checkpoint saw */
+	int64_t last_time_ms;
+
+	/* The open transaction. */
+	bool open;
+	uint64_t next_seq;
+	int64_t time_ms;
+	char time_text[CLOCK_TEXT_LEN];
+	size_t keys_before;
+	struct pending *pending;
+	size_t pending_count;
+	size_t pending_cap;
+	struct page_builder *builder;
+	struct committed *committed;
+};
 
 const char *store_path(const struct store *s);
 struct catalog *store_catalog(const struct store *s);
 struct trail *store_trail(const struct store *s);
+
+/* --- for the three files of the store --- */
+
+/* Runs one of the prepared statements that return nothing. */
+enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault);
+/* Frames the event that gets next_seq for the feed, and notes it for the figures. */
+enum err store_frame(struct store *s, const struct event *e, uint32_t topic);
+/* Ends the page under construction. */
+enum err store_end_page(struct store *s);
+void store_forget_pages(struct store *s);
+void store_set_head(struct store *s, uint64_t head, uint64_t first);
+/* Writes the trailing index in a transaction of its own. */
+enum err store_flush_trail(struct store *s, struct fault *fault);
+/* `mode`: one of SQLITE_CHECKPOINT_…; readers in the way are no error. */
+enum err store_checkpoint(struct store *s, int mode, struct fault *fault);
 
 #endif

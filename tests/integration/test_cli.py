@@ -9,7 +9,7 @@ import sqlite3
 import time
 import unittest
 
-from harness import (KIB, TidemarkTest, command, compact, data_text, ndjson, scaled, seqs,
+from harness import (KIB, MIB, TidemarkTest, command, compact, data_text, ndjson, scaled, seqs,
                      wait_until)
 
 COMMANDS = ("serve", "publish", "tail", "query", "stats", "verify")
@@ -181,6 +181,12 @@ class Publish(CommandTest):
         self.assertRegex(done.stderr, r"\b3\b")
         self.assertNotIn(3, seqs(self.server.everything()))
 
+    def test_a_document_too_large_fails_and_is_named(self):
+        done = command("publish", self.server.url, text='{"data":1}\n{"data":"%s"}\n' % ("x" * 2 * MIB))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"\b2\b")
+        self.assertLessEqual(self.server.head(), 1)
+
     def test_documents_with_ids_may_be_published_again(self):
         text = ndjson({"id": f"i{i}", "data": i} for i in range(500)).decode()
         for _ in range(3):
@@ -311,6 +317,21 @@ class Tail(CommandTest):
         self.assertLessEqual(second[0], self.seqs(tail)[-1] + 1)
 
 
+    def test_tail_tells_of_another_store_and_starts_at_its_first_event(self):
+        self.fill_plain(10)
+        tail = self.start("tail", self.server.url, "--after", "0")
+        tail.wait_lines(10)
+        self.server.kill()
+        other = self.prepare()
+        other.start(port=self.server.port)
+        other.publish([{"data": "other"}] * 5)
+        tail.wait_lines(15)
+        self.assertEqual(tail.lines[10:], other.lines())
+        self.assertRegex("\n".join(tail.errors), "(?i)gap|epoch|another")
+        other.stop()
+        self.server.start()
+
+
 class Query(CommandTest):
 
     QUERIES = [
@@ -340,6 +361,14 @@ class Query(CommandTest):
             with self.subTest(arguments):
                 self.assertEqual(self.run_ok("query", server.data, *arguments).split("\n")[:-1], lines)
         server.start()
+
+    def test_a_directory_without_a_store_is_a_failure_and_stays_empty(self):
+        empty = self.prepare().home
+        for name in ("query", "stats", "verify"):
+            done = command(name, empty)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+            self.assertNotEqual(done.stderr, "")
+            self.assertEqual(os.listdir(empty), [])
 
     def test_a_store_whose_server_was_killed_can_be_queried(self):
         server = self.serve()

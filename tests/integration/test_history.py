@@ -140,6 +140,14 @@ class Filters(HistoryTest):
             with self.subTest(query):
                 self.assertEqual(self.history(**query), seqs(answer(events, query)))
 
+    def test_many_names_may_be_asked_for(self):
+        events = self.fill()
+        many = [f"none{i}" for i in range(60)] + ["s2"]
+        self.assertEqual(self.history(stream=many), seqs(answer(events, {"stream": ["s2"]})))
+        for count in (100, 120, 200, 400, 1000, 10_000):
+            response = self.server.get("/v1/events", stream=[f"stream-{i}" for i in range(count)])
+            self.assertIn(response.status, (200, 414, 431), count)
+
     def test_names_are_percent_decoded(self):
         names = ["a b", "a+b", "a&b=c", "100%", "é/€", "?#"]
         self.server.publish([{"stream": n, "type": n, "data": n} for n in names])
@@ -260,6 +268,16 @@ class Pages(HistoryTest):
                 expected = [expected[i:i + size] for i in range(0, len(expected), size)]
                 self.assertEqual(self.pages(**query), expected)
                 self.assertEqual(self.linked(**query), expected)
+
+    def test_a_link_repeats_the_filters_whatever_their_names(self):
+        names = ['a b&c=é+%/"<>', "?#;,\\"]
+        self.server.publish([{"stream": name, "type": name, "data": i}
+                             for i in range(10) for name in names + ["other"]])
+        expected = [e for e in self.server.everything() if e["stream"] != "other"]
+        for query in ({"stream": names}, {"type": names}, {"stream": names, "type": names[::-1]}):
+            pages = self.linked(limit=7, **query)
+            self.assertEqual([len(page) for page in pages], [7, 7, 6])
+            self.assertEqual(sum(pages, []), expected)
 
     def test_the_default_limit_is_100(self):
         self.fill(250)

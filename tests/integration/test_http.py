@@ -93,6 +93,16 @@ class Service(TidemarkTest):
         self.assertEqual(wire.response().status, 201)
 
 
+    def test_a_client_that_has_said_all_still_gets_its_answer(self):
+        for request, status in [(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 200),
+                                (b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+                                 b'Content-Length: 10\r\n\r\n{"data":1}', 201)]:
+            wire = self.server.wire()
+            wire.send(request)
+            wire.sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(wire.response().status, status)
+
+
 class Origins(TidemarkTest):
 
     def test_a_state_change_with_a_foreign_origin_is_refused(self):

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Readers that are stuck lag; they cost no memory and disturb nobody."""
 
+import os
 import re
+import time
 import unittest
 
-from harness import MIB, Task, TidemarkTest, is_sanitized, scaled, seqs, wait_until
+from harness import (DEADLINE_S, MIB, Task, TidemarkTest, is_sanitized, scaled, seqs, wait_until)
 from websocket_client import Closed
+from wire import Wire
 
 # What a server may grow by while stuck readers fall behind: its ring and queue,
 # the store's page cache, buffers of its HTTP and WebSocket libraries. A queue
@@ -71,6 +74,24 @@ class SlowReaders(TidemarkTest):
         self.assertEqual(newcomer.receive(), {"op": "live", "seq": head})
         self.assertEqual(server.publish({"data": 1})["first"], head + 1)
         self.assertEqual(newcomer.event()["seq"], head + 1)
+
+    def test_stuck_histories_cost_no_memory_and_hold_no_checkpoint(self):
+        server = self.serve(*OPTIONS)
+        self.publish(server, scaled(20, 8))
+        before = server.rss()
+        wires = []
+        for _ in range(scaled(40, 10)):
+            wires.append(server.keep(Wire(server.address, SMALL_BUFFER)))
+            wires[-1].send(b"GET /v1/events HTTP/1.1\r\nHost: t\r\nAccept: application/x-ndjson\r\n\r\n")
+            self.assertEqual(wires[-1].head(time.monotonic() + DEADLINE_S)[0], 200)
+        head = self.publish(server, scaled(40, 16))
+        self.assertLess(server.rss() - before, GROWTH)
+        wait_until(lambda: os.path.getsize(server.data + "/tidemark.db-wal") < 32 * MIB,
+                   "the write-ahead log is short")
+        body = wires[0].body(200, {"transfer-encoding": "chunked"}, time.monotonic() + DEADLINE_S)
+        seen = [int(seq) for seq in re.findall(rb'^\{"seq":(\d+)', body, re.MULTILINE)]
+        self.assertEqual(seen, list(range(1, len(seen) + 1)))
+        self.assertLessEqual(len(seen), head)
 
     def test_a_server_with_stuck_readers_stops(self):
         server = self.serve(*OPTIONS)

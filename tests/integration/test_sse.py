@@ -5,7 +5,7 @@ import json
 import time
 import unittest
 
-from harness import SSE, TidemarkTest, seqs
+from harness import DEADLINE_S, SSE, Task, TidemarkTest, seqs
 from wire import Refused
 
 
@@ -55,8 +55,22 @@ class Form(SseTest):
         self.assertGreater(min(retries), 0)
 
     def test_a_comment_comes_at_least_every_15_seconds(self):
-        source = self.follow()
-        self.assertTrue(source.comment().startswith(":"))
+        sources = [self.follow(), self.follow(stream="nothing"), self.follow(after="first", type="nothing")]
+        quiet = Task(lambda: [source.comment() for source in sources])
+        while quiet.is_alive():  # what a reader does not want must not count as a sign of life
+            self.server.publish({"stream": "something", "data": 1})
+            time.sleep(0.1)
+        quiet.result()
+
+    def test_a_client_of_http_1_0_is_served(self):
+        self.fill(3)
+        wire = self.server.wire()
+        wire.send(b"GET /v1/events?after=first HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
+        deadline = time.monotonic() + DEADLINE_S
+        while not wire.buffer.endswith(self.server.event_text(3).encode() + b"\n\n"):
+            self.assertTrue(wire.more(deadline))
+        self.assertEqual(wire.head(deadline)[0], 200)
+        self.assertNotIn(b"\r", wire.buffer)
 
     def test_many_readers_get_the_same(self):
         sources = [self.follow(after="first") for _ in range(30)]

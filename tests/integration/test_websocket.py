@@ -5,8 +5,8 @@ import json
 import time
 import unittest
 
-from harness import KIB, TidemarkTest, in_parallel, seqs, wait_until
-from websocket_client import CLOSE, CONTINUATION, PING, TEXT, Closed
+from harness import DEADLINE_S, KIB, TidemarkTest, in_parallel, seqs, wait_until
+from websocket_client import CLOSE, CONTINUATION, PING, TEXT, Closed, frame, handshake
 from wire import Refused
 
 
@@ -43,6 +43,43 @@ class Handshake(TidemarkTest):
         for origin in ("http://app.example", "https://app.example.evil", "http://other.example", "null"):
             with self.subTest(origin):
                 self.assertEqual(self.refusal({"Origin": origin}).status, 403)
+
+
+    def test_a_handshake_may_be_long_and_offer_what_it_likes(self):
+        many = [f"none{i}" for i in range(60)]
+        for headers, query in [({"Cookie": "c=" + "x" * 4000}, {}), ({}, {"stream": many}),
+                               ({"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}, {}),
+                               ({"Connection": "keep-alive, Upgrade", "Upgrade": "WebSocket"}, {}),
+                               ({"Pragma": "no-cache", "User-Agent": "x" * 300}, {"type": many})]:
+            with self.subTest(headers=headers, query=query):
+                self.assertEqual(self.server.websocket(headers=headers, **query).receive()["op"], "hello")
+
+    def test_a_handshake_with_an_unknown_subprotocol_is_answered(self):
+        try:
+            socket = self.server.websocket(headers={"Sec-WebSocket-Protocol": "chat, superchat"})
+            self.assertEqual(socket.receive()["op"], "hello")
+        except Refused as refused:
+            self.assert_problem(refused.response, 400)
+
+    def test_a_handshake_that_is_too_long_is_answered(self):
+        for count in (100, 120, 200, 400, 1000):
+            with self.subTest(count):
+                try:
+                    self.server.websocket(stream=[f"stream-{i}" for i in range(count)])
+                except Refused as refused:
+                    self.assertIn(refused.response.status, (400, 414, 431))
+
+    def test_a_handshake_may_come_in_any_pieces(self):
+        ping = frame(TEXT, b'{"op":"ping"}')
+        for pieces in ([handshake("/v1/ws", "t") + ping + ping],
+                       [bytes([byte]) for byte in handshake("/v1/ws", "t") + ping + ping]):
+            wire = self.server.wire()
+            for piece in pieces:
+                wire.send(piece)
+            deadline = time.monotonic() + DEADLINE_S
+            self.assertEqual(wire.head(deadline)[0], 101)
+            while wire.buffer.count(b'"pong"') < 2:
+                self.assertTrue(wire.more(deadline))
 
 
 class Reading(TidemarkTest):

@@ -117,7 +117,7 @@ class Wire:
                 raise ConnectionError(f"closed before an answer: {bytes(self.buffer)!r}")
         lines = self.take(end + 4).decode("latin-1").split("\r\n")
         headers = {}
-        for line in lines[1:]:
+        for line in filter(None, lines[1:]):
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
         return int(lines[0].split(" ")[1]), headers

@@ -1,0 +1,387 @@
+/* Opening, closing, and opening again after a failure. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "store/db.h"
+#include "store/store_inside.h"
+#include "store/sum.h"
+
+static const char *const statement_sql[STATEMENTS] = {
+	[S_BEGIN] = "BEGIN IMMEDIATE",
+	[S_COMMIT] = "COMMIT",
+	[S_INSERT] = "INSERT INTO event(seq, time, topic, id, data, sum) VALUES (?, ?, ?, ?, ?, ?)",
+	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
+	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
+	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
+	[S_SESSION_PUT] = "INSERT OR REPLACE INTO session(name, acked, updated) VALUES (?, ?, ?)",
+	[S_SESSION_DELETE] = "DELETE FROM session WHERE name = ?",
+	[S_PROBE] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('probe', ?)",
+};
+
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	(void)db;
+	(void)name;
+	struct store *s = arg;
+	if (pages < s->wal_pages)
+		s->copied_pages = 0;
+	s->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static void close_db(struct store *s)
+{
+	for (int i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(s->statements[i]);
+		s->statements[i] = NULL;
+	}
+	db_close(s->db);
+	s->db = NULL;
+}
+
+static enum err open_db(struct store *s, struct fault *fault)
+{
+	bool write = s->options.access == STORE_WRITE;
+	enum db_mode mode = !write ? DB_READ : s->options.relaxed ? DB_WRITE_RELAXED : DB_WRITE;
+	enum err err = db_open(s->path, mode, &s->db, fault);
+	if (err || !write)
+		return err;
+	sqlite3_wal_hook(s->db, on_wal, s);
+	for (int i = 0; !err && i < STATEMENTS; i++)
+		err = db_prepare(s->db, statement_sql[i], &s->statements[i], fault);
+	return err;
+}
+
+/* A directory entry is on stable storage only when its directory was synced. */
+static enum err sync_dir(const char *dir, struct fault *fault)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int failed = fd < 0 || fsync(fd) != 0;
+	int why = errno;
+	if (fd >= 0)
+		close(fd);
+	return failed ? fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(why)) : ERR_NONE;
+}
+
+static enum err make_dir(const char *dir, struct fault *fault)
+{
+	char path[STORE_PATH_LEN];
+	snprintf(path, sizeof path, "%s", dir);
+	for (char *slash = path + 1;; slash++) {
+		slash = strchrnul(slash, '/');
+		bool end = *slash == '\0';
+		*slash = '\0';
+		if (mkdir(path, 0700) != 0 && errno != EEXIST)
+			return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory %s: %s",
+					 path, strerror(errno));
+		if (end)
+			return ERR_NONE;
+		*slash = '/';
+	}
+}
+
+/* The lock of a directory is the kernel's lock on its file `lock`: it goes when the process goes. */
+static enum err take_lock(struct store *s, struct fault *fault)
+{
+	char path[STORE_PATH_LEN + 8];
+	snprintf(path, sizeof path, "%s/lock", s->dir);
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
+	char owner[32] = "";
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		ssize_t n = read(s->lock_fd, owner, sizeof owner - 1);
+		owner[n > 0 ? n : 0] = '\0';
+		owner[strcspn(owner, "\n")] = '\0';
+		return fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", s->dir,
+				 owner[0] != '\0' ? owner : "unknown");
+	}
+	int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+	/* Only for the message above: the lock holds without it. */
+	if (ftruncate(s->lock_fd, 0) == 0 && pwrite(s->lock_fd, owner, (size_t)n, 0) != n)
+		(void)ftruncate(s->lock_fd, 0);
+	return ERR_NONE;
+}
+
+static enum err load_epoch(struct store *s, struct fault *fault)
+{
+	static const char select[] = "SELECT value FROM meta WHERE key = 'epoch'";
+	sqlite3_stmt *st;
+	if (s->options.access == STORE_WRITE) {
+		char epoch[STORE_EPOCH_LEN + 1];
+		char sql[128];
+		random_hex(epoch, STORE_EPOCH_LEN / 2);
+		snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO meta(key, value) VALUES ('epoch', '%s')", epoch);
+		enum err err = db_exec(s->db, sql, fault);
+		if (err)
+			return err;
+	}
+	enum err err = db_prepare(s->db, select, &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == STORE_EPOCH_LEN)
+		memcpy(s->epoch, sqlite3_column_text(st, 0), STORE_EPOCH_LEN);
+	else
+		err = fault_set(fault, ERR_CORRUPT, "%s has no epoch", s->path);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *fault)
+{
+	struct slice stream = {(const char *)sqlite3_column_text(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
+	struct slice type = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
+	uint32_t topic;
+	bool is_new;
+	enum err err = catalog_intern(s->catalog, stream, type, &topic, &is_new);
+	if (err)
+		return fault_set(fault, err, "cannot load the topics: %s", err_name(err));
+	if (!is_new || topic != sqlite3_column_int64(st, 0))
+		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", sqlite3_column_int64(st, 0));
+	struct figures f = {(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
+			    (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6)};
+	catalog_restore(s->catalog, topic, f);
+	return ERR_NONE;
+}
+
+/* Topics that the catalog does not know yet. */
+static enum err load_topics(struct store *s, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err =
+		db_prepare(s->db, "SELECT id, stream, type, first, last, count, bytes FROM topic WHERE id >= ? ORDER BY id",
+			   &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));
+	int rc;
+	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
+		err = rc == SQLITE_ROW ? load_topic(s, st, fault) : db_fault(s->db, rc, "loading the topics", fault);
+	sqlite3_finalize(st);
+	catalog_commit(s->catalog);
+	return err;
+}
+
+/* Takes one stored event into the memory that trails: what a commit does for a new one. */
+static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, struct fault *fault)
+{
+	if ((uint64_t)sqlite3_column_int64(st, 0) != seq)
+		return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
+	if (topic < 0 || topic >= catalog_topics(s->catalog))
+		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
+				 (unsigned long long)seq);
+	enum err err = trail_reserve(s->trail, 1);
+	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
+	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
+		err = trail_add_key(s->trail, sum_key(catalog_topic(s->catalog, (uint32_t)topic)->stream, id), seq);
+	if (err)
+		return fault_set(fault, err, "out of memory");
+	trail_lock(s->trail);
+	trail_add(s->trail, (uint32_t)topic);
+	trail_unlock(s->trail);
+	catalog_lock(s->catalog);
+	catalog_count(s->catalog, (uint32_t)topic, seq, (uint64_t)sqlite3_column_int64(st, 3));
+	catalog_unlock(s->catalog);
+	s->last_time_ms = sqlite3_column_int64(st, 4);
+	return ERR_NONE;
+}
+
+/* Events after `from`, which the memory does not know yet. */
+static enum err load_events(struct store *s, uint64_t from, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(
+		s->db, "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq > ? ORDER BY seq", &st,
+		fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
+	uint64_t seq = from;
+	int rc;
+	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
+		err = rc == SQLITE_ROW ? load_event(s, ++seq, st, fault)
+				       : db_fault(s->db, rc, "loading the newest events", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static enum err load(struct store *s, struct fault *fault)
+{
+	sqlite3_int64 mark = 0;
+	sqlite3_int64 head = 0;
+	sqlite3_int64 first = 0;
+	sqlite3_int64 last = 0;
+	sqlite3_int64 time = 0;
+	enum err err = load_epoch(s, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'head'", 0, &head, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT min(seq) FROM event", 0, &first, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT time FROM event ORDER BY seq DESC LIMIT 1", 0, &time, fault);
+	if (err)
+		return err;
+	if (mark < 0 || head < mark || (last != 0 && last < head))
+		return fault_set(fault, ERR_CORRUPT,
+				 "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)", s->path,
+				 mark, head, last);
+	s->last_time_ms = time;
+	s->trail = trail_create((uint64_t)mark);
+	if (s->trail == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	err = load_topics(s, fault);
+	if (!err)
+		err = load_events(s, (uint64_t)mark, fault);
+	uint64_t end = (uint64_t)(last > head ? last : head);
+	store_set_head(s, end, first != 0 ? (uint64_t)first : end + 1);
+	return err;
+}
+
+static enum err open_all(struct store *s, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	bool fresh = access(s->path, F_OK) != 0;
+	if (s->options.access == STORE_READ && fresh)
+		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
+	if (s->options.access == STORE_WRITE) {
+		err = make_dir(s->dir, fault);
+		if (!err)
+			err = take_lock(s, fault);
+	}
+	if (!err)
+		err = open_db(s, fault);
+	if (!err)
+		err = load(s, fault);
+	if (!err && fresh)
+		err = sync_dir(s->dir, fault);
+	if (!err && fresh) {
+		char parent[STORE_PATH_LEN + 4];
+		snprintf(parent, sizeof parent, "%s/..", s->dir);
+		err = sync_dir(parent, fault);
+	}
+	return err;
+}
+
+enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault)
+{
+	*out = NULL;
+	size_t len = strlen(dir);
+	if (len == 0 || len > STORE_PATH_LEN - 32)
+		return fault_set(fault, ERR_INVALID, "the path of the data directory is %s",
+				 len == 0 ? "empty" : "too long");
+	struct store *s = calloc(1, sizeof *s);
+	if (s == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	s->options = options;
+	s->lock_fd = -1;
+	snprintf(s->dir, sizeof s->dir, "%s", dir);
+	snprintf(s->path, sizeof s->path, "%.*s/tidemark.db", STORE_PATH_LEN - 16, dir);
+	pthread_mutex_init(&s->lock, NULL);
+	s->catalog = catalog_create();
+	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (err) {
+		close_db(s);
+		store_close(s);
+		return err;
+	}
+	*out = s;
+	return ERR_NONE;
+}
+/* --- after a failure --- */
+
+/* Frames the events after `from` again, as they are in the file. */
+static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err =
+		db_prepare(s->db, "SELECT seq, time, topic, id, data FROM event WHERE seq > ? ORDER BY seq", &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
+	s->next_seq = from + 1;
+	s->pending_count = 0;
+	int rc;
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 2);
+		struct event e = {.id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)},
+				  .data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)}};
+		s->time_ms = sqlite3_column_int64(st, 1);
+		clock_format(s->time_ms, s->time_text);
+		err = store_frame(s, &e, topic);
+	}
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading back what was stored", fault);
+	sqlite3_finalize(st);
+	if (!err)
+		err = store_end_page(s);
+	return err;
+}
+
+enum err store_recover(struct store *s, struct committed **out, struct fault *fault)
+{
+	*out = NULL;
+	store_rollback(s);
+	close_db(s);
+	uint64_t known = s->head;
+	sqlite3_int64 last = 0;
+	enum err err = open_db(s, fault);
+	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
+	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
+	if (!err) {
+		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		if (rc != SQLITE_OK)
+			err = db_fault(s->db, rc, "writing the log back", fault);
+	}
+	if (!err)
+		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
+	if (!err)
+		err = load_topics(s, fault);
+	if (!err && (uint64_t)last > known)
+		err = frame_stored(s, known, fault);
+	if (!err)
+		err = load_events(s, known, fault);
+	if (err) {
+		store_forget_pages(s);
+		close_db(s);
+		return err;
+	}
+	if ((uint64_t)last > known)
+		store_set_head(s, (uint64_t)last, s->first);
+	*out = s->committed;
+	s->committed = NULL;
+	return ERR_NONE;
+}
+/* --- closing --- */
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	if (s->db != NULL && s->options.access == STORE_WRITE) {
+		store_rollback(s);
+		if (trail_lags(s->trail))
+			store_flush_trail(s, NULL);
+		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL);
+	}
+	close_db(s);
+	trail_destroy(s->trail);
+	catalog_destroy(s->catalog);
+	free(s->pending);
+	pthread_mutex_destroy(&s->lock);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	free(s);
+}

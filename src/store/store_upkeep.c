@@ -1,0 +1,70 @@
+/* What is due between commits. */
+#include <assert.h>
+
+#include "store/db.h"
+#include "store/store_inside.h"
+
+enum {
+	/* Pages of WAL after which it is written back. 16 MiB: large enough to make the cost of the second fsync small
+	 * beside that of the commits, small enough to read back in a moment after a crash. */
+	CHECKPOINT_PAGES = 4096,
+	/* Past this a passive checkpoint has been held up by readers again and again: wait for them once. */
+	CHECKPOINT_FORCED_PAGES = 4 * CHECKPOINT_PAGES,
+};
+
+enum err store_flush_trail(struct store *s, struct fault *fault)
+{
+	enum err err = db_exec(s->db, "BEGIN IMMEDIATE", fault);
+	if (!err)
+		err = trail_flush(s->trail, s->db, s->catalog, fault);
+	if (!err)
+		err = db_exec(s->db, "COMMIT", fault);
+	if (err) {
+		if (!sqlite3_get_autocommit(s->db))
+			sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		return err;
+	}
+	trail_flushed(s->trail);
+	return ERR_NONE;
+}
+
+enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
+{
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
+	if (rc == SQLITE_BUSY) /* a reader is in the way: the next time */
+		return ERR_NONE;
+	if (rc != SQLITE_OK)
+		return db_fault(s->db, rc, "writing the log back", fault);
+	/* A passive one leaves the WAL as long as it is: on_wal tells when it starts anew. */
+	if (mode != SQLITE_CHECKPOINT_PASSIVE)
+		s->wal_pages = 0;
+	s->copied_pages = s->wal_pages;
+	return ERR_NONE;
+}
+
+enum err store_maintain(struct store *s, bool idle, struct fault *fault)
+{
+	assert(!s->open);
+	if (s->db == NULL)
+		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
+	if (trail_is_due(s->trail)) {
+		enum err err = store_flush_trail(s, fault);
+		if (err)
+			return err;
+	}
+	if (idle && s->wal_pages > 0)
+		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
+	if (s->wal_pages > CHECKPOINT_FORCED_PAGES)
+		return store_checkpoint(s, SQLITE_CHECKPOINT_RESTART, fault);
+	if (s->wal_pages - s->copied_pages > CHECKPOINT_PAGES)
+		return store_checkpoint(s, SQLITE_CHECKPOINT_PASSIVE, fault);
+	return ERR_NONE;
+}
+
+enum err store_probe(struct store *s, struct fault *fault)
+{
+	if (s->db == NULL)
+		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
+	sqlite3_bind_int64(s->statements[S_PROBE], 1, clock_wall_ms());
+	return store_run(s, S_PROBE, "writing a probe", fault);
+}
