@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -37,7 +38,11 @@ void log_write(enum log_level level, const char *msg, const char *fields, ...)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = ' ';
 	line[len++] = '\n';
-	/* Nobody is left to tell when stderr itself fails. */
+	/* A pipe that nobody reads must not stop the server: then the line is lost. It is shorter than PIPE_BUF, so that it
+	 * is written whole where there is room. Nobody is left to tell when stderr itself fails. */
+	struct pollfd out = {STDERR_FILENO, POLLOUT, 0};
+	if (poll(&out, 1, 0) != 1)
+		return;
 	ssize_t done = write(STDERR_FILENO, line, len);
 	(void)done;
 }

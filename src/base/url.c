@@ -46,10 +46,35 @@ static bool decode_param(char *from, size_t len, struct url_param *param)
 	       url_decode(value, (size_t)(from + len - value), true, &param->value.len);
 }
 
+static size_t count_params(const char *from, const char *end)
+{
+	size_t n = 1;
+	for (; from < end; from++)
+		n += *from == '&';
+	return n;
+}
+
+static enum url_result parse_params(struct url *u, char *from, char *end)
+{
+	size_t most = count_params(from, end);
+	if (most > URL_PARAMS_MAX)
+		return URL_TOO_MANY_PARAMS;
+	u->params = malloc(most * sizeof *u->params);
+	if (u->params == NULL)
+		return URL_NO_MEMORY;
+	while (from < end) {
+		char *amp = memchr(from, '&', (size_t)(end - from));
+		char *to = amp != NULL ? amp : end;
+		if (to > from && !decode_param(from, (size_t)(to - from), &u->params[u->param_count++]))
+			return URL_MALFORMED;
+		from = to + 1;
+	}
+	return URL_FINE;
+}
+
 enum url_result url_parse(struct url *u, struct slice target)
 {
-	u->param_count = 0;
-	u->text = malloc(target.len + 1);
+	*u = (struct url){.text = malloc(target.len + 1)};
 	if (u->text == NULL)
 		return URL_NO_MEMORY;
 	memcpy(u->text, target.p, target.len);
@@ -57,27 +82,14 @@ enum url_result url_parse(struct url *u, struct slice target)
 	char *end = u->text + target.len;
 	char *query = memchr(u->text, '?', target.len);
 	u->path = (struct slice){u->text, (size_t)((query != NULL ? query : end) - u->text)};
-	if (query == NULL)
-		return URL_FINE;
-	for (char *from = query + 1; from < end;) {
-		char *amp = memchr(from, '&', (size_t)(end - from));
-		char *to = amp != NULL ? amp : end;
-		if (to > from) {
-			if (u->param_count == URL_PARAMS_MAX)
-				return URL_TOO_MANY_PARAMS;
-			if (!decode_param(from, (size_t)(to - from), &u->params[u->param_count++]))
-				return URL_MALFORMED;
-		}
-		from = to + 1;
-	}
-	return URL_FINE;
+	return query != NULL ? parse_params(u, query + 1, end) : URL_FINE;
 }
 
 void url_finish(struct url *u)
 {
 	free(u->text);
-	u->text = NULL;
-	u->param_count = 0;
+	free(u->params);
+	*u = (struct url){0};
 }
 
 bool url_get(const struct url *u, const char *name, struct slice *value)

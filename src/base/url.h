@@ -7,19 +7,19 @@
 
 #include "base/buf.h"
 
-enum { URL_PARAMS_MAX = 256 };
+enum { URL_PARAMS_MAX = 100 };
 
 struct url_param {
 	struct slice name;
 	struct slice value;
 };
 
-/* A request target, split and decoded. The slices point into `text`, which the struct owns. */
+/* A request target, split and decoded. The slices point into `text`, which the struct owns, as it does `params`. */
 struct url {
 	char *text;
 	struct slice path;
 	size_t param_count;
-	struct url_param params[URL_PARAMS_MAX];
+	struct url_param *params;
 };
 
 enum url_result { URL_FINE, URL_NO_MEMORY, URL_MALFORMED, URL_TOO_MANY_PARAMS };

@@ -4,7 +4,7 @@
 
 struct names {
 	size_t count;
-	struct slice items[FILTER_NAMES_MAX];
+	struct slice *items;
 };
 
 struct filter {
@@ -21,6 +21,7 @@ static void names_finish(struct names *n)
 {
 	for (size_t i = 0; i < n->count; i++)
 		free((char *)n->items[i].p);
+	free(n->items);
 }
 
 void filter_destroy(struct filter *f)
@@ -34,7 +35,13 @@ void filter_destroy(struct filter *f)
 
 static bool names_add(struct names *n, struct slice name)
 {
-	char *copy = n->count < FILTER_NAMES_MAX ? malloc(name.len + 1) : NULL;
+	if (n->count == FILTER_NAMES_MAX)
+		return false;
+	struct slice *items = realloc(n->items, (n->count + 1) * sizeof *items);
+	if (items == NULL)
+		return false;
+	n->items = items;
+	char *copy = malloc(name.len + 1);
 	if (copy == NULL)
 		return false;
 	memcpy(copy, name.p, name.len);

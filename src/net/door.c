@@ -199,7 +199,7 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 	struct ws_request *request = NULL;
 	struct fault fault;
 	bool fine = origin_is_fine(head->origin, head->host, d->options.allow_origins) &&
-		    ws_request_create(head->target, d->options.epoch, &request, &fault) == ERR_NONE;
+		    ws_request_create(head, d->options.epoch, &request, &fault) == ERR_NONE;
 	if (!fine) {
 		hand_to_http(d, g);
 		return;
@@ -251,12 +251,16 @@ static void look(struct door *d, struct guest *g)
 		return;
 	list_remove(&g->link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
-	if (n > 0 && kind == HEAD_GARBAGE) {
+	bool large = kind == HEAD_TOO_LARGE || kind == HEAD_INCOMPLETE;
+	bool answered = n > 0 && (large || kind == HEAD_GARBAGE);
+	if (answered) {
 		/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
 		(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-		answer(g->fd, 400, "", "this is no HTTP request");
+		answer(g->fd, large ? 431 : 400, "",
+		       large ? "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits"
+			     : "this is no HTTP request");
 	}
-	if (kind == HEAD_GARBAGE)
+	if (n <= 0 || answered)
 		send_off(d, g);
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);

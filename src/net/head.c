@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include "base/url.h"
+
 static bool same_text(struct slice a, const char *b)
 {
 	return a.len == strlen(b) && strncasecmp(a.p, b, a.len) == 0;
@@ -51,6 +53,16 @@ struct upgrade {
 	bool body;
 };
 
+/* 16 bytes in base64 (RFC 6455, 4.1). */
+static bool is_key(struct slice s)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	bool fine = s.len == 24 && s.p[22] == '=' && s.p[23] == '=';
+	for (size_t i = 0; fine && i < 22; i++)
+		fine = memchr(digits, s.p[i], sizeof digits - 1) != NULL;
+	return fine;
+}
+
 static void read_header(struct slice line, struct upgrade *u, struct head *out)
 {
 	const char *colon = memchr(line.p, ':', line.len);
@@ -66,7 +78,8 @@ static void read_header(struct slice line, struct upgrade *u, struct head *out)
 	} else if (same_text(name, "Sec-WebSocket-Version")) {
 		u->version = same_text(value, "13");
 	} else if (same_text(name, "Sec-WebSocket-Key")) {
-		u->key = value.len == 24; /* 16 bytes in base64 (RFC 6455, 4.1) */
+		u->key = is_key(value);
+		out->key = value;
 	} else if (same_text(name, "Content-Length") || same_text(name, "Transfer-Encoding")) {
 		u->body = true;
 	} else if (same_text(name, "Origin")) {
@@ -112,6 +125,14 @@ static size_t head_len(struct slice bytes)
 	return lf != NULL ? (size_t)(lf - bytes.p) + 2 : 0;
 }
 
+static size_t count(struct slice bytes, char c)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < bytes.len; i++)
+		n += bytes.p[i] == c;
+	return n;
+}
+
 enum head_kind head_read(struct slice bytes, struct head *out)
 {
 	*out = (struct head){0};
@@ -122,6 +143,9 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 		return HEAD_INCOMPLETE;
 	if (memchr(rest.p, '\0', rest.len) != NULL)
 		return HEAD_GARBAGE;
+	out->len = rest.len;
+	if (count(rest, '\n') > HEAD_LINES_MAX || count(rest, '&') >= URL_PARAMS_MAX)
+		return HEAD_TOO_LARGE;
 	if (!read_request_line(cut_line(&rest), &out->target))
 		return HEAD_HTTP;
 	struct upgrade u = {0};

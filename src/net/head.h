@@ -6,15 +6,20 @@
 
 #include "tidemark/slice.h"
 
+enum { HEAD_LINES_MAX = 100 }; /* headers; parameters are limited in url.h */
+
 enum head_kind {
 	HEAD_INCOMPLETE, /* more may come */
 	HEAD_GARBAGE,    /* no HTTP at all */
+	HEAD_TOO_LARGE,  /* more lines or parameters than the HTTP server could take */
 	HEAD_HTTP,       /* a whole head, for the HTTP server */
 	HEAD_WEBSOCKET,  /* a well-formed upgrade to WebSocket version 13 */
 };
 
 struct head {
+	size_t len; /* with the blank line */
 	struct slice target;
+	struct slice key;    /* Sec-WebSocket-Key */
 	struct slice origin; /* empty where there is none */
 	struct slice host;
 };

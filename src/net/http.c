@@ -16,10 +16,10 @@
 #include "net/problem.h"
 
 enum {
-	/* Memory of a connection for its headers and what is on its way out. 8 KiB holds the longest sensible URL, and
-	 * keeps an idle SSE reader small: docs/decisions/0005-one-port.md. */
-	CONNECTION_MEMORY = 8 * 1024,
-	STREAM_BLOCK = 32 * 1024,
+	/* Memory of a connection for its headers and what is on its way out: twice the longest head that the door lets
+	 * through. What is not touched costs nothing: docs/decisions/0005-one-port.md. */
+	CONNECTION_MEMORY = 16 * 1024,
+	STREAM_BLOCK = 4 * 1024, /* of a client that takes no chunks */
 	IDLE_TIMEOUT_S = 30,
 	REPLY_HEADERS_MAX = 6,
 	SEGMENT_MAX = 1024,
@@ -379,7 +379,7 @@ static bool accept_request(struct exchange *x)
 	case URL_FINE: break;
 	case URL_NO_MEMORY: exchange_problem(x, 503, "out of memory"); return false;
 	case URL_MALFORMED: exchange_problem(x, 400, "the URL holds a broken percent-encoding"); return false;
-	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 256 parameters"); return false;
+	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}
 	if (x->http->refusing) {
 		exchange_problem(x, 503, "the server is shutting down");

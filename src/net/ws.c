@@ -1,7 +1,9 @@
 #include "net/ws.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -10,7 +12,8 @@
 #include "net/ws_conn.h"
 
 enum {
-	HEADERS_BYTES = 8 * 1024,
+	KEY_LEN = 24,
+	HEAD_MAX = 8 * 1024,
 	TICK_US = 1000 * 1000,
 	SAVE_MAX_MS = 500,
 	CLOSE_MAX_MS = 4000, /* for all peers to take their close frames */
@@ -18,18 +21,22 @@ enum {
 };
 
 struct ws_request {
+	size_t head_len; /* bytes of the request in the socket */
+	char key[KEY_LEN + 1];
 	struct url url;
 	struct query query;
 };
 
-enum err ws_request_create(struct slice target, const char *epoch, struct ws_request **out, struct fault *fault)
+enum err ws_request_create(const struct head *head, const char *epoch, struct ws_request **out, struct fault *fault)
 {
 	*out = NULL;
 	struct ws_request *r = calloc(1, sizeof *r);
 	if (r == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	enum err err = ERR_NONE;
-	if (url_parse(&r->url, target) != URL_FINE)
+	r->head_len = head->len;
+	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
+	if (url_parse(&r->url, head->target) != URL_FINE)
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
 	else if (!slice_is(r->url.path, "/v1/ws"))
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
@@ -54,7 +61,7 @@ void ws_request_destroy(struct ws_request *r)
 
 struct slice ws_session(const struct ws_conn *c)
 {
-	return c->request->query.session;
+	return c->session != NULL ? slice_of(c->session) : (struct slice){"", 0};
 }
 
 /* --- the inbox: what other threads leave here --- */
@@ -188,7 +195,7 @@ static void say_hello(struct ws_conn *c)
 	buf_printf(&text, "{\"op\":\"hello\",\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu,\"session\":",
 		   store_epoch(feed_store(w->options.feed)), (unsigned long long)feed_first(w->options.feed),
 		   (unsigned long long)feed_head(w->options.feed), (unsigned long long)cursor_after(c->cursor));
-	if (c->has_session)
+	if (c->session != NULL)
 		buf_json(&text, ws_session(c));
 	else
 		buf_adds(&text, "null");
@@ -211,10 +218,12 @@ static enum err take_session(struct ws_conn *c, struct position *start)
 	uint64_t after;
 	struct gap gap;
 	position_resolve(w->options.feed, *start, &after, &gap);
+	c->session = strndup(q->session.p, q->session.len);
+	if (c->session == NULL)
+		return ERR_NOMEM;
 	enum err err = sessions_attach(w->options.sessions, q->session, c, on_session_lost, after, &state);
 	if (err)
 		return err;
-	c->has_session = true;
 	writer_poke(w->options.writer);
 	if (!q->has_after && !q->start.foreign)
 		*start = (struct position){.after = state.acked};
@@ -237,6 +246,8 @@ static int on_open(struct ws_conn *c)
 		return -1;
 	}
 	c->pace.speed = q->speed;
+	ws_request_destroy(c->request);
+	c->request = NULL;
 	hear(c);
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
@@ -251,7 +262,7 @@ static void conn_destroy(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
 	lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
-	if (c->has_session)
+	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), c);
 	cursor_destroy(c->cursor);
 	ws_forget_publishes(c);
@@ -265,6 +276,7 @@ static void conn_destroy(struct ws_conn *c)
 	drop_message(c);
 	buf_finish(&c->out);
 	ws_request_destroy(c->request);
+	free(c->session);
 	free(c);
 	w->options.on_close(w->options.on_close_arg);
 }
@@ -274,7 +286,7 @@ static void conn_destroy(struct ws_conn *c)
  * where something is not saved yet (docs/decisions/0006-clean-close.md). */
 static void save_session(struct ws_conn *c)
 {
-	if (c->has_session && !sessions_saved(c->ws->options.sessions, ws_session(c)))
+	if (c->session != NULL && !sessions_saved(c->ws->options.sessions, ws_session(c)))
 		writer_wait(c->ws->options.writer, SAVE_MAX_MS);
 }
 
@@ -294,14 +306,30 @@ static int on_writable(struct ws_conn *c)
 
 /* --- the thread --- */
 
+/* libwebsockets gets a request of ours in place of the client's, which is taken out of the socket: it has narrow limits
+ * for URLs and headers, and everything in them that matters has been read. Neither a subprotocol nor an extension is
+ * offered on, so that none is agreed. */
 static void admit(struct ws_conn *c)
 {
-	c->wsi = lws_adopt_socket_vhost(c->ws->vhost, c->fd);
-	if (c->wsi == NULL) { /* it has closed the socket */
+	char head[HEAD_MAX];
+	char request[512];
+	ssize_t n = recv(c->fd, head, c->request->head_len, MSG_DONTWAIT);
+	int len = snprintf(request, sizeof request,
+			   "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+			   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+			   c->request->key);
+	if (n != (ssize_t)c->request->head_len) { /* it was there a moment ago: the connection has broken */
+		close(c->fd);
 		conn_destroy(c);
 		return;
 	}
-	lws_set_opaque_user_data(c->wsi, c);
+	/* The handshake happens within: the first callback for the new connection attaches it. */
+	c->ws->arriving = c;
+	lws_adopt_socket_vhost_readbuf(c->ws->vhost, c->fd, request, (size_t)len);
+	if (c->ws->arriving == c) { /* refused before any callback; the socket is closed */
+		c->ws->arriving = NULL;
+		conn_destroy(c);
+	}
 }
 
 static void go_on(struct ws_conn *c, bool lost, const char *why)
@@ -414,15 +442,29 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	schedule_tick(w);
 }
 
+/* The connection that is being admitted, if `wsi` is it. */
+static struct ws_conn *attach(struct ws *w, struct lws *wsi)
+{
+	struct ws_conn *c = w->arriving;
+	if (c == NULL || lws_get_socket_fd(wsi) != c->fd)
+		return NULL;
+	w->arriving = NULL;
+	c->wsi = wsi;
+	lws_set_opaque_user_data(wsi, c);
+	return c;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	(void)user;
-	struct ws_conn *c = wsi != NULL ? lws_get_opaque_user_data(wsi) : NULL;
+	struct ws *w = lws_context_user(lws_get_context(wsi));
+	struct ws_conn *c = lws_get_opaque_user_data(wsi);
 	if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
-		struct lws_context *context = lws_get_context(wsi);
-		read_inbox(lws_context_user(context));
+		read_inbox(w);
 		return 0;
 	}
+	if (c == NULL)
+		c = attach(w, wsi);
 	if (c == NULL)
 		return 0;
 	switch (reason) {
@@ -458,10 +500,11 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* What libwebsockets calls an error is, among others, every connection that it is handed. */
 static void on_log(int level, const char *line)
 {
-	int len = (int)strcspn(line, "\n");
-	log_write(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "websocket", "detail=\"%.*s\"", len, line);
+	(void)level;
+	log_debug("websocket", "detail=\"%.*s\"", (int)strcspn(line, "\n"), line);
 }
 
 enum err ws_create(struct ws_options options, struct ws **out, struct fault *fault)
@@ -483,7 +526,6 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 		.protocols = protocols,
 		.options = LWS_SERVER_OPTION_DISABLE_IPV6,
 		.user = w,
-		.max_http_header_data = HEADERS_BYTES,
 		.gid = -1,
 		.uid = -1,
 		.vhost_name = "tidemark",

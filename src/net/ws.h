@@ -6,6 +6,7 @@
 #include "hub/cursor.h"
 #include "hub/session.h"
 #include "hub/writer.h"
+#include "net/head.h"
 #include "net/query.h"
 
 enum { WS_QUERY = Q_AFTER | Q_FILTER | Q_SPEED | Q_SESSION };
@@ -14,7 +15,7 @@ enum { WS_QUERY = Q_AFTER | Q_FILTER | Q_SPEED | Q_SESSION };
 struct ws_request;
 
 /* ERR_NOT_FOUND where the path is no WebSocket's; ERR_INVALID names the parameter. */
-enum err ws_request_create(struct slice target, const char *epoch, struct ws_request **out, struct fault *fault);
+enum err ws_request_create(const struct head *head, const char *epoch, struct ws_request **out, struct fault *fault);
 void ws_request_destroy(struct ws_request *r);
 
 struct ws;

@@ -26,10 +26,11 @@ struct ws_conn {
 	struct ws *ws;
 	struct lws *wsi;
 	int fd;
-	struct ws_request *request;
-	struct list in_all;   /* ws.all */
-	struct list in_live;  /* ws.live */
-	struct list in_inbox; /* ws.arrived or ws.ready; with ws.lock */
+	struct ws_request *request; /* until the connection is open */
+	char *session;              /* NULL: none */
+	struct list in_all;         /* ws.all */
+	struct list in_live;        /* ws.live */
+	struct list in_inbox;       /* ws.arrived or ws.ready; with ws.lock */
 
 	struct cursor *cursor;
 	enum ws_wait wait;
@@ -44,7 +45,6 @@ struct ws_conn {
 	struct list publishes; /* on their way */
 	int publish_count;
 
-	bool has_session;
 	bool lost; /* the session was taken; with ws.lock */
 	const char *lost_why;
 	int close_code;
@@ -78,7 +78,8 @@ struct ws {
 	struct list answered; /* ws_publish that are done */
 	bool closing;
 
-	atomic_bool committed; /* since the thread last looked */
+	struct ws_conn *arriving; /* in the middle of being handed to libwebsockets */
+	atomic_bool committed;    /* since the thread last looked */
 	struct list all;
 	struct list live;
 	bool closed; /* everybody was told to go */

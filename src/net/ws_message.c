@@ -139,7 +139,7 @@ static void acknowledge(struct ws_conn *c, struct slice message, struct slice re
 	enum err err = ERR_NONE;
 	if (!json_member(message, "seq", &value) || !json_sequence(value, &seq))
 		err = fault_set(&fault, ERR_INVALID, "ack wants \"seq\": a number from 0 to 9007199254740991");
-	else if (!c->has_session)
+	else if (c->session == NULL)
 		err = fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME");
 	else if (seq > head)
 		err = fault_set(&fault, ERR_INVALID, "ack: %llu is past the head, which is %llu", (unsigned long long)seq,

@@ -55,12 +55,13 @@ class Form(SseTest):
         self.assertGreater(min(retries), 0)
 
     def test_a_comment_comes_at_least_every_15_seconds(self):
-        sources = [self.follow(), self.follow(stream="nothing"), self.follow(after="first", type="nothing")]
-        quiet = Task(lambda: [source.comment() for source in sources])
-        while quiet.is_alive():  # what a reader does not want must not count as a sign of life
+        sources = [self.serve().sse(), self.follow(stream="nothing"),
+                   self.follow(after="first", type="nothing")]
+        comments = Task(lambda: [source.comment() for source in sources])
+        while comments.is_alive():  # what a reader does not want must not count as a sign of life
             self.server.publish({"stream": "something", "data": 1})
             time.sleep(0.1)
-        quiet.result()
+        comments.result()
 
     def test_a_client_of_http_1_0_is_served(self):
         self.fill(3)
