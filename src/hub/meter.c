@@ -104,10 +104,10 @@ static double quantile_ms(const struct spread *s, double q)
 	uint64_t seen = 0;
 	for (int i = 0; i < METER_BUCKETS; i++) {
 		seen += s->buckets[i];
-		if (seen > rank)
+		if (seen > rank && bucket_us(i) < (double)s->max_us)
 			return bucket_us(i) / 1000;
 	}
-	return (double)s->max_us / 1000;
+	return (double)s->max_us / 1000; /* also for the last bucket, whose middle may lie beyond */
 }
 
 void spread_read(struct spread *s, struct spread_figures *out)

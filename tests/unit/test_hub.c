@@ -1,0 +1,386 @@
+/* Writer, feed, cursors and sessions on a real store, without sockets. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "check.h"
+#include "hub/cursor.h"
+#include "hub/writer.h"
+#include "store/page_build.h"
+
+static const struct batch_limits limits = {1 << 20, 1 << 20};
+static char dir[64];
+static struct store *store;
+static struct pool *pool;
+static struct feed *feed;
+static struct sessions *sessions;
+static struct writer *writer;
+static struct fault fault;
+
+/* Something that was woken. */
+struct bell {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int rings;
+};
+
+static void bell_init(struct bell *b)
+{
+	b->rings = 0;
+	pthread_mutex_init(&b->lock, NULL);
+	clock_cond_init(&b->cond);
+}
+
+static void ring(void *arg)
+{
+	struct bell *b = arg;
+	pthread_mutex_lock(&b->lock);
+	b->rings++;
+	pthread_cond_signal(&b->cond);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static int rings_of(struct bell *b)
+{
+	pthread_mutex_lock(&b->lock);
+	int rings = b->rings;
+	pthread_mutex_unlock(&b->lock);
+	return rings;
+}
+
+static void wait_for(struct bell *b, int rings)
+{
+	int64_t end = clock_mono_ms() + 60000;
+	pthread_mutex_lock(&b->lock);
+	while (b->rings < rings && clock_mono_ms() < end)
+		clock_cond_wait(&b->cond, &b->lock, 100);
+	CHECK(b->rings >= rings);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void open_hub(size_t ring_bytes, struct writer_options options)
+{
+	enum err err = store_open(dir, (struct store_options){0}, &store, &fault);
+	if (!err)
+		err = pool_create(store, 2, &pool, &fault);
+	if (!err)
+		err = feed_create(store, pool, (struct feed_options){ring_bytes, 256 * 1024}, &feed, &fault);
+	if (!err)
+		err = sessions_create(store, &sessions, &fault);
+	if (!err)
+		err = writer_create(store, feed, sessions, options, &writer, &fault);
+	if (err)
+		fprintf(stderr, "%s\n", fault.text);
+	CHECK(!err);
+}
+
+static void close_hub(void)
+{
+	writer_destroy(writer);
+	pool_destroy(pool);
+	sessions_destroy(sessions);
+	feed_destroy(feed);
+	store_close(store);
+}
+
+static const struct writer_options roomy = {1 << 20, 1 << 28, 0};
+
+static void fresh_hub(size_t ring_bytes)
+{
+	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+	open_hub(ring_bytes, roomy);
+}
+
+static void remove_dir(void)
+{
+	char command[128];
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	CHECK(system(command) == 0);
+}
+
+struct op {
+	struct write_op op;
+	struct bell bell;
+};
+
+static void on_done(struct write_op *op)
+{
+	ring(&((struct op *)op)->bell);
+}
+
+static enum err submit(struct op *o, const char *lines)
+{
+	*o = (struct op){.op = {.done = on_done}};
+	bell_init(&o->bell);
+	list_init(&o->op.link);
+	CHECK(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &o->op.batch, &fault) == ERR_NONE);
+	return writer_submit(writer, &o->op, &fault);
+}
+
+static void finish(struct op *o)
+{
+	receipt_finish(&o->op.receipt);
+	batch_destroy(o->op.batch);
+}
+
+/* Publishes and waits. */
+static enum err publish(const char *lines)
+{
+	struct op o;
+	enum err err = submit(&o, lines);
+	if (!err) {
+		wait_for(&o.bell, 1);
+		err = o.op.err;
+	}
+	finish(&o);
+	return err;
+}
+
+/* Reads on from the cursor and checks that its events are the next ones of `step`. Returns the last seq. */
+static uint64_t read_on(struct cursor *c, struct bell *bell, uint64_t after, uint64_t until, unsigned step)
+{
+	while (after < until) {
+		struct chunk chunks[8];
+		int count;
+		int rings = rings_of(bell);
+		switch (cursor_fill(c, chunks, 8, 1 + (size_t)rand() % 20000, &count)) {
+		case CURSOR_READY: break;
+		case CURSOR_LOAD:
+			cursor_load(c);
+			wait_for(bell, rings + 1);
+			continue;
+		case CURSOR_LIVE: usleep(200); continue;
+		default: CHECK(false);
+		}
+		size_t all = 0;
+		for (int i = 0; i < count; i++)
+			all += chunks[i].len;
+		/* Sometimes the socket takes less, in the middle of a record. */
+		size_t sent = rand() % 2 ? all : (size_t)rand() % (all + 1);
+		const char *rest;
+		size_t rest_len = cursor_record_rest(c, chunks, count, sent, &rest);
+		if (rand() % 2)
+			sent += rest_len;
+		uint64_t before = cursor_after(c);
+		cursor_advance(c, chunks, count, sent);
+		for (int i = 0; i < count; i++)
+			for (uint32_t k = 0; k < chunks[i].count; k++) {
+				uint64_t seq = page_entry(chunks[i].page, chunks[i].index + k).seq;
+				if (seq <= before || seq > cursor_after(c))
+					continue;
+				uint64_t next = after + 1;
+				while (step > 1 && next % step != 0)
+					next++;
+				CHECK(seq == next);
+				after = seq;
+			}
+		cursor_release(chunks, count);
+	}
+	return after;
+}
+
+enum { EVENTS = 20000, BATCH = 50, STEP = 5 };
+
+static void *publish_all(void *arg)
+{
+	(void)arg;
+	for (int seq = 1; seq <= EVENTS;) {
+		char lines[BATCH * 128];
+		size_t n = 0;
+		for (int i = 0; i < BATCH; i++, seq++)
+			n += (size_t)sprintf(lines + n, "{\"stream\":\"%s\",\"data\":\"%060d\"}\n",
+					     seq % STEP == 0 ? "few" : "many", seq);
+		CHECK(publish(lines) == ERR_NONE);
+	}
+	return NULL;
+}
+
+static void *follow(void *arg)
+{
+	unsigned step = *(unsigned *)arg;
+	struct bell bell;
+	struct cursor *c;
+	bell_init(&bell);
+	for (uint64_t start = 0; start < EVENTS - STEP; start += 1 + (uint64_t)rand() % (EVENTS / 4)) {
+		struct filter *f = filter_create();
+		CHECK(step == 1 || filter_add_stream(f, slice_of("few")));
+		struct position position = {.after = start};
+		while (feed_head(feed) < start)
+			usleep(100);
+		CHECK(cursor_create(feed, position, 0, history_select_take(store, f), WIRE_WS, ring, &bell, &c) == ERR_NONE);
+		read_on(c, &bell, start, EVENTS, step);
+		cursor_destroy(c);
+	}
+	return NULL;
+}
+
+/* The ring holds a fraction: cursors start in the store, and cross into the ring while it moves. */
+static void cursors_cross_the_seam_under_load(void)
+{
+	pthread_t threads[4];
+	static unsigned steps[] = {1, STEP, 1};
+	fresh_hub(64 * 1024);
+	pthread_create(&threads[3], NULL, publish_all, NULL);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, follow, &steps[i]);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	close_hub();
+	remove_dir();
+}
+
+static void positions_that_cannot_be_honoured_are_gaps(void)
+{
+	struct gap gap;
+	uint64_t after;
+	fresh_hub(1 << 20);
+	CHECK(publish("{\"data\":1}\n{\"data\":2}") == ERR_NONE);
+	CHECK(!position_resolve(feed, (struct position){.after = 2}, &after, &gap) && after == 2);
+	CHECK(!position_resolve(feed, (struct position){.from_head = true}, &after, &gap) && after == 2);
+	CHECK(!position_resolve(feed, (struct position){.from_first = true}, &after, &gap) && after == 0);
+	CHECK(position_resolve(feed, (struct position){.after = 3}, &after, &gap) && after == 2 && gap.reason == GAP_AHEAD);
+	CHECK(position_resolve(feed, (struct position){.after = 1, .foreign = true}, &after, &gap));
+	CHECK(after == 0 && gap.reason == GAP_EPOCH && gap.requested == 1 && gap.first == 1);
+	close_hub();
+	remove_dir();
+}
+
+static void a_full_queue_refuses_and_forgets_nothing(void)
+{
+	enum { OPS = 200 };
+	static struct op ops[OPS];
+	static bool taken[OPS];
+	char lines[4096];
+	size_t n = 0;
+	uint64_t accepted = 0;
+	fresh_hub(1 << 20);
+	close_hub();
+	open_hub(1 << 20, (struct writer_options){100, 1 << 20, 0});
+	for (int i = 0; i < 60; i++)
+		n += (size_t)sprintf(lines + n, "{\"data\":%d}\n", i);
+	for (int i = 0; i < OPS; i++) {
+		enum err err = submit(&ops[i], lines);
+		CHECK(!err || err == ERR_BUSY);
+		taken[i] = !err;
+		accepted += taken[i];
+	}
+	for (int i = 0; i < OPS; i++) {
+		if (taken[i])
+			wait_for(&ops[i].bell, 1);
+		CHECK(!taken[i] || ops[i].op.err == ERR_NONE);
+		finish(&ops[i]);
+	}
+	CHECK(accepted > 0 && feed_head(feed) == accepted * 60);
+	struct writer_figures w;
+	writer_read(writer, &w);
+	CHECK(w.refused == OPS - accepted && w.queued_bytes == 0 && w.queued_events == 0);
+	close_hub();
+	remove_dir();
+}
+
+/* A disk that takes no more (here: a limit on the size of files) fails every waiting publisher and delivers nothing;
+ * when it takes again, publishing goes on by itself. */
+static void a_failed_commit_is_told_and_recovered_from(void)
+{
+	static char line[300000];
+	struct rlimit small = {256 * 1024, RLIM_INFINITY};
+	struct rlimit large = {RLIM_INFINITY, RLIM_INFINITY};
+	signal(SIGXFSZ, SIG_IGN);
+	fresh_hub(1 << 20);
+	CHECK(publish("{\"id\":\"a\",\"data\":1}") == ERR_NONE);
+	snprintf(line, sizeof line, "{\"id\":\"b\",\"stream\":\"new\",\"data\":\"%0*d\"}", 290000, 0);
+	CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+	enum err err = publish(line);
+	CHECK(err == ERR_FULL || err == ERR_IO);
+	CHECK(feed_head(feed) == 1 && store_head(store) == 1);
+	struct writer_figures w;
+	writer_read(writer, &w);
+	CHECK(w.breaker_opens == 1 && w.failed == 1);
+	CHECK(setrlimit(RLIMIT_FSIZE, &large) == 0);
+	int64_t end = clock_mono_ms() + 60000;
+	while ((err = publish("{\"id\":\"c\",\"data\":3}")) != ERR_NONE && clock_mono_ms() < end)
+		usleep(10000);
+	CHECK(!err);
+	/* The big one may be there after all, whole: then it is a duplicate now. Either way it ends up there once. */
+	CHECK(publish(line) == ERR_NONE);
+	CHECK(feed_head(feed) == 3 && store_head(store) == 3);
+	writer_read(writer, &w);
+	CHECK(w.breaker == BREAKER_CLOSED && w.reason[0] == '\0');
+	struct reader *reader;
+	uint64_t checked;
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	CHECK(history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE && checked == 3);
+	reader_close(reader);
+	close_hub();
+	remove_dir();
+}
+
+static const char *lost_why;
+
+static void on_lost(void *holder, const char *why)
+{
+	*(int *)holder += 1;
+	lost_why = why;
+}
+
+static void sessions_are_taken_over_and_survive(void)
+{
+	struct session_state s;
+	int first = 0;
+	int second = 0;
+	fresh_hub(1 << 20);
+	CHECK(publish("{\"data\":1}\n{\"data\":2}\n{\"data\":3}") == ERR_NONE);
+	CHECK(sessions_attach(sessions, slice_of("s"), &first, on_lost, 3, &s) == ERR_NONE && s.is_new && s.acked == 3);
+	CHECK(sessions_set(sessions, slice_of("s"), 1) == ERR_NONE);
+	CHECK(sessions_ack(sessions, slice_of("s"), &first, 2) == ERR_NONE);
+	CHECK(sessions_ack(sessions, slice_of("s"), &first, 1) == ERR_NONE); /* changes nothing */
+	CHECK(sessions_attach(sessions, slice_of("s"), &second, on_lost, 3, &s) == ERR_NONE && !s.is_new && s.acked == 2);
+	CHECK(first == 1 && second == 0);
+	CHECK(sessions_ack(sessions, slice_of("s"), &first, 3) == ERR_GONE);
+	sessions_detach(sessions, slice_of("s"), &first); /* it is the second's now */
+	CHECK(sessions_get(sessions, slice_of("s"), &s) && s.connected && s.acked == 2);
+	CHECK(sessions_attach(sessions, slice_of("t"), &first, on_lost, 3, &s) == ERR_NONE);
+	CHECK(sessions_delete(sessions, slice_of("t")) && first == 2 && !sessions_get(sessions, slice_of("t"), &s));
+	CHECK(!sessions_delete(sessions, slice_of("t")));
+	CHECK(writer_wait(writer, 10000) && sessions_saved(sessions, slice_of("s")));
+	close_hub();
+	open_hub(1 << 20, roomy);
+	CHECK(sessions_get(sessions, slice_of("s"), &s) && !s.connected && s.acked == 2);
+	CHECK(!sessions_get(sessions, slice_of("t"), &s));
+	close_hub();
+	remove_dir();
+}
+
+static void a_closed_writer_has_done_what_it_accepted(void)
+{
+	struct op o[10];
+	fresh_hub(1 << 20);
+	for (int i = 0; i < 10; i++)
+		CHECK(submit(&o[i], "{\"data\":1}") == ERR_NONE);
+	writer_close(writer);
+	for (int i = 0; i < 10; i++) {
+		CHECK(rings_of(&o[i].bell) == 1 && o[i].op.err == ERR_NONE);
+		finish(&o[i]);
+	}
+	struct op late;
+	CHECK(submit(&late, "{\"data\":1}") == ERR_CLOSED && rings_of(&late.bell) == 0);
+	finish(&late);
+	CHECK(store_head(store) == 10);
+	close_hub();
+	remove_dir();
+}
+
+int main(void)
+{
+	RUN(positions_that_cannot_be_honoured_are_gaps);
+	RUN(cursors_cross_the_seam_under_load);
+	RUN(a_full_queue_refuses_and_forgets_nothing);
+	RUN(a_failed_commit_is_told_and_recovered_from);
+	RUN(sessions_are_taken_over_and_survive);
+	RUN(a_closed_writer_has_done_what_it_accepted);
+}
