@@ -90,8 +90,10 @@ struct ws {
 	atomic_ullong lag_max;
 };
 
-struct slice ws_session(const struct ws_conn *c);
+/* ws_conn.c */
 
+/* The session's name; empty where there is none. */
+struct slice ws_session(const struct ws_conn *c);
 /* Leaves something in an inbox, and wakes the thread. Any thread. */
 void ws_wake(struct ws *w, struct list *inbox, struct list *link);
 
@@ -101,6 +103,10 @@ enum { CLOSE_WITHOUT_WORD = 1 }; /* no close frame: the peer is gone, or the soc
 
 /* Queues a text frame; sent before any further event. */
 void ws_say(struct ws_conn *c, const struct buf *text);
+/* {"op":"error",…}; `ref` may be empty. */
+void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref);
+/* The client's own mark, where it gave one, as a further member. */
+void ws_add_ref(struct buf *out, struct slice ref);
 /* Sends what is queued. False when the socket is full. */
 bool ws_send_out(struct ws_conn *c);
 /* The same, and comes back when the socket has room, without touching what the reader waits for. */
@@ -120,8 +126,6 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head);
 
 /* A whole message is in conn.in. */
 void ws_message(struct ws_conn *c);
-/* {"op":"error",…}; `ref` may be empty. */
-void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref);
 /* The writer is done with a publish: answers, and frees it. */
 void ws_answer(struct ws_publish *p);
 /* The connection goes: what is on its way is answered to nobody. */

@@ -7,32 +7,6 @@
 
 enum { REF_MAX = 1024 };
 
-static void add_ref(struct buf *out, struct slice ref)
-{
-	if (ref.len == 0)
-		return;
-	buf_adds(out, ",\"ref\":");
-	buf_add(out, ref.p, ref.len);
-}
-
-void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref)
-{
-	struct buf problem;
-	struct buf text;
-	buf_init(&problem);
-	buf_init(&text);
-	problem_write(&problem, status, fault, false);
-	/* The problem document, as a frame: its members behind an op. */
-	buf_adds(&text, "{\"op\":\"error\",");
-	if (!buf_failed(&problem))
-		buf_add(&text, problem.data + 1, problem.len - 2);
-	add_ref(&text, ref);
-	buf_addc(&text, '}');
-	ws_say(c, &text);
-	buf_finish(&problem);
-	buf_finish(&text);
-}
-
 static void refuse(struct ws_conn *c, const struct fault *fault, struct slice ref)
 {
 	ws_error(c, problem_status(fault->code), fault, ref);
@@ -60,7 +34,7 @@ static void say_published(struct ws_conn *c, struct ws_publish *p)
 	struct buf text;
 	buf_init(&text);
 	buf_adds(&text, "{\"op\":\"published\"");
-	add_ref(&text, p->ref);
+	ws_add_ref(&text, p->ref);
 	buf_printf(&text, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"duplicates\":%llu", (unsigned long long)r->first,
 		   (unsigned long long)r->last, (unsigned long long)r->count, (unsigned long long)r->duplicates);
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)

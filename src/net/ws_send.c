@@ -86,6 +86,32 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	return sent;
 }
 
+void ws_add_ref(struct buf *out, struct slice ref)
+{
+	if (ref.len == 0)
+		return;
+	buf_adds(out, ",\"ref\":");
+	buf_add(out, ref.p, ref.len);
+}
+
+void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref)
+{
+	struct buf problem;
+	struct buf text;
+	buf_init(&problem);
+	buf_init(&text);
+	problem_write(&problem, status, fault, false);
+	/* The problem document, as a frame: its members behind an op. */
+	buf_adds(&text, "{\"op\":\"error\",");
+	if (!buf_failed(&problem))
+		buf_add(&text, problem.data + 1, problem.len - 2);
+	ws_add_ref(&text, ref);
+	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&problem);
+	buf_finish(&text);
+}
+
 static void say_gap(struct ws_conn *c)
 {
 	struct buf text;
