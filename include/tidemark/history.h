@@ -35,7 +35,8 @@ enum err history_page(struct reader *r, const struct history_query *q, struct pa
 enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault);
 
 /* Looks at everything the store holds. `progress` (may be NULL) is called now and then. The first fault is in
- * `fault`, and *checked counts the events that were fine before it. */
+ * `fault`, and *checked counts the events that were fine before it. ERR_BUSY: another process has written to the store
+ * since it was opened; open it again. */
 enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
 			uint64_t *checked, struct fault *fault);
 

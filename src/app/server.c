@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "app/config.h"
 #include "base/clock.h"
@@ -172,6 +173,7 @@ int server_main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	umask(077); /* the store is nobody else's to read */
 	/* Pages are made by one thread and freed by another: many arenas would only keep more of them. */
 	mallopt(M_ARENA_MAX, 2);
 	set_fd_limit(s.config.max_connections);

@@ -18,6 +18,8 @@ static const struct command_help help = {
 		    "  tidemark verify /backup/monday /backup/tuesday",
 };
 
+enum { TRIES_MAX = 100 };
+
 static void on_progress(void *arg, uint64_t done, uint64_t all)
 {
 	progress_set(arg, done, done, all);
@@ -32,25 +34,34 @@ static int tell(const char *dir, uint64_t first, uint64_t checked)
 	return CLI_DONE;
 }
 
-static int verify_store(const char *dir)
+static enum err look(const char *dir, struct progress *progress, uint64_t *first, uint64_t *checked, struct fault *fault)
 {
 	struct store *s = NULL;
 	struct reader *r = NULL;
+	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &s, fault);
+	if (!err)
+		err = reader_open(s, &r, fault);
+	if (!err) {
+		*first = store_first(s);
+		err = history_verify(r, on_progress, progress, checked, fault);
+	}
+	reader_close(r);
+	store_close(s);
+	return err;
+}
+
+static int verify_store(const char *dir)
+{
 	struct progress progress;
 	struct fault fault;
 	uint64_t first = 0;
 	uint64_t checked = 0;
+	enum err err = ERR_BUSY;
 	progress_init(&progress, "verify", "events");
-	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &s, &fault);
-	if (!err)
-		err = reader_open(s, &r, &fault);
-	if (!err) {
-		first = store_first(s);
-		err = history_verify(r, on_progress, &progress, &checked, &fault);
-	}
+	/* A server that is busy may write between the two looks that a check needs. */
+	for (int tries = 0; err == ERR_BUSY && tries < TRIES_MAX; tries++)
+		err = look(dir, &progress, &first, &checked, &fault);
 	progress_clear(&progress);
-	reader_close(r);
-	store_close(s);
 	return err ? cli_fail("%s: %s", dir, fault.text) : tell(dir, first, checked);
 }
 

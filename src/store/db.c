@@ -7,7 +7,6 @@
 
 enum {
 	APPLICATION_ID = 0x7469646d, /* "tidm", so that file(1) and we can tell a store from any other database */
-	BUSY_MS = 5000,
 };
 
 enum err db_err(sqlite3 *db, int rc)
@@ -80,7 +79,7 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 	static const char *const writer[] = {"PRAGMA page_size=4096",   "PRAGMA auto_vacuum=NONE",
 					     "PRAGMA journal_mode=WAL", "PRAGMA journal_size_limit=67108864",
 					     "PRAGMA cache_size=-8192", NULL};
-	sqlite3_busy_timeout(db, BUSY_MS);
+	sqlite3_busy_timeout(db, DB_BUSY_MS);
 	sqlite3_extended_result_codes(db, 1);
 	enum err err = exec_all(db, all, fault);
 	if (!err && mode == DB_READ)

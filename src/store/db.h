@@ -7,6 +7,8 @@
 
 #include "tidemark/err.h"
 
+enum { DB_BUSY_MS = 5000 }; /* how long a statement waits for another connection */
+
 enum db_mode {
 	DB_WRITE,         /* the one connection that writes and checkpoints; makes the file */
 	DB_WRITE_RELAXED, /* the same without fsync at each commit (synchronous=NORMAL) */

@@ -250,6 +250,18 @@ static enum err load(struct store *s, struct fault *fault)
 	return err;
 }
 
+/* In one transaction where another process may be writing: what is read belongs together. */
+static enum err load_at_once(struct store *s, struct fault *fault)
+{
+	if (s->options.access == STORE_WRITE)
+		return load(s, fault);
+	enum err err = db_exec(s->db, "BEGIN", fault);
+	if (!err)
+		err = load(s, fault);
+	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
+
 static enum err open_all(struct store *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
@@ -264,7 +276,7 @@ static enum err open_all(struct store *s, struct fault *fault)
 	if (!err)
 		err = open_db(s, fault);
 	if (!err)
-		err = load(s, fault);
+		err = load_at_once(s, fault);
 	if (!err && fresh)
 		err = sync_dir(s->dir, fault);
 	if (!err && fresh) {

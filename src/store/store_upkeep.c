@@ -10,6 +10,7 @@ enum {
 	CHECKPOINT_PAGES = 4096,
 	/* Past this a passive checkpoint has been held up by readers again and again: wait for them once. */
 	CHECKPOINT_FORCED_PAGES = 4 * CHECKPOINT_PAGES,
+	CHECKPOINT_WAIT_MS = 20,
 };
 
 enum err store_flush_trail(struct store *s, struct fault *fault)
@@ -30,13 +31,14 @@ enum err store_flush_trail(struct store *s, struct fault *fault)
 
 enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 {
+	/* Publishers wait meanwhile: a reader that takes longer (a verify, a backup) is tried again later. */
+	sqlite3_busy_timeout(s->db, CHECKPOINT_WAIT_MS);
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
-	if (rc == SQLITE_BUSY) /* a reader is in the way: the next time */
-		return ERR_NONE;
-	if (rc != SQLITE_OK)
+	sqlite3_busy_timeout(s->db, DB_BUSY_MS);
+	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_fault(s->db, rc, "writing the log back", fault);
 	/* A passive one leaves the WAL as long as it is: on_wal tells when it starts anew. */
-	if (mode != SQLITE_CHECKPOINT_PASSIVE)
+	if (rc == SQLITE_OK && mode != SQLITE_CHECKPOINT_PASSIVE)
 		s->wal_pages = 0;
 	s->copied_pages = s->wal_pages;
 	return ERR_NONE;
@@ -54,11 +56,10 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	}
 	if (idle && s->wal_pages > 0)
 		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
-	if (s->wal_pages > CHECKPOINT_FORCED_PAGES)
-		return store_checkpoint(s, SQLITE_CHECKPOINT_RESTART, fault);
-	if (s->wal_pages - s->copied_pages > CHECKPOINT_PAGES)
-		return store_checkpoint(s, SQLITE_CHECKPOINT_PASSIVE, fault);
-	return ERR_NONE;
+	if (s->wal_pages - s->copied_pages <= CHECKPOINT_PAGES)
+		return ERR_NONE;
+	bool forced = s->wal_pages > CHECKPOINT_FORCED_PAGES;
+	return store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
 }
 
 enum err store_probe(struct store *s, struct fault *fault)

@@ -135,6 +135,11 @@ bool trail_is_due(const struct trail *t)
 	return t->count >= TRAIL_FLUSH;
 }
 
+uint64_t trail_mark(const struct trail *t)
+{
+	return t->mark;
+}
+
 bool trail_lags(const struct trail *t)
 {
 	return t->count > 0;

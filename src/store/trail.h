@@ -43,6 +43,7 @@ void trail_add(struct trail *t, uint32_t topic);
 void trail_unlock(struct trail *t);
 
 bool trail_is_due(const struct trail *t);
+uint64_t trail_mark(const struct trail *t);
 bool trail_lags(const struct trail *t); /* anything at all is not in the tables yet */
 /* Writes everything up to the head, and the figures of the topics met, inside the caller's transaction. */
 enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault);

@@ -196,8 +196,8 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 	if (!err)
 		err = db_integer(r->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
 	c.mark = (uint64_t)mark;
-	if (c.mark > c.head)
-		c.head = c.mark; /* a running server has flushed since the store was opened */
+	if (!err && c.mark != trail_mark(store_trail(r->store)))
+		err = fault_set(fault, ERR_BUSY, "the store has moved on since it was opened");
 	if (!err)
 		err = check_sqlite(r, fault);
 	if (!err)

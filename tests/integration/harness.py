@@ -124,8 +124,9 @@ def in_parallel(calls):
 class Server:
     """`tidemark serve` on a free port of the loopback and a directory of its own."""
 
-    def __init__(self, *options, extra=None):
+    def __init__(self, *options, extra=None, within=()):
         self.options = options
+        self.within = within  # a command that runs the server as its arguments, in its own process
         self.home = tempfile.mkdtemp(prefix="tidemark-test-")
         self.data = os.path.join(self.home, "data")
         self.extra = extra or {}  # more environment variables
@@ -143,7 +144,8 @@ class Server:
         self.options = options or self.options
         self._ready = threading.Event()
         self.process = subprocess.Popen(
-            [BIN, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}", *self.options],
+            [*self.within, BIN, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}",
+             *self.options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environment(self.extra))
         self._reader = Task(self._read_log, self.process, self._ready)
