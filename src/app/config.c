@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "net/door.h"
 
 #define MIB (1024 * 1024)
 
@@ -45,6 +46,11 @@ static int check(const struct config *c)
 		return USAGE;
 	}
 	for (int i = 0; i < c->listen.count; i++) {
+		if (!door_address_fits(c->listen.items[i])) {
+			fprintf(stderr, "tidemark: --listen wants HOST:PORT with a port from 0 to 65535, not: %s\n",
+				c->listen.items[i]);
+			return USAGE;
+		}
 		if (is_loopback(c->listen.items[i]) || c->insecure)
 			continue;
 		fprintf(stderr,

@@ -1,4 +1,5 @@
 /* The commands of the binary. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,12 +40,21 @@ static void print_help(FILE *out)
 	      out);
 }
 
+/* The exit status, once all output has really gone out. A reader that has had enough is no failure. */
+static int written(int status)
+{
+	if (fflush(stdout) == 0 || errno == EPIPE || status != 0)
+		return status;
+	perror("tidemark: standard output");
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);
-		return 0;
+		return written(0);
 	}
 	if (strcmp(name, "--version") == 0) {
 		puts("tidemark " TIDEMARK_VERSION);
@@ -52,7 +62,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < COMMANDS; i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 2, argv + 2);
+			return written(commands[i].run(argc - 2, argv + 2));
 	if (argc > 1)
 		fprintf(stderr, "tidemark: no such command: %s\n\n", name);
 	print_help(stderr);

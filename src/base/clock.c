@@ -76,10 +76,13 @@ static bool parse_fraction(struct slice s, size_t *at, int *ms)
 		return true;
 	int scale = 100;
 	size_t from = *at;
+	bool more = false; /* than milliseconds can say */
 	for (; *at < s.len && s.p[*at] >= '0' && s.p[*at] <= '9'; (*at)++) {
 		*ms += (s.p[*at] - '0') * scale;
+		more = more || (scale == 0 && s.p[*at] != '0');
 		scale /= 10;
 	}
+	*ms += more;
 	return *at > from;
 }
 

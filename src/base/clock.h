@@ -16,7 +16,8 @@ int64_t clock_mono_us(void);
 
 /* Writes exactly CLOCK_TEXT_LEN characters and no NUL; years 0000 to 9999. */
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_LEN]);
-/* RFC 3339 with any offset and any number of fraction digits (those past milliseconds are cut). */
+/* RFC 3339 with any offset and any number of fraction digits (those past milliseconds round up, so
+ * that what is before or after the time stays so). */
 bool clock_parse(struct slice text, int64_t *wall_ms);
 
 /* Condition variables that count on the monotonic clock: a jump of the wall clock neither hurries nor stalls them. */

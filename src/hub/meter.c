@@ -10,7 +10,7 @@ void rate_init(struct rate *r)
 {
 	memset(r, 0, sizeof *r);
 	pthread_mutex_init(&r->lock, NULL);
-	r->second = clock_mono_ms() / 1000;
+	r->first = r->second = clock_mono_ms() / 1000;
 }
 
 void rate_finish(struct rate *r)
@@ -45,8 +45,9 @@ double rate_read(struct rate *r, int seconds)
 	turn(r);
 	for (int i = 1; i <= seconds; i++)
 		sum += r->slots[(r->second - i + METER_SECONDS) % METER_SECONDS];
+	int64_t age = r->second - r->first;
 	pthread_mutex_unlock(&r->lock);
-	return (double)sum / seconds;
+	return (double)sum / (double)(age < 1 ? 1 : age < seconds ? age : seconds);
 }
 
 uint64_t rate_total(struct rate *r)

@@ -10,6 +10,7 @@ enum { METER_SECONDS = 64, METER_BUCKETS = 256 };
 /* Counts, by second, for the last minute. */
 struct rate {
 	pthread_mutex_t lock;
+	int64_t first;  /* monotonic second of the start: nothing was counted before */
 	int64_t second; /* monotonic second of the newest slot */
 	uint64_t total;
 	uint64_t slots[METER_SECONDS];

@@ -31,6 +31,7 @@ struct session {
 struct sessions {
 	pthread_mutex_t lock;
 	size_t count;
+	bool loading; /* what is stored already is not limited */
 	struct list changed;
 	struct list buckets[BUCKETS];
 };
@@ -81,7 +82,7 @@ static struct session *obtain(struct sessions *s, struct slice name, uint64_t st
 	if (!*is_new)
 		return e;
 	if (e == NULL) {
-		*err = s->count >= SESSIONS_MAX ? ERR_BUSY : ERR_NONE;
+		*err = s->count >= SESSIONS_MAX && !s->loading ? ERR_BUSY : ERR_NONE;
 		e = *err ? NULL : calloc(1, sizeof *e + name.len + 1);
 		if (e == NULL) {
 			*err = *err ? *err : ERR_NOMEM;
@@ -119,7 +120,9 @@ enum err sessions_create(struct store *store, struct sessions **out, struct faul
 	list_init(&s->changed);
 	for (int i = 0; i < BUCKETS; i++)
 		list_init(&s->buckets[i]);
+	s->loading = true;
 	enum err err = store_session_each(store, on_load, s, fault);
+	s->loading = false;
 	if (err) {
 		sessions_destroy(s);
 		return err;

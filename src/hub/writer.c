@@ -188,6 +188,27 @@ static bool spoils_only_itself(enum err err)
 	return err == ERR_INVALID || err == ERR_CONFLICT || err == ERR_BUSY;
 }
 
+static enum err change_session(struct writer *w, const struct write_op *op, struct fault *fault)
+{
+	if (op->session_delete)
+		return store_session_delete(w->store, op->session, fault);
+	return store_session_put(w->store, op->session, op->session_acked, clock_wall_ms(), fault);
+}
+
+/* What is durable now takes effect. */
+static void apply_sessions(struct writer *w, struct list *group)
+{
+	LIST_EACH (link, group) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		if (op->session.len == 0)
+			continue;
+		if (op->session_delete)
+			sessions_delete(w->sessions, op->session);
+		else if ((op->err = sessions_set(w->sessions, op->session, op->session_acked)) != ERR_NONE)
+			fault_set(&op->fault, op->err, "there are %d sessions, the limit", SESSIONS_MAX);
+	}
+}
+
 static enum err check_disk(struct writer *w, struct fault *fault)
 {
 	int64_t now = clock_mono_ms();
@@ -201,20 +222,31 @@ static enum err check_disk(struct writer *w, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* Appends every request of the group. What fails alone gets its own error; anything else fails the group. */
-static enum err append_group(struct writer *w, struct list *group, struct fault *fault)
+/* Appends every request of the group. What fails alone gets its own error; anything else fails the group. Below the
+ * reserve of the disk (`low`) no events are taken, but sessions may still move: that is what the reserve is for. */
+static enum err append_group(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
 {
+	enum err err = sessions_write(w->sessions, w->store, fault);
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		if (!err && op->session.len > 0)
+			err = change_session(w, op, fault);
+		if (err)
+			return err;
 		if (op->batch == NULL)
 			continue;
+		if (low->code != ERR_NONE) {
+			op->err = low->code;
+			op->fault = *low;
+			continue;
+		}
 		op->err = store_append(w->store, op->batch, &op->options, &op->receipt, &op->fault);
 		if (op->err && !spoils_only_itself(op->err)) {
 			*fault = op->fault;
 			return op->err;
 		}
 	}
-	return sessions_write(w->sessions, w->store, fault);
+	return err;
 }
 
 static void open_breaker(struct writer *w, const struct fault *why)
@@ -271,24 +303,25 @@ static void finish_group(struct writer *w, struct list *group)
 	}
 }
 
-static void commit_group(struct writer *w, struct list *group)
+/* False when it failed as a whole. */
+static bool commit_group(struct writer *w, struct list *group)
 {
 	struct fault fault = {0};
+	struct fault low = {0};
 	struct committed *committed = NULL;
 	int64_t start = clock_mono_us();
-	enum err err = check_disk(w, &fault);
-	bool disk = !err; /* the reserve is no failure of the disk: nothing has to be probed */
-	if (!err)
-		err = append_group(w, group, &fault);
+	check_disk(w, &low); /* the reserve is no failure of the disk: nothing has to be probed */
+	enum err err = append_group(w, group, &low, &fault);
 	if (!err)
 		err = store_commit(w->store, &committed, &fault);
 	if (err) {
 		fault.code = err;
 		fail_group(w, group, &fault);
-		if (disk && err != ERR_NOMEM)
+		if (err != ERR_NOMEM)
 			open_breaker(w, &fault);
 	} else {
 		sessions_written(w->sessions, true);
+		apply_sessions(w, group);
 		spread_add(&w->commit, clock_mono_us() - start);
 		w->wrote = true;
 		if (committed != NULL) {
@@ -297,6 +330,7 @@ static void commit_group(struct writer *w, struct list *group)
 		}
 	}
 	finish_group(w, group);
+	return !err;
 }
 
 /* --- the thread --- */
@@ -391,20 +425,23 @@ static bool wait_for_work(struct writer *w)
 static void *work(void *arg)
 {
 	struct writer *w = arg;
-	for (;;) {
+	for (bool fine = true;;) {
 		struct list group;
+		bool dirty = sessions_dirty(w->sessions); /* of a commit that failed, or from a moment ago */
 		pthread_mutex_lock(&w->lock);
+		if (dirty && w->ack_due_ms == 0)
+			w->ack_due_ms = clock_mono_ms() + ACK_DELAY_MS;
 		bool busy = wait_for_work(w);
 		take_group(w, &group);
 		bool acks = w->ack_due_ms != 0;
 		w->ack_due_ms = 0;
-		bool end = w->closing && list_empty(&group) && !sessions_dirty(w->sessions);
+		bool end = w->closing && list_empty(&group) && (!fine || !sessions_dirty(w->sessions));
 		bool broken = w->breaker != BREAKER_CLOSED;
 		pthread_mutex_unlock(&w->lock);
 		if (end || (broken && w->closing))
 			break;
 		if (!list_empty(&group) || acks || sessions_dirty(w->sessions))
-			commit_group(w, &group);
+			fine = commit_group(w, &group);
 		after_commit(w, !busy);
 		pthread_mutex_lock(&w->lock);
 		broken = w->breaker != BREAKER_CLOSED;

@@ -27,7 +27,12 @@ struct writer_options {
  * must not block. */
 struct write_op {
 	struct list link;
-	struct batch *batch; /* NULL: only wait until the sessions' changes are durable */
+	struct batch *batch; /* NULL: none */
+	/* A change to a session, which takes effect when it is durable; or empty. With neither, `done` comes when all
+	 * earlier changes to sessions are durable. */
+	struct slice session;
+	bool session_delete;
+	uint64_t session_acked;
 	struct append_options options;
 	void (*done)(struct write_op *op);
 	/* The result. The receipt is the caller's to finish. */

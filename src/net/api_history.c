@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "event/json.h"
+#include "net/accept.h"
 #include "net/api.h"
 #include "net/lines.h"
 
@@ -39,12 +40,24 @@ static void destroy(void *arg)
 	free(h);
 }
 
+/* The form that the Accept header likes best; JSON where it names none of ours. */
 static enum form wanted_form(const struct exchange *x)
 {
+	static const char *const types[] = {
+		[FORM_JSON] = "application/json", [FORM_LINES] = "application/x-ndjson", [FORM_SSE] = "text/event-stream"};
 	struct slice accept = exchange_header(x, "Accept");
-	if (memmem(accept.p, accept.len, "text/event-stream", 17) != NULL)
-		return FORM_SSE;
-	return memmem(accept.p, accept.len, "ndjson", 6) != NULL ? FORM_LINES : FORM_JSON;
+	enum form best = FORM_JSON;
+	double best_quality = 0;
+	for (enum form f = FORM_JSON; f <= FORM_SSE; f++) {
+		double quality = accept_quality(accept, types[f]);
+		if (f == FORM_LINES && quality == 0)
+			quality = accept_quality(accept, "application/ndjson");
+		if (quality > best_quality) {
+			best = f;
+			best_quality = quality;
+		}
+	}
+	return best;
 }
 
 static void fail(struct exchange *x, const struct fault *fault)
@@ -60,6 +73,8 @@ static void fail(struct exchange *x, const struct fault *fault)
 static void apply_last_event_id(const struct exchange *x, struct query *q)
 {
 	struct slice id = exchange_header(x, "Last-Event-ID");
+	while (id.len > 0 && (id.p[id.len - 1] == ' ' || id.p[id.len - 1] == '\t'))
+		id.len--;
 	if (id.len == 0)
 		return;
 	bool foreign = q->start.foreign;
@@ -134,7 +149,7 @@ static enum err set_range(struct api *api, struct history *h, struct reader *rea
 }
 
 /* The same request for the page that follows. */
-static void add_link(struct history *h, uint64_t next)
+static void add_link(struct history *h, uint64_t next, const char *epoch)
 {
 	const struct url *u = exchange_url(h->exchange);
 	const char *own = h->query.descending ? "before" : "after";
@@ -142,12 +157,15 @@ static void add_link(struct history *h, uint64_t next)
 	buf_init(&link);
 	buf_printf(&link, "</v1/events?%s=%llu", own, (unsigned long long)next);
 	for (size_t i = 0; i < u->param_count; i++) {
+		struct slice value = u->params[i].value;
 		if (slice_is(u->params[i].name, own) || slice_is(u->params[i].name, "wait"))
 			continue;
+		if (slice_is(u->params[i].name, "epoch")) /* the gap was told: the positions are ours from here on */
+			value = slice_of(epoch);
 		buf_addc(&link, '&');
 		url_encode(&link, u->params[i].name);
 		buf_addc(&link, '=');
-		url_encode(&link, u->params[i].value);
+		url_encode(&link, value);
 	}
 	buf_add(&link, ">; rel=\"next\"", sizeof ">; rel=\"next\"");
 	if (!buf_failed(&link))
@@ -216,7 +234,7 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 	buf_addc(out, '}');
 	exchange_status(h->exchange, 200, "application/json");
 	if (next != 0)
-		add_link(h, next);
+		add_link(h, next, store_epoch(api->store));
 	return ERR_NONE;
 }
 

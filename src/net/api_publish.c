@@ -93,6 +93,12 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 		exchange_done(x);
 		return;
 	}
+	struct slice encoding = exchange_header(x, "Content-Encoding");
+	if (encoding.len > 0 && !has_media_type(encoding, "identity")) {
+		exchange_problem(x, 415, "Content-Encoding: send the body as it is, without compression");
+		exchange_done(x);
+		return;
+	}
 	struct publish *p = calloc(1, sizeof *p);
 	if (p == NULL) {
 		exchange_problem(x, 503, "out of memory");

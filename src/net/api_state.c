@@ -137,7 +137,6 @@ struct session_change {
 	struct write_op op; /* first: the writer gives it back */
 	struct api *api;
 	struct exchange *exchange;
-	bool deleted;
 };
 
 static void on_session_durable(struct write_op *op)
@@ -146,7 +145,7 @@ static void on_session_durable(struct write_op *op)
 	if (op->err) {
 		exchange_fault(c->exchange, &op->fault);
 		exchange_done(c->exchange);
-	} else if (c->deleted) {
+	} else if (c->op.session_delete) {
 		exchange_status(c->exchange, 204, "application/json");
 		exchange_done(c->exchange);
 	} else {
@@ -154,16 +153,19 @@ static void on_session_durable(struct write_op *op)
 	}
 }
 
-static void wait_until_durable(struct api *api, struct exchange *x, bool deleted)
+/* Changes the session that the path names. */
+static void change_session(struct api *api, struct exchange *x, bool deletes, uint64_t acked)
 {
 	struct fault fault;
 	struct session_change *c = calloc(1, sizeof *c);
 	enum err err = c != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (!err) {
 		c->op.done = on_session_durable;
+		c->op.session = exchange_segment(x);
+		c->op.session_delete = deletes;
+		c->op.session_acked = acked;
 		c->api = api;
 		c->exchange = x;
-		c->deleted = deleted;
 		exchange_keep(x, c, free);
 		err = writer_submit(api->writer, &c->op, &fault);
 	}
@@ -210,14 +212,8 @@ void api_session_put(void *arg, struct exchange *x, struct reader *reader)
 	uint64_t acked;
 	if (refuse_params(x) || !check_session_name(x))
 		return;
-	enum err err = read_acked(x, feed_head(api->feed), &acked, &fault);
-	if (!err) {
-		err = sessions_set(api->sessions, exchange_segment(x), acked);
-		if (err)
-			fault_set(&fault, err, "there are %d sessions, the limit", SESSIONS_MAX);
-	}
-	if (!err) {
-		wait_until_durable(api, x, false);
+	if (read_acked(x, feed_head(api->feed), &acked, &fault) == ERR_NONE) {
+		change_session(api, x, false, acked);
 		return;
 	}
 	exchange_fault(x, &fault);
@@ -230,8 +226,9 @@ void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	if (refuse_params(x))
 		return;
-	if (sessions_delete(api->sessions, exchange_segment(x))) {
-		wait_until_durable(api, x, true);
+	struct session_state state;
+	if (sessions_get(api->sessions, exchange_segment(x), &state)) {
+		change_session(api, x, true, 0);
 		return;
 	}
 	exchange_problem(x, 404, "there is no such session");

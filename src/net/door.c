@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "net/head.h"
 #include "net/origin.h"
 #include "net/problem.h"
@@ -86,6 +87,14 @@ static bool split_address(const char *text, char *host, size_t size, const char 
 	snprintf(host, size, "%.*s", (int)(to - from), from);
 	*port = colon + 1;
 	return true;
+}
+
+bool door_address_fits(const char *text)
+{
+	char host[256];
+	const char *port;
+	int64_t number;
+	return split_address(text, host, sizeof host, &port) && units_integer(slice_of(port), &number) && number <= 65535;
 }
 
 static void describe(struct listener *l)
@@ -238,6 +247,29 @@ static void refuse(struct door *d, int fd)
 	atomic_fetch_add(&d->refused, 1);
 }
 
+/* The status for a head that gets no further than the door; 0 for any other. */
+static int refusal_of(enum head_kind kind)
+{
+	switch (kind) {
+	case HEAD_GARBAGE:
+	case HEAD_BAD_BODY: return 400;
+	case HEAD_INCOMPLETE: /* as much as we look at, and no end */
+	case HEAD_TOO_LARGE: return 431;
+	case HEAD_HTTP:
+	case HEAD_WEBSOCKET: break;
+	}
+	return 0;
+}
+
+static const char *why_refused(enum head_kind kind)
+{
+	if (kind == HEAD_GARBAGE)
+		return "this is no HTTP request";
+	if (kind == HEAD_BAD_BODY)
+		return "Content-Length must be one number, Transfer-Encoding must be chunked, and not both";
+	return "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits";
+}
+
 /* Looks at what has come so far. */
 static void look(struct door *d, struct guest *g)
 {
@@ -251,16 +283,13 @@ static void look(struct door *d, struct guest *g)
 		return;
 	list_remove(&g->link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
-	bool large = kind == HEAD_TOO_LARGE || kind == HEAD_INCOMPLETE;
-	bool answered = n > 0 && (large || kind == HEAD_GARBAGE);
-	if (answered) {
+	int status = n > 0 ? refusal_of(kind) : 0;
+	if (status != 0) {
 		/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
 		(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-		answer(g->fd, large ? 431 : 400, "",
-		       large ? "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits"
-			     : "this is no HTTP request");
+		answer(g->fd, status, "", why_refused(kind));
 	}
-	if (n <= 0 || answered)
+	if (n <= 0 || status != 0)
 		send_off(d, g);
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);

@@ -18,6 +18,9 @@ struct door_options {
 	const struct option_texts *allow_origins;
 };
 
+/* Is it HOST:PORT, with a port from 0 to 65535? */
+bool door_address_fits(const char *text);
+
 /* Listens; nothing is accepted yet. */
 enum err door_create(struct door_options options, struct door **out, struct fault *fault);
 enum err door_start(struct door *d, struct http *http, struct ws *ws, struct fault *fault);

@@ -50,7 +50,9 @@ struct upgrade {
 	bool connection;
 	bool version;
 	bool key;
-	bool body;
+	int lengths;    /* Content-Length headers */
+	int codings;    /* Transfer-Encoding headers */
+	bool malformed; /* one of the two makes no sense */
 };
 
 /* 16 bytes in base64 (RFC 6455, 4.1). */
@@ -60,6 +62,15 @@ static bool is_key(struct slice s)
 	bool fine = s.len == 24 && s.p[22] == '=' && s.p[23] == '=';
 	for (size_t i = 0; fine && i < 22; i++)
 		fine = memchr(digits, s.p[i], sizeof digits - 1) != NULL;
+	return fine;
+}
+
+/* Digits, and few enough for a number. */
+static bool is_length(struct slice s)
+{
+	bool fine = s.len > 0 && s.len <= 18;
+	for (size_t i = 0; fine && i < s.len; i++)
+		fine = s.p[i] >= '0' && s.p[i] <= '9';
 	return fine;
 }
 
@@ -80,8 +91,12 @@ static void read_header(struct slice line, struct upgrade *u, struct head *out)
 	} else if (same_text(name, "Sec-WebSocket-Key")) {
 		u->key = is_key(value);
 		out->key = value;
-	} else if (same_text(name, "Content-Length") || same_text(name, "Transfer-Encoding")) {
-		u->body = true;
+	} else if (same_text(name, "Content-Length")) {
+		u->lengths++;
+		u->malformed = u->malformed || !is_length(value);
+	} else if (same_text(name, "Transfer-Encoding")) {
+		u->codings++;
+		u->malformed = u->malformed || !same_text(value, "chunked");
 	} else if (same_text(name, "Origin")) {
 		out->origin = value;
 	} else if (same_text(name, "Host")) {
@@ -146,12 +161,14 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 	out->len = rest.len;
 	if (count(rest, '\n') > HEAD_LINES_MAX || count(rest, '&') >= URL_PARAMS_MAX)
 		return HEAD_TOO_LARGE;
-	if (!read_request_line(cut_line(&rest), &out->target))
-		return HEAD_HTTP;
+	bool get = read_request_line(cut_line(&rest), &out->target);
 	struct upgrade u = {0};
 	for (struct slice line = cut_line(&rest); line.len > 0; line = cut_line(&rest))
 		read_header(line, &u, out);
-	bool websocket =
-		u.upgrades == 1 && u.websocket && u.connection && u.version && u.key && !u.body && out->host.len > 0;
-	return websocket ? HEAD_WEBSOCKET : HEAD_HTTP;
+	/* Where the body ends must be beyond doubt: whoever stands between may see it otherwise (RFC 9112, 6.3). */
+	int bodies = u.lengths + u.codings;
+	if (u.malformed || bodies > 1)
+		return HEAD_BAD_BODY;
+	bool upgrades = u.upgrades == 1 && u.websocket && u.connection && u.version && u.key;
+	return get && upgrades && bodies == 0 && out->host.len > 0 ? HEAD_WEBSOCKET : HEAD_HTTP;
 }

@@ -12,6 +12,7 @@ enum head_kind {
 	HEAD_INCOMPLETE, /* more may come */
 	HEAD_GARBAGE,    /* no HTTP at all */
 	HEAD_TOO_LARGE,  /* more lines or parameters than the HTTP server could take */
+	HEAD_BAD_BODY,   /* Content-Length and Transfer-Encoding make no sense */
 	HEAD_HTTP,       /* a whole head, for the HTTP server */
 	HEAD_WEBSOCKET,  /* a well-formed upgrade to WebSocket version 13 */
 };

@@ -335,7 +335,8 @@ static bool find_route(struct exchange *x)
 		}
 		size_t used = r->catchall ? sizeof allow : strlen(allow);
 		if (used < sizeof allow)
-			snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "", r->method);
+			snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "",
+				 strcmp(r->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : r->method);
 	}
 	if (allow[0] == '\0') {
 		exchange_problem(x, 404, "there is nothing at this path");

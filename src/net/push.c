@@ -99,7 +99,7 @@ struct stream {
 	struct cursor *cursor;
 	struct pace pace;
 	struct buf pending;  /* text of ours that goes out before the next event */
-	bool beat;           /* nothing was sent for HEARTBEAT_MS */
+	int64_t beat_ms;     /* monotonic: when the last comment was sent */
 	atomic_ullong after; /* a copy of the cursor's, for the other threads */
 	atomic_bool live;    /* has been at the head */
 };
@@ -206,8 +206,8 @@ static void on_loaded(void *arg)
 
 static bool on_stream_due(struct parked *item, bool time_is_up)
 {
+	(void)time_is_up; /* the reader looks at the clock itself */
 	struct stream *s = LIST_ITEM(item, struct stream, parked);
-	s->beat = time_is_up;
 	exchange_resume(s->exchange);
 	return true;
 }
@@ -215,7 +215,9 @@ static bool on_stream_due(struct parked *item, bool time_is_up)
 static long wait_for(struct stream *s, uint64_t head, int64_t wait_ms)
 {
 	exchange_wait(s->exchange);
-	s->parked.deadline_ms = clock_mono_ms() + (wait_ms < HEARTBEAT_MS ? wait_ms : HEARTBEAT_MS);
+	int64_t now = clock_mono_ms();
+	int64_t beat = s->beat_ms + HEARTBEAT_MS;
+	s->parked.deadline_ms = now + wait_ms < beat ? now + wait_ms : beat;
 	s->parked.wake = on_stream_due;
 	park(s->push, &s->parked, head);
 	return HTTP_WAIT;
@@ -233,7 +235,6 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
 	atomic_fetch_add(&s->push->delivered, events);
 	atomic_store(&s->after, cursor_after(s->cursor));
-	s->beat = false;
 	return (long)n;
 }
 
@@ -256,10 +257,13 @@ static long send_pending(struct stream *s, char *out, size_t max)
 	return (long)n;
 }
 
-/* A comment, so that both sides notice when the other has gone. */
+/* A comment now and then, so that both sides notice when the other has gone, whatever else is sent. */
 static void add_heartbeat(struct stream *s)
 {
-	s->beat = false;
+	int64_t now = clock_mono_ms();
+	if (now - s->beat_ms < HEARTBEAT_MS || cursor_is_inside(s->cursor))
+		return;
+	s->beat_ms = now;
 	buf_adds(&s->pending, ":\n\n");
 }
 
@@ -279,6 +283,7 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 	int chunks_max = s->pace.speed > 0 ? 1 : CHUNKS;
 	size_t bytes_max = s->pace.speed > 0 ? 1 : max;
 	for (;;) {
+		add_heartbeat(s);
 		if (buf_failed(&s->pending))
 			return HTTP_BROKEN;
 		if (s->pending.len > 0)
@@ -298,24 +303,14 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 			if (wait_ms == 0)
 				n = send_chunks(s, chunks, count, out, max);
 			cursor_release(chunks, count);
-			if (wait_ms == 0)
-				return n;
-			if (!s->beat)
-				return wait_for(s, head, wait_ms);
-			add_heartbeat(s);
-			break;
+			return wait_ms == 0 ? n : wait_for(s, head, wait_ms);
 		}
 		case CURSOR_GAP: add_gap(s); break;
 		case CURSOR_LOAD:
 			exchange_wait(s->exchange);
 			cursor_load(s->cursor);
 			return HTTP_WAIT;
-		case CURSOR_LIVE:
-			atomic_store(&s->live, true);
-			if (!s->beat)
-				return wait_for(s, head, HEARTBEAT_MS);
-			add_heartbeat(s);
-			break;
+		case CURSOR_LIVE: atomic_store(&s->live, true); return wait_for(s, head, HEARTBEAT_MS);
 		case CURSOR_END: return HTTP_END;
 		case CURSOR_FAILED: return HTTP_BROKEN;
 		}
@@ -334,6 +329,7 @@ enum err push_stream(struct push *p, struct exchange *x, const struct query *que
 	s->pace.speed = query->speed;
 	list_init(&s->link);
 	list_init(&s->parked.link);
+	s->beat_ms = clock_mono_ms();
 	enum err err = cursor_create(p->feed, query->start, query->before, select, WIRE_SSE, on_loaded, s, &s->cursor);
 	if (err) {
 		free(s);

@@ -14,7 +14,7 @@ static void times_are_written_and_read(void)
 	CHECK(clock_parse((struct slice){text, CLOCK_TEXT_LEN}, &ms) && ms == 1795372988850);
 	CHECK(clock_parse(slice_of("2026-11-22T19:43:08.85+01:00"), &ms) && ms == 1795372988850);
 	CHECK(clock_parse(slice_of("1970-01-01T00:00:00Z"), &ms) && ms == 0);
-	CHECK(clock_parse(slice_of("2024-02-29T00:00:00.123456Z"), &ms) && ms % 1000 == 123);
+	CHECK(clock_parse(slice_of("2024-02-29T00:00:00.123456Z"), &ms) && ms % 1000 == 124);
 	static const char *const bad[] = {"",
 					  "2026",
 					  "2026-11-22",

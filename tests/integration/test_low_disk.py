@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Below the disk's reserve: no events are taken; reads, sessions and stopping go on."""
+
+import unittest
+
+from harness import TidemarkTest, seqs
+
+RESERVE = ("--disk-reserve", "4000000GiB")  # more than any disk has
+
+
+class LowDisk(TidemarkTest):
+
+    def setUp(self):
+        self.server = self.serve()
+        self.server.publish([{"data": i} for i in range(10)])
+        self.put("old", 2)
+        self.put("gone", 2)
+        self.server.stop()
+        self.server.start(*RESERVE)
+
+    def put(self, name, acked):
+        return self.server.request("PUT", f"/v1/sessions/{name}", '{"acked":%d}' % acked)
+
+    def acked(self, name):
+        response = self.server.get(f"/v1/sessions/{name}")
+        return response.json()["acked"] if response.status == 200 else None
+
+    def crash(self):
+        self.server.kill()
+        self.server.start()
+
+    def test_publishing_is_refused_and_reading_is_not(self):
+        self.assert_problem(self.server.post('{"data":1}'), 507, "reserve")
+        self.assertEqual(len(self.server.everything()), 10)
+        self.assertEqual(self.server.get("/readyz").status, 503)
+
+    def test_a_session_moves_durably(self):
+        self.assertEqual(self.put("old", 7).status, 200)
+        self.assertEqual(self.put("new", 3).status, 200)
+        self.assertEqual(self.server.request("DELETE", "/v1/sessions/gone").status, 204)
+        self.crash()
+        self.assertEqual([self.acked(name) for name in ("old", "new", "gone")], [7, 3, None])
+
+    def test_an_ack_is_durable_at_a_clean_close(self):
+        reader = self.server.reader(session="old")
+        self.assertEqual(seqs(reader.events(8)), list(range(3, 11)))
+        reader.send({"op": "ack", "seq": 9})
+        reader.leave()
+        self.crash()
+        self.assertEqual(self.acked("old"), 9)
+
+    def test_it_stops_with_an_ack_on_its_way(self):
+        reader = self.server.reader(session="old")
+        reader.send({"op": "ack", "seq": 5})
+        self.server.stop()
+        self.server.start()
+        self.assertEqual(self.acked("old"), 5)
+
+
+if __name__ == "__main__":
+    unittest.main()
