@@ -73,7 +73,6 @@ void store_rollback(struct store *s);
 enum err store_recover(struct store *s, struct committed **out, struct fault *fault);
 
 void committed_destroy(struct committed *c); /* NULL is fine */
-uint64_t committed_last(const struct committed *c);
 uint64_t committed_count(const struct committed *c);
 uint32_t committed_pages(const struct committed *c);
 /* A page of it, borrowed. */

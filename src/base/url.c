@@ -92,17 +92,6 @@ void url_finish(struct url *u)
 	*u = (struct url){0};
 }
 
-bool url_get(const struct url *u, const char *name, struct slice *value)
-{
-	for (size_t i = 0; i < u->param_count; i++) {
-		if (!slice_is(u->params[i].name, name))
-			continue;
-		*value = u->params[i].value;
-		return true;
-	}
-	return false;
-}
-
 void url_encode(struct buf *out, struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++) {

@@ -30,9 +30,6 @@ enum url_result { URL_FINE, URL_NO_MEMORY, URL_MALFORMED, URL_TOO_MANY_PARAMS };
 enum url_result url_parse(struct url *u, struct slice target);
 void url_finish(struct url *u);
 
-/* The first value under `name`; false when there is none. */
-bool url_get(const struct url *u, const char *name, struct slice *value);
-
 /* Decodes %XX (and + where `plus`) in place; false when malformed. */
 bool url_decode(char *text, size_t len, bool plus, size_t *out_len);
 /* Appends `text` encoded for use as one path segment or parameter value. */

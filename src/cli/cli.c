@@ -59,6 +59,16 @@ const char *cli_server(const char *command, int operands, char **argv, const cha
 	return NULL;
 }
 
+const char *cli_place(const char *command, int operands, char **argv, const char *fallback)
+{
+	const char *place = operands > 0 ? argv[0] : fallback;
+	if (operands > 1)
+		cli_wrong_usage(command, "%s takes one directory or URL, not also: %s", command, argv[1]);
+	else if (place == NULL)
+		cli_wrong_usage(command, "%s wants a directory or a URL", command);
+	return operands > 1 ? NULL : place;
+}
+
 void cli_url(struct buf *out, const char *server, const char *path)
 {
 	size_t len = strlen(server);

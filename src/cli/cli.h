@@ -39,6 +39,9 @@ bool cli_is_url(const char *operand);
 /* The one operand [URL] of a command, else `fallback`; NULL when that is no URL or there are more (told). */
 const char *cli_server(const char *command, int operands, char **argv, const char *fallback);
 
+/* The one operand DIR|URL of a command, else `fallback`; NULL when there is neither, or there are more (told). */
+const char *cli_place(const char *command, int operands, char **argv, const char *fallback);
+
 /* Appends `path` ("/v1/events") to the URL of a server, which may end in a slash. */
 void cli_url(struct buf *out, const char *server, const char *path);
 /* Appends ?name=value or &name=value. The buffer begins as a URL or a path without parameters. */

@@ -71,10 +71,8 @@ static int parse(struct query_command *c, int argc, char **argv)
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
-	if (operands > 1)
-		return cli_wrong_usage("query", "query takes one directory or URL, not also: %s", argv[1]);
-	c->where = operands == 1 ? argv[0] : c->url;
-	return c->where != NULL ? CLI_GO_ON : cli_wrong_usage("query", "query wants a directory or a URL");
+	c->where = cli_place("query", operands, argv, c->url);
+	return c->where != NULL ? CLI_GO_ON : CLI_USAGE;
 }
 
 static int set_params(struct query_command *c)

@@ -38,10 +38,8 @@ static int parse(struct stats *s, int argc, char **argv)
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
-	if (operands > 1)
-		return cli_wrong_usage("stats", "stats takes one directory or URL, not also: %s", argv[1]);
-	s->where = operands == 1 ? argv[0] : s->url;
-	return s->where != NULL ? CLI_GO_ON : cli_wrong_usage("stats", "stats wants a directory or a URL");
+	s->where = cli_place("stats", operands, argv, s->url);
+	return s->where != NULL ? CLI_GO_ON : CLI_USAGE;
 }
 
 /* --- where the figures come from: both leave minified JSON --- */

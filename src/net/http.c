@@ -264,11 +264,6 @@ static enum MHD_Result send_reply(struct exchange *x)
 
 /* --- the request --- */
 
-struct slice exchange_method(const struct exchange *x)
-{
-	return slice_of(x->method);
-}
-
 const struct url *exchange_url(const struct exchange *x)
 {
 	return &x->url;

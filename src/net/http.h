@@ -55,7 +55,6 @@ void http_add_take(struct http *h, int fd, const void *address, unsigned address
 
 /* --- the request --- */
 
-struct slice exchange_method(const struct exchange *x);
 const struct url *exchange_url(const struct exchange *x);
 /* The segment that {} stood for, decoded. */
 struct slice exchange_segment(const struct exchange *x);

@@ -44,11 +44,6 @@ enum err committed_add_take(struct committed *c, struct page *page)
 	return ERR_NONE;
 }
 
-uint64_t committed_last(const struct committed *c)
-{
-	return page_last(c->pages[c->count - 1]);
-}
-
 uint64_t committed_count(const struct committed *c)
 {
 	return c->events;
