@@ -140,6 +140,8 @@ static void stop(struct server *s)
 		push_close(s->push);
 	if (s->ws != NULL)
 		ws_close(s->ws);
+	if (s->writer != NULL)
+		writer_save_sessions(s->writer); /* acknowledged until the last moment */
 	pool_destroy(s->pool); /* runs what waits there: requests, and pages for readers */
 	http_destroy(s->http);
 	ws_destroy(s->ws);

@@ -489,6 +489,14 @@ void writer_close(struct writer *w)
 	w->running = false;
 }
 
+void writer_save_sessions(struct writer *w)
+{
+	struct list none;
+	list_init(&none);
+	if (w->breaker == BREAKER_CLOSED && sessions_dirty(w->sessions))
+		commit_group(w, &none);
+}
+
 void writer_destroy(struct writer *w)
 {
 	if (w == NULL)

@@ -45,6 +45,8 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 		       struct writer **out, struct fault *fault);
 /* Accepts nothing more and commits what was accepted; returns when all are done. */
 void writer_close(struct writer *w);
+/* After writer_close: saves what sessions have acknowledged since. Waits for the disk. */
+void writer_save_sessions(struct writer *w);
 void writer_destroy(struct writer *w);
 
 /* Any thread. ERR_BUSY: the queue is full; ERR_FULL, ERR_IO: the breaker is open; ERR_CLOSED. When it fails, `done` is

@@ -52,6 +52,7 @@ class LowDisk(TidemarkTest):
     def test_it_stops_with_an_ack_on_its_way(self):
         reader = self.server.reader(session="old")
         reader.send({"op": "ack", "seq": 5})
+        reader.ping()  # the ack was read
         self.server.stop()
         self.server.start()
         self.assertEqual(self.acked("old"), 5)
