@@ -16,7 +16,7 @@
 
 enum {
 	POOL_THREADS = 2,
-	HTTP_THREADS = 1,     /* more gain nothing on two cores: docs/decisions/0005-one-port.md */
+	HTTP_THREADS = 1,
 	SPARE_FDS = 256,      /* for the store, its readers, the log and the listeners */
 	EVENTS_MAX = 1 << 20, /* of one request */
 };
@@ -142,7 +142,7 @@ static void stop(struct server *s)
 		ws_close(s->ws);
 	if (s->writer != NULL)
 		writer_save_sessions(s->writer); /* acknowledged until the last moment */
-	pool_destroy(s->pool); /* runs what waits there: requests, and pages for readers */
+	pool_destroy(s->pool);                   /* runs what waits there: requests, and pages for readers */
 	http_destroy(s->http);
 	ws_destroy(s->ws);
 	push_destroy(s->push);

@@ -358,17 +358,30 @@ static void damage_is_found_and_named(void)
 	}
 }
 
+static enum err on_session(void *arg, struct slice name, uint64_t acked, int64_t updated_ms)
+{
+	CHECK_SLICE(name, "s");
+	CHECK(acked == 1 && updated_ms == 5);
+	++*(int *)arg;
+	return ERR_NONE;
+}
+
 static void sessions_come_back(void)
 {
+	int count = 0;
 	fresh_dir();
 	open_store();
 	publish("{\"data\":1}", 1);
 	CHECK(store_session_put(store, slice_of("s"), 1, 5, &fault) == ERR_NONE);
+	CHECK(store_session_put(store, slice_of("gone"), 1, 5, &fault) == ERR_NONE);
+	commit(0);
+	CHECK(store_session_delete(store, slice_of("gone"), &fault) == ERR_NONE);
 	commit(0);
 	CHECK(store_session_put(store, slice_of("t"), 1, 5, &fault) == ERR_NONE);
 	store_rollback(store);
 	close_store();
 	open_store();
+	CHECK(store_session_each(store, on_session, &count, &fault) == ERR_NONE && count == 1);
 	close_store();
 	remove_dir();
 }
