@@ -88,7 +88,6 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.messages_max = bodies_max,
 		.ping_ms = c->ping_interval,
 		.lag_max = (uint64_t)c->max_lag,
-		.connections_max = (int)c->max_connections,
 		.on_close = door_leave,
 		.on_close_arg = s->door,
 	};

@@ -5,6 +5,14 @@ struct unit {
 	int64_t factor;
 };
 
+int units_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 bool units_integer(struct slice text, int64_t *value)
 {
 	int64_t v = 0;

@@ -9,6 +9,8 @@
 
 /* Decimal digits only, the whole slice, no sign; false on overflow of int64. */
 bool units_integer(struct slice text, int64_t *value);
+/* The value of a hex digit, -1 where it is none. */
+int units_hex(char c);
 /* Bytes: an integer, then nothing, B, KiB, MiB or GiB. */
 bool units_size(struct slice text, int64_t *bytes);
 /* Milliseconds: an integer, then ms, s, m, h or d; 0 needs no unit. */

@@ -3,16 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+#include "base/units.h"
 
 bool url_decode(char *text, size_t len, bool plus, size_t *out_len)
 {
@@ -20,8 +11,8 @@ bool url_decode(char *text, size_t len, bool plus, size_t *out_len)
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 		if (c == '%') {
-			int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
-			int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+			int high = i + 2 < len ? units_hex(text[i + 1]) : -1;
+			int low = high >= 0 ? units_hex(text[i + 2]) : -1;
 			if (low < 0)
 				return false;
 			c = (char)(high << 4 | low);

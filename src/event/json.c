@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/units.h"
+
 /* What a byte means inside a string: 0 goes on, 1 needs a look. */
 static const unsigned char string_special[256] = {
 	[0x00] = 1, [0x01] = 1, [0x02] = 1, [0x03] = 1, [0x04] = 1, [0x05] = 1, [0x06] = 1, [0x07] = 1,          [0x08] = 1,
@@ -68,14 +70,6 @@ static size_t utf8_length(const unsigned char *p, const unsigned char *end)
 	return 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool scan_escape(struct scan *s)
 {
 	if (s->end - s->at < 2)
@@ -84,7 +78,7 @@ static bool scan_escape(struct scan *s)
 	s->at += 2;
 	if (c == 'u') {
 		for (int i = 0; i < 4; i++, s->at++)
-			if (s->at == s->end || hex_value(*s->at) < 0)
+			if (s->at == s->end || units_hex(*s->at) < 0)
 				return fail(s, "\\u is not followed by four hex digits");
 		return true;
 	}
@@ -357,7 +351,7 @@ bool json_member(struct slice object, const char *key, struct slice *value)
 
 static unsigned hex4(const char *p)
 {
-	return (unsigned)(hex_value(p[0]) << 12 | hex_value(p[1]) << 8 | hex_value(p[2]) << 4 | hex_value(p[3]));
+	return (unsigned)(units_hex(p[0]) << 12 | units_hex(p[1]) << 8 | units_hex(p[2]) << 4 | units_hex(p[3]));
 }
 
 static size_t put_utf8(char *out, unsigned c)

@@ -371,14 +371,12 @@ void cursor_release(struct chunk *chunks, int count)
 void cursor_load(struct cursor *c)
 {
 	pthread_mutex_lock(feed_lock(c->feed));
-	c->waiter.waiting = true;
 	struct selection *select = c->filtered ? c->select : NULL;
 	if (c->filtered)
 		c->select = NULL;
 	enum err err = feed_load(c->feed, c->after, c->form, select, &c->waiter);
 	if (err) {
 		c->select = select;
-		c->waiter.waiting = false;
 		c->waiter.err = fault_set(&c->waiter.fault, err, "out of memory");
 		c->waiter.wake(c->waiter.arg);
 	}

@@ -219,7 +219,6 @@ static void deliver(struct load *l, struct page *page, enum err err, const struc
 	LIST_EACH (link, &l->waiters) {
 		struct waiter *w = LIST_ITEM(link, struct waiter, link);
 		list_remove(link);
-		w->waiting = false;
 		w->page = page != NULL ? page_ref(page) : NULL;
 		w->err = err;
 		if (err)

@@ -25,7 +25,6 @@ struct load {
 /* The part of a cursor that a load knows. */
 struct waiter {
 	struct list link; /* in load.waiters */
-	bool waiting;
 	struct page *page;        /* arrived, not yet used */
 	struct selection *select; /* comes back with the page */
 	enum err err;

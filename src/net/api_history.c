@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "event/json.h"
-#include "net/accept.h"
 #include "net/api.h"
+#include "net/field.h"
 #include "net/lines.h"
 
 enum {
@@ -49,9 +49,9 @@ static enum form wanted_form(const struct exchange *x)
 	enum form best = FORM_JSON;
 	double best_quality = 0;
 	for (enum form f = FORM_JSON; f <= FORM_SSE; f++) {
-		double quality = accept_quality(accept, types[f]);
+		double quality = field_quality(accept, types[f]);
 		if (f == FORM_LINES && quality == 0)
-			quality = accept_quality(accept, "application/ndjson");
+			quality = field_quality(accept, "application/ndjson");
 		if (quality > best_quality) {
 			best = f;
 			best_quality = quality;
@@ -72,9 +72,7 @@ static void fail(struct exchange *x, const struct fault *fault)
  * can only be another store's. */
 static void apply_last_event_id(const struct exchange *x, struct query *q)
 {
-	struct slice id = exchange_header(x, "Last-Event-ID");
-	while (id.len > 0 && (id.p[id.len - 1] == ' ' || id.p[id.len - 1] == '\t'))
-		id.len--;
+	struct slice id = field_trim(exchange_header(x, "Last-Event-ID"));
 	if (id.len == 0)
 		return;
 	bool foreign = q->start.foreign;

@@ -1,9 +1,9 @@
 /* POST /v1/events: parse, hand to the writer, answer when it is durable. */
 #include <stdlib.h>
-#include <strings.h>
 
 #include "event/json.h"
 #include "net/api.h"
+#include "net/field.h"
 
 struct publish {
 	struct write_op op; /* first: the writer gives it back */
@@ -45,10 +45,7 @@ static void on_committed(struct write_op *op)
 /* The media type without its parameters. */
 static bool has_media_type(struct slice header, const char *type)
 {
-	size_t n = 0;
-	while (n < header.len && header.p[n] != ';' && header.p[n] != ' ')
-		n++;
-	return n == strlen(type) && strncasecmp(header.p, type, n) == 0;
+	return field_is(field_cut(&header, ';'), slice_of(type));
 }
 
 static enum err read_expect(const struct url *u, struct append_options *options, struct fault *fault)

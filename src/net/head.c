@@ -1,12 +1,11 @@
 #include "net/head.h"
 
-#include <strings.h>
-
 #include "base/url.h"
+#include "net/field.h"
 
-static bool same_text(struct slice a, const char *b)
+static bool is(struct slice value, const char *text)
 {
-	return a.len == strlen(b) && strncasecmp(a.p, b, a.len) == 0;
+	return field_is(value, slice_of(text));
 }
 
 /* Cuts the next line, without its end, off the front. */
@@ -20,26 +19,12 @@ static struct slice cut_line(struct slice *rest)
 	return line;
 }
 
-static struct slice trim(struct slice s)
-{
-	while (s.len > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = (struct slice){s.p + 1, s.len - 1};
-	while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
-		s.len--;
-	return s;
-}
-
 /* Is `token` one of a comma-separated list? */
 static bool has_token(struct slice list, const char *token)
 {
-	while (list.len > 0) {
-		const char *comma = memchr(list.p, ',', list.len);
-		size_t len = comma != NULL ? (size_t)(comma - list.p) : list.len;
-		if (same_text(trim((struct slice){list.p, len}), token))
+	while (list.len > 0)
+		if (is(field_cut(&list, ','), token))
 			return true;
-		size_t used = comma != NULL ? len + 1 : len;
-		list = (struct slice){list.p + used, list.len - used};
-	}
 	return false;
 }
 
@@ -80,26 +65,26 @@ static void read_header(struct slice line, struct upgrade *u, struct head *out)
 	if (colon == NULL)
 		return;
 	struct slice name = {line.p, (size_t)(colon - line.p)};
-	struct slice value = trim((struct slice){colon + 1, line.len - name.len - 1});
-	if (same_text(name, "Upgrade")) {
+	struct slice value = field_trim((struct slice){colon + 1, line.len - name.len - 1});
+	if (is(name, "Upgrade")) {
 		u->upgrades++;
-		u->websocket = same_text(value, "websocket");
-	} else if (same_text(name, "Connection")) {
+		u->websocket = is(value, "websocket");
+	} else if (is(name, "Connection")) {
 		u->connection = u->connection || has_token(value, "upgrade");
-	} else if (same_text(name, "Sec-WebSocket-Version")) {
-		u->version = same_text(value, "13");
-	} else if (same_text(name, "Sec-WebSocket-Key")) {
+	} else if (is(name, "Sec-WebSocket-Version")) {
+		u->version = is(value, "13");
+	} else if (is(name, "Sec-WebSocket-Key")) {
 		u->key = is_key(value);
 		out->key = value;
-	} else if (same_text(name, "Content-Length")) {
+	} else if (is(name, "Content-Length")) {
 		u->lengths++;
 		u->malformed = u->malformed || !is_length(value);
-	} else if (same_text(name, "Transfer-Encoding")) {
+	} else if (is(name, "Transfer-Encoding")) {
 		u->codings++;
-		u->malformed = u->malformed || !same_text(value, "chunked");
-	} else if (same_text(name, "Origin")) {
+		u->malformed = u->malformed || !is(value, "chunked");
+	} else if (is(name, "Origin")) {
 		out->origin = value;
-	} else if (same_text(name, "Host")) {
+	} else if (is(name, "Host")) {
 		out->host = value;
 	}
 }

@@ -360,12 +360,16 @@ static void too_large(struct exchange *x)
 	exchange_problem(x, 413, detail);
 }
 
+static unsigned long long content_length(const struct exchange *x)
+{
+	return strtoull(exchange_header(x, "Content-Length").p, NULL, 10);
+}
+
 /* Will the rest of a refused request not come, or be too much to wait for? Then the answer goes out at once, and the
  * connection ends with it. */
 static bool answers_at_once(const struct exchange *x)
 {
-	return exchange_header(x, "Expect").len > 0 ||
-	       strtoull(exchange_header(x, "Content-Length").p, NULL, 10) > DISCARD_MAX;
+	return exchange_header(x, "Expect").len > 0 || content_length(x) > DISCARD_MAX;
 }
 
 /* Looks at the headers. False when the reply is ready: an error. */
@@ -383,8 +387,7 @@ static bool accept_request(struct exchange *x)
 	}
 	if (!find_route(x) || !check_origin(x))
 		return false;
-	unsigned long long length = strtoull(exchange_header(x, "Content-Length").p, NULL, 10);
-	if (length > x->http->options.body_max) {
+	if (content_length(x) > x->http->options.body_max) {
 		too_large(x);
 		return false;
 	}

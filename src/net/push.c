@@ -288,13 +288,13 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 			return HTTP_BROKEN;
 		if (s->pending.len > 0)
 			return send_pending(s, out, max);
-		if (lags_too_far(s, feed_head(s->push->feed)))
+		uint64_t head = feed_head(s->push->feed);
+		if (lags_too_far(s, head))
 			return HTTP_BROKEN;
 		if (is_closing(s->push))
 			return cursor_is_inside(s->cursor) ? HTTP_BROKEN : HTTP_END;
 		struct chunk chunks[CHUNKS];
 		int count;
-		uint64_t head = feed_head(s->push->feed);
 		switch (cursor_fill(s->cursor, chunks, chunks_max, bytes_max, &count)) {
 		case CURSOR_READY: {
 			int64_t time_ms = page_entry(chunks[0].page, chunks[0].index).time_ms;

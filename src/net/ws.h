@@ -25,11 +25,10 @@ struct ws_options {
 	struct writer *writer;
 	struct sessions *sessions;
 	struct batch_limits limits;
-	size_t message_max;  /* bytes */
-	size_t messages_max; /* bytes of all unfinished messages in memory */
-	int64_t ping_ms;     /* idle connections are pinged after so long, and closed after twice that */
-	uint64_t lag_max;    /* events; a reader further behind is closed; 0: never */
-	int connections_max;
+	size_t message_max;          /* bytes */
+	size_t messages_max;         /* bytes of all unfinished messages in memory */
+	int64_t ping_ms;             /* idle connections are pinged after so long, and closed after twice that */
+	uint64_t lag_max;            /* events; a reader further behind is closed; 0: never */
 	void (*on_close)(void *arg); /* a connection from ws_add_take has ended */
 	void *on_close_arg;
 };

@@ -1,26 +1,30 @@
-#include "net/accept.h"
+#include "net/field.h"
 
 #include <stdlib.h>
 #include <strings.h>
 
-static struct slice trim(struct slice s)
+struct slice field_trim(struct slice value)
 {
-	while (s.len > 0 && (*s.p == ' ' || *s.p == '\t'))
-		s = (struct slice){s.p + 1, s.len - 1};
-	while (s.len > 0 && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
-		s.len--;
-	return s;
+	while (value.len > 0 && (value.p[0] == ' ' || value.p[0] == '\t'))
+		value = (struct slice){value.p + 1, value.len - 1};
+	while (value.len > 0 && (value.p[value.len - 1] == ' ' || value.p[value.len - 1] == '\t'))
+		value.len--;
+	return value;
 }
 
-/* Cuts what stands before `c` off the front; the whole where there is none. */
-static struct slice cut(struct slice *rest, char c)
+struct slice field_cut(struct slice *rest, char c)
 {
 	const char *end = memchr(rest->p, c, rest->len);
 	size_t len = end != NULL ? (size_t)(end - rest->p) : rest->len;
 	struct slice part = {rest->p, len};
 	size_t used = end != NULL ? len + 1 : len;
 	*rest = (struct slice){rest->p + used, rest->len - used};
-	return trim(part);
+	return field_trim(part);
+}
+
+bool field_is(struct slice value, struct slice text)
+{
+	return value.len == text.len && strncasecmp(value.p, text.p, text.len) == 0;
 }
 
 /* "q=0.5"; anything else is no weight and leaves 1. */
@@ -35,16 +39,15 @@ static double weight(struct slice parameter)
 	return q < 0 ? 0 : q > 1 ? 1 : q;
 }
 
-double accept_quality(struct slice header, const char *type)
+double field_quality(struct slice accept, const char *type)
 {
-	while (header.len > 0) {
-		struct slice item = cut(&header, ',');
-		struct slice name = cut(&item, ';');
-		if (name.len != strlen(type) || strncasecmp(name.p, type, name.len) != 0)
+	while (accept.len > 0) {
+		struct slice item = field_cut(&accept, ',');
+		if (!field_is(field_cut(&item, ';'), slice_of(type)))
 			continue;
 		double quality = 1;
 		while (item.len > 0)
-			quality *= weight(cut(&item, ';'));
+			quality *= weight(field_cut(&item, ';'));
 		return quality;
 	}
 	return 0;
