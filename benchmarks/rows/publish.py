@@ -1,0 +1,46 @@
+"""Durable publishing."""
+
+from figures import SECONDS, alternate, faster, load_alone, slower
+from rows.loads import HTTP, WS, against
+from servers import Redis, Tidemark, fresh
+
+XADD = "Redis `XADD`, fsync always, pipelined 1,000"
+
+
+def publishing(server, **values):
+    return against(server, "publish", seconds=SECONDS, **values)
+
+
+def bare_loop():
+    return load_alone("bare", db=fresh("bare") / "bare.db", seconds=SECONDS)
+
+
+def requests():
+    """Publishing, 1,000 events a request"""
+    ours, redis, bare = alternate(
+        publishing(Tidemark, **HTTP),
+        publishing(Redis, protocol="redis-stream", connections=2, batch=1000),
+        bare_loop)
+    yield faster("1", "publish, NDJSON over HTTP, 1,000 a request, 2 connections", ours, redis, XADD, 2)
+    yield faster("", "the same", ours, bare, "bare SQLite loop, 1,000 a commit, no index", 0.5)
+
+
+def websocket():
+    """Publishing over one WebSocket"""
+    ours, redis = alternate(
+        publishing(Tidemark, **WS),
+        publishing(Redis, protocol="redis-stream", connections=2, batch=1000))
+    yield faster("2", "publish, one WebSocket, batches of 100, 8 in flight", ours, redis, XADD, 1.5)
+
+
+def single():
+    """64 publishers, one event at a time"""
+    http, websocket, redis = alternate(
+        publishing(Tidemark, protocol="http", connections=64),
+        publishing(Tidemark, protocol="ws", path="/v1/ws?stream=none", connections=64, window=1),
+        publishing(Redis, protocol="redis-stream", connections=64))
+    xadd = "Redis `XADD`, fsync always"
+    yield faster("3", "64 publishers over WebSocket, each one event at a time", websocket, redis, xadd, 1.2)
+    yield slower("", "until acknowledged, p99 (p50)", websocket, redis, "Redis", 1)
+    yield faster("3", "the same over HTTP", http, redis, xadd, 1.2)
+    yield slower("", "until acknowledged, p99 (p50)", http, redis, "Redis", 1)
