@@ -1,23 +1,21 @@
 // Requests to the server that served this page, and how figures are written.
 
-// Where the server asks for a token, the page is opened as /#access_token=…;
-// a fragment is not sent with the request for the page and stays out of logs.
-export const token = new URLSearchParams(location.hash.slice(1)).get('access_token');
+import { askToken, authorization } from './token.js';
 
 const TIMEOUT_MS = 10000;
 
 /** Fetches `path`; throws an Error that says what the server said. */
 export async function request(path, { method = 'GET', headers = {}, body } = {}) {
-  if (token) headers = { ...headers, Authorization: `Bearer ${token}` };
   let response;
   try {
     response = await fetch(path, {
-      method, headers, body, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS),
+      method, headers: { ...headers, ...authorization }, body, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch {
     throw new Error('The server does not answer.');
   }
   if (response.ok) return response;
+  if (response.status === 401) askToken();
   const problem = await response.json().catch(() => ({}));
   const parts = [problem.title ?? response.statusText, problem.detail].filter(Boolean);
   throw Object.assign(new Error(`${response.status} ${parts.join(': ')}`), { status: response.status });

@@ -2,6 +2,7 @@
 
 import { bytes, request } from './api.js';
 import { indent, readEnvelope } from './json.js';
+import { token } from './token.js';
 
 const HIGHLIGHTS_MAX = 5000;
 const utf8 = new TextEncoder();
@@ -59,6 +60,7 @@ export class Detail {
       this.#part(`.${name}`).textContent = record[name] ?? 'none';
     }
     this.#part('.raw').href = `/v1/events/${record.seq}`;
+    this.#part('.raw').hidden = token !== null; // a link shows no token, and must not hold one
     const pre = this.#part('pre');
     let data = record.data;
     if (record.cut) {

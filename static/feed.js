@@ -1,12 +1,12 @@
 // The page's reader: one WebSocket, one position. It comes back by itself and
 // resumes after the last seq it saw, so nothing is lost or shown twice.
 
-import { request, token } from './api.js';
+import { request } from './api.js';
+import { delayAfter } from './backoff.js';
 import { readEnvelope } from './json.js';
+import { token } from './token.js';
 
 const HISTORY = 200;             // events shown from before the page was opened
-const DELAY_FIRST_MS = 500;
-const DELAY_MAX_MS = 15000;
 const PING_MS = 2000;
 const SILENCE_MAX_MS = 10000;    // an unanswered ping this old: the peer is gone
 
@@ -58,9 +58,10 @@ export class Feed {
   }
 
   // Where a first visit starts: a little before the head, but never so far
-  // back that retention has already removed it.
+  // back that retention has already removed it. Every token that may read may
+  // ask this, also one that is limited to some streams.
   async #locate() {
-    const { epoch, first, head } = await (await request('/v1/stats')).json();
+    const { epoch, first, head } = await (await request('/v1/events?after=head&limit=1')).json();
     this.epoch = epoch;
     this.head = head;
     this.seq = first > 0 ? Math.max(head - HISTORY, first - 1, 0) : head;
@@ -86,8 +87,7 @@ export class Feed {
   #wait(reason) {
     this.#socket = null;
     this.reason = reason;
-    const ceiling = Math.min(DELAY_MAX_MS, DELAY_FIRST_MS * 2 ** this.#failures++);
-    const delay = ceiling * (0.5 + Math.random() / 2);
+    const delay = delayAfter(this.#failures++);
     this.retryAt = performance.now() + delay;
     this.#timer = setTimeout(() => this.connect(), delay);
     this.#set('waiting');

@@ -55,6 +55,7 @@ const FIGURES = {
   delivered: s => count(s.delivered),
   queue: s => `${count(s.queue?.events)} / ${bytes(s.queue?.bytes)}`,
   disk: s => triple(s.bytes, ['db', 'wal'], bytes),
+  archives: s => `${count(s.archives?.count)} / ${bytes(s.archives?.bytes)}`,
   memory: s => bytes(s.memory?.rss_bytes),
 };
 

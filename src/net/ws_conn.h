@@ -1,5 +1,9 @@
-/* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and ws_message.c (what clients say). All on
- * the ws thread. */
+/* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and the profiles: what is said on it. All
+ * on the ws thread.
+ *
+ *     ws_message.c     /v1/ws    CONTRACT.md, section 4
+ *     ws_dashboard.c   /ws       the monitoring profile's dashboards: the same cursor with another wire form
+ *     ws_ingest.c      /events   the monitoring profile's publishers: no cursor */
 #ifndef NET_WS_CONN_H
 #define NET_WS_CONN_H
 
@@ -9,63 +13,108 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "hub/subscription.h"
+#include "monitor/pulse.h"
 #include "net/pace.h"
 #include "net/ws.h"
+#include "net/ws_metrics.h"
 
 /*            ws_add_take         handshake             close, error, peer gone
  *  (door) ──▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
  *
  *  While OPEN, what the cursor waits for decides what wakes it:
- *      WAIT_LIVE      the next commit            (ws.live)
+ *      WAIT_LIVE      a commit that concerns it  (ws.subscriptions)
  *      WAIT_LOAD      a page from the store      (ws.ready, by on_loaded)
  *      WAIT_SOCKET    room in the socket         (libwebsockets)
  *      WAIT_TIME      the pace                   (conn.timer)                                                        */
 enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME };
 
+/* Where answers from the past wait until there is room for them (ws_share.h): a few events, or very many. */
+enum ws_line { LINE_BRIEF, LINE_LONG, WS_LINES };
+
+struct ws_conn;
+
+/* What differs between the paths. */
+struct ws_profile {
+	const char *path;
+	enum need need;
+	unsigned query; /* the parameters it takes */
+	bool reads;     /* has a cursor */
+	bool publishes; /* and nothing else: is closed when it says nothing for long */
+	bool measures;  /* is pinged for the time that takes, and not only when idle */
+	enum wire form;
+	void (*open)(struct ws_conn *c);
+	/* A whole message is in conn.in. */
+	void (*message)(struct ws_conn *c);
+	/* A message was thrown away; or (ref empty) something is wrong on our side. */
+	void (*error)(struct ws_conn *c, int status, const struct fault *fault);
+	void (*gap)(struct ws_conn *c, const struct gap *gap);
+	/* The reader is at the head. */
+	void (*live)(struct ws_conn *c);
+};
+
+/* Something that another thread does for a connection. */
+struct ws_task {
+	struct list in_conn;  /* in the order in which they were begun */
+	struct list in_inbox; /* ws.done */
+	struct ws *ws;
+	struct ws_conn *conn; /* NULL once it has gone */
+	bool away;            /* another thread has it: `finish` comes; otherwise it comes when the connection goes */
+	/* It is done: answers the connection if that is still there, and frees the task. */
+	void (*finish)(struct ws_task *task);
+};
+
 struct ws_conn {
 	struct ws *ws;
+	const struct ws_profile *profile;
 	struct lws *wsi;
 	int fd;
+	uint64_t number;            /* counted from 1 */
 	struct ws_request *request; /* until the connection is open */
-	char *session;              /* NULL: none */
-	struct list in_all;         /* ws.all */
-	struct list in_live;        /* ws.live */
-	struct list in_inbox;       /* ws.arrived or ws.ready; with ws.lock */
+	struct grant grant;
+	uint64_t peer;
+	char *session;      /* NULL: none */
+	struct list in_all; /* ws.all */
+	struct subscription subscription;
+	struct list in_inbox; /* ws.arrived or ws.ready; with ws.lock */
 
 	struct cursor *cursor;
 	enum ws_wait wait;
 	bool live_told;
+	uint64_t retries; /* how often the socket was full */
+	bool retrying;    /* the socket took less than was offered, and has taken nothing since */
 	struct pace pace;
 	lws_sorted_usec_list_t timer;
 	struct buf out; /* frames of ours, whole, that go out before the next event */
 
-	struct buf in;         /* the message so far */
-	int refusal;           /* the status why the message is thrown away; 0: it is not */
-	bool throttled;        /* reading is paused */
-	struct list publishes; /* on their way */
-	int publish_count;
+	struct buf in;     /* the message so far */
+	int refusal;       /* the status why the message is thrown away; 0: it is not */
+	bool throttled;    /* reading is paused */
+	bool busy;         /* the profile wants it paused */
+	bool held;         /* no events yet: something comes first */
+	struct list tasks; /* on their way */
+	int task_count;
+	size_t share;          /* bytes of an answer that the socket has not taken; 0: none */
+	uint64_t share_taken;  /* what the peer has taken of everything when that was last enough */
+	int64_t share_ms;      /* monotonic: and when */
+	uint64_t session_told; /* of a dashboard: the seq whose session metrics it has */
 
 	bool lost; /* the session was taken; with ws.lock */
 	const char *lost_why;
 	int close_code;
 	const char *close_why;
-	int64_t heard_ms;  /* monotonic: the last sign of life */
+	int64_t seen_ms;   /* Unix: the last sign of life */
+	int64_t heard_ms;  /* monotonic: the same, or when it was last impossible to give one */
+	int64_t spoke_ms;  /* monotonic: the last message, or when reading was last paused */
 	int64_t pinged_ms; /* 0: no ping is open */
-};
-
-/* A publish that the writer has. */
-struct ws_publish {
-	struct write_op op; /* first: the writer gives it back */
-	struct list in_conn;
-	struct list in_inbox;
-	struct ws *ws;
-	struct ws_conn *conn; /* NULL once it has gone */
-	struct slice ref;     /* JSON text in the batch's memory, empty where there was none */
-	char *ref_text;
+	int64_t ping_us;   /* monotonic: when the ping left whose pong is awaited; 0: none */
+	int64_t trip_ms;   /* monotonic: when the last ping left */
+	struct pulse pulse;
 };
 
 struct ws {
 	struct ws_options options;
+	struct ev_loop *loop; /* libwebsockets' own loop polls every socket at every turn */
 	struct lws_context *context;
 	struct lws_vhost *vhost;
 	pthread_t thread;
@@ -75,31 +124,53 @@ struct ws {
 	pthread_mutex_t lock; /* guards the inbox */
 	struct list arrived;  /* ws_conn, before the handshake */
 	struct list ready;    /* ws_conn that can go on */
-	struct list answered; /* ws_publish that are done */
+	struct list done;     /* ws_task */
 	bool closing;
 
 	struct ws_conn *arriving; /* in the middle of being handed to libwebsockets */
 	atomic_bool committed;    /* since the thread last looked */
+	atomic_bool reloaded;     /* the tokens, since then */
 	struct list all;
-	struct list live;
+	struct subscriptions *subscriptions;
 	bool closed; /* everybody was told to go */
 	int64_t closed_ms;
 	size_t messages; /* bytes of all unfinished messages */
+	size_t held;     /* bytes of all answers from the past, and of claims to some */
+	struct list lines[WS_LINES];
 	atomic_ullong connections;
 	atomic_ullong delivered;
 	atomic_ullong lag_max;
+	atomic_ullong lag_sum;
+	atomic_ullong dashboards;
+	int64_t told_ms;          /* when the dashboards were last told of leases and health */
+	atomic_llong tick_due_ms; /* monotonic */
+	struct ws_metrics *metrics;
+	struct pulse pulse;        /* of all connections */
+	atomic_ullong loop_lag_ms; /* how late the last tick came */
+	atomic_ullong arrivals;
 };
 
 /* ws_conn.c */
 
 /* The session's name; empty where there is none. */
 struct slice ws_session(const struct ws_conn *c);
+/* A task of the connection begins; `finish` follows a ws_task_done from any thread. */
+void ws_task_begin(struct ws_conn *c, struct ws_task *task, void (*finish)(struct ws_task *task));
+void ws_task_done(struct ws_task *task);
+/* From within finish: the task is no longer the connection's. */
+void ws_task_end(struct ws_task *task);
 /* Leaves something in an inbox, and wakes the thread. Any thread. */
 void ws_wake(struct ws *w, struct list *inbox, struct list *link);
+
+/* Is it a publisher that has said nothing for too long? `now_ms` is monotonic. */
+bool ws_is_silent(const struct ws_conn *c, int64_t now_ms);
 
 /* ws_send.c */
 
 enum { CLOSE_WITHOUT_WORD = 1 }; /* no close frame: the peer is gone, or the socket is broken */
+
+/* How many bytes of replies may wait for the peer before it is not read from. */
+enum { WS_OUT_MAX = 64 * 1024 };
 
 /* Queues a text frame; sent before any further event. */
 void ws_say(struct ws_conn *c, const struct buf *text);
@@ -122,13 +193,23 @@ uint64_t ws_lag(const struct ws_conn *c, uint64_t head);
 /* Closes a reader that was live once and has fallen too far behind, where that is wanted. Replaying is not lagging. */
 bool ws_lags_too_far(struct ws_conn *c, uint64_t head);
 
-/* ws_message.c */
+/* ws_tick.c */
 
-/* A whole message is in conn.in. */
-void ws_message(struct ws_conn *c);
-/* The writer is done with a publish: answers, and frees it. */
-void ws_answer(struct ws_publish *p);
-/* The connection goes: what is on its way is answered to nobody. */
-void ws_forget_publishes(struct ws_conn *c);
+/* From here on until the end. */
+void ws_begin_ticks(struct ws *w);
+/* A sign of life. */
+void ws_hear(struct ws_conn *c);
+void ws_pong(struct ws_conn *c);
+
+/* the profiles */
+
+extern const struct ws_profile ws_v1;
+extern const struct ws_profile ws_dashboard;
+extern const struct ws_profile ws_ingest;
+
+/* The profile of a path; NULL. */
+const struct ws_profile *ws_profile_find(struct slice path);
+/* Every five seconds: leases and health, to every dashboard that keeps up. */
+void ws_dashboards_tell(struct ws *w);
 
 #endif

@@ -7,6 +7,14 @@
 
 enum { REF_MAX = 1024 };
 
+/* A publish that the writer has. */
+struct publish {
+	struct write_op op; /* first: the writer gives it back */
+	struct ws_task task;
+	struct slice ref; /* JSON text in the batch's memory, empty where there was none */
+	char *ref_text;
+};
+
 static void refuse(struct ws_conn *c, const struct fault *fault, struct slice ref)
 {
 	ws_error(c, problem_status(fault->code), fault, ref);
@@ -16,11 +24,10 @@ static void refuse(struct ws_conn *c, const struct fault *fault, struct slice re
 
 static void on_committed(struct write_op *op)
 {
-	struct ws_publish *p = (struct ws_publish *)op;
-	ws_wake(p->ws, &p->ws->answered, &p->in_inbox);
+	ws_task_done(&((struct publish *)op)->task);
 }
 
-static void destroy(struct ws_publish *p)
+static void destroy(struct publish *p)
 {
 	receipt_finish(&p->op.receipt);
 	batch_destroy(p->op.batch);
@@ -28,7 +35,7 @@ static void destroy(struct ws_publish *p)
 	free(p);
 }
 
-static void say_published(struct ws_conn *c, struct ws_publish *p)
+static void say_published(struct ws_conn *c, struct publish *p)
 {
 	const struct receipt *r = &p->op.receipt;
 	struct buf text;
@@ -44,35 +51,24 @@ static void say_published(struct ws_conn *c, struct ws_publish *p)
 	buf_finish(&text);
 }
 
-void ws_answer(struct ws_publish *p)
+static void answer(struct ws_task *task)
 {
-	struct ws_conn *c = p->conn;
-	if (c != NULL) {
-		list_remove(&p->in_conn);
-		c->publish_count--;
-		if (p->op.err)
-			refuse(c, &p->op.fault, p->ref);
-		else
-			say_published(c, p);
-		ws_throttle(c);
-	}
+	struct publish *p = LIST_ITEM(task, struct publish, task);
+	struct ws_conn *c = task->conn;
+	ws_task_end(task);
+	if (c != NULL && p->op.err)
+		refuse(c, &p->op.fault, p->ref);
+	else if (c != NULL)
+		say_published(c, p);
 	destroy(p);
-}
-
-void ws_forget_publishes(struct ws_conn *c)
-{
-	LIST_EACH (link, &c->publishes) {
-		struct ws_publish *p = LIST_ITEM(link, struct ws_publish, in_conn);
-		list_remove(link);
-		p->conn = NULL;
-	}
 }
 
 /* The message belongs to the batch from here on: its events are slices of it. */
 static void publish(struct ws_conn *c, struct slice events, struct slice ref)
 {
 	struct fault fault;
-	struct ws_publish *p = calloc(1, sizeof *p);
+	int retry_s; /* the text says it, too */
+	struct publish *p = calloc(1, sizeof *p);
 	char *ref_text = malloc(ref.len + 1);
 	enum err err = p != NULL && ref_text != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (!err) {
@@ -80,38 +76,39 @@ static void publish(struct ws_conn *c, struct slice events, struct slice ref)
 		p->ref_text = ref_text;
 		p->ref = ref = (struct slice){ref_text, ref.len};
 		p->op.done = on_committed;
-		p->ws = c->ws;
-		p->conn = c;
-		list_init(&p->in_conn);
-		list_init(&p->in_inbox);
+		ws_task_begin(c, &p->task, answer);
 		char *text = c->in.data;
 		c->in = (struct buf){0};
 		err = batch_from_value_take(events, text, c->ws->options.limits, &p->op.batch, &fault);
 	}
 	if (!err)
+		err = grant_publish(&c->grant, p->op.batch, c->peer, &fault);
+	if (!err)
+		err = rates_take(c->ws->options.rates, grant_client(&c->grant, c->peer), batch_count(p->op.batch), &retry_s,
+				 &fault);
+	if (!err)
 		err = writer_submit(c->ws->options.writer, &p->op, &fault);
 	if (err) {
 		refuse(c, &fault, ref);
-		if (p != NULL)
-			destroy(p);
-		else
+		if (p == NULL || p->ref_text == NULL) {
 			free(ref_text);
-		return;
+			free(p);
+			return;
+		}
+		ws_task_end(&p->task);
+		destroy(p);
 	}
-	list_append(&c->publishes, &p->in_conn);
-	c->publish_count++;
 }
 
 /* --- the other ops --- */
 
-static void acknowledge(struct ws_conn *c, struct slice message, struct slice ref)
+static void acknowledge(struct ws_conn *c, struct slice value, struct slice ref)
 {
 	struct fault fault;
-	struct slice value;
 	uint64_t seq;
-	uint64_t head = feed_head(c->ws->options.feed);
+	uint64_t head = store_head(feed_store(c->ws->options.feed));
 	enum err err = ERR_NONE;
-	if (!json_member(message, "seq", &value) || !json_sequence(value, &seq))
+	if (!json_sequence(value, &seq))
 		err = fault_set(&fault, ERR_INVALID, "ack wants \"seq\": a number from 0 to 9007199254740991");
 	else if (c->session == NULL)
 		err = fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME");
@@ -138,35 +135,48 @@ static bool is_op(struct slice op, const char *name)
 	return op.len >= 2 && json_kind(op) == JSON_STRING && json_key_is((struct slice){op.p + 1, op.len - 2}, name);
 }
 
+/* The members that a message may have; absent ones are empty. */
+enum member { M_OP, M_REF, M_EVENTS, M_SEQ, MEMBER_COUNT };
+
+static void find_members(struct slice message, struct slice found[MEMBER_COUNT])
+{
+	static const char *const names[MEMBER_COUNT] = {"op", "ref", "events", "seq"};
+	for (int i = 0; i < MEMBER_COUNT; i++)
+		found[i] = (struct slice){"", 0};
+	for (struct json_walk w = json_walk(message); json_next(&w);)
+		for (int i = 0; i < MEMBER_COUNT; i++)
+			if (json_key_is(w.key, names[i]))
+				found[i] = w.value;
+}
+
 static void obey(struct ws_conn *c, struct slice message)
 {
-	struct slice op = {"", 0};
-	struct slice ref = {"", 0};
-	struct slice events;
+	struct slice found[MEMBER_COUNT];
 	struct fault fault;
-	json_member(message, "op", &op);
-	json_member(message, "ref", &ref);
-	if (ref.len > REF_MAX) {
+	find_members(message, found);
+	if (found[M_REF].len > REF_MAX) {
 		fault_set(&fault, ERR_INVALID, "\"ref\" is longer than %d bytes", REF_MAX);
 		refuse(c, &fault, (struct slice){"", 0});
-	} else if (is_op(op, "publish")) {
-		bool fine = json_member(message, "events", &events) && json_kind(events) == JSON_ARRAY;
-		if (fine)
-			publish(c, events, ref);
+	} else if (is_op(found[M_OP], "publish") && !grant_may(&c->grant, NEED_PUBLISH)) {
+		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
+		refuse(c, (fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish"), &fault), found[M_REF]);
+	} else if (is_op(found[M_OP], "publish")) {
+		if (found[M_EVENTS].len > 0 && json_kind(found[M_EVENTS]) == JSON_ARRAY)
+			publish(c, found[M_EVENTS], found[M_REF]);
 		else
 			refuse(c, (fault_set(&fault, ERR_INVALID, "publish wants \"events\": an array of events"), &fault),
-			       ref);
-	} else if (is_op(op, "ack")) {
-		acknowledge(c, message, ref);
-	} else if (is_op(op, "ping")) {
+			       found[M_REF]);
+	} else if (is_op(found[M_OP], "ack")) {
+		acknowledge(c, found[M_SEQ], found[M_REF]);
+	} else if (is_op(found[M_OP], "ping")) {
 		pong(c);
 	} else {
 		fault_set(&fault, ERR_INVALID, "a message wants an \"op\": publish, ack or ping");
-		refuse(c, &fault, ref);
+		refuse(c, &fault, found[M_REF]);
 	}
 }
 
-void ws_message(struct ws_conn *c)
+static void on_message(struct ws_conn *c)
 {
 	struct slice none = {"", 0};
 	struct slice message = {c->in.data, 0};
@@ -182,3 +192,61 @@ void ws_message(struct ws_conn *c)
 	else
 		obey(c, message);
 }
+
+/* --- what the server says of itself --- */
+
+static void say_hello(struct ws_conn *c)
+{
+	struct feed *feed = c->ws->options.feed;
+	struct buf text;
+	buf_init(&text);
+	buf_printf(&text, "{\"op\":\"hello\",\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu,\"session\":",
+		   store_epoch(feed_store(feed)), (unsigned long long)feed_first(feed), (unsigned long long)feed_head(feed),
+		   (unsigned long long)cursor_after(c->cursor));
+	if (c->session != NULL)
+		buf_json(&text, ws_session(c));
+	else
+		buf_adds(&text, "null");
+	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void say_gap(struct ws_conn *c, const struct gap *gap)
+{
+	struct buf text;
+	buf_init(&text);
+	gap_write(&text, gap);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+/* Once: replay has caught up. */
+static void say_live(struct ws_conn *c)
+{
+	struct buf text;
+	if (c->live_told)
+		return;
+	buf_init(&text);
+	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void say_error(struct ws_conn *c, int status, const struct fault *fault)
+{
+	ws_error(c, status, fault, (struct slice){"", 0});
+}
+
+const struct ws_profile ws_v1 = {
+	.path = "/v1/ws",
+	.need = NEED_READ,
+	.query = WS_QUERY,
+	.reads = true,
+	.form = WIRE_WS,
+	.open = say_hello,
+	.message = on_message,
+	.error = say_error,
+	.gap = say_gap,
+	.live = say_live,
+};

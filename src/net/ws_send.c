@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/problem.h"
 #include "net/ws_conn.h"
@@ -12,8 +13,7 @@ enum {
 	CHUNKS = 64,              /* of one write */
 	WRITE_BYTES = 256 * 1024, /* of one write, about */
 	TURN_BYTES = 1024 * 1024, /* of one connection, before the others have theirs */
-	OUT_MAX = 64 * 1024,      /* replies that wait; then the client is not read from */
-	PUBLISHES_MAX = 64,       /* in flight for one connection; the same */
+	TASKS_MAX = 64,           /* of one connection; then it is not read from */
 	CLOSE_SECONDS = 3,        /* for a peer to take its close frame */
 };
 
@@ -27,6 +27,10 @@ static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
 
 static void wait_for_socket(struct ws_conn *c)
 {
+	c->retries += !c->retrying;
+	if (!c->retrying)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RETRY, 1);
+	c->retrying = true;
 	c->wait = WAIT_SOCKET;
 	lws_callback_on_writable(c->wsi);
 }
@@ -45,7 +49,7 @@ bool ws_send_out(struct ws_conn *c)
 		leave_rest(c, c->out.data + sent, c->out.len - sent);
 	bool all = sent == c->out.len;
 	c->out.len = 0;
-	if (c->out.cap > OUT_MAX)
+	if (c->out.cap > WS_OUT_MAX)
 		buf_finish(&c->out);
 	ws_throttle(c);
 	return all;
@@ -59,6 +63,21 @@ void ws_say(struct ws_conn *c, const struct buf *text)
 		wire_ws_frame(&c->out, buf_slice(text));
 	if (buf_failed(&c->out))
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+}
+
+/* Events have gone out. How long the first of them took from its commit is of interest while the reader is live. */
+static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t events)
+{
+	struct ws_metrics *m = c->ws->metrics;
+	if (events == 0)
+		return;
+	atomic_fetch_add(&c->ws->delivered, events);
+	ws_metrics_count(m, ws_session(c), WSM_SENT, events);
+	if (c->retrying)
+		ws_metrics_count(m, ws_session(c), WSM_RETRY_FINE, 1);
+	c->retrying = false;
+	if (c->live_told)
+		ws_metrics_latency(m, clock_wall_ms() - page_entry(chunks[0].page, chunks[0].index).time_ms);
 }
 
 /* Sends the chunks. *full when the socket took less; then the record it stopped in is left to libwebsockets. */
@@ -75,6 +94,7 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	size_t sent = n > 0 ? (size_t)n : 0;
 	*full = sent < all;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_FAILED, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
 		return 0;
 	}
@@ -82,7 +102,7 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	size_t rest_len = *full ? cursor_record_rest(c->cursor, chunks, count, sent, &rest) : 0;
 	if (rest_len > 0)
 		leave_rest(c, rest, rest_len);
-	atomic_fetch_add(&c->ws->delivered, cursor_advance(c->cursor, chunks, count, sent + rest_len));
+	note_sent(c, chunks, cursor_advance(c->cursor, chunks, count, sent + rest_len));
 	return sent;
 }
 
@@ -112,52 +132,41 @@ void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct s
 	buf_finish(&text);
 }
 
-static void say_gap(struct ws_conn *c)
-{
-	struct buf text;
-	buf_init(&text);
-	gap_write(&text, cursor_gap(c->cursor));
-	ws_say(c, &text);
-	buf_finish(&text);
-}
-
-static void say_live(struct ws_conn *c)
-{
-	struct buf text;
-	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
-	ws_say(c, &text);
-	buf_finish(&text);
-	c->live_told = true;
-}
-
 static void on_time(lws_sorted_usec_list_t *timer)
 {
 	ws_pump(lws_container_of(timer, struct ws_conn, timer));
 }
 
-/* At the head: waits for the next commit, after telling once that replay has caught up. */
+/* At the head: waits for the next commit, after telling what there is to tell at the head. */
 static void go_live(struct ws_conn *c)
 {
-	if (!c->live_told) {
-		say_live(c);
-		if (!ws_send_out(c)) {
-			wait_for_socket(c);
-			return;
-		}
+	c->profile->live(c);
+	c->live_told = true;
+	if (!ws_send_out(c)) {
+		wait_for_socket(c);
+		return;
 	}
-	c->wait = WAIT_LIVE;
-	if (list_empty(&c->in_live))
-		list_append(&c->ws->live, &c->in_live);
+	if (subscription_park(c->ws->subscriptions, &c->subscription, c->cursor))
+		c->wait = WAIT_LIVE;
+	else
+		wait_for_socket(c); /* something came in between: look again at once */
 }
 
 static void fail(struct ws_conn *c)
 {
 	const struct fault *fault = cursor_fault(c->cursor);
-	log_error("a reader cannot go on", "after=%llu error=\"%s\"", (unsigned long long)cursor_after(c->cursor),
-		  fault->text);
-	ws_error(c, problem_status(fault->code), fault, (struct slice){"", 0});
+	log_error("a reader cannot go on", "after=%llu error=%s", (unsigned long long)cursor_after(c->cursor),
+		  log_text(fault->text));
+	c->profile->error(c, problem_status(fault->code), fault);
 	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
+}
+
+static void tell_gap(struct ws_conn *c)
+{
+	const struct gap *gap = cursor_gap(c->cursor);
+	if (gap->reason == GAP_RETENTION && gap->first > gap->requested)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_EXPIRED, gap->first - gap->requested - 1);
+	c->profile->gap(c, gap);
 }
 
 /* Sends one helping of events. True when there may be more to send at once. */
@@ -168,7 +177,7 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 	int count;
 	switch (cursor_fill(c->cursor, chunks, paced ? 1 : CHUNKS, paced ? 1 : WRITE_BYTES, &count)) {
 	case CURSOR_READY: break;
-	case CURSOR_GAP: say_gap(c); return true;
+	case CURSOR_GAP: tell_gap(c); return true;
 	case CURSOR_LOAD:
 		c->wait = WAIT_LOAD;
 		cursor_load(c->cursor);
@@ -193,6 +202,8 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 
 uint64_t ws_lag(const struct ws_conn *c, uint64_t head)
 {
+	if (c->cursor == NULL || subscription_waits(&c->subscription))
+		return 0; /* at the head, for all that concerns it */
 	uint64_t after = cursor_after(c->cursor);
 	return head > after ? head - after : 0;
 }
@@ -202,14 +213,20 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 	uint64_t max = c->ws->options.lag_max;
 	if (max == 0 || !c->live_told || ws_lag(c, head) <= max)
 		return false;
+	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);
 	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
 	return true;
 }
 
 void ws_pump(struct ws_conn *c)
 {
-	if (c->cursor == NULL || c->close_code != 0)
+	if (c->close_code != 0)
 		return;
+	/* libwebsockets calls back for reasons of its own, too: a page that is on its way must not be asked for again. */
+	if (c->cursor == NULL || c->held || c->wait == WAIT_LOAD) {
+		ws_pump_out(c);
+		return;
+	}
 	if (c->wait == WAIT_SOCKET && ws_lags_too_far(c, feed_head(c->ws->options.feed)))
 		return;
 	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
@@ -218,7 +235,7 @@ void ws_pump(struct ws_conn *c)
 		return;
 	}
 	c->wait = WAIT_NOTHING;
-	list_remove(&c->in_live);
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
 	size_t turn = 0;
 	for (bool more = true; more && c->close_code == 0;) {
 		if (!ws_send_out(c)) {
@@ -246,7 +263,7 @@ void ws_pump_out(struct ws_conn *c)
 
 void ws_throttle(struct ws_conn *c)
 {
-	bool much = c->publish_count >= PUBLISHES_MAX || c->out.len > OUT_MAX;
+	bool much = c->busy || c->task_count >= TASKS_MAX || c->out.len > WS_OUT_MAX;
 	if (much == c->throttled)
 		return;
 	c->throttled = much;
@@ -259,7 +276,7 @@ void ws_hang_up(struct ws_conn *c, int code, const char *why)
 		return;
 	c->close_code = code;
 	c->close_why = why;
-	list_remove(&c->in_live);
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
 	lws_callback_on_writable(c->wsi);
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_SECONDS);
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, code == CLOSE_WITHOUT_WORD ? LWS_TO_KILL_ASYNC : CLOSE_SECONDS);
 }

@@ -1,0 +1,25 @@
+/* Conversations: the sessions of the monitored services, told apart by the continuation_id (or conversation_id) in the
+ * metadata of their events. Tracked whether or not anybody watches, and forgotten after a day without an event. */
+#ifndef MONITOR_CONVERSATION_H
+#define MONITOR_CONVERSATION_H
+
+#include "event/flat.h"
+#include "tidemark/err.h"
+
+struct store;
+struct conversations;
+
+struct conversations *conversations_create(void);
+void conversations_destroy(struct conversations *c);
+
+/* True when the event carries an id: watchers are to be told. ERR_NOMEM loses this event for the count. */
+bool conversations_add(struct conversations *c, const struct flat *f);
+
+/* The session metrics object: what the newest conversation with a model is at, and how many there are as of `now_ms`. */
+void conversations_write(struct buf *out, const struct conversations *c, int64_t now_ms);
+
+/* Puts those with events after `saved` (a seq) into the store's open transaction, and takes out who was forgotten. */
+enum err conversations_save(const struct conversations *c, struct store *store, uint64_t saved, struct fault *fault);
+enum err conversations_load(struct conversations *c, struct store *store, struct fault *fault);
+
+#endif

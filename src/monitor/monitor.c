@@ -1,0 +1,425 @@
+#include "monitor/monitor.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "monitor/conversation.h"
+#include "monitor/series.h"
+#include "tidemark/history.h"
+
+enum {
+	SESSIONS_FRESH_MS = 1000,
+	SAVE_EVENTS = 16384, /* at most so many are folded again after a crash */
+	PAGE_EVENTS = 8192,  /* of one look at the log on opening */
+	PAGE_BYTES = 4 * 1024 * 1024,
+};
+
+/* A ready-made text and the version of what it shows. */
+struct ready {
+	uint64_t version;
+	struct buf text;
+};
+
+struct monitor {
+	struct writer_observer observer;
+	pthread_mutex_t lock;
+	uint64_t seq; /* everything up to here is counted */
+	struct tally tallies[SERVICES];
+	uint64_t versions[SERVICES + 1]; /* and of all together */
+	struct series *series;           /* SERVICES of them */
+	struct conversations *conversations;
+	uint64_t session_seq;
+	struct window *window;
+	struct ready stats[SERVICES];
+	struct ready all_stats;
+	struct ready sessions;
+	int64_t sessions_ms; /* monotonic: when they were made */
+
+	/* The writer's own. */
+	unsigned char *topics; /* service of a topic, by its number */
+	uint32_t topic_count;
+	uint64_t saved_seq;
+	uint64_t saving_seq;
+	int64_t saved_minute;
+	int64_t saving_minute;
+	uint64_t unsaved; /* events */
+};
+
+enum { TOPIC_UNKNOWN = 0xff };
+
+/* --- folding --- */
+
+static enum service topic_service(struct monitor *m, uint32_t topic, struct slice envelope)
+{
+	if (topic >= m->topic_count) {
+		uint32_t count = topic * 2 > 1024 ? topic * 2 : 1024;
+		unsigned char *topics = realloc(m->topics, count);
+		if (topics == NULL)
+			return flat_service(envelope);
+		memset(topics + m->topic_count, TOPIC_UNKNOWN, count - m->topic_count);
+		m->topics = topics;
+		m->topic_count = count;
+	}
+	if (m->topics[topic] == TOPIC_UNKNOWN)
+		m->topics[topic] = (unsigned char)flat_service(envelope);
+	return (enum service)m->topics[topic];
+}
+
+static void count_in(struct monitor *m, const struct flat *f)
+{
+	pthread_mutex_lock(&m->lock);
+	tally_add(&m->tallies[f->service], f);
+	series_add(&m->series[f->service], f);
+	window_add(m->window, f);
+	if (conversations_add(m->conversations, f))
+		m->session_seq = f->seq;
+	m->versions[f->service]++;
+	m->versions[SERVICES]++;
+	m->seq = f->seq;
+	pthread_mutex_unlock(&m->lock);
+	m->unsaved++;
+}
+
+/* Events of other streams cost one look at their topic. */
+static void fold_page(struct monitor *m, const struct page *page)
+{
+	for (uint32_t i = 0, n = page_count(page); i < n; i++) {
+		struct page_entry e = page_entry(page, i);
+		struct flat f;
+		if (e.topic < m->topic_count && m->topics[e.topic] == SERVICE_NONE)
+			continue;
+		struct slice envelope = page_envelope(page, i);
+		if (topic_service(m, e.topic, envelope) < SERVICES && flat_read(envelope, e.time_ms, &f))
+			count_in(m, &f);
+	}
+	pthread_mutex_lock(&m->lock);
+	m->seq = page_last(page);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void on_commit(void *arg, const struct committed *c)
+{
+	for (uint32_t i = 0; i < committed_pages(c); i++)
+		fold_page(arg, committed_page(c, i));
+}
+
+struct selection *monitor_select(struct store *store)
+{
+	struct filter *f = filter_create();
+	bool fine = f != NULL;
+	for (int i = 0; fine && i < SERVICES; i++)
+		fine = filter_add_stream(f, slice_of(service_name((enum service)i)));
+	if (fine)
+		return history_select_take(store, f);
+	filter_destroy(f);
+	return NULL;
+}
+
+/* What the log holds beyond what was saved. */
+static enum err catch_up(struct monitor *m, struct store *store, struct fault *fault)
+{
+	struct reader *reader = NULL;
+	uint64_t head = store_head(store);
+	struct selection *select = monitor_select(store);
+	enum err err = select != NULL ? reader_open(store, &reader, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	while (!err && m->seq < head) {
+		struct page *page;
+		m->seq = store_next(store, m->seq) - 1; /* what is gone cannot be counted any more */
+		struct history_query q = {
+			.after = m->seq, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
+		err = history_page(reader, &q, &page, fault);
+		if (!err)
+			fold_page(m, page);
+		page_unref(page);
+	}
+	reader_close(reader);
+	selection_destroy(select);
+	return err;
+}
+
+/* --- keeping --- */
+
+static bool is_due(void *arg, bool last)
+{
+	struct monitor *m = arg;
+	return m->unsaved >= SAVE_EVENTS || (last && m->seq > m->saved_seq);
+}
+
+static enum err put(struct store *store, const char *kind, const char *key, int64_t at, const struct buf *text,
+		    struct fault *fault)
+{
+	if (buf_failed(text))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	return store_note_put(store, kind, slice_of(key), at, buf_slice(text), fault);
+}
+
+static enum err save_service(struct monitor *m, struct store *store, enum service service, struct buf *text,
+			     struct fault *fault)
+{
+	const struct series *s = &m->series[service];
+	text->len = 0;
+	tally_save(text, &m->tallies[service]);
+	enum err err = put(store, "service", service_name(service), (int64_t)m->seq, text, fault);
+	int64_t from = m->saved_minute > s->newest - SERIES_MINUTES ? m->saved_minute : s->newest - SERIES_MINUTES + 1;
+	for (int64_t minute = from > 0 ? from : 0; !err && minute <= s->newest; minute++) {
+		const struct minute *slot = &s->minutes[minute % SERIES_MINUTES];
+		char key[64];
+		if (slot->minute != minute || slot->events == 0)
+			continue;
+		text->len = 0;
+		minute_save(text, slot);
+		snprintf(key, sizeof key, "%s/%lld", service_name(service), (long long)minute);
+		err = put(store, "minute", key, minute, text, fault);
+	}
+	return err;
+}
+
+/* On the writer's thread, which alone changes what is read here. */
+static enum err save(void *arg, struct store *store, struct fault *fault)
+{
+	struct monitor *m = arg;
+	struct buf text;
+	int64_t newest = 0;
+	enum err err = ERR_NONE;
+	buf_init(&text);
+	m->saving_seq = m->seq;
+	for (int i = 0; !err && i < SERVICES; i++) {
+		err = save_service(m, store, (enum service)i, &text, fault);
+		newest = m->series[i].newest > newest ? m->series[i].newest : newest;
+	}
+	m->saving_minute = newest;
+	if (!err)
+		err = store_note_trim(store, "minute", newest - SERIES_MINUTES, fault);
+	if (!err)
+		err = conversations_save(m->conversations, store, m->saved_seq, fault);
+	text.len = 0;
+	buf_adds(&text, "[]");
+	if (!err)
+		err = put(store, "monitor", "fold", (int64_t)m->seq, &text, fault);
+	buf_finish(&text);
+	return err;
+}
+
+static void saved(void *arg, bool committed)
+{
+	struct monitor *m = arg;
+	if (!committed)
+		return;
+	m->saved_seq = m->saving_seq;
+	m->saved_minute = m->saving_minute;
+	m->unsaved = 0;
+}
+
+static enum err on_mark(void *arg, struct slice key, int64_t at, struct slice value)
+{
+	struct monitor *m = arg;
+	(void)key;
+	(void)value;
+	m->seq = m->saved_seq = (uint64_t)at;
+	return ERR_NONE;
+}
+
+static enum err on_service(void *arg, struct slice key, int64_t at, struct slice value)
+{
+	struct monitor *m = arg;
+	enum service s = service_find(key);
+	(void)at;
+	return s < SERVICES && tally_load(value, &m->tallies[s]) ? ERR_NONE : ERR_CORRUPT;
+}
+
+static enum err on_minute(void *arg, struct slice key, int64_t at, struct slice value)
+{
+	struct monitor *m = arg;
+	const char *slash = memchr(key.p, '/', key.len);
+	if (slash == NULL)
+		return ERR_CORRUPT;
+	enum service s = service_find((struct slice){key.p, (size_t)(slash - key.p)});
+	m->saved_minute = at;
+	return s < SERVICES && series_load(&m->series[s], at, value) ? ERR_NONE : ERR_CORRUPT;
+}
+
+static enum err load(struct monitor *m, struct store *store, struct fault *fault)
+{
+	enum err err = store_note_each(store, "monitor", on_mark, m, fault);
+	if (!err)
+		err = store_note_each(store, "service", on_service, m, fault);
+	if (!err)
+		err = store_note_each(store, "minute", on_minute, m, fault);
+	if (!err)
+		err = conversations_load(m->conversations, store, fault);
+	m->session_seq = m->seq;
+	return err;
+}
+
+/* --- life --- */
+
+enum err monitor_create(struct store *store, struct monitor **out, struct fault *fault)
+{
+	*out = NULL;
+	struct monitor *m = calloc(1, sizeof *m);
+	if (m == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	pthread_mutex_init(&m->lock, NULL);
+	m->observer = (struct writer_observer){m, on_commit, is_due, save, saved};
+	m->series = calloc(SERVICES, sizeof *m->series);
+	m->conversations = conversations_create();
+	m->window = window_create();
+	bool fine = m->series != NULL && m->conversations != NULL && m->window != NULL;
+	enum err err = fine ? load(m, store, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	uint64_t from = m->seq;
+	if (!err)
+		err = catch_up(m, store, fault);
+	if (err) {
+		monitor_destroy(m);
+		return err;
+	}
+	log_debug("monitor", "saved=%llu folded=%llu", (unsigned long long)from, (unsigned long long)(m->seq - from));
+	*out = m;
+	return ERR_NONE;
+}
+
+void monitor_destroy(struct monitor *m)
+{
+	if (m == NULL)
+		return;
+	for (int i = 0; i < SERVICES; i++)
+		buf_finish(&m->stats[i].text);
+	buf_finish(&m->all_stats.text);
+	buf_finish(&m->sessions.text);
+	conversations_destroy(m->conversations);
+	window_destroy(m->window);
+	free(m->series);
+	free(m->topics);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+const struct writer_observer *monitor_observer(const struct monitor *m)
+{
+	return &m->observer;
+}
+
+/* --- asking --- */
+
+void monitor_tallies(struct monitor *m, struct tally tallies[SERVICES], uint64_t *seq)
+{
+	pthread_mutex_lock(&m->lock);
+	memcpy(tallies, m->tallies, sizeof m->tallies);
+	*seq = m->seq;
+	pthread_mutex_unlock(&m->lock);
+}
+
+uint64_t monitor_session_seq(struct monitor *m)
+{
+	pthread_mutex_lock(&m->lock);
+	uint64_t seq = m->session_seq;
+	pthread_mutex_unlock(&m->lock);
+	return seq;
+}
+
+void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out)
+{
+	pthread_mutex_lock(&m->lock);
+	window_read(m->window, service, since_ms, out);
+	pthread_mutex_unlock(&m->lock);
+}
+
+int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS])
+{
+	pthread_mutex_lock(&m->lock);
+	int count = window_errors(m->window, service, seqs);
+	pthread_mutex_unlock(&m->lock);
+	return count;
+}
+
+void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms)
+{
+	pthread_mutex_lock(&m->lock);
+	series_write(out, &m->series[service], interval, since_ms);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void write_time(struct buf *out)
+{
+	buf_adds(out, ",\"timestamp\":");
+	clock_write(out, clock_wall_ms());
+	buf_addc(out, '}');
+}
+
+static void make_stats(struct monitor *m, struct buf *text, enum service service)
+{
+	text->len = 0;
+	buf_printf(text, "{\"type\":\"stats\",\"connection_type\":\"%s\",\"stats\":", service_name(service));
+	tally_write(text, service, &m->tallies[service], true);
+	write_time(text);
+}
+
+/* Services without an event are left out; total_bytes is that of all together. */
+static void make_all_stats(struct monitor *m, struct buf *text)
+{
+	uint64_t bytes = 0;
+	text->len = 0;
+	buf_adds(text, "{\"type\":\"stats\",\"connection_type\":null,\"stats\":{");
+	for (int i = 0; i < SERVICES; i++) {
+		const struct tally *t = &m->tallies[i];
+		if (t->events == 0)
+			continue;
+		buf_printf(text, "\"%s\":", service_name((enum service)i));
+		tally_write(text, (enum service)i, t, true);
+		buf_addc(text, ',');
+		bytes += t->sent_bytes + t->received_bytes;
+	}
+	buf_printf(text, "\"total_bytes\":%llu}", (unsigned long long)bytes);
+	write_time(text);
+}
+
+/* Version 0 is that of an empty store: nothing is ready yet. */
+static bool is_ready(const struct ready *r, uint64_t version)
+{
+	return r->text.len > 0 && r->version == version && !buf_failed(&r->text);
+}
+
+static void copy(struct buf *out, struct ready *r, uint64_t version)
+{
+	r->version = version;
+	if (buf_failed(&r->text)) {
+		out->failed = true;
+		buf_finish(&r->text);
+	}
+	buf_add(out, r->text.data, r->text.len);
+}
+
+void monitor_write_stats(struct monitor *m, struct buf *out, enum service service)
+{
+	pthread_mutex_lock(&m->lock);
+	if (!is_ready(&m->stats[service], m->versions[service]))
+		make_stats(m, &m->stats[service].text, service);
+	copy(out, &m->stats[service], m->versions[service]);
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* How many conversations are active changes with time alone. */
+void monitor_write_sessions(struct monitor *m, struct buf *out)
+{
+	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&m->lock);
+	if (!is_ready(&m->sessions, m->versions[SERVICES]) || now - m->sessions_ms >= SESSIONS_FRESH_MS) {
+		m->sessions.text.len = 0;
+		m->sessions_ms = now;
+		conversations_write(&m->sessions.text, m->conversations, clock_wall_ms());
+	}
+	copy(out, &m->sessions, m->versions[SERVICES]);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void monitor_write_all_stats(struct monitor *m, struct buf *out)
+{
+	pthread_mutex_lock(&m->lock);
+	if (!is_ready(&m->all_stats, m->versions[SERVICES]))
+		make_all_stats(m, &m->all_stats.text);
+	copy(out, &m->all_stats, m->versions[SERVICES]);
+	pthread_mutex_unlock(&m->lock);
+}

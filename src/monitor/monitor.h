@@ -1,0 +1,44 @@
+/* What the monitoring profile knows: a pure fold over the log. `state(seq)` is what counting all events of the services up
+ * to seq comes to, whether it was done in one go, in portions, or over a restart:
+ *
+ *     commit ─▶ monitor (the writer's observer) ─▶ feed ─▶ readers
+ *                  │ now and then, and at the end
+ *                  └─▶ notes, in the transaction of the next commit, with the seq that they cover
+ *
+ * On opening, what came after that seq is folded again. A reader who has seen event N finds N counted.
+ *
+ * Threads: the observer is the writer's; everything else may be called from any thread and waits for no disk. */
+#ifndef MONITOR_MONITOR_H
+#define MONITOR_MONITOR_H
+
+#include "hub/writer.h"
+#include "monitor/tally.h"
+#include "monitor/window.h"
+
+struct monitor;
+
+/* Loads what was saved and folds the rest. The writer has not started yet. */
+enum err monitor_create(struct store *store, struct monitor **out, struct fault *fault);
+void monitor_destroy(struct monitor *m);
+/* To be given to the writer; lives as long as the monitor. */
+const struct writer_observer *monitor_observer(const struct monitor *m);
+
+/* The selection of the services' streams; NULL when there is no memory. */
+struct selection *monitor_select(struct store *store);
+
+/* The figures of every service, and the seq that they count up to. */
+void monitor_tallies(struct monitor *m, struct tally tallies[SERVICES], uint64_t *seq);
+/* The seq of the last event that changed the session metrics. */
+uint64_t monitor_session_seq(struct monitor *m);
+void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out);
+int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS]);
+
+/* Append one JSON value each. */
+void monitor_write_sessions(struct monitor *m, struct buf *out);
+void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms);
+
+/* What get_stats is answered with, made once a version. */
+void monitor_write_stats(struct monitor *m, struct buf *out, enum service service);
+void monitor_write_all_stats(struct monitor *m, struct buf *out);
+
+#endif

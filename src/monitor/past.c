@@ -1,0 +1,123 @@
+#include "monitor/past.h"
+
+#include <stdlib.h>
+
+/* Events are read newest first, a page at a time; this is what was gathered. */
+struct piece {
+	enum service service;
+	size_t from;
+	size_t len;
+};
+
+struct gathering {
+	struct buf text;
+	struct piece *pieces;
+	uint32_t count;
+	uint32_t max;
+	bool with_stats;
+	struct tally tallies[SERVICES]; /* as they were after the event that comes next */
+};
+
+static void gather_event(struct gathering *g, const struct flat *f)
+{
+	struct buf more;
+	struct tally *t = &g->tallies[f->service];
+	buf_init(&more);
+	if (g->with_stats) {
+		t->last_ms = (uint64_t)f->time_ms;
+		buf_adds(&more, ",\"stats\":");
+		tally_write(&more, f->service, t, false);
+		tally_remove(t, f);
+	}
+	size_t from = g->text.len;
+	flat_stored(&g->text, f, buf_slice(&more));
+	g->text.failed = g->text.failed || buf_failed(&more);
+	g->pieces[g->count++] = (struct piece){f->service, from, g->text.len - from};
+	buf_finish(&more);
+}
+
+static bool is_full(const struct gathering *g)
+{
+	return g->count == g->max || g->text.len >= PAST_BYTES_MAX || buf_failed(&g->text);
+}
+
+static enum err gather(struct gathering *g, struct reader *reader, struct history_query *q, struct fault *fault)
+{
+	enum { PAGE_EVENTS = 1000, PAGE_BYTES = 1024 * 1024 };
+	enum err err = ERR_NONE;
+	for (bool more = true; more && !err && !is_full(g);) {
+		struct page *page;
+		q->count_max = g->max - g->count < PAGE_EVENTS ? g->max - g->count : PAGE_EVENTS;
+		q->bytes_max = PAGE_BYTES;
+		err = history_page(reader, q, &page, fault);
+		for (uint32_t i = 0; !err && i < page_count(page) && !is_full(g); i++) {
+			struct flat f;
+			if (flat_read(page_envelope(page, i), page_entry(page, i).time_ms, &f))
+				gather_event(g, &f);
+		}
+		if (!err) {
+			q->before = page_last(page);
+			more = q->before > q->after + 1;
+		}
+		page_unref(page);
+	}
+	return !err && buf_failed(&g->text) ? fault_set(fault, ERR_NOMEM, "out of memory") : err;
+}
+
+static void add_piece(struct buf *out, const struct gathering *g, uint32_t i, bool *first)
+{
+	buf_adds(out, *first ? "" : ",");
+	buf_add(out, g->text.data + g->pieces[i].from, g->pieces[i].len);
+	*first = false;
+}
+
+static void write_gathered(struct buf *out, const struct gathering *g, bool by_service)
+{
+	bool first = true;
+	buf_addc(out, '[');
+	for (uint32_t i = 0; !by_service && i < g->count; i++)
+		add_piece(out, g, i, &first);
+	for (int s = 0; by_service && s < SERVICES; s++)
+		for (uint32_t i = g->count; i > 0; i--)
+			if (g->pieces[i - 1].service == (enum service)s)
+				add_piece(out, g, i - 1, &first);
+	buf_addc(out, ']');
+}
+
+static struct selection *select_for(struct store *store, enum service service)
+{
+	if (service >= SERVICES)
+		return monitor_select(store);
+	struct filter *f = filter_create();
+	if (f != NULL && filter_add_stream(f, slice_of(service_name(service))))
+		return history_select_take(store, f);
+	filter_destroy(f);
+	return NULL;
+}
+
+enum err past_write(struct monitor *m, struct store *store, struct reader *reader, const struct past_query *q,
+		    struct buf *out, struct fault *fault)
+{
+	struct gathering g = {.max = q->limit > 0 && q->limit < PAST_EVENTS_MAX ? q->limit : PAST_EVENTS_MAX};
+	struct history_query hq = {.before = q->before, .descending = true, .select = select_for(store, q->service)};
+	g.pieces = malloc(g.max * sizeof *g.pieces);
+	g.with_stats = q->with_stats;
+	enum err err = g.pieces != NULL && hq.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (q->with_stats) {
+		uint64_t seq;
+		monitor_tallies(m, g.tallies, &seq);
+		hq.before = seq + 1;
+	}
+	if (!err && q->since_ms > 0)
+		err = history_seek_time(reader, q->since_ms, &hq.after, fault);
+	if (!err && hq.before == 0)
+		hq.before = store_head(store) + 1;
+	if (!err && q->service != SERVICE_NONE && hq.after + 1 < hq.before)
+		err = gather(&g, reader, &hq, fault);
+	if (!err)
+		write_gathered(out, &g, q->by_service);
+	selection_destroy(hq.select);
+	buf_finish(&g.text);
+	free(g.pieces);
+	return err;
+}

@@ -1,0 +1,33 @@
+/* A day of one service, minute by minute. */
+#ifndef MONITOR_SERIES_H
+#define MONITOR_SERIES_H
+
+#include "event/flat.h"
+
+enum { SERIES_MINUTES = 24 * 60 };
+
+struct minute {
+	int64_t minute; /* Unix; what is older than a day is overwritten */
+	uint64_t events;
+	uint64_t errors; /* events with an error text */
+	uint64_t bytes;
+	uint64_t timed;
+	uint64_t timed_us;
+};
+
+struct series {
+	int64_t newest; /* minute */
+	struct minute minutes[SERIES_MINUTES];
+};
+
+void series_add(struct series *s, const struct flat *f);
+
+/* {"<Unix second>":{"count","errors","total_bytes","avg_response_time"},…}: buckets of `interval` minutes, of the events
+ * since a time; empty ones are left out. */
+void series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
+
+void minute_save(struct buf *out, const struct minute *m);
+/* Puts a saved minute back. */
+bool series_load(struct series *s, int64_t minute, struct slice text);
+
+#endif

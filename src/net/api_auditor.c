@@ -1,0 +1,94 @@
+/* What the auditor noticed, and that somebody has seen it. */
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "event/json.h"
+#include "net/api.h"
+
+enum { LIMIT = 50 };
+
+static bool read_param(struct slice name, struct slice value, struct auditor_filter *f)
+{
+	int64_t limit = 0;
+	if (slice_is(name, "limit")) {
+		bool fine = units_integer(value, &limit) && limit >= 1 && limit <= OBSERVATIONS_MAX;
+		f->limit = (uint32_t)limit;
+		return fine;
+	}
+	if (slice_is(name, "severity"))
+		f->severity = value;
+	else if (slice_is(name, "category"))
+		f->category = value;
+	else if (slice_is(name, "acknowledged")) {
+		f->has_acknowledged = value.len > 0;
+		f->acknowledged = slice_is(value, "true");
+		return value.len == 0 || f->acknowledged || slice_is(value, "false");
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* An array: the old page goes through what it gets. */
+void api_observations(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	const struct url *u = exchange_url(x);
+	struct auditor_filter filter = {.limit = LIMIT};
+	for (size_t i = 0; i < u->param_count; i++) {
+		struct fault fault;
+		struct slice name = u->params[i].name;
+		if (read_param(name, u->params[i].value, &filter))
+			continue;
+		fault_set(&fault, ERR_INVALID,
+			  "%.*s: takes limit (1 to %d), severity, category, acknowledged (true or false)",
+			  (int)(name.len < 64 ? name.len : 64), name.p, OBSERVATIONS_MAX);
+		api_fault_done(x, &fault);
+		return;
+	}
+	auditor_write(api->auditor, exchange_out(x), &filter);
+	api_json_done(x, 200);
+}
+
+struct acknowledgement {
+	struct auditor_change change; /* first: it is given back */
+	struct exchange *exchange;
+};
+
+static void on_acknowledged(struct auditor_change *change)
+{
+	struct acknowledgement *a = (struct acknowledgement *)change;
+	struct buf *out = exchange_out(a->exchange);
+	if (change->op.err) {
+		api_fault_done(a->exchange, &change->op.fault);
+		return;
+	}
+	buf_printf(out, "{\"success\":true,\"observation_id\":\"%llu\"", (unsigned long long)change->id);
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(a->exchange, 200);
+}
+
+void api_acknowledge(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t id;
+	struct acknowledgement *a = calloc(1, sizeof *a);
+	enum err err = ERR_NONE;
+	if (a == NULL) {
+		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	} else {
+		exchange_keep(x, a, free);
+		a->exchange = x;
+		a->change.done = on_acknowledged;
+	}
+	if (!err && !json_sequence(exchange_segment(x), &id))
+		err = fault_set(&fault, ERR_NOT_FOUND, "there is no such observation");
+	if (!err)
+		err = auditor_acknowledge(api->auditor, api->writer, id, &a->change, &fault);
+	if (err)
+		api_fault_done(x, &fault);
+}

@@ -1,0 +1,101 @@
+/* GET /api/cache-metrics: what the caches of the monitored services did, read back from their events. */
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "monitor/cache_report.h"
+#include "net/api.h"
+
+enum { HOURS = 24 };
+
+static bool read_form(struct slice value, struct cache_query *q)
+{
+	static const char *const names[] = {[CACHE_RAW] = "raw", [CACHE_MINUTES] = "1min", [CACHE_HOURS] = "1hour"};
+	for (enum cache_form f = CACHE_RAW; f <= CACHE_HOURS; f++) {
+		if (!slice_is(value, names[f]))
+			continue;
+		q->form = f;
+		return true;
+	}
+	return false;
+}
+
+static bool read_side(struct slice value, struct cache_query *q)
+{
+	q->side = CACHE_LEGACY;
+	while (q->side < CACHE_SIDES && !slice_is(value, cache_side_name(q->side)))
+		q->side++;
+	return q->side < CACHE_SIDES || value.len == 0 || slice_is(value, "all");
+}
+
+static bool read_param(struct slice name, struct slice value, struct cache_query *q)
+{
+	if (slice_is(name, "time_range"))
+		return units_integer(value, &q->hours) && q->hours >= 1 && q->hours <= CACHE_HOURS_MAX;
+	if (slice_is(name, "aggregation"))
+		return read_form(value, q);
+	return slice_is(name, "implementation_type") && read_side(value, q);
+}
+
+/* The hub's own form of a failure: whoever reads this looks for its members. */
+static void fail(struct exchange *x, int status, const char *why)
+{
+	struct buf *out = exchange_out(x);
+	out->len = 0;
+	buf_adds(out, "{\"error\":");
+	buf_json(out, slice_of(why));
+	buf_adds(out, ",\"metrics\":[],\"summary\":{}");
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(x, status);
+}
+
+static void destroy(void *state)
+{
+	cache_report_destroy(state);
+}
+
+/* A portion at a time, so that one long report keeps no other request waiting. */
+static void go_on(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)arg;
+	struct cache_report *r = exchange_state(x);
+	struct buf *out = exchange_out(x);
+	struct fault fault;
+	bool done;
+	if (cache_report_read(r, reader, &done, &fault) != ERR_NONE) {
+		fail(x, 500, fault.text);
+		return;
+	}
+	if (!done) {
+		exchange_defer(x, go_on);
+		return;
+	}
+	buf_addc(out, '{');
+	cache_report_write(r, out);
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(x, 200);
+}
+
+void api_cache_metrics(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	const struct url *u = exchange_url(x);
+	struct cache_query q = {.hours = HOURS, .form = CACHE_MINUTES, .side = CACHE_SIDES};
+	struct cache_report *r;
+	struct fault fault;
+	for (size_t i = 0; i < u->param_count; i++) {
+		if (read_param(u->params[i].name, u->params[i].value, &q))
+			continue;
+		fail(x, 400,
+		     "takes time_range (1 to 8784 hours), implementation_type (legacy or new), aggregation (raw, 1min, "
+		     "1hour)");
+		return;
+	}
+	if (cache_report_create(api->store, q, &r, &fault) != ERR_NONE) {
+		fail(x, 500, fault.text);
+		return;
+	}
+	exchange_keep(x, r, destroy);
+	go_on(arg, x, reader);
+}

@@ -1,0 +1,202 @@
+/* Pages: ours, which are part of the binary, and those of --static DIR, which come first. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assets.h"
+#include "base/hash.h"
+#include "net/api.h"
+
+enum { FILE_MAX = 16 * 1024 * 1024, PATH_LEN = 4096 };
+
+static const char *content_type(struct slice name)
+{
+	static const struct {
+		const char *ending;
+		const char *type;
+	} types[] = {{".html", "text/html; charset=utf-8"},
+		     {".js", "text/javascript; charset=utf-8"},
+		     {".mjs", "text/javascript; charset=utf-8"},
+		     {".css", "text/css; charset=utf-8"},
+		     {".svg", "image/svg+xml"},
+		     {".png", "image/png"},
+		     {".ico", "image/x-icon"},
+		     {".woff2", "font/woff2"},
+		     {".json", "application/json"},
+		     {".map", "application/json"},
+		     {".txt", "text/plain; charset=utf-8"}};
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		size_t n = strlen(types[i].ending);
+		if (name.len > n && memcmp(name.p + name.len - n, types[i].ending, n) == 0)
+			return types[i].type;
+	}
+	return "application/octet-stream";
+}
+
+/* --- files of --static DIR --- */
+
+/* A path below the directory: no part of it is empty or begins with a dot, which also shuts out "..". */
+static bool is_safe(struct slice path)
+{
+	if (path.len == 0 || path.len >= PATH_LEN / 2 || memchr(path.p, '\0', path.len) != NULL)
+		return false;
+	bool begins = true;
+	for (size_t i = 0; i < path.len; i++) {
+		if (begins && (path.p[i] == '.' || path.p[i] == '/'))
+			return false;
+		begins = path.p[i] == '/';
+	}
+	return !begins;
+}
+
+/* Where an open file really is; false where that cannot be found out. */
+static bool real_path(int fd, char out[PATH_LEN])
+{
+	char link[64];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, out, PATH_LEN - 1);
+	out[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Asked of what is open already, so that nothing can be put in its place. */
+static bool is_below(int fd, const char *dir)
+{
+	char file[PATH_LEN];
+	char folder[PATH_LEN];
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool known = dir_fd >= 0 && real_path(dir_fd, folder) && real_path(fd, file);
+	if (dir_fd >= 0)
+		close(dir_fd);
+	size_t n = known ? strlen(folder) : 0;
+	n -= n == 1; /* the root */
+	return known && strncmp(file, folder, n) == 0 && file[n] == '/';
+}
+
+/* Opens a regular file below the directory. Links within it are followed, those that lead out of it are not. */
+static int open_file(const char *dir, struct slice path, struct stat *st)
+{
+	char full[PATH_LEN];
+	if (!is_safe(path) || snprintf(full, sizeof full, "%s/%.*s", dir, (int)path.len, path.p) >= PATH_LEN)
+		return -1;
+	int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= FILE_MAX && is_below(fd, dir))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static bool read_all(int fd, struct buf *out, size_t size)
+{
+	if (!buf_reserve(out, size + 1))
+		return false;
+	while (out->len < size) {
+		ssize_t n = read(fd, out->data + out->len, size - out->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false; /* it has become shorter meanwhile */
+		out->len += (size_t)n;
+	}
+	return true;
+}
+
+/* Sends the file; false when there is none. The pages are the operator's: they may use what scripts and styles they
+ * like, but are shown in no other's frame. */
+static bool send_file(struct api *api, struct exchange *x, struct slice path)
+{
+	struct stat st;
+	char tag[64];
+	int fd = api->static_dir != NULL ? open_file(api->static_dir, path, &st) : -1;
+	if (fd < 0)
+		return false;
+	snprintf(tag, sizeof tag, "\"%llx-%llx-%lx\"", (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
+		 st.st_mtim.tv_nsec);
+	exchange_add_header(x, "ETag", tag);
+	exchange_add_header(x, "Cache-Control", "no-cache");
+	exchange_add_header(x, "Content-Security-Policy", "frame-ancestors 'self'");
+	bool known = slice_is(exchange_header(x, "If-None-Match"), tag);
+	exchange_status(x, known ? 304 : 200, content_type(path));
+	if (!known && !read_all(fd, exchange_out(x), (size_t)st.st_size))
+		exchange_problem(x, 503, "the file cannot be read");
+	close(fd);
+	exchange_done(x);
+	return true;
+}
+
+/* --- ours --- */
+
+/* A hash of the bytes: an asset changes with the binary only. */
+static void make_tag(const struct asset *a, char out[24])
+{
+	snprintf(out, 24, "\"%016llx\"", (unsigned long long)hash_bytes(a->bytes, a->len));
+}
+
+static bool send_asset(struct exchange *x, struct slice name)
+{
+	for (size_t i = 0; i < static_assets.count; i++) {
+		const struct asset *a = &static_assets.items[i];
+		char tag[24];
+		if (!slice_is(name, a->name))
+			continue;
+		make_tag(a, tag);
+		exchange_add_header(x, "ETag", tag);
+		exchange_add_header(x, "Content-Security-Policy",
+				    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+		exchange_add_header(x, "Cache-Control", "no-cache");
+		if (slice_is(exchange_header(x, "If-None-Match"), tag)) {
+			exchange_status(x, 304, content_type(name));
+		} else {
+			exchange_status(x, 200, content_type(name));
+			exchange_static(x, a->bytes, a->len);
+		}
+		exchange_done(x);
+		return true;
+	}
+	return false;
+}
+
+static void send_nothing(struct exchange *x)
+{
+	exchange_problem(x, 404, "there is nothing at this path");
+	exchange_done(x);
+}
+
+void api_page(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice name = exchange_segment(x).len > 0 ? exchange_segment(x) : slice_of("index.html");
+	if (!send_file(arg, x, name) && !send_asset(x, name))
+		send_nothing(x);
+}
+
+/* /static/…: DIR may be the folder itself, or the one that holds it. */
+void api_file(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice path = exchange_segment(x);
+	char below[PATH_LEN];
+	int n = snprintf(below, sizeof below, "static/%.*s", (int)path.len, path.p);
+	bool fits = n > 0 && n < PATH_LEN && memchr(path.p, '\0', path.len) == NULL;
+	if (send_file(arg, x, path) || (fits && send_file(arg, x, (struct slice){below, (size_t)n})) || send_asset(x, path))
+		return;
+	send_nothing(x);
+}
+
+/* The old pages' paths: the operator's own copy, or our view of the services. */
+void api_dashboard_page(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice path = exchange_url(x)->path;
+	struct slice name = {path.p + 1, path.len - 1};
+	char below[64];
+	int n = snprintf(below, sizeof below, "static/%.*s", (int)name.len, name.p);
+	if (send_file(arg, x, name) || send_file(arg, x, (struct slice){below, (size_t)n}) ||
+	    send_asset(x, slice_of("services.html")))
+		return;
+	send_nothing(x);
+}

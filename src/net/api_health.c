@@ -1,0 +1,265 @@
+/* Health in the forms of the monitoring profile: every component is looked at, not believed. */
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#include "base/clock.h"
+#include "net/api.h"
+#include "net/door.h"
+#include "net/ws.h"
+#include "net/ws_metrics.h"
+
+#define U(n) ((unsigned long long)(n))
+
+enum {
+	LOOP_LAG_MAX_MS = 1000,
+	LOOP_DEAD_MS = 30000, /* no disk takes so long that it would come back */
+	DISK_DEGRADED = 85,   /* percent */
+	DISK_UNHEALTHY = 95,
+	MEMORY_WARNING = 80, /* percent of the machine's */
+	MEMORY_CRITICAL = 90,
+	LEAK_MB_PER_HOUR = 100,
+	LEAK_SAMPLES = 30, /* a sample a minute: growth right after the start says nothing */
+	MIB = 1024 * 1024,
+};
+
+enum grade { HEALTHY, DEGRADED, UNHEALTHY };
+
+static const char *const grades[] = {"healthy", "degraded", "unhealthy"};
+
+static void worsen(enum grade *all, enum grade one)
+{
+	*all = one > *all ? one : *all;
+}
+
+/* When, for machines and for the people of the Python hub. */
+static void put_times(struct buf *out)
+{
+	int64_t now = clock_wall_ms();
+	buf_adds(out, ",\"timestamp_utc\":");
+	clock_write_seconds(out, now);
+	buf_adds(out, ",\"timestamp_melbourne\":");
+	clock_write_stamp(out, now);
+}
+
+static void write_storage(struct api *api, struct buf *out, enum grade *all)
+{
+	double ms;
+	bool fine = probe_run(api->probe, &ms);
+	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",", fine ? "healthy" : "unhealthy");
+	if (fine)
+		buf_printf(out, "\"message\":\"a write was durable after %.3f ms\",\"write_ms\":%.3f}", ms, ms);
+	else
+		buf_printf(out, "\"error\":\"a write was not durable within %.0f ms\"}", ms);
+	worsen(all, fine ? HEALTHY : UNHEALTHY);
+}
+
+/* What is known of the store without waiting for it. */
+static void write_breaker(struct api *api, struct buf *out, enum grade *all)
+{
+	struct writer_figures w;
+	writer_read(api->writer, &w);
+	bool fine = w.breaker == BREAKER_CLOSED;
+	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",\"%s\":", fine ? "healthy" : "unhealthy",
+		   fine ? "message" : "error");
+	buf_json(out, slice_of(fine ? "the newest commit did not fail" : w.reason));
+	buf_addc(out, '}');
+	worsen(all, fine ? HEALTHY : UNHEALTHY);
+}
+
+static void write_disk(struct api *api, struct buf *out, enum grade *all)
+{
+	struct statvfs v;
+	if (statvfs(store_dir(api->store), &v) != 0 || v.f_blocks == 0) {
+		buf_adds(out, "\"disk\":{\"status\":\"unhealthy\",\"message\":\"the file system cannot be asked\"}");
+		worsen(all, UNHEALTHY);
+		return;
+	}
+	double total = (double)v.f_blocks * (double)v.f_frsize;
+	double left = (double)v.f_bavail * (double)v.f_frsize;
+	double percent = 100.0 * (1 - left / total);
+	enum grade grade = percent >= DISK_UNHEALTHY || left < (double)api->disk_reserve ? UNHEALTHY
+			   : percent >= DISK_DEGRADED                                    ? DEGRADED
+											 : HEALTHY;
+	buf_printf(out,
+		   "\"disk\":{\"status\":\"%s\",\"message\":\"%.1f %% used\",\"disk_percent\":%.2f,\"disk_free_gb\":%.3f,"
+		   "\"disk_total_gb\":%.3f}",
+		   grades[grade], percent, percent, left / MIB / 1024, total / MIB / 1024);
+	worsen(all, grade);
+}
+
+/* How alarming memory is: its use on the machine, and how fast this process grows. */
+static enum grade memory_grade(const struct memory_figures *m)
+{
+	if (m->system_percent >= MEMORY_CRITICAL)
+		return UNHEALTHY;
+	bool leaks = m->samples >= LEAK_SAMPLES && m->growth_mb_per_hour > LEAK_MB_PER_HOUR;
+	return leaks || m->system_percent >= MEMORY_WARNING ? DEGRADED : HEALTHY;
+}
+
+static const char *const alert_levels[] = {"none", "warning", "critical"};
+static const char *const memory_words[] = {"memory is fine", "memory is short, or grows", "memory is nearly used up"};
+
+static void write_memory(struct api *api, struct buf *out, enum grade *all)
+{
+	struct memory_figures m;
+	watch_memory(api->watch, &m);
+	enum grade grade = memory_grade(&m);
+	buf_printf(out,
+		   "\"memory\":{\"status\":\"%s\",\"message\":\"%s\",\"process_memory_mb\":%.3f,"
+		   "\"system_memory_percent\":%.2f,\"growth_rate_mb_per_hour\":%.3f,\"alert_level\":\"%s\"}",
+		   grades[grade], memory_words[grade], (double)m.resident / MIB, m.system_percent, m.growth_mb_per_hour,
+		   alert_levels[grade]);
+	worsen(all, grade);
+}
+
+/* The three components of the old monitoring server: its sockets, its page, its figures. */
+static void write_parts(struct api *api, struct buf *out, enum grade *all)
+{
+	struct ws_figures w;
+	struct tally tallies[SERVICES];
+	uint64_t counted;
+	ws_read(api->ws, &w);
+	uint64_t head = feed_head(api->feed);
+	monitor_tallies(api->monitor, tallies, &counted);
+	enum grade sockets = w.loop_lag_ms < LOOP_LAG_MAX_MS ? HEALTHY : DEGRADED;
+	enum grade figures = counted >= head ? HEALTHY : DEGRADED;
+	buf_printf(out, "\"websocket\":\"%s\",\"dashboard\":\"healthy\",\"metrics\":\"%s\",", grades[sockets],
+		   grades[figures]);
+	buf_printf(out, "\"loop\":{\"status\":\"%s\",\"lag_ms\":%llu},", grades[sockets], U(w.loop_lag_ms));
+	worsen(all, sockets);
+	worsen(all, figures);
+}
+
+/* Every component; `storage` writes the one that may have to wait for the disk. Returns the worst grade. */
+static enum grade write_components(struct api *api, struct buf *out,
+				   void (*storage)(struct api *api, struct buf *out, enum grade *all))
+{
+	enum grade all = HEALTHY;
+	buf_adds(out, ",\"components\":{");
+	write_parts(api, out, &all);
+	storage(api, out, &all);
+	buf_adds(out, ",\"supabase\":{\"status\":\"healthy\",\"enabled\":false,\"message\":\"not used\"},");
+	write_memory(api, out, &all);
+	buf_addc(out, ',');
+	write_disk(api, out, &all);
+	buf_adds(out, ",\"semaphores\":");
+	worsen(&all, leases_write_health(api->leases, out) ? HEALTHY : DEGRADED);
+	buf_adds(out, "}}");
+	return all;
+}
+
+void api_health(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf parts;
+	buf_init(&parts);
+	enum grade all = write_components(api, &parts, write_storage);
+	struct buf *out = exchange_out(x);
+	buf_printf(out, "{\"status\":\"%s\",\"service\":\"monitoring\",\"port\":%d,\"version\":\"%s\"", grades[all],
+		   door_port(api->door), TIDEMARK_VERSION);
+	put_times(out);
+	out->failed = out->failed || buf_failed(&parts);
+	buf_add(out, parts.data, parts.len);
+	buf_finish(&parts);
+	api_json_done(x, all == HEALTHY ? 200 : 503);
+}
+
+/* Alive: this thread answers, and the sockets' loop turns. What is wrong with the components is readiness: it is shown, and
+ * counts for nothing here. */
+void api_health_live(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	bool alive = w.loop_lag_ms < LOOP_DEAD_MS;
+	buf_printf(exchange_out(x), "{\"status\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%lld,\"loop_lag_ms\":%llu",
+		   grades[alive ? HEALTHY : UNHEALTHY], TIDEMARK_VERSION,
+		   (long long)(clock_mono_ms() - api->started_mono_ms) / 1000, U(w.loop_lag_ms));
+	put_times(exchange_out(x));
+	write_components(api, exchange_out(x), write_breaker);
+	api_json_done(x, alive ? 200 : 503);
+}
+
+void api_health_semaphores(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	bool fine = leases_write_health(api->leases, exchange_out(x));
+	api_json_done(x, fine ? 200 : 503);
+}
+
+void api_health_memory(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf *out = exchange_out(x);
+	struct memory_figures m;
+	watch_memory(api->watch, &m);
+	enum grade grade = memory_grade(&m);
+	buf_printf(out, "{\"status\":\"%s\",\"timestamp_utc\":", grades[grade]);
+	clock_write_seconds(out, clock_wall_ms());
+	buf_printf(out,
+		   ",\"current_metrics\":{\"process_memory_mb\":%.3f,\"system_memory_percent\":%.2f,"
+		   "\"growth_rate_mb_per_hour\":%.3f},\"alert\":{\"level\":\"%s\",\"message\":\"%s\","
+		   "\"threshold_exceeded\":%s},",
+		   (double)m.resident / MIB, m.system_percent, m.growth_mb_per_hour, alert_levels[grade],
+		   memory_words[grade], grade != HEALTHY ? "true" : "false");
+	buf_printf(out,
+		   "\"thresholds\":{\"warning_percent\":%d,\"critical_percent\":%d,\"leak_mb_per_hour\":%d},\"baseline\":",
+		   MEMORY_WARNING, MEMORY_CRITICAL, LEAK_MB_PER_HOUR);
+	if (m.baseline != 0) {
+		buf_printf(out, "{\"process_memory_mb\":%.3f,\"timestamp\":", (double)m.baseline / MIB);
+		clock_write(out, m.baseline_ms);
+		buf_addc(out, '}');
+	} else {
+		buf_adds(out, "null");
+	}
+	buf_printf(out, ",\"history_size\":%llu}", U(m.samples));
+	api_json_done(x, grade == HEALTHY ? 200 : 503);
+}
+
+/* The writer's: what cannot be committed is shown to nobody. */
+static void write_circuit(struct api *api, struct buf *out)
+{
+	struct writer_figures w;
+	writer_read(api->writer, &w);
+	buf_printf(out,
+		   "\"circuit_breaker\":{\"name\":\"writer\",\"state\":\"%s\",\"failure_count\":%llu,\"success_count\":0,"
+		   "\"half_open_calls\":%d,\"config\":{\"failure_threshold\":%d,\"success_threshold\":%d,"
+		   "\"timeout_seconds\":%.1f,\"half_open_max_calls\":%d}}",
+		   breaker_name(w.breaker), U(w.breaker_failures), w.breaker == BREAKER_HALF_OPEN, BREAKER_FAILURES,
+		   BREAKER_SUCCESSES, BREAKER_WAIT_MAX_MS / 1000.0, BREAKER_TRIES);
+}
+
+void api_health_websocket(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf *out = exchange_out(x);
+	struct ws_metrics *m = ws_figures_of(api->ws);
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	const char *status = w.connections == 0 ? "warning" : w.loop_lag_ms < LOOP_LAG_MAX_MS ? "healthy" : "degraded";
+	buf_printf(out, "{\"status\":\"%s\"", status);
+	put_times(out);
+	buf_printf(out,
+		   ",\"connections\":{\"total_connections\":%llu,\"connected\":%llu,\"disconnected\":%llu,"
+		   "\"total_queued_messages\":%llu,\"connections\":",
+		   U(ws_metrics_read(m, WSM_TOTAL)), U(w.connections), U(ws_metrics_read(m, WSM_TOTAL) - w.connections),
+		   U(w.lag_sum));
+	ws_metrics_text(m, WS_TEXT_CONNECTIONS, out);
+	buf_adds(out, ",\"metrics\":");
+	ws_metrics_write(m, out, w.connections, api->writer);
+	buf_addc(out, ',');
+	write_circuit(api, out);
+	buf_adds(out, "},\"pings\":");
+	ws_metrics_text(m, WS_TEXT_PULSES, out);
+	buf_adds(out, ",\"health\":");
+	ws_metrics_text(m, WS_TEXT_HEALTH, out);
+	buf_adds(out, ",\"metrics\":");
+	ws_metrics_write(m, out, w.connections, api->writer);
+	buf_addc(out, '}');
+	api_json_done(x, 200);
+}

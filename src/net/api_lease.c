@@ -1,0 +1,179 @@
+/* Leases: POST takes one, PUT renews it, DELETE gives it back; the holder says who it is, in the body or as ?holder=. */
+#include <stdlib.h>
+
+#include "event/json.h"
+#include "net/api.h"
+#include "tidemark/event.h"
+
+enum { RAW_MAX = 6 * EVENT_NAME_MAX + 2, TEXTS = 4 };
+
+/* A change on its way to the disk, with the texts of its request. */
+struct change {
+	struct lease_change change; /* first: it is given back */
+	struct api *api;
+	struct exchange *exchange;
+	struct lease_request request;
+	char texts[TEXTS][RAW_MAX];
+};
+
+static enum err bad_text(const char *key, struct fault *fault)
+{
+	return fault_set(fault, ERR_INVALID, "%s: wants a text of 1 to %d bytes, UTF-8 without control characters", key,
+			 EVENT_NAME_MAX);
+}
+
+/* Decodes a text into `memory`; empty where there is none or it is null. */
+static enum err read_text(struct slice object, const char *key, char memory[RAW_MAX], struct slice *out, struct fault *fault)
+{
+	struct slice value;
+	*out = (struct slice){memory, 0};
+	if (!json_member(object, key, &value) || json_kind(value) == JSON_NULL)
+		return ERR_NONE;
+	if (json_kind(value) != JSON_STRING || value.len > RAW_MAX || !json_string(value, memory, &out->len) ||
+	    out->len == 0 || out->len > EVENT_NAME_MAX || !json_plain_text(*out))
+		return bad_text(key, fault);
+	return ERR_NONE;
+}
+
+static enum err read_object(struct change *c, struct slice body, struct fault *fault)
+{
+	static const char *const keys[TEXTS] = {"name", "holder", "session", "conversation"};
+	struct slice *const to[TEXTS] = {&c->request.name, &c->request.holder, &c->request.session,
+					 &c->request.conversation};
+	enum err err = ERR_NONE;
+	for (int i = 0; !err && i < TEXTS; i++)
+		err = read_text(body, keys[i], c->texts[i], to[i], fault);
+	return err;
+}
+
+/* The body, where there is one; and ?holder=, which counts more. */
+static enum err read_request(struct change *c, struct fault *fault)
+{
+	const struct url *u = exchange_url(c->exchange);
+	size_t len;
+	char *text = exchange_body_take(c->exchange, &len);
+	struct slice body = {text, 0};
+	struct json_error error;
+	enum err err = ERR_NONE;
+	if (text != NULL && len > 0) {
+		bool fine = json_minify(text, len, text, &body.len, &error) && json_kind(body) == JSON_OBJECT;
+		err = fine ? read_object(c, body, fault) : fault_set(fault, ERR_INVALID, "the body is no JSON object");
+	}
+	free(text);
+	for (size_t i = 0; !err && i < u->param_count; i++) {
+		if (!slice_is(u->params[i].name, "holder"))
+			return fault_set(fault, ERR_INVALID, "%.*s: there is no such parameter",
+					 (int)(u->params[i].name.len < 64 ? u->params[i].name.len : 64),
+					 u->params[i].name.p);
+		c->request.holder = u->params[i].value;
+		if (c->request.holder.len > EVENT_NAME_MAX || !json_plain_text(c->request.holder))
+			return bad_text("holder", fault);
+	}
+	if (!err && c->request.holder.len == 0)
+		err = fault_set(fault, ERR_INVALID, "holder: say who holds the lease");
+	if (c->request.name.len == 0)
+		c->request.name = slice_of("global");
+	return err;
+}
+
+static void on_done(struct lease_change *change)
+{
+	struct change *c = (struct change *)change;
+	struct exchange *x = c->exchange;
+	if (change->op.err) {
+		api_fault_done(x, &change->op.fault);
+	} else if (change->releases) {
+		exchange_status(x, 204, "application/json");
+		exchange_done(x);
+	} else {
+		leases_write_one(c->api->leases, exchange_out(x), slice_of(change->id));
+		api_json_done(x, 201);
+	}
+}
+
+/* NULL when the reply is an error already. */
+static struct change *start(struct api *api, struct exchange *x)
+{
+	struct fault fault;
+	struct change *c = calloc(1, sizeof *c);
+	if (c == NULL) {
+		fault_set(&fault, ERR_NOMEM, "out of memory");
+		api_fault_done(x, &fault);
+		return NULL;
+	}
+	c->api = api;
+	c->exchange = x;
+	c->change.done = on_done;
+	exchange_keep(x, c, free);
+	if (read_request(c, &fault) == ERR_NONE)
+		return c;
+	api_fault_done(x, &fault);
+	return NULL;
+}
+
+void api_lease_acquire(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	struct change *c = start(api, x);
+	if (c == NULL)
+		return;
+	enum err err = leases_acquire(api->leases, api->writer, &c->request, &c->change, &fault);
+	if (err == ERR_CONFLICT)
+		exchange_add_header(x, "Retry-After", "1");
+	if (err)
+		api_fault_done(x, &fault);
+}
+
+void api_lease_release(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	struct change *c = start(api, x);
+	if (c != NULL &&
+	    leases_release(api->leases, api->writer, exchange_segment(x), c->request.holder, &c->change, &fault) != ERR_NONE)
+		api_fault_done(x, &fault);
+}
+
+static void reply_lease(struct api *api, struct exchange *x)
+{
+	if (leases_write_one(api->leases, exchange_out(x), exchange_segment(x))) {
+		api_json_done(x, 200);
+		return;
+	}
+	exchange_problem(x, 404, "there is no such lease: it was released, or taken back");
+	exchange_done(x);
+}
+
+void api_lease_renew(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	struct change *c = start(api, x);
+	if (c == NULL)
+		return;
+	if (leases_renew(api->leases, exchange_segment(x), c->request.holder, &fault) == ERR_NONE)
+		reply_lease(api, x);
+	else
+		api_fault_done(x, &fault);
+}
+
+void api_lease_get(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	if (!api_refuse_params(x))
+		reply_lease(arg, x);
+}
+
+void api_leases(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (api_refuse_params(x))
+		return;
+	leases_write_all(api->leases, exchange_out(x));
+	api_json_done(x, 200);
+}

@@ -1,0 +1,189 @@
+/* Figures in the forms of the monitoring profile. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "net/api.h"
+#include "net/ws.h"
+#include "net/ws_metrics.h"
+
+#define U(n) ((unsigned long long)(n))
+
+enum { CURRENT_MS = 5 * 60 * 1000, MIB = 1024 * 1024 };
+
+void api_status(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	buf_printf(exchange_out(x), "{\"status\":\"ok\",\"service\":\"monitoring\",\"clients_connected\":%llu",
+		   U(w.dashboards));
+	api_put_now(exchange_out(x), "timestamp");
+	buf_addc(exchange_out(x), '}');
+	api_json_done(x, 200);
+}
+
+/* Of the last five minutes; nothing failed where nothing happened. */
+void api_metrics_current(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct window_figures f;
+	monitor_window(api->monitor, SERVICES, clock_wall_ms() - CURRENT_MS, &f);
+	double fine = f.events > 0 ? 100.0 * (double)(f.events - f.errors) / (double)f.events : 100;
+	buf_printf(exchange_out(x), "{\"latency_p95\":%.3f,\"memory_mb\":%.3f,\"success_rate\":%.3f", f.p95_ms,
+		   (double)watch_resident() / MIB, fine);
+	api_put_now(exchange_out(x), "timestamp");
+	buf_addc(exchange_out(x), '}');
+	api_json_done(x, 200);
+}
+
+/* There is one way to dashboards, the feed: what the Python hub called an adapter is not in between. */
+static void write_broadcasts(struct api *api, struct buf *out)
+{
+	struct ws_metrics *m = ws_figures_of(api->ws);
+	uint64_t sent = ws_metrics_read(m, WSM_SENT);
+	buf_printf(out,
+		   "\"broadcaster_metrics\":{\"total_broadcasts\":%llu,\"adapter_broadcasts\":0,\"direct_broadcasts\":%llu,"
+		   "\"failed_broadcasts\":%llu}",
+		   U(sent), U(sent), U(ws_metrics_read(m, WSM_FAILED)));
+}
+
+/* Every event of a service is classified when it is folded: by its service. */
+static void write_classes(struct api *api, struct buf *out)
+{
+	struct tally tallies[SERVICES];
+	uint64_t seq;
+	uint64_t all = 0;
+	monitor_tallies(api->monitor, tallies, &seq);
+	for (int i = 0; i < SERVICES; i++)
+		all += tallies[i].events;
+	buf_printf(out,
+		   "\"sequence_counter\":%llu,\"classification_metrics\":{\"total_classified\":%llu,"
+		   "\"category_distribution\":{",
+		   U(seq), U(all));
+	bool first = true;
+	for (int i = 0; i < SERVICES; i++) {
+		if (tallies[i].events == 0)
+			continue;
+		buf_printf(out, "%s\"%s\":%llu", first ? "" : ",", service_name((enum service)i), U(tallies[i].events));
+		first = false;
+	}
+	buf_adds(out, "},\"classification_errors\":0}");
+}
+
+void api_metrics_validation(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf *out = exchange_out(x);
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	buf_adds(out, "{\"status\":\"ok\",\"metrics\":{");
+	write_broadcasts(api, out);
+	buf_printf(out, ",\"connected_clients\":%llu,\"use_adapter\":false,\"use_dual_mode\":false,", U(w.dashboards));
+	write_classes(api, out);
+	buf_addc(out, '}');
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(x, 200);
+}
+
+void api_metrics_adapter(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf *out = exchange_out(x);
+	struct ws_metrics *m = ws_figures_of(api->ws);
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	buf_printf(out,
+		   "{\"status\":\"ok\",\"adapter_type\":\"websocket\",\"metrics\":{\"total_connections\":%llu,"
+		   "\"active_connections\":%llu,\"total_events_broadcast\":%llu,\"failed_broadcasts\":%llu}",
+		   U(ws_metrics_read(m, WSM_TOTAL)), U(w.connections), U(ws_metrics_read(m, WSM_SENT)),
+		   U(ws_metrics_read(m, WSM_FAILED)));
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(x, 200);
+}
+
+/* What the Python hub's switches come to here. None can be switched by itself: there is one way to dashboards, what is not
+ * valid is refused, figures are always kept. The numbers are how often the figures of connections are made ready, how many
+ * events one transaction takes, and how long a peer has to answer. */
+static void write_flags(struct api *api, struct buf *out)
+{
+	buf_printf(out,
+		   ",\"flags\":{\"MONITORING_USE_ADAPTER\":false,\"MONITORING_ADAPTER_TYPE\":\"websocket\","
+		   "\"MONITORING_DUAL_MODE\":false,\"MONITORING_ENABLE_VALIDATION\":true,"
+		   "\"MONITORING_VALIDATION_STRICT\":true,\"MONITORING_METRICS_FLUSH_INTERVAL\":%d,"
+		   "\"MONITORING_METRICS_PERSISTENCE\":true,\"MONITORING_BATCH_SIZE\":%d,\"MONITORING_TIMEOUT_MS\":%lld}",
+		   WS_FIGURES_S, WRITER_GROUP_EVENTS_MAX, (long long)api->ping_ms);
+}
+
+void api_flags(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	buf_adds(exchange_out(x), "{\"status\":\"ok\"");
+	write_flags(arg, exchange_out(x));
+	api_put_now(exchange_out(x), "timestamp");
+	buf_addc(exchange_out(x), '}');
+	api_json_done(x, 200);
+}
+
+/* Switches that cannot contradict each other have no issues. */
+void api_health_flags(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	buf_adds(exchange_out(x), "{\"status\":\"ok\",\"health\":\"healthy\",\"issues\":[]");
+	write_flags(arg, exchange_out(x));
+	api_put_now(exchange_out(x), "timestamp");
+	buf_addc(exchange_out(x), '}');
+	api_json_done(x, 200);
+}
+
+/* --- flush --- */
+
+struct flush {
+	struct write_op op; /* first: the writer gives it back */
+	struct api *api;
+	struct exchange *exchange;
+};
+
+static void on_flushed(struct write_op *op)
+{
+	struct flush *f = (struct flush *)op;
+	struct buf *out = exchange_out(f->exchange);
+	if (op->err) {
+		api_fault_done(f->exchange, &op->fault);
+		return;
+	}
+	buf_adds(out, "{\"status\":\"ok\",\"result\":{\"flushed\":true,");
+	write_broadcasts(f->api, out);
+	buf_adds(out, ",\"classification_metrics\":{");
+	write_classes(f->api, out);
+	buf_printf(out, "},\"wal_pages\":%llu,\"pages_written_back\":%llu", U(op->flush_pages), U(op->flush_copied));
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(f->exchange, 200);
+}
+
+void api_metrics_flush(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	struct flush *f = calloc(1, sizeof *f);
+	enum err err = f != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err) {
+		f->op.flush = true;
+		f->op.done = on_flushed;
+		f->api = api;
+		f->exchange = x;
+		exchange_keep(x, f, free);
+		err = writer_submit(api->writer, &f->op, &fault);
+	}
+	if (err)
+		api_fault_done(x, &fault);
+}

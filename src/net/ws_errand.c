@@ -1,0 +1,156 @@
+#include "net/ws_errand.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/ws_share.h"
+
+enum { BRIEF_EVENTS = 100 }; /* what is asked for unless one says how many */
+
+/*     asked ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said: its bytes are the connection's share until they are
+ * sent */
+struct errand {
+	struct ws_claim claim;
+	struct pool_job job;
+	struct ws_task task;
+	enum errand_kind kind;
+	struct question question;
+	struct past_query past;
+	char *name; /* of an export */
+	struct buf reply;
+};
+
+void ws_put_time(struct buf *out)
+{
+	buf_adds(out, ",\"timestamp\":");
+	clock_write(out, clock_wall_ms());
+	buf_addc(out, '}');
+}
+
+static void write_initial(struct ws *w, struct buf *out, const struct errand *e, struct slice recent)
+{
+	struct tally tallies[SERVICES];
+	uint64_t seq;
+	monitor_tallies(w->options.monitor, tallies, &seq);
+	buf_adds(out, "{\"type\":\"initial_stats\",\"stats\":{");
+	for (int i = 0; i < SERVICES; i++) {
+		buf_printf(out, "%s\"%s\":", i == 0 ? "" : ",", service_name((enum service)i));
+		tally_write(out, (enum service)i, &tallies[i], true);
+	}
+	buf_adds(out, "},\"session_metrics\":");
+	monitor_write_sessions(w->options.monitor, out);
+	buf_adds(out, ",\"semaphore_metrics\":");
+	leases_write_metrics(w->options.leases, out, w->options.port);
+	buf_adds(out, ",\"websocket_health\":");
+	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, out);
+	buf_adds(out, ",\"recent_events\":");
+	buf_add(out, recent.p, recent.len);
+	buf_printf(out, ",\"seq\":%llu,\"epoch\":\"%s\"", (unsigned long long)e->past.before - 1,
+		   store_epoch(feed_store(w->options.feed)));
+}
+
+static void write_reply(struct ws *w, struct errand *e, struct slice events)
+{
+	struct buf *out = &e->reply;
+	switch (e->kind) {
+	case ERRAND_INITIAL: write_initial(w, out, e, events); break;
+	case ERRAND_RECENT:
+		buf_printf(out, "{\"type\":\"recent_events\",\"connection_type\":%s,\"events\":", e->question.service_text);
+		buf_add(out, events.p, events.len);
+		break;
+	case ERRAND_HISTORY:
+		buf_printf(out, "{\"type\":\"historical_data\",\"connection_type\":%s,\"hours\":%s,\"data\":",
+			   e->question.service_text, e->question.hours_text);
+		buf_add(out, events.p, events.len);
+		break;
+	case ERRAND_EXPORT:
+		buf_adds(out, "{\"type\":\"export_complete\",\"filepath\":");
+		buf_json(out, events);
+		break;
+	}
+	ws_put_time(out);
+}
+
+/* On a pool thread. */
+static void run_errand(struct pool_job *job, struct reader *reader)
+{
+	struct errand *e = LIST_ITEM(job, struct errand, job);
+	struct ws *w = e->task.ws;
+	struct store *store = feed_store(w->options.feed);
+	struct buf found;
+	struct fault fault;
+	enum err err;
+	buf_init(&found);
+	if (e->kind == ERRAND_EXPORT)
+		err = past_export(w->options.monitor, store, reader, slice_of(e->name), &found, &fault);
+	else
+		err = past_write(w->options.monitor, store, reader, &e->past, &found, &fault);
+	if (!err && buf_failed(&found))
+		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (err) {
+		log_error("a dashboard's question cannot be answered", "error=%s", log_text(fault.text));
+		buf_adds(&e->reply, "{\"type\":\"error\",\"status\":500,\"message\":");
+		buf_json(&e->reply, slice_of(fault.text));
+		ws_put_time(&e->reply);
+	} else {
+		write_reply(w, e, buf_slice(&found));
+	}
+	buf_finish(&found);
+	ws_task_done(&e->task);
+}
+
+static void on_errand_done(struct ws_task *task)
+{
+	struct errand *e = LIST_ITEM(task, struct errand, task);
+	struct ws_conn *c = task->conn;
+	ws_task_end(task);
+	if (c == NULL) {
+		ws_share_drop(&e->claim);
+	} else {
+		c->held = false;
+		ws_say(c, &e->reply);
+		ws_share_keep(c, &e->claim, e->reply.len);
+		if (e->kind == ERRAND_INITIAL)
+			ws_pump(c);
+	}
+	buf_finish(&e->reply);
+	free(e->name);
+	free(e);
+}
+
+static void on_granted(struct ws_claim *claim)
+{
+	struct errand *e = LIST_ITEM(claim, struct errand, claim);
+	e->task.away = true;
+	pool_submit(e->task.ws->options.pool, &e->job);
+}
+
+/* More than a page shows is asked for. */
+static enum ws_line line_of(const struct errand *e)
+{
+	bool more = e->past.limit == 0 || e->past.limit > BRIEF_EVENTS;
+	return e->kind != ERRAND_EXPORT && more ? LINE_LONG : LINE_BRIEF;
+}
+
+void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct question *q, struct past_query past, char *name)
+{
+	struct errand *e = calloc(1, sizeof *e);
+	if (e == NULL || (kind == ERRAND_EXPORT && name == NULL)) {
+		free(e);
+		free(name);
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+		return;
+	}
+	e->kind = kind;
+	e->past = past;
+	e->name = name;
+	if (q != NULL)
+		e->question = *q;
+	e->job.run = run_errand;
+	c->busy = true;
+	ws_task_begin(c, &e->task, on_errand_done);
+	e->task.away = false;
+	e->claim.grant = on_granted;
+	ws_share_ask(c->ws, line_of(e), &e->claim);
+}

@@ -1,0 +1,28 @@
+/* What a dashboard asks of the past: answered by a pool thread, for the store has to be read. One errand of a connection
+ * runs at a time, and nothing is read from the client meanwhile. On the ws thread. */
+#ifndef NET_WS_ERRAND_H
+#define NET_WS_ERRAND_H
+
+#include "monitor/past.h"
+#include "net/ws_conn.h"
+
+enum { ECHO_MAX = 256 }; /* bytes of a parameter that is repeated in the answer */
+
+enum errand_kind { ERRAND_INITIAL, ERRAND_RECENT, ERRAND_HISTORY, ERRAND_EXPORT };
+
+/* What a client asked for, as far as it has to be repeated. */
+struct question {
+	enum service service;            /* SERVICES: all; SERVICE_NONE: one that does not exist */
+	char service_text[ECHO_MAX + 1]; /* JSON */
+	char hours_text[ECHO_MAX + 1];   /* JSON */
+	double hours;
+};
+
+/* The answer is said when it is there; after the initial one the connection's events begin. Takes `name`, of an export. `q`
+ * may be NULL. */
+void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct question *q, struct past_query past, char *name);
+
+/* `,"timestamp":"<now>"}` */
+void ws_put_time(struct buf *out);
+
+#endif

@@ -1,0 +1,206 @@
+/* /events: publishers of the monitoring profile. Each message is an event in the stream of its service, stored as it was
+ * sent, and is answered once, in order, when it is durable. Nobody has to read the answers: while many wait, messages do,
+ * too.
+ *
+ *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ answered when all before it are
+ *                  (what cannot be stored is done at once)                                                       */
+#include <stdlib.h>
+
+#include "event/flat.h"
+#include "event/json.h"
+#include "net/ws_conn.h"
+
+enum {
+	TYPE_MAX = 1024,  /* bytes of a type that is repeated in the answer */
+	RETRY_US = 20000, /* after the writer's queue was full, or a limit was reached */
+};
+
+struct frame {
+	struct write_op op; /* first: the writer gives it back */
+	struct ws_task task;
+	bool submitted;
+	bool charged; /* to the limits of publishing */
+	bool done;
+	char *type; /* JSON text; NULL: none */
+	struct slice type_text;
+};
+
+static void destroy(struct frame *f)
+{
+	receipt_finish(&f->op.receipt);
+	batch_destroy(f->op.batch);
+	free(f->type);
+	free(f);
+}
+
+static void write_answer(struct buf *out, const struct frame *f)
+{
+	const struct receipt *r = &f->op.receipt;
+	if (f->op.err) {
+		buf_adds(out, "{\"status\":\"error\",\"message\":");
+		buf_json(out, slice_of(f->op.fault.text));
+		buf_addc(out, '}');
+		return;
+	}
+	buf_adds(out, "{\"status\":\"received\",\"event_type\":");
+	if (f->type != NULL)
+		buf_add(out, f->type_text.p, f->type_text.len);
+	else
+		buf_adds(out, "null");
+	buf_printf(out, ",\"seq\":%llu%s}", (unsigned long long)r->first, r->duplicates > 0 ? ",\"duplicate\":true" : "");
+}
+
+static void on_committed(struct write_op *op)
+{
+	ws_task_done(&((struct frame *)op)->task);
+}
+
+static void on_retry(lws_sorted_usec_list_t *timer);
+
+static enum err submit(struct ws_conn *c, struct frame *f, struct fault *fault)
+{
+	int retry_s; /* it is tried again in any case */
+	enum err err = f->charged ? ERR_NONE
+				  : rates_take(c->ws->options.rates, grant_client(&c->grant, c->peer), 1, &retry_s, fault);
+	f->charged = f->charged || !err;
+	return err ? err : writer_submit(c->ws->options.writer, &f->op, fault);
+}
+
+/* Hands the frames on that wait for room in the writer's queue, or for their turn by the limits, in order. */
+static void submit_waiting(struct ws_conn *c)
+{
+	c->busy = false;
+	LIST_EACH (link, &c->tasks) {
+		struct frame *f = LIST_ITEM(LIST_ITEM(link, struct ws_task, in_conn), struct frame, task);
+		if (f->submitted)
+			continue;
+		struct fault fault;
+		enum err err = submit(c, f, &fault);
+		if (err == ERR_BUSY || err == ERR_RATE) {
+			c->busy = true;
+			lws_sul_schedule(c->ws->context, 0, &c->timer, on_retry, RETRY_US);
+			break;
+		}
+		f->submitted = true;
+		f->task.away = err == ERR_NONE; /* then the op is the writer's */
+		if (!err)
+			continue;
+		f->done = true;
+		f->op.err = err;
+		f->op.fault = fault;
+	}
+}
+
+/* Answers what is done, as far as everything before it is. */
+static void answer(struct ws_conn *c)
+{
+	struct buf text;
+	buf_init(&text);
+	while (!list_empty(&c->tasks)) {
+		struct frame *f = LIST_ITEM(LIST_ITEM(c->tasks.next, struct ws_task, in_conn), struct frame, task);
+		if (!f->done)
+			break;
+		text.len = 0;
+		write_answer(&text, f);
+		ws_say(c, &text);
+		ws_task_end(&f->task);
+		destroy(f);
+	}
+	buf_finish(&text);
+	ws_throttle(c);
+}
+
+static void on_retry(lws_sorted_usec_list_t *timer)
+{
+	struct ws_conn *c = lws_container_of(timer, struct ws_conn, timer);
+	submit_waiting(c);
+	answer(c);
+	ws_pump_out(c);
+}
+
+static void on_done(struct ws_task *task)
+{
+	struct frame *f = LIST_ITEM(task, struct frame, task);
+	struct ws_conn *c = task->conn;
+	f->done = true;
+	f->task.away = false;
+	if (c == NULL)
+		destroy(f);
+	else
+		answer(c);
+}
+
+static void keep_type(struct frame *f, struct slice message)
+{
+	struct slice type;
+	if (!json_member(message, "type", &type) || type.len > TYPE_MAX || (f->type = malloc(type.len)) == NULL)
+		return;
+	memcpy(f->type, type.p, type.len);
+	f->type_text = (struct slice){f->type, type.len};
+}
+
+/* Makes a batch of what is in conn.in; the batch takes its memory over. */
+static enum err read_message(struct ws_conn *c, struct frame *f, struct fault *fault)
+{
+	struct slice message = {c->in.data, 0};
+	struct json_error error;
+	if (c->in.len == 0 || !json_minify(c->in.data, c->in.len, c->in.data, &message.len, &error))
+		return fault_set(fault, ERR_INVALID, "Invalid JSON");
+	if (json_kind(message) != JSON_OBJECT)
+		return fault_set(fault, ERR_INVALID, "a frame is a JSON object");
+	keep_type(f, message);
+	const char *stream = service_name(flat_route(message));
+	enum err err = grant_publish_to(&c->grant, slice_of(stream), c->peer, fault);
+	if (err)
+		return err;
+	c->in = (struct buf){0};
+	return batch_from_object_take(message, stream, (char *)message.p, c->ws->options.limits, &f->op.batch, fault);
+}
+
+/* A frame at the end of the line, `why` it is done already; NULL: it is not. */
+static void add_frame(struct ws_conn *c, const struct fault *why)
+{
+	struct frame *f = calloc(1, sizeof *f);
+	if (f == NULL) {
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+		return;
+	}
+	f->op.done = on_committed;
+	ws_task_begin(c, &f->task, on_done);
+	f->task.away = false;
+	if (why != NULL) {
+		f->op.fault = *why;
+		f->op.err = why->code;
+	} else {
+		f->op.err = read_message(c, f, &f->op.fault);
+	}
+	f->submitted = f->done = f->op.err != ERR_NONE;
+	submit_waiting(c);
+	answer(c);
+}
+
+static void on_message(struct ws_conn *c)
+{
+	add_frame(c, NULL);
+}
+
+static void on_refused(struct ws_conn *c, int status, const struct fault *fault)
+{
+	(void)status;
+	add_frame(c, fault);
+}
+
+static void on_open(struct ws_conn *c)
+{
+	(void)c; /* it is the client who speaks first */
+}
+
+const struct ws_profile ws_ingest = {
+	.path = "/events",
+	.need = NEED_PUBLISH,
+	.measures = true,
+	.publishes = true,
+	.open = on_open,
+	.message = on_message,
+	.error = on_refused,
+};

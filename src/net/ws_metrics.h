@@ -1,0 +1,53 @@
+/* What happens to WebSocket connections and their events, counted where it happens: over all, and for each named session.
+ * Counted on the ws thread, read from any. */
+#ifndef NET_WS_METRICS_H
+#define NET_WS_METRICS_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "hub/writer.h"
+
+struct ws_metrics;
+
+enum ws_metric {
+	WSM_TOTAL,      /* connections opened */
+	WSM_UNOPENED,   /* connections that failed before they were open */
+	WSM_RECONNECT,  /* a named session that came back */
+	WSM_TIMEOUT,    /* closed because the peer was silent */
+	WSM_SENT,       /* events */
+	WSM_FAILED,     /* writes that the socket refused */
+	WSM_EXPIRED,    /* events that retention took before they were read */
+	WSM_OVERFLOW,   /* readers closed for being too far behind */
+	WSM_RETRY,      /* the socket was full: what is left goes later */
+	WSM_RETRY_FINE, /* and it went */
+	WSM_RETRY_LOST, /* the connection ended before */
+	WSM_COUNT,
+};
+
+/* Sessions that nothing is counted for within `idle_ms` are forgotten. */
+struct ws_metrics *ws_metrics_create(int64_t idle_ms);
+void ws_metrics_destroy(struct ws_metrics *m);
+
+/* `session` may be empty. */
+void ws_metrics_count(struct ws_metrics *m, struct slice session, enum ws_metric metric, uint64_t n);
+/* From an event's commit to the socket. */
+void ws_metrics_latency(struct ws_metrics *m, int64_t ms);
+/* How far readers are behind: the furthest now. The lag of one named session: `session` not empty. */
+void ws_metrics_lag(struct ws_metrics *m, struct slice session, uint64_t lag);
+/* Now and then: forgets idle sessions. `now_ms` is monotonic. */
+void ws_metrics_forget(struct ws_metrics *m, int64_t now_ms);
+/* Objects made on the ws thread that others read: the connections, the pings of each, and the health of all. */
+enum ws_text { WS_TEXT_CONNECTIONS, WS_TEXT_PULSES, WS_TEXT_HEALTH, WS_TEXTS };
+/* Takes what was made in exchange for what was made before. */
+void ws_metrics_publish(struct ws_metrics *m, struct buf texts[WS_TEXTS]);
+/* Appends one. */
+void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out);
+
+uint64_t ws_metrics_read(struct ws_metrics *m, enum ws_metric metric);
+double ws_metrics_mean_ms(struct ws_metrics *m);
+
+/* The metrics object of the monitoring profile. */
+void ws_metrics_write(struct ws_metrics *m, struct buf *out, uint64_t active, struct writer *writer);
+
+#endif

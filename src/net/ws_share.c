@@ -1,0 +1,107 @@
+#include "net/ws_share.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "monitor/past.h"
+
+enum {
+	CLAIM_BYTES = PAST_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
+	CRUMBS = 16 * 1024,                         /* taking less within the time is taking nothing */
+};
+
+/* Long answers leave room for one short one: whoever does not read them keeps nobody from connecting. One is let through in
+ * any case. */
+static bool has_room(const struct ws *w, enum ws_line line)
+{
+	size_t kept = line == LINE_LONG ? CLAIM_BYTES : 0;
+	return w->held == 0 || w->held + CLAIM_BYTES + kept <= w->options.replies_max;
+}
+
+static void grant(struct ws_claim *claim)
+{
+	claim->granted = true;
+	claim->ws->held += CLAIM_BYTES;
+	claim->grant(claim);
+}
+
+static void serve(struct ws *w)
+{
+	for (int line = 0; line < WS_LINES; line++) {
+		while (!w->closed && !list_empty(&w->lines[line]) && has_room(w, (enum ws_line)line)) {
+			struct ws_claim *claim = LIST_ITEM(w->lines[line].next, struct ws_claim, in_line);
+			list_remove(&claim->in_line);
+			grant(claim);
+		}
+	}
+}
+
+void ws_share_ask(struct ws *w, enum ws_line line, struct ws_claim *claim)
+{
+	claim->ws = w;
+	claim->line = line;
+	list_init(&claim->in_line);
+	if (list_empty(&w->lines[line]) && has_room(w, line))
+		grant(claim);
+	else
+		list_append(&w->lines[line], &claim->in_line);
+}
+
+void ws_share_drop(struct ws_claim *claim)
+{
+	list_remove(&claim->in_line);
+	if (!claim->granted)
+		return;
+	claim->granted = false;
+	claim->ws->held -= CLAIM_BYTES;
+	serve(claim->ws);
+}
+
+static uint64_t taken(const struct ws_conn *c)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof info;
+	return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_acked : 0;
+}
+
+void ws_share_keep(struct ws_conn *c, struct ws_claim *claim, size_t bytes)
+{
+	c->share = bytes;
+	c->share_taken = taken(c);
+	c->share_ms = clock_mono_ms();
+	c->ws->held += bytes;
+	ws_share_drop(claim);
+}
+
+void ws_share_lose(struct ws_conn *c)
+{
+	c->ws->held -= c->share;
+	c->share = 0;
+	serve(c->ws);
+}
+
+void ws_share_check(struct ws_conn *c)
+{
+	if (c->share == 0 || c->out.len > 0 || lws_partial_buffered(c->wsi))
+		return;
+	ws_share_lose(c);
+	c->busy = false;
+	ws_throttle(c);
+}
+
+void ws_share_watch(struct ws_conn *c, int64_t now_ms)
+{
+	ws_share_check(c);
+	if (c->share == 0)
+		return;
+	uint64_t now = taken(c);
+	if (now - c->share_taken >= CRUMBS) {
+		c->share_taken = now;
+		c->share_ms = now_ms;
+	} else if (now_ms - c->share_ms >= c->ws->options.reply_ms) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL); /* a close frame would stand behind the answer */
+	}
+}

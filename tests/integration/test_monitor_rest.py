@@ -1,0 +1,369 @@
+"""The REST of the monitoring profile: measured values, the auditor, pages of an operator's own, other origins."""
+
+import os
+import re
+import sqlite3
+import time
+import unittest
+
+from harness import TIME, TidemarkTest, of_type, wait_until
+from websocket_client import WebSocket
+from wire import Refused
+
+WHOLE_SECONDS = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+COMPONENTS = {"websocket", "dashboard", "metrics", "loop", "storage", "supabase", "memory", "disk", "semaphores"}
+ORIGIN = "http://elsewhere.example"
+OBSERVATION = {"id", "severity", "category", "confidence", "timestamp", "observation", "recommendation", "acknowledged",
+               "acknowledged_at", "acknowledged_by", "event_ids", "rule", "connection_type", "metadata"}
+
+
+def failing(count, service="kimi", **fields):
+    return [{"connection_type": service, "direction": "error", "error": f"e{n}", **fields} for n in range(count)]
+
+
+class Figures(TidemarkTest):
+    def document(self, server, path, status=200):
+        response = server.get(path)
+        self.assertEqual(response.status, status, response)
+        self.assertTrue(response.headers["content-type"].startswith("application/json"))
+        self.assertEqual(response.headers["access-control-allow-origin"], "*")
+        return response.json()
+
+    def test_status_counts_dashboards(self):
+        server = self.serve()
+        self.assertEqual(self.document(server, "/status")["clients_connected"], 0)
+        server.dashboard()
+        server.reader()
+        status = self.document(server, "/status")
+        self.assertEqual(set(status), {"status", "service", "clients_connected", "timestamp"})
+        self.assertEqual(status["clients_connected"], 1)
+        self.assertRegex(status["timestamp"], f"^{TIME}$")
+
+    def test_health_looks(self):
+        server = self.serve()
+        for path in ("/health", "/health/ready"):
+            health = self.document(server, path)
+            self.assertEqual((health["status"], health["service"], health["port"]), ("healthy", "monitoring", server.port))
+            parts = health["components"]
+            self.assertEqual([parts[name] for name in ("websocket", "dashboard", "metrics")], ["healthy"] * 3)
+            self.assertRegex(health["timestamp_utc"], WHOLE_SECONDS)
+            self.assertRegex(health["timestamp_melbourne"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d AE[DS]T$")
+            self.assertGreater(parts["storage"]["write_ms"], 0)
+            disk = os.statvfs(server.data)
+            self.assertAlmostEqual(parts["disk"]["disk_total_gb"], disk.f_blocks * disk.f_frsize / 2**30, delta=0.1)
+            self.assertGreater(parts["memory"]["process_memory_mb"], 1)
+            self.assertEqual(parts["semaphores"]["status"], "healthy")
+        for path in ("/health/live", "/healthz"):
+            live = self.document(server, path)
+            self.assertEqual((live["status"], set(live["components"])), ("healthy", COMPONENTS))
+            self.assertEqual(live["version"], health["version"])
+            self.assertEqual(set(live), {"status", "version", "uptime_seconds", "loop_lag_ms", "timestamp_utc",
+                                         "timestamp_melbourne", "components"})
+            self.assertRegex(live["timestamp_utc"], WHOLE_SECONDS)
+        self.assertEqual(set(health["components"]), COMPONENTS)
+        memory = self.document(server, "/health/memory")
+        self.assertEqual(set(memory), {"status", "timestamp_utc", "current_metrics", "alert", "thresholds", "baseline",
+                                       "history_size"})
+        self.assertRegex(memory["timestamp_utc"], WHOLE_SECONDS)
+
+    def test_ready_and_live_differ(self):
+        server = self.serve("--disk-reserve", "1000000GiB")
+        self.assertEqual(self.document(server, "/health/ready", 503)["components"]["disk"]["status"], "unhealthy")
+        live = self.document(server, "/health/live")
+        self.assertEqual((live["status"], live["components"]["disk"]["status"]), ("healthy", "unhealthy"))
+
+    def test_the_websocket_document(self):
+        server = self.serve()
+        self.assertEqual(self.document(server, "/health/websocket")["status"], "warning")
+        server.dashboard(session="wall")
+        document = self.document(server, "/health/websocket")
+        self.assertIn("timestamp_melbourne", document)
+        self.assertEqual(document["connections"]["connected"], 1)
+        self.assertEqual(set(document["metrics"]), {"connections", "messages", "queue", "retry", "circuit_breaker", "latency",
+                                                    "uptime_seconds", "last_update", "clients"})
+        self.assertIn("wall", document["metrics"]["clients"])
+        self.assertEqual(set(self.document(server, "/health/websocket")["metrics"]["messages"]),
+                         {"sent", "queued", "failed", "expired", "deduplicated"})
+        self.assertEqual(server.get("/v1/stats").json()["websocket"]["connections"]["active"], 1)
+        manager = document["connections"]
+        self.assertEqual(set(manager), {"total_connections", "connected", "disconnected", "total_queued_messages", "connections",
+                                        "metrics", "circuit_breaker"})
+        self.assertEqual(set(manager["metrics"]), set(document["metrics"]))
+        self.assertEqual(manager["circuit_breaker"], {
+            "name": "writer", "state": "closed", "failure_count": 0, "success_count": 0, "half_open_calls": 0,
+            "config": {"failure_threshold": 1, "success_threshold": 1, "timeout_seconds": 2, "half_open_max_calls": 1}})
+
+    def test_each_connection(self):
+        server = self.serve("--ping-interval", "400ms")
+        server.dashboard()
+        slow = server.dashboard(receive_buffer=4096)
+
+        def connections():
+            document = self.document(server, "/health/websocket")
+            self.assertEqual(set(document["pings"]), set(document["connections"]["connections"]))
+            return document["connections"]["connections"]
+        both = wait_until(lambda: len(found := connections()) == 2 and found, "both are shown")
+        for one in both.values():
+            self.assertEqual(set(one), {"is_connected", "retry_count", "queue_size", "last_activity", "is_timeout"})
+            self.assertEqual((one["is_connected"], one["retry_count"], one["queue_size"], one["is_timeout"]), (True, 0, 0, False))
+            self.assertAlmostEqual(one["last_activity"], time.time(), delta=30)
+        for _ in range(10):
+            server.publish([{"connection_type": "kimi", "function_name": "x" * 1000}] * 1000)
+        lagging = wait_until(lambda: (one := connections().get("2")) and one["queue_size"] > 0 and one, "it is behind")
+        self.assertGreater(lagging["retry_count"], 0)
+        queued = self.document(server, "/health/websocket")["connections"]["total_queued_messages"]
+        self.assertGreater(queued, 0)
+        slow.close()
+        wait_until(lambda: "2" not in connections(), "it has gone")
+
+    def test_sent_deduplicated_and_lag_are_counted(self):
+        server = self.serve()
+        reader = server.reader(session="slow", receive_buffer=4096, after="head")
+        events = [{"stream": "s", "id": str(n), "data": "x" * 1000} for n in range(5000)]
+        server.publish(events)
+        server.publish(events[:10])
+        metrics = wait_until(lambda: (m := server.get("/v1/stats").json()["websocket"])["queue"]["max_size"] > 0 and m,
+                             "the lag is seen")
+        self.assertEqual(metrics["messages"]["deduplicated"], 10)
+        self.assertGreater(metrics["messages"]["queued"], 0)
+        self.assertGreater(metrics["retry"]["attempts"], 0)
+        reader.events(5000)
+        metrics = wait_until(lambda: (m := server.get("/v1/stats").json()["websocket"])["queue"]["current_size"] == 0 and m,
+                             "it has caught up")
+        self.assertEqual(metrics["messages"]["sent"], 5000)
+        self.assertGreater(metrics["retry"]["successes"], 0)
+        self.assertGreater(metrics["clients"]["slow"]["queue"]["max_size"], 0)
+
+    def test_an_idle_sessions_metrics_are_dropped(self):
+        server = self.serve("--metrics-idle", "2s")
+        clients = lambda: server.get("/v1/stats").json()["websocket"]["clients"]
+        gone = server.dashboard(session="gone")
+        server.dashboard(session="here")
+        self.assertEqual(set(clients()), {"gone", "here"})
+        gone.leave()
+        wait_until(lambda: set(clients()) == {"here"}, "the one that left is dropped")
+        time.sleep(3)
+        self.assertEqual(set(clients()), {"here"})  # connected is not idle
+        server.dashboard(session="gone").leave()
+        self.assertEqual(clients()["gone"]["connections"]["total"], 1)
+
+    def test_what_retention_took_is_counted(self):
+        server = self.serve()
+        server.publish([{"connection_type": "kimi", "n": n} for n in range(100)])
+        reader = server.dashboard(session="wall", after="first")
+        reader.send({"command": "ack", "seq": 10})
+        wait_until(lambda: server.get("/v1/sessions/wall").json()["acked"] == 10, "it is acknowledged")
+        server.stop()
+        database = sqlite3.connect(os.path.join(server.data, "tidemark.db"))
+        with database:
+            database.execute("DELETE FROM event WHERE seq <= 40")
+        database.close()
+        server.start()
+        reader = server.dashboard(session="wall")
+        gap = of_type(reader, "gap")
+        self.assertEqual((gap["reason"], gap["requested"], gap["first"]), ("retention", 10, 41))
+        self.assertEqual([of_type(reader, "event")["seq"] for _ in range(60)], list(range(41, 101)))
+        metrics = server.get("/v1/stats").json()["websocket"]
+        self.assertEqual(metrics["messages"]["expired"], 30)
+        self.assertEqual(metrics["clients"]["wall"]["messages"]["expired"], 30)
+
+    def test_current_metrics_are_measured(self):
+        server = self.serve()
+        empty = self.document(server, "/api/metrics/current")
+        self.assertEqual((empty["latency_p95"], empty["success_rate"]), (0, 100))
+        server.publish([{"connection_type": "kimi", "response_time_ms": n} for n in range(1, 101)] + failing(25))
+        current = self.document(server, "/api/metrics/current")
+        self.assertEqual(set(current), {"latency_p95", "memory_mb", "success_rate", "timestamp"})
+        self.assertAlmostEqual(current["latency_p95"], 96, delta=1)
+        self.assertEqual(current["success_rate"], 80)
+        self.assertAlmostEqual(current["memory_mb"], server.rss() / 2**20, delta=10)
+
+    def test_validation_and_adapter(self):
+        server = self.serve()
+        reader = server.dashboard()
+        server.publish([{"connection_type": "glm"}] * 3)
+        for _ in range(3):
+            reader.receive()
+        # What has arrived is counted a moment later.
+        wait_until(lambda: server.get("/v1/stats").json()["websocket"]["messages"]["sent"] == 3, "they are counted")
+        metrics = self.document(server, "/metrics/validation")["metrics"]
+        self.assertEqual(metrics["broadcaster_metrics"], {"total_broadcasts": 3, "adapter_broadcasts": 0,
+                                                          "direct_broadcasts": 3, "failed_broadcasts": 0})
+        self.assertEqual((metrics["connected_clients"], metrics["sequence_counter"]), (1, 3))
+        self.assertEqual(metrics["classification_metrics"],
+                         {"total_classified": 3, "category_distribution": {"glm": 3}, "classification_errors": 0})
+        adapter = self.document(server, "/metrics/adapter")
+        self.assertEqual((adapter["adapter_type"], adapter["metrics"]["total_events_broadcast"]), ("websocket", 3))
+
+    def test_flags_say_what_is_so(self):
+        server = self.serve("--ping-interval", "7s")
+        flags = self.document(server, "/flags/status")["flags"]
+        self.assertEqual((flags["MONITORING_USE_ADAPTER"], flags["MONITORING_ADAPTER_TYPE"]), (False, "websocket"))
+        self.assertEqual((flags["MONITORING_METRICS_FLUSH_INTERVAL"], flags["MONITORING_BATCH_SIZE"],
+                          flags["MONITORING_TIMEOUT_MS"], len(flags)), (1, 8192, 7000, 9))
+        health = self.document(server, "/health/flags")
+        self.assertEqual((health["health"], health["issues"], health["flags"]), ("healthy", [], flags))
+
+    def test_flush_is_a_checkpoint(self):
+        server = self.serve()
+        server.publish([{"data": "x" * 1000}] * 100)
+        wal = os.path.join(server.data, "tidemark.db-wal")
+        result = server.request("POST", "/metrics/flush").json()["result"]
+        self.assertTrue(result["flushed"])
+        self.assertGreater(result["wal_pages"], 20)
+        self.assertEqual(result["pages_written_back"], result["wal_pages"])
+        self.assertTrue(os.path.exists(wal))
+
+
+class Auditor(TidemarkTest):
+    def observations(self, server, **query):
+        response = server.get("/api/auditor/observations", **query)
+        self.assertEqual(response.status, 200, response)
+        return response.json()
+
+    def test_an_error_burst_is_noted_once(self):
+        server = self.serve("--audit-errors", "5")
+        server.publish(failing(4))
+        time.sleep(1.5)
+        self.assertEqual(self.observations(server), [])
+        server.publish(failing(3))
+        [seen] = wait_until(lambda: self.observations(server), "it is noted")
+        self.assertEqual(set(seen), OBSERVATION)
+        self.assertEqual((seen["severity"], seen["category"], seen["rule"], seen["connection_type"]),
+                         ("critical", "reliability", "error_burst", "kimi"))
+        self.assertEqual(seen["event_ids"], [7, 6, 5, 4, 3, 2, 1])
+        self.assertIs(seen["acknowledged"], False)
+        server.publish(failing(10))
+        time.sleep(1.5)
+        self.assertEqual(len(self.observations(server)), 1)
+
+    def test_latency_and_silence(self):
+        server = self.serve("--audit-latency", "100ms", "--audit-silence", "2s", "--audit-errors", "0")
+        server.publish([{"connection_type": "glm", "response_time_ms": 500}] * 10)
+        rules = wait_until(lambda: len(seen := self.observations(server)) == 2 and seen, "both are noted")
+        self.assertEqual([one["rule"] for one in rules], ["silence", "latency"])
+        self.assertEqual([one["severity"] for one in rules], ["warning", "warning"])
+        self.assertEqual(len(self.observations(server, category="performance")), 1)
+        self.assertEqual(len(self.observations(server, severity="critical")), 0)
+        self.assertEqual(len(self.observations(server, limit=1)), 1)
+        server.restart()
+        time.sleep(2.5)
+        self.assertEqual(len(self.observations(server)), 2)
+
+    def test_acknowledging_lasts(self):
+        server = self.serve("--audit-errors", "1")
+        server.publish(failing(1) + failing(1, "glm"))
+        wait_until(lambda: len(self.observations(server)) == 2, "both are noted")
+        first = self.observations(server)[0]["id"]
+        response = server.request("POST", f"/api/auditor/observations/{first}/acknowledge")
+        self.assertEqual(response.status, 200)
+        self.assertEqual((response.json()["success"], response.json()["observation_id"]), (True, str(first)))
+        before = self.observations(server)
+        server.kill()
+        server.start()
+        self.assertEqual(self.observations(server), before)
+        self.assertEqual([o["id"] for o in self.observations(server, acknowledged="true")], [first])
+        self.assertEqual(len(self.observations(server, acknowledged="false")), 1)
+        for unknown in ("99", "0", "x", "-1"):
+            self.assert_problem(server.request("POST", f"/api/auditor/observations/{unknown}/acknowledge"), 404)
+        self.assert_problem(server.get("/api/auditor/observations", limit=0), 400, "limit")
+
+
+class Origins(TidemarkTest):
+    def preflight(self, server, path, method, origin=ORIGIN):
+        return server.request("OPTIONS", path, headers={"Origin": origin, "Access-Control-Request-Method": method})
+
+    def test_preflights_of_open_paths(self):
+        server = self.serve()
+        for path, methods in (("/health/semaphores", "GET, HEAD"), ("/status", "GET, HEAD"), ("/metrics/flush", "POST"),
+                              ("/api/auditor/observations/7/acknowledge", "POST")):
+            response = self.preflight(server, path, methods[:4].strip(","))
+            self.assertEqual(response.status, 204, response)
+            self.assertEqual(response.headers["access-control-allow-origin"], "*")
+            self.assertEqual(response.headers["access-control-allow-methods"], methods)
+            self.assertEqual(response.headers["allow"], methods)
+        self.assertEqual(self.preflight(server, "/v1/nope", "GET").status, 404)
+
+    def test_other_paths_are_for_allowed_origins_only(self):
+        server = self.serve("--allow-origin", ORIGIN)
+        response = self.preflight(server, "/v1/events", "POST")
+        self.assertEqual((response.status, response.headers["access-control-allow-origin"]), (204, ORIGIN))
+        self.assertNotIn("access-control-allow-origin", self.preflight(server, "/v1/events", "POST", "http://x").headers)
+        response = server.request("GET", "/v1/stats", headers={"Origin": ORIGIN})
+        self.assertEqual(response.headers["access-control-allow-origin"], ORIGIN)
+        self.assertNotIn("access-control-allow-origin", server.get("/v1/stats").headers)
+
+    def test_a_foreign_page_changes_nothing(self):
+        server = self.serve()
+        for path in ("/metrics/flush", "/v1/leases", "/api/auditor/observations/1/acknowledge"):
+            self.assert_problem(server.request("POST", path, "{}", {"Origin": ORIGIN}), 403)
+
+    def test_the_names_of_this_machine_are_one(self):
+        server = self.serve()
+        port = server.port
+        for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"LOCALHOST:{port}", f"[::1]:{port}"):
+            headers = {"Origin": f"http://{host}"}
+            self.assertEqual(server.request("POST", "/metrics/flush", "", headers).status, 200, host)
+            server.keep(WebSocket(server.address, "/ws", **headers)).receive()
+        for host in (f"localhost:{port + 1}", "localhost", f"localhost.evil:{port}", f"127.0.0.10:{port}", f"localhost:{port}0"):
+            headers = {"Origin": f"http://{host}"}
+            self.assert_problem(server.request("POST", "/metrics/flush", "", headers), 403)
+            with self.assertRaises(Refused):
+                WebSocket(server.address, "/ws", **headers)
+
+    def test_methods(self):
+        response = self.serve().request("POST", "/status")
+        self.assert_problem(response, 405)
+        self.assertEqual(response.headers["allow"], "GET, HEAD")
+        server = self.serve()
+        for path in ("/ws", "/events"):
+            self.assertEqual(server.get(path).status, 400)
+
+    def test_two_listeners_serve_the_same(self):
+        server = self.serve("--listen", "127.0.0.1:0")
+        found = wait_until(lambda: [line for line in server.log if "listening on" in line][1:], "both are told")
+        other = int(re.search(r":(\d+)$", found[0])[1])
+        first = server.get("/status").json()["service"]
+        server.address = (server.address[0], other)
+        self.assertEqual(server.get("/health/semaphores").status, 200)
+        self.assertEqual(server.get("/status").json()["service"], first)
+
+
+class Pages(TidemarkTest):
+    def test_our_page_at_the_old_paths(self):
+        server = self.serve()
+        page = server.get("/")
+        for path in ("/monitoring_dashboard.html", "/semaphore_monitor.html"):
+            response = server.get(path)
+            self.assertEqual((response.status, response.body), (200, server.get("/services.html").body))
+        self.assertIn("etag", page.headers)
+        again = server.request("GET", "/", headers={"If-None-Match": page.headers["etag"]})
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assert_problem(server.get("/static/"), 404)
+        self.assert_problem(server.get("/static/nope.js"), 404)
+
+    def test_an_operators_own_files(self):
+        server = self.prepare()
+        root = os.path.join(server.home, "pages")
+        for path, text in (("monitoring_dashboard.html", "<p>mine"), ("static/js/a.js", "let a"), ("css/b.css", "b{}"),
+                           (".secret", "no"), ("static/.git/config", "no")):
+            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+            with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                file.write(text)
+        server.start("--static", root)
+        page = server.get("/monitoring_dashboard.html")
+        self.assertEqual((page.text, page.headers["content-type"]), ("<p>mine", "text/html; charset=utf-8"))
+        self.assertEqual(page.headers["content-security-policy"], "frame-ancestors 'self'")
+        script = server.get("/static/js/a.js")
+        self.assertEqual((script.text, script.headers["content-type"]), ("let a", "text/javascript; charset=utf-8"))
+        self.assertEqual(server.get("/static/css/b.css").text, "b{}")
+        self.assertEqual(server.request("GET", "/static/js/a.js", headers={"If-None-Match": script.headers["etag"]}).status, 304)
+        self.assertIn("Tidemark", server.get("/").text)
+        for path in ("/.secret", "/static/.secret", "/static/../.secret", "/static/%2e%2e/%2e%2e/data/lock", "/static/js",
+                     "/static/js/", "/static//etc/passwd", "/static/.git/config", "/static/js/..%2f..%2f.secret",
+                     "/static/a%00.js", "/..%2fdata%2flock"):
+            self.assertEqual(server.get(path).status, 404, path)
+
+
+if __name__ == "__main__":
+    unittest.main()

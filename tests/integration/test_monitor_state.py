@@ -1,0 +1,207 @@
+"""What the monitoring profile has counted equals a recount of the log, however often the server died."""
+
+import json
+import random
+import threading
+import time
+import unittest
+
+from harness import NDJSON, Task, TidemarkTest, ndjson, of_type, scaled, stored, wait_until
+from test_monitor import PRODUCED, SERVICES
+from websocket_client import Closed
+from wire import Refused
+
+CONVERSATIONS = 40
+
+
+def made_up(random_source, n):
+    """An event of any of the shapes that are sent."""
+    if n % 10 == 0:
+        return {"stream": "elsewhere", "data": {"n": n}}
+    event = {"connection_type": SERVICES[random_source.randrange(5)],
+             "direction": random_source.choice(["inbound", "outbound", "send", "receive", "error", "connect", "disconnect"]),
+             "data_size_bytes": random_source.randrange(10000)}
+    if n % 3:
+        event["response_time_ms"] = random_source.randrange(1000000) / 1000
+    if n % 17 == 0:
+        event["error"] = "e"
+    if n % 4 == 0:
+        event["metadata"] = {"continuation_id": f"c{random_source.randrange(CONVERSATIONS)}", "tokens": n,
+                             "model": random_source.choice(["k-8k", "k-32k", "moonshot-128k"])}
+    return event
+
+
+class Recount:
+    """The figures of all services, counted from the log itself."""
+
+    def __init__(self, lines):
+        self.stats = {name: None for name in SERVICES}
+        self.minutes = {name: {} for name in SERVICES}
+        self.counts, self.session = {}, None
+        for line in lines:
+            event = json.loads(line)
+            if event["stream"] in self.stats:
+                self.add(event)
+
+    def add(self, event):
+        name, data = event["stream"], event["data"]
+        s = self.stats[name] = self.stats[name] or dict.fromkeys(("events", "sent", "received", "errors", "timed", "us", "open"), 0)
+        direction = {"inbound": "receive", "outbound": "send"}.get(data["direction"], data["direction"])
+        size, response = data["data_size_bytes"], data.get("response_time_ms")
+        us = None if response is None else int(response * 1000 + 0.5)
+        s["events"] += 1
+        s["sent"] += size if direction == "send" else 0
+        s["received"] += size if direction == "receive" else 0
+        s["errors"] += direction == "error"
+        s["timed"] += us is not None
+        s["us"] += us or 0
+        s["last"] = event["time"]
+        if name == "websocket":
+            s["open"] = max(0, s["open"] + (direction == "connect") - (direction == "disconnect"))
+        minute = self.minutes[name].setdefault(event["time"][:16], [0, 0, 0, 0, 0])
+        for i, more in enumerate((1, data.get("error") is not None, size, us is not None, us or 0)):
+            minute[i] += more
+        meta = data.get("metadata")
+        if meta:
+            count, used, most = self.counts.get(meta["continuation_id"], (0, 0, 128000))
+            most = {"k-8k": 8000, "k-32k": 32000}.get(meta["model"], 128000)
+            self.counts[meta["continuation_id"]] = (count + 1, meta["tokens"], most)
+            if name in ("kimi", "glm"):
+                self.session = (meta["continuation_id"], meta["model"])
+
+
+class State(TidemarkTest):
+    def assert_recounts(self, server):
+        recount = Recount(server.lines())
+        initial = server.dashboard().initial
+        for name in SERVICES:
+            got, want = initial["stats"][name], recount.stats[name]
+            self.assertEqual(
+                [got[k] for k in ("total_events", "total_sent_bytes", "total_received_bytes", "total_errors",
+                                  "active_connections")],
+                [want[k] for k in ("events", "sent", "received", "errors", "open")], name)
+            self.assertEqual(got["avg_response_time_ms"], float(f"{want['us'] / want['timed'] / 1000:.3f}"), name)
+        session = initial["session_metrics"]
+        count, used, most = recount.counts[recount.session[0]]
+        self.assertEqual((session["conversation_length"], session["current_model"], session["context_tokens_used"],
+                          session["context_tokens_max"], session["total_sessions"]),
+                         (count, recount.session[1], used, most, len(recount.counts)))
+        reader = server.dashboard()
+        for name in SERVICES:
+            reader.send({"command": "get_time_series", "connection_type": name, "interval_minutes": 1, "hours": 24})
+            buckets = of_type(reader, "time_series_data")["data"]
+            got = [[b["count"], b["errors"], b["total_bytes"], b["avg_response_time"]] for b in buckets.values()]
+            want = [[c, e, b, float(f"{us / timed / 1000:.3f}")] for c, e, b, timed, us in recount.minutes[name].values()]
+            self.assertEqual(got, want, name)
+
+    def test_a_million_events_and_kills(self):
+        server = self.serve()
+        random_source = random.Random(7)
+        each, rounds = 5000, scaled(200, 8)
+        for k in range(rounds):
+            stored(server.post(ndjson(made_up(random_source, n) for n in range(each)), NDJSON))
+            if k % 40 == 7:
+                server.kill()
+                server.start()
+        self.assert_recounts(server)
+        server.kill()
+        server.start()
+        self.assert_recounts(server)
+        server.restart()
+        self.assert_recounts(server)
+
+    def test_killed_while_publishing(self):
+        server = self.serve()
+        for k in range(5):
+            stop = threading.Event()
+
+            def publish(source=random.Random(k)):
+                n = 0
+                while not stop.is_set():
+                    try:
+                        server.post(ndjson(made_up(source, n + i) for i in range(500)), NDJSON)
+                    except (OSError, ConnectionError):
+                        return
+                    n += 500
+            publisher = Task(publish)
+            time.sleep(0.7)
+            server.kill()
+            stop.set()
+            publisher.result()
+            server.start()
+        self.assert_recounts(server)
+
+
+class Watcher:
+    """A dashboard that comes back where it was."""
+
+    def __init__(self, server):
+        self.server, self.seqs, self.position, self.connections = server, [], None, 0
+        self.ended = threading.Event()
+        self.task = Task(self.run)
+
+    def run(self):
+        while not self.ended.is_set():
+            try:
+                query = {} if self.position is None else {"after": self.position}
+                reader = self.server.dashboard(**query)
+            except (OSError, ConnectionError, Refused, Closed, AssertionError):
+                time.sleep(0.05)
+                continue
+            self.connections += 1
+            self.position = reader.initial["seq"]
+            try:
+                while not self.ended.is_set():
+                    frame = reader.receive(2)
+                    if frame["type"] == "event":
+                        self.seqs.append(frame["seq"])
+                        self.position = frame["seq"]
+                        reader.send({"command": "get_stats", "connection_type": frame["connection_type"]})
+            except (OSError, ConnectionError, Closed, AssertionError):
+                pass
+
+
+class Generator(TidemarkTest):
+    def test_a_minute_of_the_producers_with_two_dashboards_and_two_kills(self):
+        server = self.serve()
+        port = server.port
+        watchers = [Watcher(server) for _ in range(2)]
+        wait_until(lambda: all(w.position is not None for w in watchers), "both watch")
+        acknowledged, stop = [], threading.Event()
+
+        def generate():
+            n = 0
+            while not stop.is_set():
+                try:
+                    publisher = server.ingest()
+                    while not stop.is_set():
+                        publisher.send({**PRODUCED[n % 5], "id": str(n)})
+                        acknowledged.append(publisher.receive(5)["seq"])
+                        n += 1
+                        time.sleep(0.004)
+                except (OSError, ConnectionError, Refused, Closed, AssertionError):
+                    time.sleep(0.05)
+        generator = Task(generate)
+        for _ in range(2):
+            time.sleep(scaled(20))
+            server.kill()
+            time.sleep(0.5)
+            server.start(port=port)
+        time.sleep(scaled(20))
+        stop.set()
+        generator.result()
+        head = server.head()
+        self.assertEqual(sorted(set(acknowledged)), list(range(1, head + 1)))
+        for watcher in watchers:
+            wait_until(lambda w=watcher: w.seqs and w.seqs[-1] == head, "the dashboard has all")
+            self.assertEqual(watcher.seqs, list(range(1, head + 1)))
+            self.assertEqual(watcher.connections, 3)
+            watcher.ended.set()
+            watcher.task.result()
+        stats = server.dashboard().initial["stats"]
+        self.assertEqual(sum(stats[name]["total_events"] for name in SERVICES), head)
+        self.assertGreater(head, scaled(1000))
+
+
+if __name__ == "__main__":
+    unittest.main()

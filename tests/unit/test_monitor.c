@@ -1,0 +1,273 @@
+/* What the monitoring profile counts: tallies, minutes, windows, pulses, observations, lease limits, and the fold on a real
+ * store. */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "check.h"
+#include "monitor/auditor.h"
+#include "monitor/conversation.h"
+#include "monitor/lease.h"
+#include "monitor/observation.h"
+#include "monitor/past.h"
+#include "monitor/pulse.h"
+#include "monitor/series.h"
+
+static struct fault fault;
+
+static struct flat event(const char *direction, uint64_t size, double response_ms, int64_t time_ms)
+{
+	static uint64_t seq;
+	return (struct flat){.service = SERVICE_KIMI,
+			     .seq = ++seq,
+			     .time_ms = time_ms,
+			     .direction = slice_of(direction),
+			     .size = size,
+			     .timed = response_ms > 0,
+			     .response_ms = response_ms,
+			     .data = slice_of("{}")};
+}
+
+static void what_is_added_can_be_taken_out(void)
+{
+	struct tally t = {0};
+	struct flat events[] = {event("send", 10, 1.5, 1000), event("receive", 20, 0, 2000), event("error", 5, 2.5, 3000)};
+	struct tally steps[3];
+	for (int i = 0; i < 3; i++) {
+		steps[i] = t;
+		tally_add(&t, &events[i]);
+	}
+	CHECK(t.events == 3 && t.sent_bytes == 10 && t.received_bytes == 20 && t.errors == 1 && t.last_ms == 3000);
+	CHECK(tally_mean_ms(&t) == 2);
+	for (int i = 2; i >= 0; i--) {
+		tally_remove(&t, &events[i]);
+		t.last_ms = steps[i].last_ms;
+		CHECK(memcmp(&t, &steps[i], sizeof t) == 0);
+	}
+}
+
+static void connections_open_and_close(void)
+{
+	struct tally t = {0};
+	struct flat e = event("connect", 0, 0, 1);
+	e.service = SERVICE_WEBSOCKET;
+	tally_add(&t, &e);
+	tally_add(&t, &e);
+	e.direction = slice_of("disconnect");
+	for (int i = 0; i < 3; i++)
+		tally_add(&t, &e);
+	CHECK(t.open == 0 && t.events == 5);
+}
+
+static void what_is_saved_is_loaded(void)
+{
+	struct tally t = {1, 2, 3, 4, 5, 6, 7, 8};
+	struct tally again;
+	struct buf text;
+	buf_init(&text);
+	tally_save(&text, &t);
+	CHECK_SLICE(buf_slice(&text), "[1,2,3,4,5,6,7,8]");
+	CHECK(tally_load(buf_slice(&text), &again) && memcmp(&t, &again, sizeof t) == 0);
+	static const char *const bad[] = {
+		"", "[", "[1,2,3]", "[1,2,3,4,5,6,7,8,9]", "[1,2,3,4,5,6,7,-8]", "{}", "[1,2,3,4,5,6,7,x]"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		CHECK(!tally_load(slice_of(bad[i]), &again));
+	struct observation o = {
+		.time_ms = 9, .rule = RULE_SILENCE, .service = SERVICE_GLM, .value = 3, .event_count = 2, .events = {8, 7}};
+	struct observation o2 = {0};
+	text.len = 0;
+	observation_save(&text, &o);
+	CHECK(observation_load(buf_slice(&text), &o2) && memcmp(&o, &o2, sizeof o) == 0);
+	CHECK(!observation_load(slice_of("[9,7,4,3,0,0,0,2,8,7,0,0,0,0,0,0]"), &o2));
+	buf_finish(&text);
+}
+
+static void minutes_make_buckets_and_a_day_is_all(void)
+{
+	static struct series s;
+	struct buf text;
+	int64_t start = INT64_C(1795370400000); /* on the hour */
+	buf_init(&text);
+	for (int minute = 0; minute < 12; minute += 4) {
+		struct flat e = event("receive", 10, minute + 1, start + minute * 60000);
+		series_add(&s, &e);
+	}
+	series_write(&text, &s, 5, start - 1000);
+	CHECK_SLICE(buf_slice(&text),
+		    "{\"1795370400\":{\"count\":2,\"errors\":0,\"total_bytes\":20,\"avg_response_time\":3.000},"
+		    "\"1795370700\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":9.000}}");
+	struct flat later = event("receive", 1, 0, start + INT64_C(86400000));
+	series_add(&s, &later);
+	text.len = 0;
+	series_write(&text, &s, 1440, 0);
+	CHECK(memmem(text.data, text.len, "\"count\":2", 9) != NULL); /* the first minute is overwritten */
+	buf_finish(&text);
+}
+
+static void windows_forget(void)
+{
+	struct window *w = window_create();
+	struct window_figures f;
+	for (int i = 1; i <= 100; i++) {
+		struct flat e = event(i % 10 == 0 ? "error" : "send", 0, i, INT64_C(1000000) * 1000 + i * 1000);
+		window_add(w, &e);
+	}
+	window_read(w, SERVICE_KIMI, 0, &f);
+	CHECK(f.events == 100 && f.errors == 10 && f.timed == 100 && f.p95_ms == 96);
+	window_read(w, SERVICES, (INT64_C(1000000) + 91) * 1000, &f);
+	CHECK(f.events == 10 && f.errors == 1 && f.timed == 10);
+	window_read(w, SERVICE_GLM, 0, &f);
+	CHECK(f.events == 0 && f.p95_ms == 0);
+	uint64_t seqs[WINDOW_ERRORS];
+	CHECK(window_errors(w, SERVICE_KIMI, seqs) == WINDOW_ERRORS && seqs[0] == seqs[1] + 10);
+	window_destroy(w);
+}
+
+static void a_pulse_is_of_the_last_ten(void)
+{
+	struct pulse p;
+	struct buf text;
+	buf_init(&text);
+	pulse_start(&p, 1000);
+	for (int i = 0; i < 12; i++)
+		pulse_trip(&p, 2000, (i + 1) * 1000);
+	pulse_write(&text, &p, 7261000);
+	CHECK_SLICE(buf_slice(&text),
+		    "{\"uptime_seconds\":7260,\"uptime_formatted\":\"2h 1m\",\"current_ping_ms\":12.00,\"avg_ping_ms\":7.50,"
+		    "\"p95_ping_ms\":12.00,\"reconnection_count\":0,\"timeout_warnings\":0,\"status\":\"stale\"}");
+	buf_finish(&text);
+}
+
+static void conversations_are_told_apart(void)
+{
+	struct conversations *c = conversations_create();
+	struct buf text;
+	struct flat e = event("send", 0, 0, 1000);
+	buf_init(&text);
+	e.metadata = slice_of("{\"continuation_id\":\"a\",\"model\":\"x-32K\",\"tokens\":50}");
+	CHECK(conversations_add(c, &e) && conversations_add(c, &e));
+	e.metadata = slice_of("{\"conversation_id\":\"b\"}");
+	e.service = SERVICE_REDIS;
+	CHECK(conversations_add(c, &e));
+	e.metadata = slice_of("{\"model\":\"y\"}");
+	CHECK(!conversations_add(c, &e));
+	conversations_write(&text, c, 2000);
+	CHECK_SLICE(buf_slice(&text),
+		    "{\"active_sessions\":2,\"total_sessions\":2,\"conversation_length\":2,\"current_model\":\"x-32K\","
+		    "\"context_tokens_used\":50,\"context_tokens_max\":32000}");
+	text.len = 0;
+	conversations_write(&text, c, INT64_C(24) * 3600 * 1000 + 2000);
+	CHECK_SLICE(buf_slice(&text),
+		    "{\"active_sessions\":0,\"total_sessions\":0,\"conversation_length\":0,\"current_model\":\"--\","
+		    "\"context_tokens_used\":0,\"context_tokens_max\":128000}");
+	/* There is a limit: the ones that were silent longest go. */
+	for (int i = 0; i < 11000; i++) {
+		char metadata[64];
+		snprintf(metadata, sizeof metadata, "{\"continuation_id\":\"c%d\"}", i);
+		e.metadata = slice_of(metadata);
+		CHECK(conversations_add(c, &e));
+	}
+	text.len = 0;
+	conversations_write(&text, c, 2000);
+	CHECK(memmem(text.data, text.len, "\"total_sessions\":10000", 22) != NULL);
+	buf_finish(&text);
+	conversations_destroy(c);
+}
+
+static void lease_limits_are_read(void)
+{
+	struct lease_options o = lease_defaults();
+	CHECK(lease_set_limit(&o, "KIMI=9") && lease_set_limit(&o, "new-one=1") && lease_set_limit(&o, "session=0"));
+	CHECK(o.limit_count == 6 && o.limits[3].limit == 9 && strcmp(o.limits[5].name, "new-one") == 0);
+	static const char *const bad[] = {"", "=", "a", "a=", "a=x", "=5", "a b=1", "a=-1", "a\"=1", "a=99999999999"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		CHECK(!lease_set_limit(&o, bad[i]));
+}
+
+/* --- the fold --- */
+
+static const struct batch_limits limits = {1 << 20, 1 << 20};
+
+/* Publishes straight through the store, as the writer does, and shows it to the observer. */
+static void publish(struct store *store, struct monitor *m, int first, int count, bool save)
+{
+	const struct writer_observer *o = monitor_observer(m);
+	struct receipt receipt;
+	struct committed *committed;
+	struct batch *batch;
+	struct buf lines;
+	buf_init(&lines);
+	for (int i = first; i < first + count; i++)
+		buf_printf(
+			&lines,
+			"{\"connection_type\":\"%s\",\"response_time_ms\":%d.%d,\"data_size_bytes\":%d,"
+			"\"metadata\":{\"continuation_id\":\"c%d\",\"model\":\"m\"}}\n{\"stream\":\"other\",\"data\":1}\n",
+			service_name((enum service)(i % SERVICES)), i, i % 7, i, i % 9);
+	CHECK(batch_parse_take(lines.data, lines.len, BATCH_LINES, limits, &batch, &fault) == ERR_NONE);
+	CHECK(store_append(store, batch, NULL, &receipt, &fault) == ERR_NONE);
+	if (save)
+		CHECK(o->save(o->arg, store, &fault) == ERR_NONE);
+	CHECK(store_commit(store, &committed, &fault) == ERR_NONE);
+	if (save)
+		o->saved(o->arg, true);
+	o->apply(o->arg, committed);
+	committed_destroy(committed);
+	receipt_finish(&receipt);
+	batch_destroy(batch);
+}
+
+static void describe(struct monitor *m, struct buf *out)
+{
+	struct tally t[SERVICES];
+	uint64_t seq;
+	monitor_tallies(m, t, &seq);
+	for (int i = 0; i < SERVICES; i++) {
+		tally_write(out, (enum service)i, &t[i], true);
+		monitor_write_series(m, out, (enum service)i, 1, 0);
+	}
+	monitor_write_sessions(m, out);
+	buf_printf(out, " %llu", (unsigned long long)seq);
+}
+
+static void a_fold_in_portions_is_the_fold(void)
+{
+	char dir[] = "/tmp/tidemark-unit-XXXXXX";
+	struct store *store;
+	struct monitor *m;
+	struct buf live;
+	struct buf reopened;
+	buf_init(&live);
+	buf_init(&reopened);
+	CHECK(mkdtemp(dir) != NULL);
+	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	for (int i = 0; i < 20; i++)
+		publish(store, m, i * 50, 50, i % 6 == 5);
+	describe(m, &live);
+	monitor_destroy(m);
+	for (int i = 0; i < 2; i++) { /* the second time it is as it was saved, plus what came after */
+		CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+		reopened.len = 0;
+		describe(m, &reopened);
+		CHECK(slice_eq(buf_slice(&live), buf_slice(&reopened)));
+		monitor_destroy(m);
+	}
+	store_close(store);
+	char command[128];
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	CHECK(system(command) == 0);
+	buf_finish(&live);
+	buf_finish(&reopened);
+}
+
+int main(void)
+{
+	RUN(what_is_added_can_be_taken_out);
+	RUN(connections_open_and_close);
+	RUN(what_is_saved_is_loaded);
+	RUN(minutes_make_buckets_and_a_day_is_all);
+	RUN(windows_forget);
+	RUN(a_pulse_is_of_the_last_ten);
+	RUN(conversations_are_told_apart);
+	RUN(lease_limits_are_read);
+	RUN(a_fold_in_portions_is_the_fold);
+}
