@@ -273,8 +273,8 @@ void catalog_unlock(struct catalog *c)
 
 static void count_one(struct figures *f, uint64_t seq, uint64_t bytes)
 {
-	f->first = f->first == 0 ? seq : f->first;
-	f->last = seq;
+	f->first = f->first == 0 || seq < f->first ? seq : f->first;
+	f->last = seq > f->last ? seq : f->last;
 	f->count++;
 	f->bytes += bytes;
 }
@@ -284,6 +284,24 @@ void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t byt
 	struct topic_entry *e = topic_at(c, topic);
 	count_one(&e->figures, seq, bytes);
 	count_one(&stream_at(c, e->topic.stream_id)->figures, seq, bytes);
+}
+
+void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f)
+{
+	struct topic_entry *e = topic_at(c, topic);
+	struct figures *s = &stream_at(c, e->topic.stream_id)->figures;
+	s->count -= e->figures.count - f.count;
+	s->bytes -= e->figures.bytes - f.bytes;
+	e->figures = f;
+	/* The stream's range is that of all its topics. */
+	s->first = s->last = 0;
+	for (uint32_t i = 0; i < c->topic_count; i++) {
+		const struct topic_entry *other = topic_at(c, i);
+		if (other->topic.stream_id != e->topic.stream_id || other->figures.count == 0)
+			continue;
+		s->first = s->first == 0 || other->figures.first < s->first ? other->figures.first : s->first;
+		s->last = other->figures.last > s->last ? other->figures.last : s->last;
+	}
 }
 
 void catalog_restore(struct catalog *c, uint32_t topic, struct figures f)
@@ -314,6 +332,14 @@ void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *ou
 	pthread_mutex_lock(&c->lock);
 	*out = topic_at(c, topic)->figures;
 	pthread_mutex_unlock(&c->lock);
+}
+
+bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic)
+{
+	pthread_mutex_lock(&c->lock);
+	bool there = find_topic(c, sum_names(stream, type), stream, type, topic) && *topic < atomic_load(&c->visible);
+	pthread_mutex_unlock(&c->lock);
+	return there;
 }
 
 uint32_t catalog_streams(struct catalog *c)

@@ -45,9 +45,11 @@ void catalog_rollback(struct catalog *c);
 /* The last seq of a stream, 0 where there is none. Counts committed events only. */
 uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
 
-/* Counts events into the figures of their topics and streams, in order of seq. Between lock and unlock. */
+/* Counts an event into the figures of its topic and stream. Between lock and unlock. */
 void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
+/* Sets the figures of a topic that has lost events, its oldest. Between lock and unlock. */
+void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f);
 void catalog_unlock(struct catalog *c);
 /* Sets the figures of a topic as they were stored, and adds them to its stream. */
 void catalog_restore(struct catalog *c, uint32_t topic, struct figures f);
@@ -58,6 +60,9 @@ void catalog_restore(struct catalog *c, uint32_t topic, struct figures f);
 uint32_t catalog_topics(const struct catalog *c);
 const struct topic *catalog_topic(const struct catalog *c, uint32_t topic);
 void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out);
+
+/* False when there is no such topic, or it is pending. */
+bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic);
 
 uint32_t catalog_streams(struct catalog *c);
 /* False when there is no such stream, or no event in it yet. */

@@ -158,6 +158,11 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	return ERR_NONE;
 }
 
+void db_end_read(sqlite3 *db)
+{
+	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* nothing was written: it cannot fail in a way that matters */
+}
+
 void db_close(sqlite3 *db)
 {
 	sqlite3_close(db); /* statements are finalized by their owners */

@@ -13,6 +13,7 @@ enum {
 	SEEK_TOPICS_MAX = 1024,
 	/* Rows that one page looks at when it walks the log for a filter. */
 	WALK_ROWS_MAX = 65536,
+	MANY_ROWS = 256,
 };
 
 static const char *const reader_sql[READER_STATEMENTS] = {
@@ -33,6 +34,10 @@ enum err reader_open(struct store *s, struct reader **out, struct fault *fault)
 	enum err err = db_open(store_path(s), DB_READ, &r->db, fault);
 	for (int i = 0; !err && i < READER_STATEMENTS; i++)
 		err = db_prepare(r->db, reader_sql[i], &r->statements[i], fault);
+	if (!err)
+		err = postings_open(&r->postings, r->db, fault);
+	if (!err && (r->archives = archive_source_create(store_archives(s), store_catalog(s))) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) {
 		reader_close(r);
 		return err;
@@ -47,6 +52,8 @@ void reader_close(struct reader *r)
 		return;
 	for (int i = 0; i < READER_STATEMENTS; i++)
 		sqlite3_finalize(r->statements[i]);
+	postings_close(&r->postings);
+	archive_source_destroy(r->archives);
 	db_close(r->db);
 	free(r);
 }
@@ -95,37 +102,40 @@ static enum err add_row(struct reader *r, sqlite3_stmt *st, struct page_builder 
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }
 
-/* What one page has taken so far, and where it stands. */
+/* What one page has taken so far, and where it stands. The bounds are those of the part that it is read from: the log, or
+ * one archive. */
 struct progress {
 	const struct history_query *q;
 	struct page_builder *builder;
+	uint64_t after;
+	uint64_t before;
 	uint64_t position; /* the last seq looked at */
+	uint32_t rows;
 	bool full;
 };
 
 static void check_full(struct progress *p)
 {
-	p->full = page_builder_count(p->builder) >= p->q->count_max || page_builder_bytes(p->builder) >= p->q->bytes_max;
+	p->full = page_builder_count(p->builder) >= p->q->count_max || page_builder_bytes(p->builder) >= p->q->bytes_max ||
+		  ++p->rows == WALK_ROWS_MAX;
 }
 
 /* Walks the log. With a selection that is too wide for its postings, only what it has is taken. */
-static enum err walk(struct reader *r, struct progress *p, uint64_t before, struct fault *fault)
+static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
 {
 	struct selection *select = p->q->select;
 	bool open = selection_is_open(select);
 	sqlite3_stmt *st = r->statements[p->q->descending ? R_DOWN : R_UP];
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)p->q->after);
-	sqlite3_bind_int64(st, 2, (sqlite3_int64)before);
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)p->after);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)p->before);
 	sqlite3_bind_int64(st, 3, open ? p->q->count_max : WALK_ROWS_MAX);
 	enum err err = ERR_NONE;
 	int rc = SQLITE_DONE;
-	int rows = 0;
 	while (!err && !p->full && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		p->position = (uint64_t)sqlite3_column_int64(st, 0);
 		if (open || selection_has(select, (uint32_t)sqlite3_column_int64(st, 2)))
 			err = add_row(r, st, p->builder, fault);
 		check_full(p);
-		p->full = p->full || ++rows == WALK_ROWS_MAX;
 	}
 	if (!err && rc != SQLITE_ROW && rc != SQLITE_DONE)
 		err = db_fault(r->db, rc, "reading events", fault);
@@ -133,16 +143,13 @@ static enum err walk(struct reader *r, struct progress *p, uint64_t before, stru
 	return err;
 }
 
-/* Looks the matching seqs up in the trailing index, then reads just these. */
-static enum err pick(struct reader *r, struct progress *p, uint64_t before, struct fault *fault)
+/* Reads just these events. */
+static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *seqs, uint32_t count, struct fault *fault)
 {
-	struct trail_query tq = {p->q->after, before, p->q->descending, p->q->count_max};
-	uint64_t *seqs = malloc((size_t)tq.max * sizeof *seqs);
-	if (seqs == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	uint32_t count;
-	enum err err =
-		trail_find(store_trail(r->store), r->db, p->q->select, store_catalog(r->store), tq, seqs, &count, fault);
+	/* One read transaction for all: a transaction costs as much as a row or two. */
+	enum err err = db_exec(r->db, "BEGIN", fault);
+	if (err)
+		return err;
 	sqlite3_stmt *st = r->statements[R_ONE];
 	for (uint32_t i = 0; !err && !p->full && i < count; i++) {
 		sqlite3_bind_int64(st, 1, (sqlite3_int64)seqs[i]);
@@ -157,42 +164,157 @@ static enum err pick(struct reader *r, struct progress *p, uint64_t before, stru
 		p->position = seqs[i];
 		check_full(p);
 	}
+	db_end_read(r->db);
+	return err;
+}
+
+/* Looks the matching seqs up in the trailing index, then reads just these. */
+static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
+{
+	struct seq_query sq = {p->after, p->before, p->q->descending, p->q->count_max};
+	uint64_t *seqs = malloc((size_t)sq.max * sizeof *seqs);
+	if (seqs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	uint32_t count;
+	enum err err = trail_find(store_trail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq, seqs,
+				  &count, fault);
+	if (!err && count > 0)
+		err = pick_rows(r, p, seqs, count, fault);
 	free(seqs);
 	return err;
+}
+
+/* --- from archives --- */
+
+struct archive_walk {
+	struct progress *progress;
+	struct selection *select; /* NULL: everything */
+};
+
+static enum err on_archived(void *arg, const struct archived *event, bool *more, struct fault *fault)
+{
+	struct archive_walk *w = arg;
+	struct progress *p = w->progress;
+	enum err err = ERR_NONE;
+	p->position = event->envelope.seq;
+	if (w->select == NULL || selection_has(w->select, event->topic))
+		err = page_builder_add_envelope(p->builder, p->position, event->text, event->time_ms, event->topic);
+	check_full(p);
+	*more = !p->full;
+	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
+}
+
+/* Sets the bounds to the part that the page begins in; *archived says whether that is an archive. */
+static enum err find_part(struct reader *r, struct progress *p, uint64_t after, uint64_t before, struct manifest *m,
+			  bool *archived, struct fault *fault)
+{
+	struct archive_set *set = store_archives(r->store);
+	uint64_t hot = store_hot(r->store);
+	bool down = p->q->descending;
+	uint64_t start = down ? before - 1 : after + 1;
+	p->after = after;
+	p->before = before;
+	*archived = start < hot;
+	if (!*archived) {
+		p->after = after + 1 < hot ? hot - 1 : after;
+		return ERR_NONE;
+	}
+	/* A list of the newest goes on below what is missing; one of the oldest is told (CONTRACT: a gap). */
+	uint64_t there = down ? archive_set_previous(set, before) : start;
+	if (down && there <= after) {
+		p->before = after + 1;
+		p->position = after;
+		return ERR_NONE;
+	}
+	if (!archive_set_find(set, there, m))
+		return fault_set(fault, ERR_GONE, "event %llu was removed by retention", (unsigned long long)there);
+	p->before = down && there + 1 < before ? there + 1 : before;
+	p->after = after + 1 < m->first ? m->first - 1 : after;
+	p->before = p->before > m->last + 1 ? m->last + 1 : p->before;
+	return ERR_NONE;
+}
+
+static enum err read_part(struct reader *r, struct progress *p, const struct manifest *m, bool archived, struct fault *fault)
+{
+	struct selection *select = p->q->select;
+	bool open = selection_is_open(select);
+	if (p->after + 1 >= p->before)
+		return ERR_NONE;
+	if (!open && selection_refresh(select) != ERR_NONE)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (archived) {
+		struct archive_walk w = {p, open ? NULL : select};
+		return archive_source_walk(r->archives, m, p->after, p->before, p->q->descending, on_archived, &w, fault);
+	}
+	return open || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault) : pick(r, p, fault);
+}
+
+/* Has retention taken something from under this read of the log? Then it has to be done again. */
+static bool was_overtaken(struct reader *r, const struct progress *p, bool archived)
+{
+	return !archived && p->after + 1 < p->before && p->after + 1 < store_hot(r->store);
 }
 
 enum err history_page_as(struct reader *r, const struct history_query *q, enum wire form, struct page **out,
 			 struct fault *fault)
 {
 	*out = NULL;
-	uint64_t head = store_head(r->store);
-	uint64_t before = q->before == 0 || q->before > head + 1 ? head + 1 : q->before;
-	struct progress p = {.q = q, .builder = page_builder_create(form, q->after), .full = q->count_max == 0};
-	if (p.builder == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	bool empty = q->after + 1 >= before || q->count_max == 0;
-	enum err err = ERR_NONE;
-	if (!empty && !selection_is_open(q->select))
-		err = selection_refresh(q->select);
-	if (err)
-		fault_set(fault, err, "out of memory");
-	else if (!empty && (selection_is_open(q->select) || selection_count(q->select) > SEEK_TOPICS_MAX))
-		err = walk(r, &p, before, fault);
-	else if (!empty)
-		err = pick(r, &p, before, fault);
-	if (err) {
-		page_builder_destroy(p.builder);
-		return err;
+	for (;;) {
+		uint64_t head = store_head(r->store);
+		uint64_t before = q->before == 0 || q->before > head + 1 ? head + 1 : q->before;
+		bool empty = q->after + 1 >= before || q->count_max == 0;
+		/* Many events in a row fill a page; a search may find nothing. */
+		size_t expected = !empty && selection_is_open(q->select) && q->count_max >= MANY_ROWS ? q->bytes_max : 0;
+		struct progress p = {.q = q,
+				     .builder = page_builder_create(form, q->after, expected),
+				     .after = q->after,
+				     .before = before,
+				     .full = q->count_max == 0};
+		if (p.builder == NULL)
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		struct manifest m;
+		bool archived = false;
+		enum err err = empty ? ERR_NONE : find_part(r, &p, q->after, before, &m, &archived, fault);
+		bool found = !err && !empty;
+		if (found)
+			err = read_part(r, &p, &m, archived, fault);
+		/* An archive that turns out to be gone is known to be: perhaps another one holds its events. */
+		bool again = !empty && (was_overtaken(r, &p, archived) || (found && archived && err == ERR_GONE));
+		if (err || again)
+			page_builder_destroy(p.builder);
+		if (again)
+			continue;
+		if (err)
+			return err;
+		/* A full page answers for what it looked at, any other for all of its part. */
+		uint64_t end = !q->descending ? p.before - 1 : p.after > q->after ? p.after + 1 : q->after;
+		*out = page_builder_take(p.builder, p.full ? p.position : end);
+		return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	}
-	/* A full page answers for what it looked at, any other for all that was asked. */
-	uint64_t end = q->descending ? q->after : before - 1;
-	*out = page_builder_take(p.builder, p.full ? p.position : end);
-	return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 }
 
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault)
 {
 	return history_page_as(r, q, WIRE_LINE, out, fault);
+}
+
+uint64_t history_next(struct reader *r, uint64_t after)
+{
+	return store_next(r->store, after);
+}
+
+enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault)
+{
+	sqlite3_int64 size = 0;
+	sqlite3_int64 pages = 0;
+	sqlite3_int64 spare = 0;
+	enum err err = db_integer(r->db, "PRAGMA page_size", 0, &size, fault);
+	if (!err)
+		err = db_integer(r->db, "PRAGMA page_count", 0, &pages, fault);
+	if (!err)
+		err = db_integer(r->db, "PRAGMA freelist_count", 0, &spare, fault);
+	*bytes = (uint64_t)(size * (pages - spare));
+	return err;
 }
 
 /* The time of an event that is there; *there is false where retention has taken it. */
@@ -208,8 +330,16 @@ static enum err time_of(struct reader *r, uint64_t seq, int64_t *time_ms, struct
 
 enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
 {
-	/* Time never decreases with seq: bisect. Everything up to `low` is before, everything past `high` is not. */
-	uint64_t low = store_first(r->store) - 1;
+	struct manifest m;
+	/* Time never decreases with seq, hence also from archive to archive, and from them to the log. */
+	while (archive_set_find_time(store_archives(r->store), time_ms, &m) && m.first < store_hot(r->store)) {
+		enum err err = archive_source_seek_time(r->archives, &m, time_ms, seq, fault);
+		if (err != ERR_GONE) /* else the set knows it by now */
+			return err;
+	}
+	/* Bisect: everything up to `low` is before, everything past `high` is not. What retention takes meanwhile has no
+	 * time, and counts as before. */
+	uint64_t low = store_hot(r->store) - 1;
 	uint64_t high = store_head(r->store);
 	while (low < high) {
 		uint64_t middle = low + (high - low + 1) / 2;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "event/flat.h"
 #include "store/page_build.h"
 
 /* Which event belongs to which topic, sorted by topic: made when the first filtered reader comes by. */
@@ -126,8 +127,41 @@ struct slice page_envelope(const struct page *p, uint32_t index)
 	return wire_inside(p->first_form, record(p->forms[p->first_form], index));
 }
 
+/* Flat records have sizes of their own: they are readings of the envelopes, not something around them. */
+static struct page_form *form_make_flat(const struct page *p)
+{
+	struct page_form *f = calloc(1, sizeof *f);
+	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
+	struct buf text;
+	struct buf bytes;
+	buf_init(&text);
+	buf_init(&bytes);
+	buf_reserve(&bytes, 1);
+	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
+		struct flat flat;
+		text.len = 0;
+		if (flat_read(page_envelope(p, i), p->entries[i].time_ms, &flat)) {
+			flat_live(&text, &flat);
+			wire_ws_frame(&bytes, buf_slice(&text));
+		}
+		ends[i] = (uint32_t)bytes.len;
+	}
+	bool fine = f != NULL && ends != NULL && !buf_failed(&text) && !buf_failed(&bytes);
+	buf_finish(&text);
+	if (!fine) {
+		free(f);
+		free(ends);
+		buf_finish(&bytes);
+		return NULL;
+	}
+	*f = (struct page_form){bytes.data, ends};
+	return f;
+}
+
 static struct page_form *form_make(const struct page *p, enum wire form)
 {
+	if (form == WIRE_FLAT)
+		return form_make_flat(p);
 	struct page_form *f = calloc(1, sizeof *f);
 	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
 	size_t size = 0;
@@ -221,35 +255,46 @@ static uint32_t lower_bound(const uint32_t *topics, uint32_t count, uint64_t top
 	return low;
 }
 
+static const struct topic_index *topic_index(struct page *p)
+{
+	struct topic_index *t = atomic_load_explicit(&p->topics, memory_order_acquire);
+	if (t != NULL)
+		return t;
+	t = topics_make(p);
+	struct topic_index *standing = NULL;
+	if (t != NULL && !atomic_compare_exchange_strong(&p->topics, &standing, t)) {
+		topics_destroy(t);
+		t = standing;
+	}
+	return t;
+}
+
+const uint32_t *page_topics(struct page *p)
+{
+	const struct topic_index *t = topic_index(p);
+	return t != NULL ? t->topics : NULL;
+}
+
 const uint32_t *page_topic(struct page *p, uint32_t topic, uint32_t *count, enum err *err)
 {
+	const struct topic_index *t = topic_index(p);
 	*count = 0;
-	*err = ERR_NONE;
-	struct topic_index *t = atomic_load_explicit(&p->topics, memory_order_acquire);
-	if (t == NULL) {
-		t = topics_make(p);
-		if (t == NULL) {
-			*err = ERR_NOMEM;
-			return NULL;
-		}
-		struct topic_index *standing = NULL;
-		if (!atomic_compare_exchange_strong(&p->topics, &standing, t)) {
-			topics_destroy(t);
-			t = standing;
-		}
-	}
+	*err = t != NULL ? ERR_NONE : ERR_NOMEM;
+	if (t == NULL)
+		return NULL;
 	uint32_t from = lower_bound(t->topics, p->count, topic);
 	*count = lower_bound(t->topics, p->count, (uint64_t)topic + 1) - from;
 	return *count > 0 ? t->indexes + from : NULL;
 }
 
-struct page_builder *page_builder_create(enum wire form, uint64_t after)
+struct page_builder *page_builder_create(enum wire form, uint64_t after, size_t bytes)
 {
 	struct page_builder *b = calloc(1, sizeof *b);
 	if (b == NULL)
 		return NULL;
-	b->form = form;
+	b->form = form == WIRE_FLAT ? WIRE_WS : form; /* it is made from envelopes */
 	b->after = after;
+	buf_reserve(&b->bytes, bytes); /* failing is told by the first event */
 	return b;
 }
 
@@ -280,6 +325,13 @@ static bool grow(struct page_builder *b)
 	return true;
 }
 
+static void note_record(struct page_builder *b, const char *end, struct page_entry entry)
+{
+	b->bytes.len = (size_t)(end - b->bytes.data);
+	b->entries[b->count] = entry;
+	b->ends[b->count++] = (uint32_t)b->bytes.len;
+}
+
 enum err page_builder_add(struct page_builder *b, const struct wire_event *e, int64_t time_ms, uint32_t topic)
 {
 	size_t envelope = wire_envelope_size(e);
@@ -287,10 +339,19 @@ enum err page_builder_add(struct page_builder *b, const struct wire_event *e, in
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
 	char *at = wire_begin(b->form, e->seq, envelope, b->bytes.data + b->bytes.len);
-	at = wire_end(b->form, wire_envelope(e, at));
-	b->bytes.len = (size_t)(at - b->bytes.data);
-	b->entries[b->count] = (struct page_entry){e->seq, time_ms, topic};
-	b->ends[b->count++] = (uint32_t)b->bytes.len;
+	note_record(b, wire_end(b->form, wire_envelope(e, at)), (struct page_entry){e->seq, time_ms, topic});
+	return ERR_NONE;
+}
+
+enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct slice envelope, int64_t time_ms,
+				   uint32_t topic)
+{
+	size_t size = wire_record_size(b->form, seq, envelope.len);
+	if (!grow(b) || !buf_reserve(&b->bytes, size))
+		return ERR_NOMEM;
+	char *at = wire_begin(b->form, seq, envelope.len, b->bytes.data + b->bytes.len);
+	memcpy(at, envelope.p, envelope.len);
+	note_record(b, wire_end(b->form, at + envelope.len), (struct page_entry){seq, time_ms, topic});
 	return ERR_NONE;
 }
 

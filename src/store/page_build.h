@@ -14,13 +14,19 @@ struct page_form {
 /* The whole page in a form, made at the first call and kept with the page. NULL when there is no memory. */
 const struct page_form *page_form(struct page *p, enum wire form);
 
+/* The topics of all its events, ascending, page_count of them; made and kept likewise. */
+const uint32_t *page_topics(struct page *p);
+
 /* A page under construction, owned by one thread. */
 struct page_builder;
 
-/* `form` is the one the page is going to be read in first. */
-struct page_builder *page_builder_create(enum wire form, uint64_t after);
+/* `form` is the one the page is going to be read in first, `bytes` how much of it to expect. */
+struct page_builder *page_builder_create(enum wire form, uint64_t after, size_t bytes);
 void page_builder_destroy(struct page_builder *b);
 enum err page_builder_add(struct page_builder *b, const struct wire_event *e, int64_t time_ms, uint32_t topic);
+/* The same for an event whose envelope is there already. */
+enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct slice envelope, int64_t time_ms,
+				   uint32_t topic);
 size_t page_builder_bytes(const struct page_builder *b);
 uint32_t page_builder_count(const struct page_builder *b);
 /* Ends the page at `last` and consumes the builder. NULL when there is no memory. */

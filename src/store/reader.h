@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "event/wire.h"
+#include "store/archive_source.h"
 #include "store/store_inside.h"
 #include "tidemark/history.h"
 
@@ -15,6 +16,8 @@ struct reader {
 	struct store *store;
 	sqlite3 *db;
 	sqlite3_stmt *statements[READER_STATEMENTS];
+	struct postings postings;
+	struct archive_source *archives;
 	int64_t text_ms; /* the time that `text` shows */
 	char text[CLOCK_TEXT_LEN];
 };

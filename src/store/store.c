@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "store/db.h"
 #include "store/store_inside.h"
@@ -25,13 +23,13 @@ enum err store_run(struct store *s, enum statement which, const char *what, stru
 	return err;
 }
 
-static void bind_slice(sqlite3_stmt *st, int at, struct slice text)
+void store_bind(sqlite3_stmt *st, int at, struct slice text)
 {
 	sqlite3_bind_text(st, at, text.p, (int)text.len, SQLITE_STATIC);
 }
 
-/* Opens a transaction where none is open. `time` is that of the commit and never behind an earlier one. */
-static enum err begin(struct store *s, struct fault *fault)
+/* The time is that of the commit and never behind an earlier one. */
+enum err store_begin(struct store *s, struct fault *fault)
 {
 	if (s->open)
 		return ERR_NONE;
@@ -46,6 +44,9 @@ static enum err begin(struct store *s, struct fault *fault)
 	s->time_ms = now > s->last_time_ms ? now : s->last_time_ms;
 	clock_format(s->time_ms, s->time_text);
 	s->keys_before = trail_keys(s->trail);
+	s->hot_before = s->hot;
+	s->past_before = s->past_ids;
+	s->reduced_count = 0;
 	s->pending_count = 0;
 	return ERR_NONE;
 }
@@ -66,6 +67,8 @@ void store_rollback(struct store *s)
 	if (s->db != NULL && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	trail_forget_keys(s->trail, s->keys_before);
+	store_set_hot(s, s->hot_before);
+	s->past_ids = s->past_before;
 	catalog_rollback(s->catalog);
 	store_forget_pages(s);
 }
@@ -108,7 +111,7 @@ static enum err find_id(struct store *s, const struct event *e, int64_t key, uin
 	sqlite3_reset(st);
 	if (!same)
 		*seq = 0;
-	return err;
+	return err || same ? err : store_find_past(s, e, key, seq, fault);
 }
 
 /* The last seq of a stream, with what the open transaction has added to it. */
@@ -142,7 +145,7 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 			 (unsigned long long)expected);
 }
 
-static enum err topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
+enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
 {
 	bool is_new;
 	enum err err = catalog_intern(s->catalog, e->stream, e->type, topic, &is_new);
@@ -154,22 +157,22 @@ static enum err topic_of(struct store *s, const struct event *e, uint32_t *topic
 	if (!is_new)
 		return ERR_NONE;
 	sqlite3_bind_int64(s->statements[S_TOPIC], 1, *topic);
-	bind_slice(s->statements[S_TOPIC], 2, e->stream);
-	bind_slice(s->statements[S_TOPIC], 3, e->type);
+	store_bind(s->statements[S_TOPIC], 2, e->stream);
+	store_bind(s->statements[S_TOPIC], 3, e->type);
 	return store_run(s, S_TOPIC, "storing a topic", fault);
 }
 
-static enum err insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault)
+enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault)
 {
 	sqlite3_stmt *st = s->statements[S_INSERT];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)s->next_seq);
 	sqlite3_bind_int64(st, 2, s->time_ms);
 	sqlite3_bind_int64(st, 3, topic);
 	if (e->id.len > 0)
-		bind_slice(st, 4, e->id);
+		store_bind(st, 4, e->id);
 	else
 		sqlite3_bind_null(st, 4);
-	bind_slice(st, 5, e->data);
+	store_bind(st, 5, e->data);
 	sqlite3_bind_int64(st, 6,
 			   sum_event(s->next_seq, s->time_ms, catalog_topic(s->catalog, topic)->hash, e->id, e->data));
 	return store_run(s, S_INSERT, "storing an event", fault);
@@ -194,7 +197,7 @@ enum err store_end_page(struct store *s)
 enum err store_frame(struct store *s, const struct event *e, uint32_t topic)
 {
 	if (s->builder == NULL)
-		s->builder = page_builder_create(WIRE_WS, s->next_seq - 1);
+		s->builder = page_builder_create(WIRE_WS, s->next_seq - 1, 0);
 	if (s->builder == NULL)
 		return ERR_NOMEM;
 	if (s->pending_count == s->pending_cap) {
@@ -228,9 +231,9 @@ static enum err append_one(struct store *s, const struct event *e, uint64_t *seq
 			return err;
 	}
 	*seq = s->next_seq;
-	enum err err = topic_of(s, e, &topic, fault);
+	enum err err = store_topic_of(s, e, &topic, fault);
 	if (!err)
-		err = insert(s, e, topic, fault);
+		err = store_insert(s, e, topic, fault);
 	if (!err && e->id.len > 0 && trail_add_key(s->trail, key, *seq) != ERR_NONE)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err && store_frame(s, e, topic) != ERR_NONE)
@@ -275,13 +278,13 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 {
 	*receipt = (struct receipt){0};
 	size_t count = batch_count(batch);
-	enum err err = begin(s, fault);
+	enum err err = store_begin(s, fault);
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
 	/* Topics first: running into their limit must not leave half a batch behind. */
 	for (size_t i = 0; !err && i < count; i++) {
 		uint32_t topic;
-		err = topic_of(s, batch_event(batch, i), &topic, fault);
+		err = store_topic_of(s, batch_event(batch, i), &topic, fault);
 	}
 	if (err)
 		return err;
@@ -307,6 +310,8 @@ static void count_in(struct store *s)
 {
 	catalog_commit(s->catalog);
 	catalog_lock(s->catalog);
+	for (size_t i = 0; i < s->reduced_count; i++)
+		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
 	for (size_t i = 0; i < s->pending_count; i++)
 		catalog_count(s->catalog, s->pending[i].topic, s->head + 1 + i, s->pending[i].bytes);
 	catalog_unlock(s->catalog);
@@ -316,7 +321,7 @@ static void count_in(struct store *s)
 	trail_unlock(s->trail);
 	if (s->pending_count > 0)
 		s->last_time_ms = s->time_ms;
-	store_set_head(s, s->next_seq - 1, s->first);
+	store_set_head(s, s->next_seq - 1);
 }
 
 enum err store_commit(struct store *s, struct committed **out, struct fault *fault)
@@ -345,10 +350,10 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 
 enum err store_session_put(struct store *s, struct slice name, uint64_t acked, int64_t updated_ms, struct fault *fault)
 {
-	enum err err = begin(s, fault);
+	enum err err = store_begin(s, fault);
 	if (err)
 		return err;
-	bind_slice(s->statements[S_SESSION_PUT], 1, name);
+	store_bind(s->statements[S_SESSION_PUT], 1, name);
 	sqlite3_bind_int64(s->statements[S_SESSION_PUT], 2, (sqlite3_int64)acked);
 	sqlite3_bind_int64(s->statements[S_SESSION_PUT], 3, updated_ms);
 	return store_run(s, S_SESSION_PUT, "storing a session", fault);
@@ -372,105 +377,9 @@ enum err store_session_each(struct store *s, store_session_fn *each, void *arg, 
 
 enum err store_session_delete(struct store *s, struct slice name, struct fault *fault)
 {
-	enum err err = begin(s, fault);
+	enum err err = store_begin(s, fault);
 	if (err)
 		return err;
-	bind_slice(s->statements[S_SESSION_DELETE], 1, name);
+	store_bind(s->statements[S_SESSION_DELETE], 1, name);
 	return store_run(s, S_SESSION_DELETE, "deleting a session", fault);
-}
-
-/* --- asking --- */
-
-void store_set_head(struct store *s, uint64_t head, uint64_t first)
-{
-	pthread_mutex_lock(&s->lock);
-	s->head = head;
-	s->first = first;
-	pthread_mutex_unlock(&s->lock);
-}
-
-uint64_t store_head(struct store *s)
-{
-	pthread_mutex_lock(&s->lock);
-	uint64_t head = s->head;
-	pthread_mutex_unlock(&s->lock);
-	return head;
-}
-
-uint64_t store_first(struct store *s)
-{
-	pthread_mutex_lock(&s->lock);
-	uint64_t first = s->first;
-	pthread_mutex_unlock(&s->lock);
-	return first;
-}
-
-const char *store_epoch(const struct store *s)
-{
-	return s->epoch;
-}
-
-const char *store_path(const struct store *s)
-{
-	return s->path;
-}
-
-struct catalog *store_catalog(const struct store *s)
-{
-	return s->catalog;
-}
-
-struct trail *store_trail(const struct store *s)
-{
-	return s->trail;
-}
-
-enum err store_disk_free(const struct store *s, uint64_t *bytes)
-{
-	struct statvfs v;
-	if (statvfs(s->dir, &v) != 0)
-		return ERR_IO;
-	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
-	return ERR_NONE;
-}
-
-void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal)
-{
-	char path[STORE_PATH_LEN + 8];
-	struct stat st;
-	*db = stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0;
-	snprintf(path, sizeof path, "%s-wal", s->path);
-	*wal = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
-}
-
-static void export_figures(struct figures f, struct stream_figures *out)
-{
-	out->first = f.first;
-	out->last = f.last;
-	out->count = f.count;
-	out->bytes = f.bytes;
-}
-
-uint32_t store_streams(struct store *s)
-{
-	return catalog_streams(s->catalog);
-}
-
-bool store_stream(struct store *s, uint32_t number, struct stream_figures *out)
-{
-	struct figures f;
-	if (!catalog_stream(s->catalog, number, &out->name, &f))
-		return false;
-	export_figures(f, out);
-	return true;
-}
-
-bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out)
-{
-	struct figures f;
-	if (!catalog_find_stream(s->catalog, name, &f))
-		return false;
-	out->name = name;
-	export_figures(f, out);
-	return true;
 }

@@ -1,5 +1,6 @@
-/* The inside of the store: store.c (appending, committing, asking), store_open.c (opening, closing, recovering) and
- * store_upkeep.c (between commits) share it; history and verify ask it for its parts. */
+/* The inside of the store: store.c (appending, committing), store_ask.c (asking), store_leave.c (what leaves the log),
+ * note.c (notes), store_open.c (opening, closing, recovering) and store_upkeep.c (between commits) share it; history and
+ * verify ask it for its parts. */
 #ifndef STORE_INSIDE_H
 #define STORE_INSIDE_H
 
@@ -7,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
+#include "store/archive_set.h"
 #include "store/catalog.h"
 #include "store/committed.h"
 #include "store/trail.h"
@@ -24,7 +26,21 @@ enum statement {
 	S_EVENT,
 	S_SESSION_PUT,
 	S_SESSION_DELETE,
+	S_NOTE_PUT,
+	S_NOTE_DELETE,
+	S_NOTE_TRIM,
 	S_PROBE,
+	S_PAST_PUT,
+	S_PAST_FIND,
+	S_PAST_DROP,
+	S_KEY_DELETE,
+	S_LEAVING,
+	S_LEAVE,
+	S_POSTING_LEAVE,
+	S_POSTING_NEXT,
+	S_TOPIC_REDUCE,
+	S_CHAIN,
+	S_WHOLE,
 	STATEMENTS
 };
 
@@ -32,6 +48,12 @@ enum statement {
 struct pending {
 	uint32_t topic;
 	uint32_t bytes;
+};
+
+/* A topic some of whose events are gone for good, once the open transaction is committed. */
+struct reduced {
+	uint32_t topic;
+	struct figures figures;
 };
 
 struct store {
@@ -43,9 +65,11 @@ struct store {
 	struct catalog *catalog;
 	struct trail *trail;
 
-	pthread_mutex_t lock; /* guards head and first */
+	struct archive_set *archives;
+
+	pthread_mutex_t lock; /* guards head and hot */
 	uint64_t head;
-	uint64_t first;
+	uint64_t hot; /* the lowest seq in the database; head + 1 where there is none */
 
 	/* The writing thread's own. */
 	sqlite3 *db;
@@ -54,8 +78,15 @@ struct store {
 	int copied_pages; /* how many of them the last checkpoint saw */
 	int64_t last_time_ms;
 
+	uint64_t past_ids; /* rows of id_past */
+	bool flush_wanted; /* the trailing index has to be written before more can leave */
+
 	/* The open transaction. */
 	bool open;
+	uint64_t hot_before; /* what `hot` was when it opened */
+	uint64_t past_before;
+	struct reduced *reduced; /* LEAVE_MAX of them, made when needed */
+	size_t reduced_count;
 	uint64_t next_seq;
 	int64_t time_ms;
 	char time_text[CLOCK_TEXT_LEN];
@@ -70,17 +101,31 @@ struct store {
 const char *store_path(const struct store *s);
 struct catalog *store_catalog(const struct store *s);
 struct trail *store_trail(const struct store *s);
+struct archive_set *store_archives(const struct store *s);
 
-/* --- for the three files of the store --- */
+/* --- for the files of the store --- */
 
+/* Opens a transaction where none is open. */
+enum err store_begin(struct store *s, struct fault *fault);
+
+void store_bind(sqlite3_stmt *st, int at, struct slice text);
+/* The seq of an event that has left the log, by its id; 0 where there is none that is remembered. */
+enum err store_find_past(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault);
+/* Closes the connection; what was not committed is gone. */
+void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */
 enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault);
+/* The topic of an event, stored where it is new. */
+enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault);
+/* Stores the event as next_seq, with time_ms. */
+enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault);
 /* Frames the event that gets next_seq for the feed, and notes it for the figures. */
 enum err store_frame(struct store *s, const struct event *e, uint32_t topic);
 /* Ends the page under construction. */
 enum err store_end_page(struct store *s);
 void store_forget_pages(struct store *s);
-void store_set_head(struct store *s, uint64_t head, uint64_t first);
+void store_set_head(struct store *s, uint64_t head);
+void store_set_hot(struct store *s, uint64_t hot);
 /* Writes the trailing index in a transaction of its own. */
 enum err store_flush_trail(struct store *s, struct fault *fault);
 /* `mode`: one of SQLITE_CHECKPOINT_…; readers in the way are no error. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "base/sys.h"
 #include "store/db.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
@@ -22,7 +23,23 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
 	[S_SESSION_PUT] = "INSERT OR REPLACE INTO session(name, acked, updated) VALUES (?, ?, ?)",
 	[S_SESSION_DELETE] = "DELETE FROM session WHERE name = ?",
+	[S_NOTE_PUT] = "INSERT OR REPLACE INTO note(kind, key, at, value) VALUES (?, ?, ?, ?)",
+	[S_NOTE_DELETE] = "DELETE FROM note WHERE kind = ? AND key = ?",
+	[S_NOTE_TRIM] = "DELETE FROM note WHERE kind = ? AND at < ?",
 	[S_PROBE] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('probe', ?)",
+	[S_PAST_PUT] = "INSERT OR REPLACE INTO id_past(seq, key, tag) VALUES (?, ?, ?)",
+	[S_PAST_FIND] = "SELECT seq FROM id_past WHERE key = ? AND tag = ? ORDER BY seq LIMIT 1",
+	[S_PAST_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
+	[S_KEY_DELETE] = "DELETE FROM id_key WHERE key = ? AND seq = ?",
+	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)) FROM event WHERE seq <= ? ORDER BY seq",
+	[S_LEAVE] = "DELETE FROM event WHERE seq <= ?",
+	[S_POSTING_LEAVE] = "DELETE FROM posting WHERE \"window\" <= ?",
+	[S_POSTING_NEXT] = "SELECT \"window\", seqs FROM posting WHERE topic = ? AND \"window\" > ? ORDER BY \"window\"",
+	[S_TOPIC_REDUCE] = "UPDATE topic SET first = CASE WHEN count > ?1 THEN ?3 ELSE 0 END, "
+			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2 "
+			   "WHERE id = ?4",
+	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
+	[S_CHAIN] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('chain', ?)",
 };
 
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
@@ -36,7 +53,7 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static void close_db(struct store *s)
+void store_close_db(struct store *s)
 {
 	for (int i = 0; i < STATEMENTS; i++) {
 		sqlite3_finalize(s->statements[i]);
@@ -59,15 +76,11 @@ static enum err open_db(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* A directory entry is on stable storage only when its directory was synced. */
-static enum err sync_dir(const char *dir, struct fault *fault)
+/* The names in a store's directory, and its own in its parent's (which need not be ours to read). */
+static enum err sync_place(const char *dir, struct fault *fault)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int failed = fd < 0 || fsync(fd) != 0;
-	int why = errno;
-	if (fd >= 0)
-		close(fd);
-	return failed ? fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(why)) : ERR_NONE;
+	bool fine = sys_sync_dir(dir) == 0 && (sys_sync_parent(dir) == 0 || errno == EACCES);
+	return fine ? ERR_NONE : fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
 }
 
 static enum err make_dir(const char *dir, struct fault *fault)
@@ -78,7 +91,8 @@ static enum err make_dir(const char *dir, struct fault *fault)
 		slash = strchrnul(slash, '/');
 		bool end = *slash == '\0';
 		*slash = '\0';
-		if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		bool made = mkdir(path, 0700) == 0;
+		if ((!made && errno != EEXIST) || (made && sys_sync_parent(path) != 0))
 			return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory %s: %s",
 					 path, strerror(errno));
 		if (end)
@@ -221,6 +235,7 @@ static enum err load(struct store *s, struct fault *fault)
 	sqlite3_int64 first = 0;
 	sqlite3_int64 last = 0;
 	sqlite3_int64 time = 0;
+	sqlite3_int64 past_ids = 0;
 	enum err err = load_epoch(s, fault);
 	if (!err)
 		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
@@ -232,8 +247,11 @@ static enum err load(struct store *s, struct fault *fault)
 		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
 	if (!err)
 		err = db_integer(s->db, "SELECT time FROM event ORDER BY seq DESC LIMIT 1", 0, &time, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT count(*) FROM id_past", 0, &past_ids, fault);
 	if (err)
 		return err;
+	s->past_ids = (uint64_t)past_ids;
 	if (mark < 0 || head < mark || (last != 0 && last < head))
 		return fault_set(fault, ERR_CORRUPT,
 				 "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)", s->path,
@@ -246,7 +264,8 @@ static enum err load(struct store *s, struct fault *fault)
 	if (!err)
 		err = load_events(s, (uint64_t)mark, fault);
 	uint64_t end = (uint64_t)(last > head ? last : head);
-	store_set_head(s, end, first != 0 ? (uint64_t)first : end + 1);
+	store_set_head(s, end);
+	store_set_hot(s, first != 0 ? (uint64_t)first : end + 1);
 	return err;
 }
 
@@ -258,8 +277,61 @@ static enum err load_at_once(struct store *s, struct fault *fault)
 	enum err err = db_exec(s->db, "BEGIN", fault);
 	if (!err)
 		err = load(s, fault);
-	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	db_end_read(s->db);
 	return err;
+}
+
+/* Where archives are, as the last writer said: beside the store unless it said otherwise. */
+static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'archive_dir'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		snprintf(dir, size, "%s", (const char *)sqlite3_column_text(st, 0));
+	else if (rc == SQLITE_DONE)
+		snprintf(dir, size, "%s/archives", s->dir);
+	else
+		err = db_fault(s->db, rc, "reading where the archives are", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* The writer's word, as an absolute path; without one they are beside the store, wherever that is moved. */
+static enum err save_archive_dir(struct store *s, struct fault *fault)
+{
+	char cwd[STORE_PATH_LEN] = "";
+	const char *dir = s->options.archive_dir;
+	sqlite3_stmt *st;
+	if (dir == NULL)
+		return db_exec(s->db, "DELETE FROM meta WHERE key = 'archive_dir'", fault);
+	if (dir[0] != '/' && getcwd(cwd, sizeof cwd - 1) == NULL)
+		return fault_set(fault, ERR_IO, "cannot tell where %s is: %s", dir, strerror(errno));
+	enum err err =
+		db_prepare(s->db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('archive_dir', ?1 || ?2)", &st, fault);
+	if (err)
+		return err;
+	if (cwd[0] != '\0')
+		strcat(cwd, "/");
+	sqlite3_bind_text(st, 1, cwd, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, dir, -1, SQLITE_STATIC);
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "noting where the archives are", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static enum err open_archives(struct store *s, struct fault *fault)
+{
+	char dir[STORE_PATH_LEN + 16];
+	bool own = s->options.access == STORE_WRITE;
+	enum err err = own ? save_archive_dir(s, fault) : ERR_NONE;
+	if (!err)
+		err = load_archive_dir(s, dir, sizeof dir, fault);
+	return err ? err : archive_set_open(dir, s->epoch, own, &s->archives, fault);
 }
 
 static enum err open_all(struct store *s, struct fault *fault)
@@ -277,13 +349,11 @@ static enum err open_all(struct store *s, struct fault *fault)
 		err = open_db(s, fault);
 	if (!err)
 		err = load_at_once(s, fault);
-	if (!err && fresh)
-		err = sync_dir(s->dir, fault);
-	if (!err && fresh) {
-		char parent[STORE_PATH_LEN + 4];
-		snprintf(parent, sizeof parent, "%s/..", s->dir);
-		err = sync_dir(parent, fault);
-	}
+	if (!err)
+		err = open_archives(s, fault);
+	/* Always: a process that was killed may have made them without coming this far. */
+	if (!err && s->options.access == STORE_WRITE)
+		err = sync_place(s->dir, fault);
 	return err;
 }
 
@@ -305,7 +375,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	s->catalog = catalog_create();
 	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) {
-		close_db(s);
+		store_close_db(s);
 		store_close(s);
 		return err;
 	}
@@ -346,9 +416,10 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 {
 	*out = NULL;
 	store_rollback(s);
-	close_db(s);
+	store_close_db(s);
 	uint64_t known = s->head;
 	sqlite3_int64 last = 0;
+	sqlite3_int64 first = 0;
 	enum err err = open_db(s, fault);
 	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
 	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
@@ -360,6 +431,10 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	if (!err)
 		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
 	if (!err)
+		err = db_integer(s->db, "SELECT min(seq) FROM event", last + 1, &first, fault);
+	if (!err)
+		store_set_hot(s, (uint64_t)first);
+	if (!err)
 		err = load_topics(s, fault);
 	if (!err && (uint64_t)last > known)
 		err = frame_stored(s, known, fault);
@@ -367,11 +442,11 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = load_events(s, known, fault);
 	if (err) {
 		store_forget_pages(s);
-		close_db(s);
+		store_close_db(s);
 		return err;
 	}
 	if ((uint64_t)last > known)
-		store_set_head(s, (uint64_t)last, s->first);
+		store_set_head(s, (uint64_t)last);
 	*out = s->committed;
 	s->committed = NULL;
 	return ERR_NONE;
@@ -388,10 +463,12 @@ void store_close(struct store *s)
 			store_flush_trail(s, NULL);
 		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL);
 	}
-	close_db(s);
+	store_close_db(s);
+	archive_set_close(s->archives);
 	trail_destroy(s->trail);
 	catalog_destroy(s->catalog);
 	free(s->pending);
+	free(s->reduced);
 	pthread_mutex_destroy(&s->lock);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);

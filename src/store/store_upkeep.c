@@ -26,6 +26,7 @@ enum err store_flush_trail(struct store *s, struct fault *fault)
 		return err;
 	}
 	trail_flushed(s->trail);
+	s->flush_wanted = false;
 	return ERR_NONE;
 }
 
@@ -49,7 +50,7 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	assert(!s->open);
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
-	if (trail_is_due(s->trail)) {
+	if (trail_is_due(s->trail) || (s->flush_wanted && trail_lags(s->trail))) {
 		enum err err = store_flush_trail(s, fault);
 		if (err)
 			return err;
@@ -60,6 +61,22 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 		return ERR_NONE;
 	bool forced = s->wal_pages > CHECKPOINT_FORCED_PAGES;
 	return store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
+}
+
+enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault)
+{
+	int log = 0;
+	int done = 0;
+	assert(!s->open);
+	if (s->db == NULL)
+		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+		return db_fault(s->db, rc, "writing the log back", fault);
+	s->copied_pages = s->wal_pages;
+	*pages = (uint64_t)(log > 0 ? log : 0);
+	*copied = (uint64_t)(done > 0 ? done : 0);
+	return ERR_NONE;
 }
 
 enum err store_probe(struct store *s, struct fault *fault)

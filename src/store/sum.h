@@ -1,5 +1,5 @@
 /* Hashes (XXH3, 64 bits): of names for the catalog and the id keys, and the sum that guards a stored event. The
- * values of `sum_event` and `sum_key` are on disk: changing a function here is a migration. */
+ * values of `sum_event`, `sum_key` and `sum_tag` are on disk: changing a function here is a migration. */
 #ifndef STORE_SUM_H
 #define STORE_SUM_H
 
@@ -11,7 +11,11 @@ uint64_t sum_name(struct slice name);
 uint64_t sum_names(struct slice stream, struct slice type);
 /* The key of an id within its stream. */
 int64_t sum_key(struct slice stream, struct slice id);
+/* A second key, independent of the first. */
+int64_t sum_tag(struct slice stream, struct slice id);
 /* Covers everything about an event; `topic_hash` is sum_names of its stream and type. */
 int32_t sum_event(uint64_t seq, int64_t time_ms, uint64_t topic_hash, struct slice id, struct slice data);
+/* The content checksum that zstd gives a frame: the lower half of XXH64. */
+uint32_t sum_frame(struct slice raw);
 
 #endif

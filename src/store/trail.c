@@ -130,6 +130,14 @@ void trail_unlock(struct trail *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+uint64_t trail_first(const struct trail *t, uint32_t topic)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->topics[i] == topic)
+			return t->mark + 1 + i;
+	return 0;
+}
+
 bool trail_is_due(const struct trail *t)
 {
 	return t->count >= TRAIL_FLUSH;
@@ -170,13 +178,6 @@ static int by_key(const void *a, const void *b)
 	return x->seq < y->seq ? -1 : 1;
 }
 
-static void put_varint(struct buf *b, uint64_t n)
-{
-	for (; n >= 0x80; n >>= 7)
-		buf_addc(b, (char)(n | 0x80));
-	buf_addc(b, (char)n);
-}
-
 static enum err step_done(sqlite3 *db, sqlite3_stmt *s, const char *what, struct fault *fault)
 {
 	int rc = sqlite3_step(s);
@@ -205,7 +206,7 @@ static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, con
 	uint64_t before = 0;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t seq = t->mark + 1 + pairs[i].offset;
-		put_varint(&seqs, seq - before);
+		postings_encode(&seqs, before, seq);
 		before = seq;
 	}
 	enum err err = buf_failed(&seqs) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
@@ -219,6 +220,18 @@ static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, con
 	return err;
 }
 
+static const char update_figures[] = "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?";
+
+enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault)
+{
+	sqlite3_stmt *s;
+	enum err err = db_prepare(db, update_figures, &s, fault);
+	for (uint32_t i = 0; !err && i < catalog_topics(catalog); i++)
+		err = write_figures(db, s, catalog, i, fault);
+	sqlite3_finalize(s);
+	return err;
+}
+
 static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault)
 {
 	sqlite3_stmt *posting = NULL;
@@ -228,8 +241,7 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 	if (!err)
 		err = db_prepare(db, "INSERT INTO posting(topic, \"window\", seqs) VALUES (?, ?, ?)", &posting, fault);
 	if (!err)
-		err = db_prepare(db, "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?", &figures,
-				 fault);
+		err = db_prepare(db, update_figures, &figures, fault);
 	for (size_t i = 0; !err && i < t->count; i++)
 		pairs[i] = (struct topic_of){t->topics[i], (uint32_t)i};
 	if (!err)
@@ -311,209 +323,8 @@ void trail_flushed(struct trail *t)
 
 /* --- find --- */
 
-bool trail_decode(const void *blob, size_t len, uint64_t window, void (*each)(void *arg, uint64_t seq), void *arg)
-{
-	const unsigned char *p = blob;
-	const unsigned char *end = p + len;
-	uint64_t seq = 0;
-	while (p < end) {
-		uint64_t step = 0;
-		unsigned shift = 0;
-		for (;; shift += 7) {
-			if (p == end || shift > 56)
-				return false;
-			step |= (uint64_t)(*p & 0x7f) << shift;
-			if (!(*p++ & 0x80))
-				break;
-		}
-		if (step == 0 || step > window - seq)
-			return false;
-		seq += step;
-		each(arg, seq);
-	}
-	return len > 0;
-}
-
-/* The seqs of one window between two bounds, of any number of topics. */
-struct gather {
-	struct trail_query bounds;
-	uint64_t *seqs;
-	size_t count;
-	size_t cap;
-	bool failed;
-};
-
-static void gather_add(void *arg, uint64_t seq)
-{
-	struct gather *g = arg;
-	if (seq <= g->bounds.after || seq >= g->bounds.before || g->failed)
-		return;
-	if (g->count == g->cap) {
-		size_t cap = g->cap ? g->cap * 2 : 256;
-		uint64_t *seqs = realloc(g->seqs, cap * sizeof *seqs);
-		if (seqs == NULL) {
-			g->failed = true;
-			return;
-		}
-		g->seqs = seqs;
-		g->cap = cap;
-	}
-	g->seqs[g->count++] = seq;
-}
-
-static int ascending(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a;
-	uint64_t y = *(const uint64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* Where the search stands in the postings of one topic. */
-struct row {
-	uint32_t topic;
-	uint64_t window; /* of the next row to read; 0: none is left */
-};
-
-/* A search through the postings. Windows do not overlap, so it goes from window to window and reads in each the rows
- * of all topics that have one there. */
-struct search {
-	sqlite3 *db;
-	sqlite3_stmt *up;   /* (topic, bound) -> the first window at or above it */
-	sqlite3_stmt *down; /* (topic, bound) -> the last window below it */
-	sqlite3_stmt *read; /* (topic, window) -> seqs */
-	struct row *rows;
-	uint32_t row_count;
-	struct trail_query query;
-	uint64_t *out;
-	uint32_t count;
-	struct fault *fault;
-};
-
-static enum err seek(struct search *q, sqlite3_stmt *s, struct row *row, uint64_t bound)
-{
-	sqlite3_bind_int64(s, 1, row->topic);
-	sqlite3_bind_int64(s, 2, (sqlite3_int64)bound);
-	int rc = sqlite3_step(s);
-	row->window = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
-	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(q->db, rc, "seeking postings", q->fault);
-	sqlite3_reset(s);
-	return err;
-}
-
-static enum err search_start(struct search *q)
-{
-	enum err err = db_prepare(
-		q->db, "SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" >= ? ORDER BY \"window\" LIMIT 1",
-		&q->up, q->fault);
-	if (!err)
-		err = db_prepare(
-			q->db,
-			"SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" < ? ORDER BY \"window\" DESC LIMIT 1",
-			&q->down, q->fault);
-	if (!err)
-		err = db_prepare(q->db, "SELECT seqs FROM posting WHERE topic = ? AND \"window\" = ?", &q->read, q->fault);
-	for (uint32_t i = 0; !err && i < q->row_count; i++) {
-		/* The window that holds the bound is the first one that ends at or above it. */
-		err = seek(q, q->up, &q->rows[i], q->query.descending ? q->query.before - 1 : q->query.after + 1);
-		if (!err && q->query.descending && q->rows[i].window == 0)
-			err = seek(q, q->down, &q->rows[i], q->query.before);
-	}
-	return err;
-}
-
-static void search_finish(struct search *q)
-{
-	sqlite3_finalize(q->up);
-	sqlite3_finalize(q->down);
-	sqlite3_finalize(q->read);
-	free(q->rows);
-}
-
-static enum err read_row(struct search *q, const struct row *row, struct gather *g)
-{
-	sqlite3_bind_int64(q->read, 1, row->topic);
-	sqlite3_bind_int64(q->read, 2, (sqlite3_int64)row->window);
-	int rc = sqlite3_step(q->read);
-	enum err err = ERR_NONE;
-	if (rc != SQLITE_ROW)
-		err = db_fault(q->db, rc, "reading a posting", q->fault);
-	else if (!trail_decode(sqlite3_column_blob(q->read, 0), (size_t)sqlite3_column_bytes(q->read, 0), row->window,
-			       gather_add, g))
-		err = fault_set(q->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", row->topic,
-				(unsigned long long)row->window);
-	sqlite3_reset(q->read);
-	if (!err && g->failed)
-		err = fault_set(q->fault, ERR_NOMEM, "out of memory");
-	return err;
-}
-
-static void emit(struct search *q, struct gather *g)
-{
-	if (g->count > 0)
-		qsort(g->seqs, g->count, sizeof *g->seqs, ascending);
-	for (size_t i = 0; i < g->count && q->count < q->query.max; i++)
-		q->out[q->count++] = q->query.descending ? g->seqs[g->count - 1 - i] : g->seqs[i];
-}
-
-/* Reads the next window, and moves the rows that were read to the one behind it. *window is 0 when there is none. */
-static enum err search_window(struct search *q, uint64_t *window)
-{
-	bool down = q->query.descending;
-	*window = 0;
-	for (uint32_t i = 0; i < q->row_count; i++) {
-		uint64_t w = q->rows[i].window;
-		if (w != 0 && (*window == 0 || (down ? w > *window : w < *window)))
-			*window = w;
-	}
-	struct gather g = {.bounds = q->query};
-	enum err err = ERR_NONE;
-	for (uint32_t i = 0; !err && *window != 0 && i < q->row_count; i++) {
-		if (q->rows[i].window != *window)
-			continue;
-		err = read_row(q, &q->rows[i], &g);
-		if (!err)
-			err = seek(q, down ? q->down : q->up, &q->rows[i], down ? *window : *window + 1);
-	}
-	if (!err)
-		emit(q, &g);
-	free(g.seqs);
-	return err;
-}
-
-/* The topics of the selection that can have an event between the bounds. */
-static uint32_t candidates(struct selection *s, struct catalog *catalog, struct trail_query query, struct row *rows)
-{
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < selection_count(s); i++) {
-		struct figures f;
-		catalog_topic_figures(catalog, selection_topic(s, i), &f);
-		if (f.count > 0 && f.last > query.after && f.first < query.before)
-			rows[n++].topic = selection_topic(s, i);
-	}
-	return n;
-}
-
-static enum err find_postings(sqlite3 *db, struct selection *s, struct catalog *catalog, struct trail_query query,
-			      uint64_t *seqs, uint32_t *count, struct fault *fault)
-{
-	struct search q = {.db = db, .query = query, .out = seqs, .count = *count, .fault = fault};
-	q.rows = calloc(selection_count(s) + 1, sizeof *q.rows);
-	if (q.rows == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	q.row_count = candidates(s, catalog, query, q.rows);
-	enum err err = q.row_count > 0 ? search_start(&q) : ERR_NONE;
-	for (uint64_t window = 1; !err && window != 0 && q.count < query.max;) {
-		err = search_window(&q, &window);
-		if (query.descending ? window <= query.after : window + 1 >= query.before)
-			break;
-	}
-	*count = q.count;
-	search_finish(&q);
-	return err;
-}
-
 /* Between lock and unlock. */
-static void find_in_memory(const struct trail *t, const struct selection *s, struct trail_query query, uint64_t *seqs,
+static void find_in_memory(const struct trail *t, const struct selection *s, struct seq_query query, uint64_t *seqs,
 			   uint32_t *count)
 {
 	uint64_t from = query.after > t->mark ? query.after - t->mark : 0;
@@ -527,15 +338,15 @@ static void find_in_memory(const struct trail *t, const struct selection *s, str
 	}
 }
 
-static struct trail_query up_to_mark(struct trail_query query, uint64_t mark)
+static struct seq_query up_to_mark(struct seq_query query, uint64_t mark)
 {
 	if (query.before > mark + 1)
 		query.before = mark + 1;
 	return query;
 }
 
-enum err trail_find(struct trail *t, sqlite3 *db, struct selection *s, struct catalog *catalog, struct trail_query query,
-		    uint64_t *seqs, uint32_t *count, struct fault *fault)
+enum err trail_find(struct trail *t, struct postings *p, struct selection *s, struct catalog *catalog,
+		    struct seq_query query, uint64_t *seqs, uint32_t *count, struct fault *fault)
 {
 	*count = 0;
 	enum err err = selection_refresh(s);
@@ -551,9 +362,9 @@ enum err trail_find(struct trail *t, sqlite3 *db, struct selection *s, struct ca
 		pthread_mutex_unlock(&t->lock);
 		if (!query.descending && query.after >= mark)
 			return ERR_NONE;
-		struct trail_query stored = up_to_mark(query, mark);
+		struct seq_query stored = up_to_mark(query, mark);
 		if (*count < query.max && stored.after + 1 < stored.before)
-			err = find_postings(db, s, catalog, stored, seqs, count, fault);
+			err = postings_find(p, s, catalog, stored, seqs, count, fault);
 		if (err || query.descending || *count == query.max || query.before <= mark + 1)
 			return err;
 		query.after = mark;

@@ -6,7 +6,7 @@
  *
  * The memory is rebuilt from the events past the mark when the store opens.
  *
- * Threads: one writer; `trail_find` from any thread, with a connection of its own. */
+ * Threads: one writer; `trail_find` from any thread, with postings of its own. */
 #ifndef STORE_TRAIL_H
 #define STORE_TRAIL_H
 
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "store/catalog.h"
+#include "store/postings.h"
 #include "store/selection.h"
 #include "tidemark/err.h"
 
@@ -42,28 +43,22 @@ void trail_lock(struct trail *t);
 void trail_add(struct trail *t, uint32_t topic);
 void trail_unlock(struct trail *t);
 
+/* The first event of a topic that is in memory; 0 where there is none. */
+uint64_t trail_first(const struct trail *t, uint32_t topic);
 bool trail_is_due(const struct trail *t);
 uint64_t trail_mark(const struct trail *t);
 bool trail_lags(const struct trail *t); /* anything at all is not in the tables yet */
 /* Writes everything up to the head, and the figures of the topics met, inside the caller's transaction. */
 enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault);
+/* Writes the figures of all topics, inside the caller's transaction. */
+enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault);
 /* After that transaction was committed: forgets what it wrote. */
 void trail_flushed(struct trail *t);
 
 /* --- readers --- */
 
-struct trail_query {
-	uint64_t after;  /* exclusive */
-	uint64_t before; /* exclusive */
-	bool descending;
-	uint32_t max;
-};
-
 /* The seqs that match, at most query.max, in the order asked for; fewer than that mean that there are no more. */
-enum err trail_find(struct trail *t, sqlite3 *db, struct selection *s, struct catalog *catalog, struct trail_query query,
-		    uint64_t *seqs, uint32_t *count, struct fault *fault);
-
-/* Decodes one posting row; calls back in ascending order. False when the bytes are not one. */
-bool trail_decode(const void *blob, size_t len, uint64_t window, void (*each)(void *arg, uint64_t seq), void *arg);
+enum err trail_find(struct trail *t, struct postings *p, struct selection *s, struct catalog *catalog,
+		    struct seq_query query, uint64_t *seqs, uint32_t *count, struct fault *fault);
 
 #endif

@@ -1,24 +1,13 @@
-/* Looks at everything a store holds: SQLite's own structure, the log (no hole, sums, times), the trailing index and
- * the figures of the topics, all recounted. */
+/* Looks at everything a store holds: SQLite's own structure, the log (no hole, sums, times), the archives
+ * (verify_archives.c), the trailing index and the figures of the topics, all recounted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/db.h"
-#include "store/reader.h"
+#include "store/recount.h"
 
 enum { PROGRESS_EVERY = 4096 };
-
-struct recount {
-	struct reader *reader;
-	struct figures *topics; /* by topic, as far as the trail goes */
-	uint64_t *posted;       /* by topic: how many seqs its postings name */
-	uint32_t topic_count;
-	uint64_t mark;
-	uint64_t first;
-	uint64_t head;
-	struct fault *fault;
-};
 
 static enum err check_sqlite(struct reader *r, struct fault *fault)
 {
@@ -36,6 +25,15 @@ static enum err check_sqlite(struct reader *r, struct fault *fault)
 	return err;
 }
 
+void recount_event(struct recount *c, uint32_t topic, uint64_t seq, uint64_t bytes)
+{
+	struct figures *f = &c->topics[topic];
+	f->first = f->first == 0 ? seq : f->first;
+	f->last = seq;
+	f->count++;
+	f->bytes += bytes;
+}
+
 static enum err check_row(struct recount *c, const struct row *row, uint64_t expected, int64_t time_ms)
 {
 	if (row->seq != expected)
@@ -45,15 +43,12 @@ static enum err check_row(struct recount *c, const struct row *row, uint64_t exp
 				 (unsigned long long)row->seq);
 	if (row->seq > c->mark)
 		return ERR_NONE;
-	struct figures *f = &c->topics[row->topic];
-	f->first = f->first == 0 ? row->seq : f->first;
-	f->last = row->seq;
-	f->count++;
-	f->bytes += row->data.len;
+	c->in_log[row->topic]++;
+	recount_event(c, row->topic, row->seq, row->data.len);
 	return ERR_NONE;
 }
 
-static enum err check_events(struct recount *c, void (*progress)(void *, uint64_t, uint64_t), void *arg, uint64_t *checked)
+static enum err check_events(struct recount *c, uint64_t *checked)
 {
 	struct reader *r = c->reader;
 	sqlite3_stmt *st;
@@ -75,8 +70,8 @@ static enum err check_events(struct recount *c, void (*progress)(void *, uint64_
 		time_ms = row.time_ms;
 		expected++;
 		(*checked)++;
-		if (progress != NULL && *checked % PROGRESS_EVERY == 0)
-			progress(arg, *checked, c->head + 1 - c->first);
+		if (c->progress != NULL && *checked % PROGRESS_EVERY == 0)
+			c->progress(c->arg, *checked, c->all);
 	}
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(r->db, rc, "reading events", c->fault);
@@ -125,7 +120,8 @@ static enum err check_postings(struct recount *c)
 		uint64_t window = (uint64_t)sqlite3_column_int64(st, 1);
 		p.topic = (uint32_t)topic;
 		if (topic < 0 || topic >= c->topic_count ||
-		    !trail_decode(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2), window, check_posted, &p))
+		    !postings_decode(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2), window, check_posted,
+				     &p))
 			err = fault_set(c->fault, ERR_CORRUPT, "the posting of topic %lld in window %llu is damaged", topic,
 					(unsigned long long)window);
 		if (!err)
@@ -153,12 +149,12 @@ static enum err check_figures(struct recount *c)
 			    f->last == (uint64_t)sqlite3_column_int64(st, 2) &&
 			    f->count == (uint64_t)sqlite3_column_int64(st, 3) &&
 			    f->bytes == (uint64_t)sqlite3_column_int64(st, 4);
-		if (!same)
+		if (!same && !c->holes)
 			err = fault_set(c->fault, ERR_CORRUPT, "the figures of topic %lld do not match its %llu events", id,
 					(unsigned long long)f->count);
-		else if (c->posted[id] != f->count)
+		else if (c->posted[id] != c->in_log[id])
 			err = fault_set(c->fault, ERR_CORRUPT, "topic %lld has %llu events, its postings name %llu", id,
-					(unsigned long long)f->count, (unsigned long long)c->posted[id]);
+					(unsigned long long)c->in_log[id], (unsigned long long)c->posted[id]);
 	}
 	if (!err && rc != SQLITE_DONE && rc != SQLITE_ROW)
 		err = db_fault(r->db, rc, "reading topics", c->fault);
@@ -184,14 +180,22 @@ static enum err check_keys(struct recount *c)
 enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
 			uint64_t *checked, struct fault *fault)
 {
-	struct recount c = {.reader = r, .first = store_first(r->store), .head = store_head(r->store), .fault = fault};
+	struct recount c = {.reader = r,
+			    .first = store_hot(r->store),
+			    .head = store_head(r->store),
+			    .progress = progress,
+			    .arg = arg,
+			    .fault = fault};
+	c.all = c.head + 1 - store_first(r->store);
 	c.topic_count = catalog_topics(store_catalog(r->store));
 	c.topics = calloc(c.topic_count + 1, sizeof *c.topics);
 	c.posted = calloc(c.topic_count + 1, sizeof *c.posted);
+	c.in_log = calloc(c.topic_count + 1, sizeof *c.in_log);
 	*checked = 0;
 	/* One transaction over it all: a running server goes on, and what is compared belongs together. */
-	enum err err = c.topics != NULL && c.posted != NULL ? db_exec(r->db, "BEGIN", fault)
-							    : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = c.topics != NULL && c.posted != NULL && c.in_log != NULL
+			       ? db_exec(r->db, "BEGIN", fault)
+			       : fault_set(fault, ERR_NOMEM, "out of memory");
 	sqlite3_int64 mark = 0;
 	if (!err)
 		err = db_integer(r->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
@@ -201,7 +205,9 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 	if (!err)
 		err = check_sqlite(r, fault);
 	if (!err)
-		err = check_events(&c, progress, arg, checked);
+		err = verify_archives(&c, checked);
+	if (!err)
+		err = check_events(&c, checked);
 	if (!err)
 		err = check_postings(&c);
 	if (!err)
@@ -212,5 +218,6 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
 	free(c.topics);
 	free(c.posted);
+	free(c.in_log);
 	return err;
 }

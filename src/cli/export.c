@@ -1,0 +1,257 @@
+/* Archives, from a server or straight from a store. */
+#include "cli/export.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/credential.h"
+#include "cli/http.h"
+#include "cli/look.h"
+#include "cli/stop.h"
+#include "event/json.h"
+#include "store/new_file.h"
+#include "store/packer.h"
+#include "store/survey.h"
+
+enum { EXPORT_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER };
+
+static const struct command_help help = {
+	.usage = "tidemark export DIR|URL -o FILE [options]",
+	.summary = "Writes history into an archive: NDJSON in the zstd seekable format, which zstd -dc\n"
+		   "and everything that reads .ndjson.zst can open; beside it goes a manifest with the\n"
+		   "range, the sizes and SHA-256 digests. Without options it is everything. The file\n"
+		   "appears when it is complete; none is overwritten.\n\n"
+		   "With --stream or --type the archive is a selection: good for reading, not for\n"
+		   "`tidemark import`.",
+	.examples = "  tidemark export ./tidemark-data -o all.ndjson.zst\n"
+		    "  tidemark export http://127.0.0.1:8080 --since -24h -o yesterday.ndjson.zst\n"
+		    "  zstd -dc yesterday.ndjson.zst | jq .data",
+};
+
+struct export
+{
+	const char *url;
+	const char *after;
+	const char *before;
+	const char *since;
+	const char *until;
+	struct option_texts streams;
+	struct option_texts types;
+	const char *out;
+	int64_t level;
+	int64_t threads;
+	struct credential credential;
+	const char *config;
+
+	const char *where;
+	struct buf params;
+	struct progress progress;
+	struct new_file file;
+	struct manifest manifest;
+	uint64_t bytes;
+	char epoch[STORE_EPOCH_LEN + 1];
+};
+
+static int parse(struct export *e, int argc, char **argv)
+{
+	const struct option options[] = {
+		{"out", OPTION_TEXT, &e->out, "FILE", "where the archive goes, such as all.ndjson.zst", 0, 0, 'o'},
+		{"after", OPTION_TEXT, &e->after, "SEQ", "only events after this one; also first, or head (first)", 0, 0, 0},
+		{"before", OPTION_TEXT, &e->before, "SEQ", "only events before this one", 0, 0, 0},
+		{"since", OPTION_TEXT, &e->since, "TIME", "only events of this time or later", 0, 0, 0},
+		{"until", OPTION_TEXT, &e->until, "TIME", "only events from before this time", 0, 0, 0},
+		{"stream", OPTION_TEXTS, &e->streams, "NAME", "only events of this stream, repeatable: any of them", 0, 0,
+		 's'},
+		{"type", OPTION_TEXTS, &e->types, "NAME", "only events of this type, repeatable: any of them", 0, 0, 't'},
+		{"level", OPTION_INTEGER, &e->level, "N", "zstd level, from a directory only (2)", PACKER_LEVEL_MIN,
+		 PACKER_LEVEL_MAX, 0},
+		{"threads", OPTION_INTEGER, &e->threads, "N",
+		 "threads that compress, from a directory only (all processors)", 1, PACKER_THREADS_MAX, 0},
+		CLI_OPTION_URL(&e->url),
+		CLI_OPTIONS_TOKEN(&e->credential),
+		CLI_OPTIONS_TOKEN(&e->credential),
+		CLI_OPTION_CONFIG(&e->config),
+		{0},
+	};
+	int operands;
+	int status = options_parse(options, &help, argc, argv, &operands);
+	if (status != CLI_GO_ON)
+		return status;
+	e->where = cli_place("export", operands, argv, e->url);
+	if (e->where == NULL)
+		return CLI_USAGE;
+	if (e->out == NULL)
+		return cli_wrong_usage("export", "export wants -o FILE");
+	return credential_read(&e->credential, "export");
+}
+
+static int set_params(struct export *e)
+{
+	const struct {
+		const char *name;
+		const char *value;
+	} params[] = {{"after", e->after}, {"before", e->before}, {"since", e->since}, {"until", e->until}};
+	for (size_t i = 0; i < sizeof params / sizeof *params; i++)
+		if (params[i].value != NULL)
+			cli_param(&e->params, params[i].name, params[i].value);
+	cli_params(&e->params, "stream", &e->streams);
+	cli_params(&e->params, "type", &e->types);
+	buf_addc(&e->params, '\0');
+	if (buf_failed(&e->params))
+		return cli_fail("out of memory");
+	e->params.len--;
+	return cli_check("export", buf_slice(&e->params), EXPORT_ALLOWED);
+}
+
+static bool is_selection(const struct export *e)
+{
+	return e->streams.count > 0 || e->types.count > 0;
+}
+
+/* --- from a server --- */
+
+static enum err on_body(void *arg, const char *bytes, size_t len, struct fault *fault)
+{
+	struct export *e = arg;
+	e->bytes += len;
+	progress_set(&e->progress, e->bytes, 0, 0);
+	return new_file_write(&e->file, (struct slice){bytes, len}, fault);
+}
+
+static enum err get(struct export *e, struct http_client *http, const char *path, const char *params, http_sink *sink,
+		    struct http_reply *reply, struct fault *fault)
+{
+	struct buf url;
+	buf_init(&url);
+	cli_url(&url, e->where, path);
+	buf_adds(&url, params);
+	buf_addc(&url, '\0');
+	struct http_request request = {.url = url.data, .stoppable = true, .sink = sink, .arg = e};
+	enum err err =
+		buf_failed(&url) ? fault_set(fault, ERR_NOMEM, "out of memory") : http_send(http, &request, reply, fault);
+	if (!err && reply->status / 100 != 2)
+		err = http_problem(reply, fault);
+	buf_finish(&url);
+	return err;
+}
+
+static enum err get_epoch(struct export *e, struct http_client *http, struct fault *fault)
+{
+	struct http_reply reply = {0};
+	struct slice epoch;
+	enum err err = get(e, http, "/v1/events", "?limit=1", NULL, &reply, fault);
+	if (!err && (reply.json.len == 0 || !json_member(reply.json, "epoch", &epoch) || epoch.len != STORE_EPOCH_LEN + 2))
+		err = fault_set(fault, ERR_INVALID, "%s is no Tidemark server", e->where);
+	if (!err)
+		snprintf(e->epoch, sizeof e->epoch, "%.*s", STORE_EPOCH_LEN, epoch.p + 1);
+	http_reply_finish(&reply);
+	return err;
+}
+
+/* What has arrived is looked at, to the last byte, before it gets its name. */
+static enum err export_server(struct export *e, struct fault *fault)
+{
+	struct http_client *http;
+	struct http_reply reply = {0};
+	struct survey s = {.selection = is_selection(e)};
+	enum err err = http_client_open(&http, fault);
+	if (!err)
+		http_client_authorize(http, e->credential.token);
+	if (!err) {
+		http_client_authorize(http, e->credential.token);
+		err = get_epoch(e, http, fault);
+	}
+	if (!err)
+		err = get(e, http, "/v1/export", e->params.data, on_body, &reply, fault);
+	if (!err)
+		err = archive_survey(e->file.part, &s, &e->manifest, fault);
+	memcpy(e->manifest.epoch, e->epoch, sizeof e->epoch);
+	http_reply_finish(&reply);
+	http_client_close(http);
+	return err;
+}
+
+/* --- from a store --- */
+
+static enum err write_range(struct export *e, struct look *look, struct fault *fault)
+{
+	struct archive_writer *w;
+	struct archive_options options = {(int)e->level, (int)e->threads};
+	struct seal_watch watch = look_watch(&e->progress);
+	const struct gap *gap = &look->range.gap;
+	if (look->range.has_gap)
+		return fault_set(fault, ERR_GONE, "the events after %llu are not there (%s): the first is %llu",
+				 (unsigned long long)gap->requested, gap_reason_name(gap->reason),
+				 (unsigned long long)gap->first);
+	enum err err = archive_writer_create(options, store_epoch(look->store), NULL, new_file_write, &e->file, &w, fault);
+	if (!err)
+		err = export_events(look->reader, look->range.query, w, &watch, fault);
+	if (!err)
+		err = archive_writer_end(w, &e->manifest, fault);
+	archive_writer_destroy(w);
+	return err;
+}
+
+static enum err export_store(struct export *e, struct fault *fault)
+{
+	struct look look;
+	enum err err = look_open(&look, e->where, buf_slice(&e->params), EXPORT_ALLOWED, fault);
+	if (!err)
+		err = write_range(e, &look, fault);
+	look_finish(&look);
+	return err;
+}
+
+/* --- both --- */
+
+/* The archive first: a manifest alone would promise what is not there. */
+static enum err finish(struct export *e, struct fault *fault)
+{
+	const char *slash = strrchr(e->out, '/');
+	if (e->manifest.count == 0)
+		return fault_set(fault, ERR_NOT_FOUND, "there are no events to export");
+	snprintf(e->manifest.file, sizeof e->manifest.file, "%s", slash != NULL ? slash + 1 : e->out);
+	enum err err = new_file_commit(&e->file, fault);
+	return err ? err : manifest_save(e->out, &e->manifest, fault);
+}
+
+static enum err begin(struct export *e, struct fault *fault)
+{
+	char manifest[NEW_FILE_PATH_LEN];
+	if (manifest_path(e->out, manifest, sizeof manifest) && access(manifest, F_OK) == 0)
+		return fault_set(fault, ERR_CONFLICT, "%s exists already, and is not overwritten", manifest);
+	return new_file_create(&e->file, e->out, fault);
+}
+
+int export_main(int argc, char **argv)
+{
+	struct export e = {.level = ARCHIVE_LEVEL, .threads = sysconf(_SC_NPROCESSORS_ONLN), .file.fd = -1};
+	struct fault fault;
+	int status = parse(&e, argc, argv);
+	if (status == CLI_GO_ON)
+		status = set_params(&e);
+	if (status == CLI_GO_ON) {
+		bool url = cli_is_url(e.where);
+		char raw[32];
+		char packed[32];
+		stop_install(NULL);
+		progress_init(&e.progress, "export", url ? "bytes" : "events");
+		enum err err = begin(&e, &fault);
+		if (!err)
+			err = url ? export_server(&e, &fault) : export_store(&e, &fault);
+		if (!err)
+			err = finish(&e, &fault);
+		new_file_abandon(&e.file);
+		progress_clear(&e.progress);
+		status = err ? cli_fail("%s", fault.text) : CLI_DONE;
+		cli_bytes(raw, sizeof raw, e.manifest.raw_bytes);
+		cli_bytes(packed, sizeof packed, e.manifest.bytes);
+		if (!err)
+			cli_say("%s: %llu events, seq %llu to %llu, %s packed into %s", e.out,
+				(unsigned long long)e.manifest.count, (unsigned long long)e.manifest.first,
+				(unsigned long long)e.manifest.last, raw, packed);
+	}
+	buf_finish(&e.params);
+	return status;
+}

@@ -1,0 +1,326 @@
+#include "hub/keeper.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "hub/retention.h"
+
+enum {
+	TICK_MS = 1000,
+	JOBS_MAX = 16,
+	STEP_PAUSE_MS = 5, /* between two steps of leaving: publishers come first */
+	FAILED_MIN_MS = 1000,
+	FAILED_MAX_MS = 60 * 1000,
+	SEGMENT_EVENTS = 1000000,
+	SEGMENT_BYTES = 256 * 1024 * 1024, /* of the log; an archive is about a fifth of it */
+};
+
+struct keeper {
+	struct store *store;
+	struct writer *writer;
+	struct keeper_options options;
+	struct reader *reader;
+	pthread_t thread;
+	bool running;
+	unsigned attempts; /* failed ones in a row; the thread's own */
+
+	atomic_bool closing;  /* also read while something is being sealed */
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;
+	struct list jobs;
+	int job_count;
+	struct keeper_figures figures;
+};
+
+static bool on_stop(void *arg)
+{
+	const struct keeper *k = arg;
+	return atomic_load(&k->closing);
+}
+
+static void set_working(struct keeper *k, bool working)
+{
+	pthread_mutex_lock(&k->lock);
+	k->figures.working = working;
+	pthread_mutex_unlock(&k->lock);
+}
+
+static enum err seal(struct keeper *k, uint64_t first, uint64_t last, struct manifest *out, struct fault *fault)
+{
+	struct seal_watch watch = {.stop = on_stop, .arg = k};
+	int64_t start = clock_mono_ms();
+	enum err err = seal_range(k->reader, first, last, k->options.archives, &watch, out, fault);
+	if (err)
+		return err;
+	log_info("sealed an archive", "file=%s events=%llu bytes=%llu ms=%lld", out->file, (unsigned long long)out->count,
+		 (unsigned long long)out->bytes, (long long)(clock_mono_ms() - start));
+	pthread_mutex_lock(&k->lock);
+	k->figures.sealed++;
+	pthread_mutex_unlock(&k->lock);
+	return ERR_NONE;
+}
+
+/* --- leaving --- */
+
+struct leave {
+	struct write_op op; /* first: the writer gives it back */
+	struct keeper *keeper;
+	uint64_t upto;
+	uint64_t chain_seq;
+	const char *chain; /* NULL: they are gone for good */
+	uint64_t left;
+	bool done;
+};
+
+static enum err leave_change(struct write_op *op, struct store *store, struct fault *fault)
+{
+	struct leave *l = (struct leave *)op;
+	return store_leave(store, l->upto, l->chain_seq, l->chain, &l->left, fault);
+}
+
+static void on_left(struct write_op *op)
+{
+	struct leave *l = (struct leave *)op;
+	pthread_mutex_lock(&l->keeper->lock);
+	l->done = true;
+	pthread_cond_broadcast(&l->keeper->wake);
+	pthread_mutex_unlock(&l->keeper->lock);
+}
+
+/* One step, in a commit of the writer's. */
+static enum err leave_step(struct keeper *k, struct leave *l, struct fault *fault)
+{
+	uint64_t before = store_hot(k->store);
+	l->op = (struct write_op){.change = leave_change, .done = on_left};
+	l->done = false;
+	enum err err = writer_submit(k->writer, &l->op, fault);
+	if (err)
+		return err;
+	pthread_mutex_lock(&k->lock);
+	while (!l->done)
+		pthread_cond_wait(&k->wake, &k->lock);
+	if (!l->op.err)
+		k->figures.left += l->left + 1 - before;
+	pthread_mutex_unlock(&k->lock);
+	if (l->op.err)
+		*fault = l->op.fault;
+	return l->op.err;
+}
+
+static void pause_ms(struct keeper *k, int64_t ms)
+{
+	pthread_mutex_lock(&k->lock);
+	if (!atomic_load(&k->closing))
+		clock_cond_wait(&k->wake, &k->lock, ms);
+	pthread_mutex_unlock(&k->lock);
+}
+
+static enum err leave(struct keeper *k, uint64_t upto, const struct manifest *m, struct fault *fault)
+{
+	struct leave l = {
+		.keeper = k, .upto = upto, .chain_seq = m != NULL ? m->last : upto, .chain = m != NULL ? m->chain : NULL};
+	enum err err = ERR_NONE;
+	while (!err && store_hot(k->store) <= upto) {
+		if (atomic_load(&k->closing))
+			return fault_set(fault, ERR_CLOSED, "it was interrupted");
+		err = leave_step(k, &l, fault);
+		/* A busy queue is not an error: it empties. */
+		if (err == ERR_BUSY)
+			err = ERR_NONE;
+		pause_ms(k, STEP_PAUSE_MS);
+	}
+	return err;
+}
+
+/* --- retention --- */
+
+/* How many events of this log make an archive. */
+static uint64_t segment_events(uint64_t used, uint64_t events)
+{
+	uint64_t each = events > 0 ? used / events + 1 : 1;
+	uint64_t n = SEGMENT_BYTES / each + 1;
+	return n < SEGMENT_EVENTS ? n : SEGMENT_EVENTS;
+}
+
+/* Takes one segment out of the log, up to `cut` at most. */
+static enum err take_segment(struct keeper *k, uint64_t cut, uint64_t used, struct fault *fault)
+{
+	uint64_t first = store_hot(k->store);
+	if (k->options.discard)
+		return leave(k, cut, NULL, fault);
+	struct manifest m;
+	/* One that was sealed already, before a restart or because somebody asked for it: it is proven again. */
+	if (seal_find(k->store, first, &m) && m.last <= cut) {
+		first = m.first;
+	} else {
+		uint64_t most = segment_events(used, store_head(k->store) + 1 - first);
+		m.last = cut - first + 1 > most ? first + most - 1 : cut;
+	}
+	enum err err = seal(k, first, m.last, &m, fault);
+	return err ? err : leave(k, m.last, &m, fault);
+}
+
+static enum err keep(struct keeper *k, struct fault *fault)
+{
+	uint64_t used;
+	uint64_t cut = 0;
+	enum err err = ERR_NONE;
+	while (!err && !atomic_load(&k->closing)) {
+		err = history_used(k->reader, &used, fault);
+		if (err)
+			break;
+		pthread_mutex_lock(&k->lock);
+		k->figures.used = used;
+		pthread_mutex_unlock(&k->lock);
+		if (cut == 0)
+			err = retention_cut(k->store, k->reader, &k->options, used, &cut, fault);
+		if (err || cut < store_hot(k->store))
+			break;
+		set_working(k, true);
+		err = take_segment(k, cut, used, fault);
+	}
+	set_working(k, false);
+	return err;
+}
+
+/* --- the thread --- */
+
+static void tell(struct keeper *k, enum err err, const struct fault *fault)
+{
+	k->attempts = err && err != ERR_CLOSED ? k->attempts + 1 : 0;
+	pthread_mutex_lock(&k->lock);
+	bool news = k->attempts > 0 && strncmp(k->figures.reason, fault->text, sizeof k->figures.reason - 1) != 0;
+	k->figures.failed += k->attempts > 0;
+	snprintf(k->figures.reason, sizeof k->figures.reason, "%.*s", (int)sizeof k->figures.reason - 1,
+		 k->attempts > 0 ? fault->text : "");
+	pthread_mutex_unlock(&k->lock);
+	if (news)
+		log_error("retention cannot go on: the events stay in the log", "why=\"%s\"", fault->text);
+}
+
+static struct keeper_job *next_job(struct keeper *k)
+{
+	struct keeper_job *job = NULL;
+	pthread_mutex_lock(&k->lock);
+	if (!list_empty(&k->jobs)) {
+		job = LIST_ITEM(k->jobs.next, struct keeper_job, link);
+		list_remove(&job->link);
+		k->job_count--;
+	}
+	pthread_mutex_unlock(&k->lock);
+	return job;
+}
+
+static void run_jobs(struct keeper *k)
+{
+	for (struct keeper_job *job; (job = next_job(k)) != NULL;) {
+		set_working(k, true);
+		job->err = seal(k, job->first, job->last, &job->manifest, &job->fault);
+		set_working(k, false);
+		job->done(job);
+	}
+}
+
+static void *work(void *arg)
+{
+	struct keeper *k = arg;
+	int64_t retry_ms = 0; /* monotonic: not before */
+	while (!atomic_load(&k->closing)) {
+		run_jobs(k);
+		if (clock_mono_ms() >= retry_ms) {
+			struct fault fault = {0};
+			tell(k, keep(k, &fault), &fault);
+			retry_ms = k->attempts == 0 ? 0
+						    : clock_mono_ms() + random_backoff_ms(k->attempts - 1, FAILED_MIN_MS,
+											  FAILED_MAX_MS);
+		}
+		pthread_mutex_lock(&k->lock);
+		if (!atomic_load(&k->closing) && list_empty(&k->jobs))
+			clock_cond_wait(&k->wake, &k->lock, TICK_MS);
+		pthread_mutex_unlock(&k->lock);
+	}
+	run_jobs(k); /* each ends at once, and is told */
+	return NULL;
+}
+
+enum err keeper_create(struct store *store, struct writer *writer, struct keeper_options options, struct keeper **out,
+		       struct fault *fault)
+{
+	*out = NULL;
+	struct keeper *k = calloc(1, sizeof *k);
+	if (k == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	k->store = store;
+	k->writer = writer;
+	k->options = options;
+	list_init(&k->jobs);
+	pthread_mutex_init(&k->lock, NULL);
+	clock_cond_init(&k->wake);
+	enum err err = reader_open(store, &k->reader, fault);
+	if (!err) {
+		k->running = pthread_create(&k->thread, NULL, work, k) == 0;
+		err = k->running ? ERR_NONE : fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	}
+	if (err) {
+		keeper_destroy(k);
+		return err;
+	}
+	*out = k;
+	return ERR_NONE;
+}
+
+void keeper_close(struct keeper *k)
+{
+	pthread_mutex_lock(&k->lock);
+	atomic_store(&k->closing, true);
+	pthread_cond_broadcast(&k->wake);
+	pthread_mutex_unlock(&k->lock);
+	if (k->running)
+		pthread_join(k->thread, NULL);
+	k->running = false;
+}
+
+void keeper_destroy(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	keeper_close(k);
+	reader_close(k->reader);
+	pthread_cond_destroy(&k->wake);
+	pthread_mutex_destroy(&k->lock);
+	free(k);
+}
+
+enum err keeper_submit(struct keeper *k, struct keeper_job *job, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&k->lock);
+	if (atomic_load(&k->closing))
+		err = fault_set(fault, ERR_CLOSED, "the server is shutting down");
+	else if (k->job_count == JOBS_MAX)
+		err = fault_set(fault, ERR_BUSY, "%d archives are being waited for already", JOBS_MAX);
+	if (!err) {
+		list_append(&k->jobs, &job->link);
+		k->job_count++;
+		pthread_cond_broadcast(&k->wake);
+	}
+	pthread_mutex_unlock(&k->lock);
+	return err;
+}
+
+void keeper_read(struct keeper *k, struct keeper_figures *out)
+{
+	pthread_mutex_lock(&k->lock);
+	*out = k->figures;
+	pthread_mutex_unlock(&k->lock);
+}
+
+struct keeper_options keeper_limits(const struct keeper *k)
+{
+	return k->options;
+}

@@ -1,0 +1,66 @@
+/* Retention: a thread that takes the oldest events out of the log when it holds more than it is to hold, and puts them into
+ * an archive first.
+ *
+ *     too many, too large, too old ─▶ seal (write, sync, read back, compare, manifest) ─▶ leave, a few at a time
+ *
+ * A crash anywhere leaves every event in the log, in an archive, or in both; what is in both is read from the log. So that
+ * archives do not become too small, it waits until a limit is passed by an eighth, and then goes back to the limit.
+ *
+ * The log is cut at one place: an event whose time is up leaves when all before it may leave, too. */
+#ifndef HUB_KEEPER_H
+#define HUB_KEEPER_H
+
+#include "hub/writer.h"
+#include "store/seal.h"
+
+struct keeper;
+
+enum { KEEPER_STREAMS_MAX = 64 };
+
+/* Events of this stream are kept for so long, whatever the age of others. */
+struct keeper_stream {
+	struct slice name; /* lives as long as the keeper */
+	int64_t age_ms;
+};
+
+struct keeper_options {
+	int64_t age_ms;  /* 0: however old; the same for the two below */
+	uint64_t bytes;  /* of the database that are in use */
+	uint64_t events; /* in the log */
+	struct keeper_stream streams[KEEPER_STREAMS_MAX];
+	int stream_count;
+	bool discard; /* no archives: what leaves is gone */
+	struct archive_options archives;
+};
+
+enum err keeper_create(struct store *store, struct writer *writer, struct keeper_options options, struct keeper **out,
+		       struct fault *fault);
+/* Ends what it is doing; every job is done. Before writer_close. */
+void keeper_close(struct keeper *k);
+void keeper_destroy(struct keeper *k); /* NULL is fine */
+
+/* An archive that somebody asks for. Kept alive by the caller until `done` is called, on the keeper's thread. */
+struct keeper_job {
+	struct list link;
+	uint64_t first;
+	uint64_t last;
+	void (*done)(struct keeper_job *job);
+	enum err err;
+	struct fault fault;
+	struct manifest manifest;
+};
+/* ERR_BUSY: too many wait already; ERR_CLOSED. When it fails, `done` is not called. Any thread. */
+enum err keeper_submit(struct keeper *k, struct keeper_job *job, struct fault *fault);
+
+struct keeper_figures {
+	uint64_t used;   /* bytes of the database */
+	uint64_t sealed; /* archives made since the start */
+	uint64_t left;   /* events that have left the log since then */
+	uint64_t failed; /* attempts */
+	bool working;
+	char reason[160]; /* of the last attempt, when it failed; else empty */
+};
+void keeper_read(struct keeper *k, struct keeper_figures *out);
+struct keeper_options keeper_limits(const struct keeper *k);
+
+#endif

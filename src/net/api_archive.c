@@ -1,0 +1,157 @@
+/* /v1/archives: made, listed and fetched. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net/api.h"
+#include "net/body.h"
+#include "net/range.h"
+
+enum { PIECE = 256 * 1024, PATH_LEN = 1200, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
+
+/* --- list --- */
+
+void api_archives(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf *out = exchange_out(x);
+	struct manifest m;
+	if (api_refuse_params(x))
+		return;
+	buf_adds(out, "{\"archives\":[");
+	for (uint32_t i = 0; seal_at(api->store, i, &m); i++) {
+		buf_adds(out, i > 0 ? "," : "");
+		manifest_write(out, &m);
+	}
+	buf_adds(out, "]}");
+	api_json_done(x, 200);
+}
+
+/* --- make --- */
+
+struct making {
+	struct keeper_job job; /* first: the keeper gives it back */
+	struct exchange *exchange;
+};
+
+static void on_made(struct keeper_job *job)
+{
+	struct making *m = (struct making *)job;
+	struct exchange *x = m->exchange;
+	if (job->err) {
+		api_fault_done(x, &job->fault);
+		return;
+	}
+	char location[ARCHIVE_NAME_LEN + 16];
+	snprintf(location, sizeof location, "/v1/archives/%s", job->manifest.file);
+	exchange_add_header(x, "Location", location);
+	manifest_write(exchange_out(x), &job->manifest);
+	api_json_done(x, 201);
+}
+
+static enum err make(struct api *api, struct exchange *x, struct reader *reader, const struct query *q, struct fault *fault)
+{
+	struct range range;
+	enum err err = range_set(&range, api->store, reader, q, NULL, fault);
+	if (err)
+		return err;
+	if (range.has_gap)
+		return fault_set(fault, ERR_GONE, "the events after %llu are not there: the first is %llu",
+				 (unsigned long long)range.gap.requested, (unsigned long long)range.gap.first);
+	if (range.query.after + 1 >= range.query.before)
+		return fault_set(fault, ERR_INVALID, "there are no events in this range");
+	struct making *m = calloc(1, sizeof *m);
+	if (m == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	exchange_keep(x, m, free);
+	m->exchange = x;
+	m->job = (struct keeper_job){.first = range.query.after + 1, .last = range.query.before - 1, .done = on_made};
+	return keeper_submit(api->keeper, &m->job, fault);
+}
+
+void api_archive_make(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct query q;
+	struct fault fault;
+	enum err err = query_parse(exchange_url(x), ALLOWED, store_epoch(api->store), &q, &fault);
+	if (!err)
+		err = make(api, x, reader, &q, &fault);
+	query_finish(&q);
+	if (err)
+		api_fault_done(x, &fault);
+}
+
+/* --- fetch --- */
+
+struct file {
+	int fd;
+};
+
+static void destroy(void *arg)
+{
+	struct file *f = arg;
+	close(f->fd);
+	free(f);
+}
+
+static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
+{
+	(void)reader;
+	struct file *f = source;
+	if (!buf_reserve(out, PIECE))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	ssize_t n = read(f->fd, out->data, PIECE);
+	if (n < 0)
+		return fault_set(fault, ERR_IO, "an archive cannot be read: %s", strerror(errno));
+	out->len = (size_t)n;
+	*end = n == 0;
+	return ERR_NONE;
+}
+
+/* The name of an archive that the server keeps, or of its manifest. */
+static enum err open_kept(struct api *api, struct slice name, bool *manifest, int *fd, struct fault *fault)
+{
+	char text[ARCHIVE_NAME_LEN];
+	char file[ARCHIVE_NAME_LEN];
+	char path[PATH_LEN];
+	uint64_t first;
+	uint64_t last;
+	struct manifest m;
+	bool fits = name.len < sizeof text && memchr(name.p, '\0', name.len) == NULL;
+	snprintf(text, sizeof text, "%.*s", fits ? (int)name.len : 0, name.p);
+	*manifest = archive_name_parse(text, MANIFEST_ENDING, &first, &last);
+	if (!*manifest && !archive_name_parse(text, ARCHIVE_ENDING, &first, &last))
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such archive: a name is FIRST-LAST%s or FIRST-LAST%s",
+				 ARCHIVE_ENDING, MANIFEST_ENDING);
+	archive_name(file, first, last, ARCHIVE_ENDING);
+	seal_path(api->store, text, path, sizeof path);
+	*fd = seal_named(api->store, file, &m) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	return *fd >= 0 ? ERR_NONE : fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text);
+}
+
+void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct fault fault;
+	bool manifest = false;
+	struct file *f = malloc(sizeof *f);
+	if (api_refuse_params(x)) {
+		free(f);
+		return;
+	}
+	enum err err = f != NULL ? open_kept(arg, exchange_segment(x), &manifest, &f->fd, &fault)
+				 : fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (err)
+		free(f);
+	if (!err) {
+		exchange_status(x, 200, manifest ? "application/json" : "application/zstd");
+		err = body_stream_take(x, fill, f, destroy) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	}
+	if (err)
+		exchange_fault(x, &fault);
+	exchange_done(x);
+}

@@ -1,0 +1,298 @@
+#include "store/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "base/clock.h"
+#include "event/envelope.h"
+#include "store/seekable.h"
+#include "store/sum.h"
+
+enum {
+	NAME_LEN = 128,
+	/* Packed bytes that hold the first block of a frame, and so the beginning of its first line. */
+	PEEK_PACKED = 140 * 1024,
+	PEEK_RAW = 256,
+	KEPT_RAW = 4 * 1024 * 1024,
+	NO_FRAME = UINT32_MAX,
+};
+
+/* Where a frame begins, once it was looked at. */
+struct place {
+	uint64_t seq; /* 0: not yet */
+	int64_t time_ms;
+};
+
+struct archive {
+	char name[NAME_LEN];
+	int fd;
+	uint64_t size;
+	struct seek_table table;
+	struct place *places;
+	ZSTD_DCtx *context;
+	struct buf packed;
+	struct buf raw; /* the lines of the frame below */
+	uint32_t frame;
+	uint32_t *ends;
+	uint32_t count;
+	uint32_t cap;
+};
+
+static enum err read_at(struct archive *a, uint64_t at, char *out, size_t n, struct fault *fault)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t got = pread(a->fd, out + done, n - done, (off_t)(at + done));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fault_set(fault, ERR_IO, "cannot be read: %s", strerror(errno));
+		if (got == 0)
+			return fault_set(fault, ERR_CORRUPT, "it has become shorter");
+		done += (size_t)got;
+	}
+	return ERR_NONE;
+}
+
+static enum err read_table(struct archive *a, struct fault *fault)
+{
+	unsigned char footer[SEEKABLE_FOOTER];
+	uint64_t len;
+	if (a->size < SEEKABLE_FOOTER)
+		return fault_set(fault, ERR_CORRUPT, "it is %llu bytes long: no archive", (unsigned long long)a->size);
+	enum err err = read_at(a, a->size - SEEKABLE_FOOTER, (char *)footer, sizeof footer, fault);
+	if (!err)
+		err = seekable_footer(footer, a->size, &len, fault);
+	if (err)
+		return err;
+	char *bytes = malloc(len);
+	if (bytes == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	err = read_at(a, a->size - len, bytes, len, fault);
+	if (!err)
+		err = seekable_table((struct slice){bytes, len}, a->size, &a->table, fault);
+	free(bytes);
+	if (err)
+		return err;
+	a->places = calloc((size_t)a->table.count + 1, sizeof *a->places);
+	a->context = ZSTD_createDCtx();
+	return a->places != NULL && a->context != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+}
+
+enum err archive_open(const char *path, struct archive **out, struct fault *fault)
+{
+	*out = NULL;
+	struct archive *a = calloc(1, sizeof *a);
+	if (a == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	const char *slash = strrchr(path, '/');
+	snprintf(a->name, sizeof a->name, "%s", slash != NULL ? slash + 1 : path);
+	a->frame = NO_FRAME;
+	struct stat st;
+	enum err err = ERR_NONE;
+	a->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (a->fd < 0 || fstat(a->fd, &st) != 0)
+		err = fault_set(fault, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot be opened: %s", strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		err = fault_set(fault, ERR_INVALID, "is not a file");
+	if (!err) {
+		a->size = (uint64_t)st.st_size;
+		err = read_table(a, fault);
+	}
+	if (err) {
+		fault_in(fault, a->name, err);
+		archive_close(a);
+		return err;
+	}
+	*out = a;
+	return ERR_NONE;
+}
+
+void archive_close(struct archive *a)
+{
+	if (a == NULL)
+		return;
+	if (a->fd >= 0)
+		close(a->fd);
+	seekable_finish(&a->table);
+	ZSTD_freeDCtx(a->context);
+	buf_finish(&a->packed);
+	buf_finish(&a->raw);
+	free(a->places);
+	free(a->ends);
+	free(a);
+}
+
+const char *archive_file(const struct archive *a)
+{
+	return a->name;
+}
+
+uint64_t archive_size(const struct archive *a)
+{
+	return a->size;
+}
+
+uint64_t archive_raw(const struct archive *a)
+{
+	return a->table.raw;
+}
+
+uint32_t archive_frames(const struct archive *a)
+{
+	return a->table.count;
+}
+
+/* A fault in a frame, with its place. */
+static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault)
+{
+	char where[NAME_LEN + 64];
+	snprintf(where, sizeof where, "%s: frame %u", a->name, frame);
+	return fault_in(fault, where, err);
+}
+
+/* --- frames --- */
+
+static enum err unpack(struct archive *a, uint32_t number, struct fault *fault)
+{
+	const struct seek_frame *f = &a->table.frames[number];
+	a->packed.len = a->raw.len = 0;
+	if (!buf_reserve(&a->packed, f->packed) || !buf_reserve(&a->raw, f->raw))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = read_at(a, f->at, a->packed.data, f->packed, fault);
+	if (err)
+		return err;
+	size_t n = ZSTD_decompressDCtx(a->context, a->raw.data, f->raw, a->packed.data, f->packed);
+	if (ZSTD_isError(n))
+		return fault_set(fault, ERR_CORRUPT, "it is damaged: %s", ZSTD_getErrorName(n));
+	if (n != f->raw)
+		return fault_set(fault, ERR_CORRUPT, "it is damaged: it holds %zu bytes, the seek table says %u", n, f->raw);
+	if (a->table.has_sums && sum_frame((struct slice){a->raw.data, n}) != f->sum)
+		return fault_set(fault, ERR_CORRUPT, "it is damaged: its checksum is not what the seek table says");
+	a->raw.len = n;
+	return ERR_NONE;
+}
+
+static enum err find_lines(struct archive *a, struct fault *fault)
+{
+	const char *end = a->raw.data + a->raw.len;
+	a->count = 0;
+	for (const char *at = a->raw.data; at < end;) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		if (newline == NULL)
+			return fault_set(fault, ERR_CORRUPT, "it does not end with a line");
+		if (a->count == a->cap) {
+			uint32_t cap = a->cap ? a->cap * 2 : 4096;
+			uint32_t *ends = realloc(a->ends, cap * sizeof *ends);
+			if (ends == NULL)
+				return fault_set(fault, ERR_NOMEM, "out of memory");
+			a->ends = ends;
+			a->cap = cap;
+		}
+		at = newline + 1;
+		a->ends[a->count++] = (uint32_t)(at - a->raw.data);
+	}
+	return ERR_NONE;
+}
+
+enum err archive_unpack(struct archive *a, uint32_t frame, struct archive_lines *out, struct fault *fault)
+{
+	if (a->frame != frame) {
+		a->frame = NO_FRAME;
+		if (a->raw.cap > KEPT_RAW)
+			buf_finish(&a->raw); /* one huge event does not weigh for ever */
+		enum err err = unpack(a, frame, fault);
+		if (!err)
+			err = find_lines(a, fault);
+		if (err)
+			return in_frame(a, frame, err, fault);
+		a->frame = frame;
+	}
+	*out = (struct archive_lines){buf_slice(&a->raw), a->ends, a->count};
+	return ERR_NONE;
+}
+
+struct slice archive_line(const struct archive_lines *lines, uint32_t index)
+{
+	uint32_t from = index > 0 ? lines->ends[index - 1] : 0;
+	return (struct slice){lines->bytes.p + from, lines->ends[index] - from - 1};
+}
+
+/* --- where a frame begins --- */
+
+/* The first bytes of a frame, without unpacking all of it. */
+static enum err peek(struct archive *a, uint32_t number, char raw[PEEK_RAW], size_t *len, struct fault *fault)
+{
+	const struct seek_frame *f = &a->table.frames[number];
+	size_t packed = f->packed < PEEK_PACKED ? f->packed : PEEK_PACKED;
+	a->packed.len = 0;
+	if (!buf_reserve(&a->packed, packed))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = read_at(a, f->at, a->packed.data, packed, fault);
+	if (err)
+		return err;
+	ZSTD_inBuffer in = {a->packed.data, packed, 0};
+	ZSTD_outBuffer out = {raw, PEEK_RAW, 0};
+	ZSTD_DCtx_reset(a->context, ZSTD_reset_session_only);
+	size_t rc = 1;
+	while (rc != 0 && !ZSTD_isError(rc) && out.pos < out.size && in.pos < in.size)
+		rc = ZSTD_decompressStream(a->context, &out, &in);
+	if (ZSTD_isError(rc))
+		return fault_set(fault, ERR_CORRUPT, "it is damaged: %s", ZSTD_getErrorName(rc));
+	*len = out.pos;
+	return ERR_NONE;
+}
+
+static enum err place_of(struct archive *a, uint32_t frame, struct place *out, struct fault *fault)
+{
+	struct place *p = &a->places[frame];
+	if (p->seq == 0) {
+		char raw[PEEK_RAW];
+		size_t len = 0;
+		struct slice time;
+		enum err err = peek(a, frame, raw, &len, fault);
+		if (!err &&
+		    (!envelope_read_place((struct slice){raw, len}, &p->seq, &time) || !clock_parse(time, &p->time_ms)))
+			err = fault_set(fault, ERR_CORRUPT, "it does not begin with an event");
+		if (err) {
+			p->seq = 0;
+			return in_frame(a, frame, err, fault);
+		}
+	}
+	*out = *p;
+	return ERR_NONE;
+}
+
+/* The last frame whose place is at or before the one sought; 0 when all are behind it. */
+static enum err seek(struct archive *a, uint64_t seq, int64_t time_ms, uint32_t *frame, struct fault *fault)
+{
+	uint32_t low = 0;
+	uint32_t high = a->table.count - 1;
+	while (low < high) {
+		uint32_t middle = low + (high - low + 1) / 2;
+		struct place p;
+		enum err err = place_of(a, middle, &p, fault);
+		if (err)
+			return err;
+		if (p.seq <= seq && p.time_ms < time_ms)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	*frame = low;
+	return ERR_NONE;
+}
+
+enum err archive_seek(struct archive *a, uint64_t seq, uint32_t *frame, struct fault *fault)
+{
+	return seek(a, seq, INT64_MAX, frame, fault);
+}
+
+enum err archive_seek_time(struct archive *a, int64_t time_ms, uint32_t *frame, struct fault *fault)
+{
+	return seek(a, UINT64_MAX, time_ms, frame, fault);
+}

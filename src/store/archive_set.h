@@ -1,0 +1,47 @@
+/* The archives of a store: a directory, and what its manifests say. An archive counts when its manifest is whole, is of this
+ * store's epoch and names consecutive seqs; anything else there is left alone. Archives may overlap.
+ *
+ * Any thread, but for opening and closing. */
+#ifndef STORE_ARCHIVE_SET_H
+#define STORE_ARCHIVE_SET_H
+
+#include <stdbool.h>
+
+#include "store/manifest.h"
+
+struct archive_set;
+
+/* `own`: makes the directory where there is none when the first archive comes, locks it, and clears away what an interrupted
+ * archive left. ERR_LOCKED: another process keeps its archives there. A directory that is not there holds nothing. */
+enum err archive_set_open(const char *dir, const char *epoch, bool own, struct archive_set **out, struct fault *fault);
+void archive_set_close(struct archive_set *s); /* NULL is fine */
+
+const char *archive_set_dir(const struct archive_set *s);
+/* The directory and a name in it. */
+void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size);
+/* Makes the directory, and locks it. */
+enum err archive_set_prepare(struct archive_set *s, struct fault *fault);
+/* Takes away what an attempt that was cut short has left of it: without both files it never was an archive. ERR_CONFLICT:
+ * there is an archive of that name which is another store's. */
+enum err archive_set_clear(struct archive_set *s, const struct manifest *m, struct fault *fault);
+/* A new one, whose file is in place: its manifest is what makes it an archive. */
+enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct fault *fault);
+/* One whose file is gone. */
+void archive_set_forget(struct archive_set *s, const char *file);
+
+/* Ascending by their first seq; false when there are no more. */
+bool archive_set_at(struct archive_set *s, uint32_t index, struct manifest *out);
+bool archive_set_named(struct archive_set *s, const char *file, struct manifest *out);
+/* The one that holds `seq` and reaches farthest. */
+bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out);
+/* The first whose last event is at or after `time_ms`. */
+bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manifest *out);
+/* The lowest seq after, or the highest before, that any of them holds; 0 where there is none. */
+uint64_t archive_set_next(struct archive_set *s, uint64_t after);
+uint64_t archive_set_previous(struct archive_set *s, uint64_t before);
+/* Why something in the directory that has the name of an archive was left alone; false where nothing was. */
+bool archive_set_rejected(const struct archive_set *s, struct fault *why);
+/* How many there are, and the bytes of their files. */
+void archive_set_figures(struct archive_set *s, uint32_t *count, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,13 @@
+/* What stands in a store beside its events and goes along when it is copied: sessions, notes, the ids of events that have
+ * left the log, the chain of archives. Read in one moment into temporary tables of the copy, put in their places later. */
+#ifndef STORE_ASIDE_H
+#define STORE_ASIDE_H
+
+#include "tidemark/store.h"
+
+/* Outside of a transaction of `to`. */
+enum err aside_read(const char *dir, struct store *to, struct fault *fault);
+/* In the open transaction; what was there goes. Nothing is taken over that would be ahead of `head`. `ids`: the ids, too. */
+enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fault);
+
+#endif

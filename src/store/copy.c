@@ -1,0 +1,67 @@
+#include "store/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/new_file.h"
+
+enum { PATH_LEN = 1200, CHUNK = 1 << 18 };
+
+static enum err copy_bytes(int fd, const char *path, struct new_file *to, const struct manifest *m, struct fault *fault)
+{
+	unsigned char digest[SHA256_LEN];
+	char text[SHA256_TEXT_LEN + 1];
+	char *chunk = malloc(CHUNK);
+	struct sha256 *sha = sha256_create();
+	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	ssize_t n = 0;
+	while (!err && (n = read(fd, chunk, CHUNK)) > 0) {
+		sha256_add(sha, chunk, (size_t)n);
+		err = new_file_write(to, (struct slice){chunk, (size_t)n}, fault);
+	}
+	if (!err && n < 0)
+		err = fault_set(fault, ERR_IO, "%s cannot be read: %s", path, strerror(errno));
+	if (!err) {
+		sha256_end(sha, digest);
+		sha256_text(digest, text);
+		if (strcmp(text, m->sha256) != 0)
+			err = fault_set(fault, ERR_CORRUPT, "%s: its SHA-256 is not what its manifest says", path);
+	}
+	sha256_destroy(sha);
+	free(chunk);
+	return err;
+}
+
+enum err copy_archive(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault)
+{
+	char to[PATH_LEN];
+	struct manifest known;
+	struct new_file file;
+	if (archive_set_named(set, m->file, &known)) {
+		if (strcmp(known.sha256, m->sha256) == 0 || strcmp(known.chain, m->chain) == 0)
+			return ERR_NONE;
+		return fault_set(fault, ERR_CONFLICT, "%s is another archive than the one in %s", path,
+				 archive_set_dir(set));
+	}
+	archive_set_path(set, m->file, to, sizeof to);
+	enum err err = archive_set_prepare(set, fault);
+	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	if (!err && fd < 0)
+		return fault_set(fault, ERR_IO, "%s cannot be opened: %s", path, strerror(errno));
+	if (!err)
+		err = archive_set_clear(set, m, fault);
+	if (!err)
+		err = new_file_create(&file, to, fault);
+	if (!err) {
+		err = copy_bytes(fd, path, &file, m, fault);
+		if (!err)
+			err = new_file_commit(&file, fault);
+		new_file_abandon(&file);
+	}
+	if (fd >= 0)
+		close(fd);
+	return err ? err : archive_set_add(set, m, fault);
+}

@@ -1,0 +1,11 @@
+/* Copying an archive among those of a store. One thread. */
+#ifndef STORE_COPY_H
+#define STORE_COPY_H
+
+#include "store/archive_set.h"
+
+/* The copy is proven against the digest in `m`. Where the store has such an archive already, it must be the same:
+ * ERR_CONFLICT. */
+enum err copy_archive(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault);
+
+#endif

@@ -1,0 +1,321 @@
+#include "store/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "event/json.h"
+#include "store/archive.h"
+#include "store/copy.h"
+#include "store/db.h"
+#include "store/new_file.h"
+#include "store/reader.h"
+#include "store/restore.h"
+#include "store/survey.h"
+
+enum { PATH_LEN = 1200, STOP_EVERY = 4096 };
+
+/* One of the files. */
+struct piece {
+	const char *path;
+	bool has_manifest;
+	struct manifest manifest; /* without one: first and last alone */
+};
+
+struct import {
+	struct store *store;
+	struct reader *reader; /* sees what was there before */
+	struct import_options options;
+	struct import_figures *figures;
+	uint64_t old_hot; /* of the store as it was; 0: it was empty */
+	uint64_t counted; /* the store's figures have the events up to here, though it has lost their archives */
+	struct piece *pieces;
+	int count;
+	struct buf scratch;
+	/* How far all of it is. */
+	uint64_t done;
+	uint64_t all;
+	uint64_t events;
+};
+
+/* --- before anything is changed --- */
+
+/* The range of an archive that has no manifest. */
+static enum err find_range(const char *path, struct manifest *m, struct fault *fault)
+{
+	struct archive *a;
+	struct archive_lines lines;
+	struct slice time;
+	enum err err = archive_open(path, &a, fault);
+	if (err)
+		return err;
+	if (archive_frames(a) == 0)
+		err = fault_set(fault, ERR_INVALID, "%s holds no events", path);
+	for (int end = 0; !err && end < 2; end++) {
+		err = archive_unpack(a, end == 0 ? 0 : archive_frames(a) - 1, &lines, fault);
+		if (!err && (lines.count == 0 || !envelope_read_place(archive_line(&lines, end == 0 ? 0 : lines.count - 1),
+								      end == 0 ? &m->first : &m->last, &time)))
+			err = fault_set(fault, ERR_CORRUPT, "%s: its lines are no events", path);
+	}
+	m->raw_bytes = archive_raw(a);
+	archive_close(a);
+	return err;
+}
+
+static enum err look_at(struct import *im, struct piece *p, struct fault *fault)
+{
+	struct manifest *m = &p->manifest;
+	enum err err = manifest_read(p->path, m, fault);
+	p->has_manifest = err == ERR_NONE;
+	if (err == ERR_NOT_FOUND)
+		err = find_range(p->path, m, fault);
+	if (err)
+		return err;
+	if (p->has_manifest && m->count != m->last - m->first + 1)
+		return fault_set(fault, ERR_CONFLICT, "%s holds a selection of events: a log cannot be made of it", p->path);
+	if (p->has_manifest && im->old_hot != 0 && strcmp(m->epoch, store_epoch(im->store)) != 0)
+		return fault_set(fault, ERR_CONFLICT, "%s is of another store: its epoch is %s, here it is %s", p->path,
+				 m->epoch, store_epoch(im->store));
+	im->all += m->raw_bytes;
+	return ERR_NONE;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct manifest *x = &((const struct piece *)a)->manifest;
+	const struct manifest *y = &((const struct piece *)b)->manifest;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return x->last > y->last ? -1 : x->last < y->last;
+}
+
+/* The pieces are in order, of one store, and leave nothing out: but those from before the log, which may. */
+static enum err check_pieces(struct import *im, struct fault *fault)
+{
+	const char *epoch = NULL;
+	uint64_t covered = store_head(im->store);
+	for (int i = 0; i < im->count; i++) {
+		const struct piece *p = &im->pieces[i];
+		const struct manifest *m = &p->manifest;
+		if (p->has_manifest && epoch != NULL && strcmp(epoch, m->epoch) != 0)
+			return fault_set(fault, ERR_CONFLICT, "%s is of another store than the files before it", p->path);
+		epoch = p->has_manifest ? m->epoch : epoch;
+		if (m->last < im->old_hot)
+			continue;
+		if (covered != 0 && m->first > covered + 1)
+			return fault_set(fault, ERR_NOT_FOUND,
+					 "events %llu to %llu are missing: they are in none of the files",
+					 (unsigned long long)covered + 1, (unsigned long long)m->first - 1);
+		covered = m->last > covered ? m->last : covered;
+	}
+	return ERR_NONE;
+}
+
+/* --- event by event --- */
+
+static enum err differs(uint64_t seq, struct fault *fault)
+{
+	return fault_set(fault, ERR_CONFLICT, "event %llu is another one in the store", (unsigned long long)seq);
+}
+
+/* An event that the store has in an archive. */
+static enum err compare(struct import *im, const struct envelope *e, struct slice text, struct fault *fault)
+{
+	struct page *page;
+	struct history_query q = {.after = e->seq - 1, .before = e->seq + 1, .count_max = 1, .bytes_max = 1};
+	enum err err = history_page(im->reader, &q, &page, fault);
+	if (err)
+		return err;
+	if (page_count(page) != 1 || !slice_eq(page_envelope(page, 0), text))
+		err = differs(e->seq, fault);
+	page_unref(page);
+	im->figures->known += !err;
+	return err;
+}
+
+static enum err check_data(struct import *im, const struct envelope *e, struct fault *fault)
+{
+	struct json_error error;
+	size_t len;
+	im->scratch.len = 0;
+	if (!buf_reserve(&im->scratch, e->data.len))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (json_minify(e->data.p, e->data.len, im->scratch.data, &len, &error) && len == e->data.len)
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT, "event %llu: its data is not JSON as a server stores it",
+			 (unsigned long long)e->seq);
+}
+
+static enum err on_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
+{
+	struct import *im = arg;
+	const struct seal_watch *watch = im->options.watch;
+	uint64_t head = store_head(im->store);
+	if (++im->events % STOP_EVERY == 0 && watch != NULL && watch->stop != NULL && watch->stop(watch->arg))
+		return fault_set(fault, ERR_CLOSED, "it was interrupted; nothing was imported");
+	if (im->options.until != 0 && e->seq > im->options.until)
+		return ERR_NONE;
+	enum err err = check_data(im, e, fault);
+	if (err)
+		return err;
+	if (e->seq > head) {
+		err = restore_envelope(im->store, e, time_ms, fault);
+		im->figures->restored += !err;
+		return err;
+	}
+	if (e->seq >= im->old_hot) {
+		bool same;
+		err = restore_is(im->store, e, time_ms, &same, fault);
+		im->figures->known += same;
+		return err || same ? err : differs(e->seq, fault);
+	}
+	if (store_next(im->store, e->seq - 1) == e->seq)
+		return compare(im, e, text, fault);
+	if (e->seq > im->counted)
+		err = restore_archived(im->store, e, fault);
+	im->figures->archived += !err;
+	return err;
+}
+
+static void on_progress(void *arg, uint64_t done, uint64_t all)
+{
+	struct import *im = arg;
+	const struct seal_watch *watch = im->options.watch;
+	(void)all;
+	if (watch != NULL && watch->progress != NULL)
+		watch->progress(watch->arg, im->events, im->done + done, im->all);
+}
+
+static enum err take_piece(struct import *im, struct piece *p, struct fault *fault)
+{
+	struct survey s = {
+		.expected = p->has_manifest ? &p->manifest : NULL, .each = on_event, .progress = on_progress, .arg = im};
+	struct manifest found;
+	uint64_t archived = im->figures->archived;
+	enum err err = archive_survey(p->path, &s, &found, fault);
+	im->done += found.raw_bytes;
+	if (err || im->figures->archived == archived)
+		return err;
+	snprintf(found.epoch, sizeof found.epoch, "%s", store_epoch(im->store));
+	return copy_archive(p->path, &found, store_archives(im->store), fault);
+}
+
+static enum err take_all(struct import *im, struct fault *fault)
+{
+	const char *epoch = NULL;
+	for (int i = 0; epoch == NULL && i < im->count; i++)
+		epoch = im->pieces[i].has_manifest ? im->pieces[i].manifest.epoch : NULL;
+	enum err err = restore_begin(im->store, epoch, im->pieces[0].manifest.first, fault);
+	for (int i = 0; !err && i < im->count; i++)
+		err = take_piece(im, &im->pieces[i], fault);
+	if (!err)
+		err = restore_commit(im->store, fault);
+	return err;
+}
+
+/* --- into an empty directory --- */
+
+/* The store is made beside its place, without a journal, and put there whole. */
+struct site {
+	char dir[PATH_LEN];
+	char from[PATH_LEN + 32];
+	char to[PATH_LEN + 32];
+};
+
+static void clear_site(const struct site *site)
+{
+	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "lock"};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		char path[PATH_LEN + 32];
+		snprintf(path, sizeof path, "%s/%s", site->dir, files[i]);
+		unlink(path);
+	}
+	rmdir(site->dir);
+}
+
+static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
+{
+	int fd = open(site->from, O_RDONLY | O_CLOEXEC);
+	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_rename(site->from, site->to) == 0 && sys_sync_dir(dir) == 0;
+	enum err err = fine ? ERR_NONE
+			    : fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "%s cannot be put in its place: %s",
+					site->from, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static enum err import_fresh(struct import *im, const char *dir, struct fault *fault)
+{
+	struct store *place = im->store; /* keeps the lock */
+	struct site site;
+	snprintf(site.dir, sizeof site.dir, "%.1000s/import" NEW_FILE_ENDING, dir);
+	snprintf(site.from, sizeof site.from, "%s/tidemark.db", site.dir);
+	snprintf(site.to, sizeof site.to, "%.1000s/tidemark.db", dir);
+	restore_abandon(place);
+	clear_site(&site);
+	im->store = NULL;
+	enum err err = store_open(site.dir, (struct store_options){.access = STORE_WRITE}, &im->store, fault);
+	if (!err)
+		err = restore_in_bulk(im->store, fault);
+	if (!err)
+		err = take_all(im, fault);
+	if (err && im->store != NULL)
+		restore_abandon(im->store);
+	im->figures->first = err ? 0 : store_first(im->store);
+	im->figures->head = err ? 0 : store_head(im->store);
+	store_close(im->store);
+	im->store = place;
+	if (!err)
+		err = put_in_place(&site, dir, fault);
+	clear_site(&site);
+	return err;
+}
+
+static enum err import_more(struct import *im, struct fault *fault)
+{
+	static const char chain[] = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'chain' AND value LIKE '%:_%'";
+	sqlite3_int64 counted = 0;
+	enum err err = reader_open(im->store, &im->reader, fault);
+	if (!err)
+		err = db_integer(im->reader->db, chain, 0, &counted, fault);
+	im->counted = (uint64_t)counted;
+	if (!err)
+		err = take_all(im, fault);
+	if (err)
+		restore_abandon(im->store);
+	im->figures->first = store_first(im->store);
+	im->figures->head = store_head(im->store);
+	reader_close(im->reader);
+	return err;
+}
+
+enum err import_files(const char *dir, const char *const *paths, int count, struct import_options options,
+		      struct import_figures *out, struct fault *fault)
+{
+	*out = (struct import_figures){0};
+	struct import im = {.options = options, .figures = out, .count = count};
+	im.pieces = calloc((size_t)count, sizeof *im.pieces);
+	if (im.pieces == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = store_open(dir, (struct store_options){.access = STORE_WRITE}, &im.store, fault);
+	if (!err)
+		im.old_hot = store_head(im.store) > 0 ? store_hot(im.store) : 0;
+	for (int i = 0; !err && i < count; i++) {
+		im.pieces[i].path = paths[i];
+		err = look_at(&im, &im.pieces[i], fault);
+	}
+	if (!err) {
+		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
+		err = check_pieces(&im, fault);
+	}
+	if (!err)
+		err = im.old_hot == 0 ? import_fresh(&im, dir, fault) : import_more(&im, fault);
+	store_close(im.store);
+	buf_finish(&im.scratch);
+	free(im.pieces);
+	return err;
+}

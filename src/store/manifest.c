@@ -1,0 +1,220 @@
+#include "store/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "event/json.h"
+#include "store/new_file.h"
+
+enum { PATH_LEN = 1200, MANIFEST_MAX = 16 * 1024 };
+
+enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_TEXT, MEMBER_DIGEST };
+
+/* One table for both ways. */
+static const struct member {
+	const char *name;
+	enum member_kind kind;
+	size_t offset;
+	size_t size; /* of a text, with its NUL */
+} members[] = {
+	{"file", MEMBER_TEXT, offsetof(struct manifest, file), ARCHIVE_NAME_LEN},
+	{"epoch", MEMBER_TEXT, offsetof(struct manifest, epoch), STORE_EPOCH_LEN + 1},
+	{"first", MEMBER_NUMBER, offsetof(struct manifest, first), 0},
+	{"last", MEMBER_NUMBER, offsetof(struct manifest, last), 0},
+	{"count", MEMBER_NUMBER, offsetof(struct manifest, count), 0},
+	{"first_time", MEMBER_TIME, offsetof(struct manifest, first_ms), 0},
+	{"last_time", MEMBER_TIME, offsetof(struct manifest, last_ms), 0},
+	{"raw_bytes", MEMBER_NUMBER, offsetof(struct manifest, raw_bytes), 0},
+	{"bytes", MEMBER_NUMBER, offsetof(struct manifest, bytes), 0},
+	{"frames", MEMBER_NUMBER, offsetof(struct manifest, frames), 0},
+	{"sha256", MEMBER_DIGEST, offsetof(struct manifest, sha256), SHA256_TEXT_LEN + 1},
+	{"previous", MEMBER_DIGEST, offsetof(struct manifest, previous), SHA256_TEXT_LEN + 1},
+	{"chain", MEMBER_DIGEST, offsetof(struct manifest, chain), SHA256_TEXT_LEN + 1},
+};
+
+enum { MEMBERS = sizeof members / sizeof *members };
+
+/* Of the manifest that begins at `start`, as far as it is written. */
+static void write_sum(struct buf *out, size_t start)
+{
+	unsigned char digest[SHA256_LEN];
+	char text[SHA256_TEXT_LEN + 1];
+	struct sha256 *sha = sha256_create();
+	if (sha == NULL || buf_failed(out)) {
+		sha256_destroy(sha);
+		out->failed = true;
+		return;
+	}
+	sha256_add(sha, out->data + start, out->len - start);
+	sha256_end(sha, digest);
+	sha256_destroy(sha);
+	sha256_text(digest, text);
+	buf_printf(out, ",\"sum\":\"%s\"}", text);
+}
+
+void manifest_write(struct buf *out, const struct manifest *m)
+{
+	size_t start = out->len;
+	buf_printf(out, "{\"format\":%d", MANIFEST_FORMAT);
+	for (int i = 0; i < MEMBERS; i++) {
+		const char *at = (const char *)m + members[i].offset;
+		buf_printf(out, ",\"%s\":", members[i].name);
+		switch (members[i].kind) {
+		case MEMBER_NUMBER: buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at); break;
+		case MEMBER_TIME: clock_write(out, *(const int64_t *)(const void *)at); break;
+		case MEMBER_TEXT:
+		case MEMBER_DIGEST: buf_json(out, slice_of(at)); break;
+		}
+	}
+	write_sum(out, start);
+}
+
+static bool read_text(struct slice value, char *out, size_t size)
+{
+	if (json_kind(value) != JSON_STRING || value.len < 2 || value.len - 2 >= size)
+		return false;
+	memcpy(out, value.p + 1, value.len - 2);
+	out[value.len - 2] = '\0';
+	return json_plain_text(slice_of(out)) && strchr(out, '\\') == NULL;
+}
+
+static bool is_digest(const char *text)
+{
+	int n = 0;
+	while (units_hex(text[n]) >= 0)
+		n++;
+	return n == SHA256_TEXT_LEN && text[n] == '\0'; /* the sum finds out capitals */
+}
+
+static bool read_member(struct slice object, const struct member *member, struct manifest *m)
+{
+	struct slice value;
+	char *at = (char *)m + member->offset;
+	if (!json_member(object, member->name, &value))
+		return false;
+	switch (member->kind) {
+	case MEMBER_NUMBER: return json_sequence(value, (uint64_t *)(void *)at);
+	case MEMBER_TIME:
+		return json_kind(value) == JSON_STRING &&
+		       clock_parse((struct slice){value.p + 1, value.len - 2}, (int64_t *)(void *)at);
+	case MEMBER_TEXT: return read_text(value, at, member->size);
+	case MEMBER_DIGEST: return read_text(value, at, member->size) && is_digest(at);
+	}
+	return false;
+}
+
+/* Written again, it must be the same text, with the same sum. */
+static enum err check_sum(struct slice object, const struct manifest *m, struct fault *fault)
+{
+	struct buf again;
+	buf_init(&again);
+	manifest_write(&again, m);
+	enum err err = ERR_NONE;
+	if (buf_failed(&again))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	else if (!slice_eq(object, buf_slice(&again)))
+		err = fault_set(fault, ERR_CORRUPT, "the manifest is damaged: its sum does not match");
+	buf_finish(&again);
+	return err;
+}
+
+enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault *fault)
+{
+	*m = (struct manifest){0};
+	struct json_error error;
+	uint64_t format;
+	struct slice value;
+	if (!json_minify(text, len, text, &len, &error))
+		return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: %s at byte %zu", error.what, error.offset);
+	struct slice object = {text, len};
+	if (json_kind(object) != JSON_OBJECT || !json_member(object, "format", &value) || !json_sequence(value, &format) ||
+	    format == 0)
+		return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: it has no format");
+	if (format > MANIFEST_FORMAT)
+		return fault_set(fault, ERR_NEWER, "the archive has format %llu, this version reads up to %d",
+				 (unsigned long long)format, MANIFEST_FORMAT);
+	for (int i = 0; i < MEMBERS; i++)
+		if (!read_member(object, &members[i], m))
+			return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: its %s is missing or wrong",
+					 members[i].name);
+	if (m->first == 0 || m->last < m->first || m->count == 0 || m->count > m->last - m->first + 1)
+		return fault_set(fault, ERR_CORRUPT,
+				 "the manifest is damaged: its range and its count contradict each other");
+	return check_sum(object, m, fault);
+}
+
+bool manifest_path(const char *archive, char *out, size_t size)
+{
+	size_t len = strlen(archive);
+	size_t ending = strlen(ARCHIVE_ENDING);
+	bool named = len > ending && strcmp(archive + len - ending, ARCHIVE_ENDING) == 0;
+	int n = snprintf(out, size, "%.*s%s", (int)(named ? len - ending : len), archive, MANIFEST_ENDING);
+	return n > 0 && (size_t)n < size;
+}
+
+enum err manifest_read(const char *archive, struct manifest *out, struct fault *fault)
+{
+	char path[PATH_LEN];
+	char text[MANIFEST_MAX];
+	if (!manifest_path(archive, path, sizeof path))
+		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return fault_set(fault, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s cannot be opened: %s", path,
+				 strerror(errno));
+	ssize_t n = read(fd, text, sizeof text);
+	int why = errno;
+	close(fd);
+	if (n < 0)
+		return fault_set(fault, ERR_IO, "%s cannot be read: %s", path, strerror(why));
+	enum err err = manifest_parse(text, (size_t)n, out, fault);
+	return err ? fault_in(fault, path, err) : ERR_NONE;
+}
+
+enum err manifest_save(const char *archive, const struct manifest *m, struct fault *fault)
+{
+	char path[PATH_LEN];
+	struct buf text;
+	if (!manifest_path(archive, path, sizeof path))
+		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
+	buf_init(&text);
+	manifest_write(&text, m);
+	buf_addc(&text, '\n');
+	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+					 : new_file_whole(path, buf_slice(&text), fault);
+	buf_finish(&text);
+	return err;
+}
+
+void chain_begin(struct sha256 *s, const char previous[SHA256_TEXT_LEN])
+{
+	unsigned char digest[SHA256_LEN];
+	for (int i = 0; i < SHA256_LEN; i++)
+		digest[i] = (unsigned char)(units_hex(previous[2 * i]) << 4 | units_hex(previous[2 * i + 1]));
+	sha256_add(s, digest, sizeof digest);
+}
+
+void archive_name(char out[ARCHIVE_NAME_LEN], uint64_t first, uint64_t last, const char *ending)
+{
+	snprintf(out, ARCHIVE_NAME_LEN, "%llu-%llu%s", (unsigned long long)first, (unsigned long long)last, ending);
+}
+
+bool archive_name_parse(const char *name, const char *ending, uint64_t *first, uint64_t *last)
+{
+	char again[ARCHIVE_NAME_LEN];
+	const char *dash = strchr(name, '-');
+	size_t len = strlen(name);
+	size_t tail = strlen(ending);
+	if (dash == NULL || len <= tail || dash + 1 > name + len - tail)
+		return false;
+	struct slice from = {name, (size_t)(dash - name)};
+	struct slice to = {dash + 1, (size_t)(name + len - tail - dash - 1)};
+	if (!json_sequence(from, first) || !json_sequence(to, last) || *first == 0 || *last < *first)
+		return false;
+	archive_name(again, *first, *last, ending);
+	return strcmp(name, again) == 0; /* no leading zeros: one range has one name */
+}

@@ -1,0 +1,61 @@
+/* The manifest of an archive: a JSON document beside it, FIRST-LAST.json beside FIRST-LAST.ndjson.zst.
+ *
+ *     {"format":1,"file":"…","epoch":"…","first":1,"last":9,"count":9,"first_time":"…","last_time":"…",
+ *      "raw_bytes":…,"bytes":…,"frames":…,"sha256":"…","previous":"…","chain":"…","sum":"…"}
+ *
+ * `sha256` is of the file. `chain` is SHA-256 over the chain of the archive before (`previous`, 32 bytes, zeros where there
+ * is none) and all raw bytes of this one: no event can be changed, removed or moved, inside an archive or between two,
+ * without its showing. `sum` is SHA-256 of the text before it: what else the manifest says, such as whose events these are,
+ * nothing in the archive bears out. */
+#ifndef STORE_MANIFEST_H
+#define STORE_MANIFEST_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/sha256.h"
+#include "tidemark/err.h"
+#include "tidemark/store.h"
+
+enum { MANIFEST_FORMAT = 1, ARCHIVE_NAME_LEN = 64 };
+#define ARCHIVE_ENDING ".ndjson.zst"
+#define MANIFEST_ENDING ".json"
+
+struct manifest {
+	char file[ARCHIVE_NAME_LEN];
+	char epoch[STORE_EPOCH_LEN + 1];
+	uint64_t first;
+	uint64_t last;
+	uint64_t count; /* last - first + 1, unless the archive is a selection */
+	int64_t first_ms;
+	int64_t last_ms;
+	uint64_t raw_bytes;
+	uint64_t bytes; /* of the file */
+	uint64_t frames;
+	char sha256[SHA256_TEXT_LEN + 1];
+	char previous[SHA256_TEXT_LEN + 1];
+	char chain[SHA256_TEXT_LEN + 1];
+};
+
+/* Every member, in the order above. */
+void manifest_write(struct buf *out, const struct manifest *m);
+/* `text` may be any bytes and is overwritten. ERR_CORRUPT, ERR_NEWER, ERR_NOMEM. */
+enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault *fault);
+
+/* The path of the manifest that belongs to an archive: with the other ending, or (where the archive has none of its own) one
+ * more. False when it is too long. */
+bool manifest_path(const char *archive, char *out, size_t size);
+/* Reads it. ERR_NOT_FOUND: there is none. */
+enum err manifest_read(const char *archive, struct manifest *out, struct fault *fault);
+/* Writes it. ERR_CONFLICT: there is one. */
+enum err manifest_save(const char *archive, const struct manifest *m, struct fault *fault);
+
+/* Adds what a chain begins with: the bytes that the digest `previous` stands for. */
+void chain_begin(struct sha256 *s, const char previous[SHA256_TEXT_LEN]);
+
+/* FIRST-LAST and the ending. */
+void archive_name(char out[ARCHIVE_NAME_LEN], uint64_t first, uint64_t last, const char *ending);
+/* The range that such a name says; false where it is none. */
+bool archive_name_parse(const char *name, const char *ending, uint64_t *first, uint64_t *last);
+
+#endif

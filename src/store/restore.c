@@ -1,0 +1,159 @@
+#include "store/restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "event/json.h"
+#include "store/db.h"
+#include "store/store_inside.h"
+#include "store/sum.h"
+
+enum err restore_adopt(struct store *s, const char *epoch, struct fault *fault)
+{
+	char sql[96];
+	snprintf(sql, sizeof sql, "UPDATE meta SET value = '%s' WHERE key = 'epoch'", epoch);
+	enum err err = db_exec(s->db, sql, fault);
+	if (!err)
+		snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
+	return err;
+}
+
+/* The log of an empty store begins elsewhere. */
+static enum err begin_at(struct store *s, uint64_t first, struct fault *fault)
+{
+	struct trail *t = trail_create(first - 1);
+	if (t == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	trail_destroy(s->trail);
+	s->trail = t;
+	store_set_head(s, first - 1);
+	store_set_hot(s, first);
+	return ERR_NONE;
+}
+
+enum err restore_in_bulk(struct store *s, struct fault *fault)
+{
+	return db_exec(s->db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536", fault);
+}
+
+enum err restore_begin(struct store *s, const char *epoch, uint64_t first, struct fault *fault)
+{
+	enum err err = db_exec(s->db, "BEGIN IMMEDIATE", fault);
+	if (!err && s->head == 0 && epoch != NULL)
+		err = restore_adopt(s, epoch, fault);
+	if (!err && s->head == 0)
+		err = begin_at(s, first, fault);
+	return err;
+}
+
+static enum err flush(struct store *s, struct fault *fault)
+{
+	enum err err = trail_flush(s->trail, s->db, s->catalog, fault);
+	if (!err)
+		trail_flushed(s->trail);
+	return err;
+}
+
+enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int64_t time_ms, struct fault *fault)
+{
+	uint32_t topic;
+	if (seq != s->head + 1)
+		return fault_set(fault, ERR_CORRUPT, "event %llu follows event %llu", (unsigned long long)seq,
+				 (unsigned long long)s->head);
+	s->next_seq = seq;
+	s->time_ms = time_ms;
+	enum err err = store_topic_of(s, e, &topic, fault);
+	if (!err)
+		err = store_insert(s, e, topic, fault);
+	if (!err && (trail_reserve(s->trail, 1) != ERR_NONE ||
+		     (e->id.len > 0 && trail_add_key(s->trail, sum_key(e->stream, e->id), seq) != ERR_NONE)))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (err)
+		return err;
+	catalog_commit(s->catalog);
+	catalog_lock(s->catalog);
+	catalog_count(s->catalog, topic, seq, e->data.len);
+	catalog_unlock(s->catalog);
+	trail_lock(s->trail);
+	trail_add(s->trail, topic);
+	trail_unlock(s->trail);
+	store_set_head(s, seq);
+	s->last_time_ms = time_ms;
+	return trail_is_due(s->trail) ? flush(s, fault) : ERR_NONE;
+}
+
+enum err restore_decode(const struct envelope *e, struct restored_names *names, struct event *out, struct fault *fault)
+{
+	const struct slice raw[3] = {e->stream, e->type, e->id};
+	struct slice plain[3];
+	for (int i = 0; i < 3; i++)
+		if (!envelope_name(raw[i], names->bytes[i], &plain[i]) || (i < 2 && plain[i].len == 0))
+			return fault_set(fault, ERR_CORRUPT, "event %llu has a name that no event can have: %.*s",
+					 (unsigned long long)e->seq, (int)(raw[i].len < 60 ? raw[i].len : 60), raw[i].p);
+	*out = (struct event){plain[0], plain[1], plain[2], e->data};
+	return ERR_NONE;
+}
+
+enum err restore_envelope(struct store *s, const struct envelope *e, int64_t time_ms, struct fault *fault)
+{
+	struct restored_names names;
+	struct event event;
+	enum err err = restore_decode(e, &names, &event, fault);
+	return err ? err : restore_event(s, &event, e->seq, time_ms, fault);
+}
+
+enum err restore_archived(struct store *s, const struct envelope *e, struct fault *fault)
+{
+	struct restored_names names;
+	struct event event;
+	uint32_t topic;
+	enum err err = restore_decode(e, &names, &event, fault);
+	if (!err)
+		err = store_topic_of(s, &event, &topic, fault);
+	if (err)
+		return err;
+	catalog_commit(s->catalog);
+	catalog_lock(s->catalog);
+	catalog_count(s->catalog, topic, e->seq, e->data.len);
+	catalog_unlock(s->catalog);
+	return ERR_NONE;
+}
+
+enum err restore_is(struct store *s, const struct envelope *e, int64_t time_ms, bool *same, struct fault *fault)
+{
+	struct restored_names names;
+	struct event event;
+	*same = false;
+	enum err err = restore_decode(e, &names, &event, fault);
+	if (err)
+		return err;
+	sqlite3_stmt *st = s->statements[S_WHOLE];
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)e->seq);
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		uint32_t number = (uint32_t)sqlite3_column_int64(st, 1);
+		struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
+		struct slice data = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
+		const struct topic *topic = number < catalog_topics(s->catalog) ? catalog_topic(s->catalog, number) : NULL;
+		*same = topic != NULL && sqlite3_column_int64(st, 0) == time_ms && slice_eq(topic->stream, event.stream) &&
+			slice_eq(topic->type, event.type) && slice_eq(id, event.id) && slice_eq(data, event.data);
+	} else if (rc != SQLITE_DONE) {
+		err = db_fault(s->db, rc, "comparing an event", fault);
+	}
+	sqlite3_reset(st);
+	return err;
+}
+
+void restore_abandon(struct store *s)
+{
+	store_close_db(s);
+}
+
+enum err restore_commit(struct store *s, struct fault *fault)
+{
+	/* All figures, also of topics that only archives have. */
+	enum err err = flush(s, fault);
+	if (!err)
+		err = trail_write_figures(s->db, s->catalog, fault);
+	return err ? err : db_exec(s->db, "COMMIT", fault);
+}

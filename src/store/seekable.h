@@ -1,0 +1,53 @@
+/* The zstd seekable format, version 0.1.0: independent frames one behind the other, and at the end a table of their sizes
+ * in a frame that decoders skip.
+ *
+ *     frame … frame │ magic 184D2A5E, size │ (packed, raw, sum) … │ frames, descriptor, magic 8F92EAB1
+ *
+ * All numbers are little-endian, 32 bits; `sum` is the content checksum of the frame, and is there when bit 7 of the
+ * descriptor (a byte) says so. */
+#ifndef STORE_SEEKABLE_H
+#define STORE_SEEKABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "tidemark/err.h"
+
+enum {
+	SEEKABLE_FOOTER = 9,
+	/* Raw bytes of one frame: more than the largest event that a server takes, and what a reader sets aside at most. */
+	SEEKABLE_RAW_MAX = 128 * 1024 * 1024,
+};
+
+struct seek_frame {
+	uint64_t at; /* in the file */
+	uint32_t packed;
+	uint32_t raw;
+	uint32_t sum;
+};
+
+struct seek_table {
+	struct seek_frame *frames;
+	uint32_t count;
+	bool has_sums;
+	uint64_t raw; /* bytes of all frames */
+};
+
+/* --- writing --- */
+
+/* Adds a frame to the entries of a table. `frame` is whole, with its content checksum. */
+void seekable_add(struct buf *entries, struct slice frame, uint32_t raw);
+/* Turns the entries into the frame that ends the file. */
+void seekable_end(struct buf *entries, struct buf *out);
+
+/* --- reading --- */
+
+/* From the last SEEKABLE_FOOTER bytes of a file of `size` bytes: how long the table is, with its header and the footer. */
+enum err seekable_footer(const unsigned char footer[SEEKABLE_FOOTER], uint64_t size, uint64_t *table_len,
+			 struct fault *fault);
+/* The table, out of those bytes. Nothing it says is believed that the file's size does not bear out. */
+enum err seekable_table(struct slice bytes, uint64_t size, struct seek_table *out, struct fault *fault);
+void seekable_finish(struct seek_table *t);
+
+#endif

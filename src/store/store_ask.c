@@ -1,0 +1,145 @@
+/* What anybody may ask a store. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "store/store_inside.h"
+
+void store_set_head(struct store *s, uint64_t head)
+{
+	pthread_mutex_lock(&s->lock);
+	s->head = head;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void store_set_hot(struct store *s, uint64_t hot)
+{
+	pthread_mutex_lock(&s->lock);
+	s->hot = hot;
+	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t store_head(struct store *s)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t head = s->head;
+	pthread_mutex_unlock(&s->lock);
+	return head;
+}
+
+uint64_t store_hot(struct store *s)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t hot = s->hot;
+	pthread_mutex_unlock(&s->lock);
+	return hot;
+}
+
+uint64_t store_next(struct store *s, uint64_t after)
+{
+	uint64_t hot = store_hot(s);
+	if (after + 1 >= hot)
+		return after + 1;
+	uint64_t archived = archive_set_next(s->archives, after);
+	return archived != 0 && archived < hot ? archived : hot;
+}
+
+uint64_t store_first(struct store *s)
+{
+	return store_next(s, 0);
+}
+
+const char *store_epoch(const struct store *s)
+{
+	return s->epoch;
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+const char *store_dir(const struct store *s)
+{
+	return s->dir;
+}
+
+struct catalog *store_catalog(const struct store *s)
+{
+	return s->catalog;
+}
+
+struct trail *store_trail(const struct store *s)
+{
+	return s->trail;
+}
+
+enum err store_disk_free(const struct store *s, uint64_t *bytes)
+{
+	struct statvfs v;
+	if (statvfs(s->dir, &v) != 0)
+		return ERR_IO;
+	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return ERR_NONE;
+}
+
+void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal)
+{
+	char path[STORE_PATH_LEN + 8];
+	struct stat st;
+	*db = stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+	snprintf(path, sizeof path, "%s-wal", s->path);
+	*wal = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static void export_figures(struct figures f, struct stream_figures *out)
+{
+	out->first = f.first;
+	out->last = f.last;
+	out->count = f.count;
+	out->bytes = f.bytes;
+}
+
+struct slice store_topic_stream(const struct store *s, uint32_t topic)
+{
+	return catalog_topic(s->catalog, topic)->stream;
+}
+
+uint32_t store_topics(const struct store *s)
+{
+	return catalog_topics(s->catalog);
+}
+
+uint32_t store_streams(struct store *s)
+{
+	return catalog_streams(s->catalog);
+}
+
+bool store_stream(struct store *s, uint32_t number, struct stream_figures *out)
+{
+	struct figures f;
+	if (!catalog_stream(s->catalog, number, &out->name, &f))
+		return false;
+	export_figures(f, out);
+	return true;
+}
+
+bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out)
+{
+	struct figures f;
+	if (!catalog_find_stream(s->catalog, name, &f))
+		return false;
+	out->name = name;
+	export_figures(f, out);
+	return true;
+}
+
+struct archive_set *store_archives(const struct store *s)
+{
+	return s->archives;
+}
+
+void store_archive_figures(struct store *s, uint32_t *count, uint64_t *bytes)
+{
+	archive_set_figures(s->archives, count, bytes);
+}

@@ -1,0 +1,218 @@
+/* What leaves the log: the oldest events, once they are in an archive or nobody wants them any more. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/db.h"
+#include "store/store_inside.h"
+#include "store/sum.h"
+
+/* An event that leaves, as far as the figures and the indexes care. */
+struct leaving {
+	uint32_t topic;
+	uint64_t bytes;
+};
+
+static int by_topic(const void *a, const void *b)
+{
+	const struct leaving *x = a;
+	const struct leaving *y = b;
+	return x->topic < y->topic ? -1 : x->topic > y->topic;
+}
+
+enum err store_find_past(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault)
+{
+	*seq = 0;
+	if (s->past_ids == 0)
+		return ERR_NONE;
+	sqlite3_stmt *st = s->statements[S_PAST_FIND];
+	sqlite3_bind_int64(st, 1, key);
+	sqlite3_bind_int64(st, 2, sum_tag(e->stream, e->id));
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*seq = (uint64_t)sqlite3_column_int64(st, 0);
+	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(s->db, rc, "looking for an id", fault);
+	sqlite3_reset(st);
+	return err;
+}
+
+/* Its id is remembered without it. */
+static enum err remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault)
+{
+	int64_t key = sum_key(stream, id);
+	sqlite3_stmt *put = s->statements[S_PAST_PUT];
+	sqlite3_stmt *drop = s->statements[S_KEY_DELETE];
+	sqlite3_bind_int64(put, 1, (sqlite3_int64)seq);
+	sqlite3_bind_int64(put, 2, key);
+	sqlite3_bind_int64(put, 3, sum_tag(stream, id));
+	sqlite3_bind_int64(drop, 1, key);
+	sqlite3_bind_int64(drop, 2, (sqlite3_int64)seq);
+	enum err err = store_run(s, S_PAST_PUT, "remembering an id", fault);
+	if (!err)
+		err = store_run(s, S_KEY_DELETE, "removing an id key", fault);
+	s->past_ids += !err;
+	return err;
+}
+
+static enum err forget_oldest_ids(struct store *s, struct fault *fault)
+{
+	if (s->past_ids <= LEAVE_IDS)
+		return ERR_NONE;
+	sqlite3_bind_int64(s->statements[S_PAST_DROP], 1, (sqlite3_int64)(s->past_ids - LEAVE_IDS));
+	enum err err = store_run(s, S_PAST_DROP, "forgetting the oldest ids", fault);
+	if (!err)
+		s->past_ids = LEAVE_IDS;
+	return err;
+}
+
+/* Reads what leaves, and moves its ids. */
+static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, size_t *count, struct fault *fault)
+{
+	sqlite3_stmt *st = s->statements[S_LEAVING];
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)upto);
+	enum err err = ERR_NONE;
+	int rc;
+	*count = 0;
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
+		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 1);
+		struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
+		assert(*count < LEAVE_MAX);
+		if (topic >= catalog_topics(s->catalog))
+			err = fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
+					(unsigned long long)seq);
+		else if (id.len > 0)
+			err = remember(s, seq, catalog_topic(s->catalog, topic)->stream, id, fault);
+		out[(*count)++] = (struct leaving){topic, (uint64_t)sqlite3_column_int64(st, 3)};
+	}
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading what leaves the log", fault);
+	sqlite3_reset(st);
+	return err;
+}
+
+/* --- the figures of what is gone for good --- */
+
+/* The first seq of a topic past `end`; 0 where there is none. */
+struct first_after {
+	uint64_t end;
+	uint64_t seq;
+};
+
+static void on_posted(void *arg, uint64_t seq)
+{
+	struct first_after *f = arg;
+	if (f->seq == 0 && seq > f->end)
+		f->seq = seq;
+}
+
+static enum err find_first(struct store *s, uint32_t topic, uint64_t end, uint64_t *seq, struct fault *fault)
+{
+	struct first_after f = {end, 0};
+	sqlite3_stmt *st = s->statements[S_POSTING_NEXT];
+	sqlite3_bind_int64(st, 1, topic);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)end);
+	enum err err = ERR_NONE;
+	int rc = SQLITE_DONE;
+	while (!err && f.seq == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		if (!postings_decode(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1),
+				     (uint64_t)sqlite3_column_int64(st, 0), on_posted, &f))
+			err = fault_set(fault, ERR_CORRUPT, "a posting of topic %u is damaged", topic);
+	if (!err && rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading postings", fault);
+	sqlite3_reset(st);
+	*seq = f.seq != 0 ? f.seq : trail_first(s->trail, topic);
+	return err;
+}
+
+/* Takes `n` events of `bytes` off a topic. The table says what was true at the mark of the trailing index. */
+static enum err reduce(struct store *s, uint32_t topic, uint64_t n, uint64_t bytes, uint64_t end, struct fault *fault)
+{
+	struct figures f;
+	catalog_topic_figures(s->catalog, topic, &f);
+	f.count -= n;
+	f.bytes -= bytes;
+	enum err err = find_first(s, topic, end, &f.first, fault);
+	if (err)
+		return err;
+	f.last = f.count > 0 ? f.last : 0;
+	s->reduced[s->reduced_count++] = (struct reduced){topic, f};
+	sqlite3_stmt *st = s->statements[S_TOPIC_REDUCE];
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)n);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)bytes);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)f.first);
+	sqlite3_bind_int64(st, 4, topic);
+	return store_run(s, S_TOPIC_REDUCE, "updating a topic", fault);
+}
+
+static enum err reduce_all(struct store *s, struct leaving *leaving, size_t count, uint64_t end, struct fault *fault)
+{
+	if (s->reduced == NULL)
+		s->reduced = malloc(LEAVE_MAX * sizeof *s->reduced);
+	if (s->reduced == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	qsort(leaving, count, sizeof *leaving, by_topic);
+	enum err err = ERR_NONE;
+	for (size_t i = 0; !err && i < count;) {
+		uint64_t bytes = 0;
+		size_t from = i;
+		for (; i < count && leaving[i].topic == leaving[from].topic; i++)
+			bytes += leaving[i].bytes;
+		err = reduce(s, leaving[from].topic, i - from, bytes, end, fault);
+	}
+	return err;
+}
+
+/* --- leaving --- */
+
+static enum err note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault)
+{
+	char text[SHA256_TEXT_LEN + 32];
+	int n = snprintf(text, sizeof text, "%llu:%s", (unsigned long long)seq, chain != NULL ? chain : "");
+	store_bind(s->statements[S_CHAIN], 1, (struct slice){text, (size_t)n});
+	return store_run(s, S_CHAIN, "noting the chain", fault);
+}
+
+enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
+		     struct fault *fault)
+{
+	enum err err = store_begin(s, fault);
+	*left = s->hot - 1;
+	/* Once in a transaction: figures are worked out from those before it. */
+	if (err || s->hot > upto || s->hot != s->hot_before)
+		return err;
+	uint64_t mark = trail_mark(s->trail);
+	uint64_t end = upto < s->head ? upto : s->head - 1;
+	if (end > mark) {
+		s->flush_wanted = true;
+		end = mark;
+	}
+	end = end - s->hot + 1 > LEAVE_MAX && end >= s->hot ? s->hot + LEAVE_MAX - 1 : end;
+	if (end < s->hot)
+		return ERR_NONE;
+	struct leaving *leaving = malloc(LEAVE_MAX * sizeof *leaving);
+	size_t count = 0;
+	if (leaving == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	/* Readers go to the archive from here on, before the events are gone. */
+	store_set_hot(s, end + 1);
+	err = take_out(s, end, leaving, &count, fault);
+	if (!err && chain == NULL)
+		err = reduce_all(s, leaving, count, end, fault);
+	if (!err) {
+		sqlite3_bind_int64(s->statements[S_POSTING_LEAVE], 1, (sqlite3_int64)end);
+		err = store_run(s, S_POSTING_LEAVE, "removing postings", fault);
+	}
+	if (!err) {
+		sqlite3_bind_int64(s->statements[S_LEAVE], 1, (sqlite3_int64)end);
+		err = store_run(s, S_LEAVE, "removing events", fault);
+	}
+	if (!err)
+		err = note_chain(s, chain_seq, chain, fault);
+	if (!err)
+		err = forget_oldest_ids(s, fault);
+	free(leaving);
+	if (!err)
+		*left = end;
+	return err;
+}

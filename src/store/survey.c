@@ -1,0 +1,176 @@
+#include "store/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/archive.h"
+
+enum { CHUNK = 1 << 18 };
+
+/* --- the file as such --- */
+
+static enum err digest_file(const char *path, struct manifest *out, struct fault *fault)
+{
+	unsigned char digest[SHA256_LEN];
+	char *chunk = malloc(CHUNK);
+	struct sha256 *sha = sha256_create();
+	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 0;
+	while (fd >= 0 && (n = read(fd, chunk, CHUNK)) > 0) {
+		sha256_add(sha, chunk, (size_t)n);
+		out->bytes += (uint64_t)n;
+	}
+	if (!err && (fd < 0 || n < 0))
+		err = fault_set(fault, ERR_IO, "cannot be read: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (!err) {
+		sha256_end(sha, digest);
+		sha256_text(digest, out->sha256);
+	}
+	sha256_destroy(sha);
+	free(chunk);
+	return err;
+}
+
+/* --- its events --- */
+
+struct reading {
+	const struct survey *survey;
+	struct manifest *out;
+	struct fault *fault;
+	bool consecutive; /* else it is a selection: ascending */
+};
+
+static enum err at_event(struct reading *r, enum err err)
+{
+	char where[48];
+	uint64_t next = r->out->count > 0 ? r->out->last + 1 : r->survey->expected != NULL ? r->survey->expected->first : 0;
+	if (next == 0)
+		return err; /* nobody knows what it should begin with */
+	snprintf(where, sizeof where, "event %llu", (unsigned long long)next);
+	return fault_in(r->fault, where, err);
+}
+
+static enum err read_line(struct reading *r, struct slice line)
+{
+	struct manifest *m = r->out;
+	struct envelope e;
+	int64_t time_ms;
+	if (!envelope_read(line, &e) || e.seq == 0 || !clock_parse(e.time, &time_ms))
+		return fault_set(r->fault, ERR_CORRUPT, "the line is not an event: %.*s",
+				 (int)(line.len < 60 ? line.len : 60), line.p);
+	if (m->count > 0 && (e.seq <= m->last || (r->consecutive && e.seq != m->last + 1)))
+		return fault_set(r->fault, ERR_CORRUPT, "event %llu stands in its place", (unsigned long long)e.seq);
+	if (m->count > 0 && time_ms < m->last_ms)
+		return fault_set(r->fault, ERR_CORRUPT, "event %llu is older than the one before it",
+				 (unsigned long long)e.seq);
+	if (m->count == 0) {
+		m->first = e.seq;
+		m->first_ms = time_ms;
+	}
+	if (r->survey->each != NULL) {
+		enum err err = r->survey->each(r->survey->arg, &e, line, time_ms, r->fault);
+		if (err)
+			return err;
+	}
+	m->last = e.seq;
+	m->last_ms = time_ms;
+	m->count++;
+	return ERR_NONE;
+}
+
+static enum err read_frames(struct reading *r, struct archive *a, struct sha256 *chain)
+{
+	enum err err = ERR_NONE;
+	for (uint32_t f = 0; !err && f < archive_frames(a); f++) {
+		struct archive_lines lines;
+		err = archive_unpack(a, f, &lines, r->fault);
+		for (uint32_t i = 0; !err && i < lines.count; i++)
+			err = read_line(r, archive_line(&lines, i));
+		if (err)
+			return at_event(r, err);
+		sha256_add(chain, lines.bytes.p, lines.bytes.len);
+		r->out->raw_bytes += lines.bytes.len;
+		r->out->frames++;
+		if (r->survey->progress != NULL)
+			r->survey->progress(r->survey->arg, r->out->raw_bytes, archive_raw(a));
+	}
+	return err;
+}
+
+/* --- against the manifest --- */
+
+static enum err differs(const char *what, uint64_t is, uint64_t should, struct fault *fault)
+{
+	return fault_set(fault, ERR_CORRUPT, "%s is %llu, its manifest says %llu", what, (unsigned long long)is,
+			 (unsigned long long)should);
+}
+
+static enum err compare(const struct manifest *is, const struct manifest *should, struct fault *fault)
+{
+	if (is->first != should->first)
+		return differs("the first event", is->first, should->first, fault);
+	if (is->last != should->last)
+		return differs("the last event", is->last, should->last, fault);
+	if (is->count != should->count)
+		return differs("the number of events", is->count, should->count, fault);
+	if (is->first_ms != should->first_ms || is->last_ms != should->last_ms)
+		return fault_set(fault, ERR_CORRUPT, "the range of times is not what its manifest says");
+	if (strcmp(is->chain, should->chain) != 0)
+		return fault_set(fault, ERR_CORRUPT,
+				 "events %llu to %llu are not those that its manifest was made for: the chain differs",
+				 (unsigned long long)is->first, (unsigned long long)is->last);
+	if (is->raw_bytes != should->raw_bytes)
+		return differs("the length of all lines", is->raw_bytes, should->raw_bytes, fault);
+	if (is->frames != should->frames)
+		return differs("the number of frames", is->frames, should->frames, fault);
+	if (is->bytes != should->bytes)
+		return differs("the length of the file", is->bytes, should->bytes, fault);
+	if (strcmp(is->sha256, should->sha256) != 0)
+		return fault_set(fault, ERR_CORRUPT, "its SHA-256 is not what its manifest says");
+	return ERR_NONE;
+}
+
+enum err archive_survey(const char *path, const struct survey *s, struct manifest *out, struct fault *fault)
+{
+	*out = (struct manifest){0};
+	const struct manifest *expected = s->expected;
+	struct reading r = {s, out, fault,
+			    expected == NULL ? !s->selection : expected->count == expected->last - expected->first + 1};
+	unsigned char digest[SHA256_LEN];
+	struct archive *a = NULL;
+	struct sha256 *chain = sha256_create();
+	enum err err = chain != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	memset(out->previous, '0', SHA256_TEXT_LEN);
+	if (expected != NULL) {
+		memcpy(out->previous, expected->previous, sizeof out->previous);
+		memcpy(out->epoch, expected->epoch, sizeof out->epoch);
+	}
+	if (!err)
+		err = archive_open(path, &a, fault);
+	if (!err) {
+		chain_begin(chain, out->previous);
+		err = read_frames(&r, a, chain);
+		if (err)
+			fault_in(fault, archive_file(a), err);
+	}
+	if (!err)
+		err = digest_file(path, out, fault);
+	if (!err) {
+		sha256_end(chain, digest);
+		sha256_text(digest, out->chain);
+		archive_name(out->file, out->first, out->last, ARCHIVE_ENDING);
+		err = expected != NULL ? compare(out, expected, fault) : ERR_NONE;
+		if (err)
+			fault_in(fault, archive_file(a), err);
+	}
+	archive_close(a);
+	sha256_destroy(chain);
+	return err;
+}

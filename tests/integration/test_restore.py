@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""Export, import, backup, verify and repair: history that outlives its disk, or says what is wrong with it."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+import unittest
+
+from harness import BIN, Task, TidemarkTest, command, scaled, seqs, wait_until
+
+
+def archive_files(data):
+    path = os.path.join(data, "archives")
+    return sorted((os.path.join(path, name) for name in os.listdir(path) if name.endswith(".zst")),
+                  key=lambda name: int(os.path.basename(name).split("-")[0]))
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+class RestoreTest(TidemarkTest):
+
+    def batch(self, first, count):
+        return [{"stream": f"s{n % 3}", "type": f"t{n % 2}", "id": f"i{n}", "data": {"n": n, "é": "kept  so"}}
+                for n in range(first, first + count)]
+
+    def run_ok(self, *arguments):
+        done = command(*arguments, seconds=300)
+        self.assertEqual(done.returncode, 0, done)
+        return done.stdout
+
+    def run_wrong(self, *arguments, says):
+        done = command(*arguments)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertRegex(done.stderr, says)
+        return done
+
+    def lines(self, data):
+        return self.run_ok("query", data).splitlines()
+
+    def aged(self, parts=5, per_part=80):
+        """The directory of a stopped server whose events are in archives, but for the newest; and its lines."""
+        server = self.serve("--retain-events", str(per_part))
+        for part in range(parts):
+            server.publish_lines(self.batch(part * per_part, per_part))
+            wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= per_part * 9 // 8,
+                       "the log is within its limit")
+        lines = server.lines()
+        server.stop()
+        self.assertEqual(len(lines), parts * per_part)
+        return server.data, lines
+
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="tidemark-test-")
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.home, name)
+
+    def serve_on(self, data):
+        server = self.prepare()
+        server.data = data
+        return server.start()
+
+
+class Import(RestoreTest):
+
+    def test_what_was_exported_is_restored_elsewhere_to_the_byte(self):
+        data, lines = self.aged()
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        self.assertEqual(subprocess.run(["zstd", "-dcq", whole], capture_output=True, check=True).stdout.decode()
+                         .splitlines(), lines)
+        restored = self.path("restored")
+        self.run_ok("import", restored, whole)
+        self.assertEqual(self.lines(restored), lines)
+        self.run_ok("verify", data, restored, whole)
+        self.run_wrong("export", data, "-o", whole, says="exists already")
+        epochs = {self.run_ok("stats", d, "--json").split('"epoch":"')[1][:16] for d in (data, restored)}
+        self.assertEqual(len(epochs), 1)
+        # Ids are known there, too, and the log goes on.
+        server = self.serve_on(restored)
+        receipt = server.publish_lines(self.batch(0, 3) + self.batch(1000, 1))
+        self.assertEqual((receipt["duplicates"], receipt["first"]), (3, len(lines) + 1))
+
+    def test_archives_restore_an_older_store_and_what_is_there_must_be_the_same(self):
+        data, lines = self.aged()
+        files = archive_files(data)
+        self.assertGreater(len(files), 2)
+        restored = self.path("restored")
+        self.run_ok("import", restored, files[0])
+        self.run_ok("import", restored, *reversed(files))
+        covered = len(self.lines(restored))
+        self.assertEqual(self.lines(restored), lines[:covered])
+        self.run_ok("verify", restored)
+        with sqlite3.connect(os.path.join(restored, "tidemark.db")) as database:
+            database.execute("UPDATE event SET data = '{}' WHERE seq = 7")
+        self.run_wrong("import", restored, files[0], says=r"event 7 is another one")
+
+    def test_what_is_older_than_the_log_becomes_archives(self):
+        data, lines = self.aged()
+        copy = self.path("copy")
+        shutil.copytree(data, copy)
+        for name in os.listdir(os.path.join(copy, "archives")):
+            os.unlink(os.path.join(copy, "archives", name))
+        self.assertLess(len(self.lines(copy)), len(lines))
+        self.run_ok("import", copy, *archive_files(data))
+        self.assertEqual(self.lines(copy), lines)
+        self.run_ok("verify", copy)
+
+    def test_nothing_is_imported_when_a_piece_is_missing_damaged_or_foreign(self):
+        data, _ = self.aged()
+        files = archive_files(data)
+        restored = self.path("restored")
+        last = int(os.path.basename(files[0]).split("-")[1].split(".")[0])
+        self.run_wrong("import", restored, files[0], *files[2:], says=rf"events {last + 1} to \d+ are missing")
+        damaged = self.path(os.path.basename(files[1]))
+        shutil.copy(files[1][:-len("ndjson.zst")] + "json", damaged[:-len("ndjson.zst")] + "json")
+        content = bytearray(read(files[1]))
+        content[len(content) // 2] ^= 4
+        write(damaged, content)
+        self.run_wrong("import", restored, files[0], damaged, says=rf"{os.path.basename(damaged)}.*event \d+.*nothing was imported")
+        other = self.serve()
+        other.publish_lines(self.batch(0, 5))
+        foreign = self.path("foreign.ndjson.zst")
+        self.run_ok("export", other.data, "-o", foreign)
+        self.run_wrong("import", restored, *files, foreign, says="another store")
+        some = self.path("some.ndjson.zst")
+        self.run_ok("export", data, "--stream", "s1", "-o", some)
+        self.run_wrong("import", restored, some, says="selection")
+        self.run_wrong("import", restored, os.path.join(data, "tidemark.db"), says="seek table")
+        self.assertEqual(self.lines(restored), [])
+        self.run_wrong("import", other.url, files[0], says="running server")
+        self.run_wrong("import", other.data, files[0], says="in use")
+
+    def test_a_store_as_of_any_seq(self):
+        data, lines = self.aged()
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        for seq in (1, 79, 81, 250, len(lines)):
+            imported, copied = self.path(f"import-{seq}"), self.path(f"backup-{seq}")
+            self.run_ok("import", imported, whole, "--until", str(seq))
+            self.run_ok("backup", data, copied, "--until", str(seq))
+            for where in imported, copied:
+                self.assertEqual(self.lines(where), lines[:seq])
+                self.run_ok("verify", where)
+        self.run_ok("backup", data, self.path("backup-81"))  # goes on from there
+        self.assertEqual(self.lines(self.path("backup-81")), lines)
+        self.run_ok("verify", self.path("backup-81"))
+
+    def test_an_interrupted_import_leaves_nothing(self):
+        data, lines = self.aged()
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        chance = random.Random(7)
+        for round_ in range(scaled(12, 4)):
+            restored = self.path(f"restored-{round_}")
+            process = subprocess.Popen([BIN, "import", restored, whole], stderr=subprocess.DEVNULL)
+            try:
+                process.wait(chance.random() * 0.05)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            found = command("query", restored)  # which may find that there is not even an empty store yet
+            self.assertIn(len(found.stdout.splitlines()), (0, len(lines)))
+            self.run_ok("import", restored, whole)
+            self.assertEqual(self.lines(restored), lines)
+
+
+class Backup(RestoreTest):
+
+    def test_a_running_store_is_copied_again_and_again(self):
+        server = self.serve("--retain-events", "200")
+        stop = False
+
+        def publish():
+            number = 0
+            while not stop:
+                server.publish_lines(self.batch(number, 40))
+                number += 40
+                time.sleep(0.005)
+
+        task = Task(publish)
+        copy = self.path("copy")
+        sizes = []
+        for _ in range(5):
+            before = server.head()
+            self.run_ok("backup", server.data, copy)
+            self.run_ok("verify", copy)
+            lines = self.lines(copy)
+            self.assertGreaterEqual(len(lines), before)
+            self.assertEqual(lines, server.lines()[:len(lines)])
+            sizes.append(len(lines))
+            server.request("PUT", "/v1/sessions/reader", json.dumps({"acked": before}))
+        stop = True
+        task.result()
+        self.assertEqual(sizes, sorted(sizes))
+        self.run_ok("backup", server.data, copy)
+        everything = server.lines()
+        acked = server.get("/v1/sessions/reader").json()["acked"]
+        server.stop()
+        restored = self.serve_on(copy)
+        self.assertEqual(restored.lines(), everything)
+        self.assertEqual(restored.get("/v1/sessions/reader").json()["acked"], acked)
+
+    def test_an_interrupted_backup_is_a_store_and_goes_on(self):
+        data, lines = self.aged()
+        chance = random.Random(3)
+        copy = self.path("copy")
+        for _ in range(scaled(8, 3)):
+            process = subprocess.Popen([BIN, "backup", data, copy], stderr=subprocess.DEVNULL)
+            try:
+                process.wait(chance.random() * 0.06)
+            except subprocess.TimeoutExpired:
+                process.send_signal(chance.choice((signal.SIGKILL, signal.SIGTERM)))
+                process.wait()
+            found = command("query", copy).stdout.splitlines()  # nothing while there is not even an empty store
+            self.assertEqual(found, lines[len(lines) - len(found):])
+        self.run_ok("backup", data, copy)
+        self.assertEqual(self.lines(copy), lines)
+        self.run_ok("verify", copy)
+
+    def test_only_the_same_store_is_copied_over(self):
+        data, lines = self.aged(parts=2)
+        other = self.serve()
+        other.publish_lines(self.batch(0, 5))
+        other.stop()
+        self.run_wrong("backup", data, other.data, says="copy of another store")
+        copy = self.path("copy")
+        self.run_ok("backup", data, copy)
+        for directory, text in ((data, "one"), (copy, "another")):
+            server = self.serve_on(directory)
+            server.publish([{"data": text}])
+            server.stop()
+        self.run_wrong("backup", data, copy, says="different ways")
+        self.run_wrong("backup", self.path("nowhere"), copy, says="no Tidemark store")
+        self.assertEqual(len(self.lines(copy)), len(lines) + 1)
+
+
+class Verify(RestoreTest):
+
+    def test_every_flipped_bit_of_archives_is_found_and_named(self):
+        data, _ = self.aged(parts=3)
+        self.run_ok("verify", data)
+        chance = random.Random(11)
+        for _ in range(scaled(60, 15)):
+            path = chance.choice(archive_files(data))
+            if chance.random() < 0.4:
+                path = path[:-len("ndjson.zst")] + "json"
+            whole = read(path)
+            at = chance.randrange(len(whole) - 1)  # the newline at the end of a manifest says nothing
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << chance.randrange(8)
+            write(path, damaged)
+            with self.subTest(path=path, at=at):
+                stem = os.path.basename(path).split(".")[0]
+                self.run_wrong("verify", data, says=stem)
+            write(path, whole)
+        self.run_ok("verify", data)
+
+    def test_a_swapped_or_rewritten_archive_is_found(self):
+        data, _ = self.aged(parts=4)
+        files = archive_files(data)
+        first = read(files[0])
+        shutil.copy(files[1], files[0])
+        self.run_wrong("verify", data, says=os.path.basename(files[0]).split(".")[0])
+        write(files[0], first)
+        self.run_ok("verify", data)
+
+    def test_damaged_events_of_the_log_are_put_back(self):
+        data, lines = self.aged()
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        last = len(lines)
+        with sqlite3.connect(os.path.join(data, "tidemark.db")) as database:
+            database.execute("UPDATE event SET data = '{}' WHERE seq = ?", (last - 5,))
+            database.execute("UPDATE event SET sum = sum + 1 WHERE seq = ?", (last - 6,))
+            database.execute("DELETE FROM event WHERE seq = ?", (last - 9,))
+        self.run_wrong("verify", data, says=rf"event {last - 9} ")
+        done = command("verify", data, "--repair-from", whole)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("3 of", done.stderr)
+        self.assertEqual(self.lines(data), lines)
+
+
+class ArchiveDirectory(RestoreTest):
+
+    def test_two_servers_do_not_share_one(self):
+        shared = self.path("shared")
+        one = self.serve("--retain-events", "50", "--archive-dir", shared)
+        one.publish_lines(self.batch(0, 200))
+        wait_until(lambda: one.get("/v1/archives").json()["archives"], "something is sealed")
+        done = command("serve", "--data", self.path("two"), "--listen", "127.0.0.1:0", "--archive-dir", shared)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(f"keeps its archives in {shared}", done.stderr)
+        self.assertEqual(seqs(one.everything()), list(range(1, 201)))
+        one.stop()
+        self.assertEqual(len(self.lines(one.data)), 200)  # commands find the directory by themselves
+
+    def test_events_stay_in_the_log_while_they_cannot_be_archived(self):
+        shared = self.path("shared")
+        server = self.serve("--retain-events", "50", "--archive-dir", shared)
+        write(shared, b"")  # a file where the directory should be
+        server.publish_lines(self.batch(0, 200))
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["failed"] > 0, "it has failed")
+        self.assertIn(shared, server.get("/v1/stats").json()["retention"]["reason"])
+        server.publish_lines(self.batch(200, 100))
+        self.assertEqual(seqs(server.everything()), list(range(1, 301)))
+        os.unlink(shared)
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 57, "it goes on by itself")
+        self.assertEqual(seqs(server.everything()), list(range(1, 301)))
+
+
+if __name__ == "__main__":
+    unittest.main()

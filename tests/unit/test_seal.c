@@ -1,0 +1,388 @@
+/* Sealing and leaving when the n-th system call fails, or is the last that the process makes: whatever is cut short, every
+ * event can be read from seq 1 on, once, in order, with its contents; and doing it again works. */
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "check.h"
+#include "store/seal.h"
+
+enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200 };
+
+static const struct batch_limits limits = {1 << 20, 1 << 20};
+static const struct archive_options options = {3, 0};
+static char dir[64];
+static struct store *store;
+static struct reader *reader;
+static struct fault fault;
+static struct buf wanted; /* all lines, as they were before anything was sealed */
+
+/* --- the n-th call --- */
+
+static int calls_left; /* 0: the next one */
+static bool crash;     /* end there, not fail */
+static bool hit;
+
+static bool on_call(const char *call)
+{
+	(void)call;
+	if (calls_left-- != 0)
+		return false;
+	hit = true;
+	if (crash)
+		_exit(CRASH_CODE);
+	return true;
+}
+
+static void fail_at(int n, bool crash_there)
+{
+	calls_left = n;
+	crash = crash_there;
+	hit = false;
+	sys_fault = on_call;
+}
+
+/* --- a store --- */
+
+static void open_store(void)
+{
+	enum err err = store_open(dir, (struct store_options){0}, &store, &fault);
+	if (!err)
+		err = reader_open(store, &reader, &fault);
+	if (err)
+		fprintf(stderr, "%s\n", fault.text);
+	CHECK(!err);
+}
+
+static void close_store(void)
+{
+	reader_close(reader);
+	store_close(store);
+}
+
+static void commit(void)
+{
+	struct committed *c;
+	CHECK(store_commit(store, &c, &fault) == ERR_NONE);
+	committed_destroy(c);
+	CHECK(store_maintain(store, true, &fault) == ERR_NONE);
+}
+
+static void append(uint64_t first, uint64_t last)
+{
+	struct buf lines;
+	struct batch *b;
+	struct receipt r;
+	buf_init(&lines);
+	for (uint64_t i = first; i <= last; i++)
+		buf_printf(&lines, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":{\"n\":%d}}\n", (int)i % 3,
+			   (int)i % 2, (int)i, (int)i);
+	CHECK(batch_parse_take(lines.data, lines.len, BATCH_LINES, limits, &b, &fault) == ERR_NONE);
+	CHECK(store_append(store, b, NULL, &r, &fault) == ERR_NONE && r.first == first && r.last == last);
+	batch_destroy(b);
+	receipt_finish(&r);
+	commit();
+}
+
+/* Every line there is from `after` on, a few at a time. */
+static void read_all(uint64_t after, struct buf *out)
+{
+	buf_init(out);
+	while (after < store_head(store)) {
+		struct page *p;
+		struct history_query q = {.after = after, .count_max = 7, .bytes_max = 1 << 20};
+		enum err err = history_page(reader, &q, &p, &fault);
+		if (err)
+			fprintf(stderr, "after %llu: %s\n", (unsigned long long)after, fault.text);
+		CHECK(!err && page_last(p) > after);
+		for (uint32_t i = 0; i < page_count(p); i++) {
+			struct slice e = page_envelope(p, i);
+			buf_add(out, e.p, e.len);
+			buf_addc(out, '\n');
+		}
+		after = page_last(p);
+		page_unref(p);
+	}
+	CHECK(!buf_failed(out));
+}
+
+static void check_all(void)
+{
+	struct buf got;
+	CHECK(store_first(store) == 1 && store_head(store) == EVENTS);
+	read_all(0, &got);
+	CHECK(slice_eq(buf_slice(&got), buf_slice(&wanted)));
+	buf_finish(&got);
+}
+
+static void set_up(void)
+{
+	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+	open_store();
+	append(1, EVENTS);
+	buf_finish(&wanted);
+	read_all(0, &wanted);
+}
+
+static void tear_down(void)
+{
+	char command[128];
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	CHECK(system(command) == 0);
+}
+
+/* As a keeper does it: seal, then let go; from wherever an attempt before has come to. */
+static enum err take_out(uint64_t upto)
+{
+	struct manifest m;
+	uint64_t left = 0;
+	uint64_t hot = store_hot(store);
+	if (hot > upto)
+		return ERR_NONE;
+	if (seal_find(store, hot, &m) && m.last == upto)
+		hot = m.first;
+	enum err err = seal_range(reader, hot, upto, options, NULL, &m, &fault);
+	while (!err && store_hot(store) <= upto) {
+		err = store_leave(store, upto, m.last, m.chain, &left, &fault);
+		if (!err)
+			commit();
+	}
+	return err;
+}
+
+static enum err take_both_out(void)
+{
+	enum err err = take_out(FIRST_PART);
+	return err ? err : take_out(SECOND_PART);
+}
+
+/* Both parts are out, their archives follow each other. */
+static void check_taken_out(void)
+{
+	struct manifest first;
+	struct manifest second;
+	struct manifest found;
+	check_all();
+	CHECK(store_hot(store) == SECOND_PART + 1);
+	CHECK(seal_at(store, 0, &first) && seal_at(store, 1, &second) && !seal_at(store, 2, &found));
+	CHECK(first.first == 1 && first.last == FIRST_PART && second.first == FIRST_PART + 1 && second.last == SECOND_PART);
+	CHECK(strcmp(first.chain, second.previous) == 0);
+	/* What is kept in archives still counts. */
+	uint64_t count = 0;
+	struct stream_figures f;
+	for (uint32_t i = 0; i < store_streams(store); i++)
+		count += store_stream(store, i, &f) && f.first == i + 1 ? f.count : 0;
+	CHECK(count == EVENTS);
+}
+
+/* --- the sweeps --- */
+
+static void any_call_that_fails_loses_nothing(void)
+{
+	int n = 0;
+	for (hit = true; hit; n++) {
+		CHECK(n < CALLS_MAX);
+		set_up();
+		fail_at(n, false);
+		enum err err = take_both_out();
+		sys_fault = NULL;
+		CHECK(hit == (err != ERR_NONE));
+		if (err)
+			CHECK(fault.text[0] != '\0' && strstr(fault.text, dir) != NULL);
+		store_rollback(store);
+		check_all();
+		if (n % 2 == 1) { /* also after a restart */
+			close_store();
+			open_store();
+			check_all();
+		}
+		err = take_both_out();
+		if (err)
+			fprintf(stderr, "again, after call %d: %s\n", n, fault.text);
+		CHECK(!err);
+		check_taken_out();
+		close_store();
+		tear_down();
+	}
+	CHECK(n > 8);
+}
+
+static void an_end_at_any_call_loses_nothing(void)
+{
+	int n = 0;
+	for (hit = true; hit; n++) {
+		CHECK(n < CALLS_MAX);
+		set_up();
+		close_store();
+		int status;
+		pid_t child = fork();
+		CHECK(child >= 0);
+		if (child == 0) {
+			open_store();
+			fail_at(n, true);
+			_exit(take_both_out() == ERR_NONE ? 0 : 1); /* without closing anything */
+		}
+		CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+		CHECK(WEXITSTATUS(status) == CRASH_CODE || WEXITSTATUS(status) == 0);
+		hit = WEXITSTATUS(status) == CRASH_CODE;
+		open_store();
+		check_all();
+		enum err err = take_both_out();
+		if (err)
+			fprintf(stderr, "again, after the end at call %d: %s\n", n, fault.text);
+		CHECK(!err);
+		check_taken_out();
+		close_store();
+		tear_down();
+	}
+	CHECK(n > 8);
+}
+
+/* Between leaving and its commit: SQLite gives back what was not committed. */
+static void an_end_inside_the_transaction_loses_nothing(void)
+{
+	for (int committed = 0; committed < 2; committed++) {
+		set_up();
+		close_store();
+		int status;
+		pid_t child = fork();
+		CHECK(child >= 0);
+		if (child == 0) {
+			struct manifest m;
+			uint64_t left;
+			open_store();
+			CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
+			CHECK(store_leave(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
+			if (left < FIRST_PART) { /* the trailing index came first */
+				commit();
+				CHECK(store_leave(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
+			}
+			CHECK(left == FIRST_PART);
+			if (committed)
+				commit();
+			_exit(CRASH_CODE);
+		}
+		CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == CRASH_CODE);
+		open_store();
+		CHECK(store_hot(store) == (committed ? FIRST_PART + 1 : 1));
+		check_all();
+		CHECK(take_both_out() == ERR_NONE);
+		check_taken_out();
+		close_store();
+		tear_down();
+	}
+}
+
+static void a_rollback_brings_back_what_was_leaving(void)
+{
+	struct manifest m;
+	uint64_t left;
+	set_up();
+	CHECK(take_out(FIRST_PART) == ERR_NONE);
+	CHECK(seal_range(reader, FIRST_PART + 1, SECOND_PART, options, NULL, &m, &fault) == ERR_NONE);
+	CHECK(store_leave(store, SECOND_PART, m.last, m.chain, &left, &fault) == ERR_NONE && left == SECOND_PART);
+	store_rollback(store);
+	CHECK(store_hot(store) == FIRST_PART + 1);
+	check_all();
+	CHECK(take_both_out() == ERR_NONE);
+	check_taken_out();
+	close_store();
+	tear_down();
+}
+
+/* An archive of another store has the name that ours would have: it stays as it is. */
+static void nobody_elses_archive_is_cleared_away(void)
+{
+	char path[160];
+	char command[400];
+	struct manifest m;
+	set_up();
+	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
+	seal_path(store, m.file, path, sizeof path);
+	close_store();
+	snprintf(command, sizeof command, "cp -r %s/archives %s-archives && rm -r %s", dir, dir, dir);
+	CHECK(system(command) == 0);
+	char kept[80];
+	snprintf(kept, sizeof kept, "%s-archives", dir);
+	set_up(); /* another epoch */
+	close_store();
+	snprintf(command, sizeof command,
+		 "mv %s %s/archives && echo mine > %s/archives/notes.part && echo > %s/archives/x.json", kept, dir, dir,
+		 dir);
+	CHECK(system(command) == 0);
+	open_store();
+	CHECK(!seal_at(store, 0, &m));
+	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_CONFLICT);
+	CHECK(strstr(fault.text, "another store") != NULL && strstr(fault.text, "1-20.ndjson.zst") != NULL);
+	check_all();
+	CHECK(seal_range(reader, 1, FIRST_PART + 1, options, NULL, &m, &fault) == ERR_NONE);
+	snprintf(command, sizeof command,
+		 "cd %s/archives && test -s 1-20.ndjson.zst -a -s 1-20.json -a -s notes.part -a -e x.json", dir);
+	CHECK(system(command) == 0);
+	close_store();
+	tear_down();
+}
+
+static void expect_corrupt(uint64_t after, bool descending)
+{
+	struct page *p;
+	struct history_query q = {.after = descending ? 0 : after,
+				  .before = 21,
+				  .descending = descending,
+				  .count_max = 100,
+				  .bytes_max = 1 << 20};
+	for (int i = 0; i < 2; i++) { /* the second time it is open already */
+		fault = (struct fault){0};
+		CHECK(history_page(reader, &q, &p, &fault) == ERR_CORRUPT);
+		CHECK(strstr(fault.text, "1-20.ndjson.zst") != NULL);
+	}
+}
+
+/* An archive that is sound, but not the one that its manifest is of, is no reason to skip what is not in it; nor is one
+ * without any frame, or one that is none. What is elsewhere can be read all the same. */
+static void an_archive_in_the_place_of_another_is_not_believed(void)
+{
+	static const char *const changes[] = {
+		"cp 21-40.ndjson.zst 1-20.ndjson.zst",
+		"printf '\\136\\052\\115\\030\\011\\0\\0\\0\\0\\0\\0\\0\\200\\261\\352\\222\\217' > 1-20.ndjson.zst",
+		"echo nothing > 1-20.ndjson.zst",
+		": > 1-20.ndjson.zst",
+	};
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		char command[400];
+		struct page *p;
+		set_up();
+		CHECK(take_out(20) == ERR_NONE && take_out(40) == ERR_NONE);
+		reader_close(reader);
+		CHECK(reader_open(store, &reader, &fault) == ERR_NONE); /* which has nothing open */
+		snprintf(command, sizeof command, "cd %s/archives && %s", dir, changes[i]);
+		CHECK(system(command) == 0);
+		expect_corrupt(0, false);
+		expect_corrupt(10, false);
+		expect_corrupt(0, true);
+		struct history_query q = {.after = 20, .count_max = 100, .bytes_max = 1 << 20};
+		CHECK(history_page(reader, &q, &p, &fault) == ERR_NONE && page_entry(p, 0).seq == 21);
+		page_unref(p);
+		close_store();
+		open_store(); /* now its size is seen to be wrong, and it does not count */
+		q.after = 0;
+		if (i > 0)
+			CHECK(history_page(reader, &q, &p, &fault) == ERR_GONE);
+		close_store();
+		tear_down();
+	}
+}
+
+int main(void)
+{
+	RUN(any_call_that_fails_loses_nothing);
+	RUN(an_end_at_any_call_loses_nothing);
+	RUN(an_end_inside_the_transaction_loses_nothing);
+	RUN(a_rollback_brings_back_what_was_leaving);
+	RUN(nobody_elses_archive_is_cleared_away);
+	RUN(an_archive_in_the_place_of_another_is_not_believed);
+	buf_finish(&wanted);
+	return 0;
+}

@@ -1,0 +1,255 @@
+/* Bodies that come and go as zstd, and envelopes out of files: any bytes, and no word of theirs is believed. */
+#include <sys/resource.h>
+#include <zstd.h>
+
+#include "check.h"
+#include "event/envelope.h"
+#include "store/squeeze.h"
+#include "tidemark/event.h"
+
+static struct fault fault;
+
+/* Bytes that do not compress to nothing. */
+static void fill(struct buf *b, size_t n)
+{
+	uint32_t state = 1;
+	while (b->len < n) {
+		state = state * 1664525 + 1013904223;
+		buf_addc(b, (char)('a' + (state >> 24) % 16));
+	}
+	CHECK(!buf_failed(b));
+}
+
+static void pack(struct buf *out, struct slice bytes)
+{
+	size_t bound = ZSTD_compressBound(bytes.len);
+	CHECK(buf_reserve(out, bound));
+	size_t n = ZSTD_compress(out->data + out->len, bound, bytes.p, bytes.len, 3);
+	CHECK(!ZSTD_isError(n));
+	out->len += n;
+}
+
+static void bodies_of_every_length_come_back(void)
+{
+	/* Around the pieces in which they are unpacked. */
+	static const size_t sizes[] = {0,      1,      100,    131072, 262143,  262144, 262145,
+				       524287, 524288, 524289, 786432, 1000000, 3145728};
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct buf plain;
+		struct buf packed;
+		struct buf got;
+		buf_init(&plain);
+		buf_init(&packed);
+		buf_init(&got);
+		fill(&plain, sizes[i]);
+		pack(&packed, buf_slice(&plain));
+		enum err err = unsqueeze(buf_slice(&packed), plain.len, &got, &fault);
+		if (err)
+			fprintf(stderr, "%zu bytes: %s\n", sizes[i], fault.text);
+		CHECK(!err && slice_eq(buf_slice(&got), buf_slice(&plain)));
+		got.len = 0;
+		if (plain.len > 0)
+			CHECK(unsqueeze(buf_slice(&packed), plain.len - 1, &got, &fault) == ERR_TOO_LARGE);
+		buf_finish(&plain);
+		buf_finish(&packed);
+		buf_finish(&got);
+	}
+}
+
+static void frames_in_a_row_are_one_body(void)
+{
+	struct buf packed;
+	struct buf got;
+	buf_init(&packed);
+	buf_init(&got);
+	pack(&packed, slice_of("one "));
+	buf_add(&packed, "\x50\x2a\x4d\x18\x03\0\0\0abc", 11); /* to be skipped */
+	pack(&packed, slice_of(""));
+	pack(&packed, slice_of("two"));
+	buf_adds(&got, "> ");
+	CHECK(unsqueeze(buf_slice(&packed), 7, &got, &fault) == ERR_NONE);
+	CHECK_SLICE(buf_slice(&got), "> one two");
+	/* Each byte that is missing at the end is missed, but for where a frame ends. */
+	for (size_t len = 0; len < packed.len; len++) {
+		got.len = 0;
+		enum err err = unsqueeze((struct slice){packed.data, len}, 100, &got, &fault);
+		CHECK(err == ERR_INVALID || (err == ERR_NONE && (got.len == 4)));
+	}
+	buf_finish(&packed);
+	buf_finish(&got);
+}
+
+static void what_is_not_zstd_is_refused(void)
+{
+	static const char *const bodies[] = {
+		"", "{", "{\"data\":1}", "\x28\xb5\x2f", "\x28\xb5\x2f\xfd", "\x1f\x8b\x08\0\0"};
+	struct buf got;
+	struct buf packed;
+	buf_init(&got);
+	buf_init(&packed);
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+		CHECK(unsqueeze(slice_of(bodies[i]), 100, &got, &fault) == ERR_INVALID);
+		CHECK(fault.text[0] != '\0');
+	}
+	pack(&packed, slice_of("fine"));
+	buf_addc(&packed, 'x');
+	CHECK(unsqueeze(buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
+	buf_finish(&got);
+	buf_finish(&packed);
+}
+
+/* Much out of little: what it unpacks to is bounded, and so is the window it asks for. */
+static void a_bomb_is_refused_at_once(void)
+{
+	struct buf zeros;
+	struct buf packed;
+	struct buf got;
+	buf_init(&zeros);
+	buf_init(&packed);
+	buf_init(&got);
+	CHECK(buf_reserve(&zeros, 64 << 20));
+	memset(zeros.data, 0, 64 << 20);
+	zeros.len = 64 << 20;
+	pack(&packed, buf_slice(&zeros));
+	CHECK(packed.len < 16384);
+	CHECK(unsqueeze(buf_slice(&packed), 1000, &got, &fault) == ERR_TOO_LARGE && strstr(fault.text, "1000") != NULL);
+	CHECK(got.cap <= 1 << 20);
+	packed.len = 0;
+	ZSTD_CCtx *c = ZSTD_createCCtx();
+	ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, 27);
+	ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, 0);
+	CHECK(buf_reserve(&packed, ZSTD_compressBound(zeros.len)));
+	ZSTD_inBuffer in = {zeros.data, zeros.len, 0};
+	ZSTD_outBuffer out = {packed.data, packed.cap, 0};
+	CHECK(ZSTD_compressStream2(c, &out, &in, ZSTD_e_continue) == 0 || in.pos > 0);
+	while (ZSTD_compressStream2(c, &out, &in, ZSTD_e_end) != 0)
+		;
+	ZSTD_freeCCtx(c);
+	got.len = 0;
+	enum err err = unsqueeze((struct slice){packed.data, out.pos}, 128 << 20, &got, &fault);
+	CHECK(err == ERR_INVALID && got.cap <= 1 << 20); /* a window of 128 MiB */
+	buf_finish(&zeros);
+	buf_finish(&packed);
+	buf_finish(&got);
+}
+
+static void a_stream_can_be_read_as_it_comes(void)
+{
+	struct squeeze *s = squeeze_create();
+	ZSTD_DCtx *d = ZSTD_createDCtx();
+	struct buf piece;
+	struct buf plain;
+	struct buf got;
+	buf_init(&piece);
+	buf_init(&plain);
+	buf_init(&got);
+	CHECK(s != NULL && d != NULL);
+	for (size_t i = 0; i < 20; i++) {
+		size_t before = plain.len;
+		fill(&plain, before + (i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : 300000));
+		struct slice fresh = {plain.data + before, plain.len - before};
+		piece.len = 0;
+		CHECK(squeeze_add(s, fresh, i == 19, &piece, &fault) == ERR_NONE);
+		ZSTD_inBuffer in = {piece.data, piece.len, 0};
+		CHECK(buf_reserve(&got, fresh.len + 1));
+		ZSTD_outBuffer out = {got.data + got.len, fresh.len + 1, 0};
+		while (in.pos < in.size)
+			CHECK(!ZSTD_isError(ZSTD_decompressStream(d, &out, &in)));
+		got.len += out.pos;
+		CHECK(slice_eq(buf_slice(&got), buf_slice(&plain)));
+	}
+	ZSTD_freeDCtx(d);
+	squeeze_destroy(s);
+	squeeze_destroy(NULL);
+	buf_finish(&piece);
+	buf_finish(&plain);
+	buf_finish(&got);
+}
+
+/* --- envelopes --- */
+
+#define TIME "\"time\":\"2026-11-22T18:00:00.123Z\""
+
+static void an_envelope_comes_apart(void)
+{
+	struct envelope e;
+	CHECK(envelope_read(
+		slice_of("{\"seq\":7," TIME ",\"stream\":\"a\\\"b\\\\\",\"type\":\"t\",\"id\":\"x\",\"data\":{}}"), &e));
+	CHECK(e.seq == 7);
+	CHECK_SLICE(e.time, "2026-11-22T18:00:00.123Z");
+	CHECK_SLICE(e.stream, "a\\\"b\\\\");
+	CHECK_SLICE(e.type, "t");
+	CHECK_SLICE(e.topic, "\"stream\":\"a\\\"b\\\\\",\"type\":\"t\"");
+	CHECK_SLICE(e.id, "x");
+	CHECK_SLICE(e.data, "{}");
+	CHECK(envelope_read(slice_of("{\"seq\":9007199254740991," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":1}"), &e));
+	CHECK(e.id.len == 0);
+	CHECK_SLICE(e.data, "1");
+}
+
+static void hostile_envelopes_are_refused(void)
+{
+	static const char whole[] = "{\"seq\":7," TIME ",\"stream\":\"a\\\"\",\"type\":\"t\",\"id\":\"i\",\"data\":1}";
+	static const char *const wrong[] = {
+		"{\"seq\":-7," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":1}",
+		"{\"seq\":7.0," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":1}",
+		"{\"seq\":9007199254740992," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":1}",
+		"{\"seq\":99999999999999999999999999," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":1}",
+		"{ \"seq\":7," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":1}",
+		"{\"seq\":7," TIME ",\"type\":\"t\",\"stream\":\"s\",\"data\":1}",
+		"{\"seq\":7," TIME ",\"stream\":\"s\",\"type\":\"t\",\"id\":\"\",\"data\":1}",
+		"{\"seq\":7," TIME ",\"stream\":\"s\\",
+		"{\"seq\":7," TIME ",\"stream\":\"s\",\"type\":\"t\",\"data\":}",
+	};
+	struct envelope e;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		CHECK(!envelope_read(slice_of(wrong[i]), &e));
+	/* Cut anywhere; in memory of its own, so that a sanitizer sees a byte too far. */
+	for (size_t len = 0; len < sizeof whole - 1; len++) {
+		char *copy = malloc(len + 1);
+		memcpy(copy + 1, whole, len);
+		CHECK(!envelope_read((struct slice){copy + 1, len}, &e));
+		free(copy);
+	}
+	/* Every byte replaced by every other: read or refused, never past its end. */
+	for (size_t at = 0; at < sizeof whole - 1; at++)
+		for (int c = 0; c < 256; c++) {
+			char *copy = malloc(sizeof whole - 1);
+			memcpy(copy, whole, sizeof whole - 1);
+			copy[at] = (char)c;
+			struct slice text = {copy, sizeof whole - 1};
+			if (envelope_read(text, &e))
+				CHECK(e.data.p >= copy && e.data.p + e.data.len < copy + text.len && e.stream.p > copy);
+			free(copy);
+		}
+}
+
+static void names_are_what_a_server_writes(void)
+{
+	static const char *const wrong[] = {"\\",   "a\\",  "\\n",  "\\u0041",  "\x01",
+					    "\x7f", "\xff", "\xc3", "\xc2\x80", "\xed\xa0\x80"};
+	char out[EVENT_NAME_MAX];
+	char text[EVENT_NAME_MAX * 2 + 2];
+	struct slice name;
+	CHECK(envelope_name(slice_of("a\\\"\\\\b\xc3\xa9"), out, &name));
+	CHECK_SLICE(name, "a\"\\b\xc3\xa9");
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		CHECK(!envelope_name(slice_of(wrong[i]), out, &name));
+	CHECK(!envelope_name((struct slice){"a\0b", 3}, out, &name));
+	memset(text, '\\', sizeof text);
+	CHECK(envelope_name((struct slice){text, (size_t)EVENT_NAME_MAX * 2}, out, &name) && name.len == EVENT_NAME_MAX);
+	CHECK(!envelope_name((struct slice){text, (size_t)EVENT_NAME_MAX * 2 + 2}, out, &name));
+}
+
+int main(void)
+{
+	RUN(bodies_of_every_length_come_back);
+	RUN(frames_in_a_row_are_one_body);
+	RUN(what_is_not_zstd_is_refused);
+	RUN(a_bomb_is_refused_at_once);
+	RUN(a_stream_can_be_read_as_it_comes);
+	RUN(an_envelope_comes_apart);
+	RUN(hostile_envelopes_are_refused);
+	RUN(names_are_what_a_server_writes);
+	return 0;
+}
