@@ -1,5 +1,5 @@
 # The few commands a person needs. Everything else is CMake: see CMakePresets.json.
-.PHONY: run build test bench fuzz clean deps
+.PHONY: run build test bench bench-curves bench-instructions bench-build fuzz clean deps
 
 ARGS ?=
 build/release/tidemark: build
@@ -18,9 +18,18 @@ run: build ## install what is missing, build, start the server
 test: ## install what is missing, build in all flavours, run all tests
 	@scripts/test
 
-bench: build ## measure, and print the table
-	@scripts/bootstrap bench
+bench: bench-build ## measure beside the peers, print the table; about 15 minutes
 	@benchmarks/run
+
+bench-curves: bench-build ## plot what an event costs; about 10 minutes
+	@benchmarks/curves
+
+bench-instructions: bench-build ## count instructions
+	@benchmarks/instructions
+
+bench-build:
+	@scripts/bootstrap bench
+	@$(MAKE) --no-print-directory build
 
 fuzz: deps ## a minute of fuzzing for each parser
 	@scripts/bootstrap test

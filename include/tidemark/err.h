@@ -20,6 +20,8 @@ enum err {
 	ERR_NEWER,     /* the store was made by a newer version */
 	ERR_LOCKED,    /* another process holds the store */
 	ERR_CLOSED,    /* the other side is shutting down */
+	ERR_DENIED,    /* whoever asks may not */
+	ERR_RATE,      /* too much at once: try again a little later */
 };
 
 /* An error with its place, for the person who has to mend it. Owned by the caller, filled by the callee. */
@@ -34,5 +36,7 @@ const char *err_name(enum err code);
 
 /* Fills `f` (which may be NULL) and returns `code`, so that `return fault_set(…)` reads well. */
 enum err fault_set(struct fault *f, enum err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Puts `where` and a colon before the text of a fault that came from below, and returns its code. */
+enum err fault_in(struct fault *f, const char *where, enum err code);
 
 #endif

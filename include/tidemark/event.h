@@ -41,6 +41,9 @@ enum err batch_parse_take(char *text, size_t len, enum batch_form form, struct b
 /* The same for a value that is JSON already, without insignificant white space, inside `text`, which is taken. */
 enum err batch_from_value_take(struct slice value, char *text, struct batch_limits limits, struct batch **out,
 			       struct fault *fault);
+/* One flat event, such a value and an object, in a stream that is given: a static text. */
+enum err batch_from_object_take(struct slice object, const char *stream, char *text, struct batch_limits limits,
+				struct batch **out, struct fault *fault);
 void batch_destroy(struct batch *b);
 
 size_t batch_count(const struct batch *b);

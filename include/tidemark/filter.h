@@ -18,6 +18,11 @@ void filter_destroy(struct filter *f); /* NULL is fine */
 bool filter_add_stream(struct filter *f, struct slice name);
 bool filter_add_type(struct filter *f, struct slice name);
 
+/* Only streams that fit one of the patterns added pass, whatever else is asked for. */
+bool filter_add_pattern(struct filter *f, struct slice pattern);
+/* A pattern is a name, or the beginning of names and a `*`. */
+bool filter_pattern_fits(struct slice pattern, struct slice stream);
+
 /* NULL and an empty filter let everything pass. */
 bool filter_is_open(const struct filter *f);
 bool filter_match(const struct filter *f, struct slice stream, struct slice type);

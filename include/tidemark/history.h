@@ -26,9 +26,16 @@ struct history_query {
 	struct selection *select; /* NULL: everything */
 };
 
-/* One page of events in the order asked for. page_last is the position to go on from: ascending the next query's
- * `after`, descending page_after is its `before`. ERR_CORRUPT names the seq. */
+/* One page of events in the order asked for, from an archive or from the log. page_last is the position to go on from:
+ * ascending the next query's `after`, descending its `before`. ERR_CORRUPT names the seq, or the archive. ERR_GONE: ascending,
+ * the event after `after` is in no archive and not in the log any more: store_next says what is. */
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault);
+
+/* The lowest seq after `after` that can be read: see store_next. */
+uint64_t history_next(struct reader *r, uint64_t after);
+
+/* Bytes of the database that are in use: its file does not shrink when events leave, but is filled again. */
+enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault);
 
 /* The last seq whose time is before `time_ms` (0 where there is none): the `after` of what came at that time or
  * later. */

@@ -29,6 +29,9 @@ enum store_access {
 struct store_options {
 	enum store_access access;
 	bool relaxed; /* do not wait for the disk at each commit: a power loss may take the newest events */
+	/* Where archives are; NULL: in `archives` in the store's directory (STORE_READ: where the last writer said). Borrowed
+	 * until store_open returns. */
+	const char *archive_dir;
 };
 
 /* ERR_LOCKED: another process writes to it; ERR_NEWER; ERR_CORRUPT; ERR_NOT_FOUND (STORE_READ only); ERR_IO. */
@@ -85,9 +88,30 @@ typedef enum err store_session_fn(void *arg, struct slice name, uint64_t acked, 
 enum err store_session_each(struct store *s, store_session_fn *each, void *arg, struct fault *fault);
 enum err store_session_delete(struct store *s, struct slice name, struct fault *fault);
 
+/* Notes: small documents beside the log, in the open transaction. `kind` is the owner's; `at` orders those of a kind. */
+enum err store_note_put(struct store *s, const char *kind, struct slice key, int64_t at, struct slice value,
+			struct fault *fault);
+enum err store_note_delete(struct store *s, const char *kind, struct slice key, struct fault *fault);
+/* Deletes those of a kind whose `at` is before. */
+enum err store_note_trim(struct store *s, const char *kind, int64_t before, struct fault *fault);
+typedef enum err store_note_fn(void *arg, struct slice key, int64_t at, struct slice value);
+/* Calls back with each note of a kind in the order of `at`, until one call fails. */
+enum err store_note_each(struct store *s, const char *kind, store_note_fn *each, void *arg, struct fault *fault);
+
+/* Takes the oldest events out of the log, in the open transaction: those up to `upto`, but no more than LEAVE_MAX of them, none
+ * that the trailing index has not caught up with (it is written soon: ask again), and never the newest event. `chain` (NULL:
+ * they are in no archive, and are gone) is the chain of the archive that holds them, which ends at `chain_seq`. *left says up
+ * to where they have left. Their ids are remembered, the newest LEAVE_IDS of them. */
+enum { LEAVE_MAX = 2000, LEAVE_IDS = 1000000 };
+enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
+		     struct fault *fault);
+
 /* What is due between commits: flush the trailing index, write WAL pages back. `idle`: there is nothing else to do, so
  * shrink the WAL as well. */
 enum err store_maintain(struct store *s, bool idle, struct fault *fault);
+/* Writes the write-ahead log back into the database: how many pages it holds, and how many of them are copied now. Readers
+ * in the way are no error. Outside of a transaction. */
+enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault);
 /* A small write of its own: can the store commit? */
 enum err store_probe(struct store *s, struct fault *fault);
 
@@ -95,7 +119,13 @@ enum err store_probe(struct store *s, struct fault *fault);
 
 uint64_t store_head(struct store *s);           /* the highest seq given; 0 in an empty store */
 uint64_t store_first(struct store *s);          /* the lowest seq there is; head + 1 where there is none */
+uint64_t store_hot(struct store *s);            /* the lowest seq that is not in archives alone; head + 1 likewise */
+/* The lowest seq after `after` that can be read: after + 1, unless something is missing there; past the head all can. */
+uint64_t store_next(struct store *s, uint64_t after);
+/* How many archives there are, and the bytes of their files. */
+void store_archive_figures(struct store *s, uint32_t *count, uint64_t *bytes);
 const char *store_epoch(const struct store *s); /* STORE_EPOCH_LEN characters and a NUL */
+const char *store_dir(const struct store *s);
 /* Free bytes on the file system that are not reserved. */
 enum err store_disk_free(const struct store *s, uint64_t *bytes);
 /* Bytes of the database file and of its write-ahead log. */
@@ -108,6 +138,10 @@ struct stream_figures {
 	uint64_t count;
 	uint64_t bytes; /* of payload */
 };
+/* The stream of a topic (struct page_entry); lives as long as the store. */
+struct slice store_topic_stream(const struct store *s, uint32_t topic);
+/* How many topics (pairs of stream and type) there are; it only grows. */
+uint32_t store_topics(const struct store *s);
 /* Streams are numbered from 0; false for one without events yet. */
 uint32_t store_streams(struct store *s);
 bool store_stream(struct store *s, uint32_t number, struct stream_figures *out);

@@ -3,11 +3,15 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "net/door.h"
+#include "net/host.h"
+#include "store/packer.h"
+#include "tidemark/event.h"
 
 #define MIB (1024 * 1024)
 
-enum { GO_ON = -1, USAGE = 2 };
+enum { GO_ON = -1, USAGE = 2, PEER_CONNECTIONS = 1000 };
 
 static const struct command_help help = {
 	.usage = "tidemark serve [options]",
@@ -23,14 +27,23 @@ static const struct command_help help = {
 		    "  curl -N -H 'Accept: text/event-stream' 'http://127.0.0.1:8080/v1/events?after=first'",
 };
 
-/* Loopback needs no token. Anything else is open to whoever reaches it. */
-static bool is_loopback(const char *address)
+/* STREAM=AGE; a stream may have = in its name. */
+static int set_streams(struct config *c, const struct option_texts *texts)
 {
-	return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
-	       strncmp(address, "[::1]:", 6) == 0;
+	for (int i = 0; i < texts->count; i++) {
+		const char *text = texts->items[i];
+		const char *sign = strrchr(text, '=');
+		struct keeper_stream *s = &c->retention.streams[c->retention.stream_count++];
+		s->name = (struct slice){text, sign != NULL ? (size_t)(sign - text) : 0};
+		if (s->name.len > 0 && s->name.len <= EVENT_NAME_MAX && units_duration(slice_of(sign + 1), &s->age_ms))
+			continue;
+		fprintf(stderr, "tidemark: --retain-stream wants STREAM=AGE such as audit=365d, not: %s\n", text);
+		return USAGE;
+	}
+	return GO_ON;
 }
 
-static int check(const struct config *c)
+static int check(struct config *c)
 {
 	static const char *const levels[] = {"debug", "info", "warn", "error"};
 	int level = 0;
@@ -45,21 +58,31 @@ static int check(const struct config *c)
 		fprintf(stderr, "tidemark: --durability wants fsync or relaxed, not: %s\n", c->durability);
 		return USAGE;
 	}
+	c->retention.discard = strcmp(c->archive, "none") == 0;
+	if (!c->retention.discard && strcmp(c->archive, "zstd") != 0) {
+		fprintf(stderr, "tidemark: --archive wants zstd or none, not: %s\n", c->archive);
+		return USAGE;
+	}
+	bool beyond = false;
 	for (int i = 0; i < c->listen.count; i++) {
+		beyond = beyond || !host_is_loopback(slice_of(c->listen.items[i]));
 		if (!door_address_fits(c->listen.items[i])) {
 			fprintf(stderr, "tidemark: --listen wants HOST:PORT with a port from 0 to 65535, not: %s\n",
 				c->listen.items[i]);
 			return USAGE;
 		}
-		if (is_loopback(c->listen.items[i]) || c->insecure)
+		/* Loopback needs no token. Anything else is open to whoever reaches it. */
+		if (host_is_loopback(slice_of(c->listen.items[i])) || c->insecure || c->tokens != NULL)
 			continue;
 		fprintf(stderr,
-			"tidemark: --listen %s: anybody who reaches this address could read and publish, and this version "
-			"has no "
-			"tokens yet; say --insecure if that is what you want\n",
+			"tidemark: --listen %s: anybody who reaches this address could read and publish; make tokens with "
+			"`tidemark token add` and give --tokens FILE, or say --insecure if that is what you want\n",
 			c->listen.items[i]);
 		return USAGE;
 	}
+	/* Behind the loopback all clients of the machine are one address. */
+	if (c->max_peer_connections < 0)
+		c->max_peer_connections = beyond ? PEER_CONNECTIONS : 0;
 	return GO_ON;
 }
 
@@ -73,14 +96,30 @@ int config_parse(struct config *c, int argc, char **argv)
 		.max_request = 32 * MIB,
 		.queue_events = 100000,
 		.queue_bytes = 64 * MIB,
+		.publisher_silence = 3600 * 1000,
+		.metrics_idle = 3600 * 1000,
+		.reply_memory = 64 * MIB,
+		.reply_timeout = 30000,
 		.ring = 32 * MIB,
 		.cache = 16 * MIB,
 		.max_connections = 12000,
+		.max_peer_connections = -1,
 		.handshake_timeout = 10000,
 		.ping_interval = 30000,
 		.disk_reserve = 64 * MIB,
+		.leases = lease_defaults(),
+		.audit_errors = 10,
+		.audit_latency = 5000,
+		.audit_silence = 10 * 60 * 1000,
+		.archive = "zstd",
 		.log_level = "info",
 	};
+	struct option_texts lease_limits = {0};
+	struct option_texts retain_streams = {0};
+	int64_t retain_bytes = 0;
+	int64_t retain_events = 0;
+	int64_t archive_level = ARCHIVE_LEVEL;
+	int64_t archive_threads = 1;
 	const struct option options[] = {
 		{"data", OPTION_TEXT, &c->data, "DIR", "where the store is (./tidemark-data)", 0, 0, 'd'},
 		{"listen", OPTION_TEXTS, &c->listen, "HOST:PORT",
@@ -99,17 +138,73 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"cache", OPTION_SIZE, &c->cache, "SIZE", "older pages kept in memory for readers (16MiB)", 1,
 		 INT64_C(64) * 1024 * MIB, 0},
 		{"max-connections", OPTION_INTEGER, &c->max_connections, "N", "connections at once (12000)", 1, 1000000, 0},
+		{"max-connections-per-address", OPTION_INTEGER, &c->max_peer_connections, "N",
+		 "and of one address, an IPv6 /64 being one; 0: any number (0 on loopback, 1000 beyond)", 0, 1000000, 0},
+		{"rate-limit", OPTION_INTEGER, &c->rate_limit, "N",
+		 "events a second that may be published; 0: any number (0)", 0, 1000000000, 0},
+		{"rate-limit-client", OPTION_INTEGER, &c->rate_limit_client, "N",
+		 "and by one client, a token or an address; 0: any number (0)", 0, 1000000000, 0},
 		{"handshake-timeout", OPTION_DURATION, &c->handshake_timeout, "DURATION",
-		 "a connection that has not sent its request by then is closed (10s)", 1, 3600000, 0},
+		 "a connection that has not sent its request by then is closed; a body has three times that, and a second "
+		 "for each "
+		 "KiB (10s)",
+		 1, 3600000, 0},
 		{"ping-interval", OPTION_DURATION, &c->ping_interval, "DURATION",
 		 "idle WebSockets are pinged so often, and closed when silent for two of them (30s)", 100, 86400000, 0},
+		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
+		 "what the answers from the past to all dashboards hold in memory; further ones wait (64MiB)", MIB,
+		 INT64_C(64) * 1024 * MIB, 0},
+		{"reply-timeout", OPTION_DURATION, &c->reply_timeout, "DURATION",
+		 "a dashboard that takes nothing of its answer for so long is closed (30s)", 100, 86400000, 0},
+		{"publisher-silence", OPTION_DURATION, &c->publisher_silence, "DURATION",
+		 "a publisher at /events that says nothing for so long is closed (1h)", 100, 7 * 86400000, 0},
+		{"metrics-idle", OPTION_DURATION, &c->metrics_idle, "DURATION",
+		 "a session's WebSocket metrics are dropped when nothing was counted for so long (1h)", 100, 7 * 86400000,
+		 0},
 		{"max-lag", OPTION_INTEGER, &c->max_lag, "N",
 		 "close WebSocket readers that are further behind; 0: never (0)", 0, INT64_MAX, 0},
 		{"disk-reserve", OPTION_SIZE, &c->disk_reserve, "SIZE",
 		 "refuse to publish when less than this is free on the disk (64MiB)", 0, INT64_MAX, 0},
 		{"allow-origin", OPTION_TEXTS, &c->allow_origins, "ORIGIN",
 		 "a web origin besides the server's own that may publish and connect, repeatable", 0, 0, 0},
-		{"insecure", OPTION_FLAG, &c->insecure, NULL, "allow addresses that are not loopback", 0, 0, 0},
+		{"allow-host", OPTION_TEXTS, &c->allow_hosts, "NAME",
+		 "a name besides its own that requests over the loopback may call the server by, repeatable; *: any", 0, 0,
+		 0},
+		{"tokens", OPTION_TEXT, &c->tokens, "FILE",
+		 "let in only who has a token of this file (see tidemark token); SIGHUP reads it anew", 0, 0, 0},
+		{"static", OPTION_TEXT, &c->static_dir, "DIR",
+		 "serve the files of another dashboard at / and /static, before this one's own", 0, 0, 0},
+		{"lease-limit", OPTION_TEXTS, &lease_limits, "NAME=N",
+		 "how many leases may be held under a name, repeatable (global=24, kimi=6, glm=4, session=8, "
+		 "conversation=1)",
+		 0, 0, 0},
+		{"lease-timeout", OPTION_DURATION, &c->leases.leak_ms, "DURATION",
+		 "a lease that was not renewed for so long is taken back (60s)", 100, 86400000, 0},
+		{"audit-errors", OPTION_INTEGER, &c->audit_errors, "N",
+		 "the auditor notes so many failed events of a service within a minute; 0: never (10)", 0, 1000000, 0},
+		{"audit-latency", OPTION_DURATION, &c->audit_latency, "DURATION",
+		 "and a 95th percentile of its response times above this; 0: never (5s)", 0, 86400000, 0},
+		{"audit-silence", OPTION_DURATION, &c->audit_silence, "DURATION",
+		 "and a service that was silent for so long; 0: never (10m)", 0, 86400000, 0},
+		{"retain-age", OPTION_DURATION, &c->retention.age_ms, "DURATION",
+		 "events older than this leave the log for an archive; 0: never (0)", 0, INT64_MAX, 0},
+		{"retain-bytes", OPTION_SIZE, &retain_bytes, "SIZE",
+		 "and the oldest when the database is larger than this (0)", 0, INT64_MAX, 0},
+		{"retain-events", OPTION_INTEGER, &retain_events, "N", "or when there are more than so many (0)", 0,
+		 INT64_MAX, 0},
+		{"retain-stream", OPTION_TEXTS, &retain_streams, "STREAM=AGE",
+		 "another --retain-age for one stream, repeatable; the log is cut at one place, where all before is due", 0,
+		 0, 0},
+		{"archive", OPTION_TEXT, &c->archive, "zstd|none",
+		 "what becomes of events that leave the log: kept in archives, or gone (zstd)", 0, 0, 0},
+		{"archive-dir", OPTION_TEXT, &c->archive_dir, "DIR", "where archives are (archives, in the data directory)",
+		 0, 0, 0},
+		{"archive-level", OPTION_INTEGER, &archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,
+		 PACKER_LEVEL_MAX, 0},
+		{"archive-threads", OPTION_INTEGER, &archive_threads, "N", "threads that compress an archive (1)", 1,
+		 PACKER_THREADS_MAX, 0},
+		{"insecure", OPTION_FLAG, &c->insecure, NULL, "allow addresses that are not loopback without tokens", 0, 0,
+		 0},
 		{"log-level", OPTION_TEXT, &c->log_level, "LEVEL", "debug, info, warn or error (info)", 0, 0, 0},
 		{"config", OPTION_TEXT, &c->config, "FILE", "read options from a file", 0, 0, 0},
 		{0},
@@ -122,5 +217,15 @@ int config_parse(struct config *c, int argc, char **argv)
 		fprintf(stderr, "tidemark: serve takes no operands: %s (see tidemark serve --help)\n", argv[0]);
 		return USAGE;
 	}
-	return check(c);
+	for (int i = 0; i < lease_limits.count; i++) {
+		if (lease_set_limit(&c->leases, lease_limits.items[i]))
+			continue;
+		fprintf(stderr, "tidemark: --lease-limit wants NAME=N, not: %s\n", lease_limits.items[i]);
+		return USAGE;
+	}
+	c->retention.bytes = (uint64_t)retain_bytes;
+	c->retention.events = (uint64_t)retain_events;
+	c->retention.archives = (struct archive_options){(int)archive_level, (int)archive_threads};
+	status = set_streams(c, &retain_streams);
+	return status != GO_ON ? status : check(c);
 }

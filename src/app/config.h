@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "base/options.h"
+#include "hub/keeper.h"
+#include "monitor/lease.h"
 
 struct config {
 	const char *data;
@@ -18,11 +20,28 @@ struct config {
 	int64_t ring;  /* bytes */
 	int64_t cache; /* bytes */
 	int64_t max_connections;
+	int64_t max_peer_connections; /* 0: any number */
+	int64_t rate_limit;           /* events a second; 0: any */
+	int64_t rate_limit_client;
 	int64_t handshake_timeout; /* ms */
 	int64_t ping_interval;     /* ms */
 	int64_t max_lag;           /* events, 0: any */
 	int64_t disk_reserve;      /* bytes */
 	struct option_texts allow_origins;
+	struct option_texts allow_hosts;
+	const char *tokens;        /* NULL: none are wanted */
+	int64_t publisher_silence; /* ms */
+	int64_t metrics_idle;      /* ms */
+	int64_t reply_memory;      /* bytes */
+	int64_t reply_timeout;     /* ms */
+	struct lease_options leases;
+	int64_t audit_errors;   /* within a minute; 0: never */
+	int64_t audit_latency;  /* ms; 0: never */
+	int64_t audit_silence;  /* ms; 0: never */
+	const char *static_dir; /* NULL: none */
+	struct keeper_options retention;
+	const char *archive;     /* "zstd" or "none" */
+	const char *archive_dir; /* NULL: beside the store */
 	bool insecure;
 	const char *log_level;
 	const char *config;

@@ -1,13 +1,18 @@
 /* The commands of the binary. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "app/server.h"
+#include "cli/backup.h"
+#include "cli/export.h"
+#include "cli/import.h"
 #include "cli/publish.h"
 #include "cli/query.h"
 #include "cli/stats.h"
 #include "cli/tail.h"
+#include "cli/token.h"
 #include "cli/verify.h"
 
 struct command {
@@ -22,7 +27,11 @@ static const struct command commands[] = {
 	{"tail", tail_main, "follow the log, through restarts and lost connections"},
 	{"query", query_main, "print history, from a server or a data directory"},
 	{"stats", stats_main, "print figures of a server or a data directory"},
-	{"verify", verify_main, "check every event of a data directory"},
+	{"token", token_main, "make, list and revoke the tokens that a server lets in"},
+	{"export", export_main, "write history into an archive"},
+	{"import", import_main, "restore archives into a data directory"},
+	{"verify", verify_main, "check every event of a data directory, or of archives"},
+	{"backup", backup_main, "copy a data directory that may be in use"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };
@@ -49,8 +58,18 @@ static int written(int status)
 	return 1;
 }
 
+static void set_up_memory(void)
+{
+	/* Pages are made by one thread and freed by another: many arenas would only keep more of them. */
+	mallopt(M_ARENA_MAX, 2);
+	/* They come and go by the thousand: kept in the heap, their memory need not be asked for and cleared each time. */
+	mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024);
+}
+
 int main(int argc, char **argv)
 {
+	set_up_memory();
 	const char *name = argc > 1 ? argv[1] : "";
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);

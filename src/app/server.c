@@ -1,6 +1,5 @@
 #include "app/server.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +9,17 @@
 #include "app/config.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "monitor/watch.h"
 #include "net/api.h"
 #include "net/door.h"
 #include "net/ws.h"
 
 enum {
 	POOL_THREADS = 2,
-	HTTP_THREADS = 1,
+	/* Of a connection: twice the longest head that the door lets through; for a stream, whose head is short, what makes
+	 * ten thousand of them affordable (docs/decisions/0008-speed.md). */
+	HTTP_MEMORY = 16 * 1024,
+	STREAM_MEMORY = 6 * 1024,
 	SPARE_FDS = 256,      /* for the store, its readers, the log and the listeners */
 	EVENTS_MAX = 1 << 20, /* of one request */
 };
@@ -28,34 +31,47 @@ struct server {
 	struct pool *pool;
 	struct feed *feed;
 	struct sessions *sessions;
+	struct monitor *monitor;
+	struct leases *leases;
+	struct auditor *auditor;
 	struct writer *writer;
+	struct keeper *keeper;
+	struct watch *watch;
+	struct probe *probe;
 	struct push *push;
 	struct ws *ws;
 	struct http *http;
+	struct http *streams; /* the same routes, for connections that stay */
 	struct door *door;
+	struct access *access;
+	struct rates *rates;
+	struct gate gate;
 	struct api api;
 };
 
-/* libwebsockets makes its tables as large as this says: no larger than needed. */
-static void set_fd_limit(int64_t connections)
+/* libwebsockets makes its tables as large as this says: no larger than needed. Where there are not as many descriptors,
+ * there are fewer connections: the store needs some, too. */
+static void set_fd_limit(int64_t *connections)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
-	rlim_t wanted = (rlim_t)connections + SPARE_FDS;
+	rlim_t wanted = (rlim_t)*connections + SPARE_FDS;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < wanted)
-		log_warn("fewer connections than asked for: the limit of open files is too low", "limit=%llu wanted=%llu",
-			 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+	if (limit.rlim_cur >= wanted)
+		return;
+	*connections = (int64_t)(limit.rlim_cur > 2 * SPARE_FDS ? limit.rlim_cur - SPARE_FDS : limit.rlim_cur / 2);
+	log_warn("fewer connections than asked for: the limit of open files is too low", "limit=%llu wanted=%llu",
+		 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
 }
 
 static enum err make_hub(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
-	struct store_options store = {STORE_WRITE, strcmp(c->durability, "relaxed") == 0};
+	struct store_options store = {
+		.access = STORE_WRITE, .relaxed = strcmp(c->durability, "relaxed") == 0, .archive_dir = c->archive_dir};
 	struct feed_options feed = {(size_t)c->ring, (size_t)c->cache};
-	struct writer_options writer = {(uint64_t)c->queue_events, (uint64_t)c->queue_bytes, (uint64_t)c->disk_reserve};
 	enum err err = store_open(c->data, store, &s->store, fault);
 	if (!err)
 		err = pool_create(s->store, POOL_THREADS, &s->pool, fault);
@@ -63,9 +79,58 @@ static enum err make_hub(struct server *s, struct fault *fault)
 		err = feed_create(s->store, s->pool, feed, &s->feed, fault);
 	if (!err)
 		err = sessions_create(s->store, &s->sessions, fault);
-	if (!err)
-		err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
 	return err;
+}
+
+/* What watches the log, and the writer that it watches. */
+static enum err make_monitor(struct server *s, struct fault *fault)
+{
+	const struct config *c = &s->config;
+	struct auditor_options auditor = {c->audit_errors, c->audit_latency, c->audit_silence};
+	enum err err = monitor_create(s->store, &s->monitor, fault);
+	if (!err)
+		err = leases_create(s->store, c->leases, &s->leases, fault);
+	if (!err)
+		err = auditor_create(s->store, s->monitor, auditor, &s->auditor, fault);
+	if (err)
+		return err;
+	struct writer_options writer = {(uint64_t)c->queue_events, (uint64_t)c->queue_bytes, (uint64_t)c->disk_reserve,
+					monitor_observer(s->monitor)};
+	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
+	if (!err)
+		err = keeper_create(s->store, s->writer, c->retention, &s->keeper, fault);
+	if (!err)
+		err = watch_create(s->leases, s->auditor, s->writer, &s->watch, fault);
+	if (!err && (s->probe = probe_create(s->writer)) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	return err;
+}
+
+static enum err make_ws(struct server *s, struct batch_limits limits, size_t bodies_max, struct fault *fault)
+{
+	const struct config *c = &s->config;
+	struct ws_options options = {
+		.feed = s->feed,
+		.writer = s->writer,
+		.sessions = s->sessions,
+		.pool = s->pool,
+		.monitor = s->monitor,
+		.leases = s->leases,
+		.rates = s->rates,
+		.port = door_port(s->door),
+		.limits = limits,
+		.message_max = (size_t)c->max_request,
+		.messages_max = bodies_max,
+		.silence_ms = c->publisher_silence,
+		.idle_ms = c->metrics_idle,
+		.replies_max = (size_t)c->reply_memory,
+		.reply_ms = c->reply_timeout,
+		.ping_ms = c->ping_interval,
+		.lag_max = (uint64_t)c->max_lag,
+		.on_close = door_leave,
+		.on_close_arg = s->door,
+	};
+	return ws_create(options, &s->ws, fault);
 }
 
 static enum err make_net(struct server *s, struct fault *fault)
@@ -74,25 +139,22 @@ static enum err make_net(struct server *s, struct fault *fault)
 	struct batch_limits limits = {(size_t)c->max_event, EVENTS_MAX};
 	size_t bodies_max = (size_t)c->max_request * 2 > (size_t)c->queue_bytes * 2 ? (size_t)c->max_request * 2
 										    : (size_t)c->queue_bytes * 2;
-	struct door_options door = {&c->listen, c->handshake_timeout, (int)c->max_connections, store_epoch(s->store),
-				    &c->allow_origins};
-	enum err err = door_create(door, &s->door, fault);
+	struct door_options door = {&c->listen,
+				    c->handshake_timeout,
+				    (int)c->max_connections,
+				    (int)c->max_peer_connections,
+				    store_epoch(s->store),
+				    &s->gate};
+	enum err err = access_create(c->tokens, &s->access, fault);
+	if (!err && (s->rates = rates_create(c->rate_limit, c->rate_limit_client)) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins};
+	if (!err)
+		err = door_create(door, &s->door, fault);
 	if (!err)
 		err = push_create(s->feed, (uint64_t)c->max_lag, &s->push, fault);
-	struct ws_options ws = {
-		.feed = s->feed,
-		.writer = s->writer,
-		.sessions = s->sessions,
-		.limits = limits,
-		.message_max = (size_t)c->max_request,
-		.messages_max = bodies_max,
-		.ping_ms = c->ping_interval,
-		.lag_max = (uint64_t)c->max_lag,
-		.on_close = door_leave,
-		.on_close_arg = s->door,
-	};
 	if (!err)
-		err = ws_create(ws, &s->ws, fault);
+		err = make_ws(s, limits, bodies_max, fault);
 	s->api = (struct api){
 		.store = s->store,
 		.writer = s->writer,
@@ -102,10 +164,20 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.ws = s->ws,
 		.door = s->door,
 		.limits = limits,
-		.allow_origins = &c->allow_origins,
+		.access = s->access,
+		.rates = s->rates,
+		.body_max = (size_t)c->max_request,
+		.keeper = s->keeper,
 		.disk_reserve = (uint64_t)c->disk_reserve,
 		.durability = strcmp(c->durability, "fsync") == 0 ? "fsync" : "written",
 		.started_mono_ms = clock_mono_ms(),
+		.monitor = s->monitor,
+		.leases = s->leases,
+		.auditor = s->auditor,
+		.watch = s->watch,
+		.probe = s->probe,
+		.ping_ms = c->ping_interval,
+		.static_dir = c->static_dir,
 	};
 	struct http_options http = {
 		.routes = api_routes,
@@ -113,15 +185,21 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.body_max = (size_t)c->max_request,
 		.bodies_max = bodies_max,
 		.connections_max = (int)c->max_connections,
-		.threads = HTTP_THREADS,
-		.allow_origins = &c->allow_origins,
+		.patience_ms = c->handshake_timeout,
+		.connection_memory = HTTP_MEMORY,
+		.gate = &s->gate,
 		.on_close = door_leave,
 		.on_close_arg = s->door,
 	};
 	if (!err)
 		err = http_create(s->pool, http, &s->http, fault);
+	struct http_options streams = http;
+	streams.connection_memory = STREAM_MEMORY;
+	streams.once = true;
 	if (!err)
-		err = door_start(s->door, s->http, s->ws, fault);
+		err = http_create(s->pool, streams, &s->streams, fault);
+	if (!err)
+		err = door_start(s->door, s->http, s->streams, s->ws, fault);
 	return err;
 }
 
@@ -133,6 +211,12 @@ static void stop(struct server *s)
 		door_close(s->door);
 	if (s->http != NULL)
 		http_refuse(s->http);
+	if (s->streams != NULL)
+		http_refuse(s->streams);
+	if (s->watch != NULL)
+		watch_close(s->watch);
+	if (s->keeper != NULL)
+		keeper_close(s->keeper);
 	if (s->writer != NULL)
 		writer_close(s->writer);
 	if (s->push != NULL)
@@ -140,23 +224,53 @@ static void stop(struct server *s)
 	if (s->ws != NULL)
 		ws_close(s->ws);
 	if (s->writer != NULL)
-		writer_save_sessions(s->writer); /* acknowledged until the last moment */
-	pool_destroy(s->pool);                   /* runs what waits there: requests, and pages for readers */
+		writer_save(s->writer); /* acknowledged and counted until the last moment */
+	pool_destroy(s->pool);          /* runs what waits there: requests, and pages for readers */
 	http_destroy(s->http);
+	http_destroy(s->streams);
 	ws_destroy(s->ws);
 	push_destroy(s->push);
+	keeper_destroy(s->keeper);
 	writer_destroy(s->writer);
+	probe_destroy(s->probe);
+	watch_destroy(s->watch);
+	auditor_destroy(s->auditor);
+	leases_destroy(s->leases);
+	monitor_destroy(s->monitor);
 	sessions_destroy(s->sessions);
 	feed_destroy(s->feed);
 	store_close(s->store);
 	door_destroy(s->door);
+	rates_destroy(s->rates);
+	access_destroy(s->access);
+}
+
+/* Reads the tokens anew, and sees off whose are no longer good. */
+static void reload(struct server *s)
+{
+	struct fault fault;
+	if (s->config.tokens == NULL) {
+		log_info("nothing to read anew: there is no --tokens", NULL);
+		return;
+	}
+	if (access_reload(s->access, &fault) != ERR_NONE) {
+		log_error("the tokens stay as they were", "error=%s", log_text(fault.text));
+		return;
+	}
+	http_recheck(s->http);
+	http_recheck(s->streams);
+	ws_recheck(s->ws);
+	struct access_figures figures;
+	access_read(s->access, &figures);
+	log_info("tokens were read anew", "tokens=%llu", (unsigned long long)figures.tokens);
 }
 
 static void announce(const struct server *s)
 {
 	char address[80];
-	log_info("ready", "data=\"%s\" epoch=%s first=%llu head=%llu durability=%s", s->config.data, store_epoch(s->store),
-		 (unsigned long long)store_first(s->store), (unsigned long long)store_head(s->store), s->config.durability);
+	log_info("ready", "data=%s epoch=%s first=%llu head=%llu durability=%s", log_text(s->config.data),
+		 store_epoch(s->store), (unsigned long long)store_first(s->store), (unsigned long long)store_head(s->store),
+		 s->config.durability);
 	for (int i = 0; door_address(s->door, i, address, sizeof address); i++)
 		fprintf(stderr, "tidemark: listening on http://%s\n", address);
 }
@@ -172,14 +286,17 @@ int server_main(int argc, char **argv)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	if (!clock_set_zone("Australia/Melbourne"))
+		log_warn("the zone of timestamp_melbourne is not installed: it is UTC", "zone=Australia/Melbourne");
 	umask(077); /* the store is nobody else's to read */
-	/* Pages are made by one thread and freed by another: many arenas would only keep more of them. */
-	mallopt(M_ARENA_MAX, 2);
-	set_fd_limit(s.config.max_connections);
+	set_fd_limit(&s.config.max_connections);
 	struct fault fault;
 	enum err err = make_hub(&s, &fault);
+	if (!err)
+		err = make_monitor(&s, &fault);
 	if (!err)
 		err = make_net(&s, &fault);
 	if (err) {
@@ -187,7 +304,8 @@ int server_main(int argc, char **argv)
 	} else {
 		announce(&s);
 		int which;
-		sigwait(&signals, &which);
+		while (sigwait(&signals, &which) == 0 && which == SIGHUP)
+			reload(&s);
 		log_info("stopping", "signal=%s", which == SIGTERM ? "SIGTERM" : "SIGINT");
 	}
 	stop(&s);

@@ -1,6 +1,8 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 static int64_t read_us(clockid_t id)
@@ -46,6 +48,46 @@ void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_LEN])
 	put_digits(out + 14, 2, t.tm_min);
 	put_digits(out + 17, 2, t.tm_sec);
 	put_digits(out + 20, 3, wall_ms % 1000);
+}
+
+void clock_write(struct buf *out, int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_LEN];
+	clock_format(wall_ms, text);
+	buf_addc(out, '"');
+	buf_add(out, text, sizeof text);
+	buf_addc(out, '"');
+}
+
+void clock_write_seconds(struct buf *out, int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_LEN];
+	clock_format(wall_ms, text);
+	buf_printf(out, "\"%.*sZ\"", (int)sizeof "2026-11-22T18:00:00" - 1, text);
+}
+
+bool clock_set_zone(const char *name)
+{
+	char value[64];
+	snprintf(value, sizeof value, ":%s", name); /* a file, and no rule that it might be read as */
+	if (setenv("TZ", value, 1) != 0)
+		return false;
+	tzset();
+	if (timezone != 0)
+		return true;
+	setenv("TZ", "UTC0", 1); /* what there is no file for counts as UTC, under the name that was looked for */
+	tzset();
+	return false;
+}
+
+void clock_write_stamp(struct buf *out, int64_t wall_ms)
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm t;
+	char text[64];
+	localtime_r(&seconds, &t);
+	size_t len = strftime(text, sizeof text, "\"%Y-%m-%d %H:%M:%S %Z\"", &t);
+	buf_add(out, text, len);
 }
 
 /* Reads exactly `width` digits at *at; advances it. */

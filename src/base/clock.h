@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tidemark/slice.h"
+#include "base/buf.h"
 
 enum { CLOCK_TEXT_LEN = 24 }; /* "2026-11-22T18:00:00.123Z" */
 
@@ -16,6 +16,15 @@ int64_t clock_mono_us(void);
 
 /* Writes exactly CLOCK_TEXT_LEN characters and no NUL; years 0000 to 9999. */
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_LEN]);
+/* Appends it in quotes, as a JSON value. */
+void clock_write(struct buf *out, int64_t wall_ms);
+/* The same in whole seconds: "2026-11-22T18:00:00Z". */
+void clock_write_seconds(struct buf *out, int64_t wall_ms);
+/* The zone of log stamps, process-wide: before there are other threads, for only then may the C library's zone be set. False
+ * where this machine has no such zone: log stamps are then in UTC, and say so. */
+bool clock_set_zone(const char *name);
+/* Appends a log stamp in quotes: "2026-11-23 05:43:08 AEDT". */
+void clock_write_stamp(struct buf *out, int64_t wall_ms);
 /* RFC 3339 with any offset and any number of fraction digits (those past milliseconds round up, so
  * that what is before or after the time stays so). */
 bool clock_parse(struct slice text, int64_t *wall_ms);

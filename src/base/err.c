@@ -20,6 +20,8 @@ const char *err_name(enum err code)
 	case ERR_NEWER: return "made by a newer version";
 	case ERR_LOCKED: return "locked";
 	case ERR_CLOSED: return "closed";
+	case ERR_DENIED: return "denied";
+	case ERR_RATE: return "too fast";
 	}
 	return "unknown";
 }
@@ -34,5 +36,16 @@ enum err fault_set(struct fault *f, enum err code, const char *format, ...)
 	f->place = -1;
 	vsnprintf(f->text, sizeof f->text, format, args);
 	va_end(args);
+	return code;
+}
+
+enum err fault_in(struct fault *f, const char *where, enum err code)
+{
+	if (f == NULL)
+		return code;
+	struct fault below = *f;
+	long place = f->place;
+	fault_set(f, code, "%s: %s", where, below.text);
+	f->place = place;
 	return code;
 }

@@ -46,3 +46,22 @@ void log_write(enum log_level level, const char *msg, const char *fields, ...)
 	ssize_t done = write(STDERR_FILENO, line, len);
 	(void)done;
 }
+
+const char *log_quote(char out[LOG_TEXT_MAX], struct slice text)
+{
+	enum { ESCAPED = 4 }; /* \\xNN */
+	size_t n = 0;
+	out[n++] = '"';
+	for (size_t i = 0; i < text.len && n < LOG_TEXT_MAX - 2 - ESCAPED; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		if (c == '"' || c == '\\')
+			out[n++] = '\\';
+		if (c >= 0x20 && c < 0x7f)
+			out[n++] = (char)c;
+		else
+			n += (size_t)snprintf(out + n, ESCAPED + 1, "\\x%02x", c);
+	}
+	out[n++] = '"';
+	out[n] = '\0';
+	return out;
+}

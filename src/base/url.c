@@ -83,6 +83,22 @@ void url_finish(struct url *u)
 	*u = (struct url){0};
 }
 
+bool url_take(struct url *u, const char *name, struct slice *value)
+{
+	size_t kept = 0;
+	bool found = false;
+	for (size_t i = 0; i < u->param_count; i++) {
+		if (!slice_is(u->params[i].name, name)) {
+			u->params[kept++] = u->params[i];
+			continue;
+		}
+		*value = u->params[i].value;
+		found = true;
+	}
+	u->param_count = kept;
+	return found;
+}
+
 void url_encode(struct buf *out, struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++) {

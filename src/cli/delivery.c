@@ -16,15 +16,18 @@ enum {
 	NAP_MS = 200, /* a signal between the look at it and the wait would go unseen */
 };
 
-enum err delivery_init(struct delivery *d, const char *server, int64_t retry_ms, struct progress *progress,
-		       struct fault *fault)
+enum err delivery_init(struct delivery *d, const char *server, const char *token, int64_t retry_ms,
+		       struct progress *progress, struct fault *fault)
 {
 	*d = (struct delivery){.retry_ms = retry_ms, .progress = progress};
 	cli_url(&d->url, server, "/v1/events");
 	buf_addc(&d->url, '\0');
 	if (buf_failed(&d->url))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	return http_client_open(&d->http, fault);
+	enum err err = http_client_open(&d->http, fault);
+	if (!err)
+		http_client_authorize(d->http, token);
+	return err;
 }
 
 void delivery_finish(struct delivery *d)
@@ -165,7 +168,7 @@ enum err delivery_send(struct delivery *d, const struct parcel *p, struct fault 
 		size_t n = step < end - sent ? step : end - sent;
 		struct part part = {parcel_part(p, sent, n), parcel_numbered(p, sent, n)};
 		enum err err = send_stubbornly(d, &part, &f);
-		bool by_content = err == ERR_INVALID || err == ERR_TOO_LARGE;
+		bool by_content = err == ERR_INVALID || err == ERR_TOO_LARGE || (err == ERR_DENIED && f.place >= 1);
 		if (!err) {
 			sent += n;
 		} else if (by_content && n == 1) {

@@ -23,9 +23,9 @@ struct delivery {
 	struct delivery_figures figures;
 };
 
-/* `server` and `progress` are borrowed. */
-enum err delivery_init(struct delivery *d, const char *server, int64_t retry_ms, struct progress *progress,
-		       struct fault *fault);
+/* `server`, `token` ("": none) and `progress` are borrowed. */
+enum err delivery_init(struct delivery *d, const char *server, const char *token, int64_t retry_ms,
+		       struct progress *progress, struct fault *fault);
 void delivery_finish(struct delivery *d);
 
 /* Sends all of the parcel, in more than one request where the server takes no larger ones. When the server refuses an

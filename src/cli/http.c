@@ -5,6 +5,7 @@
 
 #include "cli/stop.h"
 #include "event/json.h"
+#include "net/token.h"
 
 enum {
 	CONNECT_TIMEOUT_MS = 10000,
@@ -15,6 +16,7 @@ enum {
 
 struct http_client {
 	CURL *curl;
+	const char *token; /* NULL: none */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -40,6 +42,11 @@ enum err http_client_open(struct http_client **out, struct fault *fault)
 	http_client_close(c);
 	*out = NULL;
 	return fault_set(fault, ERR_NOMEM, "cannot start the HTTP client");
+}
+
+void http_client_authorize(struct http_client *c, const char *token)
+{
+	c->token = token[0] != '\0' ? token : NULL;
 }
 
 void http_client_close(struct http_client *c)
@@ -104,7 +111,7 @@ static void set_callbacks(CURL *curl, struct transfer *t)
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)
 {
-	char line[256];
+	char line[512]; /* the longest value is a token */
 	snprintf(line, sizeof line, "%s: %s", name, value);
 	struct curl_slist *longer = curl_slist_append(list, line);
 	return longer != NULL ? longer : list;
@@ -136,6 +143,11 @@ static struct curl_slist *prepare(struct transfer *t)
 		/* Without it libcurl would ask first before it sends a large body, and wait. */
 		struct curl_slist *longer = curl_slist_append(headers, "Expect:");
 		headers = longer != NULL ? longer : headers;
+	}
+	if (t->client->token != NULL) {
+		char bearer[8 + TOKEN_TEXT_MAX];
+		snprintf(bearer, sizeof bearer, "Bearer %s", t->client->token);
+		headers = add_header(headers, "Authorization", bearer);
 	}
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	return headers;
@@ -189,6 +201,8 @@ enum err http_send(struct http_client *c, const struct http_request *request, st
 static enum err code_of(int status)
 {
 	switch (status) {
+	case 401:
+	case 403: return ERR_DENIED;
 	case 404: return ERR_NOT_FOUND;
 	case 409: return ERR_CONFLICT;
 	case 410: return ERR_GONE;

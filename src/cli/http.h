@@ -12,6 +12,8 @@
 struct http_client;
 
 enum err http_client_open(struct http_client **out, struct fault *fault);
+/* Shows this token with every request from now on; borrowed. "": none. */
+void http_client_authorize(struct http_client *c, const char *token);
 void http_client_close(struct http_client *c); /* NULL is fine */
 
 /* Takes the body of a good reply piece by piece; an error ends the request with that error. */

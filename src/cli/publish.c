@@ -6,6 +6,7 @@
 
 #include "base/options.h"
 #include "cli/cli.h"
+#include "cli/credential.h"
 #include "cli/delivery.h"
 #include "cli/input.h"
 #include "cli/stop.h"
@@ -43,6 +44,7 @@ struct publish {
 	int64_t batch;
 	int64_t retry_ms;
 	bool json;
+	struct credential credential;
 	const char *config;
 
 	struct input input;
@@ -70,6 +72,7 @@ static int parse(struct publish *p, int argc, char **argv)
 		 "give up when nothing could be stored for so long (60s)", 0, INT64_MAX / 2, 0},
 		{"json", OPTION_FLAG, &p->json, NULL, "print the figures as JSON on standard output", 0, 0, 0},
 		CLI_OPTION_URL(&p->url),
+		CLI_OPTIONS_TOKEN(&p->credential),
 		CLI_OPTION_CONFIG(&p->config),
 		{0},
 	};
@@ -83,7 +86,7 @@ static int parse(struct publish *p, int argc, char **argv)
 	if ((p->stream != NULL && !is_name(p->stream)) || (p->type != NULL && !is_name(p->type)))
 		return cli_wrong_usage("publish",
 				       "--stream and --type want 1 to 255 bytes, UTF-8 without control characters");
-	return CLI_GO_ON;
+	return credential_read(&p->credential, "publish");
 }
 
 static bool is_full(const struct publish *p)
@@ -187,7 +190,7 @@ int publish_main(int argc, char **argv)
 	parcel_init(&p.parcel);
 	parcel_names_init(&p.names, p.stream, p.type);
 	struct fault fault;
-	enum err err = delivery_init(&p.delivery, p.url, p.retry_ms, &p.progress, &fault);
+	enum err err = delivery_init(&p.delivery, p.url, p.credential.token, p.retry_ms, &p.progress, &fault);
 	if (!err)
 		err = run(&p, &fault);
 	progress_clear(&p.progress);

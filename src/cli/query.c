@@ -6,10 +6,11 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/credential.h"
 #include "cli/http.h"
+#include "cli/look.h"
 #include "cli/output.h"
 #include "event/json.h"
-#include "net/query.h"
 #include "tidemark/history.h"
 
 enum {
@@ -40,6 +41,7 @@ struct query_command {
 	struct option_texts types;
 	const char *order;
 	const char *limit;
+	struct credential credential;
 	const char *config;
 
 	const char *where; /* the operand */
@@ -64,6 +66,7 @@ static int parse(struct query_command *c, int argc, char **argv)
 		{"order", OPTION_TEXT, &c->order, "asc|desc", "oldest or newest first (asc)", 0, 0, 0},
 		{"limit", OPTION_TEXT, &c->limit, "N", "at most so many events, up to 10000 (no limit)", 0, 0, 'n'},
 		CLI_OPTION_URL(&c->url),
+		CLI_OPTIONS_TOKEN(&c->credential),
 		CLI_OPTION_CONFIG(&c->config),
 		{0},
 	};
@@ -72,7 +75,7 @@ static int parse(struct query_command *c, int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	c->where = cli_place("query", operands, argv, c->url);
-	return c->where != NULL ? CLI_GO_ON : CLI_USAGE;
+	return c->where != NULL ? credential_read(&c->credential, "query") : CLI_USAGE;
 }
 
 static int set_params(struct query_command *c)
@@ -159,6 +162,8 @@ static enum err query_server(struct query_command *c, struct fault *fault)
 	buf_adds(&url, c->params.data);
 	buf_addc(&url, '\0');
 	enum err err = http_client_open(&http, fault);
+	if (!err)
+		http_client_authorize(http, c->credential.token);
 	if (!err && buf_failed(&url))
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	struct http_request request = {.url = url.data, .accept = "application/x-ndjson", .sink = on_body, .arg = c};
@@ -175,44 +180,6 @@ static enum err query_server(struct query_command *c, struct fault *fault)
 }
 
 /* --- from a store --- */
-
-/* Where reading starts, as for a server. */
-static uint64_t resolve(struct store *s, const struct query *q)
-{
-	uint64_t first = store_first(s);
-	uint64_t head = store_head(s);
-	struct position start = q->start;
-	if (!q->has_after || start.from_first)
-		return first - 1;
-	if (start.from_head)
-		return head;
-	if (start.after > head)
-		cli_gap("ahead", start.after, first);
-	else if (start.after + 1 < first)
-		cli_gap("retention", start.after, first);
-	return start.after > head ? head : start.after + 1 < first ? first - 1 : start.after;
-}
-
-/* The query as bounds of seqs. */
-static enum err set_range(struct store *s, struct reader *r, const struct query *q, struct history_query *range,
-			  struct fault *fault)
-{
-	uint64_t head = store_head(s);
-	uint64_t seq;
-	enum err err = ERR_NONE;
-	range->after = resolve(s, q);
-	range->before = q->before != 0 && q->before <= head ? q->before : head + 1;
-	range->descending = q->descending;
-	if (q->has_since)
-		err = history_seek_time(r, q->since_ms, &seq, fault);
-	if (!err && q->has_since && seq > range->after)
-		range->after = seq;
-	if (!err && q->has_until)
-		err = history_seek_time(r, q->until_ms, &seq, fault);
-	if (!err && q->has_until && seq + 1 < range->before)
-		range->before = seq + 1;
-	return err;
-}
 
 static enum err print_page(struct query_command *c, const struct page *page, struct fault *fault)
 {
@@ -237,6 +204,11 @@ static enum err print_range(struct query_command *c, struct reader *r, struct hi
 		uint64_t left = limit != 0 ? limit - c->lines : PAGE_EVENTS;
 		range.count_max = left < PAGE_EVENTS ? (uint32_t)left : PAGE_EVENTS;
 		range.bytes_max = PAGE_BYTES;
+		uint64_t next = history_next(r, range.after);
+		if (!range.descending && next > range.after + 1) {
+			cli_gap("retention", range.after, next);
+			range.after = next - 1;
+		}
 		err = history_page(r, &range, &page, fault);
 		if (err)
 			break;
@@ -253,32 +225,13 @@ static enum err print_range(struct query_command *c, struct reader *r, struct hi
 
 static enum err query_store(struct query_command *c, struct fault *fault)
 {
-	struct store *s = NULL;
-	struct reader *r = NULL;
-	struct url u = {0};
-	struct query q = {0};
-	struct history_query range = {0};
-	enum err err = store_open(c->where, (struct store_options){.access = STORE_READ}, &s, fault);
+	struct look look;
+	enum err err = look_open(&look, c->where, buf_slice(&c->params), QUERY_ALLOWED, fault);
+	if (!err && look.range.has_gap)
+		cli_gap(gap_reason_name(look.range.gap.reason), look.range.gap.requested, look.range.gap.first);
 	if (!err)
-		err = reader_open(s, &r, fault);
-	if (!err && url_parse(&u, buf_slice(&c->params)) != URL_FINE)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err)
-		err = query_parse(&u, QUERY_ALLOWED, store_epoch(s), &q, fault);
-	if (!err) {
-		range.select = history_select_take(s, q.filter);
-		q.filter = NULL;
-		err = range.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-	}
-	if (!err)
-		err = set_range(s, r, &q, &range, fault);
-	if (!err)
-		err = print_range(c, r, range, q.limit, fault);
-	selection_destroy(range.select);
-	query_finish(&q);
-	url_finish(&u);
-	reader_close(r);
-	store_close(s);
+		err = print_range(c, look.reader, look.range.query, look.limit, fault);
+	look_finish(&look);
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/credential.h"
 #include "cli/http.h"
 #include "event/json.h"
 #include "tidemark/store.h"
@@ -22,6 +23,7 @@ static const struct command_help help = {
 struct stats {
 	const char *url;
 	bool json;
+	struct credential credential;
 	const char *config;
 	const char *where;
 };
@@ -31,6 +33,7 @@ static int parse(struct stats *s, int argc, char **argv)
 	const struct option options[] = {
 		{"json", OPTION_FLAG, &s->json, NULL, "print the figures as one JSON document", 0, 0, 0},
 		CLI_OPTION_URL(&s->url),
+		CLI_OPTIONS_TOKEN(&s->credential),
 		CLI_OPTION_CONFIG(&s->config),
 		{0},
 	};
@@ -39,7 +42,7 @@ static int parse(struct stats *s, int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	s->where = cli_place("stats", operands, argv, s->url);
-	return s->where != NULL ? CLI_GO_ON : CLI_USAGE;
+	return s->where != NULL ? credential_read(&s->credential, "stats") : CLI_USAGE;
 }
 
 /* --- where the figures come from: both leave minified JSON --- */
@@ -113,6 +116,8 @@ static enum err ask_server(const struct stats *s, struct buf *figures, struct bu
 {
 	struct http_client *http;
 	enum err err = http_client_open(&http, fault);
+	if (!err)
+		http_client_authorize(http, s->credential.token);
 	if (!err)
 		err = get(http, s->where, "/v1/stats", figures, fault);
 	if (!err && !s->json)

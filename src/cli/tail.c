@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "cli/cli.h"
+#include "cli/credential.h"
 #include "cli/frame.h"
 #include "cli/http.h"
 #include "cli/output.h"
@@ -54,6 +55,7 @@ struct tail {
 	struct option_texts types;
 	bool until_live;
 	int64_t count; /* 0: for ever */
+	struct credential credential;
 	const char *config;
 
 	struct client *client;
@@ -87,6 +89,7 @@ static int parse(struct tail *t, int argc, char **argv)
 		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when everything there is has been printed", 0, 0, 0},
 		{"count", OPTION_INTEGER, &t->count, "N", "end after so many events", 1, INT64_MAX, 'n'},
 		CLI_OPTION_URL(&t->url),
+		CLI_OPTIONS_TOKEN(&t->credential),
 		CLI_OPTION_CONFIG(&t->config),
 		{0},
 	};
@@ -95,7 +98,7 @@ static int parse(struct tail *t, int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	t->url = cli_server("tail", operands, argv, t->url);
-	return t->url != NULL ? CLI_GO_ON : CLI_USAGE;
+	return t->url != NULL ? credential_read(&t->credential, "tail") : CLI_USAGE;
 }
 
 /* The URL to connect to: at first as the user said, later from where we are. */
@@ -265,7 +268,7 @@ static void connect_now(struct tail *t)
 	buf_addc(&t->target, '\0');
 	enum err err = buf_failed(&t->target) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 	if (!err)
-		err = client_connect(t->client, t->target.data, &fault);
+		err = client_connect(t->client, t->target.data, t->credential.token, &fault);
 	if (err)
 		fail(t, fault.text);
 	if (err == ERR_INVALID || err == ERR_TOO_LARGE)
@@ -354,6 +357,7 @@ static enum err start(struct tail *t, struct fault *fault)
 		err = http_client_open(&t->http, fault);
 	if (err)
 		return err;
+	http_client_authorize(t->http, t->credential.token);
 	interrupted = t->client;
 	stop_install(on_signal);
 	return ERR_NONE;

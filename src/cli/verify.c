@@ -6,16 +6,22 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "store/repair.h"
+#include "store/survey.h"
 #include "tidemark/history.h"
 
 static const struct command_help help = {
-	.usage = "tidemark verify DIR... [options]",
-	.summary = "Checks every event of a data directory: that none is missing, that each is what\n"
-		   "was written, that times never decrease, and that index and figures agree with\n"
-		   "the events. Names the first fault. A server may be using the directory at the\n"
-		   "same time; what it adds meanwhile is not looked at.",
+	.usage = "tidemark verify DIR|FILE... [options]",
+	.summary = "Checks every event of a data directory and its archives: that none is missing, that\n"
+		   "each is what was written, that times never decrease, that index and figures agree\n"
+		   "with the events, and that each archive follows the one before. Names the first\n"
+		   "fault. A server may be using the directory at the same time; what it adds meanwhile\n"
+		   "is not looked at. A FILE is an archive, checked against its manifest.\n\n"
+		   "With --repair-from, events of the log that are damaged or missing are first put back\n"
+		   "from archives that have them; no server may be using the directory then.",
 	.examples = "  tidemark verify ./tidemark-data\n"
-		    "  tidemark verify /backup/monday /backup/tuesday",
+		    "  tidemark verify archives/*.ndjson.zst\n"
+		    "  tidemark verify ./tidemark-data --repair-from 1-5000.ndjson.zst",
 };
 
 enum { TRIES_MAX = 100 };
@@ -65,27 +71,74 @@ static int verify_store(const char *dir)
 	return err ? cli_fail("%s: %s", dir, fault.text) : tell(dir, first, checked);
 }
 
+static void on_file_progress(void *arg, uint64_t done, uint64_t all)
+{
+	progress_set(arg, done, done, all);
+}
+
+static int verify_file(const char *path)
+{
+	struct progress progress;
+	struct fault fault;
+	struct manifest expected;
+	struct manifest found;
+	enum err err = manifest_read(path, &expected, &fault);
+	bool has = err == ERR_NONE;
+	if (err && err != ERR_NOT_FOUND)
+		return cli_fail("%s", fault.text);
+	progress_init(&progress, "verify", "bytes");
+	struct survey s = {
+		.expected = has ? &expected : NULL, .selection = true, .progress = on_file_progress, .arg = &progress};
+	err = archive_survey(path, &s, &found, &fault);
+	progress_clear(&progress);
+	if (err)
+		return cli_fail("%s", fault.text);
+	printf("%s: %llu event%s, seq %llu to %llu: fine%s\n", path, (unsigned long long)found.count,
+	       found.count == 1 ? "" : "s", (unsigned long long)found.first, (unsigned long long)found.last,
+	       has ? "" : ", but there is no manifest");
+	return CLI_DONE;
+}
+
+static int repair(const char *dir, const struct option_texts *archives)
+{
+	struct repair_figures f;
+	struct fault fault;
+	enum err err = repair_log(dir, archives->items, archives->count, &f, &fault);
+	if (err)
+		return cli_fail("%s: %s; nothing was changed", dir, fault.text);
+	cli_say("%s: %llu of %llu events put back", dir, (unsigned long long)f.repaired, (unsigned long long)f.looked_at);
+	return CLI_DONE;
+}
+
 static int verify_one(const char *operand)
 {
 	struct stat about;
 	if (cli_is_url(operand))
 		return cli_fail("%s: verify looks at files; run it where the server's data directory is", operand);
 	if (stat(operand, &about) == 0 && !S_ISDIR(about.st_mode))
-		return cli_fail("%s: this version cannot verify archives yet", operand);
+		return verify_file(operand);
 	return verify_store(operand);
 }
 
 int verify_main(int argc, char **argv)
 {
 	const char *config = NULL;
-	const struct option options[] = {CLI_OPTION_CONFIG(&config), {0}};
+	struct option_texts archives = {0};
+	const struct option options[] = {{"repair-from", OPTION_TEXTS, &archives, "ARCHIVE",
+					  "put damaged events of the one directory back, repeatable", 0, 0, 0},
+					 CLI_OPTION_CONFIG(&config),
+					 {0}};
 	int operands;
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
 	if (operands == 0)
-		return cli_wrong_usage("verify", "verify wants a data directory");
-	status = CLI_DONE;
+		return cli_wrong_usage("verify", "verify wants a data directory, or archives");
+	if (archives.count > 0 && operands != 1)
+		return cli_wrong_usage("verify", "--repair-from goes with one data directory");
+	status = archives.count > 0 ? repair(argv[0], &archives) : CLI_DONE;
+	if (status != CLI_DONE)
+		return status;
 	for (int i = 0; i < operands; i++)
 		if (verify_one(argv[i]) != CLI_DONE)
 			status = CLI_FAILED;

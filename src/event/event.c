@@ -116,6 +116,11 @@ static enum err take_name(struct batch *b, const struct members *m, enum member 
 	return read_name(b, member_names[which], value, name, fault);
 }
 
+static enum err too_large(size_t len, struct batch_limits limits, struct fault *fault)
+{
+	return fault_set(fault, ERR_TOO_LARGE, "the event's data is %zu bytes, the limit is %zu", len, limits.data_max);
+}
+
 /* `text` is one minified JSON value. */
 static enum err read_event(struct batch *b, struct slice text, struct batch_limits limits, struct fault *fault)
 {
@@ -131,8 +136,7 @@ static enum err read_event(struct batch *b, struct slice text, struct batch_limi
 	bool enveloped = m.value[M_DATA].p != NULL && !m.others;
 	e->data = enveloped ? m.value[M_DATA] : text;
 	if (e->data.len > limits.data_max)
-		return fault_set(fault, ERR_TOO_LARGE, "the event's data is %zu bytes, the limit is %zu", e->data.len,
-				 limits.data_max);
+		return too_large(e->data.len, limits, fault);
 	bool has_stream = enveloped ? m.value[M_STREAM].p != NULL : is_string(m.value[M_STREAM]);
 	enum member stream = has_stream || enveloped ? M_STREAM : M_CONNECTION_TYPE;
 	if (!err)
@@ -285,6 +289,31 @@ enum err batch_from_value_take(struct slice value, char *text, struct batch_limi
 	}
 	b->owned = text;
 	return complete(b, read_value(b, value, limits, fault), out, fault);
+}
+
+enum err batch_from_object_take(struct slice object, const char *stream, char *text, struct batch_limits limits,
+				struct batch **out, struct fault *fault)
+{
+	struct members m;
+	*out = NULL;
+	struct batch *b = create(object.len);
+	struct event *e = b != NULL ? add_event(b) : NULL;
+	if (e == NULL) {
+		batch_destroy(b);
+		free(text);
+		return no_memory(fault);
+	}
+	b->owned = text;
+	e->stream = slice_of(stream);
+	e->data = object;
+	enum err err = find_members(object, &m, fault);
+	if (!err && object.len > limits.data_max)
+		err = too_large(object.len, limits, fault);
+	if (!err)
+		err = take_name(b, &m, M_TYPE, false, &e->type, fault);
+	if (!err)
+		err = take_name(b, &m, M_ID, false, &e->id, fault);
+	return complete(b, err, out, fault);
 }
 
 void batch_destroy(struct batch *b)

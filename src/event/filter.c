@@ -10,6 +10,7 @@ struct names {
 struct filter {
 	struct names streams;
 	struct names types;
+	struct names patterns; /* of streams */
 };
 
 struct filter *filter_create(void)
@@ -30,6 +31,7 @@ void filter_destroy(struct filter *f)
 		return;
 	names_finish(&f->streams);
 	names_finish(&f->types);
+	names_finish(&f->patterns);
 	free(f);
 }
 
@@ -59,9 +61,21 @@ bool filter_add_type(struct filter *f, struct slice name)
 	return names_add(&f->types, name);
 }
 
+bool filter_add_pattern(struct filter *f, struct slice pattern)
+{
+	return names_add(&f->patterns, pattern);
+}
+
+bool filter_pattern_fits(struct slice pattern, struct slice stream)
+{
+	if (pattern.len == 0 || pattern.p[pattern.len - 1] != '*')
+		return slice_eq(pattern, stream);
+	return stream.len >= pattern.len - 1 && memcmp(stream.p, pattern.p, pattern.len - 1) == 0;
+}
+
 bool filter_is_open(const struct filter *f)
 {
-	return f == NULL || (f->streams.count == 0 && f->types.count == 0);
+	return f == NULL || (f->streams.count == 0 && f->types.count == 0 && f->patterns.count == 0);
 }
 
 static bool names_pass(const struct names *n, struct slice name)
@@ -72,7 +86,16 @@ static bool names_pass(const struct names *n, struct slice name)
 	return n->count == 0;
 }
 
+static bool patterns_pass(const struct names *n, struct slice stream)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (filter_pattern_fits(n->items[i], stream))
+			return true;
+	return n->count == 0;
+}
+
 bool filter_match(const struct filter *f, struct slice stream, struct slice type)
 {
-	return f == NULL || (names_pass(&f->streams, stream) && names_pass(&f->types, type));
+	return f == NULL ||
+	       (names_pass(&f->streams, stream) && names_pass(&f->types, type) && patterns_pass(&f->patterns, stream));
 }

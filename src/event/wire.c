@@ -120,9 +120,10 @@ size_t wire_record_size(enum wire form, uint64_t seq, size_t envelope)
 	case WIRE_LINE: return envelope + 1;
 	case WIRE_SSE: return LEN(sse_id) + digits(seq) + LEN(sse_data) + envelope + 2;
 	case WIRE_WS: return ws_header_size(envelope) + envelope;
+	case WIRE_FLAT:
 	case WIRE_COUNT: break;
 	}
-	assert(false && "a wire form");
+	assert(false && "a form around an envelope");
 	return 0;
 }
 

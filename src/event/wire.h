@@ -3,6 +3,8 @@
  *     WIRE_LINE   envelope \n                              NDJSON
  *     WIRE_SSE    id: SEQ \n data: envelope \n\n           text/event-stream
  *     WIRE_WS     header envelope                          a final, unmasked WebSocket text frame (RFC 6455, 5.2)
+ *     WIRE_FLAT   header object                            the same around the live shape of event/flat.h: made from an
+ *                                                          envelope, and empty where the event has no such shape
  *
  * A record is one event in one form. The same event always has the same bytes, wherever it is read from: a reader that
  * stopped in the middle of a record can go on with the rest of a copy made later. */
@@ -13,7 +15,7 @@
 
 #include "tidemark/event.h"
 
-enum wire { WIRE_LINE, WIRE_SSE, WIRE_WS, WIRE_COUNT };
+enum wire { WIRE_LINE, WIRE_SSE, WIRE_WS, WIRE_FLAT, WIRE_COUNT };
 
 /* What an envelope is made of. */
 struct wire_event {

@@ -1,15 +1,12 @@
 #include "hub/cursor.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "hub/feed_inside.h"
 
-enum {
-	/* Up to so many topics, a page is asked for each; beyond, it is walked. */
-	LOOK_UP_TOPICS = 16,
-	PAGES_AT_ONCE = 16,
-};
+enum { PAGES_AT_ONCE = 16 };
 
 struct cursor {
 	struct feed *feed;
@@ -25,17 +22,21 @@ struct cursor {
 	struct waiter waiter;
 };
 
-void gap_write(struct buf *out, const struct gap *gap)
+const char *gap_reason_name(enum gap_reason reason)
 {
-	static const char *const reasons[] = {"retention", "epoch", "ahead"};
-	buf_printf(out, "{\"op\":\"gap\",\"requested\":%llu,\"first\":%llu,\"reason\":\"%s\"}",
-		   (unsigned long long)gap->requested, (unsigned long long)gap->first, reasons[gap->reason]);
+	static const char *const names[] = {"retention", "epoch", "ahead"};
+	return names[reason];
 }
 
-bool position_resolve(struct feed *f, struct position start, uint64_t *after, struct gap *gap)
+void gap_write(struct buf *out, const struct gap *gap)
 {
-	uint64_t first = feed_first(f);
-	uint64_t head = feed_head(f);
+	buf_printf(out, "{\"op\":\"gap\",\"requested\":%llu,\"first\":%llu,\"reason\":\"%s\"}",
+		   (unsigned long long)gap->requested, (unsigned long long)gap->first, gap_reason_name(gap->reason));
+}
+
+bool position_resolve(struct store *s, uint64_t head, struct position start, uint64_t *after, struct gap *gap)
+{
+	uint64_t first = store_first(s);
 	*after = start.from_head ? head : start.from_first ? first - 1 : start.after;
 	*gap = (struct gap){start.after, first, GAP_RETENTION};
 	if (start.foreign) {
@@ -43,14 +44,16 @@ bool position_resolve(struct feed *f, struct position start, uint64_t *after, st
 		*after = first - 1;
 		return true;
 	}
-	if (*after > head) {
+	/* History knows an event a moment before the feed does: whoever has read it there waits for what follows. */
+	if (*after > head && *after > store_head(s)) {
 		gap->reason = GAP_AHEAD;
 		*after = head;
 		return true;
 	}
-	if (*after + 1 >= first)
+	gap->first = store_next(s, *after);
+	if (gap->first == *after + 1)
 		return false;
-	*after = first - 1;
+	*after = gap->first - 1;
 	return true;
 }
 
@@ -71,7 +74,7 @@ enum err cursor_create(struct feed *f, struct position start, uint64_t before, s
 	c->waiter.wake = wake;
 	c->waiter.arg = arg;
 	list_init(&c->waiter.link);
-	c->has_gap = position_resolve(f, start, &c->after, &c->gap);
+	c->has_gap = position_resolve(feed_store(f), feed_head(f), start, &c->after, &c->gap);
 	return ERR_NONE;
 }
 
@@ -138,7 +141,7 @@ static uint32_t *matches(const struct selection *s, struct page *page, uint32_t 
 	*count = 0;
 	if (indexes == NULL)
 		return NULL;
-	if (selection_count(s) > LOOK_UP_TOPICS) {
+	if (selection_count(s) > CURSOR_NARROW_TOPICS) {
 		for (uint32_t i = from; i < to; i++)
 			if (selection_has(s, page_entry(page, i).topic))
 				indexes[(*count)++] = i;
@@ -247,15 +250,17 @@ enum source { FROM_PAGES, FROM_STORE, AT_HEAD, AT_END, AT_GAP, BROKEN };
 static enum source find_pages(struct cursor *c, struct page **pages, int *count, size_t bytes_max)
 {
 	struct page *loaded = loaded_page(c);
+	uint64_t next = feed_next(c->feed, c->after);
+	if (c->waiter.err == ERR_GONE && next > c->after + 1 && c->skip == 0)
+		c->waiter.err = ERR_NONE; /* retention was faster: the gap below says so */
 	if (c->waiter.err) {
 		c->fault = c->waiter.fault;
 		return BROKEN;
 	}
-	uint64_t first = feed_first(c->feed);
-	if (!c->has_gap && c->skip == 0 && c->after + 1 < first) {
-		c->gap = (struct gap){c->after, first, GAP_RETENTION};
+	if (!c->has_gap && c->skip == 0 && next > c->after + 1) {
+		c->gap = (struct gap){c->after, next, GAP_RETENTION};
 		c->has_gap = true;
-		c->after = first - 1;
+		c->after = next - 1;
 	}
 	if (c->has_gap)
 		return AT_GAP;
@@ -386,6 +391,18 @@ void cursor_load(struct cursor *c)
 uint64_t cursor_after(const struct cursor *c)
 {
 	return c->after;
+}
+
+void cursor_pass(struct cursor *c, uint64_t seq)
+{
+	assert(c->skip == 0);
+	if (seq > c->after)
+		c->after = seq;
+}
+
+struct selection *cursor_selection(const struct cursor *c)
+{
+	return c->filtered ? c->select : NULL;
 }
 
 bool cursor_is_inside(const struct cursor *c)

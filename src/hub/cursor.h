@@ -5,7 +5,7 @@
  *     case CURSOR_READY: send; cursor_advance(c, chunks, n, sent); cursor_release(chunks, n); break;
  *     case CURSOR_GAP:   tell the reader c->gap; break;
  *     case CURSOR_LOAD:  cursor_load(c); … wake … break;
- *     case CURSOR_LIVE:  wait for the feed's listener; break;
+ *     case CURSOR_LIVE:  wait (subscription.h, or the feed's listener); break;
  *     case CURSOR_FAILED: give up: c->fault; }
  *
  * Owned by one thread; only `wake` comes from another. */
@@ -17,6 +17,9 @@
 
 struct cursor;
 
+/* Up to so many topics, a page is asked for each; beyond, it is walked. */
+enum { CURSOR_NARROW_TOPICS = 16 };
+
 /* Why a reader does not get what it asked for. */
 enum gap_reason { GAP_RETENTION, GAP_EPOCH, GAP_AHEAD };
 struct gap {
@@ -24,6 +27,7 @@ struct gap {
 	uint64_t first; /* the first event there is */
 	enum gap_reason reason;
 };
+const char *gap_reason_name(enum gap_reason reason);
 /* {"op":"gap",…} */
 void gap_write(struct buf *out, const struct gap *gap);
 
@@ -35,8 +39,9 @@ struct position {
 	bool foreign;    /* the reader knows another store: start at the first event, with a gap */
 };
 
-/* Turns a position into a seq to read after. True when it cannot be honoured: then `gap` says why. */
-bool position_resolve(struct feed *f, struct position start, uint64_t *after, struct gap *gap);
+/* Turns a position into a seq to read after, where `head` is the last event there is. True when it cannot be honoured: then
+ * `gap` says why. */
+bool position_resolve(struct store *s, uint64_t head, struct position start, uint64_t *after, struct gap *gap);
 
 /* A page is there for a cursor that asked with cursor_load. Called with the feed locked, from any thread: it must only
  * wake the cursor's owner. */
@@ -71,6 +76,10 @@ void cursor_release(struct chunk *chunks, int count);
 void cursor_load(struct cursor *c);
 
 uint64_t cursor_after(const struct cursor *c);
+/* At the head: nothing up to `seq` matches. It goes on behind that. */
+void cursor_pass(struct cursor *c, uint64_t seq);
+/* What it reads; NULL: everything. Not while a load runs. */
+struct selection *cursor_selection(const struct cursor *c);
 /* True in the middle of a record: nothing else may be written in between. */
 bool cursor_is_inside(const struct cursor *c);
 /* The gap to tell after CURSOR_GAP: asking for it means that it was told. */

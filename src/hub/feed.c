@@ -11,7 +11,8 @@ enum {
 	FIRST_PAGES = 256, /* a power of two */
 	CACHE_PAGES_MAX = 1024,
 	/* Pages from the store begin at multiples of this wherever a reader has come from, so that they can be shared. */
-	PAGE_EVENTS = 1024,
+	PAGE_EVENTS = 512,
+	PREFETCH_PAGES = 3, /* so that the pool has work while a reader sends */
 	PAGE_BYTES = 256 * 1024,
 	/* Pages for a filter are private to a reader: small. */
 	FILTERED_EVENTS = 256,
@@ -178,16 +179,22 @@ int feed_ring_pages(struct feed *f, uint64_t after, struct page **pages, int max
 
 /* --- the cache --- */
 
+/* What holds the events that follow `after`; NULL. */
+static struct cached *in_cache(struct feed *f, uint64_t after)
+{
+	for (int i = 0; i < f->cache_count; i++)
+		if (page_after(f->cache[i].page) <= after && after < page_last(f->cache[i].page))
+			return &f->cache[i];
+	return NULL;
+}
+
 struct page *feed_cached(struct feed *f, uint64_t after)
 {
-	for (int i = 0; i < f->cache_count; i++) {
-		struct page *p = f->cache[i].page;
-		if (page_after(p) > after || page_last(p) <= after)
-			continue;
-		f->cache[i].used = ++f->cache_clock;
-		return page_ref(p);
-	}
-	return NULL;
+	struct cached *c = in_cache(f, after);
+	if (c == NULL)
+		return NULL;
+	c->used = ++f->cache_clock;
+	return page_ref(c->page);
 }
 
 static void cache_evict(struct feed *f)
@@ -281,13 +288,14 @@ enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct select
 
 void feed_prefetch(struct feed *f, uint64_t after, enum wire form)
 {
-	if (after >= f->ring_after)
-		return;
-	for (int i = 0; i < f->cache_count; i++)
-		if (page_after(f->cache[i].page) <= after && after < page_last(f->cache[i].page))
-			return;
-	/* Without memory the reader will ask for itself. */
-	(void)feed_load(f, after, form, NULL, NULL);
+	/* A page that ends early is full of large events: where the page behind the next begins is not known yet. */
+	int pages = after % PAGE_EVENTS == 0 ? PREFETCH_PAGES : 1;
+	for (; pages > 0 && after < f->ring_after; pages--) {
+		/* Without memory the reader will ask for itself. */
+		if (in_cache(f, after) == NULL)
+			(void)feed_load(f, after, form, NULL, NULL);
+		after += PAGE_EVENTS - after % PAGE_EVENTS;
+	}
 }
 
 /* --- asking --- */
@@ -313,6 +321,11 @@ uint64_t feed_head(struct feed *f)
 uint64_t feed_first(struct feed *f)
 {
 	return store_first(f->store);
+}
+
+uint64_t feed_next(struct feed *f, uint64_t after)
+{
+	return store_next(f->store, after);
 }
 
 struct store *feed_store(const struct feed *f)

@@ -36,6 +36,8 @@ void feed_publish_take(struct feed *f, struct committed *c);
 uint64_t feed_head(struct feed *f);
 /* The lowest seq that can be read, head + 1 where there is none. */
 uint64_t feed_first(struct feed *f);
+/* The lowest seq after `after` that can be read: see store_next. */
+uint64_t feed_next(struct feed *f, uint64_t after);
 struct store *feed_store(const struct feed *f);
 
 struct feed_figures {

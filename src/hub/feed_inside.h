@@ -24,7 +24,7 @@ struct load {
 
 /* The part of a cursor that a load knows. */
 struct waiter {
-	struct list link; /* in load.waiters */
+	struct list link;         /* in load.waiters */
 	struct page *page;        /* arrived, not yet used */
 	struct selection *select; /* comes back with the page */
 	enum err err;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/list.h"
 
 enum { BUCKETS = 4096 };
@@ -43,10 +44,7 @@ static struct slice name_of(const struct session *e)
 
 static struct list *bucket(struct sessions *s, struct slice name)
 {
-	uint64_t hash = 14695981039346656037u; /* FNV-1a */
-	for (size_t i = 0; i < name.len; i++)
-		hash = (hash ^ (unsigned char)name.p[i]) * 1099511628211u;
-	return &s->buckets[hash % BUCKETS];
+	return &s->buckets[hash_bytes(name.p, name.len) % BUCKETS];
 }
 
 static struct session *find_any(struct sessions *s, struct slice name)

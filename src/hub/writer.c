@@ -8,13 +8,10 @@
 #include "base/log.h"
 
 enum {
-	/* One transaction takes at most this, so that nobody's commit waits for everybody's backlog. */
-	GROUP_EVENTS_MAX = 8192,
-	GROUP_BYTES_MAX = 4 * 1024 * 1024,
-	ACK_DELAY_MS = 100, /* acknowledgements of sessions gather for so long, unless a commit comes by */
-	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
-	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
-	PROBE_MAX_MS = 2000,
+	GROUP_BYTES_MAX = 4 * 1024 * 1024, /* of one transaction */
+	ACK_DELAY_MS = 100,                /* acknowledgements of sessions gather for so long, unless a commit comes by */
+	IDLE_MS = 1000,                    /* after so long without work the WAL is shrunk */
+	PROBE_MIN_MS = 50,                 /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
 };
 
@@ -37,6 +34,9 @@ struct writer {
 	enum breaker breaker;
 	struct fault reason; /* why the breaker is open */
 	uint64_t breaker_opens;
+	uint64_t breaker_half_opens;
+	uint64_t breaker_closes;
+	uint64_t breaker_failures; /* since it was last closed */
 	uint64_t duplicates;
 	uint64_t refused;
 	uint64_t failed;
@@ -46,7 +46,9 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	bool wrote; /* since the WAL was shrunk */
+	bool wrote;  /* since the WAL was shrunk */
+	bool last;   /* nothing comes after this commit */
+	bool saving; /* the observer's figures are in the open transaction */
 };
 
 static uint64_t op_events(const struct write_op *op)
@@ -136,7 +138,7 @@ static void on_waited_for(struct write_op *op)
 		waiting_destroy(p);
 }
 
-bool writer_wait(struct writer *w, int64_t ms)
+bool writer_wait(struct writer *w, write_change *change, int64_t ms)
 {
 	struct waiting *p = calloc(1, sizeof *p);
 	if (p == NULL)
@@ -144,6 +146,7 @@ bool writer_wait(struct writer *w, int64_t ms)
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->wake);
 	p->op.done = on_waited_for;
+	p->op.change = change;
 	if (writer_submit(w, &p->op, NULL) != ERR_NONE) {
 		waiting_destroy(p);
 		return false;
@@ -170,7 +173,7 @@ static void take_group(struct writer *w, struct list *group)
 	LIST_EACH (link, &w->queue) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		if (!list_empty(group) &&
-		    (events + op_events(op) > GROUP_EVENTS_MAX || bytes + op_bytes(op) > GROUP_BYTES_MAX))
+		    (events + op_events(op) > WRITER_GROUP_EVENTS_MAX || bytes + op_bytes(op) > GROUP_BYTES_MAX))
 			break;
 		events += op_events(op);
 		bytes += op_bytes(op);
@@ -222,15 +225,42 @@ static enum err check_disk(struct writer *w, struct fault *fault)
 	return ERR_NONE;
 }
 
+/* What the observer has counted up to the last commit goes along with this one. */
+static enum err save_observer(struct writer *w, struct fault *fault)
+{
+	const struct writer_observer *o = w->options.observer;
+	w->saving = o != NULL && o->is_due(o->arg, w->last);
+	return w->saving ? o->save(o->arg, w->store, fault) : ERR_NONE;
+}
+
+static void observer_saved(struct writer *w, bool committed)
+{
+	if (w->saving)
+		w->options.observer->saved(w->options.observer->arg, committed);
+	w->saving = false;
+}
+
+/* The observer is first: whoever reads an event finds it counted. */
+static void deliver(struct writer *w, struct committed *committed)
+{
+	if (w->options.observer != NULL)
+		w->options.observer->apply(w->options.observer->arg, committed);
+	feed_publish_take(w->feed, committed);
+}
+
 /* Appends every request of the group. What fails alone gets its own error; anything else fails the group. Below the
  * reserve of the disk (`low`) no events are taken, but sessions may still move: that is what the reserve is for. */
 static enum err append_group(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
 {
 	enum err err = sessions_write(w->sessions, w->store, fault);
+	if (!err)
+		err = save_observer(w, fault);
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		if (!err && op->session.len > 0)
 			err = change_session(w, op, fault);
+		if (!err && op->change != NULL)
+			err = op->change(op, w->store, fault);
 		if (err)
 			return err;
 		if (op->batch == NULL)
@@ -249,15 +279,22 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 	return err;
 }
 
+const char *breaker_name(enum breaker state)
+{
+	static const char *const names[] = {"closed", "open", "half_open"};
+	return names[state];
+}
+
 static void open_breaker(struct writer *w, const struct fault *why)
 {
 	pthread_mutex_lock(&w->lock);
 	if (w->breaker == BREAKER_CLOSED)
 		w->breaker_opens++;
+	w->breaker_failures++;
 	w->breaker = BREAKER_OPEN;
 	w->reason = *why;
 	pthread_mutex_unlock(&w->lock);
-	log_error("cannot commit; publishing stops until it works again", "error=\"%s\"", why->text);
+	log_error("cannot commit; publishing stops until it works again", "error=%s", log_text(why->text));
 }
 
 /* All or nothing: nobody in the group was stored, and each is told why. */
@@ -265,6 +302,7 @@ static void fail_group(struct writer *w, struct list *group, const struct fault 
 {
 	store_rollback(w->store);
 	sessions_written(w->sessions, false);
+	observer_saved(w, false);
 	uint64_t count = 0;
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
@@ -299,6 +337,8 @@ static void finish_group(struct writer *w, struct list *group)
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		list_remove(link);
+		if (op->flush && !op->err)
+			op->err = store_flush(w->store, &op->flush_pages, &op->flush_copied, &op->fault);
 		op->done(op); /* may free op */
 	}
 }
@@ -321,12 +361,13 @@ static bool commit_group(struct writer *w, struct list *group)
 			open_breaker(w, &fault);
 	} else {
 		sessions_written(w->sessions, true);
+		observer_saved(w, true);
 		apply_sessions(w, group);
 		spread_add(&w->commit, clock_mono_us() - start);
 		w->wrote = true;
 		if (committed != NULL) {
 			rate_add(&w->events, committed_count(committed));
-			feed_publish_take(w->feed, committed);
+			deliver(w, committed);
 		}
 	}
 	finish_group(w, group);
@@ -362,6 +403,10 @@ static void set_breaker(struct writer *w, enum breaker state)
 {
 	pthread_mutex_lock(&w->lock);
 	w->breaker = state;
+	w->breaker_half_opens += state == BREAKER_HALF_OPEN;
+	w->breaker_closes += state == BREAKER_CLOSED;
+	if (state == BREAKER_CLOSED)
+		w->breaker_failures = 0;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -373,12 +418,13 @@ static bool probe(struct writer *w)
 	set_breaker(w, BREAKER_HALF_OPEN);
 	enum err err = store_recover(w->store, &found, &fault);
 	if (!err && found != NULL)
-		feed_publish_take(w->feed, found);
+		deliver(w, found);
 	if (!err)
 		err = store_probe(w->store, &fault);
 	if (err) {
 		pthread_mutex_lock(&w->lock);
 		w->breaker = BREAKER_OPEN;
+		w->breaker_failures++;
 		w->reason = fault;
 		w->reason.code = err == ERR_FULL ? ERR_FULL : ERR_IO;
 		pthread_mutex_unlock(&w->lock);
@@ -392,7 +438,7 @@ static bool probe(struct writer *w)
 /* Probes until it works, or until the server shuts down. */
 static void recover(struct writer *w)
 {
-	for (int64_t wait = PROBE_MIN_MS;; wait = wait * 2 < PROBE_MAX_MS ? wait * 2 : PROBE_MAX_MS) {
+	for (int64_t wait = PROBE_MIN_MS;; wait = wait * 2 < BREAKER_WAIT_MAX_MS ? wait * 2 : BREAKER_WAIT_MAX_MS) {
 		fail_queue(w);
 		if (probe(w))
 			return;
@@ -489,11 +535,14 @@ void writer_close(struct writer *w)
 	w->running = false;
 }
 
-void writer_save_sessions(struct writer *w)
+void writer_save(struct writer *w)
 {
+	const struct writer_observer *o = w->options.observer;
 	struct list none;
 	list_init(&none);
-	if (w->breaker == BREAKER_CLOSED && sessions_dirty(w->sessions))
+	bool due = sessions_dirty(w->sessions) || (o != NULL && o->is_due(o->arg, true));
+	w->last = true;
+	if (w->breaker == BREAKER_CLOSED && due)
 		commit_group(w, &none);
 }
 
@@ -521,6 +570,9 @@ void writer_read(struct writer *w, struct writer_figures *out)
 	out->failed = w->failed;
 	out->breaker = w->breaker;
 	out->breaker_opens = w->breaker_opens;
+	out->breaker_half_opens = w->breaker_half_opens;
+	out->breaker_closes = w->breaker_closes;
+	out->breaker_failures = w->breaker_failures;
 	if (w->breaker != BREAKER_CLOSED)
 		snprintf(out->reason, sizeof out->reason, "%.159s", w->reason.text);
 	pthread_mutex_unlock(&w->lock);

@@ -17,11 +17,34 @@
 
 struct writer;
 
+/* One transaction takes at most so many events, so that nobody's commit waits for everybody's backlog. */
+enum { WRITER_GROUP_EVENTS_MAX = 8192 };
+
+/* How the breaker works: it opens when a commit fails, is tried again after at most so long, and closes at the first try
+ * that works. */
+enum { BREAKER_FAILURES = 1, BREAKER_SUCCESSES = 1, BREAKER_TRIES = 1, BREAKER_WAIT_MAX_MS = 2000 };
+
+/* Somebody who counts what is committed (src/monitor). All on the writer's thread. */
+struct writer_observer {
+	void *arg;
+	/* After a commit, before any reader sees it. */
+	void (*apply)(void *arg, const struct committed *c);
+	/* Is there enough that is not saved? `last`: is there anything, for this is the end. */
+	bool (*is_due)(void *arg, bool last);
+	/* Puts what was counted so far into the store's open transaction; `saved` says whether that was committed. */
+	enum err (*save)(void *arg, struct store *store, struct fault *fault);
+	void (*saved)(void *arg, bool committed);
+};
+
 struct writer_options {
 	uint64_t queue_events_max;
 	uint64_t queue_bytes_max;
-	uint64_t disk_reserve; /* bytes */
+	uint64_t disk_reserve;                  /* bytes */
+	const struct writer_observer *observer; /* NULL: none */
 };
+
+struct write_op;
+typedef enum err write_change(struct write_op *op, struct store *store, struct fault *fault);
 
 /* Something to be committed. The caller keeps it alive until `done` is called, once, on the writer's thread; `done`
  * must not block. */
@@ -34,19 +57,25 @@ struct write_op {
 	bool session_delete;
 	uint64_t session_acked;
 	struct append_options options;
+	/* Whatever else is to be stored in the same transaction; NULL: nothing. When it fails, the transaction does. */
+	write_change *change;
+	bool flush; /* write the write-ahead log back once all of it is committed */
 	void (*done)(struct write_op *op);
 	/* The result. The receipt is the caller's to finish. */
 	enum err err;
 	struct fault fault;
 	struct receipt receipt;
+	uint64_t flush_pages;  /* in the write-ahead log */
+	uint64_t flush_copied; /* of them, in the database now */
 };
 
 enum err writer_create(struct store *store, struct feed *feed, struct sessions *sessions, struct writer_options options,
 		       struct writer **out, struct fault *fault);
 /* Accepts nothing more and commits what was accepted; returns when all are done. */
 void writer_close(struct writer *w);
-/* After writer_close: saves what sessions have acknowledged since. Waits for the disk. */
-void writer_save_sessions(struct writer *w);
+/* After writer_close: saves what sessions have acknowledged since, and what the observer has counted. Waits for the
+ * disk. */
+void writer_save(struct writer *w);
 void writer_destroy(struct writer *w);
 
 /* Any thread. ERR_BUSY: the queue is full; ERR_FULL, ERR_IO: the breaker is open; ERR_CLOSED. When it fails, `done` is
@@ -54,10 +83,13 @@ void writer_destroy(struct writer *w);
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault);
 /* Sessions have changed: write them soon. */
 void writer_poke(struct writer *w);
-/* Waits until every change to a session so far is durable, at most `ms`. False when it is not, or cannot be. */
-bool writer_wait(struct writer *w, int64_t ms);
+/* Waits until every change so far is durable, and `change` (NULL: nothing) with them, at most `ms`. False when they are not,
+ * or cannot be. */
+bool writer_wait(struct writer *w, write_change *change, int64_t ms);
 
 enum breaker { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+/* A static text. */
+const char *breaker_name(enum breaker state);
 
 struct writer_figures {
 	uint64_t queued_events;
@@ -74,7 +106,10 @@ struct writer_figures {
 	struct spread_figures commit; /* time of append and COMMIT, per transaction */
 	enum breaker breaker;
 	uint64_t breaker_opens;
-	char reason[160]; /* why the breaker is open */
+	uint64_t breaker_half_opens;
+	uint64_t breaker_closes;
+	uint64_t breaker_failures; /* in a row; 0 while it is closed */
+	char reason[160];          /* why the breaker is open */
 };
 void writer_read(struct writer *w, struct writer_figures *out);
 /* The limits the writer was made with. */

@@ -1,27 +1,85 @@
 #include "net/api.h"
 
-#include "base/assets.h"
-#include "net/origin.h"
+#include "base/clock.h"
 #include "net/ws.h"
 
 const struct http_route api_routes[] = {
-	{"POST", "/v1/events", api_publish, true, false},
-	{"GET", "/v1/events", api_history, false, false},
-	{"GET", "/v1/events/{}", api_event, false, false},
-	{"GET", "/v1/streams", api_streams, false, false},
-	{"GET", "/v1/streams/{}", api_stream, false, false},
-	{"GET", "/v1/sessions", api_sessions, false, false},
-	{"GET", "/v1/sessions/{}", api_session_get, false, false},
-	{"PUT", "/v1/sessions/{}", api_session_put, true, false},
-	{"DELETE", "/v1/sessions/{}", api_session_delete, true, false},
-	{"GET", "/v1/stats", api_stats, false, false},
-	{"GET", "/v1/ws", api_websocket, true, false},
-	{"GET", "/healthz", api_healthz, true, false},
-	{"GET", "/readyz", api_readyz, true, false},
-	{"GET", "/", api_page, true, false},
-	{"GET", "/{}", api_page, true, true},
+	{"POST", "/v1/events", NEED_PUBLISH, api_publish, ROUTE_DIRECT},
+	{"GET", "/v1/events", NEED_READ, api_history, 0},
+	{"GET", "/v1/events/{}", NEED_READ, api_event, 0},
+	{"GET", "/v1/streams", NEED_READ, api_streams, 0},
+	{"GET", "/v1/streams/{}", NEED_READ, api_stream, 0},
+	{"GET", "/v1/sessions", NEED_READ, api_sessions, 0},
+	{"GET", "/v1/sessions/{}", NEED_READ, api_session_get, 0},
+	{"PUT", "/v1/sessions/{}", NEED_READ, api_session_put, ROUTE_DIRECT},
+	{"DELETE", "/v1/sessions/{}", NEED_ADMIN, api_session_delete, ROUTE_DIRECT},
+	{"GET", "/v1/export", NEED_READ_ALL, api_export, 0},
+	{"GET", "/v1/archives", NEED_READ_ALL, api_archives, ROUTE_DIRECT},
+	{"POST", "/v1/archives", NEED_ADMIN, api_archive_make, 0},
+	{"GET", "/v1/archives/{}", NEED_READ_ALL, api_archive_get, 0},
+	{"GET", "/v1/leases", NEED_READ_ALL, api_leases, ROUTE_DIRECT},
+	{"POST", "/v1/leases", NEED_PUBLISH_ALL, api_lease_acquire, ROUTE_DIRECT},
+	{"GET", "/v1/leases/{}", NEED_READ_ALL, api_lease_get, ROUTE_DIRECT},
+	{"PUT", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_renew, ROUTE_DIRECT},
+	{"DELETE", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_release, ROUTE_DIRECT},
+	{"GET", "/v1/stats", NEED_READ_ALL, api_stats, 0},
+	{"GET", "/v1/ws", NEED_READ, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
+	{"GET", "/healthz", NEED_NOTHING, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/readyz", NEED_NOTHING, api_readyz, ROUTE_DIRECT | ROUTE_OPEN},
+	/* the monitoring profile */
+	{"GET", "/ws", NEED_READ_ALL, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
+	{"GET", "/events", NEED_PUBLISH, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
+	{"GET", "/status", NEED_READ_ALL, api_status, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/health", NEED_READ_ALL, api_health, ROUTE_OPEN},
+	{"GET", "/health/live", NEED_READ_ALL, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/health/ready", NEED_READ_ALL, api_health, ROUTE_OPEN},
+	{"GET", "/health/semaphores", NEED_READ_ALL, api_health_semaphores, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/health/memory", NEED_READ_ALL, api_health_memory, ROUTE_OPEN},
+	{"GET", "/health/websocket", NEED_READ_ALL, api_health_websocket, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/metrics/validation", NEED_READ_ALL, api_metrics_validation, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/metrics/adapter", NEED_READ_ALL, api_metrics_adapter, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/flags/status", NEED_READ_ALL, api_flags, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/health/flags", NEED_READ_ALL, api_health_flags, ROUTE_DIRECT | ROUTE_OPEN},
+	{"POST", "/metrics/flush", NEED_ADMIN, api_metrics_flush, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/api/metrics/current", NEED_READ_ALL, api_metrics_current, ROUTE_OPEN},
+	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, ROUTE_OPEN},
+	{"GET", "/api/auditor/observations", NEED_READ_ALL, api_observations, ROUTE_DIRECT | ROUTE_OPEN},
+	{"POST", "/api/auditor/observations/{}/acknowledge", NEED_ADMIN, api_acknowledge, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/static/{+}", NEED_NOTHING, api_file, 0},
+	{"GET", "/monitoring_dashboard.html", NEED_NOTHING, api_dashboard_page, 0},
+	{"GET", "/semaphore_monitor.html", NEED_NOTHING, api_dashboard_page, 0},
+	{"GET", "/", NEED_NOTHING, api_page, 0},
+	{"GET", "/{}", NEED_NOTHING, api_page, ROUTE_CATCHALL},
 	{0},
 };
+
+bool api_refuse_params(struct exchange *x)
+{
+	if (exchange_url(x)->param_count == 0)
+		return false;
+	exchange_problem(x, 400, "this path takes no parameters");
+	exchange_done(x);
+	return true;
+}
+
+void api_json_done(struct exchange *x, int status)
+{
+	exchange_status(x, status, "application/json");
+	exchange_add_header(x, "Cache-Control", "no-store");
+	exchange_done(x);
+}
+
+void api_fault_done(struct exchange *x, const struct fault *fault)
+{
+	exchange_fault(x, fault);
+	exchange_done(x);
+}
+
+void api_put_now(struct buf *out, const char *name)
+{
+	buf_printf(out, ",\"%s\":", name);
+	clock_write(out, clock_wall_ms());
+}
 
 struct selection *api_select_take(struct api *api, struct query *q)
 {
@@ -37,53 +95,17 @@ void api_websocket(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	struct query q;
-	if (!origin_is_fine(exchange_header(x, "Origin"), exchange_header(x, "Host"), api->allow_origins)) {
-		exchange_problem(x, 403, "this Origin may not connect here (see --allow-origin)");
-	} else if (query_parse(exchange_url(x), WS_QUERY, store_epoch(api->store), &q, &fault) != ERR_NONE) {
+	if (ws_query_parse(exchange_url(x), store_epoch(api->store), exchange_grant(x), &q, &fault) != ERR_NONE) {
 		exchange_fault(x, &fault);
-	} else {
-		query_finish(&q);
-		exchange_problem(x, 426, "this is a WebSocket: connect with Upgrade: websocket on a connection of its own");
-		exchange_add_header(x, "Upgrade", "websocket");
-	}
-	exchange_done(x);
-}
-
-static const char *content_type(struct slice name)
-{
-	static const struct {
-		const char *ending;
-		const char *type;
-	} types[] = {{".html", "text/html; charset=utf-8"},
-		     {".js", "text/javascript; charset=utf-8"},
-		     {".css", "text/css; charset=utf-8"},
-		     {".svg", "image/svg+xml"},
-		     {".json", "application/json"}};
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-		size_t n = strlen(types[i].ending);
-		if (name.len > n && memcmp(name.p + name.len - n, types[i].ending, n) == 0)
-			return types[i].type;
-	}
-	return "application/octet-stream";
-}
-
-void api_page(void *arg, struct exchange *x, struct reader *reader)
-{
-	(void)arg;
-	(void)reader;
-	struct slice name = exchange_segment(x).len > 0 ? exchange_segment(x) : slice_of("index.html");
-	for (size_t i = 0; i < static_assets.count; i++) {
-		const struct asset *a = &static_assets.items[i];
-		if (!slice_is(name, a->name))
-			continue;
-		exchange_status(x, 200, content_type(name));
-		exchange_add_header(x, "Content-Security-Policy",
-				    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
-		exchange_add_header(x, "Cache-Control", "no-cache");
-		exchange_static(x, a->bytes, a->len);
 		exchange_done(x);
 		return;
 	}
-	exchange_problem(x, 404, "there is nothing at this path");
+	query_finish(&q);
+	bool ours = slice_is(exchange_url(x)->path, "/v1/ws");
+	/* 400 is what the Python hub said. */
+	exchange_problem(x, ours ? 426 : 400,
+			 "this is a WebSocket: connect with Upgrade: websocket on a connection of its own");
+	if (ours)
+		exchange_add_header(x, "Upgrade", "websocket");
 	exchange_done(x);
 }

@@ -3,10 +3,14 @@
 #define NET_API_H
 
 #include "hub/feed.h"
+#include "hub/keeper.h"
 #include "hub/session.h"
 #include "hub/writer.h"
+#include "monitor/probe.h"
+#include "monitor/watch.h"
 #include "net/http.h"
 #include "net/push.h"
+#include "net/rate.h"
 
 struct ws;
 struct door;
@@ -21,13 +25,32 @@ struct api {
 	struct ws *ws;
 	struct door *door;
 	struct batch_limits limits;
-	const struct option_texts *allow_origins;
+	struct access *access;
+	struct rates *rates;
+	size_t body_max; /* bytes of a request, also when it is unpacked */
+	struct keeper *keeper;
 	uint64_t disk_reserve;  /* bytes */
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
+	struct monitor *monitor;
+	struct leases *leases;
+	struct auditor *auditor;
+	struct watch *watch;
+	struct probe *probe;
+	int64_t ping_ms;        /* a WebSocket's peer answers within this */
+	const char *static_dir; /* NULL: none */
 };
 
 extern const struct http_route api_routes[];
+
+/* Refuses a request with parameters, where the path takes none: true when it did. */
+bool api_refuse_params(struct exchange *x);
+/* Sends the JSON in exchange_out. */
+void api_json_done(struct exchange *x, int status);
+/* The same for a fault. */
+void api_fault_done(struct exchange *x, const struct fault *fault);
+/* `,"NAME":"<now, RFC 3339>"` */
+void api_put_now(struct buf *out, const char *name);
 
 /* Members every handler of a page of history needs: takes the query's filter. */
 struct selection *api_select_take(struct api *api, struct query *q);
@@ -41,10 +64,37 @@ http_handler api_sessions;
 http_handler api_session_get;
 http_handler api_session_put;
 http_handler api_session_delete;
+http_handler api_export;
+http_handler api_archives;
+http_handler api_archive_make;
+http_handler api_archive_get;
 http_handler api_stats;
-http_handler api_healthz;
 http_handler api_readyz;
 http_handler api_websocket;
 http_handler api_page;
+http_handler api_file;
+http_handler api_dashboard_page;
+
+/* The monitoring profile. */
+http_handler api_status;
+http_handler api_metrics_current;
+http_handler api_metrics_validation;
+http_handler api_metrics_adapter;
+http_handler api_metrics_flush;
+http_handler api_flags;
+http_handler api_health_flags;
+http_handler api_health;
+http_handler api_health_live;
+http_handler api_health_semaphores;
+http_handler api_health_memory;
+http_handler api_health_websocket;
+http_handler api_cache_metrics;
+http_handler api_observations;
+http_handler api_acknowledge;
+http_handler api_leases;
+http_handler api_lease_get;
+http_handler api_lease_acquire;
+http_handler api_lease_renew;
+http_handler api_lease_release;
 
 #endif

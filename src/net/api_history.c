@@ -6,6 +6,7 @@
 #include "net/api.h"
 #include "net/field.h"
 #include "net/lines.h"
+#include "net/range.h"
 
 enum {
 	REPLY_BYTES_MAX = 16 * 1024 * 1024, /* of one JSON page: a next says that there is more */
@@ -26,9 +27,7 @@ struct history {
 	enum form form;
 	struct query query;
 	struct selection *select;
-	struct history_query range; /* with the bounds that the query comes to */
-	bool has_gap;
-	struct gap gap;
+	struct range range;
 	bool waited;
 };
 
@@ -66,6 +65,13 @@ static void fail(struct exchange *x, const struct fault *fault)
 	exchange_done(x);
 }
 
+/* The parameters, and no more than the token is good for. */
+static enum err parse(struct api *api, struct exchange *x, enum form form, struct query *q, struct fault *fault)
+{
+	enum err err = query_parse(exchange_url(x), allowed[form], store_epoch(api->store), q, fault);
+	return err ? err : query_narrow(q, exchange_url(x), exchange_grant(x), fault);
+}
+
 /* --- server-sent events --- */
 
 /* Last-Event-ID wins over `after`: a browser repeats the original URL when it reconnects. An id that is none of ours
@@ -99,7 +105,7 @@ static void stream_events(struct api *api, struct exchange *x, struct reader *re
 {
 	struct query q;
 	struct fault fault;
-	enum err err = query_parse(exchange_url(x), allowed[FORM_SSE], store_epoch(api->store), &q, &fault);
+	enum err err = parse(api, x, FORM_SSE, &q, &fault);
 	if (!err) {
 		apply_last_event_id(x, &q);
 		if (!q.has_after && !q.has_since)
@@ -118,33 +124,6 @@ static void stream_events(struct api *api, struct exchange *x, struct reader *re
 }
 
 /* --- pages --- */
-
-/* Turns the query into bounds of seqs as they are now. */
-static enum err set_range(struct api *api, struct history *h, struct reader *reader, struct fault *fault)
-{
-	const struct query *q = &h->query;
-	struct position start = q->start;
-	if (!q->has_after)
-		start.from_first = true;
-	uint64_t after;
-	h->has_gap = position_resolve(api->feed, start, &after, &h->gap);
-	uint64_t head = store_head(api->store);
-	h->range =
-		(struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = h->select};
-	if (q->before != 0 && q->before < h->range.before)
-		h->range.before = q->before;
-	enum err err = ERR_NONE;
-	uint64_t seq;
-	if (q->has_since)
-		err = history_seek_time(reader, q->since_ms, &seq, fault);
-	if (!err && q->has_since && seq > h->range.after)
-		h->range.after = seq;
-	if (!err && q->has_until)
-		err = history_seek_time(reader, q->until_ms, &seq, fault);
-	if (!err && q->has_until && seq + 1 < h->range.before)
-		h->range.before = seq + 1;
-	return err;
-}
 
 /* The same request for the page that follows. */
 static void add_link(struct history *h, uint64_t next, const char *epoch)
@@ -171,11 +150,26 @@ static void add_link(struct history *h, uint64_t next, const char *epoch)
 	buf_finish(&link);
 }
 
+/* Goes past what is missing: true when the page has to end before it, since it can tell of a gap at its beginning only. */
+static bool pass_gap(struct history *h, struct reader *reader, struct history_query *q, uint32_t count)
+{
+	uint64_t next = history_next(reader, q->after);
+	if (q->descending || next == q->after + 1)
+		return false;
+	if (count > 0)
+		return true;
+	if (!h->range.has_gap)
+		h->range.gap = (struct gap){q->after, next, GAP_RETENTION};
+	h->range.has_gap = true;
+	q->after = next - 1;
+	return false;
+}
+
 /* Writes up to `limit` events of the range, and finds out whether there is one more. *next is 0 where there is none. */
 static enum err write_events(struct history *h, struct reader *reader, uint32_t limit, uint64_t *next, struct fault *fault)
 {
 	struct buf *out = exchange_out(h->exchange);
-	struct history_query q = h->range;
+	struct history_query q = h->range.query;
 	bool down = q.descending;
 	uint64_t last = 0;
 	uint32_t count = 0;
@@ -184,7 +178,13 @@ static enum err write_events(struct history *h, struct reader *reader, uint32_t 
 		struct page *page;
 		q.count_max = limit + 1 - count;
 		q.bytes_max = PAGE_BYTES;
+		if (pass_gap(h, reader, &q, count)) {
+			*next = q.after;
+			return ERR_NONE;
+		}
 		enum err err = history_page(reader, &q, &page, fault);
+		if (err == ERR_GONE && history_next(reader, q.after) > q.after + 1)
+			continue; /* what it was in turned out to be gone: a gap */
 		if (err)
 			return err;
 		for (uint32_t i = 0; i < page_count(page); i++) {
@@ -225,9 +225,9 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 		buf_adds(out, "],\"next\":null");
 	buf_printf(out, ",\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)store_first(api->store),
 		   (unsigned long long)store_head(api->store), store_epoch(api->store));
-	if (h->has_gap) {
+	if (h->range.has_gap) {
 		buf_adds(out, ",\"gap\":");
-		gap_write(out, &h->gap);
+		gap_write(out, &h->range.gap);
 	}
 	buf_addc(out, '}');
 	exchange_status(h->exchange, 200, "application/json");
@@ -238,31 +238,34 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 
 static enum err reply_lines(struct history *h, struct fault *fault)
 {
-	struct buf head;
-	buf_init(&head);
-	if (h->has_gap) {
-		gap_write(&head, &h->gap);
-		buf_addc(&head, '\n');
+	struct lines_options options = {.packed =
+						field_quality(exchange_header(h->exchange, "Accept-Encoding"), "zstd") > 0};
+	if (h->range.has_gap) {
+		gap_write(&options.head, &h->range.gap);
+		buf_addc(&options.head, '\n');
 	}
-	struct history_query q = h->range;
+	struct history_query q = h->range.query;
 	struct exchange *x = h->exchange;
 	q.count_max = h->query.limit;
 	h->select = NULL; /* the stream's from here on */
 	exchange_keep(x, NULL, NULL);
 	destroy(h);
-	return lines_stream(x, &q, &head) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return lines_stream_take(x, &q, &options) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 /* Is there anything in the range? */
 static enum err is_empty(struct history *h, struct reader *reader, bool *empty, struct fault *fault)
 {
-	struct history_query q = h->range;
+	struct history_query q = h->range.query;
 	q.count_max = 1;
 	q.bytes_max = 1;
 	*empty = true;
 	while (*empty && q.after + 1 < q.before) {
 		struct page *page;
+		pass_gap(h, reader, &q, 0);
 		enum err err = history_page(reader, &q, &page, fault);
+		if (err == ERR_GONE && history_next(reader, q.after) > q.after + 1)
+			continue;
 		if (err)
 			return err;
 		*empty = page_count(page) == 0;
@@ -283,15 +286,15 @@ static void on_waited(void *arg, bool time_is_up)
 /* Waits for something to come after the range, which is empty. */
 static enum err wait_for_more(struct api *api, struct history *h, struct fault *fault)
 {
-	struct query from = {.start = {.after = h->range.before - 1}, .before = h->query.before};
+	struct query from = {.start = {.after = h->range.query.before - 1}, .before = h->query.before};
 	struct query again = {0};
 	/* The cursor wants a selection of its own. */
-	enum err err = query_parse(exchange_url(h->exchange), allowed[h->form], store_epoch(api->store), &again, fault);
+	enum err err = parse(api, h->exchange, h->form, &again, fault);
 	struct selection *select = err ? NULL : api_select_take(api, &again);
 	if (!err && select == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	/* What `head` meant when the request came is what it means when it goes on. */
-	h->query.start = (struct position){.after = h->range.after};
+	h->query.start = (struct position){.after = h->range.query.after};
 	h->query.has_after = true;
 	if (!err && push_wait(api->push, &from, select, h->query.wait_ms, on_waited, h) != ERR_NONE)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
@@ -302,15 +305,15 @@ static enum err wait_for_more(struct api *api, struct history *h, struct fault *
 static bool may_wait(const struct history *h, uint64_t head)
 {
 	const struct query *q = &h->query;
-	return q->wait_ms > 0 && !h->waited && !q->descending && !h->has_gap && (q->before == 0 || q->before > head + 1) &&
-	       !(q->has_until && q->until_ms <= clock_wall_ms());
+	return q->wait_ms > 0 && !h->waited && !q->descending && !h->range.has_gap &&
+	       (q->before == 0 || q->before > head + 1) && !(q->has_until && q->until_ms <= clock_wall_ms());
 }
 
 /* One pass over the request; true when the reply is ready, false when it waits. */
 static enum err answer(struct api *api, struct history *h, struct reader *reader, bool *ready, struct fault *fault)
 {
 	*ready = true;
-	enum err err = set_range(api, h, reader, fault);
+	enum err err = range_set(&h->range, api->store, reader, &h->query, h->select, fault);
 	bool empty = false;
 	if (!err && may_wait(h, store_head(api->store)))
 		err = is_empty(h, reader, &empty, fault);
@@ -332,7 +335,7 @@ static struct history *start(struct api *api, struct exchange *x, enum form form
 	}
 	h->exchange = x;
 	h->form = form;
-	enum err err = query_parse(exchange_url(x), allowed[form], store_epoch(api->store), &h->query, fault);
+	enum err err = parse(api, x, form, &h->query, fault);
 	if (!err) {
 		h->select = api_select_take(api, &h->query);
 		err = h->select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
@@ -369,27 +372,54 @@ void api_history(void *arg, struct exchange *x, struct reader *reader)
 		exchange_done(x);
 }
 
+static enum err read_seq(struct api *api, struct exchange *x, uint64_t *seq, struct fault *fault)
+{
+	if (exchange_url(x)->param_count > 0)
+		return fault_set(fault, ERR_INVALID, "this path takes no parameters");
+	if (!json_sequence(exchange_segment(x), seq) || *seq == 0)
+		return fault_set(fault, ERR_INVALID, "the path wants a seq (1 to 9007199254740991)");
+	if (*seq > store_head(api->store))
+		return fault_set(fault, ERR_NOT_FOUND, "event %llu never existed: the head is %llu",
+				 (unsigned long long)*seq, (unsigned long long)store_head(api->store));
+	if (*seq < store_first(api->store))
+		return fault_set(fault, ERR_GONE, "event %llu was removed by retention: the first is %llu",
+				 (unsigned long long)*seq, (unsigned long long)store_first(api->store));
+	return ERR_NONE;
+}
+
+/* What the token may read of the store; NULL with ERR_NONE: all of it. */
+static enum err select_granted(struct api *api, struct exchange *x, struct selection **out, struct fault *fault)
+{
+	*out = NULL;
+	if (!grant_is_limited(exchange_grant(x)))
+		return ERR_NONE;
+	struct filter *f = filter_create();
+	bool fine = f != NULL && grant_narrow(exchange_grant(x), f);
+	if (fine)
+		*out = history_select_take(api->store, f);
+	else
+		filter_destroy(f);
+	return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+}
+
 void api_event(void *arg, struct exchange *x, struct reader *reader)
 {
 	struct api *api = arg;
 	struct fault fault;
 	uint64_t seq;
 	struct page *page = NULL;
-	enum err err = ERR_NONE;
-	if (exchange_url(x)->param_count > 0)
-		err = fault_set(&fault, ERR_INVALID, "this path takes no parameters");
-	else if (!json_sequence(exchange_segment(x), &seq) || seq == 0)
-		err = fault_set(&fault, ERR_INVALID, "the path wants a seq (1 to 9007199254740991)");
-	else if (seq > store_head(api->store))
-		err = fault_set(&fault, ERR_NOT_FOUND, "event %llu never existed: the head is %llu", (unsigned long long)seq,
-				(unsigned long long)store_head(api->store));
-	else if (seq < store_first(api->store))
-		err = fault_set(&fault, ERR_GONE, "event %llu was removed by retention: the first is %llu",
-				(unsigned long long)seq, (unsigned long long)store_first(api->store));
-	struct history_query q = {.after = err ? 0 : seq - 1, .before = err ? 0 : seq + 1, .count_max = 1, .bytes_max = 1};
+	struct selection *select = NULL;
+	enum err err = read_seq(api, x, &seq, &fault);
 	if (!err)
+		err = select_granted(api, x, &select, &fault);
+	if (!err) {
+		struct history_query q = {seq - 1, seq + 1, .count_max = 1, .bytes_max = 1, .select = select};
 		err = history_page(reader, &q, &page, &fault);
-	if (!err && page_count(page) == 0)
+	}
+	if (!err && page_count(page) == 0 && select != NULL)
+		err = fault_set(&fault, ERR_DENIED, "this token may not read the stream of event %llu",
+				(unsigned long long)seq);
+	else if (!err && page_count(page) == 0)
 		err = fault_set(&fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
 	if (err) {
 		exchange_fault(x, &fault);
@@ -398,6 +428,7 @@ void api_event(void *arg, struct exchange *x, struct reader *reader)
 		buf_add(exchange_out(x), envelope.p, envelope.len);
 		exchange_status(x, 200, "application/json");
 	}
+	selection_destroy(select);
 	page_unref(page);
 	exchange_done(x);
 }

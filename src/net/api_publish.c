@@ -1,9 +1,11 @@
 /* POST /v1/events: parse, hand to the writer, answer when it is durable. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "event/json.h"
 #include "net/api.h"
 #include "net/field.h"
+#include "store/squeeze.h"
 
 struct publish {
 	struct write_op op; /* first: the writer gives it back */
@@ -64,15 +66,65 @@ static enum err read_expect(const struct url *u, struct append_options *options,
 	return ERR_NONE;
 }
 
-static enum err start(struct publish *p, enum batch_form form, struct fault *fault)
+/* The line of an event: of the text, only what stands within a line has been written over. */
+static long line_of(const char *body, const struct event *e)
+{
+	long line = 1;
+	for (const char *p = body; (p = memchr(p, '\n', (size_t)(e->data.p - p))) != NULL; p++)
+		line++;
+	return line;
+}
+
+static enum err check_streams(struct publish *p, const char *body, enum batch_form form, struct fault *fault)
+{
+	enum err err = grant_publish(exchange_grant(p->exchange), p->op.batch, exchange_peer(p->exchange), fault);
+	if (err && form == BATCH_LINES)
+		fault->place = line_of(body, batch_event(p->op.batch, (size_t)fault->place));
+	return err;
+}
+
+static enum err check_rate(struct publish *p, struct fault *fault)
+{
+	struct exchange *x = p->exchange;
+	int retry_s;
+	char text[16];
+	enum err err = rates_take(p->api->rates, grant_client(exchange_grant(x), exchange_peer(x)), batch_count(p->op.batch),
+				  &retry_s, fault);
+	snprintf(text, sizeof text, "%d", retry_s);
+	if (err)
+		exchange_add_header(x, "Retry-After", text);
+	return err;
+}
+
+/* Puts what a zstd body holds in its place; takes it away on failure. */
+static enum err unpack(char **body, size_t *len, size_t max, struct fault *fault)
+{
+	struct buf raw;
+	buf_init(&raw);
+	enum err err = unsqueeze((struct slice){*body, *len}, max, &raw, fault);
+	free(*body);
+	if (err)
+		buf_finish(&raw);
+	*body = raw.data;
+	*len = raw.len;
+	return err;
+}
+
+static enum err start(struct publish *p, enum batch_form form, bool packed, struct fault *fault)
 {
 	enum err err = read_expect(exchange_url(p->exchange), &p->op.options, fault);
 	size_t len;
 	char *body = err ? NULL : exchange_body_take(p->exchange, &len);
 	if (!err && body == NULL)
 		err = fault_set(fault, ERR_INVALID, "the body is empty");
+	if (!err && packed)
+		err = unpack(&body, &len, p->api->body_max, fault);
 	if (!err)
 		err = batch_parse_take(body, len, form, p->api->limits, &p->op.batch, fault);
+	if (!err)
+		err = check_streams(p, body, form, fault);
+	if (!err)
+		err = check_rate(p, fault);
 	if (!err)
 		err = writer_submit(p->api->writer, &p->op, fault);
 	return err;
@@ -91,8 +143,9 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 		return;
 	}
 	struct slice encoding = exchange_header(x, "Content-Encoding");
-	if (encoding.len > 0 && !has_media_type(encoding, "identity")) {
-		exchange_problem(x, 415, "Content-Encoding: send the body as it is, without compression");
+	bool packed = has_media_type(encoding, "zstd");
+	if (encoding.len > 0 && !packed && !has_media_type(encoding, "identity")) {
+		exchange_problem(x, 415, "Content-Encoding: send the body as it is, or as zstd");
 		exchange_done(x);
 		return;
 	}
@@ -107,7 +160,7 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 	p->exchange = x;
 	exchange_keep(x, p, destroy);
 	struct fault fault;
-	if (start(p, lines ? BATCH_LINES : BATCH_JSON, &fault) == ERR_NONE)
+	if (start(p, lines ? BATCH_LINES : BATCH_JSON, packed, &fault) == ERR_NONE)
 		return;
 	exchange_fault(x, &fault);
 	exchange_done(x);

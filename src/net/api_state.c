@@ -7,25 +7,10 @@
 #include "net/api.h"
 #include "net/door.h"
 #include "net/ws.h"
+#include "net/ws_metrics.h"
 #include "tidemark/event.h"
 
 #define U(n) ((unsigned long long)(n))
-
-static bool refuse_params(struct exchange *x)
-{
-	if (exchange_url(x)->param_count == 0)
-		return false;
-	exchange_problem(x, 400, "this path takes no parameters");
-	exchange_done(x);
-	return true;
-}
-
-static void json_done(struct exchange *x)
-{
-	exchange_status(x, 200, "application/json");
-	exchange_add_header(x, "Cache-Control", "no-store");
-	exchange_done(x);
-}
 
 /* --- streams --- */
 
@@ -41,21 +26,21 @@ void api_streams(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (refuse_params(x))
+	if (api_refuse_params(x))
 		return;
 	struct buf *out = exchange_out(x);
 	buf_adds(out, "{\"streams\":[");
 	bool first = true;
 	for (uint32_t i = 0, n = store_streams(api->store); i < n; i++) {
 		struct stream_figures f;
-		if (!store_stream(api->store, i, &f))
+		if (!store_stream(api->store, i, &f) || !grant_has_stream(exchange_grant(x), f.name))
 			continue;
 		buf_adds(out, first ? "" : ",");
 		write_stream(out, &f);
 		first = false;
 	}
 	buf_adds(out, "]}");
-	json_done(x);
+	api_json_done(x, 200);
 }
 
 void api_stream(void *arg, struct exchange *x, struct reader *reader)
@@ -63,21 +48,27 @@ void api_stream(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct api *api = arg;
 	struct stream_figures f;
-	if (refuse_params(x))
+	if (api_refuse_params(x))
 		return;
+	if (!grant_has_stream(exchange_grant(x), exchange_segment(x))) {
+		exchange_problem(x, 403, "this token may not read this stream");
+		exchange_done(x);
+		return;
+	}
 	if (!store_find_stream(api->store, exchange_segment(x), &f)) {
 		exchange_problem(x, 404, "there is no such stream");
 		exchange_done(x);
 		return;
 	}
 	write_stream(exchange_out(x), &f);
-	json_done(x);
+	api_json_done(x, 200);
 }
 
 /* --- sessions --- */
 
 struct session_list {
 	struct buf *out;
+	const struct grant *grant;
 	uint64_t head;
 	bool any;
 };
@@ -95,6 +86,8 @@ static void write_session(struct buf *out, uint64_t head, struct slice name, con
 static void on_session(void *arg, struct slice name, const struct session_state *state)
 {
 	struct session_list *l = arg;
+	if (!grant_has_session(l->grant, name))
+		return;
 	buf_adds(l->out, l->any ? "," : "");
 	write_session(l->out, l->head, name, state);
 	l->any = true;
@@ -104,13 +97,23 @@ void api_sessions(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (refuse_params(x))
+	if (api_refuse_params(x))
 		return;
-	struct session_list l = {exchange_out(x), feed_head(api->feed), false};
+	struct session_list l = {exchange_out(x), exchange_grant(x), feed_head(api->feed), false};
 	buf_adds(l.out, "{\"sessions\":[");
 	sessions_each(api->sessions, on_session, &l);
 	buf_adds(l.out, "]}");
-	json_done(x);
+	api_json_done(x, 200);
+}
+
+/* True when it may not, which is told. */
+static bool refuse_session(struct exchange *x)
+{
+	if (grant_has_session(exchange_grant(x), exchange_segment(x)))
+		return false;
+	exchange_problem(x, 403, "this session is not the token's own");
+	exchange_done(x);
+	return true;
 }
 
 static void reply_session(struct api *api, struct exchange *x)
@@ -122,13 +125,13 @@ static void reply_session(struct api *api, struct exchange *x)
 		return;
 	}
 	write_session(exchange_out(x), feed_head(api->feed), exchange_segment(x), &state);
-	json_done(x);
+	api_json_done(x, 200);
 }
 
 void api_session_get(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
-	if (!refuse_params(x))
+	if (!refuse_session(x) && !api_refuse_params(x))
 		reply_session(arg, x);
 }
 
@@ -210,9 +213,9 @@ void api_session_put(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	uint64_t acked;
-	if (refuse_params(x) || !check_session_name(x))
+	if (refuse_session(x) || api_refuse_params(x) || !check_session_name(x))
 		return;
-	if (read_acked(x, feed_head(api->feed), &acked, &fault) == ERR_NONE) {
+	if (read_acked(x, store_head(api->store), &acked, &fault) == ERR_NONE) {
 		change_session(api, x, false, acked);
 		return;
 	}
@@ -224,7 +227,7 @@ void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (refuse_params(x))
+	if (api_refuse_params(x))
 		return;
 	struct session_state state;
 	if (sessions_get(api->sessions, exchange_segment(x), &state)) {
@@ -236,19 +239,6 @@ void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
 }
 
 /* --- figures --- */
-
-/* Resident memory, from the second field of /proc/self/statm (pages). */
-static uint64_t resident_bytes(void)
-{
-	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%*s %lu", &pages) != 1)
-		pages = 0;
-	fclose(f);
-	return (uint64_t)pages * 4096;
-}
 
 static void write_log_figures(struct api *api, struct buf *out)
 {
@@ -264,9 +254,29 @@ static void write_log_figures(struct api *api, struct buf *out)
 	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", U(db), U(wal), U(disk));
 }
 
+static void write_archive_figures(struct api *api, struct buf *out)
+{
+	struct keeper_figures k;
+	struct keeper_options limits = keeper_limits(api->keeper);
+	uint32_t archives;
+	uint64_t bytes;
+	uint64_t hot = store_hot(api->store);
+	keeper_read(api->keeper, &k);
+	store_archive_figures(api->store, &archives, &bytes);
+	buf_printf(out, "\"archives\":{\"count\":%u,\"bytes\":%llu},", archives, U(bytes));
+	buf_printf(
+		out,
+		"\"retention\":{\"age_ms\":%lld,\"bytes\":%llu,\"events\":%llu,\"archive\":\"%s\",\"log\":{\"first\":%llu,"
+		"\"events\":%llu,\"bytes\":%llu},\"sealed\":%llu,\"left\":%llu,\"failed\":%llu,\"working\":%s,\"reason\":",
+		(long long)limits.age_ms, U(limits.bytes), U(limits.events), limits.discard ? "none" : "zstd", U(hot),
+		U(store_head(api->store) + 1 - hot), U(k.used), U(k.sealed), U(k.left), U(k.failed),
+		k.working ? "true" : "false");
+	buf_json(out, slice_of(k.reason));
+	buf_adds(out, "},");
+}
+
 static void write_writer_figures(struct api *api, struct buf *out)
 {
-	static const char *const breakers[] = {"closed", "open", "half_open"};
 	struct writer_figures w;
 	struct writer_options limits = writer_limits(api->writer);
 	writer_read(api->writer, &w);
@@ -281,7 +291,8 @@ static void write_writer_figures(struct api *api, struct buf *out)
 		   "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
 		   U(w.queued_requests), U(w.queued_events), U(w.queued_bytes), U(limits.queue_events_max),
 		   U(limits.queue_bytes_max));
-	buf_printf(out, "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"reason\":", breakers[w.breaker], U(w.breaker_opens));
+	buf_printf(out, "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"reason\":", breaker_name(w.breaker),
+		   U(w.breaker_opens));
 	buf_json(out, slice_of(w.reason));
 	buf_adds(out, "},");
 }
@@ -301,35 +312,55 @@ static void write_reader_figures(struct api *api, struct buf *out)
 	buf_printf(out, "\"delivered\":%llu,", U(w.delivered + p.delivered));
 	buf_printf(out, "\"ring\":{\"first\":%llu,\"pages\":%llu,\"bytes\":%llu},\"cache\":{\"bytes\":%llu,\"loads\":%llu},",
 		   U(f.ring_first), U(f.ring_pages), U(f.ring_bytes), U(f.cache_bytes), U(f.loads));
-	buf_printf(out, "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},",
-		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out));
+	buf_printf(out,
+		   "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},"
+		   "\"rate_limited\":%llu,",
+		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out), U(rates_refused(api->rates)));
+}
+
+static void write_access_figures(struct api *api, struct buf *out)
+{
+	struct access_figures a;
+	access_read(api->access, &a);
+	buf_printf(out, "\"access\":{\"tokens\":%llu,\"reloads\":%llu,\"reloads_failed\":%llu,\"denied\":{", U(a.tokens),
+		   U(a.reloads), U(a.reloads_failed));
+	for (int i = 0; i < DENIAL_COUNT; i++)
+		buf_printf(out, "%s\"%s\":%llu", i == 0 ? "" : ",", denial_name((enum denial)i), U(a.denied[i]));
+	buf_adds(out, "}},");
+}
+
+static void write_monitor_figures(struct api *api, struct buf *out)
+{
+	struct auditor_figures a;
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	auditor_read(api->auditor, &a);
+	buf_adds(out, "\"websocket\":");
+	ws_metrics_write(ws_figures_of(api->ws), out, w.connections, api->writer);
+	buf_printf(out, ",\"loop_lag_ms\":%llu,\"dashboards\":%llu,\"observations\":{\"all\":%llu,\"open\":%llu},",
+		   U(w.loop_lag_ms), U(w.dashboards), U(a.observations), U(a.open));
 }
 
 void api_stats(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (refuse_params(x))
+	if (api_refuse_params(x))
 		return;
 	struct buf *out = exchange_out(x);
 	buf_printf(out, "{\"version\":\"%s\",\"epoch\":\"%s\",\"uptime_ms\":%lld,\"durability\":\"%s\",", TIDEMARK_VERSION,
 		   store_epoch(api->store), (long long)(clock_mono_ms() - api->started_mono_ms), api->durability);
 	write_log_figures(api, out);
+	write_archive_figures(api, out);
 	write_writer_figures(api, out);
 	write_reader_figures(api, out);
-	buf_printf(out, "\"memory\":{\"rss_bytes\":%llu}}", U(resident_bytes()));
-	json_done(x);
+	write_access_figures(api, out);
+	write_monitor_figures(api, out);
+	buf_printf(out, "\"memory\":{\"rss_bytes\":%llu}}", U(watch_resident()));
+	api_json_done(x, 200);
 }
 
 /* --- health --- */
-
-void api_healthz(void *arg, struct exchange *x, struct reader *reader)
-{
-	(void)arg;
-	(void)reader;
-	buf_adds(exchange_out(x), "{\"status\":\"alive\"}");
-	json_done(x);
-}
 
 void api_readyz(void *arg, struct exchange *x, struct reader *reader)
 {
@@ -347,5 +378,5 @@ void api_readyz(void *arg, struct exchange *x, struct reader *reader)
 		return;
 	}
 	buf_adds(exchange_out(x), "{\"status\":\"ready\"}");
-	json_done(x);
+	api_json_done(x, 200);
 }

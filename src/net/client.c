@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <libwebsockets.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/list.h"
 #include "base/units.h"
 #include "event/json.h"
+#include "net/token.h"
 
 enum {
 	MESSAGE_MAX = 128 * 1024 * 1024, /* the largest event a server can be told to take has 64 MiB */
@@ -43,6 +45,7 @@ struct client {
 	lws_sorted_usec_list_t timer;
 	struct list queue; /* of messages to send */
 	struct buf in;     /* fragments of the message that is coming in */
+	const char *token; /* borrowed */
 	int code;
 	char reason[REASON_LEN];
 };
@@ -140,6 +143,16 @@ void client_close(struct client *c)
 
 /* --- libwebsockets --- */
 
+/* `at` is where libwebsockets writes its request, with room for `len` bytes. Non-zero closes the connection. */
+static int add_token(const struct client *c, unsigned char **at, size_t len)
+{
+	char bearer[8 + TOKEN_TEXT_MAX];
+	int n = snprintf(bearer, sizeof bearer, "Bearer %s", c->token);
+	if (c->token[0] == '\0')
+		return 0;
+	return lws_add_http_header_by_token(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION, (unsigned char *)bearer, n, at, *at + len);
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	(void)user;
@@ -151,6 +164,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	if (wsi != c->wsi)
 		return 0;
 	switch (reason) {
+	case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: return add_token(c, in, len);
 	case LWS_CALLBACK_CLIENT_ESTABLISHED: c->state = CLIENT_OPEN; return 0;
 	case LWS_CALLBACK_CLIENT_RECEIVE: return on_receive(c, in, len);
 	case LWS_CALLBACK_CLIENT_WRITEABLE: return on_writable(c);
@@ -257,7 +271,7 @@ static bool split(const char *url, struct target *t)
 	return name_len > 0 && read_port(name + name_len + bracketed, &t->port);
 }
 
-enum err client_connect(struct client *c, const char *url, struct fault *fault)
+enum err client_connect(struct client *c, const char *url, const char *token, struct fault *fault)
 {
 	assert(c->state == CLIENT_IDLE);
 	struct target t;
@@ -281,6 +295,7 @@ enum err client_connect(struct client *c, const char *url, struct fault *fault)
 		.retry_and_idle_policy = &idle_policy,
 	};
 	c->state = CLIENT_CONNECTING;
+	c->token = token;
 	c->wsi = NULL;
 	c->code = 0;
 	c->reason[0] = '\0';

@@ -37,10 +37,11 @@ void client_destroy(struct client *c); /* NULL is fine */
 
 enum client_state client_state(const struct client *c);
 
-/* Begins to connect to `url` (http:// or https://, with path and parameters); the state is CLIENT_IDLE. ERR_INVALID: the
+/* Begins to connect to `url` (http:// or https://, with path and parameters), showing `token` ("": none; borrowed until the
+ * connection is open); the state is CLIENT_IDLE. ERR_INVALID: the
  * URL is broken, ERR_TOO_LARGE: it is too long; then no handler is called. Everything else is told by on_close, perhaps
  * before this returns. */
-enum err client_connect(struct client *c, const char *url, struct fault *fault);
+enum err client_connect(struct client *c, const char *url, const char *token, struct fault *fault);
 /* Queues a message; the state is CLIENT_OPEN. Dropped when the connection breaks. */
 enum err client_send(struct client *c, struct slice text);
 /* Sends what is queued, then closes and waits for the server to do the same, a few seconds at most: on_close follows. */

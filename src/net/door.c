@@ -1,6 +1,7 @@
 #include "net/door.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,19 +19,26 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "net/crowd.h"
 #include "net/head.h"
-#include "net/origin.h"
+#include "net/peer.h"
 #include "net/problem.h"
 #include "net/query.h"
 #include "net/ws.h"
 
 enum {
 	LISTENERS_MAX = 8,
-	HEAD_MAX = 8 * 1024, /* a longer head is the HTTP server's to refuse */
+	HEAD_MAX = 8 * 1024,        /* a longer head is the HTTP server's to refuse */
+	STREAM_HEAD_MAX = 2 * 1024, /* of a request that goes to the HTTP server for streams, with its little memory */
 	EVENTS = 64,
 	BACKLOG = 4096,
 	SWEEP_MS = 500,
 	OUT_OF_FDS_MS = 50, /* how long to leave the queue alone when there is no descriptor left */
+	TELL_MS = 1000,     /* how often the log hears of that */
+	/* A peer that vanished without a word is noticed after two minutes. */
+	KEEPALIVE_IDLE_S = 60,
+	KEEPALIVE_EVERY_S = 15,
+	KEEPALIVE_COUNT = 4,
 };
 
 /* Somebody who was let in and has not said yet what he wants. Oldest first in door.waiting, so that the deadlines are
@@ -57,11 +65,15 @@ struct door {
 	pthread_t thread;
 	bool running;
 	struct http *http;
+	struct http *streams;
 	struct ws *ws;
 	struct list waiting; /* the thread's own */
 	int64_t swept_ms;
 	int64_t paused_until_ms;
 	bool paused;
+	int spare;       /* a descriptor to give up when there is no other: somebody can then be told so */
+	int64_t told_ms; /* when the log last heard that there is none */
+	struct crowd *crowd;
 	atomic_ullong open;
 	atomic_ullong accepted;
 	atomic_ullong refused;
@@ -147,6 +159,11 @@ static enum err watch(struct door *d, int fd, uint32_t events, void *what, struc
 	return fault_set(fault, ERR_IO, "cannot watch a socket: %s", strerror(errno));
 }
 
+static int open_spare(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 enum err door_create(struct door_options options, struct door **out, struct fault *fault)
 {
 	*out = NULL;
@@ -157,8 +174,11 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	list_init(&d->waiting);
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	d->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	enum err err = d->epoll >= 0 && d->stop >= 0 ? ERR_NONE
-						     : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
+	d->spare = open_spare();
+	d->crowd = crowd_create((uint64_t)options.peer_connections_max);
+	enum err err = d->epoll >= 0 && d->stop >= 0 && d->crowd != NULL
+			       ? ERR_NONE
+			       : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
 	if (!err && options.listen->count > LISTENERS_MAX)
 		err = fault_set(fault, ERR_INVALID, "--listen: at most %d addresses", LISTENERS_MAX);
 	for (int i = 0; !err && i < options.listen->count; i++)
@@ -181,36 +201,53 @@ bool door_address(const struct door *d, int index, char *out, size_t size)
 	return true;
 }
 
+int door_port(const struct door *d)
+{
+	const char *colon = d->listener_count > 0 ? strrchr(d->listeners[0].address, ':') : NULL;
+	return colon != NULL ? (int)strtol(colon + 1, NULL, 10) : 0;
+}
+
 /* --- guests --- */
+
+static uint64_t guest_peer(const struct guest *g)
+{
+	return peer_key((const struct sockaddr *)&g->address);
+}
 
 static void send_off(struct door *d, struct guest *g)
 {
+	uint64_t peer = guest_peer(g);
 	close(g->fd);
 	free(g);
-	door_leave(d);
+	door_leave(d, peer);
 }
 
-void door_leave(void *arg)
+void door_leave(void *arg, uint64_t peer)
 {
 	struct door *d = arg;
+	crowd_leave(d->crowd, peer);
 	atomic_fetch_sub(&d->open, 1);
 }
 
-static void hand_to_http(struct door *d, struct guest *g)
+static void hand_to_http(struct http *http, struct guest *g)
 {
-	http_add_take(d->http, g->fd, &g->address, g->address_len);
+	http_add_take(http, g->fd, &g->address, g->address_len);
 	free(g);
 }
 
-/* A WebSocket with bad parameters is left to the HTTP server, which says what is wrong. */
+/* A WebSocket with bad parameters, or without the right to it, is left to the HTTP server, which says what is wrong. */
 static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 {
 	struct ws_request *request = NULL;
+	struct visit visit = {.host = head->host,
+			      .origin = head->origin,
+			      .authorization = head->authorization,
+			      .peer = guest_peer(g),
+			      .local = peer_is_local(g->fd),
+			      .guarded = true};
 	struct fault fault;
-	bool fine = origin_is_fine(head->origin, head->host, d->options.allow_origins) &&
-		    ws_request_create(head, d->options.epoch, &request, &fault) == ERR_NONE;
-	if (!fine) {
-		hand_to_http(d, g);
+	if (ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault) != ERR_NONE) {
+		hand_to_http(d->http, g);
 		return;
 	}
 	ws_add_take(d->ws, g->fd, request);
@@ -240,9 +277,9 @@ static void answer(int fd, int status, const char *headers, const char *detail)
 	buf_finish(&reply);
 }
 
-static void refuse(struct door *d, int fd)
+static void refuse(struct door *d, int fd, const char *why)
 {
-	answer(fd, 503, "Retry-After: 5\r\n", "there are too many connections (see --max-connections)");
+	answer(fd, 503, "Retry-After: 5\r\n", why);
 	close(fd);
 	atomic_fetch_add(&d->refused, 1);
 }
@@ -256,6 +293,7 @@ static int refusal_of(enum head_kind kind)
 	case HEAD_INCOMPLETE: /* as much as we look at, and no end */
 	case HEAD_TOO_LARGE: return 431;
 	case HEAD_HTTP:
+	case HEAD_STREAM:
 	case HEAD_WEBSOCKET: break;
 	}
 	return 0;
@@ -294,7 +332,22 @@ static void look(struct door *d, struct guest *g)
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);
 	else
-		hand_to_http(d, g);
+		hand_to_http(kind == HEAD_STREAM && head.len <= STREAM_HEAD_MAX ? d->streams : d->http, g);
+}
+
+static void set_options(int fd)
+{
+	static const struct {
+		int level;
+		int name;
+		int value;
+	} options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
+		       {SOL_SOCKET, SO_KEEPALIVE, 1},
+		       {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+		       {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S},
+		       {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT}};
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
 }
 
 /* Edge-triggered: what was peeked at stays in the socket, and must not wake us again. */
@@ -302,12 +355,11 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *addres
 {
 	struct guest *g = malloc(sizeof *g);
 	if (g == NULL) {
-		refuse(d, fd);
+		crowd_leave(d->crowd, peer_key((const struct sockaddr *)address));
+		refuse(d, fd, "out of memory");
 		return;
 	}
-	int one = 1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+	set_options(fd);
 	*g = (struct guest){.fd = fd, .deadline_ms = clock_mono_ms() + d->options.handshake_ms, .address = *address};
 	g->address_len = address_len;
 	atomic_fetch_add(&d->open, 1);
@@ -329,23 +381,49 @@ static void set_paused(struct door *d, bool paused)
 	}
 }
 
+/* There is no descriptor left: the spare one is given up, so that who waits is told rather than left hanging. */
+static void accept_none(struct door *d, struct listener *l, int why)
+{
+	int64_t now = clock_mono_ms();
+	if (d->told_ms == 0 || now - d->told_ms >= TELL_MS)
+		log_warn("cannot accept", "error=%s", log_text(strerror(why)));
+	d->told_ms = now - d->told_ms >= TELL_MS ? now : d->told_ms;
+	bool any = d->spare >= 0;
+	while (any) {
+		close(d->spare);
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			refuse(d, fd, "the server has no descriptor left (see the limit of open files)");
+		d->spare = open_spare();
+		any = fd >= 0 && d->spare >= 0;
+	}
+	d->paused_until_ms = now + OUT_OF_FDS_MS;
+	set_paused(d, true);
+}
+
+/* Lets somebody in, or says why not. */
+static void meet(struct door *d, int fd, const struct sockaddr_storage *address, socklen_t address_len)
+{
+	uint64_t peer = peer_key((const struct sockaddr *)address);
+	if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
+		refuse(d, fd, "there are too many connections (see --max-connections)");
+	else if (!crowd_enter(d->crowd, peer))
+		refuse(d, fd, "there are too many connections from this address (see --max-connections-per-address)");
+	else
+		let_in(d, fd, address, address_len);
+}
+
 static void accept_all(struct door *d, struct listener *l)
 {
 	for (;;) {
 		struct sockaddr_storage address;
 		socklen_t len = sizeof address;
 		int fd = accept4(l->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-			log_warn("cannot accept", "error=\"%s\"", strerror(errno));
-			d->paused_until_ms = clock_mono_ms() + OUT_OF_FDS_MS;
-			set_paused(d, true);
-		}
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+			accept_none(d, l, errno);
 		if (fd < 0)
 			return; /* EAGAIN, or a connection that has gone again: epoll tells of the next */
-		if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
-			refuse(d, fd);
-		else
-			let_in(d, fd, &address, len);
+		meet(d, fd, &address, len);
 	}
 }
 
@@ -356,6 +434,7 @@ static int expire(struct door *d)
 	int64_t next = SWEEP_MS;
 	if (now - d->swept_ms >= SWEEP_MS) {
 		http_sweep(d->http);
+		http_sweep(d->streams);
 		d->swept_ms = now;
 	}
 	LIST_EACH (link, &d->waiting) {
@@ -369,6 +448,8 @@ static int expire(struct door *d)
 		send_off(d, g);
 		atomic_fetch_add(&d->timed_out, 1);
 	}
+	if (d->spare < 0)
+		d->spare = open_spare();
 	if (d->paused && now >= d->paused_until_ms)
 		set_paused(d, false);
 	return d->paused ? OUT_OF_FDS_MS : (int)next;
@@ -392,9 +473,10 @@ static void *work(void *arg)
 	}
 }
 
-enum err door_start(struct door *d, struct http *http, struct ws *ws, struct fault *fault)
+enum err door_start(struct door *d, struct http *http, struct http *streams, struct ws *ws, struct fault *fault)
 {
 	d->http = http;
+	d->streams = streams;
 	d->ws = ws;
 	enum err err = ERR_NONE;
 	for (int i = 0; !err && i < d->listener_count; i++)
@@ -433,11 +515,15 @@ void door_destroy(struct door *d)
 		close(d->epoll);
 	if (d->stop >= 0)
 		close(d->stop);
+	if (d->spare >= 0)
+		close(d->spare);
+	crowd_destroy(d->crowd);
 	free(d);
 }
 
 void door_read(struct door *d, struct door_figures *out)
 {
 	*out = (struct door_figures){atomic_load(&d->open), (uint64_t)d->options.connections_max, atomic_load(&d->accepted),
-				     atomic_load(&d->refused), atomic_load(&d->timed_out)};
+				     atomic_load(&d->refused),
+				     atomic_load(&d->timed_out) + http_slow(d->http) + http_slow(d->streams)};
 }

@@ -1,6 +1,6 @@
 /* The front door: one listening port for everything. It accepts, looks at the request's head without taking it out of
- * the socket (MSG_PEEK), and hands the socket on: a WebSocket upgrade to ws, anything else to http. A connection that
- * does not say within the deadline what it wants is closed. A thread of its own. */
+ * the socket (MSG_PEEK), and hands the socket on: a WebSocket upgrade to ws, anything else to one of two http. A connection
+ * that does not say within the deadline what it wants is closed. A thread of its own. */
 #ifndef NET_DOOR_H
 #define NET_DOOR_H
 
@@ -14,8 +14,9 @@ struct door_options {
 	const struct option_texts *listen; /* HOST:PORT, each */
 	int64_t handshake_ms;
 	int connections_max;
-	const char *epoch; /* to judge the parameters of a WebSocket */
-	const struct option_texts *allow_origins;
+	int peer_connections_max; /* of one address; 0: any number */
+	const char *epoch;        /* to judge the parameters of a WebSocket */
+	const struct gate *gate;
 };
 
 /* Is it HOST:PORT, with a port from 0 to 65535? */
@@ -23,7 +24,8 @@ bool door_address_fits(const char *text);
 
 /* Listens; nothing is accepted yet. */
 enum err door_create(struct door_options options, struct door **out, struct fault *fault);
-enum err door_start(struct door *d, struct http *http, struct ws *ws, struct fault *fault);
+/* `streams` serves endless streams, `http` all other requests. */
+enum err door_start(struct door *d, struct http *http, struct http *streams, struct ws *ws, struct fault *fault);
 /* Accepts nothing more and closes who has not said what he wants. */
 void door_close(struct door *d);
 void door_destroy(struct door *d);
@@ -31,15 +33,18 @@ void door_destroy(struct door *d);
 /* The address of a listener, with the port that was really taken: "127.0.0.1:8080". False past the last. */
 bool door_address(const struct door *d, int index, char *out, size_t size);
 
+/* The port of the first listener. */
+int door_port(const struct door *d);
+
 /* A connection that came through the door has ended. Any thread. */
-void door_leave(void *door);
+void door_leave(void *door, uint64_t peer);
 
 struct door_figures {
 	uint64_t open;
 	uint64_t max;
 	uint64_t accepted;
-	uint64_t refused;   /* over the limit */
-	uint64_t timed_out; /* never said what they want */
+	uint64_t refused;   /* over a limit, or without a descriptor */
+	uint64_t timed_out; /* never said what they want, or took too long to say it */
 };
 void door_read(struct door *d, struct door_figures *out);
 

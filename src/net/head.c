@@ -38,6 +38,7 @@ struct upgrade {
 	int lengths;    /* Content-Length headers */
 	int codings;    /* Transfer-Encoding headers */
 	bool malformed; /* one of the two makes no sense */
+	bool stream;    /* wants text/event-stream */
 };
 
 /* 16 bytes in base64 (RFC 6455, 4.1). */
@@ -82,8 +83,12 @@ static void read_header(struct slice line, struct upgrade *u, struct head *out)
 	} else if (is(name, "Transfer-Encoding")) {
 		u->codings++;
 		u->malformed = u->malformed || !is(value, "chunked");
+	} else if (is(name, "Accept")) {
+		u->stream = u->stream || field_quality(value, "text/event-stream") > 0;
 	} else if (is(name, "Origin")) {
 		out->origin = value;
+	} else if (is(name, "Authorization")) {
+		out->authorization = value;
 	} else if (is(name, "Host")) {
 		out->host = value;
 	}
@@ -155,5 +160,7 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 	if (u.malformed || bodies > 1)
 		return HEAD_BAD_BODY;
 	bool upgrades = u.upgrades == 1 && u.websocket && u.connection && u.version && u.key;
-	return get && upgrades && bodies == 0 && out->host.len > 0 ? HEAD_WEBSOCKET : HEAD_HTTP;
+	if (get && upgrades && bodies == 0 && out->host.len > 0)
+		return HEAD_WEBSOCKET;
+	return get && u.stream && bodies == 0 ? HEAD_STREAM : HEAD_HTTP;
 }

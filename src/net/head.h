@@ -14,6 +14,7 @@ enum head_kind {
 	HEAD_TOO_LARGE,  /* more lines or parameters than the HTTP server could take */
 	HEAD_BAD_BODY,   /* Content-Length and Transfer-Encoding make no sense */
 	HEAD_HTTP,       /* a whole head, for the HTTP server */
+	HEAD_STREAM,     /* the same: a GET that asks for an endless stream of events */
 	HEAD_WEBSOCKET,  /* a well-formed upgrade to WebSocket version 13 */
 };
 
@@ -23,6 +24,7 @@ struct head {
 	struct slice key;    /* Sec-WebSocket-Key */
 	struct slice origin; /* empty where there is none */
 	struct slice host;
+	struct slice authorization;
 };
 
 /* `bytes` begin at the start of the connection. The slices point into them. */

@@ -1,7 +1,6 @@
 #include "net/http.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,16 +11,16 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/caller.h"
 #include "net/origin.h"
+#include "net/peer.h"
 #include "net/problem.h"
 
 enum {
-	/* Memory of a connection for its headers and what is on its way out: twice the longest head that the door lets
-	 * through. What is not touched costs nothing: docs/decisions/0005-one-port.md. */
-	CONNECTION_MEMORY = 16 * 1024,
-	STREAM_BLOCK = 4 * 1024, /* of a client that takes no chunks */
+	STREAM_BLOCK = 1024, /* of a client that takes no chunks */
 	IDLE_TIMEOUT_S = 30,
-	REPLY_HEADERS_MAX = 6,
+	BODY_PATIENCE = 3,
+	REPLY_HEADERS_MAX = 8,
 	SEGMENT_MAX = 1024,
 	DISCARD_MAX = 64 * 1024 * 1024, /* of a body that is refused, before the connection is cut */
 };
@@ -32,15 +31,7 @@ struct http {
 	struct http_options options;
 	atomic_bool refusing;
 	atomic_size_t bodies; /* bytes of all bodies in memory */
-	pthread_mutex_t lock; /* guards what follows */
-	struct list lines;    /* all connections */
-};
-
-/* A connection, as long as libmicrohttpd has it. */
-struct line {
-	struct list link; /* in http.lines */
-	int fd;
-	bool answering; /* a handler runs, or its reply is on its way */
+	struct callers callers;
 };
 
 /*   READING ─▶ RUNNING ─▶ DONE ─▶ SENT
@@ -56,20 +47,23 @@ struct exchange {
 	struct http *http;
 	struct MHD_Connection *connection;
 	enum stage stage;
-	struct line *line;
+	struct caller *caller; /* NULL: there was no memory for it */
+	struct grant grant;
 	struct pool_job job;
 	http_handler *deferred; /* what the job runs */
 	const struct http_route *route;
 
 	struct url url;
 	enum url_result url_result;
+	struct slice access_token; /* of the URL, where it is not left: nothing repeats it */
 	const char *method;
-	char segment[SEGMENT_MAX];
+	char *segment; /* NULL: none */
 	size_t segment_len;
 	struct buf body;
 	bool discard; /* the reply is an error already: the rest of the body is thrown away */
 	size_t discarded;
 
+	bool open; /* see ROUTE_OPEN */
 	int status;
 	const char *content_type;
 	struct reply_header headers[REPLY_HEADERS_MAX];
@@ -90,8 +84,10 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 		return NULL; /* told in on_request */
 	x->http = arg;
 	x->connection = connection;
-	x->line = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
+	if (x->url_result == URL_FINE)
+		url_take(&x->url, "access_token", &x->access_token);
 	return x;
 }
 
@@ -99,10 +95,14 @@ static void exchange_destroy(struct exchange *x)
 {
 	if (x->state_destroy != NULL)
 		x->state_destroy(x->state);
+	if (x->caller != NULL)
+		caller_holds(&x->http->callers, x->caller, NULL);
+	grant_drop(&x->grant);
 	atomic_fetch_sub(&x->http->bodies, x->body.cap);
 	buf_finish(&x->body);
 	buf_finish(&x->out);
 	url_finish(&x->url);
+	free(x->segment);
 	for (int i = 0; i < x->header_count; i++)
 		free(x->headers[i].value);
 	free(x);
@@ -110,11 +110,8 @@ static void exchange_destroy(struct exchange *x)
 
 static void set_answering(struct exchange *x, bool answering)
 {
-	if (x->line == NULL)
-		return;
-	pthread_mutex_lock(&x->http->lock);
-	x->line->answering = answering;
-	pthread_mutex_unlock(&x->http->lock);
+	if (x->caller != NULL)
+		caller_answers(&x->http->callers, x->caller, answering);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
@@ -129,28 +126,25 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 	*state = NULL;
 }
 
+static uint64_t peer_of(struct MHD_Connection *connection)
+{
+	return peer_key(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
 			  enum MHD_ConnectionNotificationCode code)
 {
 	struct http *h = arg;
-	struct line *line = *socket_context;
+	struct caller *c = *socket_context;
+	uint64_t peer = peer_of(connection);
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		*socket_context = line = calloc(1, sizeof *line);
-		if (line == NULL)
-			return; /* then only http_sweep does not see it */
-		line->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-		pthread_mutex_lock(&h->lock);
-		list_append(&h->lines, &line->link);
-		pthread_mutex_unlock(&h->lock);
+		int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		*socket_context = callers_add(&h->callers, fd, peer);
 		return;
 	}
-	if (line != NULL) {
-		pthread_mutex_lock(&h->lock);
-		list_remove(&line->link);
-		pthread_mutex_unlock(&h->lock);
-		free(line);
-	}
-	h->options.on_close(h->options.on_close_arg);
+	if (c != NULL)
+		callers_remove(&h->callers, c);
+	h->options.on_close(h->options.on_close_arg, peer);
 }
 
 /* --- the reply --- */
@@ -243,6 +237,19 @@ static struct MHD_Response *make_response(struct exchange *x)
 	return r;
 }
 
+/* Lets pages of other origins read the reply, where they may (Fetch standard, CORS). */
+static void share(const struct exchange *x, struct MHD_Response *r)
+{
+	struct slice origin = exchange_header(x, "Origin");
+	if (x->open) {
+		MHD_add_response_header(r, "Access-Control-Allow-Origin", "*");
+	} else if (origin.len > 0 && x->http->options.gate->allow_origins->count > 0) {
+		MHD_add_response_header(r, "Vary", "Origin");
+		if (origin_is_fine(origin, (struct slice){"", 0}, x->http->options.gate->allow_origins))
+			MHD_add_response_header(r, "Access-Control-Allow-Origin", origin.p);
+	}
+}
+
 static enum MHD_Result send_reply(struct exchange *x)
 {
 	struct MHD_Response *r = make_response(x);
@@ -254,8 +261,12 @@ static enum MHD_Result send_reply(struct exchange *x)
 		MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
 	MHD_add_response_header(r, "Content-Type", x->content_type);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+	share(x, r);
 	for (int i = 0; i < x->header_count; i++)
 		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
+	if (x->http->options.once && x->read == NULL)
+		MHD_add_response_header(r, "Connection", "close");
 	enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->status, r);
 	MHD_destroy_response(r);
 	x->stage = SENT;
@@ -271,13 +282,23 @@ const struct url *exchange_url(const struct exchange *x)
 
 struct slice exchange_segment(const struct exchange *x)
 {
-	return (struct slice){x->segment, x->segment_len};
+	return x->segment != NULL ? (struct slice){x->segment, x->segment_len} : (struct slice){"", 0};
 }
 
 struct slice exchange_header(const struct exchange *x, const char *name)
 {
 	const char *value = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 	return value != NULL ? slice_of(value) : (struct slice){"", 0};
+}
+
+const struct grant *exchange_grant(const struct exchange *x)
+{
+	return &x->grant;
+}
+
+uint64_t exchange_peer(const struct exchange *x)
+{
+	return peer_of(x->connection);
 }
 
 char *exchange_body_take(struct exchange *x, size_t *len)
@@ -300,20 +321,35 @@ void *exchange_state(const struct exchange *x)
 	return x->state;
 }
 
-/* Does the path fit the pattern? The segment of {} is decoded into the exchange. */
+/* Does the path fit the pattern? What {} or {+} stands for is decoded into the exchange. */
 static bool path_fits(struct exchange *x, const char *pattern)
 {
 	struct slice path = x->url.path;
-	size_t fixed = strcspn(pattern, "{");
-	if (pattern[fixed] == '\0')
+	size_t before = strcspn(pattern, "{");
+	if (pattern[before] == '\0')
 		return slice_is(path, pattern);
-	if (path.len <= fixed || memcmp(path.p, pattern, fixed) != 0)
+	bool all = pattern[before + 1] == '+';
+	const char *behind = strchr(pattern, '}') + 1;
+	size_t after = strlen(behind);
+	if (path.len <= before + after || memcmp(path.p, pattern, before) != 0 ||
+	    memcmp(path.p + path.len - after, behind, after) != 0)
 		return false;
-	struct slice rest = {path.p + fixed, path.len - fixed};
-	if (memchr(rest.p, '/', rest.len) != NULL || rest.len >= SEGMENT_MAX)
+	struct slice part = {path.p + before, path.len - before - after};
+	if ((!all && memchr(part.p, '/', part.len) != NULL) || part.len >= SEGMENT_MAX)
 		return false;
-	memcpy(x->segment, rest.p, rest.len);
-	return url_decode(x->segment, rest.len, false, &x->segment_len);
+	free(x->segment);
+	x->segment = strndup(part.p, part.len);
+	return x->segment != NULL && url_decode(x->segment, part.len, false, &x->segment_len);
+}
+
+/* Answers OPTIONS: what the path takes, and to a browser's preflight, what a page may send. */
+static void answer_options(struct exchange *x, const char *allow)
+{
+	exchange_status(x, 204, "text/plain");
+	exchange_add_header(x, "Allow", allow);
+	exchange_add_header(x, "Access-Control-Allow-Methods", allow);
+	exchange_add_header(x, "Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID");
+	exchange_add_header(x, "Access-Control-Max-Age", "600");
 }
 
 /* Finds the route; where there is none, the reply says why. */
@@ -321,36 +357,78 @@ static bool find_route(struct exchange *x)
 {
 	char allow[64] = "";
 	bool head = strcmp(x->method, MHD_HTTP_METHOD_HEAD) == 0;
+	bool options = strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0;
 	for (const struct http_route *r = x->http->options.routes; r->method != NULL; r++) {
 		if (!path_fits(x, r->path))
 			continue;
 		if (strcmp(head ? MHD_HTTP_METHOD_GET : x->method, r->method) == 0) {
 			x->route = r;
+			x->open = (r->flags & ROUTE_OPEN) != 0;
 			return true;
 		}
-		size_t used = r->catchall ? sizeof allow : strlen(allow);
+		bool nothing = (r->flags & ROUTE_CATCHALL) != 0 && !(options && allow[0] == '\0');
+		size_t used = nothing ? sizeof allow : strlen(allow);
 		if (used < sizeof allow)
 			snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "",
 				 strcmp(r->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : r->method);
+		x->open = x->open || (options && (r->flags & ROUTE_OPEN) != 0);
 	}
 	if (allow[0] == '\0') {
 		exchange_problem(x, 404, "there is nothing at this path");
-		return false;
+	} else if (options) {
+		answer_options(x, allow);
+	} else {
+		exchange_problem(x, 405, "this path does not take the method");
+		exchange_add_header(x, "Allow", allow);
 	}
-	exchange_problem(x, 405, "this path does not take the method");
-	exchange_add_header(x, "Allow", allow);
 	return false;
 }
 
-static bool check_origin(struct exchange *x)
+/* What the gate wants to know; before the route is known, only what matters until then. */
+static struct visit visit_of(const struct exchange *x)
 {
-	if (strcmp(x->route->method, MHD_HTTP_METHOD_GET) == 0)
+	const struct http_route *r = x->route;
+	return (struct visit){
+		.path = x->url.path,
+		.host = exchange_header(x, "Host"),
+		.origin = exchange_header(x, "Origin"),
+		.authorization = exchange_header(x, "Authorization"),
+		.access_token = x->access_token,
+		.peer = x->caller->peer,
+		.local = x->caller->local,
+		.guarded = r != NULL && (strcmp(r->method, MHD_HTTP_METHOD_GET) != 0 || (r->flags & ROUTE_SOCKET) != 0),
+		.need = r != NULL ? r->need : NEED_NOTHING,
+	};
+}
+
+static bool let_pass(struct exchange *x, int status, const struct visit *v, const struct fault *fault)
+{
+	if (status == 0)
 		return true;
-	struct slice origin = exchange_header(x, "Origin");
-	if (origin_is_fine(origin, exchange_header(x, "Host"), x->http->options.allow_origins))
-		return true;
-	exchange_problem(x, 403, "this Origin may not change anything here (see --allow-origin)");
+	gate_refused(x->http->options.gate, v, status);
+	exchange_problem(x, status, fault->text);
+	if (status == 401)
+		exchange_add_header(x, "WWW-Authenticate", "Bearer realm=\"tidemark\"");
 	return false;
+}
+
+static bool check_host(struct exchange *x)
+{
+	struct fault fault;
+	struct visit v = visit_of(x);
+	return let_pass(x, gate_host(x->http->options.gate, &v, &fault), &v, &fault);
+}
+
+static bool check_rights(struct exchange *x)
+{
+	struct fault fault;
+	struct visit v = visit_of(x);
+	int status = gate_pass(x->http->options.gate, &v, &x->grant, &fault);
+	if (status == 0 && !caller_holds(&x->http->callers, x->caller, &x->grant)) {
+		fault_set(&fault, ERR_DENIED, "the token was revoked");
+		status = 401;
+	}
+	return let_pass(x, status, &v, &fault);
 }
 
 static void too_large(struct exchange *x)
@@ -381,11 +459,12 @@ static bool accept_request(struct exchange *x)
 	case URL_MALFORMED: exchange_problem(x, 400, "the URL holds a broken percent-encoding"); return false;
 	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}
-	if (x->http->refusing) {
-		exchange_problem(x, 503, "the server is shutting down");
+	if (x->http->refusing || x->caller == NULL) {
+		exchange_problem(x, 503, x->caller == NULL ? "out of memory" : "the server is shutting down");
 		return false;
 	}
-	if (!find_route(x) || !check_origin(x))
+	caller_reads(&x->http->callers, x->caller);
+	if (!check_host(x) || !find_route(x) || !check_rights(x))
 		return false;
 	if (content_length(x) > x->http->options.body_max) {
 		too_large(x);
@@ -436,7 +515,7 @@ static void run_handler(struct exchange *x)
 	x->stage = RUNNING;
 	set_answering(x, true);
 	MHD_suspend_connection(x->connection);
-	if (x->route->direct)
+	if ((x->route->flags & ROUTE_DIRECT) != 0)
 		x->route->handle(x->http->options.arg, x, NULL);
 	else
 		exchange_defer(x, x->route->handle);
@@ -460,27 +539,22 @@ void exchange_resume(struct exchange *x)
 
 void exchange_cut(struct exchange *x)
 {
-	if (x->line != NULL)
-		shutdown(x->line->fd, SHUT_RDWR);
-}
-
-/* Has the peer said that nothing more will come? */
-static bool has_ended(int fd)
-{
-	char byte;
-	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	shutdown(x->caller->fd, SHUT_RDWR);
 }
 
 void http_sweep(struct http *h)
 {
-	pthread_mutex_lock(&h->lock);
-	LIST_EACH (link, &h->lines) {
-		struct line *line = LIST_ITEM(link, struct line, link);
-		if (!line->answering && has_ended(line->fd))
-			shutdown(line->fd, SHUT_RD); /* wakes libmicrohttpd, and takes away nothing that is on its way out */
-	}
-	pthread_mutex_unlock(&h->lock);
+	callers_sweep(&h->callers);
+}
+
+void http_recheck(struct http *h)
+{
+	callers_recheck(&h->callers);
+}
+
+uint64_t http_slow(struct http *h)
+{
+	return callers_slow(&h->callers);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *uri, const char *method,
@@ -501,6 +575,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		return MHD_YES;
 	}
 	if (*upload_len > 0) {
+		if (x->caller != NULL)
+			caller_got(&x->http->callers, x->caller, *upload_len);
 		take_body(x, upload, *upload_len);
 		*upload_len = 0;
 		/* An error can be told only behind the body; who sends on and on does not get it. */
@@ -520,7 +596,7 @@ static void on_log(void *arg, const char *format, va_list args)
 	char text[256];
 	vsnprintf(text, sizeof text, format, args);
 	text[strcspn(text, "\n")] = '\0';
-	log_debug("http", "detail=\"%s\"", text);
+	log_debug("http", "detail=%s", log_text(text));
 }
 
 enum err http_create(struct pool *pool, struct http_options options, struct http **out, struct fault *fault)
@@ -531,15 +607,13 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	h->pool = pool;
 	h->options = options;
-	pthread_mutex_init(&h->lock, NULL);
-	list_init(&h->lines);
+	callers_init(&h->callers, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
 	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
 			 MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem items[] = {
 		{MHD_OPTION_CONNECTION_LIMIT, options.connections_max, NULL},
 		{MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, NULL},
-		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
-		{options.threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, options.threads, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options.connection_memory, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
 	h->daemon =
@@ -547,6 +621,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 				 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
 				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 	if (h->daemon == NULL) {
+		callers_finish(&h->callers);
 		free(h);
 		return fault_set(fault, ERR_IO, "cannot start the HTTP server");
 	}
@@ -564,7 +639,7 @@ void http_destroy(struct http *h)
 	if (h == NULL)
 		return;
 	MHD_stop_daemon(h->daemon);
-	pthread_mutex_destroy(&h->lock);
+	callers_finish(&h->callers);
 	free(h);
 }
 
@@ -572,5 +647,5 @@ void http_add_take(struct http *h, int fd, const void *address, unsigned address
 {
 	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
 	if (MHD_add_connection(h->daemon, fd, address, address_len) != MHD_YES)
-		h->options.on_close(h->options.on_close_arg);
+		h->options.on_close(h->options.on_close_arg, peer_key(address));
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/url.h"
 #include "hub/pool.h"
+#include "net/gate.h"
 
 struct http;
 struct exchange;
@@ -19,12 +20,19 @@ struct exchange;
 /* Fills in the reply and calls exchange_done, now or later, from whatever thread. */
 typedef void http_handler(void *arg, struct exchange *x, struct reader *reader);
 
+enum http_route_flag {
+	ROUTE_DIRECT = 1 << 0,   /* runs on the network thread, without a reader: must not wait for anything */
+	ROUTE_CATCHALL = 1 << 1, /* may find nothing at the path: other methods get a 404, not a 405 */
+	ROUTE_OPEN = 1 << 2,     /* pages of any web origin may read it (CORS); those of --allow-origin may read all */
+	ROUTE_SOCKET = 1 << 3,   /* a WebSocket: only pages of our own may ask for it, though it is a GET */
+};
+
 struct http_route {
 	const char *method;
-	const char *path; /* a last segment {} stands for any one segment */
+	const char *path; /* a segment {} stands for any one, a last {+} for all that is left */
+	enum need need;   /* what a request's token must be good for */
 	http_handler *handle;
-	bool direct;   /* runs on the network thread, without a reader: must not wait for anything */
-	bool catchall; /* may find nothing at the path: other methods get a 404, not a 405 */
+	unsigned flags;
 };
 
 struct http_options {
@@ -33,10 +41,12 @@ struct http_options {
 	size_t body_max;
 	size_t bodies_max; /* bytes of all bodies in memory at once */
 	int connections_max;
-	int threads;
-	const struct option_texts *allow_origins;
+	int64_t patience_ms;      /* for a head that follows another, and three times that for a body; see caller.h */
+	size_t connection_memory; /* for the head of a request, and for what is on its way out */
+	bool once;                /* a connection ends with its first reply, unless that has no end */
+	const struct gate *gate;
 	/* A connection that came in by http_add has ended. */
-	void (*on_close)(void *arg);
+	void (*on_close)(void *arg, uint64_t peer);
 	void *on_close_arg;
 };
 
@@ -46,9 +56,12 @@ void http_refuse(struct http *h);
 /* All exchanges are done and nothing is parked. */
 void http_destroy(struct http *h);
 
-/* To be called now and then: lets go of clients that went away without our noticing. libmicrohttpd (0.9.75, epoll) does
- * not see the end of a connection that arrived together with the last bytes. */
+/* To be called now and then: lets go of clients that went away without our noticing, or take too long. */
 void http_sweep(struct http *h);
+/* Tokens were reloaded: ends what is under way for those that are no longer good. */
+void http_recheck(struct http *h);
+/* How many were let go for taking too long. */
+uint64_t http_slow(struct http *h);
 
 /* Takes an accepted socket; closes it where there is no room. */
 void http_add_take(struct http *h, int fd, const void *address, unsigned address_len);
@@ -60,6 +73,10 @@ const struct url *exchange_url(const struct exchange *x);
 struct slice exchange_segment(const struct exchange *x);
 /* Empty where there is none. */
 struct slice exchange_header(const struct exchange *x, const char *name);
+/* What the request may do; borrowed. */
+const struct grant *exchange_grant(const struct exchange *x);
+/* Who sent it (net/peer.h). */
+uint64_t exchange_peer(const struct exchange *x);
 /* The body, which is the caller's from now on (free). */
 char *exchange_body_take(struct exchange *x, size_t *len);
 /* A pointer that a handler may keep with the exchange until it is destroyed, and how to free it. */

@@ -1,9 +1,11 @@
 #include "net/lines.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "hub/cursor.h"
+#include "net/body.h"
 #include "store/page_build.h"
+#include "store/squeeze.h"
 
 enum { PAGE_EVENTS = 1024, PAGE_BYTES = 256 * 1024 };
 
@@ -11,96 +13,100 @@ struct lines {
 	struct history_query query; /* the rest that is still to come */
 	bool limited;
 	uint32_t left; /* events, where it is limited */
-	struct buf head;
-	struct page *page;
-	size_t sent; /* bytes of the page */
-	bool ended;
-	bool broken;
+	struct buf text;
+	struct squeeze *squeeze; /* NULL: as it is */
 };
 
 static void destroy(void *arg)
 {
 	struct lines *l = arg;
-	page_unref(l->page);
 	selection_destroy(l->query.select);
-	buf_finish(&l->head);
+	buf_finish(&l->text);
+	squeeze_destroy(l->squeeze);
 	free(l);
 }
 
-/* On a pool thread, while the exchange waits. */
-static void load(void *arg, struct exchange *x, struct reader *reader)
+/* What is missing here is told where it is missing; false when nothing is. */
+static bool tell_gap(struct lines *l, struct reader *reader)
 {
-	(void)arg;
-	struct lines *l = exchange_state(x);
-	struct fault fault;
-	page_unref(l->page);
-	l->page = NULL;
-	l->sent = 0;
+	struct gap gap = {l->query.after, history_next(reader, l->query.after), GAP_RETENTION};
+	if (l->query.descending || gap.first == gap.requested + 1)
+		return false;
+	gap_write(&l->text, &gap);
+	buf_addc(&l->text, '\n');
+	l->query.after = gap.first - 1;
+	return true;
+}
+
+static bool is_done(const struct lines *l)
+{
+	return l->query.after + 1 >= l->query.before || (l->limited && l->left == 0);
+}
+
+static enum err add_page(struct lines *l, struct reader *reader, struct fault *fault)
+{
+	struct page *page;
+	enum err err;
+	tell_gap(l, reader);
+	if (is_done(l))
+		return ERR_NONE;
 	l->query.count_max = l->limited && l->left < PAGE_EVENTS ? l->left : PAGE_EVENTS;
 	l->query.bytes_max = PAGE_BYTES;
-	l->broken = history_page(reader, &l->query, &l->page, &fault) != ERR_NONE || page_form(l->page, WIRE_LINE) == NULL;
-	if (!l->broken) {
-		uint64_t last = page_last(l->page);
-		l->left -= l->limited ? page_count(l->page) : 0;
-		bool down = l->query.descending;
-		l->ended = (down ? last <= l->query.after + 1 : last + 1 >= l->query.before) || (l->limited && l->left == 0);
-		if (down)
-			l->query.before = last;
-		else
-			l->query.after = last;
-	}
-	exchange_resume(x);
+	while ((err = history_page(reader, &l->query, &page, fault)) == ERR_GONE && tell_gap(l, reader))
+		if (is_done(l))
+			return ERR_NONE;
+	if (err)
+		return err;
+	const struct page_form *form = page_form(page, WIRE_LINE);
+	uint32_t count = page_count(page);
+	if (form == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	else if (count > 0)
+		buf_add(&l->text, form->bytes, form->ends[count - 1]);
+	l->left -= l->limited ? count : 0;
+	if (l->query.descending)
+		l->query.before = page_last(page);
+	else
+		l->query.after = page_last(page);
+	page_unref(page);
+	return err;
 }
 
-static long copy(const char *from, size_t len, char *out, size_t max)
+static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
-	size_t n = len < max ? len : max;
-	memcpy(out, from, n);
-	return (long)n;
+	struct lines *l = source;
+	enum err err = is_done(l) ? ERR_NONE : add_page(l, reader, fault);
+	*end = is_done(l);
+	if (err)
+		return err;
+	if (l->squeeze != NULL)
+		err = squeeze_add(l->squeeze, buf_slice(&l->text), *end, out, fault);
+	else
+		buf_add(out, l->text.data, l->text.len);
+	l->text.len = 0;
+	return err ? err : buf_failed(&l->text) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
-static long read_lines(struct exchange *x, void *state, char *out, size_t max)
-{
-	struct lines *l = state;
-	if (l->broken || buf_failed(&l->head))
-		return HTTP_BROKEN;
-	if (l->head.len > 0) {
-		long n = copy(l->head.data, l->head.len, out, max);
-		buf_drop(&l->head, (size_t)n);
-		return n;
-	}
-	if (l->page != NULL && page_count(l->page) > 0) {
-		const struct page_form *form = page_form(l->page, WIRE_LINE);
-		size_t size = form->ends[page_count(l->page) - 1];
-		if (l->sent < size) {
-			long n = copy(form->bytes + l->sent, size - l->sent, out, max);
-			l->sent += (size_t)n;
-			return n;
-		}
-	}
-	if (l->ended)
-		return HTTP_END;
-	exchange_wait(x);
-	exchange_defer(x, load);
-	return HTTP_WAIT;
-}
-
-enum err lines_stream(struct exchange *x, const struct history_query *q, struct buf *head)
+enum err lines_stream_take(struct exchange *x, const struct history_query *q, struct lines_options *options)
 {
 	struct lines *l = calloc(1, sizeof *l);
-	if (l == NULL) {
+	struct squeeze *squeeze = options->packed ? squeeze_create() : NULL;
+	if (l == NULL || (options->packed && squeeze == NULL)) {
 		selection_destroy(q->select);
-		buf_finish(head);
+		buf_finish(&options->head);
+		squeeze_destroy(squeeze);
+		free(l);
 		return ERR_NOMEM;
 	}
 	l->query = *q;
 	l->limited = q->count_max > 0;
 	l->left = q->count_max;
-	l->head = *head;
-	l->ended = q->after + 1 >= q->before;
-	exchange_keep(x, l, destroy);
+	l->text = options->head;
+	l->squeeze = squeeze;
 	exchange_status(x, 200, "application/x-ndjson");
 	exchange_add_header(x, "Cache-Control", "no-store");
-	exchange_stream(x, read_lines);
-	return ERR_NONE;
+	exchange_add_header(x, "Vary", "Accept, Accept-Encoding");
+	if (squeeze != NULL)
+		exchange_add_header(x, "Content-Encoding", "zstd");
+	return body_stream_take(x, fill, l, destroy);
 }

@@ -5,8 +5,12 @@
 #include "net/http.h"
 #include "tidemark/history.h"
 
-/* Streams what `q` selects as the reply of `x`; q.count_max 0 means no limit. `head` (taken) is sent first. Takes
- * q.select. */
-enum err lines_stream(struct exchange *x, const struct history_query *q, struct buf *head);
+struct lines_options {
+	struct buf head; /* sent first */
+	bool packed;     /* with Content-Encoding: zstd */
+};
+
+/* Streams what `q` selects as the reply of `x`; q.count_max 0 means no limit. Takes q.select and the head. */
+enum err lines_stream_take(struct exchange *x, const struct history_query *q, struct lines_options *options);
 
 #endif

@@ -9,10 +9,12 @@ int problem_status(enum err code)
 	switch (code) {
 	case ERR_NONE: return 200;
 	case ERR_INVALID: return 400;
+	case ERR_DENIED: return 403;
 	case ERR_NOT_FOUND: return 404;
 	case ERR_CONFLICT: return 409;
 	case ERR_GONE: return 410;
 	case ERR_TOO_LARGE: return 413;
+	case ERR_RATE: return 429;
 	case ERR_FULL: return 507;
 	case ERR_BUSY:
 	case ERR_NOMEM:
@@ -30,6 +32,7 @@ const char *problem_title(int status)
 	switch (status) {
 	case 200: return "OK";
 	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
 	case 403: return "Forbidden";
 	case 404: return "Not Found";
 	case 405: return "Method Not Allowed";
@@ -37,7 +40,9 @@ const char *problem_title(int status)
 	case 410: return "Gone";
 	case 413: return "Content Too Large";
 	case 415: return "Unsupported Media Type";
+	case 421: return "Misdirected Request";
 	case 426: return "Upgrade Required";
+	case 429: return "Too Many Requests";
 	case 431: return "Request Header Fields Too Large";
 	case 503: return "Service Unavailable";
 	case 507: return "Insufficient Storage";

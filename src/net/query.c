@@ -99,9 +99,14 @@ static bool read_order(struct parse *p)
 	return p->q->descending || slice_is(p->value, "asc");
 }
 
+/* Leaves *out as it was where the number is out of bounds. */
 static bool read_bounded(struct slice text, int64_t min, int64_t max, int64_t *out)
 {
-	return units_integer(text, out) && *out >= min && *out <= max;
+	int64_t value;
+	if (!units_integer(text, &value) || value < min || value > max)
+		return false;
+	*out = value;
+	return true;
 }
 
 static bool read_limit(struct parse *p)
@@ -191,6 +196,25 @@ enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, s
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < u->param_count; i++)
 		err = read_param(&p, &u->params[i], allowed, seen);
+	if (err)
+		query_finish(q);
+	return err;
+}
+
+enum err query_narrow(struct query *q, const struct url *u, const struct grant *g, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (size_t i = 0; !err && i < u->param_count; i++) {
+		struct slice name = u->params[i].value;
+		if (slice_is(u->params[i].name, "stream") && !grant_has_stream(g, name))
+			err = fault_set(fault, ERR_DENIED, "stream: this token may not read %.*s",
+					(int)(name.len < 100 ? name.len : 100), name.p);
+	}
+	if (!err && q->session.len > 0 && !grant_has_session(g, q->session))
+		err = fault_set(fault, ERR_DENIED, "session: of this token they are called %s, or %s/ and more",
+				grant_name(g), grant_name(g));
+	if (!err && !grant_narrow(g, q->filter))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err)
 		query_finish(q);
 	return err;

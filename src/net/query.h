@@ -4,6 +4,7 @@
 
 #include "base/url.h"
 #include "hub/cursor.h"
+#include "net/access.h"
 
 /* Which parameters a request may carry. */
 enum query_allowed {
@@ -39,6 +40,9 @@ struct query {
 
 /* Reads the query of `u`. ERR_INVALID names the parameter. `epoch` is the store's own. */
 enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, struct query *q, struct fault *fault);
+/* Narrows it to what the grant covers. ERR_DENIED where the URL asks for more by name; then, and on ERR_NOMEM, the query is
+ * finished. */
+enum err query_narrow(struct query *q, const struct url *u, const struct grant *g, struct fault *fault);
 void query_finish(struct query *q);
 
 /* "after", "first" or "head" as a position. */

@@ -1,5 +1,6 @@
 #include "net/ws.h"
 
+#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +10,67 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
-#include "net/ws_conn.h"
+#include "net/ws_share.h"
 
 enum {
 	KEY_LEN = 24,
 	HEAD_MAX = 8 * 1024,
-	TICK_US = 1000 * 1000,
 	SAVE_MAX_MS = 500,
 	CLOSE_MAX_MS = 4000, /* for all peers to take their close frames */
+	CLOSE_REVOKED = 4401,
 	CLOSE_TAKEN_OVER = 4409,
 };
 
 struct ws_request {
+	const struct ws_profile *profile;
 	size_t head_len; /* bytes of the request in the socket */
 	char key[KEY_LEN + 1];
 	struct url url;
 	struct query query;
+	struct grant grant;
+	uint64_t peer;
 };
 
-enum err ws_request_create(const struct head *head, const char *epoch, struct ws_request **out, struct fault *fault)
+/* Dashboards see the services, and nothing else: other streams have no flat shape. */
+static enum err choose_services(const struct url *u, struct query *q, struct fault *fault)
+{
+	bool any = false;
+	for (size_t i = 0; i < u->param_count; i++) {
+		bool stream = slice_is(u->params[i].name, "stream");
+		if (stream && service_find(u->params[i].value) == SERVICE_NONE)
+			return fault_set(fault, ERR_INVALID,
+					 "stream: /ws shows websocket, redis, supabase, kimi, glm and test_event; other "
+					 "streams are read at /v1/ws");
+		any = any || stream;
+	}
+	bool fine = true;
+	for (int i = 0; fine && !any && i <= SERVICE_TEST; i++)
+		fine = filter_add_stream(q->filter, slice_of(service_name((enum service)i)));
+	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+}
+
+enum err ws_query_parse(const struct url *u, const char *epoch, const struct grant *g, struct query *q, struct fault *fault)
+{
+	const struct ws_profile *profile = ws_profile_find(u->path);
+	enum err err = query_parse(u, profile->query, epoch, q, fault);
+	if (!err && profile->form == WIRE_FLAT && (err = choose_services(u, q, fault)) != ERR_NONE)
+		query_finish(q);
+	return err ? err : query_narrow(q, u, g, fault);
+}
+
+/* Past the gate, as any other request. */
+static enum err pass(struct ws_request *r, const struct gate *gate, struct visit *visit, struct fault *fault)
+{
+	url_take(&r->url, "access_token", &visit->access_token);
+	visit->path = r->url.path;
+	visit->need = r->profile->need;
+	r->peer = visit->peer;
+	bool fine = gate_host(gate, visit, fault) == 0 && gate_pass(gate, visit, &r->grant, fault) == 0;
+	return fine ? ERR_NONE : ERR_DENIED;
+}
+
+enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
+			   struct ws_request **out, struct fault *fault)
 {
 	*out = NULL;
 	struct ws_request *r = calloc(1, sizeof *r);
@@ -38,10 +81,10 @@ enum err ws_request_create(const struct head *head, const char *epoch, struct ws
 	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
 	if (url_parse(&r->url, head->target) != URL_FINE)
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
-	else if (!slice_is(r->url.path, "/v1/ws"))
+	else if ((r->profile = ws_profile_find(r->url.path)) == NULL)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
-	else
-		err = query_parse(&r->url, WS_QUERY, epoch, &r->query, fault);
+	else if ((err = pass(r, gate, visit, fault)) == ERR_NONE)
+		err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
 	if (err) {
 		ws_request_destroy(r);
 		return err;
@@ -55,6 +98,7 @@ void ws_request_destroy(struct ws_request *r)
 	if (r == NULL)
 		return;
 	query_finish(&r->query);
+	grant_drop(&r->grant);
 	url_finish(&r->url);
 	free(r);
 }
@@ -89,28 +133,26 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request)
 	struct ws_conn *c = calloc(1, sizeof *c);
 	if (c == NULL) {
 		close(fd);
+		w->options.on_close(w->options.on_close_arg, request->peer);
 		ws_request_destroy(request);
-		w->options.on_close(w->options.on_close_arg);
 		return;
 	}
 	c->ws = w;
 	c->fd = fd;
 	c->request = request;
 	list_init(&c->in_all);
-	list_init(&c->in_live);
+	subscription_init(&c->subscription);
 	list_init(&c->in_inbox);
-	list_init(&c->publishes);
+	list_init(&c->tasks);
+	c->profile = request->profile;
+	c->peer = request->peer;
+	c->grant = request->grant;
+	request->grant = (struct grant){0};
+	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
 }
 
 /* --- receiving --- */
-
-/* A sign of life. */
-static void hear(struct ws_conn *c)
-{
-	c->heard_ms = clock_mono_ms();
-	c->pinged_ms = 0;
-}
 
 static void drop_message(struct ws_conn *c)
 {
@@ -146,13 +188,14 @@ static void refuse_message(struct ws_conn *c)
 			  c->ws->options.message_max);
 	else
 		fault_set(&fault, ERR_BUSY, "too many messages are on their way in");
-	ws_error(c, c->refusal, &fault, (struct slice){"", 0});
+	c->profile->error(c, c->refusal, &fault);
 	c->refusal = 0;
 }
 
 static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
-	hear(c);
+	ws_hear(c);
+	c->spoke_ms = c->heard_ms;
 	if (c->close_code != 0)
 		return;
 	if (c->refusal == 0)
@@ -163,7 +206,7 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 	if (c->refusal != 0)
 		refuse_message(c);
 	else
-		ws_message(c);
+		c->profile->message(c);
 	buf_finish(&c->in);
 	ws_throttle(c);
 	ws_pump_out(c);
@@ -171,21 +214,14 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 
 /* --- the life of a connection --- */
 
-static void say_hello(struct ws_conn *c)
+/* A named session that was known already has come back. */
+static void note_return(struct ws_conn *c, bool is_new)
 {
-	struct ws *w = c->ws;
-	struct buf text;
-	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"hello\",\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu,\"session\":",
-		   store_epoch(feed_store(w->options.feed)), (unsigned long long)feed_first(w->options.feed),
-		   (unsigned long long)feed_head(w->options.feed), (unsigned long long)cursor_after(c->cursor));
-	if (c->session != NULL)
-		buf_json(&text, ws_session(c));
-	else
-		buf_adds(&text, "null");
-	buf_addc(&text, '}');
-	ws_say(c, &text);
-	buf_finish(&text);
+	if (is_new)
+		return;
+	c->pulse.reconnections++;
+	c->ws->pulse.reconnections++;
+	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RECONNECT, 1);
 }
 
 /* Where to start: what was asked for, else after what the session acknowledged, else at the head. */
@@ -201,7 +237,7 @@ static enum err take_session(struct ws_conn *c, struct position *start)
 	struct session_state state;
 	uint64_t after;
 	struct gap gap;
-	position_resolve(w->options.feed, *start, &after, &gap);
+	position_resolve(feed_store(w->options.feed), feed_head(w->options.feed), *start, &after, &gap);
 	c->session = strndup(q->session.p, q->session.len);
 	if (c->session == NULL)
 		return ERR_NOMEM;
@@ -209,37 +245,66 @@ static enum err take_session(struct ws_conn *c, struct position *start)
 	if (err)
 		return err;
 	writer_poke(w->options.writer);
+	note_return(c, state.is_new);
 	if (!q->has_after && !q->start.foreign)
 		*start = (struct position){.after = state.acked};
 	return ERR_NONE;
 }
 
-static int on_open(struct ws_conn *c)
+static enum err make_cursor(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
 	struct position start;
 	struct query *q = &c->request->query;
 	enum err err = take_session(c, &start);
-	struct selection *select = err ? NULL : history_select_take(feed_store(w->options.feed), q->filter);
-	q->filter = err ? q->filter : NULL;
-	if (!err)
-		err = select == NULL ? ERR_NOMEM
-				     : cursor_create(w->options.feed, start, 0, select, WIRE_WS, on_loaded, c, &c->cursor);
-	if (err) {
+	if (err)
+		return err;
+	struct selection *select = history_select_take(feed_store(w->options.feed), q->filter);
+	q->filter = NULL;
+	return select == NULL ? ERR_NOMEM
+			      : cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
+}
+
+static void check_grant(struct ws_conn *c)
+{
+	if (!access_holds(&c->grant))
+		ws_hang_up(c, CLOSE_REVOKED, "the token was revoked");
+}
+
+static int on_open(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	pulse_start(&c->pulse, clock_mono_ms());
+	if (c->profile->reads && make_cursor(c) != ERR_NONE) {
+		ws_metrics_count(w->metrics, ws_session(c), WSM_UNOPENED, 1);
 		lws_close_reason(c->wsi, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, NULL, 0);
 		return -1;
 	}
-	c->pace.speed = q->speed;
+	c->pace.speed = c->request->query.speed;
 	ws_request_destroy(c->request);
 	c->request = NULL;
-	hear(c);
+	ws_hear(c);
+	c->spoke_ms = c->heard_ms;
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
-	say_hello(c);
+	atomic_fetch_add(&w->dashboards, c->profile == &ws_dashboard);
+	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
+	c->profile->open(c);
+	ws_throttle(c);
 	ws_pump(c);
+	check_grant(c); /* a reload since the door looked */
 	if (w->closed)
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
 	return 0;
+}
+
+/* The connection goes: what is on its way is answered to nobody. */
+static void forget(struct ws_task *task)
+{
+	list_remove(&task->in_conn);
+	task->conn = NULL;
+	if (!task->away)
+		task->finish(task);
 }
 
 static void conn_destroy(struct ws_conn *c)
@@ -248,21 +313,29 @@ static void conn_destroy(struct ws_conn *c)
 	lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
 	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), c);
+	subscription_unpark(w->subscriptions, &c->subscription);
+	subscription_finish(&c->subscription);
 	cursor_destroy(c->cursor);
-	ws_forget_publishes(c);
+	LIST_EACH (link, &c->tasks)
+		forget(LIST_ITEM(link, struct ws_task, in_conn));
+	ws_share_lose(c);
+	if (c->retrying)
+		ws_metrics_count(w->metrics, ws_session(c), WSM_RETRY_LOST, 1);
 	pthread_mutex_lock(&w->lock);
 	list_remove(&c->in_inbox); /* nobody puts it there any more */
 	pthread_mutex_unlock(&w->lock);
-	if (!list_empty(&c->in_all))
+	if (!list_empty(&c->in_all)) {
 		atomic_fetch_sub(&w->connections, 1);
+		atomic_fetch_sub(&w->dashboards, c->profile == &ws_dashboard);
+	}
 	list_remove(&c->in_all);
-	list_remove(&c->in_live);
 	drop_message(c);
 	buf_finish(&c->out);
 	ws_request_destroy(c->request);
 	free(c->session);
+	grant_drop(&c->grant);
+	w->options.on_close(w->options.on_close_arg, c->peer);
 	free(c);
-	w->options.on_close(w->options.on_close_arg);
 }
 
 /* At a clean close the acknowledgements are durable before the peer's close is answered. libwebsockets answers as soon
@@ -271,13 +344,14 @@ static void conn_destroy(struct ws_conn *c)
 static void save_session(struct ws_conn *c)
 {
 	if (c->session != NULL && !sessions_saved(c->ws->options.sessions, ws_session(c)))
-		writer_wait(c->ws->options.writer, SAVE_MAX_MS);
+		writer_wait(c->ws->options.writer, NULL, SAVE_MAX_MS);
 }
 
 static int on_writable(struct ws_conn *c)
 {
 	if (c->close_code == 0) {
 		ws_pump(c);
+		ws_share_check(c);
 		return 0;
 	}
 	if (c->out.len > 0 && c->close_code != CLOSE_WITHOUT_WORD && !lws_partial_buffered(c->wsi))
@@ -304,6 +378,7 @@ static void admit(struct ws_conn *c)
 			   c->request->key);
 	if (n != (ssize_t)c->request->head_len) { /* it was there a moment ago: the connection has broken */
 		close(c->fd);
+		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		conn_destroy(c);
 		return;
 	}
@@ -312,16 +387,19 @@ static void admit(struct ws_conn *c)
 	lws_adopt_socket_vhost_readbuf(c->ws->vhost, c->fd, request, (size_t)len);
 	if (c->ws->arriving == c) { /* refused before any callback; the socket is closed */
 		c->ws->arriving = NULL;
+		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		conn_destroy(c);
 	}
 }
 
 static void go_on(struct ws_conn *c, bool lost, const char *why)
 {
-	if (lost)
+	if (lost) {
 		ws_hang_up(c, CLOSE_TAKEN_OVER, why);
-	else if (c->wait == WAIT_LOAD)
+	} else if (c->wait == WAIT_LOAD) {
+		c->wait = WAIT_NOTHING;
 		ws_pump(c);
+	}
 }
 
 static struct list *take_first(struct ws *w, struct list *inbox)
@@ -343,17 +421,26 @@ static void close_all(struct ws *w)
 			   "the server is shutting down");
 }
 
+static void on_concerned(void *arg, struct subscription *s)
+{
+	(void)arg;
+	ws_pump(LIST_ITEM(s, struct ws_conn, subscription));
+}
+
 static void read_inbox(struct ws *w)
 {
 	struct list *link;
 	while ((link = take_first(w, &w->arrived)) != NULL)
 		admit(LIST_ITEM(link, struct ws_conn, in_inbox));
-	while ((link = take_first(w, &w->answered)) != NULL) {
-		struct ws_publish *p = LIST_ITEM(link, struct ws_publish, in_inbox);
-		struct ws_conn *c = p->conn;
-		ws_answer(p);
-		if (c != NULL)
-			ws_pump_out(c);
+	while ((link = take_first(w, &w->done)) != NULL) {
+		struct ws_task *task = LIST_ITEM(link, struct ws_task, in_inbox);
+		struct ws_conn *c = task->conn;
+		task->finish(task);
+		if (c == NULL)
+			continue;
+		ws_throttle(c);
+		ws_pump_out(c);
+		ws_share_check(c);
 	}
 	while ((link = take_first(w, &w->ready)) != NULL) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
@@ -363,67 +450,16 @@ static void read_inbox(struct ws *w)
 		pthread_mutex_unlock(&w->lock);
 		go_on(c, lost, why);
 	}
-	if (atomic_exchange(&w->committed, false)) {
-		struct list waiting;
-		list_init(&waiting);
-		list_move_all(&waiting, &w->live);
-		while (!list_empty(&waiting)) {
-			struct ws_conn *c = LIST_ITEM(waiting.next, struct ws_conn, in_live);
-			list_remove(&c->in_live);
-			ws_pump(c);
-		}
-	}
+	if (atomic_exchange(&w->reloaded, false))
+		LIST_EACH (every, &w->all)
+			check_grant(LIST_ITEM(every, struct ws_conn, in_all));
+	if (atomic_exchange(&w->committed, false))
+		subscriptions_dispatch(w->subscriptions, on_concerned, w);
 	pthread_mutex_lock(&w->lock);
 	bool closing = w->closing;
 	pthread_mutex_unlock(&w->lock);
 	if (closing && !w->closed)
 		close_all(w);
-}
-
-/* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
- * behind the events. */
-static void check_peer(struct ws_conn *c, int64_t now)
-{
-	if (c->wait == WAIT_SOCKET || c->close_code != 0 || lws_partial_buffered(c->wsi)) {
-		hear(c);
-		return;
-	}
-	int64_t ping_ms = c->ws->options.ping_ms;
-	if (c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms) {
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
-	} else if (c->pinged_ms == 0 && now - c->heard_ms >= ping_ms) {
-		/* Not empty: libwebsockets does not tell of an empty pong. */
-		unsigned char frame[LWS_PRE + sizeof now];
-		memcpy(frame + LWS_PRE, &now, sizeof now);
-		c->pinged_ms = now;
-		lws_write(c->wsi, frame + LWS_PRE, sizeof now, LWS_WRITE_PING);
-	}
-}
-
-static void on_tick(lws_sorted_usec_list_t *tick);
-
-/* Often enough for short ping intervals, too. */
-static void schedule_tick(struct ws *w)
-{
-	int64_t us = w->options.ping_ms * 1000 / 4;
-	lws_sul_schedule(w->context, 0, &w->tick, on_tick, us < TICK_US ? us : TICK_US);
-}
-
-static void on_tick(lws_sorted_usec_list_t *tick)
-{
-	struct ws *w = lws_container_of(tick, struct ws, tick);
-	int64_t now = clock_mono_ms();
-	uint64_t head = feed_head(w->options.feed);
-	uint64_t lag_max = 0;
-	LIST_EACH (link, &w->all) {
-		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
-		uint64_t lag = ws_lag(c, head);
-		lag_max = lag > lag_max ? lag : lag_max;
-		if (!ws_lags_too_far(c, head))
-			check_peer(c, now);
-	}
-	atomic_store(&w->lag_max, lag_max);
-	schedule_tick(w);
 }
 
 /* The connection that is being admitted, if `wsi` is it. */
@@ -454,7 +490,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	switch (reason) {
 	case LWS_CALLBACK_ESTABLISHED: return on_open(c);
 	case LWS_CALLBACK_RECEIVE: on_receive(c, in, len); return 0;
-	case LWS_CALLBACK_RECEIVE_PONG: hear(c); return 0;
+	case LWS_CALLBACK_RECEIVE_PONG: ws_pong(c); return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: save_session(c); return 0;
 	case LWS_CALLBACK_HTTP: return -1; /* the door lets only WebSockets in */
@@ -478,9 +514,9 @@ static bool is_over(struct ws *w)
 static void *work(void *arg)
 {
 	struct ws *w = arg;
-	schedule_tick(w);
-	while (!is_over(w) && lws_service(w->context, 0) >= 0)
-		;
+	ws_begin_ticks(w);
+	while (!is_over(w))
+		ev_run(w->loop, EVRUN_ONCE);
 	return NULL;
 }
 
@@ -488,7 +524,8 @@ static void *work(void *arg)
 static void on_log(int level, const char *line)
 {
 	(void)level;
-	log_debug("websocket", "detail=\"%.*s\"", (int)strcspn(line, "\n"), line);
+	char shown[LOG_TEXT_MAX];
+	log_debug("websocket", "detail=%s", log_quote(shown, (struct slice){line, strcspn(line, "\n")}));
 }
 
 enum err ws_create(struct ws_options options, struct ws **out, struct fault *fault)
@@ -501,24 +538,35 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->arrived);
 	list_init(&w->ready);
-	list_init(&w->answered);
+	list_init(&w->done);
 	list_init(&w->all);
-	list_init(&w->live);
+	for (int i = 0; i < WS_LINES; i++)
+		list_init(&w->lines[i]);
+	pulse_start(&w->pulse, clock_mono_ms());
+	atomic_store(&w->tick_due_ms, clock_mono_ms() + WS_FIGURES_S * 1000);
+	w->metrics = ws_metrics_create(options.idle_ms);
+	if (subscriptions_create(options.feed, &w->subscriptions) != ERR_NONE) {
+		ws_destroy(w);
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
+	w->loop = ev_loop_new(EVBACKEND_EPOLL);
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_DISABLE_IPV6,
+		.options = LWS_SERVER_OPTION_DISABLE_IPV6 | LWS_SERVER_OPTION_LIBEV,
+		.foreign_loops = (void *[]){w->loop},
 		.user = w,
 		.gid = -1,
 		.uid = -1,
 		.vhost_name = "tidemark",
 	};
-	w->context = lws_create_context(&info);
+	w->context = w->loop != NULL ? lws_create_context(&info) : NULL;
 	w->vhost = w->context != NULL ? lws_get_vhost_by_name(w->context, "tidemark") : NULL;
-	if (w->vhost == NULL || pthread_create(&w->thread, NULL, work, w) != 0) {
+	if (w->metrics == NULL || w->vhost == NULL || pthread_create(&w->thread, NULL, work, w) != 0) {
 		ws_destroy(w);
-		return fault_set(fault, ERR_IO, "cannot start the WebSocket server");
+		return fault_set(fault, ERR_IO,
+				 "cannot start the WebSocket server: is libwebsockets' plugin for libev installed?");
 	}
 	w->running = true;
 	feed_listen(options.feed, on_commit, w);
@@ -544,18 +592,45 @@ void ws_destroy(struct ws *w)
 		return;
 	if (w->context != NULL)
 		lws_context_destroy(w->context);
-	LIST_EACH (link, &w->answered)
-		ws_answer(LIST_ITEM(link, struct ws_publish, in_inbox));
+	if (w->loop != NULL)
+		ev_loop_destroy(w->loop);
+	LIST_EACH (link, &w->done) {
+		struct ws_task *task = LIST_ITEM(link, struct ws_task, in_inbox);
+		task->finish(task);
+	}
 	LIST_EACH (link, &w->arrived) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
 		close(c->fd);
 		conn_destroy(c);
 	}
+	ws_metrics_destroy(w->metrics);
+	subscriptions_destroy(w->subscriptions);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
 
+void ws_recheck(struct ws *w)
+{
+	atomic_store(&w->reloaded, true);
+	lws_cancel_service(w->context);
+}
+
 void ws_read(struct ws *w, struct ws_figures *out)
 {
-	*out = (struct ws_figures){atomic_load(&w->connections), atomic_load(&w->delivered), atomic_load(&w->lag_max)};
+	int64_t overdue = clock_mono_ms() - atomic_load(&w->tick_due_ms);
+	uint64_t late = overdue > 0 ? (uint64_t)overdue : 0; /* a loop that hangs does not say so itself */
+	uint64_t lag = atomic_load(&w->loop_lag_ms);
+	*out = (struct ws_figures){
+		.connections = atomic_load(&w->connections),
+		.delivered = atomic_load(&w->delivered),
+		.lag_max = atomic_load(&w->lag_max),
+		.lag_sum = atomic_load(&w->lag_sum),
+		.dashboards = atomic_load(&w->dashboards),
+		.loop_lag_ms = lag > late ? lag : late,
+	};
+}
+
+struct ws_metrics *ws_figures_of(const struct ws *w)
+{
+	return w->metrics;
 }

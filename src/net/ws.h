@@ -6,30 +6,50 @@
 #include "hub/cursor.h"
 #include "hub/session.h"
 #include "hub/writer.h"
+#include "monitor/lease.h"
+#include "monitor/monitor.h"
+#include "net/gate.h"
 #include "net/head.h"
 #include "net/query.h"
+#include "net/rate.h"
 
 enum { WS_QUERY = Q_AFTER | Q_FILTER | Q_SPEED | Q_SESSION };
+
+/* Reads the parameters of a WebSocket's path (which must be one). ERR_INVALID names the one at fault, ERR_DENIED the one
+ * that is more than was granted. */
+enum err ws_query_parse(const struct url *u, const char *epoch, const struct grant *g, struct query *q, struct fault *fault);
 
 /* What a connection asked for in its URL. */
 struct ws_request;
 
-/* ERR_NOT_FOUND where the path is no WebSocket's; ERR_INVALID names the parameter. */
-enum err ws_request_create(const struct head *head, const char *epoch, struct ws_request **out, struct fault *fault);
+/* `visit` holds what the head and the socket say. ERR_NOT_FOUND where the path is no WebSocket's; ERR_INVALID names the
+ * parameter; ERR_DENIED. */
+enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
+			   struct ws_request **out, struct fault *fault);
 void ws_request_destroy(struct ws_request *r);
 
 struct ws;
+struct ws_metrics;
 
 struct ws_options {
 	struct feed *feed;
 	struct writer *writer;
 	struct sessions *sessions;
+	struct pool *pool;
+	struct monitor *monitor;
+	struct leases *leases;
+	struct rates *rates;
+	int port; /* what the monitoring profile calls this server */
 	struct batch_limits limits;
-	size_t message_max;          /* bytes */
-	size_t messages_max;         /* bytes of all unfinished messages in memory */
-	int64_t ping_ms;             /* idle connections are pinged after so long, and closed after twice that */
-	uint64_t lag_max;            /* events; a reader further behind is closed; 0: never */
-	void (*on_close)(void *arg); /* a connection from ws_add_take has ended */
+	size_t message_max;  /* bytes */
+	size_t messages_max; /* bytes of all unfinished messages in memory */
+	size_t replies_max;  /* bytes that answers from the past hold, of all dashboards */
+	int64_t reply_ms;    /* who takes nothing of such an answer for so long is closed */
+	int64_t ping_ms;     /* idle connections are pinged after so long, and closed after twice that */
+	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */
+	int64_t idle_ms;     /* what was counted of a named session is forgotten when nothing more was for so long */
+	uint64_t lag_max;    /* events; a reader further behind is closed; 0: never */
+	void (*on_close)(void *arg, uint64_t peer); /* a connection from ws_add_take has ended */
 	void *on_close_arg;
 };
 
@@ -42,11 +62,21 @@ void ws_destroy(struct ws *w);
 /* Takes a socket whose upgrade request is still in its buffer, and the request. Any thread. */
 void ws_add_take(struct ws *w, int fd, struct ws_request *request);
 
+/* Tokens were reloaded: closes with 4401 whose grant does not hold any longer. Any thread. */
+void ws_recheck(struct ws *w);
+
+enum { WS_FIGURES_S = 1 }; /* at least so often some of these are made anew */
+
 struct ws_figures {
 	uint64_t connections;
 	uint64_t delivered; /* events */
 	uint64_t lag_max;   /* events, of any reader; up to a second old */
+	uint64_t lag_sum;   /* of all readers; as old */
+	uint64_t dashboards;
+	uint64_t loop_lag_ms; /* how late the thread's last tick came, or how late the next one is by now */
 };
 void ws_read(struct ws *w, struct ws_figures *out);
+/* The counters; they live as long as `w`. */
+struct ws_metrics *ws_figures_of(const struct ws *w);
 
 #endif

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "store/trail.h"
+#include "store/postings.h"
 
 struct seen {
 	uint64_t last;
@@ -24,6 +24,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 		return 0;
 	memcpy(&window, bytes, sizeof window);
 	struct seen s = {0, window};
-	trail_decode(bytes + sizeof window, len - sizeof window, window, each, &s);
+	postings_decode(bytes + sizeof window, len - sizeof window, window, each, &s);
 	return 0;
 }

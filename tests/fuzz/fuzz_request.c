@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/gate.h"
 #include "net/head.h"
+#include "net/host.h"
 #include "net/origin.h"
 #include "net/query.h"
 
@@ -19,6 +21,20 @@ static void read_target(struct slice target)
 	url_finish(&u);
 }
 
+/* As the value of a Host or an Authorization. */
+static void read_fields(struct slice text)
+{
+	const struct option_texts none = {0};
+	struct slice name;
+	struct slice port;
+	struct slice token = gate_bearer(text);
+	assert(token.len <= text.len && memchr(token.p, ' ', token.len) == NULL);
+	if (host_split(text, &name, &port))
+		assert(name.len + port.len == text.len);
+	else
+		assert(text.len == 0 || !host_is_fine(text, &none, &none));
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len);
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 {
@@ -29,9 +45,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	memcpy(text, bytes, len);
 	if (len > 0 && head_read((struct slice){text, len}, &head) == HEAD_WEBSOCKET) {
 		origin_is_fine(head.origin, head.host, &none);
+		read_fields(head.host);
+		read_fields(head.authorization);
 		read_target(head.target);
 	}
 	read_target((struct slice){text, len});
+	read_fields((struct slice){text, len});
 	free(text);
 	return 0;
 }

@@ -256,6 +256,17 @@ class Server:
         assert live["op"] == "live", live
         return socket
 
+    def dashboard(self, receive_buffer=None, **query):
+        """A reader of the monitoring profile past its `initial_stats`, kept in `initial`."""
+        socket = self.keep(WebSocket(self.address, target("/ws", query), receive_buffer))
+        socket.initial = socket.receive()
+        assert socket.initial["type"] == "initial_stats", socket.initial
+        return socket
+
+    def ingest(self, receive_buffer=None):
+        """A publisher of the monitoring profile."""
+        return self.keep(WebSocket(self.address, "/events", receive_buffer))
+
     def sse(self, receive_buffer=None, headers=None, **query):
         path = target("/v1/events", query)
         return self.keep(EventSource(self.address, path, receive_buffer, **(headers or {})))
@@ -448,6 +459,13 @@ class TidemarkTest(unittest.TestCase):
         self.assertEqual(set(gap), {"op", "requested", "first", "reason"})
         for member, value in members.items():
             self.assertEqual(gap[member], value, gap)
+
+
+def of_type(socket, kind, seconds=DEADLINE_S):
+    """The next frame of a type of the monitoring profile; others are kept in `notices`."""
+    while (document := socket.receive(seconds)).get("type") != kind:
+        socket.notices.append(document)
+    return document
 
 
 def seqs(events):

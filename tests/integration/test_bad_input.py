@@ -42,20 +42,20 @@ NOT_UTF8 = {
 GARBAGE = {
     "random bytes": random.Random(3).randbytes(10_000),
     "a word": b"hello\r\n\r\n", "a method": b"GET\r\n\r\n", "no version": b"GET /v1/events\r\n\r\n",
-    "another version": b"GET /v1/events HTTP/9.9\r\nHost: t\r\n\r\n",
+    "another version": b"GET /v1/events HTTP/9.9\r\nHost: localhost\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
-    "a long method": b"G" * 100_000 + b" / HTTP/1.1\r\nHost: t\r\n\r\n",
-    "a long path": b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: t\r\n\r\n",
-    "a long query": b"GET /v1/events?stream=" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: t\r\n\r\n",
-    "a long header": b"GET /nothing HTTP/1.1\r\nHost: t\r\nX: " + b"a" * 500_000 + b"\r\n\r\n",
-    "many headers": b"GET /nothing HTTP/1.1\r\nHost: t\r\n" + b"X: y\r\n" * 50_000 + b"\r\n",
-    "a header without a colon": b"GET /nothing HTTP/1.1\r\nHost: t\r\nnonsense\r\n\r\n",
-    "NUL in a header": b"GET /nothing HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n",
-    "NUL in the path": b"GET /v1/events\0/x HTTP/1.1\r\nHost: t\r\n\r\n",
-    "negative length": b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: -5\r\n\r\n{}",
-    "length of letters": b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: abc\r\n\r\n{}",
-    "endless length": b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n{",
-    "bad chunk size": b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    "a long method": b"G" * 100_000 + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a long path": b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a long query": b"GET /v1/events?stream=" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a long header": b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 500_000 + b"\r\n\r\n",
+    "many headers": b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 50_000 + b"\r\n",
+    "a header without a colon": b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n",
+    "NUL in a header": b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+    "NUL in the path": b"GET /v1/events\0/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "negative length": b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n{}",
+    "length of letters": b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n{}",
+    "endless length": b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n{",
+    "bad chunk size": b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                       b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
 }
 
@@ -64,9 +64,9 @@ UNFINISHED = {
     "TLS": bytes.fromhex("16030100c8010000c403035f") + bytes(190),
     "half a head": b"POST /v1/events HTTP/1.1\r\nHo",
     "half a handshake": b"GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\n",
-    "no body": b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    "no body": b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                b"Content-Length: 10\r\n\r\n",
-    "endless chunk": b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    "endless chunk": b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                      b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
 }
 WITH_A_BODY = ("no body", "endless chunk")  # of UNFINISHED: their heads are whole
@@ -164,7 +164,7 @@ class BadBodies(Attack):
 
     def test_a_body_that_breaks_off_stores_nothing(self):
         lines = ndjson([{"data": i} for i in range(50)])
-        head = b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n"
+        head = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
         cases = {
             "length": head + b"Content-Length: %d\r\n\r\n" % (len(lines) + 10) + lines,
             "length, mid-line": head + b"Content-Length: %d\r\n\r\n" % len(lines) + lines[:-3],
@@ -187,12 +187,12 @@ class BadBodies(Attack):
         before = self.server.rss()
         with self.attack("a terabyte"):
             wire = self.server.wire()
-            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n"
+            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
                       b"Content-Length: 1099511627776\r\n\r\n" + b'{"data":1}\n' * 1000)
             self.assert_problem(wire.response(), 413)
         with self.attack("endless chunks"):
             wire = self.server.wire()
-            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n"
+            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
                       b"Transfer-Encoding: chunked\r\n\r\n")
             chunk = b"10000\r\n" + b'{"data":"%s"}\n' % (b"x" * (0x10000 - 12)) + b"\r\n"
             with contextlib.suppress(ConnectionError):
@@ -235,7 +235,7 @@ class Connections(Attack):
             for upgrade in ("h2c", "H2C", "h2c, websocket", "websocket, h2c"):
                 with self.attack((path, upgrade)):
                     wire = self.server.wire()
-                    wire.send((f"GET {path} HTTP/1.1\r\nHost: t\r\nUpgrade: {upgrade}\r\n"
+                    wire.send((f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: {upgrade}\r\n"
                                "Connection: Upgrade, HTTP2-Settings\r\n"
                                "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n").encode())
                     response = wire.response()
@@ -261,7 +261,7 @@ class Connections(Attack):
         for path in TRAVERSALS:
             with self.attack(path):
                 wire = self.server.wire()
-                wire.send(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+                wire.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 response = wire.response()
                 self.assertIn(response.status, (400, 404))
                 self.assertNotIn(b"root:", response.body)
@@ -295,10 +295,10 @@ class Connections(Attack):
 
     def test_random_mutations_of_requests_leave_it_alive(self):
         rng = random.Random(11)
-        seeds = [b'POST /v1/events?expect=0 HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n'
+        seeds = [b'POST /v1/events?expect=0 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
                  b'Content-Length: 10\r\n\r\n{"data":1}',
-                 b"GET /v1/events?after=1&limit=5&stream=a&since=-5m HTTP/1.1\r\nHost: t\r\n\r\n",
-                 b'PUT /v1/sessions/s HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\n\r\n{"acked":0}',
+                 b"GET /v1/events?after=1&limit=5&stream=a&since=-5m HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                 b'PUT /v1/sessions/s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n{"acked":0}',
                  handshake("/v1/ws?after=first&session=s", "t") + frame(TEXT, b'{"op":"ping"}')]
         for _ in range(scaled(300, 60)):
             data = bytearray(rng.choice(seeds))

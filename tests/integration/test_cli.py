@@ -436,7 +436,7 @@ class Verify(CommandTest):
         data = self.damaged()
         with open(os.path.join(data, "tidemark.db"), "r+b") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(file.tell() // 2)
+            file.seek(file.tell() // 2 // 4096 * 4096)  # a page, from its header on
             file.write(b"\xa5" * 2000)
         self.assertEqual(command("verify", data).returncode, 1)
 

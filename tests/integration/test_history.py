@@ -321,7 +321,7 @@ class Ndjson(HistoryTest):
         self.server.publish_lines({"data": "x" * 1000} for _ in range(scaled(20_000, 4000)))
         for _ in range(10):
             wire = self.server.wire()
-            wire.send(b"GET /v1/events HTTP/1.1\r\nHost: t\r\nAccept: application/x-ndjson\r\n\r\n")
+            wire.send(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n")
             wire.head(time.monotonic() + 60)
             wire.close()
         self.assertEqual(self.history(limit=2), [1, 2])
@@ -416,13 +416,13 @@ class LongPoll(HistoryTest):
     def test_a_poll_whose_client_leaves_and_a_stop_hurt_nobody(self):
         for _ in range(10):
             wire = self.server.wire()
-            wire.send(b"GET /v1/events?after=head&wait=60 HTTP/1.1\r\nHost: t\r\n\r\n")
+            wire.send(b"GET /v1/events?after=head&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             wire.close()
         waiting = self.server.wire()
-        waiting.send(b"GET /v1/events?after=0&wait=60 HTTP/1.1\r\nHost: t\r\n\r\n")
+        waiting.send(b"GET /v1/events?after=0&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.fill(3)
         self.assertEqual(seqs(waiting.response().json()["events"])[0], 1)
-        waiting.send(b"GET /v1/events?after=head&wait=60 HTTP/1.1\r\nHost: t\r\n\r\n")
+        waiting.send(b"GET /v1/events?after=head&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.server.stop()
         waiting.rest()
 

@@ -80,12 +80,12 @@ class Service(TidemarkTest):
 
     def test_requests_may_be_pipelined(self):
         wire = self.server.wire()
-        wire.send(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n" * 10)
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
         self.assertEqual([wire.response().status for _ in range(10)], [200] * 10)
 
     def test_a_request_may_come_in_pieces(self):
         wire = self.server.wire()
-        request = (b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+        request = (b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                    b'Content-Length: 10\r\n\r\n{"data":1}')
         for i in range(0, len(request), 9):
             wire.send(request[i:i + 9])
@@ -94,8 +94,8 @@ class Service(TidemarkTest):
 
 
     def test_a_client_that_has_said_all_still_gets_its_answer(self):
-        for request, status in [(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", 200),
-                                (b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+        for request, status in [(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+                                (b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                                  b'Content-Length: 10\r\n\r\n{"data":1}', 201)]:
             wire = self.server.wire()
             wire.send(request)

@@ -20,7 +20,7 @@ class Negotiation(TidemarkTest):
 
     def form(self, accept):
         wire = self.server.wire()
-        wire.send(f"GET /v1/events HTTP/1.1\r\nHost: t\r\nAccept: {accept}\r\n\r\n".encode())
+        wire.send(f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n".encode())
         while b"\r\n\r\n" not in wire.buffer:
             self.assertTrue(wire.more(time.monotonic() + DEADLINE_S))
         return re.search(rb"Content-Type: ([^\r;]+)", wire.buffer)[1].decode()
@@ -46,7 +46,7 @@ class Negotiation(TidemarkTest):
                         "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: identity", "Content-Length:"):
             with self.subTest(headers):
                 wire = self.server.wire()
-                wire.send(f"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: {JSON}\r\n{headers}\r\n\r\n".encode() + b'{"data":1}')
+                wire.send(f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n{headers}\r\n\r\n".encode() + b'{"data":1}')
                 answer = wire.rest()
                 self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer[:100])
                 self.assertEqual(answer.count(b"HTTP/1.1"), 1)
@@ -56,10 +56,10 @@ class Negotiation(TidemarkTest):
     def test_a_head_that_is_too_large_is_431(self):
         for head in ("x: " + "y" * 20000, "\r\n".join(f"x{i}: y" for i in range(150))):
             wire = self.server.wire()
-            wire.send(f"GET /healthz HTTP/1.1\r\nHost: t\r\n{head}\r\n\r\n".encode())
+            wire.send(f"GET /healthz HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
             self.assertTrue(wire.rest().startswith(b"HTTP/1.1 431 "))
         wire = self.server.wire()
-        wire.send(("GET /v1/events?" + "&".join("stream=s" for _ in range(150)) + " HTTP/1.1\r\nHost: t\r\n\r\n").encode())
+        wire.send(("GET /v1/events?" + "&".join("stream=s" for _ in range(150)) + " HTTP/1.1\r\nHost: localhost\r\n\r\n").encode())
         self.assertTrue(wire.rest().startswith(b"HTTP/1.1 431 "))
 
     def test_links_lead_from_another_epoch_to_the_end(self):
@@ -84,7 +84,7 @@ class Negotiation(TidemarkTest):
 
     def test_a_filtered_event_source_gets_comments_while_others_publish(self):
         wire = self.server.wire()
-        wire.send(b"GET /v1/events?stream=nobody HTTP/1.1\r\nHost: t\r\nAccept: text/event-stream\r\n\r\n")
+        wire.send(b"GET /v1/events?stream=nobody HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
         while b"\n:\n\n" not in wire.buffer and b"\r\n:\n\n" not in wire.buffer:
             self.server.publish({"data": 1})
             with contextlib.suppress(TimedOut):

@@ -183,7 +183,7 @@ class Batches(PublishTest):
 
     def test_expect_100_continue_is_answered_before_the_body_is_sent(self):
         wire = self.server.wire()
-        wire.send(b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+        wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                   b"Content-Length: 10\r\nExpect: 100-continue\r\n\r\n")
         self.assertEqual(wire.response().status, 100)
         wire.send(b'{"data":1}')

@@ -205,7 +205,7 @@ class KillLoop(CrashTest):
         for delay in range(scaled(10, 4)):
             wire = server.wire()
             body = ndjson({**event, "stream": f"s{delay}"} for event in batch)
-            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson"
+            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson"
                       b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             time.sleep(delay / 2000)  # so that some are killed before, some after the commit
             server.kill()

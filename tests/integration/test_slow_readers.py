@@ -82,7 +82,7 @@ class SlowReaders(TidemarkTest):
         wires = []
         for _ in range(scaled(40, 10)):
             wires.append(server.keep(Wire(server.address, SMALL_BUFFER)))
-            wires[-1].send(b"GET /v1/events HTTP/1.1\r\nHost: t\r\nAccept: application/x-ndjson\r\n\r\n")
+            wires[-1].send(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n")
             self.assertEqual(wires[-1].head(time.monotonic() + DEADLINE_S)[0], 200)
         head = self.publish(server, scaled(40, 16))
         self.assertLess(server.rss() - before, GROWTH)
@@ -105,7 +105,7 @@ class SlowReaders(TidemarkTest):
         server = self.serve()
         for _ in range(50):
             wire = server.wire()
-            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+            wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                       b"Content-Length: 1000000\r\n\r\n" + b'{"data":"' + b"x" * 1000)
         for seq in range(1, 11):
             self.assertEqual(server.publish({"data": 1})["first"], seq)

@@ -30,6 +30,23 @@ static void times_are_written_and_read(void)
 		CHECK(!clock_parse(slice_of(bad[i]), &ms));
 }
 
+static void stamps_have_the_zone_of_the_old_logs(void)
+{
+	struct buf out;
+	buf_init(&out);
+	CHECK(clock_set_zone("Australia/Melbourne"));
+	clock_write_stamp(&out, 1795372988850);
+	CHECK_SLICE(buf_slice(&out), "\"2026-11-23 05:43:08 AEDT\"");
+	out.len = 0;
+	clock_write_stamp(&out, 1782000000000);
+	CHECK_SLICE(buf_slice(&out), "\"2026-06-21 10:00:00 AEST\"");
+	out.len = 0;
+	CHECK(!clock_set_zone("Nowhere/Installed"));
+	clock_write_stamp(&out, 1795372988850);
+	CHECK_SLICE(buf_slice(&out), "\"2026-11-22 18:43:08 UTC\"");
+	buf_finish(&out);
+}
+
 static void units_have_bounds(void)
 {
 	int64_t n;
@@ -111,6 +128,7 @@ static void backoff_doubles_up_to_its_cap(void)
 int main(void)
 {
 	RUN(times_are_written_and_read);
+	RUN(stamps_have_the_zone_of_the_old_logs);
 	RUN(units_have_bounds);
 	RUN(urls_are_split_and_decoded);
 	RUN(encoding_comes_back);

@@ -22,6 +22,10 @@ static void a_websocket_is_told_from_all_else(void)
 	CHECK_SLICE(h.origin, "http://o");
 	CHECK_SLICE(h.host, "h");
 	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\n\r\n") == HEAD_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n") == HEAD_STREAM);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html, Text/Event-Stream;q=0.5\r\n\r\n") == HEAD_STREAM);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream;q=0\r\n\r\n") == HEAD_HTTP);
+	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n") == HEAD_HTTP);
 	CHECK(kind("POST /v1/ws HTTP/1.1\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.0\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "\r\n") == HEAD_HTTP);

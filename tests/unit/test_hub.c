@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "check.h"
 #include "hub/cursor.h"
+#include "hub/subscription.h"
 #include "hub/writer.h"
+#include "net/ws_metrics.h"
 #include "store/page_build.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
@@ -87,7 +89,7 @@ static void close_hub(void)
 	store_close(store);
 }
 
-static const struct writer_options roomy = {1 << 20, 1 << 28, 0};
+static const struct writer_options roomy = {1 << 20, 1 << 28, 0, NULL};
 
 static void fresh_hub(size_t ring_bytes)
 {
@@ -240,11 +242,16 @@ static void positions_that_cannot_be_honoured_are_gaps(void)
 	uint64_t after;
 	fresh_hub(1 << 20);
 	CHECK(publish("{\"data\":1}\n{\"data\":2}") == ERR_NONE);
-	CHECK(!position_resolve(feed, (struct position){.after = 2}, &after, &gap) && after == 2);
-	CHECK(!position_resolve(feed, (struct position){.from_head = true}, &after, &gap) && after == 2);
-	CHECK(!position_resolve(feed, (struct position){.from_first = true}, &after, &gap) && after == 0);
-	CHECK(position_resolve(feed, (struct position){.after = 3}, &after, &gap) && after == 2 && gap.reason == GAP_AHEAD);
-	CHECK(position_resolve(feed, (struct position){.after = 1, .foreign = true}, &after, &gap));
+	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 2}, &after, &gap) &&
+	      after == 2);
+	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.from_head = true}, &after, &gap) &&
+	      after == 2);
+	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.from_first = true}, &after, &gap) &&
+	      after == 0);
+	CHECK(position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 3}, &after, &gap) &&
+	      after == 2 && gap.reason == GAP_AHEAD);
+	CHECK(position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 1, .foreign = true}, &after,
+			       &gap));
 	CHECK(after == 0 && gap.reason == GAP_EPOCH && gap.requested == 1 && gap.first == 1);
 	close_hub();
 	remove_dir();
@@ -260,7 +267,7 @@ static void a_full_queue_refuses_and_forgets_nothing(void)
 	uint64_t accepted = 0;
 	fresh_hub(1 << 20);
 	close_hub();
-	open_hub(1 << 20, (struct writer_options){100, 1 << 20, 0});
+	open_hub(1 << 20, (struct writer_options){100, 1 << 20, 0, NULL});
 	for (int i = 0; i < 60; i++)
 		n += (size_t)sprintf(lines + n, "{\"data\":%d}\n", i);
 	for (int i = 0; i < OPS; i++) {
@@ -283,6 +290,18 @@ static void a_full_queue_refuses_and_forgets_nothing(void)
 	remove_dir();
 }
 
+static bool metrics_have(struct ws_metrics *m, const char *text)
+{
+	struct buf out;
+	buf_init(&out);
+	ws_metrics_write(m, &out, 0, writer);
+	CHECK(!buf_failed(&out));
+	buf_addc(&out, '\0');
+	bool found = strstr(out.data, text) != NULL;
+	buf_finish(&out);
+	return found;
+}
+
 /* A disk that takes no more (here: a limit on the size of files) fails every waiting publisher and delivers nothing;
  * when it takes again, publishing goes on by itself. */
 static void a_failed_commit_is_told_and_recovered_from(void)
@@ -301,6 +320,8 @@ static void a_failed_commit_is_told_and_recovered_from(void)
 	struct writer_figures w;
 	writer_read(writer, &w);
 	CHECK(w.breaker_opens == 1 && w.failed == 1);
+	struct ws_metrics *metrics = ws_metrics_create(1);
+	CHECK(metrics != NULL && metrics_have(metrics, "\"opens\":1,") && !metrics_have(metrics, "\"state\":\"closed\""));
 	CHECK(setrlimit(RLIMIT_FSIZE, &large) == 0);
 	int64_t end = clock_mono_ms() + 60000;
 	while ((err = publish("{\"id\":\"c\",\"data\":3}")) != ERR_NONE && clock_mono_ms() < end)
@@ -311,11 +332,32 @@ static void a_failed_commit_is_told_and_recovered_from(void)
 	CHECK(feed_head(feed) == 3 && store_head(store) == 3);
 	writer_read(writer, &w);
 	CHECK(w.breaker == BREAKER_CLOSED && w.reason[0] == '\0');
+	CHECK(w.breaker_half_opens >= 1 && w.breaker_closes == 1);
+	CHECK(metrics_have(metrics, "\"circuit_breaker\":{\"state\":\"closed\"") && metrics_have(metrics, "\"closes\":1}"));
+	ws_metrics_destroy(metrics);
 	struct reader *reader;
 	uint64_t checked;
 	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
 	CHECK(history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE && checked == 3);
 	reader_close(reader);
+	close_hub();
+	remove_dir();
+}
+
+static void figures_of_an_idle_session_are_dropped_after_an_hour(void)
+{
+	enum { HOUR_MS = 3600 * 1000 };
+	struct ws_metrics *m = ws_metrics_create(HOUR_MS);
+	CHECK(m != NULL);
+	fresh_hub(1 << 20);
+	int64_t before = clock_mono_ms();
+	ws_metrics_count(m, slice_of("idle"), WSM_EXPIRED, 7);
+	int64_t after = clock_mono_ms();
+	ws_metrics_forget(m, before + HOUR_MS - 1);
+	CHECK(metrics_have(m, "\"idle\":{") && metrics_have(m, "\"expired\":7"));
+	ws_metrics_forget(m, after + HOUR_MS);
+	CHECK(!metrics_have(m, "\"idle\":{") && metrics_have(m, "\"expired\":7")); /* the total keeps it */
+	ws_metrics_destroy(m);
 	close_hub();
 	remove_dir();
 }
@@ -347,7 +389,7 @@ static void sessions_are_taken_over_and_survive(void)
 	CHECK(sessions_attach(sessions, slice_of("t"), &first, on_lost, 3, &s) == ERR_NONE);
 	CHECK(sessions_delete(sessions, slice_of("t")) && first == 2 && !sessions_get(sessions, slice_of("t"), &s));
 	CHECK(!sessions_delete(sessions, slice_of("t")));
-	CHECK(writer_wait(writer, 10000) && sessions_saved(sessions, slice_of("s")));
+	CHECK(writer_wait(writer, NULL, 10000) && sessions_saved(sessions, slice_of("s")));
 	close_hub();
 	open_hub(1 << 20, roomy);
 	CHECK(sessions_get(sessions, slice_of("s"), &s) && !s.connected && s.acked == 2);
@@ -375,12 +417,120 @@ static void a_closed_writer_has_done_what_it_accepted(void)
 	remove_dir();
 }
 
+/* A reader at the head, and how often a commit woke it. */
+struct follower {
+	struct subscription subscription;
+	struct cursor *cursor;
+	struct bell bell;
+	int woken;
+};
+
+static bool wait_at_head(struct subscriptions *t, struct follower *f)
+{
+	struct chunk chunks[8];
+	int count;
+	while (cursor_fill(f->cursor, chunks, 8, SIZE_MAX, &count) == CURSOR_READY) {
+		size_t all = 0;
+		for (int i = 0; i < count; i++)
+			all += chunks[i].len;
+		cursor_advance(f->cursor, chunks, count, all);
+		cursor_release(chunks, count);
+	}
+	return subscription_park(t, &f->subscription, f->cursor);
+}
+
+static void follower_init(struct subscriptions *t, struct follower *f, const char *stream)
+{
+	struct filter *filter = filter_create();
+	CHECK(stream == NULL || filter_add_stream(filter, slice_of(stream)));
+	*f = (struct follower){0};
+	bell_init(&f->bell);
+	subscription_init(&f->subscription);
+	CHECK(cursor_create(feed, (struct position){.from_head = true}, 0, history_select_take(store, filter), WIRE_WS, ring,
+			    &f->bell, &f->cursor) == ERR_NONE);
+	CHECK(wait_at_head(t, f));
+}
+
+static void follower_finish(struct subscriptions *t, struct follower *f)
+{
+	subscription_unpark(t, &f->subscription);
+	subscription_finish(&f->subscription);
+	cursor_destroy(f->cursor);
+}
+
+static void on_woken(void *arg, struct subscription *s)
+{
+	struct follower *f = LIST_ITEM(s, struct follower, subscription);
+	CHECK(!subscription_waits(s));
+	f->woken++;
+	if (arg != NULL)
+		CHECK(wait_at_head(arg, f));
+}
+
+static void a_commit_wakes_whom_it_concerns(void)
+{
+	fresh_hub(4096);
+	CHECK(publish("{\"stream\":\"a\",\"data\":1}\n{\"stream\":\"b\",\"data\":1}") == ERR_NONE);
+	struct subscriptions *t;
+	struct follower a, b, later, all;
+	CHECK(subscriptions_create(feed, &t) == ERR_NONE);
+	follower_init(t, &a, "a");
+	follower_init(t, &b, "b");
+	follower_init(t, &later, "later");
+	follower_init(t, &all, NULL);
+	CHECK(publish("{\"stream\":\"a\",\"data\":2}") == ERR_NONE);
+	subscriptions_dispatch(t, on_woken, t); /* the first one wakes everybody: it does not know the topics yet */
+	a.woken = b.woken = later.woken = all.woken = 0;
+
+	/* Many commits, more than the ring holds, that do not concern `b`. */
+	for (int i = 0; i < 100; i++) {
+		CHECK(publish("{\"stream\":\"a\",\"data\":\"................................................\"}") ==
+		      ERR_NONE);
+		subscriptions_dispatch(t, on_woken, t);
+	}
+	CHECK(a.woken == 100 && all.woken == 100 && b.woken == 0 && later.woken == 0);
+
+	/* What `b` waited for comes at once, and not by way of the store. */
+	CHECK(publish("{\"stream\":\"b\",\"data\":2}") == ERR_NONE);
+	subscriptions_dispatch(t, on_woken, NULL);
+	struct chunk chunk;
+	int count;
+	CHECK(b.woken == 1 && cursor_fill(b.cursor, &chunk, 1, SIZE_MAX, &count) == CURSOR_READY && chunk.count == 1);
+	CHECK(page_entry(chunk.page, chunk.index).seq == 104);
+	cursor_release(&chunk, count);
+	CHECK(a.woken == 100 && wait_at_head(t, &b) && wait_at_head(t, &all));
+
+	/* A new topic concerns whoever filters. */
+	CHECK(publish("{\"stream\":\"later\",\"data\":1}") == ERR_NONE);
+	subscriptions_dispatch(t, on_woken, t);
+	CHECK(later.woken == 1 && cursor_after(later.cursor) == 105);
+	CHECK(publish("{\"stream\":\"later\",\"data\":2}") == ERR_NONE);
+	int before = a.woken;
+	subscriptions_dispatch(t, on_woken, t);
+	CHECK(later.woken == 2 && a.woken == before);
+
+	/* Who decided to wait before something was dispatched must look again. */
+	subscription_unpark(t, &later.subscription);
+	CHECK(publish("{\"stream\":\"later\",\"data\":3}") == ERR_NONE);
+	subscriptions_dispatch(t, on_woken, t);
+	CHECK(!subscription_park(t, &later.subscription, later.cursor) && wait_at_head(t, &later));
+	follower_finish(t, &a);
+	follower_finish(t, &b);
+	follower_finish(t, &later);
+	follower_finish(t, &all);
+	subscriptions_destroy(t);
+	close_hub();
+	remove_dir();
+}
+
 int main(void)
 {
+	RUN(a_commit_wakes_whom_it_concerns);
 	RUN(positions_that_cannot_be_honoured_are_gaps);
 	RUN(cursors_cross_the_seam_under_load);
 	RUN(a_full_queue_refuses_and_forgets_nothing);
 	RUN(a_failed_commit_is_told_and_recovered_from);
+	RUN(figures_of_an_idle_session_are_dropped_after_an_hour);
 	RUN(sessions_are_taken_over_and_survive);
 	RUN(a_closed_writer_has_done_what_it_accepted);
 }

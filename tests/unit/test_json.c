@@ -175,8 +175,37 @@ static void names_are_plain(void)
 	CHECK(!json_plain_text(slice_of("\xff")));
 }
 
+/* Strings are looked at eight bytes at a time: whatever ends one or spoils it is found at every place of those eight. */
+static void strings_of_any_length_end_where_they_end(void)
+{
+	for (size_t len = 0; len < 40; len++)
+		for (size_t at = 0; at <= len; at++) {
+			char text[64] = "[\"";
+			memset(text + 2, 'x', len);
+			strcpy(text + 2 + len, "\",1]");
+			becomes(text, text);
+			struct json_walk w = json_walk((struct slice){text, strlen(text)});
+			CHECK(json_next(&w) && w.value.len == len + 2 && json_next(&w));
+			CHECK_SLICE(w.value, "1");
+			if (at == len)
+				continue;
+			text[2 + at] = '\x1f';
+			fails(text, 2 + at);
+			text[2 + at] = '\x80';
+			fails(text, 2 + at);
+			text[2 + at] = '\x7f';
+			becomes(text, text);
+			text[2 + at] = '\\';
+			if (at + 1 == len)
+				fails(text, strlen(text)); /* the quote behind it is escaped */
+			else
+				fails(text, 2 + at + 1);
+		}
+}
+
 int main(void)
 {
+	RUN(strings_of_any_length_end_where_they_end);
 	RUN(all_values_pass);
 	RUN(tabs_in_strings_are_errors);
 	RUN(what_is_no_json_is_found_at_its_place);

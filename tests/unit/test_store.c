@@ -103,11 +103,11 @@ static void a_second_writer_is_refused_and_a_reader_is_not(void)
 	open_store();
 	publish("{\"data\":1}", 1);
 	CHECK(store_open(dir, (struct store_options){0}, &other, &fault) == ERR_LOCKED && strstr(fault.text, dir) != NULL);
-	CHECK(store_open(dir, (struct store_options){STORE_READ, false}, &other, &fault) == ERR_NONE);
+	CHECK(store_open(dir, (struct store_options){.access = STORE_READ}, &other, &fault) == ERR_NONE);
 	CHECK(store_head(other) == 1);
 	store_close(other);
 	close_store();
-	CHECK(store_open("/tmp/tidemark-unit-no-such", (struct store_options){STORE_READ, false}, &other, &fault) ==
+	CHECK(store_open("/tmp/tidemark-unit-no-such", (struct store_options){.access = STORE_READ}, &other, &fault) ==
 	      ERR_NOT_FOUND);
 	remove_dir();
 }

@@ -1,0 +1,102 @@
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+bool (*sys_fault)(const char *call);
+
+static bool fails(const char *call)
+{
+	if (sys_fault == NULL || !sys_fault(call))
+		return false;
+	errno = EIO;
+	return true;
+}
+
+int sys_create(const char *path)
+{
+	return fails("create") ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
+int sys_write(int fd, const void *bytes, size_t n)
+{
+	if (fails("write"))
+		return -1;
+	for (size_t done = 0; done < n;) {
+		ssize_t put = write(fd, (const char *)bytes + done, n - done);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		done += (size_t)put;
+	}
+	return 0;
+}
+
+void sys_begin_sync(int fd, uint64_t at, size_t n)
+{
+	sync_file_range(fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
+int sys_sync(int fd)
+{
+	return fails("sync") ? -1 : fsync(fd);
+}
+
+int sys_rename_new(const char *from, const char *to)
+{
+	if (fails("rename"))
+		return -1;
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	/* A file system that cannot: a second name does the same. */
+	return link(from, to) == 0 ? unlink(from) : -1;
+}
+
+int sys_rename(const char *from, const char *to)
+{
+	return fails("rename") ? -1 : rename(from, to);
+}
+
+int sys_remove(const char *path)
+{
+	return fails("remove") ? -1 : unlink(path);
+}
+
+int sys_sync_dir(const char *dir)
+{
+	if (fails("sync dir"))
+		return -1;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	int rc = fsync(fd);
+	int why = errno;
+	close(fd);
+	errno = why;
+	return rc;
+}
+
+int sys_sync_parent(const char *path)
+{
+	char parent[PATH_MAX];
+	size_t len = strlen(path);
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	if (len >= sizeof parent) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	snprintf(parent, sizeof parent, "%.*s", len > 0 ? (int)len : 1, len > 0 ? path : ".");
+	return sys_sync_dir(parent);
+}

@@ -1,0 +1,24 @@
+/* The system calls that put files in place, behind one seam: a test can make the n-th of them fail, or end there. All
+ * return -1 with errno on failure; a write is whole or failed. */
+#ifndef BASE_SYS_H
+#define BASE_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int sys_create(const char *path); /* a new file that nobody else may read, open for writing */
+int sys_write(int fd, const void *bytes, size_t n);
+/* Asks the kernel to begin with writing that to the disk, so that sys_sync has less to wait for. Cannot fail. */
+void sys_begin_sync(int fd, uint64_t at, size_t n);
+int sys_sync(int fd);
+int sys_rename_new(const char *from, const char *to); /* fails with EEXIST where there is a `to` */
+int sys_rename(const char *from, const char *to);     /* replaces it */
+int sys_remove(const char *path);
+int sys_sync_parent(const char *path); /* of the directory that holds it */
+int sys_sync_dir(const char *dir);     /* a directory entry is on stable storage only when its directory was synced */
+
+/* Called before each of them with its name; when it returns true the call fails with EIO. For tests; NULL: none. */
+extern bool (*sys_fault)(const char *call);
+
+#endif

@@ -1,0 +1,72 @@
+#include "net/body.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+struct body {
+	body_fill *fill;
+	void *source;
+	void (*destroy)(void *source);
+	struct buf piece;
+	size_t sent;
+	bool ended;
+	bool broken;
+};
+
+static void destroy(void *arg)
+{
+	struct body *b = arg;
+	b->destroy(b->source);
+	buf_finish(&b->piece);
+	free(b);
+}
+
+/* On a pool thread, while the exchange waits. */
+static void fill(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)arg;
+	struct body *b = exchange_state(x);
+	struct fault fault = {0};
+	b->sent = b->piece.len = 0;
+	enum err err = b->fill(b->source, reader, &b->piece, &b->ended, &fault);
+	b->broken = err != ERR_NONE || buf_failed(&b->piece);
+	if (err)
+		log_error("a reply breaks off", "why=\"%s\"", fault.text);
+	exchange_resume(x);
+}
+
+static long read_body(struct exchange *x, void *state, char *out, size_t max)
+{
+	struct body *b = state;
+	if (b->broken)
+		return HTTP_BROKEN;
+	size_t left = b->piece.len - b->sent;
+	if (left > 0) {
+		size_t n = left < max ? left : max;
+		memcpy(out, b->piece.data + b->sent, n);
+		b->sent += n;
+		return (long)n;
+	}
+	if (b->ended)
+		return HTTP_END;
+	exchange_wait(x);
+	exchange_defer(x, fill);
+	return HTTP_WAIT;
+}
+
+enum err body_stream_take(struct exchange *x, body_fill *source_fill, void *source, void (*source_destroy)(void *source))
+{
+	struct body *b = calloc(1, sizeof *b);
+	if (b == NULL) {
+		source_destroy(source);
+		return ERR_NOMEM;
+	}
+	b->fill = source_fill;
+	b->source = source;
+	b->destroy = source_destroy;
+	exchange_keep(x, b, destroy);
+	exchange_stream(x, read_body);
+	return ERR_NONE;
+}

@@ -1,0 +1,15 @@
+/* A reply of unknown length that is made piece by piece on pool threads, while the network thread sends what there is.
+ * Memory: one piece. */
+#ifndef NET_BODY_H
+#define NET_BODY_H
+
+#include "net/http.h"
+
+/* Puts the next piece into `out`, which is empty; *end says that it was the last. On failure the connection breaks off, so
+ * that nobody takes it for whole. */
+typedef enum err body_fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault);
+
+/* Streams as the reply of `x`, whose status and headers are set. `source` is taken, also on failure. */
+enum err body_stream_take(struct exchange *x, body_fill *fill, void *source, void (*destroy)(void *source));
+
+#endif

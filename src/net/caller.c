@@ -1,0 +1,126 @@
+#include "net/caller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "net/peer.h"
+
+enum { BODY_BYTES_PER_S = 1024 };
+
+void callers_init(struct callers *cs, int64_t head_ms, int64_t body_ms)
+{
+	pthread_mutex_init(&cs->lock, NULL);
+	list_init(&cs->all);
+	cs->head_ms = head_ms;
+	cs->body_ms = body_ms;
+	cs->slow = 0;
+}
+
+void callers_finish(struct callers *cs)
+{
+	pthread_mutex_destroy(&cs->lock);
+}
+
+struct caller *callers_add(struct callers *cs, int fd, uint64_t peer)
+{
+	struct caller *c = calloc(1, sizeof *c);
+	if (c == NULL)
+		return NULL;
+	c->fd = fd;
+	c->peer = peer;
+	c->local = peer_is_local(fd);
+	c->deadline_ms = clock_mono_ms() + cs->head_ms;
+	pthread_mutex_lock(&cs->lock);
+	list_append(&cs->all, &c->link);
+	pthread_mutex_unlock(&cs->lock);
+	return c;
+}
+
+void callers_remove(struct callers *cs, struct caller *c)
+{
+	pthread_mutex_lock(&cs->lock);
+	list_remove(&c->link);
+	pthread_mutex_unlock(&cs->lock);
+	free(c);
+}
+
+void caller_reads(struct callers *cs, struct caller *c)
+{
+	pthread_mutex_lock(&cs->lock);
+	c->begun_ms = clock_mono_ms();
+	c->received = 0;
+	c->deadline_ms = c->begun_ms + cs->body_ms;
+	pthread_mutex_unlock(&cs->lock);
+}
+
+void caller_got(struct callers *cs, struct caller *c, size_t bytes)
+{
+	pthread_mutex_lock(&cs->lock);
+	c->received += bytes;
+	c->deadline_ms = c->begun_ms + cs->body_ms + (int64_t)(c->received / BODY_BYTES_PER_S) * 1000;
+	pthread_mutex_unlock(&cs->lock);
+}
+
+void caller_answers(struct callers *cs, struct caller *c, bool answering)
+{
+	pthread_mutex_lock(&cs->lock);
+	c->answering = answering;
+	c->deadline_ms = clock_mono_ms() + cs->head_ms;
+	pthread_mutex_unlock(&cs->lock);
+}
+
+/* Noted before it is asked whether it holds: a reload in between finds it here. */
+bool caller_holds(struct callers *cs, struct caller *c, const struct grant *grant)
+{
+	pthread_mutex_lock(&cs->lock);
+	c->grant = grant;
+	pthread_mutex_unlock(&cs->lock);
+	return grant == NULL || access_holds(grant);
+}
+
+/* Has the peer said that nothing more will come? */
+static bool has_ended(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void callers_sweep(struct callers *cs)
+{
+	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&cs->lock);
+	LIST_EACH (link, &cs->all) {
+		struct caller *c = LIST_ITEM(link, struct caller, link);
+		if (c->answering)
+			continue;
+		if (now > c->deadline_ms) {
+			c->deadline_ms = now + cs->head_ms; /* counted once, though it may take a while to go */
+			cs->slow++;
+			shutdown(c->fd, SHUT_RDWR);
+		} else if (has_ended(c->fd)) {
+			shutdown(c->fd, SHUT_RD); /* wakes libmicrohttpd, and takes away nothing that is on its way out */
+		}
+	}
+	pthread_mutex_unlock(&cs->lock);
+}
+
+void callers_recheck(struct callers *cs)
+{
+	pthread_mutex_lock(&cs->lock);
+	LIST_EACH (link, &cs->all) {
+		struct caller *c = LIST_ITEM(link, struct caller, link);
+		if (c->grant != NULL && !access_holds(c->grant))
+			shutdown(c->fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&cs->lock);
+}
+
+uint64_t callers_slow(struct callers *cs)
+{
+	pthread_mutex_lock(&cs->lock);
+	uint64_t slow = cs->slow;
+	pthread_mutex_unlock(&cs->lock);
+	return slow;
+}

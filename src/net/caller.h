@@ -1,0 +1,55 @@
+/* The connections that the HTTP server has: who is at the other end, what they were granted, and how long they may take to
+ * say what they want. libmicrohttpd waits for ever for a client that sends a byte now and then, and (0.9.75, epoll) does not
+ * see the end of a connection that arrived together with the last bytes; both are looked for here. Any thread. */
+#ifndef NET_CALLER_H
+#define NET_CALLER_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "net/access.h"
+
+struct callers {
+	pthread_mutex_t lock;
+	struct list all;
+	int64_t head_ms;
+	int64_t body_ms;
+	uint64_t slow; /* cut off for taking too long */
+};
+
+/* As long as libmicrohttpd has the connection. */
+struct caller {
+	struct list link;
+	int fd;
+	uint64_t peer;
+	bool local;                /* came in over the loopback */
+	bool answering;            /* a handler runs, or its reply is on its way */
+	const struct grant *grant; /* of the request under way, which owns it; NULL: none */
+	int64_t deadline_ms;       /* monotonic: for the next head, or the body under way */
+	int64_t begun_ms;          /* the body under way */
+	uint64_t received;         /* bytes of it */
+};
+
+/* For the next head a client has `head_ms`, for a body `body_ms` and a second for each KiB. */
+void callers_init(struct callers *cs, int64_t head_ms, int64_t body_ms);
+void callers_finish(struct callers *cs);
+
+/* NULL: no memory. */
+struct caller *callers_add(struct callers *cs, int fd, uint64_t peer);
+void callers_remove(struct callers *cs, struct caller *c);
+/* A request's head has come. */
+void caller_reads(struct callers *cs, struct caller *c);
+/* Bytes of its body have. */
+void caller_got(struct callers *cs, struct caller *c, size_t bytes);
+/* It is being answered, or has been: then the next head is awaited. */
+void caller_answers(struct callers *cs, struct caller *c, bool answering);
+/* What the request under way was granted; NULL: nothing any more. False when it does not hold any longer. */
+bool caller_holds(struct callers *cs, struct caller *c, const struct grant *grant);
+
+/* To be called now and then: cuts off who has gone, and who takes too long. */
+void callers_sweep(struct callers *cs);
+/* Tokens were reloaded: cuts off whose grant does not hold any longer. */
+void callers_recheck(struct callers *cs);
+uint64_t callers_slow(struct callers *cs);
+
+#endif

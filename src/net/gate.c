@@ -1,0 +1,74 @@
+#include "net/gate.h"
+
+#include "net/field.h"
+#include "net/host.h"
+#include "net/origin.h"
+
+enum { SHOWN = 100 };
+
+struct slice gate_bearer(struct slice authorization)
+{
+	struct slice none = {"", 0};
+	if (authorization.len == 0) /* and p may be NULL */
+		return none;
+	struct slice rest = field_trim(authorization);
+	struct slice scheme = field_cut(&rest, ' ');
+	struct slice token = field_trim(rest);
+	bool one = memchr(token.p, ' ', token.len) == NULL && memchr(token.p, ',', token.len) == NULL;
+	return field_is(scheme, slice_of("Bearer")) && one ? token : none;
+}
+
+int gate_host(const struct gate *g, const struct visit *v, struct fault *fault)
+{
+	if (!v->local || host_is_fine(v->host, g->listen, g->allow_hosts))
+		return 0;
+	fault_set(fault, ERR_DENIED, "this server is not called %.*s (see --allow-host)",
+		  (int)(v->host.len < SHOWN ? v->host.len : SHOWN), v->host.p);
+	return 421;
+}
+
+/* The token that was sent, in one way or the other, but not in both (RFC 6750, 2). */
+static struct slice token_of(const struct visit *v)
+{
+	bool both = v->authorization.len > 0 && v->access_token.p != NULL;
+	struct slice sent = v->access_token.p != NULL ? v->access_token : gate_bearer(v->authorization);
+	return both ? (struct slice){"", 0} : sent;
+}
+
+int gate_pass(const struct gate *g, const struct visit *v, struct grant *grant, struct fault *fault)
+{
+	*grant = (struct grant){0};
+	if (v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins)) {
+		fault_set(fault, ERR_DENIED, "a page of this Origin may not do this here (see --allow-origin)");
+		return 403;
+	}
+	if (v->need == NEED_NOTHING)
+		return 0;
+	if (!access_grant(g->access, token_of(v), grant)) {
+		bool sent = v->authorization.len > 0 || v->access_token.p != NULL;
+		fault_set(fault, ERR_DENIED,
+			  sent ? "the token is not known here, or was not sent in one way only"
+			       : "a token is wanted: Authorization: Bearer, or ?access_token= where headers cannot be set");
+		return 401;
+	}
+	if (grant_may(grant, v->need))
+		return 0;
+	bool narrow = grant_is_limited(grant) && (v->need == NEED_READ_ALL || v->need == NEED_PUBLISH_ALL);
+	fault_set(fault, ERR_DENIED,
+		  narrow ? "this is about all streams, and the token is limited to some"
+			 : "the token's scopes (publish, read, admin) do not cover this");
+	grant_drop(grant);
+	return 403;
+}
+
+void gate_refused(const struct gate *g, const struct visit *v, int status)
+{
+	struct grant grant;
+	enum denial why = status == 421 ? DENIAL_HOST : status == 401 ? DENIAL_TOKEN : DENIAL_SCOPE;
+	if (status == 403 && v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins))
+		why = DENIAL_ORIGIN;
+	/* Of a token that is known the log may say whose it is. */
+	bool known = access_grant(g->access, token_of(v), &grant);
+	access_denied(g->access, why, known ? grant_name(&grant) : "", v->peer, v->path);
+	grant_drop(&grant);
+}

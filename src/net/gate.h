@@ -1,0 +1,40 @@
+/* What every request passes, WebSockets as well: its Host, its Origin, its token. One place decides, for the door and for
+ * the HTTP server. Any thread. */
+#ifndef NET_GATE_H
+#define NET_GATE_H
+
+#include "base/options.h"
+#include "net/access.h"
+
+/* Borrowed, and only read. */
+struct gate {
+	struct access *access;
+	const struct option_texts *listen;
+	const struct option_texts *allow_hosts;
+	const struct option_texts *allow_origins;
+};
+
+/* What a request says of itself. */
+struct visit {
+	struct slice path;
+	struct slice host; /* these three: empty where there is no such header */
+	struct slice origin;
+	struct slice authorization;
+	struct slice access_token; /* of the URL; p is NULL where there is none */
+	uint64_t peer;
+	bool local;   /* came in over the loopback */
+	bool guarded; /* changes something, or is a WebSocket: pages of other origins may not */
+	enum need need;
+};
+
+/* 0, or the status of the answer, and why. These count and log nothing. */
+int gate_host(const struct gate *g, const struct visit *v, struct fault *fault);
+/* On 0 the grant is the caller's to drop. */
+int gate_pass(const struct gate *g, const struct visit *v, struct grant *grant, struct fault *fault);
+/* Counts and logs that a visit was refused with `status`. */
+void gate_refused(const struct gate *g, const struct visit *v, int status);
+
+/* The token of "Bearer TOKEN"; empty where it is something else. */
+struct slice gate_bearer(struct slice authorization);
+
+#endif

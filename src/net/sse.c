@@ -1,0 +1,224 @@
+/* Streams of events (text/event-stream). The network thread reads them; while one is parked its cursor is the push thread's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "net/pace.h"
+#include "net/push_inside.h"
+
+enum {
+	HEARTBEAT_MS = 15000,
+	RETRY_MIN_MS = 1000, /* a browser comes back after 1 to 4 s: spread, so that a herd does not come at once */
+	RETRY_SPREAD_MS = 3000,
+	CHUNKS = 16,
+};
+
+struct stream {
+	struct parked parked;
+	struct list link; /* in push.streams */
+	struct push *push;
+	struct exchange *exchange;
+	struct cursor *cursor;
+	struct pace pace;
+	struct buf pending;  /* text of ours that goes out before the next event */
+	int64_t beat_ms;     /* monotonic: when the last comment was sent */
+	atomic_ullong after; /* a copy of the cursor's, for the other threads */
+	atomic_bool live;    /* has been at the head */
+};
+
+/* Was it live, and has it fallen too far behind? Replaying is not lagging. */
+static bool lags_too_far(const struct stream *s, uint64_t head)
+{
+	uint64_t max = s->push->lag_max;
+	return max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + max;
+}
+
+void sse_cut_laggards(struct push *p)
+{
+	uint64_t head = feed_head(p->feed);
+	LIST_EACH (link, &p->streams) {
+		struct stream *s = LIST_ITEM(link, struct stream, link);
+		if (!subscription_waits(&s->parked.subscription) && lags_too_far(s, head))
+			exchange_cut(s->exchange);
+	}
+}
+
+static void stream_destroy(void *arg)
+{
+	struct stream *s = arg;
+	pthread_mutex_lock(&s->push->lock);
+	list_remove(&s->link);
+	pthread_mutex_unlock(&s->push->lock);
+	subscription_finish(&s->parked.subscription);
+	cursor_destroy(s->cursor);
+	buf_finish(&s->pending);
+	free(s);
+}
+
+static void on_loaded(void *arg)
+{
+	exchange_resume(((struct stream *)arg)->exchange);
+}
+
+static bool on_stream_due(struct parked *item, bool time_is_up)
+{
+	(void)time_is_up; /* the reader looks at the clock itself */
+	struct stream *s = LIST_ITEM(item, struct stream, parked);
+	atomic_store(&s->after, cursor_after(s->cursor));
+	exchange_resume(s->exchange);
+	return true;
+}
+
+/* For a commit, where `c` is at the head, but at most `wait_ms`, and no longer than to the next heartbeat. */
+static long wait_for(struct stream *s, struct cursor *c, int64_t wait_ms)
+{
+	exchange_wait(s->exchange);
+	int64_t now = clock_mono_ms();
+	int64_t beat = s->beat_ms + HEARTBEAT_MS;
+	s->parked.deadline_ms = now + wait_ms < beat ? now + wait_ms : beat;
+	s->parked.cursor = c;
+	s->parked.wake = on_stream_due;
+	push_park(s->push, &s->parked);
+	return HTTP_WAIT;
+}
+
+/* Sends as much of the chunks as fits, of paced ones only what is due. */
+static long send_chunks(struct stream *s, struct chunk *chunks, int count, char *out, size_t max)
+{
+	size_t n = 0;
+	for (int i = 0; i < count && n < max; i++) {
+		size_t len = chunks[i].len < max - n ? chunks[i].len : max - n;
+		memcpy(out + n, chunks[i].bytes, len);
+		n += len;
+	}
+	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
+	atomic_fetch_add(&s->push->delivered, events);
+	atomic_store(&s->after, cursor_after(s->cursor));
+	return (long)n;
+}
+
+static void add_gap(struct stream *s)
+{
+	struct buf gap;
+	buf_init(&gap);
+	gap_write(&gap, cursor_gap(s->cursor));
+	buf_printf(&s->pending, "event: gap\ndata: %.*s\n\n", (int)gap.len, gap.data);
+	if (buf_failed(&gap))
+		s->pending.failed = true; /* a gap must not go untold */
+	buf_finish(&gap);
+}
+
+static long send_pending(struct stream *s, char *out, size_t max)
+{
+	size_t n = s->pending.len < max ? s->pending.len : max;
+	memcpy(out, s->pending.data, n);
+	buf_drop(&s->pending, n);
+	return (long)n;
+}
+
+/* A comment now and then, so that both sides notice when the other has gone, whatever else is sent. */
+static void add_heartbeat(struct stream *s)
+{
+	int64_t now = clock_mono_ms();
+	if (now - s->beat_ms < HEARTBEAT_MS || cursor_is_inside(s->cursor))
+		return;
+	s->beat_ms = now;
+	buf_adds(&s->pending, ":\n\n");
+}
+
+static bool is_closing(struct push *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bool closing = p->closing;
+	pthread_mutex_unlock(&p->lock);
+	return closing;
+}
+
+static long read_stream(struct exchange *x, void *state, char *out, size_t max)
+{
+	(void)x;
+	struct stream *s = state;
+	/* A paced stream takes one event at a time. */
+	int chunks_max = s->pace.speed > 0 ? 1 : CHUNKS;
+	size_t bytes_max = s->pace.speed > 0 ? 1 : max;
+	for (;;) {
+		add_heartbeat(s);
+		if (buf_failed(&s->pending))
+			return HTTP_BROKEN;
+		if (s->pending.len > 0)
+			return send_pending(s, out, max);
+		if (lags_too_far(s, feed_head(s->push->feed)))
+			return HTTP_BROKEN;
+		if (is_closing(s->push))
+			return cursor_is_inside(s->cursor) ? HTTP_BROKEN : HTTP_END;
+		struct chunk chunks[CHUNKS];
+		int count;
+		switch (cursor_fill(s->cursor, chunks, chunks_max, bytes_max, &count)) {
+		case CURSOR_READY: {
+			int64_t time_ms = page_entry(chunks[0].page, chunks[0].index).time_ms;
+			int64_t wait_ms = cursor_is_inside(s->cursor) ? 0 : pace_wait(&s->pace, time_ms);
+			long n = 0;
+			if (wait_ms == 0)
+				n = send_chunks(s, chunks, count, out, max);
+			cursor_release(chunks, count);
+			return wait_ms == 0 ? n : wait_for(s, NULL, wait_ms);
+		}
+		case CURSOR_GAP: add_gap(s); break;
+		case CURSOR_LOAD:
+			exchange_wait(s->exchange);
+			cursor_load(s->cursor);
+			return HTTP_WAIT;
+		case CURSOR_LIVE:
+			atomic_store(&s->after, cursor_after(s->cursor));
+			atomic_store(&s->live, true);
+			return wait_for(s, s->cursor, HEARTBEAT_MS);
+		case CURSOR_END: return HTTP_END;
+		case CURSOR_FAILED: return HTTP_BROKEN;
+		}
+	}
+}
+
+enum err push_stream(struct push *p, struct exchange *x, const struct query *query, struct selection *select)
+{
+	struct stream *s = calloc(1, sizeof *s);
+	if (s == NULL) {
+		selection_destroy(select);
+		return ERR_NOMEM;
+	}
+	s->push = p;
+	s->exchange = x;
+	s->pace.speed = query->speed;
+	list_init(&s->link);
+	list_init(&s->parked.link);
+	subscription_init(&s->parked.subscription);
+	s->beat_ms = clock_mono_ms();
+	enum err err = cursor_create(p->feed, query->start, query->before, select, WIRE_SSE, on_loaded, s, &s->cursor);
+	if (err) {
+		free(s);
+		return err;
+	}
+	atomic_store(&s->after, cursor_after(s->cursor));
+	buf_printf(&s->pending, "retry: %d\n\n", RETRY_MIN_MS + (int)(random_u64() % RETRY_SPREAD_MS));
+	pthread_mutex_lock(&p->lock);
+	list_append(&p->streams, &s->link);
+	pthread_mutex_unlock(&p->lock);
+	exchange_keep(x, s, stream_destroy);
+	exchange_status(x, 200, "text/event-stream");
+	exchange_add_header(x, "Cache-Control", "no-store");
+	exchange_stream(x, read_stream);
+	return ERR_NONE;
+}
+
+void sse_read(struct push *p, struct push_figures *out)
+{
+	uint64_t head = feed_head(p->feed);
+	LIST_EACH (link, &p->streams) {
+		struct stream *s = LIST_ITEM(link, struct stream, link);
+		uint64_t after = atomic_load(&s->after);
+		uint64_t lag = head > after && !subscription_waits(&s->parked.subscription) ? head - after : 0;
+		out->sse++;
+		out->lag_max = lag > out->lag_max ? lag : out->lag_max;
+	}
+}

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Limits hold on real sockets: connections, publish rates, descriptors, and clients that never come to an end.
+
+Shown to fail without the protection: with crowd_enter answering true the limit of an address; with rates_take answering
+0 the rates; without the spare descriptor who waits hangs; without callers_sweep cutting off what is over its deadline slow
+bodies and heads stay for ever; without TCP_KEEPIDLE the timer is two hours away.
+"""
+
+import json
+import os
+import resource
+import socket
+import time
+import unittest
+
+from harness import DEADLINE_S, JSON, TidemarkTest, command, wait_until
+from wire import Refused, Wire
+
+BODY = b'{"data":1}'
+POST = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+class From(Wire):
+    """A connection from another address of the loopback."""
+
+    def __init__(self, address, source):  # pylint: disable=super-init-not-called
+        self.sock = socket.create_connection(address, DEADLINE_S, (source, 0))
+        self.buffer = bytearray()
+
+
+class Connections(TidemarkTest):
+
+    def get(self, server, source="127.0.0.1"):
+        wire = server.keep(From(server.address, source))
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        response = wire.response()
+        wire.close()
+        return response
+
+    def open_for_another(self, server):
+        wire = server.keep(From(server.address, "127.0.0.2"))
+        wire.send(b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        count = wire.response().json()["connections"]["open"]
+        wire.close()
+        return count
+
+    def test_one_address_has_so_many(self):
+        server = self.serve("--max-connections-per-address", "6", "--handshake-timeout", "60s")
+        held = [server.http(), server.live_reader(), server.ingest(), server.wire(), server.dashboard()]
+        self.assertEqual(held[0].request("GET", "/healthz").status, 200)
+        stream = server.sse(after="head")
+        self.assertEqual(self.get(server, "127.0.0.2").status, 200)  # another address gets in
+        response = self.get(server)
+        self.assert_problem(response, 503, "--max-connections-per-address")
+        self.assertEqual(response.headers["retry-after"], "5")
+        with self.assertRaises(Refused):
+            server.websocket()
+
+        def fill():
+            server.wire()  # refused itself, perhaps, while the one before is still on its way out
+            return self.get(server).status == 503
+
+        for one in held:  # each kind gives its place back, and no more than that
+            one.close()
+            wait_until(lambda: self.get(server).status == 200, "there is room again")
+            wait_until(fill, "it is full again")
+            wait_until(lambda: self.open_for_another(server) == 7, "six and the one who asks")
+        stream.close()
+        wait_until(lambda: self.get(server).status == 200, "its next heartbeats find out that it has gone")
+
+    def test_all_together_have_so_many(self):
+        server = self.serve("--max-connections", "4")
+        held = [server.wire() for _ in range(4)]
+        wait_until(lambda: self.get(server, "127.0.0.2").status == 503, "it is full")
+        self.assert_problem(self.get(server), 503, "--max-connections")
+        held[0].close()
+        wait_until(lambda: self.get(server).status == 200, "there is room again")
+
+    def test_a_loopback_has_no_limit_by_address_unless_told(self):
+        server = self.serve()
+        held = [server.wire() for _ in range(1500)]
+        self.assertEqual(self.get(server).status, 200)
+        self.assertEqual(len(held), 1500)
+
+
+class Rates(TidemarkTest):
+
+    def post(self, server, count, source="127.0.0.1"):
+        wire = server.keep(From(server.address, source))
+        body = json.dumps([{"data": i} for i in range(count)]).encode()
+        wire.send(POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        response = wire.response()
+        wire.close()
+        return response
+
+    def test_a_client_that_is_too_fast_is_429(self):
+        server = self.serve("--rate-limit-client", "50")
+        self.assertEqual(self.post(server, 120).status, 201)  # more than a second's worth is never too large, only paid for
+        refused = self.post(server, 1)
+        self.assert_problem(refused, 429, "--rate-limit-client")
+        self.assertIn(int(refused.headers["retry-after"]), (1, 2))
+        self.assertEqual(self.post(server, 1, "127.0.0.2").status, 201)  # another client is none the worse
+        time.sleep(int(refused.headers["retry-after"]))
+        self.assertEqual(self.post(server, 1).status, 201)
+        self.assertEqual(server.head(), 122)
+        self.assertEqual(server.get("/v1/stats").json()["rate_limited"], 1)
+
+    def test_all_together_are_too_fast(self):
+        server = self.serve("--rate-limit", "100")
+        self.assertEqual(self.post(server, 150).status, 201)
+        for source in ("127.0.0.1", "127.0.0.2"):
+            self.assert_problem(self.post(server, 1, source), 429, "--rate-limit)")
+        self.assertEqual(server.head(), 150)
+
+    def test_on_a_websocket_it_is_an_error_frame(self):
+        server = self.serve("--rate-limit-client", "50")
+        client = server.live_reader()
+        client.send({"op": "publish", "ref": 1, "events": [{"data": i} for i in range(60)]})
+        client.send({"op": "publish", "ref": 2, "events": [{"data": 0}]})
+        frames = []
+        while len(frames) < 2:
+            frame = client.receive()
+            if frame.get("op") in ("published", "error"):
+                frames.append(frame)
+        by_ref = {frame["ref"]: frame for frame in frames}
+        self.assertEqual((by_ref[1]["op"], by_ref[2]["op"], by_ref[2]["status"]), ("published", "error", 429))
+        self.assertEqual(server.head(), 60)
+
+    def test_a_monitored_service_is_slowed_down_instead(self):
+        server = self.serve("--rate-limit-client", "100")
+        client = server.ingest()
+        began = time.monotonic()
+        for i in range(250):
+            client.send({"type": "event", "connection_type": "kimi", "n": i})
+        answers = [client.receive() for _ in range(250)]
+        self.assertEqual([answer["status"] for answer in answers], ["received"] * 250)
+        self.assertGreater(time.monotonic() - began, 1.2)
+        self.assertEqual([event["data"]["n"] for event in server.everything()], list(range(250)))
+
+    def test_a_token_is_one_client_wherever_it_is(self):
+        server = self.prepare()
+        file = os.path.join(server.home, "tokens")
+        tokens = [command("token", "add", name, "--scope", "publish", "--tokens", file).stdout.strip() for name in "ab"]
+        server.start("--tokens", file, "--rate-limit-client", "10")
+        statuses = [server.request("POST", "/v1/events", json.dumps([{"data": 1}] * 20),
+                                   {"Content-Type": JSON, "Authorization": f"Bearer {token}"}).status
+                    for token in (tokens[0], tokens[0], tokens[1])]
+        self.assertEqual(statuses, [201, 429, 201])
+
+
+class Descriptors(TidemarkTest):
+
+    def test_without_descriptors_the_new_are_refused_and_the_rest_goes_on(self):
+        server = self.serve()
+        reader, publisher, stream = server.live_reader(), server.live_reader(), server.sse(after="head")
+        kept = server.http()
+        self.assertEqual(kept.request("GET", "/healthz").status, 200)
+        limit = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (server.descriptors() + 3, limit[1]))
+        held = [server.wire() for _ in range(20)]
+        refused = [wire for wire in held[5:]]
+        for wire in refused:
+            self.assert_problem(wire.response(), 503, "descriptor")
+        for i in range(20):
+            self.assertEqual(publisher.publish([{"data": i}])["first"], i + 1)
+        self.assertEqual([reader.event()["data"] for _ in range(20)], list(range(20)))
+        self.assertEqual([stream.event()["data"] for _ in range(20)], list(range(20)))
+        self.assertEqual(len(kept.request("GET", "/v1/events").json()["events"]), 20)
+        self.assertLess(len([line for line in server.log if "cannot accept" in line]), 10)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limit)
+        wait_until(lambda: server.get("/healthz").status == 200, "it goes on without a restart")
+        self.assertEqual(server.publish([{"data": "x"}])["first"], 21)
+
+    def test_with_few_descriptors_there_are_few_connections(self):
+        server = self.serve(within=("/bin/sh", "-c", 'ulimit -n 300; exec "$@"', "sh"))
+        held = [server.wire() for _ in range(400)]
+        wait_until(lambda: server.get("/healthz").status == 503, "it is full")
+        for wire in held[150:300]:
+            wire.close()
+        for wire in held[:150]:
+            wire.close()
+        wait_until(lambda: server.get("/healthz").status == 200, "there is room again")
+        self.assertEqual(server.publish([{"data": 1}])["first"], 1)
+
+
+class Slow(TidemarkTest):
+
+    def trickle(self, wire, text, every=0.1):
+        """Sends byte by byte until the server ends the connection; returns how long that took."""
+        began = time.monotonic()
+        wire.sock.settimeout(0.001)
+        for byte in text:
+            try:
+                wire.sock.send(bytes([byte]))
+                if wire.sock.recv(100) == b"":
+                    return time.monotonic() - began
+            except TimeoutError:
+                pass
+            except (ConnectionResetError, BrokenPipeError):
+                return time.monotonic() - began
+            time.sleep(every)
+        self.fail("nobody ended it")
+
+    def test_heads_and_bodies_that_trickle_in_are_cut_off(self):
+        server = self.serve("--handshake-timeout", "700ms")
+        crowd = [server.wire() for _ in range(200)]
+        for wire in crowd:
+            wire.send(b"GET /v1/events HTTP/1.1\r\nHost: loc")
+        self.assertLess(self.trickle(server.wire(), b"GET /v1/events?x=" + b"y" * 500), 5)
+        body = server.wire()
+        body.send(POST + b"Content-Length: 1000\r\n\r\n")
+        self.assertLess(self.trickle(body, b'{"data":"' + b"y" * 500), 10)
+        chunked = server.wire()
+        chunked.send(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        self.assertLess(self.trickle(chunked, b"1\r\ny\r\n" * 200), 10)
+        self.assertEqual(server.publish([{"data": 1}])["first"], 1)
+        silent = server.get("/v1/stats").json()["connections"]
+        self.assertGreaterEqual(silent["silent"], 203)
+        self.assertLess(silent["open"], 10)
+
+    def test_a_large_body_has_the_time_it_needs(self):
+        server = self.serve("--handshake-timeout", "300ms")
+        wire = server.wire()
+        body = json.dumps({"data": "x" * 60000}).encode()
+        wire.send(POST + b"Content-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 10000):  # 3 s in all, three times what a body without a byte has
+            time.sleep(0.5)
+            wire.send(body[at:at + 10000])
+        self.assertEqual(wire.response().status, 201)
+
+    def test_the_second_head_of_a_connection_has_an_end_too(self):
+        server = self.serve("--handshake-timeout", "500ms")
+        wire = server.wire()
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual(wire.response().status, 200)
+        self.assertLess(self.trickle(wire, b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 500), 40)
+
+    def test_whoever_leaves_in_the_middle_is_let_go(self):
+        server = self.serve()
+        for text in (b"", b"GET /v1/ev", POST, POST + b"Content-Length: 100\r\n\r\n{"):
+            wire = server.wire()
+            wire.send(text)
+            wire.sock.shutdown(socket.SHUT_WR)
+        wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] == 1, "all have gone")
+
+    def test_a_peer_that_vanished_is_looked_for(self):
+        """Packets that are lost cannot be had here; that the kernel asks for the peer within a minute can be seen."""
+        server = self.serve()
+        held = [server.live_reader(), server.sse(after="head"), server.wire()]
+        wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] >= 4, "they are in")
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file][1:]
+        ours = [row for row in rows if int(row[1].rsplit(":", 1)[1], 16) == server.port and row[3] == "01"]
+        self.assertGreaterEqual(len(ours), len(held))
+        timers = [row[5].split(":") for row in ours]
+        idle = [int(when, 16) / 100 for kind, when in timers if kind == "02"]
+        self.assertGreaterEqual(len(idle), len(held))
+        self.assertLessEqual(max(idle), 61)
+
+
+if __name__ == "__main__":
+    unittest.main()
