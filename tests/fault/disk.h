@@ -1,0 +1,35 @@
+/* A disk that loses power: below one directory every change is kept apart until it is synced, and a cut loses some of what was
+ * not. The C library's calls are replaced in the test's executable, for Tidemark and for SQLite alike.
+ *
+ *     write, truncate ─▶ pending of the file ── fsync ──▶ durable contents
+ *     create, rename, unlink ─▶ pending of the directory ── fsync of the directory ──▶ durable entries
+ *
+ * After a cut every call fails (EIO) until disk_restore has made the directory what a machine would find that comes up again:
+ * of each pending change all, nothing or a part is there, a write in sectors of 512 bytes, in whatever order. */
+#ifndef FAULT_DISK_H
+#define FAULT_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Begins to watch an empty directory. */
+void disk_watch(const char *dir);
+/* Cuts the power at the n-th change from now on: that one does not happen. 0: at none. */
+void disk_cut_at(uint64_t n);
+bool disk_is_cut(void);
+/* Cuts it now, where it was not cut yet, and makes the directory anew. The same `seed` loses the same. */
+void disk_restore(uint64_t seed);
+/* Ends watching; what is there stays. */
+void disk_forget(void);
+
+/* A small generator of its own, so that a seed is worth something everywhere. */
+uint64_t disk_random(uint64_t *state);
+
+struct disk_figures {
+	uint64_t changes; /* since disk_watch */
+	uint64_t lost;    /* sectors and entries that a cut took */
+	uint64_t torn;    /* writes of which a part is there */
+};
+extern struct disk_figures disk_figures;
+
+#endif

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""The wall clock jumps by hours, back and forth: `time` never decreases, and what waits for a time goes on waiting by a clock that
+does not jump.
+
+Without the rule in store_begin that a commit is not older than the one before it, the first test fails; with timers by the
+wall clock (clock_wall_ms in clock_cond_wait) the second.
+"""
+
+import time
+import unittest
+
+from faults import Faults
+from harness import Task, TidemarkTest, command, seqs, wait_until
+
+HOUR = 3600 * 1000
+JUMPS = (3 * HOUR, -5 * HOUR, 0, 26 * HOUR, -26 * HOUR, 365 * 24 * HOUR, 0)
+
+
+class Clock(TidemarkTest):
+
+    def begin(self, *options):
+        self.faults = Faults()
+        self.addCleanup(self.faults.close)
+        self.server = self.serve(*options, extra=self.faults.environment)
+
+    def test_time_never_decreases(self):
+        self.begin("--ring", "1MiB")
+        reader = self.server.live_reader()
+        count = 0
+        for jump in JUMPS:
+            self.faults.set_clock(jump)
+            for _ in range(3):
+                count = self.server.publish([{"data": jump}] * 2)["last"]
+            self.server.restart("--ring", "1MiB")  # also from what is stored
+            count = self.server.publish([{"data": "again"}])["last"]
+        self.assertEqual(seqs(reader.events(6)), list(range(1, 7)))
+        events = self.server.everything()
+        self.assertEqual(seqs(events), list(range(1, count + 1)))
+        times = [event["time"] for event in events]
+        self.assertEqual(times, sorted(times))
+        self.assertGreater(len(set(time[:13] for time in times)), 2, "it jumped")
+        # Positions by time are found all the same.
+        middle = times[len(times) // 2]
+        self.assertEqual(seqs(self.server.history(since=middle)["events"]),
+                         [e["seq"] for e in events if e["time"] >= middle])
+        self.server.stop()
+        self.assertEqual(command("verify", self.server.data).returncode, 0)
+
+    def test_timers_go_on(self):
+        self.begin("--ping-interval", "300ms", "--lease-timeout", "2s", "--handshake-timeout", "1s")
+        for jump in (6 * HOUR, -6 * HOUR, 0):
+            with self.subTest(jump):
+                reader = self.server.live_reader(session=f"s{jump}")
+                stream = self.server.sse(after="head")
+                began = time.monotonic()
+                poll = Task(self.server.history, after="head", wait=2)
+                time.sleep(0.2)
+                self.faults.set_clock(jump)
+                self.assertEqual(poll.result()["events"], [])
+                self.assertGreater(time.monotonic() - began, 1.5, "the poll waits as long as it was to")
+                self.assertLess(time.monotonic() - began, 10)
+                lease = self.server.request("POST", "/v1/leases", '{"name":"kimi","holder":"h"}')
+                self.assertEqual(lease.status, 201, lease)
+                last = self.server.publish([{"data": jump}])["last"]
+                self.assertEqual(reader.event()["seq"], last)
+                self.assertEqual(stream.event()["seq"], last)
+                reader.send({"op": "ack", "seq": last})
+                wait_until(lambda: self.acked(f"s{jump}") == last, "it is acknowledged", 5)
+                wait_until(lambda: reader.pings > 0, "it is pinged", 5)
+                wait_until(lambda: self.leases() == 0, "the lease that is not renewed is taken back", 20)
+                silent = self.server.wire()
+                self.assertFalse(silent.more(time.monotonic() + 10), "who says nothing is closed")
+
+    def acked(self, name):
+        return self.server.get(f"/v1/sessions/{name}").json()["acked"]
+
+    def leases(self):
+        return len(self.server.get("/v1/leases").json()["leases"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Files that cannot be written, synced, read or found any more: publishing is refused with a reason, reading goes on, the breaker opens,
+probes and closes; and publishing resumes without a restart once the files work again."""
+
+import errno
+import os
+import unittest
+
+from faults import Faults, MMAP, OPEN, READ, REMOVE, RENAME, SYNC, TRUNCATE, WRITE
+from harness import TidemarkTest, command, seqs, wait_until
+
+CHANGING = WRITE | SYNC | TRUNCATE
+ERRORS = ((errno.EIO, "I/O error"), (errno.ENOSPC, "disk full"), (errno.EROFS, "read-only"), (errno.EDQUOT, "quota"))
+
+
+class IoErrors(TidemarkTest):
+
+    def begin(self, *options):
+        self.faults = Faults()
+        self.addCleanup(self.faults.close)
+        self.server = self.serve("--disk-reserve", "0", *options, extra=self.faults.environment)
+        self.reader = self.server.live_reader()
+        self.accepted = self.server.publish([{"data": i} for i in range(20)])["last"]
+        self.seen = seqs(self.reader.events(self.accepted))
+
+    def breaker(self):
+        return self.server.get("/v1/stats").json()["publish"]["breaker"]
+
+    def refusal(self):
+        """The answer to one more request, where it is refused."""
+        response = self.server.post({"data": "x" * 5000})
+        if response.status == 201:
+            self.accepted = response.json()["last"]
+            return None
+        return response
+
+    def assert_refused_and_reading(self, *statuses):
+        before = self.breaker()
+        response = wait_until(self.refusal, "publishing is refused")
+        self.assertIn(response.status, statuses)
+        self.assert_problem(response, response.status)
+        self.assertEqual(self.breaker()["state"] in ("open", "half_open"), True)
+        self.assertEqual(self.server.get("/readyz").status, 503)
+        self.assertEqual(self.server.get("/healthz").status, 200)
+        self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
+        wait_until(lambda: self.breaker()["half_opens"] > before["half_opens"], "it is probed")
+        # Nothing that was refused was delivered.
+        self.reader.send({"op": "ping"})
+        self.seen += seqs(self.reader.events(self.accepted - len(self.seen)))
+        self.assertEqual(self.reader.receive()["op"], "pong")
+
+    def assert_resumes(self):
+        before = self.accepted
+        wait_until(lambda: self.refusal() is None, "publishing resumes")
+        self.assertEqual(self.accepted, before + 1)
+        self.assertEqual(self.server.get("/readyz").status, 200)
+        self.assertEqual(self.breaker()["state"], "closed")
+        self.seen += seqs(self.reader.events(1))
+        self.assertEqual(self.seen, list(range(1, self.accepted + 1)))
+        self.assertEqual(seqs(self.server.everything()), self.seen)
+
+    def end(self):
+        self.server.stop()
+        self.assertEqual(command("verify", self.server.data).returncode, 0)
+        self.server.start()
+        self.assertEqual(self.server.head(), self.accepted)
+
+    def test_the_write_ahead_log(self):
+        self.begin()
+        for error, name in ERRORS:
+            with self.subTest(name):
+                self.faults.arm(CHANGING, times=0, error=error, place="tidemark.db-wal")
+                self.assert_refused_and_reading(503, 507)
+                self.assertGreater(self.faults.disarm(), 0)
+                self.assert_resumes()
+        self.end()
+
+    def test_only_the_sync(self):
+        self.begin()
+        for _ in range(3):
+            self.faults.arm(SYNC, times=0, place="tidemark.db")
+            self.assert_refused_and_reading(503)
+            self.assertGreater(self.faults.disarm(), 0)
+            self.assert_resumes()
+        self.end()
+
+    def test_the_database(self):
+        """What is committed is in the write-ahead log: only writing it back fails."""
+        self.begin()
+        for error, name in ERRORS:
+            with self.subTest(name):
+                self.faults.arm(CHANGING, times=0, error=error, place="tidemark.db")
+                self.assert_refused_and_reading(503, 507)
+                self.assertGreater(self.faults.disarm(), 0)
+                self.assert_resumes()
+        self.end()
+
+    def test_the_index_of_the_write_ahead_log(self):
+        self.begin()
+        self.faults.arm(OPEN | MMAP | CHANGING, times=0, place="tidemark.db-shm")
+        response = self.refusal()  # as long as it need not grow, it is not asked for
+        self.faults.arm(OPEN | MMAP | CHANGING | READ, times=0, place="tidemark.db")
+        self.assert_answers(response)
+        wait_until(self.refusal, "publishing is refused")
+        self.faults.disarm()
+        self.assert_answers(self.refusal())
+        wait_until(lambda: self.refusal() is None, "publishing resumes")
+        self.seen += seqs(self.reader.events(self.accepted - len(self.seen)))
+        self.assertEqual(self.seen, list(range(1, self.accepted + 1)))
+        self.end()
+
+    def assert_answers(self, response):
+        if response is not None:
+            self.assert_problem(response, response.status)
+            self.assertIn(response.status, (503, 507))
+
+    def test_reading(self):
+        """Who reads is told, and reading works again when the file can be read."""
+        self.begin("--ring", "1", "--cache", "1")
+        self.server.restart("--ring", "1", "--cache", "1", "--disk-reserve", "0")
+        self.faults.arm(READ | OPEN, times=0, place="tidemark.db")
+        # What SQLite has in its memory it need not read.
+        answers = [self.server.get("/v1/events", limit=1, after=i).status for i in range(20)]
+        self.assertLessEqual(set(answers), {200, 500, 503})
+        self.faults.disarm()
+        wait_until(lambda: self.server.get("/v1/events", limit=1).status == 200, "it can be read again")
+        self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
+        self.assertIsNone(wait_until(lambda: self.server.post({"data": 1}).status == 201, "it is published to") or None)
+
+    def test_archives(self):
+        """What cannot be sealed stays in the log."""
+        self.begin("--retain-events", "10")
+        for kinds in (OPEN, WRITE, SYNC, RENAME):
+            self.faults.arm(kinds, times=0, place="/archives")
+            self.accepted = self.server.publish([{"data": i} for i in range(20)])["last"]
+            self.seen += seqs(self.reader.events(20))
+            wait_until(lambda: self.faults.hits() > 0, "it was tried")
+            wait_until(lambda: self.server.get("/v1/stats").json()["retention"]["failed"] > 0, "it failed")
+            self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
+            self.faults.disarm()
+            wait_until(self.few_are_left, "it works again", 120)
+            self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
+        self.end()
+
+    def few_are_left(self):
+        retention = self.server.get("/v1/stats").json()["retention"]
+        return retention["reason"] in (None, "") and not retention["working"]
+
+    def test_a_directory_that_goes_away_and_comes_back(self):
+        """Without the look at the file's name after each commit, what is acknowledged would be in files that nobody can find."""
+        self.begin()
+        self.server.publish([{"data": "x" * 100000}])
+        self.accepted += 1
+        self.seen += seqs(self.reader.events(1))
+        away = self.server.data + "-away"
+        os.rename(self.server.data, away)
+        response = wait_until(self.refusal, "publishing is refused")
+        self.assertEqual(response.status, 503)
+        self.assertIn(self.server.data, response.json()["detail"])
+        self.assertEqual(self.server.get("/readyz").status, 503)
+        for _ in range(3):
+            self.assertIsNotNone(self.refusal())
+        os.rename(away, self.server.data)
+        self.assert_resumes()
+        self.end()
+
+    def test_a_directory_that_is_removed(self):
+        self.begin()
+        for name in os.listdir(self.server.data):
+            if os.path.isfile(os.path.join(self.server.data, name)):
+                os.unlink(os.path.join(self.server.data, name))
+        os.rmdir(os.path.join(self.server.data, "archives")) if os.path.isdir(os.path.join(self.server.data, "archives")) else None
+        os.rmdir(self.server.data)
+        for _ in range(3):
+            self.assertIsNotNone(wait_until(self.refusal, "publishing is refused"))
+        self.assertEqual(self.server.get("/healthz").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()

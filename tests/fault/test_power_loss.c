@@ -1,0 +1,319 @@
+/* The power goes at any change of any file, again and again, and takes what was not synced (disk.h): what was acknowledged is
+ * there, batches are whole, `seq` has no hole, archives and their manifests belong together. `test_power_loss [SEED [COUNT]]`.
+ *
+ * It fails without the protection: the last test here runs without fsync at each commit (--durability relaxed) and wants to see
+ * acknowledged events missing. */
+#include <time.h>
+#include <unistd.h>
+
+#include "../unit/check.h"
+#include "base/buf.h"
+#include "disk.h"
+#include "store/seal.h"
+
+enum { SEEDS = 1000, LIVES = 3, BATCHES_MAX = 400, BATCH_MAX = 30, CHANGES_MAX = 260, STEPS = 60, RELAXED_SEEDS = 100 };
+
+static const struct batch_limits limits = {1 << 20, 1 << 20};
+static const struct archive_options archives = {2, 0};
+
+/* What must be there: batches by their numbers, in order, so many events each. */
+struct model {
+	uint32_t numbers[BATCHES_MAX];
+	uint32_t sizes[BATCHES_MAX];
+	uint32_t count;
+	uint64_t head;
+	uint32_t next;  /* number of the next batch */
+	uint32_t maybe; /* size of the batch after these that was not acknowledged; 0: there was none */
+	uint64_t session; /* what the session has acknowledged for good, and what perhaps */
+	uint64_t session_maybe;
+};
+
+static char dir[64];
+static uint64_t random_state;
+static struct fault fault;
+static struct store *store;
+static struct reader *reader;
+static bool relaxed;
+
+static uint64_t below(uint64_t n)
+{
+	return disk_random(&random_state) % n;
+}
+
+/* --- a life --- */
+
+static bool open_all(void)
+{
+	store = NULL;
+	reader = NULL;
+	return store_open(dir, (struct store_options){.relaxed = relaxed}, &store, &fault) == ERR_NONE &&
+	       reader_open(store, &reader, &fault) == ERR_NONE;
+}
+
+static void close_all(void)
+{
+	reader_close(reader);
+	store_close(store);
+	store = NULL;
+	reader = NULL;
+}
+
+static void put_event(struct buf *out, uint32_t number, uint32_t i, uint32_t of)
+{
+	buf_printf(out, "{\"stream\":\"s%u\",\"id\":\"%u.%u\",\"data\":{\"batch\":%u,\"i\":%u,\"of\":%u,\"pad\":\"", number % 5,
+		   number, i, number, i, of);
+	for (uint32_t n = 0; n < number * 37 % 700; n++)
+		buf_addc(out, (char)('a' + (n + number) % 26));
+	buf_adds(out, "\"}}\n");
+}
+
+static bool commit(void)
+{
+	struct committed *c = NULL;
+	bool fine = store_commit(store, &c, &fault) == ERR_NONE;
+	committed_destroy(c);
+	return fine;
+}
+
+static bool publish(struct model *m)
+{
+	uint32_t size = 1 + (uint32_t)below(BATCH_MAX);
+	struct buf lines;
+	struct batch *b;
+	struct receipt r = {0};
+	CHECK(m->count < BATCHES_MAX);
+	buf_init(&lines);
+	for (uint32_t i = 0; i < size; i++)
+		put_event(&lines, m->next, i, size);
+	CHECK(batch_parse_take(lines.data, lines.len, BATCH_LINES, limits, &b, &fault) == ERR_NONE);
+	m->maybe = size;
+	bool fine = store_append(store, b, NULL, &r, &fault) == ERR_NONE && commit();
+	if (fine) {
+		CHECK(r.first == m->head + 1 && r.last == m->head + size && r.duplicates == 0);
+		m->numbers[m->count] = m->next;
+		m->sizes[m->count++] = size;
+		m->head += size;
+		m->maybe = 0;
+		m->next++;
+	}
+	batch_destroy(b);
+	receipt_finish(&r);
+	return fine;
+}
+
+static bool acknowledge(struct model *m)
+{
+	m->session_maybe = m->head;
+	if (store_session_put(store, slice_of("me"), m->head, 1, &fault) != ERR_NONE || !commit())
+		return false;
+	m->session = m->session_maybe;
+	return true;
+}
+
+/* As a keeper does it. */
+static bool take_out(void)
+{
+	uint64_t hot = store_hot(store);
+	uint64_t upto = hot + below(60);
+	struct manifest made;
+	uint64_t left;
+	if (upto >= store_head(store))
+		return true;
+	if (seal_find(store, hot, &made) && made.last >= hot) {
+		hot = made.first;
+		upto = made.last;
+	}
+	if (seal_range(reader, hot, upto, archives, NULL, &made, &fault) != ERR_NONE)
+		return false;
+	while (store_hot(store) <= upto)
+		if (store_leave(store, upto, made.last, made.chain, &left, &fault) != ERR_NONE || !commit() ||
+		    store_maintain(store, false, &fault) != ERR_NONE)
+			return false;
+	return true;
+}
+
+/* Until the power goes. */
+static void live(struct model *m)
+{
+	bool fine = open_all();
+	for (int step = 0; fine && step < STEPS; step++) {
+		uint64_t what = below(16);
+		if (what < 9)
+			fine = publish(m);
+		else if (what < 11)
+			fine = acknowledge(m);
+		else if (what < 13)
+			fine = store_maintain(store, below(2) == 0, &fault) == ERR_NONE;
+		else if (what < 14)
+			fine = take_out();
+		else if (what < 15)
+			fine = store_maintain(store, true, &fault) == ERR_NONE;
+		else {
+			close_all();
+			fine = open_all();
+		}
+	}
+	if (!fine && !disk_is_cut())
+		fprintf(stderr, "failed with the power on: %s\n", fault.text);
+	CHECK(fine || disk_is_cut());
+	close_all();
+}
+
+/* --- what is there then --- */
+
+static void see_event(struct model *m, uint32_t batch, uint32_t i, uint64_t seq, struct slice envelope)
+{
+	struct buf wanted;
+	buf_init(&wanted);
+	put_event(&wanted, m->numbers[batch], i, m->sizes[batch]);
+	const char *data = strstr(wanted.data, "\"data\":");
+	const char *got = memmem(envelope.p, envelope.len, "\"data\":", 7);
+	size_t len = wanted.len - (size_t)(data - wanted.data) - 1;
+	CHECK(got != NULL && (size_t)(envelope.p + envelope.len - got) == len && memcmp(got, data, len) == 0);
+	char start[40];
+	int n = snprintf(start, sizeof start, "{\"seq\":%llu,", (unsigned long long)seq);
+	CHECK(memcmp(envelope.p, start, (size_t)n) == 0);
+	buf_finish(&wanted);
+}
+
+static void read_events(struct model *m)
+{
+	uint64_t after = 0;
+	uint32_t batch = 0;
+	uint32_t i = 0;
+	while (after < store_head(store)) {
+		struct page *p;
+		struct history_query q = {.after = after, .count_max = 200, .bytes_max = 1 << 20};
+		if (history_page(reader, &q, &p, &fault) != ERR_NONE) {
+			fprintf(stderr, "after %llu: %s\n", (unsigned long long)after, fault.text);
+			CHECK(false);
+		}
+		for (uint32_t at = 0; at < page_count(p); at++) {
+			CHECK(batch < m->count && page_entry(p, at).seq == after + at + 1);
+			see_event(m, batch, i, after + at + 1, page_envelope(p, at));
+			if (++i == m->sizes[batch]) {
+				batch++;
+				i = 0;
+			}
+		}
+		CHECK(page_last(p) == after + page_count(p));
+		after = page_last(p);
+		page_unref(p);
+	}
+	CHECK(i == 0 && batch == m->count);
+}
+
+static enum err see_session(void *arg, struct slice name, uint64_t acked, int64_t updated_ms)
+{
+	struct model *m = arg;
+	(void)updated_ms;
+	CHECK(slice_is(name, "me") && acked <= store_head(store));
+	CHECK(relaxed || acked == m->session || acked == m->session_maybe);
+	m->session = m->session_maybe = acked;
+	return ERR_NONE;
+}
+
+/* False when acknowledged events are missing. */
+static bool look(struct model *m)
+{
+	if (!open_all()) {
+		fprintf(stderr, "does not open: %s\n", fault.text);
+		CHECK(false);
+	}
+	uint64_t head = store_head(store);
+	if (head < m->head)
+		return false;
+	if (m->maybe > 0 && head == m->head + m->maybe) {
+		m->numbers[m->count] = m->next;
+		m->sizes[m->count++] = m->maybe;
+		m->head = head;
+	}
+	CHECK(head == m->head); /* a batch is there as a whole or not at all */
+	m->next++;
+	m->maybe = 0;
+	read_events(m);
+	uint64_t acked = m->session;
+	m->session = 0;
+	struct model seen = *m;
+	seen.session = acked;
+	CHECK(store_session_each(store, see_session, &seen, &fault) == ERR_NONE);
+	m->session = seen.session;
+	m->session_maybe = seen.session;
+	uint64_t checked;
+	if (history_verify(reader, NULL, NULL, &checked, &fault) != ERR_NONE) {
+		fprintf(stderr, "verify: %s\n", fault.text);
+		CHECK(false);
+	}
+	return true;
+}
+
+/* --- many of them --- */
+
+static uint64_t cuts;
+
+/* False when acknowledged events were missing. */
+static bool run(uint64_t seed)
+{
+	static struct model m;
+	bool all = true;
+	random_state = seed;
+	m = (struct model){0};
+	strcpy(dir, "/tmp/tidemark-power-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+	disk_watch(dir);
+	for (int i = 0; all && i < LIVES; i++) {
+		disk_cut_at(1 + below(CHANGES_MAX));
+		live(&m);
+		cuts += disk_is_cut();
+		disk_restore(disk_random(&random_state));
+		all = look(&m);
+		close_all();
+	}
+	disk_forget();
+	char command[128];
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	CHECK(system(command) == 0);
+	return all;
+}
+
+static uint64_t first_seed = 1;
+static uint64_t seeds = SEEDS;
+
+static void what_was_acknowledged_is_there(void)
+{
+	relaxed = false;
+	for (uint64_t i = 0; i < seeds; i++) {
+		if (run(first_seed + i))
+			continue;
+		fprintf(stderr, "seed %llu: acknowledged events are missing\n", (unsigned long long)(first_seed + i));
+		CHECK(false);
+	}
+	printf("%llu seeds, %llu cuts, %llu changes of files, %llu pieces lost, %llu writes torn\n", (unsigned long long)seeds,
+	       (unsigned long long)cuts, (unsigned long long)disk_figures.changes, (unsigned long long)disk_figures.lost,
+	       (unsigned long long)disk_figures.torn);
+}
+
+static void without_fsync_it_is_not(void)
+{
+	int lost = 0;
+	relaxed = true;
+	for (uint64_t i = 0; i < RELAXED_SEEDS; i++)
+		lost += !run(i);
+	CHECK(lost > 0);
+	printf("without fsync: events lost in %d of %d\n", lost, RELAXED_SEEDS);
+}
+
+int main(int argc, char **argv)
+{
+	const char *scale = getenv("TIDEMARK_TEST_SCALE");
+	if (argc > 1)
+		first_seed = strtoull(argv[1], NULL, 10);
+	if (argc > 2)
+		seeds = strtoull(argv[2], NULL, 10);
+	else if (scale != NULL)
+		seeds = (uint64_t)(SEEDS * strtod(scale, NULL));
+	setvbuf(stdout, NULL, _IONBF, 0);
+	RUN(what_was_acknowledged_is_there);
+	RUN(without_fsync_it_is_not);
+	return 0;
+}
