@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tidemark/err.h"
 #include "tidemark/slice.h"
 
 enum { FILTER_NAMES_MAX = 256 };
@@ -14,12 +15,12 @@ struct filter;
 
 struct filter *filter_create(void);
 void filter_destroy(struct filter *f); /* NULL is fine */
-/* False when there is no memory, or there are FILTER_NAMES_MAX. */
-bool filter_add_stream(struct filter *f, struct slice name);
-bool filter_add_type(struct filter *f, struct slice name);
+/* ERR_TOO_LARGE when there are FILTER_NAMES_MAX; ERR_NOMEM. */
+enum err filter_add_stream(struct filter *f, struct slice name);
+enum err filter_add_type(struct filter *f, struct slice name);
 
 /* Only streams that fit one of the patterns added pass, whatever else is asked for. */
-bool filter_add_pattern(struct filter *f, struct slice pattern);
+enum err filter_add_pattern(struct filter *f, struct slice pattern);
 /* A pattern is a name, or the beginning of names and a `*`. */
 bool filter_pattern_fits(struct slice pattern, struct slice stream);
 

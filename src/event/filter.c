@@ -35,33 +35,33 @@ void filter_destroy(struct filter *f)
 	free(f);
 }
 
-static bool names_add(struct names *n, struct slice name)
+static enum err names_add(struct names *n, struct slice name)
 {
 	if (n->count == FILTER_NAMES_MAX)
-		return false;
+		return ERR_TOO_LARGE;
 	struct slice *items = realloc(n->items, (n->count + 1) * sizeof *items);
 	if (items == NULL)
-		return false;
+		return ERR_NOMEM;
 	n->items = items;
 	char *copy = malloc(name.len + 1);
 	if (copy == NULL)
-		return false;
+		return ERR_NOMEM;
 	memcpy(copy, name.p, name.len);
 	n->items[n->count++] = (struct slice){copy, name.len};
-	return true;
+	return ERR_NONE;
 }
 
-bool filter_add_stream(struct filter *f, struct slice name)
+enum err filter_add_stream(struct filter *f, struct slice name)
 {
 	return names_add(&f->streams, name);
 }
 
-bool filter_add_type(struct filter *f, struct slice name)
+enum err filter_add_type(struct filter *f, struct slice name)
 {
 	return names_add(&f->types, name);
 }
 
-bool filter_add_pattern(struct filter *f, struct slice pattern)
+enum err filter_add_pattern(struct filter *f, struct slice pattern)
 {
 	return names_add(&f->patterns, pattern);
 }

@@ -43,7 +43,7 @@ static enum err next_of(struct store *store, struct reader *reader, struct slice
 			struct fault *fault)
 {
 	struct filter *f = filter_create();
-	bool fine = f != NULL && filter_add_stream(f, stream);
+	bool fine = f != NULL && filter_add_stream(f, stream) == ERR_NONE;
 	struct history_query q = {.after = after, .count_max = 1, .bytes_max = 1};
 	q.select = fine ? history_select_take(store, f) : NULL;
 	if (q.select == NULL) {

@@ -111,7 +111,7 @@ struct selection *monitor_select(struct store *store)
 	struct filter *f = filter_create();
 	bool fine = f != NULL;
 	for (int i = 0; fine && i < SERVICES; i++)
-		fine = filter_add_stream(f, slice_of(service_name((enum service)i)));
+		fine = filter_add_stream(f, slice_of(service_name((enum service)i))) == ERR_NONE;
 	if (fine)
 		return history_select_take(store, f);
 	filter_destroy(f);

@@ -89,7 +89,7 @@ static struct selection *select_for(struct store *store, enum service service)
 	if (service >= SERVICES)
 		return monitor_select(store);
 	struct filter *f = filter_create();
-	if (f != NULL && filter_add_stream(f, slice_of(service_name(service))))
+	if (f != NULL && filter_add_stream(f, slice_of(service_name(service))) == ERR_NONE)
 		return history_select_take(store, f);
 	filter_destroy(f);
 	return NULL;

@@ -192,7 +192,7 @@ bool grant_narrow(const struct grant *g, struct filter *f)
 {
 	bool fine = true;
 	for (int i = 0; fine && grant_is_limited(g) && i < g->token->pattern_count; i++)
-		fine = filter_add_pattern(f, g->token->patterns[i]);
+		fine = filter_add_pattern(f, g->token->patterns[i]) == ERR_NONE;
 	return fine;
 }
 

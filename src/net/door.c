@@ -368,6 +368,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *addres
 	struct fault fault;
 	if (watch(d, fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) != ERR_NONE) {
 		list_remove(&g->link);
+		answer(fd, 503, "Retry-After: 1\r\n", fault.text);
 		send_off(d, g);
 	}
 }

@@ -59,6 +59,7 @@ struct exchange {
 	const char *method;
 	char *segment; /* NULL: none */
 	size_t segment_len;
+	bool starved; /* there was no memory to look at the path */
 	struct buf body;
 	bool discard; /* the reply is an error already: the rest of the body is thrown away */
 	size_t discarded;
@@ -220,6 +221,14 @@ void exchange_stream(struct exchange *x, http_read *read)
 	x->read = read;
 }
 
+/* What is said when there is no memory to say anything. */
+static struct MHD_Response *no_memory_response(void)
+{
+	static char text[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+			     "\"detail\":\"the server is out of memory\"}";
+	return MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
+}
+
 static struct MHD_Response *make_response(struct exchange *x)
 {
 	if (x->read != NULL)
@@ -227,9 +236,9 @@ static struct MHD_Response *make_response(struct exchange *x)
 	if (x->fixed.p != NULL)
 		return MHD_create_response_from_buffer(x->fixed.len, (void *)x->fixed.p, MHD_RESPMEM_PERSISTENT);
 	if (buf_failed(&x->out)) {
-		static char empty[] = "";
 		x->status = 503;
-		return MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT);
+		x->content_type = "application/problem+json";
+		return no_memory_response();
 	}
 	struct MHD_Response *r = MHD_create_response_from_buffer(x->out.len, x->out.data, MHD_RESPMEM_MUST_FREE);
 	if (r != NULL)
@@ -339,6 +348,7 @@ static bool path_fits(struct exchange *x, const char *pattern)
 		return false;
 	free(x->segment);
 	x->segment = strndup(part.p, part.len);
+	x->starved = x->starved || x->segment == NULL;
 	return x->segment != NULL && url_decode(x->segment, part.len, false, &x->segment_len);
 }
 
@@ -373,7 +383,9 @@ static bool find_route(struct exchange *x)
 				 strcmp(r->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : r->method);
 		x->open = x->open || (options && (r->flags & ROUTE_OPEN) != 0);
 	}
-	if (allow[0] == '\0') {
+	if (x->starved) {
+		exchange_problem(x, 503, "out of memory");
+	} else if (allow[0] == '\0') {
 		exchange_problem(x, 404, "there is nothing at this path");
 	} else if (options) {
 		answer_options(x, allow);
@@ -557,6 +569,19 @@ uint64_t http_slow(struct http *h)
 	return callers_slow(&h->callers);
 }
 
+/* There is not even an exchange. */
+static enum MHD_Result refuse_without_memory(struct MHD_Connection *connection)
+{
+	struct MHD_Response *r = no_memory_response();
+	if (r == NULL)
+		return MHD_NO;
+	MHD_add_response_header(r, "Content-Type", "application/problem+json");
+	MHD_add_response_header(r, "Connection", "close");
+	enum MHD_Result result = MHD_queue_response(connection, 503, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *uri, const char *method,
 				  const char *version, const char *upload, size_t *upload_len, void **state)
 {
@@ -566,7 +591,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	(void)version;
 	struct exchange *x = *state;
 	if (x == NULL)
-		return MHD_NO;   /* out of memory */
+		return refuse_without_memory(connection);
 	if (x->method == NULL) { /* the headers are here, the body is not */
 		x->method = method;
 		x->discard = !accept_request(x);

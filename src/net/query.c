@@ -13,6 +13,7 @@ struct parse {
 	const char *epoch;
 	struct slice value;
 	struct fault *fault;
+	bool starved; /* a parameter is fine, but there is no memory for it */
 };
 
 /* One parameter: its name, what has to be allowed for it, whether it may be repeated, and who reads it. */
@@ -83,14 +84,21 @@ static bool is_name(struct slice text)
 	return text.len > 0 && text.len <= EVENT_NAME_MAX && json_plain_text(text);
 }
 
+static bool read_name(struct parse *p, enum err (*add)(struct filter *f, struct slice name))
+{
+	enum err err = is_name(p->value) ? add(p->q->filter, p->value) : ERR_INVALID;
+	p->starved = err == ERR_NOMEM;
+	return err == ERR_NONE;
+}
+
 static bool read_stream(struct parse *p)
 {
-	return is_name(p->value) && filter_add_stream(p->q->filter, p->value);
+	return read_name(p, filter_add_stream);
 }
 
 static bool read_type(struct parse *p)
 {
-	return is_name(p->value) && filter_add_type(p->q->filter, p->value);
+	return read_name(p, filter_add_type);
 }
 
 static bool read_order(struct parse *p)
@@ -181,9 +189,11 @@ static enum err read_param(struct parse *p, const struct url_param *param, unsig
 		return fault_set(p->fault, ERR_INVALID, "%s: given twice", rule->name);
 	seen[rule - rules] = true;
 	p->value = param->value;
-	if (!rule->read(p))
-		return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
-	return ERR_NONE;
+	if (rule->read(p))
+		return ERR_NONE;
+	if (p->starved)
+		return fault_set(p->fault, ERR_NOMEM, "out of memory");
+	return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
 }
 
 enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, struct query *q, struct fault *fault)

@@ -45,7 +45,7 @@ static enum err choose_services(const struct url *u, struct query *q, struct fau
 	}
 	bool fine = true;
 	for (int i = 0; fine && !any && i <= SERVICE_TEST; i++)
-		fine = filter_add_stream(q->filter, slice_of(service_name((enum service)i)));
+		fine = filter_add_stream(q->filter, slice_of(service_name((enum service)i))) == ERR_NONE;
 	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 }
 

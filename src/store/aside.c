@@ -51,7 +51,7 @@ enum err aside_read(const char *dir, struct store *to, struct fault *fault)
 	err = db_exec(from, "BEGIN", fault);
 	for (size_t i = 0; !err && i < sizeof tables / sizeof *tables; i++)
 		err = copy_table(from, to->db, tables[i], fault);
-	db_end_read(from);
+	db_rollback(from);
 	db_close(from);
 	return err;
 }

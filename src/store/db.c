@@ -126,7 +126,7 @@ static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 		if (!err)
 			err = db_exec(db, "COMMIT", fault);
 		if (err) {
-			sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+			db_rollback(db);
 			return err;
 		}
 	}
@@ -158,9 +158,12 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	return ERR_NONE;
 }
 
-void db_end_read(sqlite3 *db)
+bool db_rollback(sqlite3 *db)
 {
-	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* nothing was written: it cannot fail in a way that matters */
+	enum { TRIES = 3 };
+	for (int i = 0; i < TRIES && !sqlite3_get_autocommit(db); i++)
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return sqlite3_get_autocommit(db) != 0;
 }
 
 void db_close(sqlite3 *db)

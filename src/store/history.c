@@ -164,7 +164,7 @@ static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *
 		p->position = seqs[i];
 		check_full(p);
 	}
-	db_end_read(r->db);
+	db_rollback(r->db);
 	return err;
 }
 
@@ -259,6 +259,8 @@ enum err history_page_as(struct reader *r, const struct history_query *q, enum w
 			 struct fault *fault)
 {
 	*out = NULL;
+	if (!db_rollback(r->db))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
 	for (;;) {
 		uint64_t head = store_head(r->store);
 		uint64_t before = q->before == 0 || q->before > head + 1 ? head + 1 : q->before;

@@ -223,7 +223,7 @@ enum err postings_find(struct postings *p, struct selection *s, struct catalog *
 	enum err err = q.row_count > 0 ? db_exec(p->db, "BEGIN", fault) : ERR_NONE;
 	if (!err && q.row_count > 0) {
 		err = search_all(&q);
-		db_end_read(p->db);
+		db_rollback(p->db);
 	}
 	*count = q.count;
 	free(q.rows);

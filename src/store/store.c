@@ -64,8 +64,8 @@ void store_rollback(struct store *s)
 	if (!s->open)
 		return;
 	s->open = false;
-	if (s->db != NULL && !sqlite3_get_autocommit(s->db))
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	if (s->db != NULL)
+		db_rollback(s->db);
 	trail_forget_keys(s->trail, s->keys_before);
 	store_set_hot(s, s->hot_before);
 	s->past_ids = s->past_before;

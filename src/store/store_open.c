@@ -277,7 +277,7 @@ static enum err load_at_once(struct store *s, struct fault *fault)
 	enum err err = db_exec(s->db, "BEGIN", fault);
 	if (!err)
 		err = load(s, fault);
-	db_end_read(s->db);
+	db_rollback(s->db);
 	return err;
 }
 

@@ -21,8 +21,7 @@ enum err store_flush_trail(struct store *s, struct fault *fault)
 	if (!err)
 		err = db_exec(s->db, "COMMIT", fault);
 	if (err) {
-		if (!sqlite3_get_autocommit(s->db))
-			sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		db_rollback(s->db);
 		return err;
 	}
 	trail_flushed(s->trail);

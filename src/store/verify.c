@@ -215,7 +215,7 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 	if (!err)
 		err = check_keys(&c);
 	if (r->db != NULL)
-		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+		db_rollback(r->db);
 	free(c.topics);
 	free(c.posted);
 	free(c.in_log);

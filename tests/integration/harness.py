@@ -143,13 +143,14 @@ class Server:
         """Starts it (again, with `options` if given) and waits until it listens."""
         self.options = options or self.options
         self._ready = threading.Event()
+        self.address = None  # until it listens
         self.process = subprocess.Popen(
             [*self.within, BIN, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}",
              *self.options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environment(self.extra))
         self._reader = Task(self._read_log, self.process, self._ready)
-        if not self._ready.wait(DEADLINE_S) or self.process.poll() is not None:
+        if not self._ready.wait(DEADLINE_S) or self.address is None:
             raise AssertionError(f"the server did not start:\n{self.log_text()}")
         return self
 

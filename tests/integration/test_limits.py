@@ -58,13 +58,12 @@ class Connections(TidemarkTest):
 
         def fill():
             server.wire()  # refused itself, perhaps, while the one before is still on its way out
-            return self.get(server).status == 503
+            return self.get(server).status == 503 and self.open_for_another(server) == 7  # six, and the one who asks
 
         for one in held:  # each kind gives its place back, and no more than that
             one.close()
             wait_until(lambda: self.get(server).status == 200, "there is room again")
             wait_until(fill, "it is full again")
-            wait_until(lambda: self.open_for_another(server) == 7, "six and the one who asks")
         stream.close()
         wait_until(lambda: self.get(server).status == 200, "its next heartbeats find out that it has gone")
 

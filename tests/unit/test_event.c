@@ -104,8 +104,8 @@ static void filters_pass_any_of_each(void)
 	struct filter *f = filter_create();
 	CHECK(filter_is_open(f) && filter_is_open(NULL));
 	CHECK(filter_match(f, slice_of("s"), slice_of("t")));
-	CHECK(filter_add_stream(f, slice_of("s")) && filter_add_stream(f, slice_of("r")) &&
-	      filter_add_type(f, slice_of("t")));
+	CHECK(filter_add_stream(f, slice_of("s")) == ERR_NONE && filter_add_stream(f, slice_of("r")) == ERR_NONE &&
+	      filter_add_type(f, slice_of("t")) == ERR_NONE);
 	CHECK(filter_match(f, slice_of("r"), slice_of("t")));
 	CHECK(!filter_match(f, slice_of("x"), slice_of("t")) && !filter_match(f, slice_of("s"), slice_of("u")));
 	filter_destroy(f);

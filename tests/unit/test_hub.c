@@ -210,7 +210,7 @@ static void *follow(void *arg)
 	bell_init(&bell);
 	for (uint64_t start = 0; start < EVENTS - STEP; start += 1 + (uint64_t)rand() % (EVENTS / 4)) {
 		struct filter *f = filter_create();
-		CHECK(step == 1 || filter_add_stream(f, slice_of("few")));
+		CHECK(step == 1 || filter_add_stream(f, slice_of("few")) == ERR_NONE);
 		struct position position = {.after = start};
 		while (feed_head(feed) < start)
 			usleep(100);
@@ -442,7 +442,7 @@ static bool wait_at_head(struct subscriptions *t, struct follower *f)
 static void follower_init(struct subscriptions *t, struct follower *f, const char *stream)
 {
 	struct filter *filter = filter_create();
-	CHECK(stream == NULL || filter_add_stream(filter, slice_of(stream)));
+	CHECK(stream == NULL || filter_add_stream(filter, slice_of(stream)) == ERR_NONE);
 	*f = (struct follower){0};
 	bell_init(&f->bell);
 	subscription_init(&f->subscription);

@@ -234,12 +234,12 @@ static void ask(unsigned streams, unsigned types, uint64_t after, uint64_t befor
 	for (int i = 0; i < STREAMS; i++) {
 		char name[8];
 		sprintf(name, "s%d", i);
-		CHECK(!(streams & 1u << i) || filter_add_stream(f, slice_of(name)));
+		CHECK(!(streams & 1u << i) || filter_add_stream(f, slice_of(name)) == ERR_NONE);
 	}
 	for (int i = 0; i < TYPES; i++) {
 		char name[8];
 		sprintf(name, "t%d", i);
-		CHECK(!(types & 1u << i) || filter_add_type(f, slice_of(name)));
+		CHECK(!(types & 1u << i) || filter_add_type(f, slice_of(name)) == ERR_NONE);
 	}
 	struct history_query q = {after, before, down, max, 1 << 20, history_select_take(store, f)};
 	struct page *p;
