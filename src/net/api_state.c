@@ -291,8 +291,11 @@ static void write_writer_figures(struct api *api, struct buf *out)
 		   "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
 		   U(w.queued_requests), U(w.queued_events), U(w.queued_bytes), U(limits.queue_events_max),
 		   U(limits.queue_bytes_max));
-	buf_printf(out, "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"reason\":", breaker_name(w.breaker),
-		   U(w.breaker_opens));
+	buf_printf(out,
+		   "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"half_opens\":%llu,\"closes\":%llu,\"failures\":%llu,"
+		   "\"reason\":",
+		   breaker_name(w.breaker), U(w.breaker_opens), U(w.breaker_half_opens), U(w.breaker_closes),
+		   U(w.breaker_failures));
 	buf_json(out, slice_of(w.reason));
 	buf_adds(out, "},");
 }

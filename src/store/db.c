@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assets.h"
+#include "store/page_sum.h"
 
 enum {
 	APPLICATION_ID = 0x7469646d, /* "tidm", so that file(1) and we can tell a store from any other database */
@@ -11,6 +12,8 @@ enum {
 
 enum err db_err(sqlite3 *db, int rc)
 {
+	if (rc == SQLITE_IOERR_DATA)
+		return ERR_CORRUPT; /* page_sum.h */
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -30,6 +33,9 @@ enum err db_err(sqlite3 *db, int rc)
 
 enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
 {
+	if (rc == SQLITE_IOERR_DATA)
+		return fault_set(fault, ERR_CORRUPT, "%s: page %u of the database is damaged, its sum does not match", what,
+				 page_sum_damaged());
 	return fault_set(fault, db_err(db, rc), "%s: %s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 }
 
@@ -80,7 +86,10 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 					     "PRAGMA journal_mode=WAL", "PRAGMA journal_size_limit=67108864",
 					     "PRAGMA cache_size=-8192", NULL};
 	sqlite3_busy_timeout(db, DB_BUSY_MS);
-	sqlite3_extended_result_codes(db, 1);
+	/* Before the first page of a new file is written. */
+	int reserved = PAGE_SUM_LEN;
+	if (mode != DB_READ)
+		sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
 	enum err err = exec_all(db, all, fault);
 	if (!err && mode == DB_READ)
 		return db_exec(db, "PRAGMA query_only=ON", fault);
@@ -138,7 +147,12 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	*out = NULL;
 	int flags = mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	sqlite3 *db;
-	int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+	const char *vfs = page_sum_vfs();
+	if (vfs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
+	if (db != NULL)
+		sqlite3_extended_result_codes(db, 1);
 	enum err err = rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, path, fault);
 	sqlite3_int64 version = 0;
 	if (!err)

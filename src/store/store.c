@@ -35,7 +35,9 @@ enum err store_begin(struct store *s, struct fault *fault)
 		return ERR_NONE;
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
-	enum err err = store_run(s, S_BEGIN, "opening a transaction", fault);
+	enum err err = place_check(&s->place, fault);
+	if (!err)
+		err = store_run(s, S_BEGIN, "opening a transaction", fault);
 	if (err)
 		return err;
 	int64_t now = clock_wall_ms();
@@ -336,12 +338,17 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 		fault_set(fault, err, "out of memory");
 	else
 		err = store_run(s, S_COMMIT, "committing", fault);
+	/* Moved away meanwhile: it may be where nobody will find it. */
+	if (!err)
+		err = place_check(&s->place, fault);
 	if (err) {
 		store_rollback(s);
 		return err;
 	}
 	s->open = false;
 	count_in(s);
+	if (s->pending_count > 0)
+		place_note(&s->place, s->head);
 	*out = s->committed;
 	s->committed = NULL;
 	return ERR_NONE;

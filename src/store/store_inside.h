@@ -11,6 +11,7 @@
 #include "store/archive_set.h"
 #include "store/catalog.h"
 #include "store/committed.h"
+#include "store/place.h"
 #include "store/trail.h"
 #include "tidemark/store.h"
 
@@ -72,6 +73,7 @@ struct store {
 	uint64_t hot; /* the lowest seq in the database; head + 1 where there is none */
 
 	/* The writing thread's own. */
+	struct place place;
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
 	int wal_pages;    /* as the last commit left it */

@@ -334,6 +334,22 @@ static enum err open_archives(struct store *s, struct fault *fault)
 	return err ? err : archive_set_open(dir, s->epoch, own, &s->archives, fault);
 }
 
+/* What was acknowledged must be there. A store that does not wait for the disk notes nothing, for a power loss may take it. */
+static enum err check_note(struct store *s, struct fault *fault)
+{
+	uint64_t noted = 0;
+	enum err err = place_open_note(&s->place, s->dir, &noted, fault);
+	if (!err && s->options.relaxed) {
+		place_note(&s->place, 0);
+		place_finish(&s->place);
+	}
+	if (err || s->options.relaxed || noted <= s->head)
+		return err;
+	return fault_set(fault, ERR_CORRUPT,
+			 "%s has lost events: up to %llu were acknowledged, and the log ends with %llu", s->dir,
+			 (unsigned long long)noted, (unsigned long long)s->head);
+}
+
 static enum err open_all(struct store *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
@@ -351,10 +367,12 @@ static enum err open_all(struct store *s, struct fault *fault)
 		err = load_at_once(s, fault);
 	if (!err)
 		err = open_archives(s, fault);
+	if (err || s->options.access != STORE_WRITE)
+		return err;
+	err = check_note(s, fault);
+	place_look(&s->place);
 	/* Always: a process that was killed may have made them without coming this far. */
-	if (!err && s->options.access == STORE_WRITE)
-		err = sync_place(s->dir, fault);
-	return err;
+	return err ? err : sync_place(s->dir, fault);
 }
 
 enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault)
@@ -371,6 +389,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	s->lock_fd = -1;
 	snprintf(s->dir, sizeof s->dir, "%s", dir);
 	snprintf(s->path, sizeof s->path, "%.*s/tidemark.db", STORE_PATH_LEN - 16, dir);
+	place_init(&s->place, s->path);
 	pthread_mutex_init(&s->lock, NULL);
 	s->catalog = catalog_create();
 	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
@@ -420,7 +439,9 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	uint64_t known = s->head;
 	sqlite3_int64 last = 0;
 	sqlite3_int64 first = 0;
-	enum err err = open_db(s, fault);
+	enum err err = place_check_db(&s->place, fault);
+	if (!err)
+		err = open_db(s, fault);
 	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
 	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
 	if (!err) {
@@ -432,6 +453,9 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
 	if (!err)
 		err = db_integer(s->db, "SELECT min(seq) FROM event", last + 1, &first, fault);
+	if (!err && last != 0 && (uint64_t)last < known)
+		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %llu, now with %lld", s->path,
+				(unsigned long long)known, last);
 	if (!err)
 		store_set_hot(s, (uint64_t)first);
 	if (!err)
@@ -447,6 +471,8 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	}
 	if ((uint64_t)last > known)
 		store_set_head(s, (uint64_t)last);
+	place_look(&s->place);
+	place_note(&s->place, s->head);
 	*out = s->committed;
 	s->committed = NULL;
 	return ERR_NONE;
@@ -470,6 +496,7 @@ void store_close(struct store *s)
 	free(s->pending);
 	free(s->reduced);
 	pthread_mutex_destroy(&s->lock);
+	place_finish(&s->place);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s);

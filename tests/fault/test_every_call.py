@@ -19,7 +19,7 @@ from wire import Http, Refused
 LOST = (OSError, EOFError, Closed, Refused, http.client.HTTPException)
 # An answer that says what is wrong, and that it may be tried again.
 REFUSED = (500, 503, 507)
-STEP = 7 if is_sanitized() else 1  # of the longest sweeps
+STEP = 3 if is_sanitized() else 1  # of the longest sweeps
 PER_ROUND = 12
 
 

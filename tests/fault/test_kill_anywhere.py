@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from faults import CHANGES, Faults, KILL, TEAR
-from harness import BIN, ROOT, SCALE, TidemarkTest, command, environment, seqs, wait_until
+from harness import BIN, SCALE, TidemarkTest, command, edited, environment, wait_until
 
 EVENTS = 300
 STEP = 1 if SCALE >= 1 else 5
@@ -105,9 +105,8 @@ class KillAnywhere(TidemarkTest):
         """As the first version of the schema had it."""
         os.makedirs(self.server.data, mode=0o700)
         shutil.copy(self.path("new.db"), os.path.join(self.server.data, "tidemark.db"))
-        database = sqlite3.connect(os.path.join(self.server.data, "tidemark.db"))
-        database.executescript("DROP TABLE note; DROP TABLE id_past; DROP INDEX posting_window; PRAGMA user_version=1;")
-        database.close()
+        with edited(self.server.data) as database:
+            database.executescript("DROP TABLE note; DROP TABLE id_past; DROP INDEX posting_window; PRAGMA user_version=1;")
 
     def test_at_a_migration(self):
         lines = self.filled()

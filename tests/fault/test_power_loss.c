@@ -8,6 +8,7 @@
 
 #include "../unit/check.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "disk.h"
 #include "store/seal.h"
 
@@ -312,6 +313,7 @@ int main(int argc, char **argv)
 		seeds = strtoull(argv[2], NULL, 10);
 	else if (scale != NULL)
 		seeds = (uint64_t)(SEEDS * strtod(scale, NULL));
+	log_set_level(LOG_ERROR);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	RUN(what_was_acknowledged_is_there);
 	RUN(without_fsync_it_is_not);

@@ -4,12 +4,14 @@ TIDEMARK_BIN names the binary; TIDEMARK_TEST_SCALE (1.0) shrinks the loads
 where the binary is slow, as under sanitizers.
 """
 
+import contextlib
 import json
 import os
 import re
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -329,6 +331,23 @@ class Server:
 
     def head(self):
         return self.history(after="head")["head"]
+
+
+@contextlib.contextmanager
+def edited(data):
+    """The database of a store that nobody uses, to be changed as by another program: its pages have no sums then."""
+    path = os.path.join(data, "tidemark.db")
+    database = sqlite3.connect(path)
+    with database:
+        yield database
+    database.close()
+    with open(path, "r+b") as file:
+        pages = bytearray(file.read())
+        assert pages[20] == 8, "8 bytes of each page are reserved"
+        for end in range(4096, len(pages) + 1, 4096):
+            pages[end - 8:end] = bytes(8)
+        file.seek(0)
+        file.write(pages)
 
 
 def stored(response):

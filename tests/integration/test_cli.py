@@ -5,11 +5,10 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import time
 import unittest
 
-from harness import (KIB, MIB, TidemarkTest, command, compact, data_text, ndjson, scaled, seqs,
+from harness import (KIB, MIB, TidemarkTest, command, compact, data_text, edited, ndjson, scaled, seqs,
                      wait_until)
 
 COMMANDS = ("serve", "publish", "tail", "query", "stats", "verify")
@@ -401,11 +400,9 @@ class Verify(CommandTest):
         server = self.serve()
         server.publish([{"stream": f"s{i % 3}", "data": {"mark": f"original {i}"}} for i in range(100)])
         server.stop()
-        database = sqlite3.connect(os.path.join(server.data, "tidemark.db"))
-        with database:
+        with edited(server.data) as database:
             for statement, values in statements:
                 database.execute(statement, values)
-        database.close()
         return server.data
 
     def test_a_sound_store_passes(self):
@@ -414,14 +411,11 @@ class Verify(CommandTest):
 
     def test_a_changed_byte_is_found_and_named(self):
         data = self.damaged()
-        database = sqlite3.connect(os.path.join(data, "tidemark.db"))
-        (kept,) = database.execute("SELECT data FROM event WHERE seq = 42").fetchone()
-        bad = kept.replace(b"original", b"0riginal") if isinstance(kept, bytes) \
-            else kept.replace("original", "0riginal")
-        self.assertNotEqual(kept, bad)
-        with database:
+        with edited(data) as database:
+            (kept,) = database.execute("SELECT data FROM event WHERE seq = 42").fetchone()
+            bad = kept.replace("original", "0riginal")
+            self.assertNotEqual(kept, bad)
             database.execute("UPDATE event SET data = ? WHERE seq = 42", (bad,))
-        database.close()
         done = command("verify", data)
         self.assertEqual(done.returncode, 1, done)
         self.assertRegex(done.stdout + done.stderr, r"\b42\b")
@@ -458,12 +452,10 @@ class OneStore(CommandTest):
         server = self.serve()
         server.publish({"data": 1})
         server.stop()
-        path = os.path.join(server.data, "tidemark.db")
-        database = sqlite3.connect(path)
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        self.assertGreater(version, 0)
-        database.execute("PRAGMA user_version = 1000000")
-        database.close()
+        with edited(server.data) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            self.assertGreater(version, 0)
+            database.execute("PRAGMA user_version = 1000000")
         for arguments in (["serve", "--data", server.data, "--listen", "127.0.0.1:0"],
                           ["query", server.data], ["stats", server.data], ["verify", server.data]):
             with self.subTest(arguments):
@@ -471,9 +463,8 @@ class OneStore(CommandTest):
                 self.assertEqual((done.returncode, done.stdout), (1, ""), done)
                 self.assertTrue(re.search("newer", done.stderr), done.stderr)
                 self.assertIn("1000000", done.stderr)
-        database = sqlite3.connect(path)
-        database.execute(f"PRAGMA user_version = {version}")
-        database.close()
+        with edited(server.data) as database:
+            database.execute(f"PRAGMA user_version = {version}")
         server.start()
         self.assertEqual(server.head(), 1)
 

@@ -2,11 +2,10 @@
 
 import os
 import re
-import sqlite3
 import time
 import unittest
 
-from harness import TIME, TidemarkTest, of_type, wait_until
+from harness import TIME, TidemarkTest, edited, of_type, wait_until
 from websocket_client import WebSocket
 from wire import Refused
 
@@ -154,10 +153,8 @@ class Figures(TidemarkTest):
         reader.send({"command": "ack", "seq": 10})
         wait_until(lambda: server.get("/v1/sessions/wall").json()["acked"] == 10, "it is acknowledged")
         server.stop()
-        database = sqlite3.connect(os.path.join(server.data, "tidemark.db"))
-        with database:
+        with edited(server.data) as database:
             database.execute("DELETE FROM event WHERE seq <= 40")
-        database.close()
         server.start()
         reader = server.dashboard(session="wall")
         gap = of_type(reader, "gap")

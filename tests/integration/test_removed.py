@@ -2,11 +2,9 @@
 """No silent loss: who asks for events that are no longer there is told so."""
 
 import json
-import os
-import sqlite3
 import unittest
 
-from harness import TidemarkTest, seqs
+from harness import TidemarkTest, edited, seqs
 
 
 class Removed(TidemarkTest):
@@ -18,10 +16,8 @@ class Removed(TidemarkTest):
         self.server = self.serve()
         self.server.publish([{"stream": f"s{i % 2}", "type": "t", "data": i + 1} for i in range(100)])
         self.server.stop()
-        database = sqlite3.connect(os.path.join(self.server.data, "tidemark.db"))
-        with database:
+        with edited(self.server.data) as database:
             database.execute("DELETE FROM event WHERE seq < ?", (self.FIRST,))
-        database.close()
         self.server.start()
 
     def test_a_removed_event_is_410_and_one_that_never_was_is_404(self):
@@ -78,10 +74,8 @@ class Removed(TidemarkTest):
 
     def test_an_emptied_store_goes_on_counting(self):
         self.server.stop()
-        database = sqlite3.connect(os.path.join(self.server.data, "tidemark.db"))
-        with database:
+        with edited(self.server.data) as database:
             database.execute("DELETE FROM event")
-        database.close()
         self.server.start()
         self.assertEqual(self.server.head(), 100)
         self.assertEqual(self.server.everything(), [])

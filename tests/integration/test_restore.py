@@ -6,13 +6,12 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import tempfile
 import time
 import unittest
 
-from harness import BIN, Task, TidemarkTest, command, scaled, seqs, wait_until
+from harness import BIN, Task, TidemarkTest, command, edited, scaled, seqs, wait_until
 
 
 def archive_files(data):
@@ -106,7 +105,7 @@ class Import(RestoreTest):
         covered = len(self.lines(restored))
         self.assertEqual(self.lines(restored), lines[:covered])
         self.run_ok("verify", restored)
-        with sqlite3.connect(os.path.join(restored, "tidemark.db")) as database:
+        with edited(restored) as database:
             database.execute("UPDATE event SET data = '{}' WHERE seq = 7")
         self.run_wrong("import", restored, files[0], says=r"event 7 is another one")
 
@@ -285,7 +284,7 @@ class Verify(RestoreTest):
         whole = self.path("all.ndjson.zst")
         self.run_ok("export", data, "-o", whole)
         last = len(lines)
-        with sqlite3.connect(os.path.join(data, "tidemark.db")) as database:
+        with edited(data) as database:
             database.execute("UPDATE event SET data = '{}' WHERE seq = ?", (last - 5,))
             database.execute("UPDATE event SET sum = sum + 1 WHERE seq = ?", (last - 6,))
             database.execute("DELETE FROM event WHERE seq = ?", (last - 9,))

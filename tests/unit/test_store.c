@@ -1,9 +1,11 @@
 /* The store without a server: what is committed is there, what is not is nowhere, and every way to ask gives the same
  * answer as a list in memory. */
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "store/page_sum.h"
 #include "store/trail.h"
 #include "tidemark/history.h"
 
@@ -312,6 +314,18 @@ static void times_are_found_by_bisection(void)
 	remove_dir();
 }
 
+/* Pages that another program writes have no right sums any more: they get none, which is not looked at. */
+static void drop_sums(const char *path)
+{
+	static const char none[PAGE_SUM_LEN];
+	int fd = open(path, O_RDWR);
+	off_t size = lseek(fd, 0, SEEK_END);
+	CHECK(fd >= 0 && size > 0 && size % PAGE_SUM_PAGE == 0);
+	for (off_t end = PAGE_SUM_PAGE; end <= size; end += PAGE_SUM_PAGE)
+		CHECK(pwrite(fd, none, sizeof none, end - PAGE_SUM_LEN) == PAGE_SUM_LEN);
+	close(fd);
+}
+
 static void damage(const char *sql)
 {
 	char path[128];
@@ -320,6 +334,7 @@ static void damage(const char *sql)
 	CHECK(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
 	CHECK(sqlite3_changes(db) > 0);
 	sqlite3_close(db);
+	drop_sums(path);
 }
 
 static void damage_is_found_and_named(void)

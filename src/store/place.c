@@ -1,0 +1,104 @@
+#include "store/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/sum.h"
+
+enum { NOTE_LEN = 34 }; /* two numbers of 16 hexadecimal digits, the seq and its sum, a space and a newline */
+
+void place_init(struct place *p, const char *path)
+{
+	*p = (struct place){.note = -1};
+	snprintf(p->db.path, sizeof p->db.path, "%s", path);
+	snprintf(p->wal.path, sizeof p->wal.path, "%s-wal", path);
+}
+
+void place_finish(struct place *p)
+{
+	if (p->note >= 0)
+		close(p->note);
+	p->note = -1;
+}
+
+/* --- the note --- */
+
+static uint64_t sum_of(uint64_t head)
+{
+	return sum_name((struct slice){(const char *)&head, sizeof head});
+}
+
+/* 0 for a note that is none, or is damaged: it proves nothing then. */
+static uint64_t read_note(int fd)
+{
+	char text[NOTE_LEN + 1];
+	uint64_t head;
+	uint64_t sum;
+	ssize_t n = pread(fd, text, NOTE_LEN, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return sscanf(text, "%16" SCNx64 " %16" SCNx64, &head, &sum) == 2 && sum == sum_of(head) ? head : 0;
+}
+
+enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struct fault *fault)
+{
+	char path[PLACE_PATH_LEN];
+	snprintf(path, sizeof path, "%s/head", dir);
+	p->note = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (p->note < 0)
+		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
+	*head = read_note(p->note);
+	return ERR_NONE;
+}
+
+/* A note that cannot be written is an older one, which is as right as before. */
+void place_note(struct place *p, uint64_t head)
+{
+	char text[NOTE_LEN + 1];
+	snprintf(text, sizeof text, "%016" PRIx64 " %016" PRIx64 "\n", head, sum_of(head));
+	if (p->note >= 0 && pwrite(p->note, text, NOTE_LEN, 0) != NOTE_LEN)
+		(void)!ftruncate(p->note, 0);
+}
+
+/* --- the files --- */
+
+static void look(struct place_file *f)
+{
+	struct stat st;
+	f->known = stat(f->path, &st) == 0;
+	f->device = f->known ? st.st_dev : 0;
+	f->inode = f->known ? st.st_ino : 0;
+}
+
+static enum err check(const struct place_file *f, struct fault *fault)
+{
+	struct stat st;
+	if (!f->known)
+		return ERR_NONE;
+	if (stat(f->path, &st) != 0)
+		return fault_set(fault, ERR_IO, "%s is not there any more: %s", f->path, strerror(errno));
+	if (st.st_dev == f->device && st.st_ino == f->inode)
+		return ERR_NONE;
+	return fault_set(fault, ERR_IO, "%s is another file than the one in use", f->path);
+}
+
+void place_look(struct place *p)
+{
+	look(&p->db);
+	look(&p->wal);
+}
+
+enum err place_check(const struct place *p, struct fault *fault)
+{
+	enum err err = check(&p->db, fault);
+	return err ? err : check(&p->wal, fault);
+}
+
+enum err place_check_db(const struct place *p, struct fault *fault)
+{
+	return check(&p->db, fault);
+}

@@ -1,0 +1,45 @@
+/* Where a store lies: that its files are still the ones with these names, and a note beside them of what was acknowledged. A file
+ * that somebody moves or removes can be written all the same, and what is written is lost; a write-ahead log of which somebody
+ * takes or damages the end is, to SQLite, one that ends earlier. Owned by the store; the writing thread. */
+#ifndef STORE_PLACE_H
+#define STORE_PLACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tidemark/err.h"
+
+enum { PLACE_PATH_LEN = 1100 };
+
+/* A file as it was when it was looked at. */
+struct place_file {
+	char path[PLACE_PATH_LEN];
+	dev_t device;
+	ino_t inode;
+	bool known;
+};
+
+struct place {
+	struct place_file db;
+	struct place_file wal;
+	int note; /* descriptor of the file `head`; -1: none is kept */
+};
+
+/* `path` is the database's; nothing is opened yet. */
+void place_init(struct place *p, const char *path);
+void place_finish(struct place *p);
+
+/* Opens the note, making it where there is none: the highest seq that was acknowledged, as far as it was noted; 0 where it was
+ * not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
+enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struct fault *fault);
+void place_note(struct place *p, uint64_t head);
+
+/* Remembers which files these are. */
+void place_look(struct place *p);
+/* ERR_IO when one of the names stands for another file, or for none. */
+enum err place_check(const struct place *p, struct fault *fault);
+/* The same for the database alone, while it is closed. */
+enum err place_check_db(const struct place *p, struct fault *fault);
+
+#endif
