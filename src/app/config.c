@@ -43,6 +43,39 @@ static int set_streams(struct config *c, const struct option_texts *texts)
 	return GO_ON;
 }
 
+/* "https://HOST:PORT", "http://HOST:PORT", or HOST:PORT, which is encrypted where there is a certificate. */
+static int set_schemes(struct config *c)
+{
+	if ((c->tls_cert == NULL) != (c->tls_key == NULL)) {
+		fprintf(stderr, "tidemark: --tls-cert and --tls-key go together\n");
+		return USAGE;
+	}
+	for (int i = 0; i < c->listen.count; i++) {
+		const char *text = c->listen.items[i];
+		bool https = strncmp(text, "https://", 8) == 0;
+		bool http = strncmp(text, "http://", 7) == 0;
+		c->encrypted[i] = https || (!http && c->tls_cert != NULL);
+		c->listen.items[i] = text + (https ? 8 : http ? 7 : 0);
+		if (!c->encrypted[i] || c->tls_cert != NULL)
+			continue;
+		fprintf(stderr, "tidemark: --listen %s wants --tls-cert and --tls-key\n", text);
+		return USAGE;
+	}
+	return GO_ON;
+}
+
+static int set_proxies(struct config *c, const struct option_texts *texts)
+{
+	for (int i = 0; i < texts->count; i++) {
+		if (proxies_add(&c->proxies, texts->items[i]))
+			continue;
+		fprintf(stderr, "tidemark: --trusted-proxy wants an IPv4 or IPv6 address, %d at most, not: %s\n", PROXIES_MAX,
+			texts->items[i]);
+		return USAGE;
+	}
+	return GO_ON;
+}
+
 static int check(struct config *c)
 {
 	static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -116,6 +149,7 @@ int config_parse(struct config *c, int argc, char **argv)
 	};
 	struct option_texts lease_limits = {0};
 	struct option_texts retain_streams = {0};
+	struct option_texts trusted_proxies = {0};
 	int64_t retain_bytes = 0;
 	int64_t retain_events = 0;
 	int64_t archive_level = ARCHIVE_LEVEL;
@@ -123,7 +157,15 @@ int config_parse(struct config *c, int argc, char **argv)
 	const struct option options[] = {
 		{"data", OPTION_TEXT, &c->data, "DIR", "where the store is (./tidemark-data)", 0, 0, 'd'},
 		{"listen", OPTION_TEXTS, &c->listen, "HOST:PORT",
-		 "address to serve, repeatable; port 0 picks a free one (127.0.0.1:8080)", 0, 0, 'l'},
+		 "address to serve, repeatable; port 0 picks a free one; http://HOST:PORT is not encrypted although there is "
+		 "a certificate (127.0.0.1:8080)",
+		 0, 0, 'l'},
+		{"tls-cert", OPTION_TEXT, &c->tls_cert, "FILE",
+		 "speak TLS (HTTPS and WSS) with this certificate and those that vouch for it, PEM; SIGHUP reads it anew", 0, 0,
+		 0},
+		{"tls-key", OPTION_TEXT, &c->tls_key, "FILE", "and this private key, PEM, without a password", 0, 0, 0},
+		{"trusted-proxy", OPTION_TEXTS, &trusted_proxies, "ADDRESS",
+		 "a reverse proxy whose X-Forwarded-For says who the client is, for limits and the log; repeatable", 0, 0, 0},
 		{"durability", OPTION_TEXT, &c->durability, "fsync|relaxed",
 		 "acknowledge after fsync, or after write: a power loss may then take the newest events (fsync)", 0, 0, 0},
 		{"max-event", OPTION_SIZE, &c->max_event, "SIZE", "largest data of one event (1MiB)", 1, 64 * MIB, 0},
@@ -227,5 +269,9 @@ int config_parse(struct config *c, int argc, char **argv)
 	c->retention.events = (uint64_t)retain_events;
 	c->retention.archives = (struct archive_options){(int)archive_level, (int)archive_threads};
 	status = set_streams(c, &retain_streams);
+	if (status == GO_ON)
+		status = set_proxies(c, &trusted_proxies);
+	if (status == GO_ON)
+		status = set_schemes(c);
 	return status != GO_ON ? status : check(c);
 }

@@ -8,10 +8,15 @@
 #include "base/options.h"
 #include "hub/keeper.h"
 #include "monitor/lease.h"
+#include "net/proxy.h"
 
 struct config {
 	const char *data;
-	struct option_texts listen;
+	struct option_texts listen;       /* HOST:PORT */
+	bool encrypted[OPTION_TEXTS_MAX]; /* of each */
+	const char *tls_cert;             /* NULL: nothing is */
+	const char *tls_key;
+	struct proxies proxies;
 	const char *durability; /* "fsync" or "relaxed" */
 	int64_t max_event;      /* bytes */
 	int64_t max_request;    /* bytes */

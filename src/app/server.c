@@ -139,16 +139,21 @@ static enum err make_net(struct server *s, struct fault *fault)
 	struct batch_limits limits = {(size_t)c->max_event, EVENTS_MAX};
 	size_t bodies_max = (size_t)c->max_request * 2 > (size_t)c->queue_bytes * 2 ? (size_t)c->max_request * 2
 										    : (size_t)c->queue_bytes * 2;
-	struct door_options door = {&c->listen,
-				    c->handshake_timeout,
-				    (int)c->max_connections,
-				    (int)c->max_peer_connections,
-				    store_epoch(s->store),
-				    &s->gate};
+	struct door_options door = {
+		.listen = &c->listen,
+		.encrypted = c->encrypted,
+		.cert = c->tls_cert,
+		.key = c->tls_key,
+		.handshake_ms = c->handshake_timeout,
+		.connections_max = (int)c->max_connections,
+		.peer_connections_max = (int)c->max_peer_connections,
+		.epoch = store_epoch(s->store),
+		.gate = &s->gate,
+	};
 	enum err err = access_create(c->tokens, &s->access, fault);
 	if (!err && (s->rates = rates_create(c->rate_limit, c->rate_limit_client)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins};
+	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies};
 	if (!err)
 		err = door_create(door, &s->door, fault);
 	if (!err)
@@ -245,12 +250,23 @@ static void stop(struct server *s)
 	access_destroy(s->access);
 }
 
-/* Reads the tokens anew, and sees off whose are no longer good. */
+static void reload_certificate(struct server *s)
+{
+	struct fault fault;
+	if (door_reload(s->door, &fault) != ERR_NONE)
+		log_error("the certificate stays as it was", "error=%s", log_text(fault.text));
+	else
+		log_info("the certificate was read anew", "file=%s", log_text(s->config.tls_cert));
+}
+
+/* Reads certificate and tokens anew, and sees off whose tokens are no longer good. */
 static void reload(struct server *s)
 {
 	struct fault fault;
+	if (s->config.tls_cert != NULL)
+		reload_certificate(s);
 	if (s->config.tokens == NULL) {
-		log_info("nothing to read anew: there is no --tokens", NULL);
+		log_info("there is no --tokens to read anew", NULL);
 		return;
 	}
 	if (access_reload(s->access, &fault) != ERR_NONE) {
@@ -267,12 +283,12 @@ static void reload(struct server *s)
 
 static void announce(const struct server *s)
 {
-	char address[80];
+	char url[96];
 	log_info("ready", "data=%s epoch=%s first=%llu head=%llu durability=%s", log_text(s->config.data),
 		 store_epoch(s->store), (unsigned long long)store_first(s->store), (unsigned long long)store_head(s->store),
 		 s->config.durability);
-	for (int i = 0; door_address(s->door, i, address, sizeof address); i++)
-		fprintf(stderr, "tidemark: listening on http://%s\n", address);
+	for (int i = 0; door_url(s->door, i, url, sizeof url); i++)
+		fprintf(stderr, "tidemark: listening on %s\n", url);
 }
 
 int server_main(int argc, char **argv)

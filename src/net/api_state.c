@@ -317,8 +317,9 @@ static void write_reader_figures(struct api *api, struct buf *out)
 		   U(f.ring_first), U(f.ring_pages), U(f.ring_bytes), U(f.cache_bytes), U(f.loads));
 	buf_printf(out,
 		   "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},"
-		   "\"rate_limited\":%llu,",
-		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out), U(rates_refused(api->rates)));
+		   "\"tls\":{\"open\":%llu,\"handshakes\":%llu,\"failed\":%llu,\"reloads\":%llu},\"rate_limited\":%llu,",
+		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out), U(d.tls.open), U(d.tls.handshakes),
+		   U(d.tls.failed), U(d.tls.reloads), U(rates_refused(api->rates)));
 }
 
 static void write_access_figures(struct api *api, struct buf *out)

@@ -22,13 +22,12 @@ void callers_finish(struct callers *cs)
 	pthread_mutex_destroy(&cs->lock);
 }
 
-struct caller *callers_add(struct callers *cs, int fd, uint64_t peer)
+struct caller *callers_add(struct callers *cs, int fd)
 {
 	struct caller *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
 	c->fd = fd;
-	c->peer = peer;
 	c->local = peer_is_local(fd);
 	c->deadline_ms = clock_mono_ms() + cs->head_ms;
 	pthread_mutex_lock(&cs->lock);

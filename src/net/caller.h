@@ -21,7 +21,6 @@ struct callers {
 struct caller {
 	struct list link;
 	int fd;
-	uint64_t peer;
 	bool local;                /* came in over the loopback */
 	bool answering;            /* a handler runs, or its reply is on its way */
 	const struct grant *grant; /* of the request under way, which owns it; NULL: none */
@@ -35,7 +34,7 @@ void callers_init(struct callers *cs, int64_t head_ms, int64_t body_ms);
 void callers_finish(struct callers *cs);
 
 /* NULL: no memory. */
-struct caller *callers_add(struct callers *cs, int fd, uint64_t peer);
+struct caller *callers_add(struct callers *cs, int fd);
 void callers_remove(struct callers *cs, struct caller *c);
 /* A request's head has come. */
 void caller_reads(struct callers *cs, struct caller *c);

@@ -53,6 +53,7 @@ struct guest {
 
 struct listener {
 	int fd;
+	bool encrypted;
 	char address[80];
 };
 
@@ -61,12 +62,13 @@ struct door {
 	struct listener listeners[LISTENERS_MAX];
 	int listener_count;
 	int epoll;
-	int stop; /* eventfd */
+	int wake; /* eventfd */
 	pthread_t thread;
 	bool running;
 	struct http *http;
 	struct http *streams;
 	struct ws *ws;
+	struct tls *tls;     /* NULL: nothing is encrypted */
 	struct list waiting; /* the thread's own */
 	int64_t swept_ms;
 	int64_t paused_until_ms;
@@ -74,6 +76,9 @@ struct door {
 	int spare;       /* a descriptor to give up when there is no other: somebody can then be told so */
 	int64_t told_ms; /* when the log last heard that there is none */
 	struct crowd *crowd;
+	pthread_mutex_t lock; /* guards the two that follow */
+	struct list arrivals; /* guests that were decrypted */
+	bool closing;
 	atomic_ullong open;
 	atomic_ullong accepted;
 	atomic_ullong refused;
@@ -135,6 +140,7 @@ static enum err listen_on(struct door *d, const char *text, struct fault *fault)
 	if (rc != 0)
 		return fault_set(fault, ERR_INVALID, "--listen %s: %s", text, gai_strerror(rc));
 	struct listener *l = &d->listeners[d->listener_count];
+	l->encrypted = d->options.encrypted[d->listener_count];
 	int one = 1;
 	l->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool fine = l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
@@ -159,6 +165,9 @@ static enum err watch(struct door *d, int fd, uint32_t events, void *what, struc
 	return fault_set(fault, ERR_IO, "cannot watch a socket: %s", strerror(errno));
 }
 
+static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *address, socklen_t address_len);
+static void on_handshake_failed(void *arg, const struct sockaddr_storage *address);
+
 static int open_spare(void)
 {
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -173,10 +182,12 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	d->options = options;
 	list_init(&d->waiting);
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	d->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_init(&d->lock, NULL);
+	list_init(&d->arrivals);
 	d->spare = open_spare();
 	d->crowd = crowd_create((uint64_t)options.peer_connections_max);
-	enum err err = d->epoll >= 0 && d->stop >= 0 && d->crowd != NULL
+	enum err err = d->epoll >= 0 && d->wake >= 0 && d->crowd != NULL
 			       ? ERR_NONE
 			       : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
 	if (!err && options.listen->count > LISTENERS_MAX)
@@ -184,7 +195,10 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	for (int i = 0; !err && i < options.listen->count; i++)
 		err = listen_on(d, options.listen->items[i], fault);
 	if (!err)
-		err = watch(d, d->stop, EPOLLIN, &d->stop, fault);
+		err = watch(d, d->wake, EPOLLIN, &d->wake, fault);
+	struct tls_options tls = {options.cert, options.key, options.handshake_ms, on_decrypted, on_handshake_failed, d};
+	if (!err && options.cert != NULL)
+		err = tls_create(tls, &d->tls, fault);
 	if (err) {
 		door_destroy(d);
 		return err;
@@ -193,12 +207,17 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	return ERR_NONE;
 }
 
-bool door_address(const struct door *d, int index, char *out, size_t size)
+bool door_url(const struct door *d, int index, char *out, size_t size)
 {
 	if (index >= d->listener_count)
 		return false;
-	snprintf(out, size, "%s", d->listeners[index].address);
+	snprintf(out, size, "%s://%s", d->listeners[index].encrypted ? "https" : "http", d->listeners[index].address);
 	return true;
+}
+
+enum err door_reload(struct door *d, struct fault *fault)
+{
+	return d->tls != NULL ? tls_reload(d->tls, fault) : ERR_NONE;
 }
 
 int door_port(const struct door *d)
@@ -222,6 +241,12 @@ static void send_off(struct door *d, struct guest *g)
 	door_leave(d, peer);
 }
 
+/* Proxies are as many as they need: it is their clients that are limited, and those they limit themselves. */
+static bool is_counted(const struct door *d, const struct sockaddr_storage *address)
+{
+	return !proxies_trust(d->options.gate->proxies, (const struct sockaddr *)address);
+}
+
 void door_leave(void *arg, uint64_t peer)
 {
 	struct door *d = arg;
@@ -239,10 +264,11 @@ static void hand_to_http(struct http *http, struct guest *g)
 static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 {
 	struct ws_request *request = NULL;
+	const struct sockaddr *from = (const struct sockaddr *)&g->address;
 	struct visit visit = {.host = head->host,
 			      .origin = head->origin,
 			      .authorization = head->authorization,
-			      .peer = guest_peer(g),
+			      .peer = proxies_peer(d->options.gate->proxies, from, head->forwarded),
 			      .local = peer_is_local(g->fd),
 			      .guarded = true};
 	struct fault fault;
@@ -250,7 +276,7 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 		hand_to_http(d->http, g);
 		return;
 	}
-	ws_add_take(d->ws, g->fd, request);
+	ws_add_take(d->ws, g->fd, request, guest_peer(g));
 	free(g);
 }
 
@@ -351,26 +377,87 @@ static void set_options(int fd)
 }
 
 /* Edge-triggered: what was peeked at stays in the socket, and must not wake us again. */
-static void let_in(struct door *d, int fd, const struct sockaddr_storage *address, socklen_t address_len)
+static void seat(struct door *d, struct guest *g)
+{
+	struct fault fault;
+	list_append(&d->waiting, &g->link);
+	if (watch(d, g->fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) == ERR_NONE)
+		return;
+	list_remove(&g->link);
+	answer(g->fd, 503, "Retry-After: 1\r\n", fault.text);
+	send_off(d, g);
+}
+
+static struct guest *guest_create(const struct door *d, int fd, const struct sockaddr_storage *address, socklen_t address_len)
 {
 	struct guest *g = malloc(sizeof *g);
-	if (g == NULL) {
+	if (g == NULL)
+		return NULL;
+	*g = (struct guest){.fd = fd, .deadline_ms = clock_mono_ms() + d->options.handshake_ms, .address = *address};
+	g->address_len = address_len;
+	list_init(&g->link);
+	return g;
+}
+
+/* On the thread of tls.c. */
+static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *address, socklen_t address_len)
+{
+	struct door *d = arg;
+	uint64_t one = 1;
+	struct guest *g = guest_create(d, fd, address, address_len);
+	pthread_mutex_lock(&d->lock);
+	bool closing = d->closing;
+	if (g != NULL && !closing)
+		list_append(&d->arrivals, &g->link);
+	pthread_mutex_unlock(&d->lock);
+	if (g == NULL || closing) {
+		close(fd);
+		free(g);
+		door_leave(d, peer_key((const struct sockaddr *)address));
+		return;
+	}
+	(void)!write(d->wake, &one, sizeof one); /* a counter that small cannot be full */
+}
+
+static void on_handshake_failed(void *arg, const struct sockaddr_storage *address)
+{
+	door_leave(arg, peer_key((const struct sockaddr *)address));
+}
+
+/* False when it is time to end. */
+static bool take_arrivals(struct door *d)
+{
+	struct list arrived;
+	uint64_t count;
+	(void)!read(d->wake, &count, sizeof count);
+	list_init(&arrived);
+	pthread_mutex_lock(&d->lock);
+	list_move_all(&arrived, &d->arrivals);
+	bool closing = d->closing;
+	pthread_mutex_unlock(&d->lock);
+	LIST_EACH (link, &arrived) {
+		list_remove(link);
+		seat(d, LIST_ITEM(link, struct guest, link));
+	}
+	return !closing;
+}
+
+static void let_in(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
+		   socklen_t address_len)
+{
+	struct guest *g = l->encrypted ? NULL : guest_create(d, fd, address, address_len);
+	if (g == NULL && !l->encrypted) {
 		crowd_leave(d->crowd, peer_key((const struct sockaddr *)address));
 		refuse(d, fd, "out of memory");
 		return;
 	}
 	set_options(fd);
-	*g = (struct guest){.fd = fd, .deadline_ms = clock_mono_ms() + d->options.handshake_ms, .address = *address};
-	g->address_len = address_len;
 	atomic_fetch_add(&d->open, 1);
 	atomic_fetch_add(&d->accepted, 1);
-	list_append(&d->waiting, &g->link);
-	struct fault fault;
-	if (watch(d, fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) != ERR_NONE) {
-		list_remove(&g->link);
-		answer(fd, 503, "Retry-After: 1\r\n", fault.text);
-		send_off(d, g);
-	}
+	if (l->encrypted)
+		tls_take(d->tls, fd, address, address_len);
+	else
+		seat(d, g);
 }
 
 static void set_paused(struct door *d, bool paused)
@@ -403,15 +490,16 @@ static void accept_none(struct door *d, struct listener *l, int why)
 }
 
 /* Lets somebody in, or says why not. */
-static void meet(struct door *d, int fd, const struct sockaddr_storage *address, socklen_t address_len)
+static void meet(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
+		 socklen_t address_len)
 {
 	uint64_t peer = peer_key((const struct sockaddr *)address);
 	if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
 		refuse(d, fd, "there are too many connections (see --max-connections)");
-	else if (!crowd_enter(d->crowd, peer))
+	else if (is_counted(d, address) && !crowd_enter(d->crowd, peer))
 		refuse(d, fd, "there are too many connections from this address (see --max-connections-per-address)");
 	else
-		let_in(d, fd, address, address_len);
+		let_in(d, l, fd, address, address_len);
 }
 
 static void accept_all(struct door *d, struct listener *l)
@@ -424,7 +512,7 @@ static void accept_all(struct door *d, struct listener *l)
 			accept_none(d, l, errno);
 		if (fd < 0)
 			return; /* EAGAIN, or a connection that has gone again: epoll tells of the next */
-		meet(d, fd, &address, len);
+		meet(d, l, fd, &address, len);
 	}
 }
 
@@ -464,8 +552,10 @@ static void *work(void *arg)
 		int n = epoll_wait(d->epoll, events, EVENTS, expire(d));
 		for (int i = 0; i < n; i++) {
 			void *what = events[i].data.ptr;
-			if (what == &d->stop)
+			if (what == &d->wake && !take_arrivals(d))
 				return NULL;
+			if (what == &d->wake)
+				continue;
 			if (what >= (void *)d->listeners && what < (void *)(d->listeners + LISTENERS_MAX))
 				accept_all(d, what);
 			else
@@ -492,14 +582,19 @@ void door_close(struct door *d)
 {
 	if (d->running) {
 		uint64_t one = 1;
-		ssize_t n = write(d->stop, &one, sizeof one);
-		(void)n; /* a counter that small cannot be full */
+		pthread_mutex_lock(&d->lock);
+		d->closing = true;
+		pthread_mutex_unlock(&d->lock);
+		(void)!write(d->wake, &one, sizeof one);
 		pthread_join(d->thread, NULL);
 		d->running = false;
 	}
 	for (int i = 0; i < d->listener_count; i++)
 		close(d->listeners[i].fd);
 	d->listener_count = 0;
+	pthread_mutex_lock(&d->lock);
+	list_move_all(&d->waiting, &d->arrivals);
+	pthread_mutex_unlock(&d->lock);
 	LIST_EACH (link, &d->waiting) {
 		struct guest *g = LIST_ITEM(link, struct guest, link);
 		list_remove(link);
@@ -512,13 +607,15 @@ void door_destroy(struct door *d)
 	if (d == NULL)
 		return;
 	door_close(d);
+	tls_destroy(d->tls);
 	if (d->epoll >= 0)
 		close(d->epoll);
-	if (d->stop >= 0)
-		close(d->stop);
+	if (d->wake >= 0)
+		close(d->wake);
 	if (d->spare >= 0)
 		close(d->spare);
 	crowd_destroy(d->crowd);
+	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
 
@@ -526,5 +623,7 @@ void door_read(struct door *d, struct door_figures *out)
 {
 	*out = (struct door_figures){atomic_load(&d->open), (uint64_t)d->options.connections_max, atomic_load(&d->accepted),
 				     atomic_load(&d->refused),
-				     atomic_load(&d->timed_out) + http_slow(d->http) + http_slow(d->streams)};
+				     atomic_load(&d->timed_out) + http_slow(d->http) + http_slow(d->streams),
+				     {0}};
+	tls_read(d->tls, &out->tls);
 }

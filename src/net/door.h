@@ -6,12 +6,16 @@
 
 #include "base/options.h"
 #include "net/http.h"
+#include "net/tls.h"
 
 struct door;
 struct ws;
 
 struct door_options {
 	const struct option_texts *listen; /* HOST:PORT, each */
+	const bool *encrypted;             /* of each listener: is it TLS? */
+	const char *cert;                  /* NULL: none is */
+	const char *key;
 	int64_t handshake_ms;
 	int connections_max;
 	int peer_connections_max; /* of one address; 0: any number */
@@ -26,12 +30,14 @@ bool door_address_fits(const char *text);
 enum err door_create(struct door_options options, struct door **out, struct fault *fault);
 /* `streams` serves endless streams, `http` all other requests. */
 enum err door_start(struct door *d, struct http *http, struct http *streams, struct ws *ws, struct fault *fault);
-/* Accepts nothing more and closes who has not said what he wants. */
+/* Accepts nothing more and closes who has not said what he wants. What is encrypted goes on until door_destroy. */
 void door_close(struct door *d);
 void door_destroy(struct door *d);
 
-/* The address of a listener, with the port that was really taken: "127.0.0.1:8080". False past the last. */
-bool door_address(const struct door *d, int index, char *out, size_t size);
+/* Where a listener is, with the port that was really taken: "http://127.0.0.1:8080". False past the last. */
+bool door_url(const struct door *d, int index, char *out, size_t size);
+/* Reads certificate and key anew; nothing where there are none. Any thread. */
+enum err door_reload(struct door *d, struct fault *fault);
 
 /* The port of the first listener. */
 int door_port(const struct door *d);
@@ -45,6 +51,7 @@ struct door_figures {
 	uint64_t accepted;
 	uint64_t refused;   /* over a limit, or without a descriptor */
 	uint64_t timed_out; /* never said what they want, or took too long to say it */
+	struct tls_figures tls;
 };
 void door_read(struct door *d, struct door_figures *out);
 

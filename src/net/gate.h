@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "net/access.h"
+#include "net/proxy.h"
 
 /* Borrowed, and only read. */
 struct gate {
@@ -12,6 +13,7 @@ struct gate {
 	const struct option_texts *listen;
 	const struct option_texts *allow_hosts;
 	const struct option_texts *allow_origins;
+	const struct proxies *proxies;
 };
 
 /* What a request says of itself. */

@@ -91,6 +91,8 @@ static void read_header(struct slice line, struct upgrade *u, struct head *out)
 		out->authorization = value;
 	} else if (is(name, "Host")) {
 		out->host = value;
+	} else if (is(name, "X-Forwarded-For")) {
+		out->forwarded = value;
 	}
 }
 

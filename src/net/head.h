@@ -25,6 +25,7 @@ struct head {
 	struct slice origin; /* empty where there is none */
 	struct slice host;
 	struct slice authorization;
+	struct slice forwarded; /* X-Forwarded-For, the last of them */
 };
 
 /* `bytes` begin at the start of the connection. The slices point into them. */

@@ -127,9 +127,9 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 	*state = NULL;
 }
 
-static uint64_t peer_of(struct MHD_Connection *connection)
+static const struct sockaddr *address_of(struct MHD_Connection *connection)
 {
-	return peer_key(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
@@ -137,10 +137,10 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 {
 	struct http *h = arg;
 	struct caller *c = *socket_context;
-	uint64_t peer = peer_of(connection);
+	uint64_t peer = peer_key(address_of(connection));
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-		*socket_context = callers_add(&h->callers, fd, peer);
+		*socket_context = callers_add(&h->callers, fd);
 		return;
 	}
 	if (c != NULL)
@@ -307,7 +307,7 @@ const struct grant *exchange_grant(const struct exchange *x)
 
 uint64_t exchange_peer(const struct exchange *x)
 {
-	return peer_of(x->connection);
+	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection), exchange_header(x, "X-Forwarded-For"));
 }
 
 char *exchange_body_take(struct exchange *x, size_t *len)
@@ -406,7 +406,7 @@ static struct visit visit_of(const struct exchange *x)
 		.origin = exchange_header(x, "Origin"),
 		.authorization = exchange_header(x, "Authorization"),
 		.access_token = x->access_token,
-		.peer = x->caller->peer,
+		.peer = exchange_peer(x),
 		.local = x->caller->local,
 		.guarded = r != NULL && (strcmp(r->method, MHD_HTTP_METHOD_GET) != 0 || (r->flags & ROUTE_SOCKET) != 0),
 		.need = r != NULL ? r->need : NEED_NOTHING,

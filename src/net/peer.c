@@ -51,6 +51,8 @@ bool peer_is_local(int fd)
 	socklen_t len = sizeof a;
 	if (getsockname(fd, (struct sockaddr *)&a, &len) != 0)
 		return true; /* the stricter of the two */
+	if (a.ss_family == AF_UNIX)
+		return false;
 	const struct sockaddr_in6 *v6 = (const void *)&a;
 	if (a.ss_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
 		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);

@@ -128,12 +128,12 @@ static void on_session_lost(void *holder, const char *why)
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-void ws_add_take(struct ws *w, int fd, struct ws_request *request)
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
 {
 	struct ws_conn *c = calloc(1, sizeof *c);
 	if (c == NULL) {
 		close(fd);
-		w->options.on_close(w->options.on_close_arg, request->peer);
+		w->options.on_close(w->options.on_close_arg, entered);
 		ws_request_destroy(request);
 		return;
 	}
@@ -146,6 +146,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request)
 	list_init(&c->tasks);
 	c->profile = request->profile;
 	c->peer = request->peer;
+	c->entered = entered;
 	c->grant = request->grant;
 	request->grant = (struct grant){0};
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
@@ -334,7 +335,7 @@ static void conn_destroy(struct ws_conn *c)
 	ws_request_destroy(c->request);
 	free(c->session);
 	grant_drop(&c->grant);
-	w->options.on_close(w->options.on_close_arg, c->peer);
+	w->options.on_close(w->options.on_close_arg, c->entered);
 	free(c);
 }
 

@@ -49,7 +49,7 @@ struct ws_options {
 	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */
 	int64_t idle_ms;     /* what was counted of a named session is forgotten when nothing more was for so long */
 	uint64_t lag_max;    /* events; a reader further behind is closed; 0: never */
-	void (*on_close)(void *arg, uint64_t peer); /* a connection from ws_add_take has ended */
+	void (*on_close)(void *arg, uint64_t peer); /* a connection from ws_add_take has ended: `entered` */
 	void *on_close_arg;
 };
 
@@ -60,7 +60,7 @@ void ws_close(struct ws *w);
 void ws_destroy(struct ws *w);
 
 /* Takes a socket whose upgrade request is still in its buffer, and the request. Any thread. */
-void ws_add_take(struct ws *w, int fd, struct ws_request *request);
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
 
 /* Tokens were reloaded: closes with 4401 whose grant does not hold any longer. Any thread. */
 void ws_recheck(struct ws *w);

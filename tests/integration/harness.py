@@ -160,7 +160,7 @@ class Server:
         for raw in process.stderr:
             line = raw.decode("utf-8", "replace").rstrip("\n")
             self.log.append(line)
-            found = re.search(r"^tidemark: listening on http://([^:]+):(\d+)$", line)
+            found = re.search(r"^tidemark: listening on https?://([^:]+):(\d+)$", line)
             if found:
                 self.address = (found[1], int(found[2]))
                 ready.set()

@@ -21,8 +21,8 @@ class Message(NamedTuple):
 class EventSource:
     """A connected reader; `retry`, `comments` and `lines` tell what else came."""
 
-    def __init__(self, address, path, receive_buffer=None, **headers):
-        self.wire = Wire(address, receive_buffer)
+    def __init__(self, address, path, receive_buffer=None, tls=None, **headers):
+        self.wire = Wire(address, receive_buffer, tls)
         fields = {"Host": "%s:%d" % address, "Accept": "text/event-stream"}
         fields.update({name.replace("_", "-"): value for name, value in headers.items()})
         lines = [f"{name}: {value}" for name, value in fields.items()]

@@ -57,8 +57,8 @@ class WebSocket:
     and `pongs`. Frames with an `op` that `event()` passes are in `notices`.
     """
 
-    def __init__(self, address, path, receive_buffer=None, **headers):
-        self.wire = Wire(address, receive_buffer)
+    def __init__(self, address, path, receive_buffer=None, tls=None, **headers):
+        self.wire = Wire(address, receive_buffer, tls)
         self.pings, self.pongs, self.notices = [], [], []
         self.answer_pings = True
         self._at = 0  # where the next frame starts in the wire's buffer

@@ -59,8 +59,11 @@ def target(path, query):
 class Http:
     """A kept-alive HTTP connection."""
 
-    def __init__(self, address):
-        self.connection = http.client.HTTPConnection(*address, timeout=DEADLINE_S)
+    def __init__(self, address, tls=None):
+        if tls is None:
+            self.connection = http.client.HTTPConnection(*address, timeout=DEADLINE_S)
+        else:
+            self.connection = http.client.HTTPSConnection("localhost", address[1], timeout=DEADLINE_S, context=tls)
 
     def request(self, method, path, body=None, headers=None, **query):
         headers = headers or {}
@@ -77,13 +80,15 @@ class Http:
 class Wire:
     """A TCP connection with a read buffer; what was read waits in `buffer`."""
 
-    def __init__(self, address, receive_buffer=None):
+    def __init__(self, address, receive_buffer=None, tls=None):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(DEADLINE_S)
         self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.buffer = bytearray()
 
     def send(self, data):

@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""HTTPS and WSS on the same port, certificates that change, and a reverse proxy that says who its clients are.
+
+Shown to fail without the protection: with proxies_trust answering true anybody is who they say; with the handshake's deadline
+left out who never finishes one stays for ever; with tls_reload leaving the context as it is the new certificate is not seen.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import unittest
+
+from harness import JSON, NDJSON, ROOT, TidemarkTest, command, ndjson, scaled, seqs, stored, wait_until
+from sse_client import EventSource
+from websocket_client import WebSocket
+from wire import Http, Wire
+
+
+def make_certificate(directory, name="localhost"):
+    """A certificate that vouches for itself; returns (certificate, key)."""
+    cert, key = os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out",
+                    cert], check=True, capture_output=True)
+    return cert, key
+
+
+class TlsTest(TidemarkTest):
+
+    def serve_tls(self, *options):
+        server = self.prepare()
+        self.cert, self.key = make_certificate(server.home)
+        server.options = ("--tls-cert", self.cert, "--tls-key", self.key, *options)
+        self.tls = ssl.create_default_context(cafile=self.cert)
+        return server.start()
+
+    def request(self, server, method, path, body=None, headers=None, **query):
+        http = Http(server.address, self.tls)
+        try:
+            return http.request(method, path, body, headers, **query)
+        finally:
+            http.close()
+
+    def post(self, server, documents):
+        return stored(self.request(server, "POST", "/v1/events", ndjson(documents), {"Content-Type": NDJSON}))
+
+    def websocket(self, server, path="/v1/ws?after=first"):
+        return server.keep(WebSocket(server.address, path, tls=self.tls))
+
+
+class Tls(TlsTest):
+
+    def test_everything_on_one_port(self):
+        server = self.serve_tls()
+        self.assertIn("listening on https://127.0.0.1:", server.log_text())
+        count = scaled(20000)
+        last = self.post(server, ({"stream": f"s{i % 5}", "data": {"n": i, "pad": "x" * 100}} for i in range(count)))["last"]
+        self.assertEqual(last, count)
+        lines = self.request(server, "GET", "/v1/events", headers={"Accept": NDJSON}).text.splitlines()
+        self.assertEqual(len(lines), count)
+        socket_ = self.websocket(server)
+        stream = server.keep(EventSource(server.address, "/v1/events?after=first", tls=self.tls))
+        self.assertEqual(seqs(socket_.events(count)), list(range(1, count + 1)))
+        self.assertEqual(seqs(stream.events(count)), list(range(1, count + 1)))
+        other = self.websocket(server, "/v1/ws?stream=nothing")
+        other.op("hello")
+        self.assertEqual(other.publish([{"data": "live"}], 1)["first"], count + 1)
+        self.assertEqual(socket_.event()["seq"], count + 1)
+        self.assertEqual(stream.event()["seq"], count + 1)
+        self.assertIn("<title>", self.request(server, "GET", "/").text)
+
+    def test_a_connection_is_kept_and_a_large_body_comes_whole(self):
+        server = self.serve_tls()
+        http = Http(server.address, self.tls)
+        for i in range(50):
+            self.assertEqual(http.request("POST", "/v1/events", '{"data":%d}' % i, {"Content-Type": JSON}).status, 201)
+        body = ndjson({"data": "x" * 1000} for _ in range(10000))
+        self.assertEqual(stored(http.request("POST", "/v1/events", body, {"Content-Type": NDJSON}))["count"], 10000)
+        http.close()
+        wait_until(lambda: self.figures(server)["open"] <= 1, "it is gone")
+
+    def figures(self, server):
+        return self.request(server, "GET", "/v1/stats").json()["tls"]
+
+    def test_a_slow_reader_keeps_its_place_at_constant_memory(self):
+        server = self.serve_tls("--ring", "1MiB", "--cache", "1MiB")
+        self.post(server, ({"data": "x" * 1000} for _ in range(20000)))
+        slow = server.keep(WebSocket(server.address, "/v1/ws?after=first", 4096, tls=self.tls))
+        time.sleep(0.5)
+        before = server.rss()
+        more = [server.keep(WebSocket(server.address, "/v1/ws?after=first", 4096, tls=self.tls)) for _ in range(50)]
+        time.sleep(1)
+        self.assertLess(server.rss() - before, 50 * 1024 * 1024)
+        self.assertEqual(seqs(slow.events(20000)), list(range(1, 20001)))
+        for one in more[:3]:
+            self.assertEqual(seqs(one.events(2000)), list(range(1, 2001)))
+
+    def test_who_speaks_plain_http_is_told(self):
+        server = self.serve_tls()
+        wire = server.wire()
+        wire.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assert_problem(wire.response(), 400, "https://")
+
+    def test_a_second_listener_may_be_plain(self):
+        server = self.serve_tls("--listen", "http://127.0.0.1:0")
+        told = wait_until(lambda: re.findall(r"listening on (https?)://127.0.0.1:(\d+)", server.log_text())[1:2], "both are told")
+        self.assertEqual(told[0][0], "http")
+        server.address = ("127.0.0.1", int(re.search(r"listening on https://127.0.0.1:(\d+)", server.log_text())[1]))
+        self.post(server, [{"data": 1}])
+        self.assertEqual(Http(("127.0.0.1", int(told[0][1]))).request("GET", "/v1/events").json()["head"], 1)
+
+    def test_old_versions_and_garbage_are_refused_and_silence_ends(self):
+        server = self.serve_tls("--handshake-timeout", "700ms")
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        with self.assertRaises(OSError):
+            Wire(server.address, tls=old)
+        silent = [server.wire() for _ in range(20)]
+        for i, wire in enumerate(silent):
+            wire.send((b"\x16\x03\x01\x02\x00\x01", b"\x80\x80garbage" * 20, b"", b"\x00" * 100)[i % 4] or b"\x16")
+        for wire in silent:
+            while wire.more(time.monotonic() + 10):
+                pass
+        figures = self.figures(server)
+        self.assertGreaterEqual(figures["failed"], 21)
+        self.assertEqual(self.request(server, "GET", "/v1/stats").json()["connections"]["open"], 1)
+
+    def test_a_certificate_is_read_anew_and_nobody_is_dropped(self):
+        server = self.serve_tls()
+        before = self.websocket(server)
+        first = self.certificate(server)
+        make_certificate(server.home, "renewed")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "read anew" in server.log_text(), "it is read")
+        self.assertNotEqual(self.certificate(server), first)
+        self.tls = ssl.create_default_context(cafile=self.cert)
+        self.post(server, [{"data": 1}])
+        self.assertEqual(before.event()["seq"], 1)
+        with open(self.key, "w", encoding="ascii") as file:
+            file.write("nonsense")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "stays as it was" in server.log_text(), "it is refused")
+        self.post(server, [{"data": 2}])
+
+    def certificate(self, server):
+        return ssl.get_server_certificate(server.address)
+
+    def test_a_stop_says_goodbye(self):
+        server = self.serve_tls()
+        socket_ = self.websocket(server)
+        self.post(server, [{"data": 1}])
+        self.assertEqual(socket_.event()["seq"], 1)
+        server.stop()
+        self.assertEqual(socket_.closed().code, 1001)
+
+    def test_files_of_no_use_are_named(self):
+        server = self.prepare()
+        cert, key = make_certificate(server.home)
+        other = os.path.join(server.home, "other")
+        os.mkdir(other)
+        _, foreign = make_certificate(other)
+        for options, says in ((["--tls-cert", cert], "go together"), (["--tls-cert", "/nowhere.pem", "--tls-key", key], "/nowhere.pem"),
+                              (["--tls-cert", cert, "--tls-key", foreign], foreign), (["--tls-cert", key, "--tls-key", key], key),
+                              (["--listen", "https://127.0.0.1:0"], "--tls-cert")):
+            done = command("serve", "--data", server.data, "--listen", "127.0.0.1:0", *options)
+            self.assertIn(done.returncode, (1, 2), done)
+            self.assertIn(says, done.stderr)
+
+    def test_many_at_once(self):
+        server = self.serve_tls()
+        readers = [self.websocket(server) for _ in range(scaled(200, 40))]
+        self.post(server, ({"data": i} for i in range(50)))
+        for reader in readers:
+            self.assertEqual(seqs(reader.events(50)), list(range(1, 51)))
+
+
+class Forwarded(TidemarkTest):
+    """Who a request is counted for."""
+
+    def limited(self, server, forwarded):
+        """How many of five requests pass."""
+        headers = {"Content-Type": JSON, **({"X-Forwarded-For": forwarded} if forwarded else {})}
+        return sum(server.request("POST", "/v1/events", '{"data":1}', headers).status == 201 for _ in range(5))
+
+    def test_from_a_trusted_proxy_the_last_address_that_is_not_one_counts(self):
+        server = self.serve("--rate-limit-client", "1", "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "10.0.0.1")
+        for forwarded in ("192.0.2.1", "6.6.6.6, 192.0.2.2", "192.0.2.3, 10.0.0.1", "192.0.2.4:1234", "[2001:db8::1]:80",
+                          "2001:db9::1"):
+            self.assertIn(self.limited(server, forwarded), (1, 2), forwarded)
+        self.assertLessEqual(self.limited(server, "7.7.7.7, 192.0.2.2"), 1)  # what it made up before that is not looked at
+
+    def test_from_anybody_else_it_does_not(self):
+        server = self.serve("--rate-limit-client", "1")
+        passed = [self.limited(server, f"192.0.2.{i}") for i in range(4)]
+        self.assertLess(sum(passed), 6)
+
+    def test_garbage_is_the_proxys_own(self):
+        server = self.serve("--rate-limit-client", "1", "--trusted-proxy", "127.0.0.1")
+        passed = [self.limited(server, text) for text in ("x", "999.1.1.1", ",,,", "1.2.3.4, nonsense", "[")]
+        self.assertLess(sum(passed), 8)
+
+    def test_a_proxy_is_an_address(self):
+        done = command("serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "proxy.example")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("proxy.example", done.stderr)
+
+
+@unittest.skipUnless(shutil.which("nginx"), "wants nginx")
+class BehindNginx(TlsTest):
+    """packaging/nginx.conf, with other ports and files."""
+
+    def setUp(self):
+        self.server = self.serve("--trusted-proxy", "127.0.0.1", "--rate-limit-client", "50", "--allow-host", "events.example")
+        home = self.server.home
+        self.cert, self.key = make_certificate(home)
+        self.tls = ssl.create_default_context(cafile=self.cert)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        with open(os.path.join(ROOT, "packaging", "nginx.conf"), encoding="utf-8") as file:
+            text = file.read()
+        for what, by in (("127.0.0.1:8080", "127.0.0.1:%d" % self.server.port), ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
+                         ("/etc/ssl/events.example.pem", self.cert), ("/etc/ssl/events.example.key", self.key)):
+            self.assertIn(what, text)
+            text = text.replace(what, by)
+        temporary = "".join(f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        conf = os.path.join(home, "nginx.conf")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write(f"daemon off; master_process off; pid {home}/pid; error_log {home}/error.log;\n"
+                       f"events {{}}\nhttp {{ access_log off; {temporary}\n{text}\n}}\n")
+        self.nginx = subprocess.Popen(["nginx", "-c", conf, "-e", f"{home}/error.log"], stderr=subprocess.DEVNULL)
+        self.addCleanup(self.end_nginx)
+        wait_until(self.listens, "nginx listens")
+
+    def end_nginx(self):
+        self.nginx.terminate()
+        self.nginx.wait()
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        except OSError:
+            return False
+
+    def test_publish_stream_and_websocket_pass(self):
+        address = ("127.0.0.1", self.port)
+        http = Http(address, self.tls)
+        headers = {"Content-Type": JSON, "Host": "events.example"}
+        self.assertEqual(http.request("POST", "/v1/events", '[{"data":1},{"data":2}]', headers).status, 201)
+        stream = self.server.keep(EventSource(address, "/v1/events?after=first", tls=self.tls, Host="events.example"))
+        socket_ = self.server.keep(WebSocket(address, "/v1/ws?after=first", tls=self.tls, Host="events.example"))
+        self.assertEqual(seqs(stream.events(2)), [1, 2])
+        self.assertEqual(seqs(socket_.events(2)), [1, 2])
+        other = self.server.keep(WebSocket(address, "/v1/ws?stream=nothing", tls=self.tls, Host="events.example"))
+        other.op("hello")
+        self.assertEqual(other.publish([{"data": 3}], 1)["first"], 3)
+        self.assertEqual(stream.event()["seq"], 3)  # at once, not when a buffer is full
+        self.assertEqual(socket_.event()["seq"], 3)
+        # The client that nginx names (not the proxy's own address) has its own limit; what it says of itself does not help it.
+        http = Http(address, self.tls)
+        http.connection.source_address = ("127.0.0.2", 0)
+        statuses = [http.request("POST", "/v1/events", "[" + ",".join(['{"data":1}'] * 40) + "]",
+                                 {**headers, "X-Forwarded-For": f"192.0.2.{i}"}).status for i in range(6)]
+        self.assertIn(429, statuses)
+        self.assertEqual(Http(self.server.address).request("POST", "/v1/events", '{"data":1}',
+                                                           {"Content-Type": JSON, "X-Forwarded-For": "192.0.2.77"}).status, 201)
+
+
+if __name__ == "__main__":
+    unittest.main()
