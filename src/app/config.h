@@ -48,6 +48,7 @@ struct config {
 	const char *archive;     /* "zstd" or "none" */
 	const char *archive_dir; /* NULL: beside the store */
 	bool insecure;
+	bool seccomp;
 	const char *log_level;
 	const char *config;
 };

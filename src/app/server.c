@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "app/config.h"
+#include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/watch.h"
@@ -315,6 +316,8 @@ int server_main(int argc, char **argv)
 		err = make_monitor(&s, &fault);
 	if (!err)
 		err = make_net(&s, &fault);
+	if (!err && s.config.seccomp)
+		err = sandbox_enter(&fault);
 	if (err) {
 		fprintf(stderr, "tidemark: %s\n", fault.text);
 	} else {
