@@ -36,8 +36,8 @@ static int refuse(scmp_filter_ctx filter, const char *name)
 /* Threads share the memory; what does not is another process. */
 static int refuse_processes(scmp_filter_ctx filter)
 {
-	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-				  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+	struct scmp_arg_cmp no_thread = {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0};
+	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, no_thread);
 	/* Its flags are in memory, where no filter can look: the C library then uses clone. */
 	return rc == 0 ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) : rc;
 }
@@ -45,9 +45,11 @@ static int refuse_processes(scmp_filter_ctx filter)
 /* Everything above AF_INET6, and between it and AF_INET. */
 static int refuse_sockets(scmp_filter_ctx filter)
 {
-	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_INET6));
-	for (uint64_t family = AF_INET + 1; rc == 0 && family < AF_INET6; family++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family));
+	struct scmp_arg_cmp other = {0, SCMP_CMP_GT, AF_INET6, 0};
+	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, other);
+	other.op = SCMP_CMP_EQ;
+	for (other.datum_a = AF_INET + 1; rc == 0 && other.datum_a < AF_INET6; other.datum_a++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, other);
 	return rc;
 }
 

@@ -14,15 +14,6 @@ struct origin {
 	const char *text; /* "--after", "TIDEMARK_DATA", "FILE:3" */
 };
 
-/* Texts from a configuration file live as long as the process: commands keep pointers into them. */
-static char *keep(const char *text)
-{
-	char *copy = strdup(text);
-	if (copy == NULL)
-		abort();
-	return copy;
-}
-
 static int complain(struct origin from, const char *what, const char *value)
 {
 	fprintf(stderr, "tidemark: %s: %s%s%s\n", from.text, what, value != NULL ? ": " : "", value != NULL ? value : "");
@@ -124,8 +115,11 @@ static int read_line(const struct option *options, struct origin from, char *lin
 	const struct option *o = find(options, name, strlen(name));
 	if (o == NULL)
 		return complain(from, "no such option", name);
-	bool is_text = o->kind == OPTION_TEXT || o->kind == OPTION_TEXTS;
-	return set(o, from, is_text ? keep(value) : value);
+	if (o->kind != OPTION_TEXT && o->kind != OPTION_TEXTS)
+		return set(o, from, value);
+	/* Lives as long as the process: commands keep pointers into it. */
+	char *copy = strdup(value);
+	return copy != NULL ? set(o, from, copy) : complain(from, "out of memory", NULL);
 }
 
 static int read_file(const struct option *options, const char *path)

@@ -281,8 +281,12 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 }
 
 /* A whole answer, for those who do not get as far as the HTTP server. */
-static void answer(int fd, int status, const char *headers, const char *detail)
+static void answer(int fd, int status, const char *detail)
 {
+	char retry[40] = "";
+	int seconds = problem_retry_after(status);
+	if (seconds > 0)
+		snprintf(retry, sizeof retry, "Retry-After: %d\r\n", seconds);
 	struct fault fault;
 	struct buf body;
 	struct buf reply;
@@ -293,7 +297,7 @@ static void answer(int fd, int status, const char *headers, const char *detail)
 	buf_printf(&reply,
 		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n%sConnection: close\r\nContent-Length: "
 		   "%zu\r\n\r\n",
-		   status, problem_title(status), headers, body.len);
+		   status, problem_title(status), retry, body.len);
 	buf_add(&reply, body.data, body.len);
 	if (!buf_failed(&reply) && !buf_failed(&body)) {
 		ssize_t sent = send(fd, reply.data, reply.len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -305,7 +309,7 @@ static void answer(int fd, int status, const char *headers, const char *detail)
 
 static void refuse(struct door *d, int fd, const char *why)
 {
-	answer(fd, 503, "Retry-After: 5\r\n", why);
+	answer(fd, 503, why);
 	close(fd);
 	atomic_fetch_add(&d->refused, 1);
 }
@@ -351,7 +355,7 @@ static void look(struct door *d, struct guest *g)
 	if (status != 0) {
 		/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
 		(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-		answer(g->fd, status, "", why_refused(kind));
+		answer(g->fd, status, why_refused(kind));
 	}
 	if (n <= 0 || status != 0)
 		send_off(d, g);
@@ -384,7 +388,7 @@ static void seat(struct door *d, struct guest *g)
 	if (watch(d, g->fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) == ERR_NONE)
 		return;
 	list_remove(&g->link);
-	answer(g->fd, 503, "Retry-After: 1\r\n", fault.text);
+	answer(g->fd, 503, fault.text);
 	send_off(d, g);
 }
 

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "base/random.h"
 #include "event/json.h"
+
+enum { RETRY_SPREAD_S = 5 };
 
 int problem_status(enum err code)
 {
@@ -52,7 +55,14 @@ const char *problem_title(int status)
 
 int problem_retry_after(int status)
 {
-	return status == 503 ? 1 : status == 507 ? 5 : 0;
+	static const struct {
+		int status;
+		int least;
+	} waits[] = {{503, 1}, {507, 5}};
+	for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
+		if (waits[i].status == status)
+			return waits[i].least + (int)(random_u64() % RETRY_SPREAD_S);
+	return 0;
 }
 
 /* A detail may quote what the client sent, or be cut within a character: where it is not clean, only ASCII stays. */

@@ -52,7 +52,7 @@ class Connections(TidemarkTest):
         self.assertEqual(self.get(server, "127.0.0.2").status, 200)  # another address gets in
         response = self.get(server)
         self.assert_problem(response, 503, "--max-connections-per-address")
-        self.assertEqual(response.headers["retry-after"], "5")
+        self.assertIn(int(response.headers["retry-after"]), range(1, 6))
         with self.assertRaises(Refused):
             server.websocket()
 
