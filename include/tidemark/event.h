@@ -41,7 +41,8 @@ enum err batch_parse_take(char *text, size_t len, enum batch_form form, struct b
 /* The same for a value that is JSON already, without insignificant white space, inside `text`, which is taken. */
 enum err batch_from_value_take(struct slice value, char *text, struct batch_limits limits, struct batch **out,
 			       struct fault *fault);
-/* One flat event, such a value and an object, in a stream that is given: a static text. */
+/* One flat event, such a value and an object, in a stream that is given: a static text. Any object is one: a type or an id
+ * that cannot be a name is payload only, and of members of the same name the last one counts. */
 enum err batch_from_object_take(struct slice object, const char *stream, char *text, struct batch_limits limits,
 				struct batch **out, struct fault *fault);
 void batch_destroy(struct batch *b);

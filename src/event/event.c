@@ -81,7 +81,8 @@ struct members {
 	bool others; /* there are members that an envelope does not have */
 };
 
-static enum err find_members(struct slice object, struct members *m, struct fault *fault)
+/* Where a member stands there twice, the last one counts, unless it has to stand there once. */
+static enum err find_members(struct slice object, bool once, struct members *m, struct fault *fault)
 {
 	*m = (struct members){0};
 	for (struct json_walk w = json_walk(object); json_next(&w);) {
@@ -91,7 +92,7 @@ static enum err find_members(struct slice object, struct members *m, struct faul
 		m->others |= i >= M_CONNECTION_TYPE;
 		if (i == MEMBER_COUNT)
 			continue;
-		if (m->value[i].p != NULL)
+		if (once && m->value[i].p != NULL)
 			return fault_set(fault, ERR_INVALID, "\"%s\" stands there twice", member_names[i]);
 		m->value[i] = w.value;
 	}
@@ -116,6 +117,17 @@ static enum err take_name(struct batch *b, const struct members *m, enum member 
 	return read_name(b, member_names[which], value, name, fault);
 }
 
+/* A name that cannot be one is only payload. */
+static enum err take_if_fit(struct batch *b, const struct members *m, enum member which, struct slice *name,
+			    struct fault *fault)
+{
+	struct slice found = *name;
+	enum err err = take_name(b, m, which, false, &found, fault);
+	if (!err)
+		*name = found;
+	return err == ERR_INVALID ? ERR_NONE : err;
+}
+
 static enum err too_large(size_t len, struct batch_limits limits, struct fault *fault)
 {
 	return fault_set(fault, ERR_TOO_LARGE, "the event's data is %zu bytes, the limit is %zu", len, limits.data_max);
@@ -127,7 +139,7 @@ static enum err read_event(struct batch *b, struct slice text, struct batch_limi
 	if (json_kind(text) != JSON_OBJECT)
 		return fault_set(fault, ERR_INVALID, "an event is a JSON object");
 	struct members m;
-	enum err err = find_members(text, &m, fault);
+	enum err err = find_members(text, true, &m, fault);
 	if (err)
 		return err;
 	struct event *e = add_event(b);
@@ -306,13 +318,12 @@ enum err batch_from_object_take(struct slice object, const char *stream, char *t
 	b->owned = text;
 	e->stream = slice_of(stream);
 	e->data = object;
-	enum err err = find_members(object, &m, fault);
-	if (!err && object.len > limits.data_max)
-		err = too_large(object.len, limits, fault);
+	find_members(object, false, &m, fault);
+	enum err err = object.len > limits.data_max ? too_large(object.len, limits, fault) : ERR_NONE;
 	if (!err)
-		err = take_name(b, &m, M_TYPE, false, &e->type, fault);
+		err = take_if_fit(b, &m, M_TYPE, &e->type, fault);
 	if (!err)
-		err = take_name(b, &m, M_ID, false, &e->id, fault);
+		err = take_if_fit(b, &m, M_ID, &e->id, fault);
 	return complete(b, err, out, fault);
 }
 

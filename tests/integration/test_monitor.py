@@ -1,13 +1,16 @@
 """The monitoring profile over WebSocket: /ws and /events, message by message and field by field."""
 
+import array
+import fcntl
 import json
 import os
 import re
+import termios
 import time
 import unittest
 
 from harness import TIME, Task, TidemarkTest, in_parallel, is_sanitized, of_type, scaled, wait_until
-from websocket_client import BINARY
+from websocket_client import BINARY, TEXT, frame
 
 SERVICES = ["websocket", "redis", "supabase", "kimi", "glm"]
 STATS = {"connection_type": str, "total_events": int, "total_sent_bytes": int, "total_received_bytes": int,
@@ -40,6 +43,13 @@ PRODUCED = [
     {"type": "performance_anomaly", "severity": "warning", "metric": "latency", "value": 9, "threshold": 5,
      "service": "storage"},
 ]
+
+
+def outstanding(sock):
+    """How many bytes the other side's kernel has not taken."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, count)
+    return count[0]
 
 
 class MonitorTest(TidemarkTest):
@@ -380,14 +390,26 @@ class Ingest(MonitorTest):
         self.assertEqual(self.send(publisher, {"id": "a", "service": "kimi"}),
                          {"status": "received", "event_type": None, "seq": 1, "duplicate": True})
 
+    def test_any_object_is_an_event(self):
+        server = self.serve()
+        publisher = server.ingest()
+        frames = ['{}', '{"type":""}', '{"id":""}', '{"type":"%s"}' % ("t" * 300), '{"id":"%s"}' % ("i" * 300),
+                  r'{"type":"a\u0000b"}', r'{"type":"\ud800"}', '{"type":"a","type":"b"}', '{"id":"a","id":"b"}',
+                  '{"type":1,"id":[]}']
+        for seq, text in enumerate(frames, 1):
+            publisher.send_text(text)
+            answer = publisher.receive()
+            self.assertEqual((answer["status"], answer.get("seq")), ("received", seq), text)
+            self.assertEqual(server.event(seq)["data"], json.loads(text))
+        self.assertEqual(server.event(8)["type"], "b")
+        self.assertEqual([server.event(seq)["type"] for seq in (2, 4, 6)], ["event"] * 3)
+
     def test_large_and_broken_frames(self):
         server = self.serve("--max-event", "64KiB", "--max-request", "128KiB")
         publisher = server.ingest()
         self.assertIn("limit", self.send(publisher, {"x": "y" * 70000})["message"])
         self.assertIn("larger", self.send(publisher, {"x": "y" * 200000})["message"])
         publisher.send_frame(BINARY, b"\0\1")
-        self.assertEqual(publisher.receive()["status"], "error")
-        publisher.send_text('{"type":""}')
         self.assertEqual(publisher.receive()["status"], "error")
         publisher.send_text("[" * 5000)
         self.assertEqual(publisher.receive()["message"], "Invalid JSON")
@@ -396,18 +418,74 @@ class Ingest(MonitorTest):
     def test_nobody_has_to_read_the_answers(self):
         server = self.serve()
         publisher = server.ingest(receive_buffer=4096)
-        count = scaled(60000, 5000)
-        frame = json.dumps({"type": "t" * 200, "service": "kimi"})
+        count = scaled(200000, 10000)
         before = server.rss()
-        writing = Task(lambda: [publisher.send_text(frame) for _ in range(count)])
-        head = -1  # the writes block once the server stops reading
-        while head != (head := server.head()):
-            time.sleep(1)
+        block = frame(TEXT, json.dumps({"type": "t" * 200, "service": "kimi"}).encode()) * 100
+        for _ in range(count // 100):
+            publisher.wire.sock.sendall(block)
+        wait_until(lambda: server.head() == count, "all of it is stored, and nothing was read")
         if not is_sanitized():
             self.assertLess(server.rss() - before, 64 << 20)
-        answers = [publisher.receive()["seq"] for _ in range(count)]
-        writing.result()
-        self.assertEqual(answers, list(range(1, count + 1)))
+        answers = [publisher.receive() for _ in range(count)]
+        self.assertEqual([a["seq"] for a in answers], list(range(1, count + 1)))
+        self.assertEqual({a["event_type"] for a in answers}, {"t" * 200})
+
+    def test_answers_that_waited_say_what_others_would(self):
+        server = self.serve()
+        publisher = server.ingest(receive_buffer=4096)
+        kinds = [
+            ('{"type":"x"}', "x"),
+            ('{"n":1}', None),
+            (json.dumps({"type": "long" * 200}), "long" * 200),
+            ("not json", "Invalid JSON"),
+            ('{"type":"x","id":"same"}', "x"),
+        ]
+        rounds = scaled(10000, 2000)
+        block = b"".join(frame(TEXT, text.encode()) for text, _ in kinds)
+        for _ in range(rounds):
+            publisher.wire.sock.sendall(block)
+        head = 3 * rounds + 1
+        wait_until(lambda: server.head() == head, "all of it is stored")
+        seq = 0
+        for n in range(rounds):
+            for text, wanted in kinds:
+                a = publisher.receive()
+                again = n > 0 and '"same"' in text
+                if text == "not json":
+                    self.assertEqual(a, {"status": "error", "message": wanted})
+                    continue
+                seq += not again
+                self.assertEqual((a["status"], a["event_type"]), ("received", wanted))
+                self.assertEqual((a["seq"], a.get("duplicate", False)), (4 if again else seq, again), text)
+
+    def test_what_was_sent_is_stored_though_no_answer_was_read(self):
+        server = self.serve()
+        publisher = server.ingest(receive_buffer=4096)
+        count = scaled(50000, 5000)
+        block = frame(TEXT, b'{"service":"kimi","pad":"' + b"x" * 100 + b'"}') * 100
+        for _ in range(count // 100):
+            publisher.wire.sock.sendall(block)
+        # What has not left this machine when a socket is closed with unread bytes in it, the kernel throws away.
+        wait_until(lambda: outstanding(publisher.wire.sock) == 0, "all of it is on the other side")
+        publisher.close()
+        wait_until(lambda: server.head() == count, "all of it is stored")
+
+    def test_unread_answers_are_bounded(self):
+        server = self.serve("--ack-memory", "1MiB")
+        publisher, other = server.ingest(receive_buffer=4096), server.ingest()
+        block = frame(TEXT, json.dumps({"type": "x"}).encode()) * 1000
+        publisher.wire.sock.settimeout(1)
+        sent = 0
+        with self.assertRaises(TimeoutError):
+            while sent < 4000000:
+                publisher.wire.sock.sendall(block)
+                sent += 1000
+        self.assertGreater(sent, 100000)
+        self.assertEqual(self.send(other, {"type": "y"})["event_type"], "y")
+        head = server.head()
+        answers = [publisher.receive()["event_type"] for _ in range(head // 2)]
+        self.assertEqual(set(answers), {"x"})
+        wait_until(lambda: server.head() > head, "reading makes room")
 
     def test_a_silent_publisher_is_closed(self):
         server = self.serve("--publisher-silence", "2s", "--ping-interval", "200ms")
