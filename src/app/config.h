@@ -37,6 +37,7 @@ struct config {
 	const char *tokens;        /* NULL: none are wanted */
 	int64_t publisher_silence; /* ms */
 	int64_t metrics_idle;      /* ms */
+	int64_t ack_memory;        /* bytes */
 	int64_t reply_memory;      /* bytes */
 	int64_t reply_timeout;     /* ms */
 	struct lease_options leases;

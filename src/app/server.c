@@ -126,6 +126,7 @@ static enum err make_ws(struct server *s, struct batch_limits limits, size_t bod
 		.idle_ms = c->metrics_idle,
 		.replies_max = (size_t)c->reply_memory,
 		.reply_ms = c->reply_timeout,
+		.acks_max = (size_t)c->ack_memory,
 		.ping_ms = c->ping_interval,
 		.lag_max = (uint64_t)c->max_lag,
 		.on_close = door_leave,

@@ -144,6 +144,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	subscription_init(&c->subscription);
 	list_init(&c->in_inbox);
 	list_init(&c->tasks);
+	acks_init(&c->acks, &w->acks);
 	c->profile = request->profile;
 	c->peer = request->peer;
 	c->entered = entered;
@@ -332,6 +333,7 @@ static void conn_destroy(struct ws_conn *c)
 	list_remove(&c->in_all);
 	drop_message(c);
 	buf_finish(&c->out);
+	acks_finish(&c->acks);
 	ws_request_destroy(c->request);
 	free(c->session);
 	grant_drop(&c->grant);

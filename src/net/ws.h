@@ -45,6 +45,7 @@ struct ws_options {
 	size_t messages_max; /* bytes of all unfinished messages in memory */
 	size_t replies_max;  /* bytes that answers from the past hold, of all dashboards */
 	int64_t reply_ms;    /* who takes nothing of such an answer for so long is closed */
+	size_t acks_max;     /* bytes of answers that publishers have not read, of all; of one a quarter */
 	int64_t ping_ms;     /* idle connections are pinged after so long, and closed after twice that */
 	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */
 	int64_t idle_ms;     /* what was counted of a named session is forgotten when nothing more was for so long */

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "hub/subscription.h"
 #include "monitor/pulse.h"
+#include "net/acks.h"
 #include "net/pace.h"
 #include "net/ws.h"
 #include "net/ws_metrics.h"
@@ -51,6 +52,8 @@ struct ws_profile {
 	void (*gap)(struct ws_conn *c, const struct gap *gap);
 	/* The reader is at the head. */
 	void (*live)(struct ws_conn *c);
+	/* Makes frames in conn.out of what waits elsewhere, while the socket has room. NULL: nothing does. */
+	void (*drain)(struct ws_conn *c);
 };
 
 /* Something that another thread does for a connection. */
@@ -87,6 +90,8 @@ struct ws_conn {
 	struct pace pace;
 	lws_sorted_usec_list_t timer;
 	struct buf out; /* frames of ours, whole, that go out before the next event */
+	struct acks acks; /* of a publisher: answers that the socket has no room for */
+	bool gone;        /* a publisher that takes nothing more: what it sent is read to the end */
 
 	struct buf in;     /* the message so far */
 	int refusal;       /* the status why the message is thrown away; 0: it is not */
@@ -137,6 +142,7 @@ struct ws {
 	int64_t closed_ms;
 	size_t messages; /* bytes of all unfinished messages */
 	size_t held;     /* bytes of all answers from the past, and of claims to some */
+	size_t acks;     /* bytes of all answers that publishers have not read */
 	struct list lines[WS_LINES];
 	atomic_ullong connections;
 	atomic_ullong delivered;
@@ -179,6 +185,8 @@ void ws_say(struct ws_conn *c, const struct buf *text);
 void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref);
 /* The client's own mark, where it gave one, as a further member. */
 void ws_add_ref(struct buf *out, struct slice ref);
+/* The socket is broken. Who only publishes is read to the end of what it has sent; anybody else is hung up on. */
+void ws_broken(struct ws_conn *c);
 /* Sends what is queued. False when the socket is full. */
 bool ws_send_out(struct ws_conn *c);
 /* The same, and comes back when the socket has room, without touching what the reader waits for. */

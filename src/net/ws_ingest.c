@@ -1,18 +1,22 @@
 /* /events: publishers of the monitoring profile. Each message is an event in the stream of its service, stored as it was
- * sent, and is answered once, in order, when it is durable. Nobody has to read the answers: while many wait, messages do,
- * too.
+ * sent, and is answered once, in order, when it is durable. Nobody has to read the answers: what the socket has no room for
+ * waits in a few bytes each (acks.h), and messages wait only when there are very many of them.
  *
- *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ answered when all before it are
+ *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ conn.acks when all before it are ─▶ text ─▶ socket
  *                  (what cannot be stored is done at once)                                                       */
+#include <linux/sock_diag.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "event/flat.h"
 #include "event/json.h"
 #include "net/ws_conn.h"
 
 enum {
-	TYPE_MAX = 1024,  /* bytes of a type that is repeated in the answer */
-	RETRY_US = 20000, /* after the writer's queue was full, or a limit was reached */
+	RETRY_US = 20000,                     /* after the writer's queue was full, or a limit was reached */
+	SEND_BYTES = 16 * 1024,               /* of answers at once */
+	ANSWER_MAX = ACKS_TEXT_MAX + 512,     /* bytes */
+	PACKET_COST = 8,                      /* what a packet takes up in the kernel, by its bytes, at the worst */
 };
 
 struct frame {
@@ -33,22 +37,94 @@ static void destroy(struct frame *f)
 	free(f);
 }
 
-static void write_answer(struct buf *out, const struct frame *f)
+/* --- answering --- */
+
+static void write_answer(struct buf *out, const struct ack *ack)
 {
-	const struct receipt *r = &f->op.receipt;
-	if (f->op.err) {
+	if (ack->kind == ACK_REFUSED) {
 		buf_adds(out, "{\"status\":\"error\",\"message\":");
-		buf_json(out, slice_of(f->op.fault.text));
+		buf_json(out, ack->text);
 		buf_addc(out, '}');
 		return;
 	}
 	buf_adds(out, "{\"status\":\"received\",\"event_type\":");
-	if (f->type != NULL)
-		buf_add(out, f->type_text.p, f->type_text.len);
+	if (ack->text.p != NULL)
+		buf_add(out, ack->text.p, ack->text.len);
 	else
 		buf_adds(out, "null");
-	buf_printf(out, ",\"seq\":%llu%s}", (unsigned long long)r->first, r->duplicates > 0 ? ",\"duplicate\":true" : "");
+	buf_printf(out, ",\"seq\":%llu%s}", (unsigned long long)ack->seq,
+		   ack->kind == ACK_DUPLICATE ? ",\"duplicate\":true" : "");
 }
+
+/* How many bytes the socket surely takes whole: the kernel counts a few hundred bytes for each packet besides. */
+static size_t socket_room(const struct ws_conn *c)
+{
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof memory;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_MEMINFO, memory, &len) != 0 || memory[SK_MEMINFO_WMEM_QUEUED] == 0)
+		return SEND_BYTES;
+	uint32_t size = memory[SK_MEMINFO_SNDBUF];
+	size_t free = size > memory[SK_MEMINFO_WMEM_QUEUED] ? (size - memory[SK_MEMINFO_WMEM_QUEUED]) / PACKET_COST : 0;
+	return free < SEND_BYTES ? free : SEND_BYTES;
+}
+
+static void fill_out(struct ws_conn *c)
+{
+	struct buf text;
+	struct buf own;
+	buf_init(&text);
+	buf_init(&own);
+	for (size_t room = socket_room(c); !acks_empty(&c->acks) && c->out.len + ANSWER_MAX < room && c->close_code == 0;) {
+		struct ack ack;
+		acks_take(&c->acks, &ack, &own);
+		text.len = 0;
+		text.failed = text.failed || buf_failed(&own);
+		write_answer(&text, &ack);
+		ws_say(c, &text);
+	}
+	buf_finish(&text);
+	buf_finish(&own);
+}
+
+/* No part of a frame is left to libwebsockets: it would hang up on a peer that has gone before what that peer had sent was
+ * read. */
+static void drain(struct ws_conn *c)
+{
+	while (!acks_empty(&c->acks) && c->close_code == 0 && !lws_partial_buffered(c->wsi)) {
+		fill_out(c);
+		if (c->out.len == 0 || !ws_send_out(c))
+			break;
+	}
+	if (!acks_empty(&c->acks))
+		lws_callback_on_writable(c->wsi);
+	ws_throttle(c);
+}
+
+static void keep_answer(struct ws_conn *c, const struct frame *f)
+{
+	const struct receipt *r = &f->op.receipt;
+	struct ack ack = {r->duplicates > 0 ? ACK_DUPLICATE : ACK_STORED, r->first, f->type_text};
+	if (f->op.err)
+		ack = (struct ack){ACK_REFUSED, 0, slice_of(f->op.fault.text)};
+	if (!c->gone && !acks_add(&c->acks, &ack))
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+}
+
+/* Answers what is done, as far as everything before it is. */
+static void answer(struct ws_conn *c)
+{
+	while (!list_empty(&c->tasks)) {
+		struct frame *f = LIST_ITEM(LIST_ITEM(c->tasks.next, struct ws_task, in_conn), struct frame, task);
+		if (!f->done)
+			break;
+		keep_answer(c, f);
+		ws_task_end(&f->task);
+		destroy(f);
+	}
+	ws_throttle(c);
+}
+
+/* --- storing --- */
 
 static void on_committed(struct write_op *op)
 {
@@ -91,25 +167,6 @@ static void submit_waiting(struct ws_conn *c)
 	}
 }
 
-/* Answers what is done, as far as everything before it is. */
-static void answer(struct ws_conn *c)
-{
-	struct buf text;
-	buf_init(&text);
-	while (!list_empty(&c->tasks)) {
-		struct frame *f = LIST_ITEM(LIST_ITEM(c->tasks.next, struct ws_task, in_conn), struct frame, task);
-		if (!f->done)
-			break;
-		text.len = 0;
-		write_answer(&text, f);
-		ws_say(c, &text);
-		ws_task_end(&f->task);
-		destroy(f);
-	}
-	buf_finish(&text);
-	ws_throttle(c);
-}
-
 static void on_retry(lws_sorted_usec_list_t *timer)
 {
 	struct ws_conn *c = lws_container_of(timer, struct ws_conn, timer);
@@ -133,7 +190,7 @@ static void on_done(struct ws_task *task)
 static void keep_type(struct frame *f, struct slice message)
 {
 	struct slice type;
-	if (!json_member(message, "type", &type) || type.len > TYPE_MAX || (f->type = malloc(type.len)) == NULL)
+	if (!json_member(message, "type", &type) || type.len > ACKS_TEXT_MAX || (f->type = malloc(type.len)) == NULL)
 		return;
 	memcpy(f->type, type.p, type.len);
 	f->type_text = (struct slice){f->type, type.len};
@@ -203,4 +260,5 @@ const struct ws_profile ws_ingest = {
 	.open = on_open,
 	.message = on_message,
 	.error = on_refused,
+	.drain = drain,
 };

@@ -22,7 +22,19 @@ enum {
 static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
 {
 	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
+		ws_broken(c);
+}
+
+void ws_broken(struct ws_conn *c)
+{
+	if (!c->profile->publishes) {
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+		return;
+	}
+	c->gone = true;
+	c->out.len = 0;
+	acks_clear(&c->acks);
+	ws_throttle(c);
 }
 
 static void wait_for_socket(struct ws_conn *c)
@@ -42,7 +54,7 @@ bool ws_send_out(struct ws_conn *c)
 	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	size_t sent = n > 0 ? (size_t)n : 0;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+		ws_broken(c);
 		return false;
 	}
 	if (sent < c->out.len)
@@ -255,6 +267,10 @@ void ws_pump(struct ws_conn *c)
 
 void ws_pump_out(struct ws_conn *c)
 {
+	if (c->close_code != 0)
+		return;
+	if (c->profile->drain != NULL)
+		c->profile->drain(c);
 	if (c->close_code != 0 || c->out.len == 0)
 		return;
 	if (lws_partial_buffered(c->wsi) || !ws_send_out(c))
@@ -263,7 +279,9 @@ void ws_pump_out(struct ws_conn *c)
 
 void ws_throttle(struct ws_conn *c)
 {
-	bool much = c->busy || c->task_count >= TASKS_MAX || c->out.len > WS_OUT_MAX;
+	const struct ws *w = c->ws;
+	bool unread = c->acks.bytes > w->options.acks_max / 4 || (c->acks.bytes > 0 && w->acks > w->options.acks_max);
+	bool much = c->busy || c->task_count >= TASKS_MAX || c->out.len > WS_OUT_MAX || unread;
 	if (much == c->throttled)
 		return;
 	c->throttled = much;

@@ -42,15 +42,16 @@ void ws_pong(struct ws_conn *c)
  * behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
 {
-	bool deaf = c->throttled || c->wait == WAIT_SOCKET; /* to its pongs, or it to our pings */
-	if (deaf || c->close_code != 0 || lws_partial_buffered(c->wsi)) {
-		c->heard_ms = now;
-		c->pinged_ms = 0;
+	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || lws_partial_buffered(c->wsi);
+	if (paused)
 		c->spoke_ms = now; /* what it says meanwhile waits in the socket */
-		return;
-	}
 	if (ws_is_silent(c, now)) {
 		ws_hang_up(c, LWS_CLOSE_STATUS_NORMAL, "no message for too long");
+		return;
+	}
+	if (paused || !acks_empty(&c->acks) || c->gone) { /* deaf to its pongs, or it to our pings */
+		c->heard_ms = now;
+		c->pinged_ms = 0;
 		return;
 	}
 	int64_t ping_ms = c->ws->options.ping_ms;
@@ -139,6 +140,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 		if (c->session != NULL)
 			ws_metrics_lag(w->metrics, ws_session(c), lag);
 		ws_share_watch(c, now);
+		ws_throttle(c); /* others have given memory back */
 		if (!ws_lags_too_far(c, head))
 			check_peer(c, now);
 	}
