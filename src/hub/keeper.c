@@ -96,7 +96,7 @@ static void on_left(struct write_op *op)
 static enum err leave_step(struct keeper *k, struct leave *l, struct fault *fault)
 {
 	uint64_t before = store_hot(k->store);
-	l->op = (struct write_op){.change = leave_change, .done = on_left};
+	l->op = (struct write_op){.change = leave_change, .leaving = l->upto, .done = on_left};
 	l->done = false;
 	enum err err = writer_submit(k->writer, &l->op, fault);
 	if (err)

@@ -226,10 +226,15 @@ static enum err check_disk(struct writer *w, struct fault *fault)
 }
 
 /* What the observer has counted up to the last commit goes along with this one. */
-static enum err save_observer(struct writer *w, struct fault *fault)
+static enum err save_observer(struct writer *w, struct list *group, struct fault *fault)
 {
 	const struct writer_observer *o = w->options.observer;
-	w->saving = o != NULL && o->is_due(o->arg, w->last);
+	uint64_t leaving = 0;
+	LIST_EACH (link, group) {
+		const struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		leaving = op->leaving > leaving ? op->leaving : leaving;
+	}
+	w->saving = o != NULL && o->is_due(o->arg, w->last, leaving);
 	return w->saving ? o->save(o->arg, w->store, fault) : ERR_NONE;
 }
 
@@ -254,7 +259,7 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 {
 	enum err err = sessions_write(w->sessions, w->store, fault);
 	if (!err)
-		err = save_observer(w, fault);
+		err = save_observer(w, group, fault);
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		if (!err && op->session.len > 0)
@@ -540,7 +545,7 @@ void writer_save(struct writer *w)
 	const struct writer_observer *o = w->options.observer;
 	struct list none;
 	list_init(&none);
-	bool due = sessions_dirty(w->sessions) || (o != NULL && o->is_due(o->arg, true));
+	bool due = sessions_dirty(w->sessions) || (o != NULL && o->is_due(o->arg, true, 0));
 	w->last = true;
 	if (w->breaker == BREAKER_CLOSED && due)
 		commit_group(w, &none);

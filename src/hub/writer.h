@@ -29,8 +29,9 @@ struct writer_observer {
 	void *arg;
 	/* After a commit, before any reader sees it. */
 	void (*apply)(void *arg, const struct committed *c);
-	/* Is there enough that is not saved? `last`: is there anything, for this is the end. */
-	bool (*is_due)(void *arg, bool last);
+	/* Is there enough that is not saved? `last`: is there anything, for this is the end. `leaving`: or anything of what
+	 * leaves the log with this commit, for it cannot be counted again: all up to that seq; 0: nothing does. */
+	bool (*is_due)(void *arg, bool last, uint64_t leaving);
 	/* Puts what was counted so far into the store's open transaction; `saved` says whether that was committed. */
 	enum err (*save)(void *arg, struct store *store, struct fault *fault);
 	void (*saved)(void *arg, bool committed);
@@ -59,6 +60,7 @@ struct write_op {
 	struct append_options options;
 	/* Whatever else is to be stored in the same transaction; NULL: nothing. When it fails, the transaction does. */
 	write_change *change;
+	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
 	bool flush; /* write the write-ahead log back once all of it is committed */
 	void (*done)(struct write_op *op);
 	/* The result. The receipt is the caller's to finish. */

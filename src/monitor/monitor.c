@@ -15,6 +15,7 @@ enum {
 	SAVE_EVENTS = 16384, /* at most so many are folded again after a crash */
 	PAGE_EVENTS = 8192,  /* of one look at the log on opening */
 	PAGE_BYTES = 4 * 1024 * 1024,
+	REFILL_EVENTS = 1000000, /* that the window is filled from on opening, at most */
 };
 
 /* A ready-made text and the version of what it shows. */
@@ -118,6 +119,40 @@ struct selection *monitor_select(struct store *store)
 	return NULL;
 }
 
+static void refill_page(struct monitor *m, const struct page *page, uint64_t upto)
+{
+	for (uint32_t i = 0, n = page_count(page); i < n; i++) {
+		struct page_entry e = page_entry(page, i);
+		struct flat f;
+		struct slice envelope = page_envelope(page, i);
+		if (e.seq <= upto && topic_service(m, e.topic, envelope) < SERVICES && flat_read(envelope, e.time_ms, &f))
+			window_add(m->window, &f);
+	}
+}
+
+/* The window is not saved: what it covers of what was is looked at again. */
+static enum err refill(struct monitor *m, struct store *store, struct reader *reader, struct selection *select,
+		       struct fault *fault)
+{
+	uint64_t seq = 0;
+	enum err err = history_seek_time(reader, clock_wall_ms() - WINDOW_SECONDS * INT64_C(1000), &seq, fault);
+	seq = m->seq > REFILL_EVENTS && seq < m->seq - REFILL_EVENTS ? m->seq - REFILL_EVENTS : seq;
+	while (!err && seq < m->seq) {
+		struct page *page;
+		struct history_query q = {.after = store_next(store, seq) - 1,
+					  .count_max = PAGE_EVENTS,
+					  .bytes_max = PAGE_BYTES,
+					  .select = select};
+		err = history_page(reader, &q, &page, fault);
+		if (!err) {
+			refill_page(m, page, m->seq);
+			seq = page_last(page);
+		}
+		page_unref(page);
+	}
+	return err;
+}
+
 /* What the log holds beyond what was saved. */
 static enum err catch_up(struct monitor *m, struct store *store, struct fault *fault)
 {
@@ -125,6 +160,8 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 	uint64_t head = store_head(store);
 	struct selection *select = monitor_select(store);
 	enum err err = select != NULL ? reader_open(store, &reader, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err && refill(m, store, reader, select, fault) != ERR_NONE)
+		log_warn("the figures of the last minutes start anew", "error=%s", log_text(fault->text));
 	while (!err && m->seq < head) {
 		struct page *page;
 		m->seq = store_next(store, m->seq) - 1; /* what is gone cannot be counted any more */
@@ -142,10 +179,10 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 
 /* --- keeping --- */
 
-static bool is_due(void *arg, bool last)
+static bool is_due(void *arg, bool last, uint64_t leaving)
 {
 	struct monitor *m = arg;
-	return m->unsaved >= SAVE_EVENTS || (last && m->seq > m->saved_seq);
+	return m->unsaved >= SAVE_EVENTS || ((last || leaving > m->saved_seq) && m->seq > m->saved_seq);
 }
 
 static enum err put(struct store *store, const char *kind, const char *key, int64_t at, const struct buf *text,

@@ -1,5 +1,5 @@
 /* The last minutes of each service, second by second, and its newest response times: what the rules of the auditor and the
- * current figures look at. In memory only. */
+ * current figures look at. In memory only; on opening it is made again from the log. */
 #ifndef MONITOR_WINDOW_H
 #define MONITOR_WINDOW_H
 

@@ -110,6 +110,33 @@ class State(TidemarkTest):
         server.restart()
         self.assert_recounts(server)
 
+    def test_what_has_left_the_log_stays_counted(self):
+        for archive in ("none", "zstd"):
+            with self.subTest(archive=archive):
+                server = self.serve("--retain-events", "1000", "--archive", archive)
+                for n in range(12):
+                    server.publish([{"connection_type": "kimi", "metadata": {"continuation_id": "c", "model": "m-8k"}}] * 500)
+                wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] < 1200, "most have left")
+                for _ in range(2):
+                    server.kill()
+                    server.start()
+                    initial = server.dashboard().initial
+                    self.assertEqual(initial["stats"]["kimi"]["total_events"], 6000)
+                    self.assertEqual(initial["session_metrics"]["conversation_length"], 6000)
+
+    def test_the_last_minutes_survive_a_restart(self):
+        server = self.serve("--audit-errors", "10")
+        server.publish([{"connection_type": "kimi", "direction": "error", "response_time_ms": 5}] * 6)
+        server.publish([{"connection_type": "kimi", "response_time_ms": 7}] * 14)
+        before = server.get("/api/metrics/current").json()
+        self.assertEqual((before["latency_p95"], before["success_rate"]), (7, 70))
+        for again in (server.restart, lambda: (server.kill(), server.start())):
+            again()
+            after = server.get("/api/metrics/current").json()
+            self.assertEqual((after["latency_p95"], after["success_rate"]), (7, 70))
+        server.publish([{"connection_type": "kimi", "direction": "error"}] * 6)
+        wait_until(lambda: len(server.get("/api/auditor/observations").json()) == 1, "twelve errors within a minute are noted")
+
     def test_killed_while_publishing(self):
         server = self.serve()
         for k in range(5):
