@@ -252,6 +252,7 @@ class Auditor(TidemarkTest):
         server.publish(failing(1) + failing(1, "glm"))
         wait_until(lambda: len(self.observations(server)) == 2, "both are noted")
         first = self.observations(server)[0]["id"]
+        self.assertIsInstance(first, str)  # the old page writes it into quotes and looks it up by that
         response = server.request("POST", f"/api/auditor/observations/{first}/acknowledge")
         self.assertEqual(response.status, 200)
         self.assertEqual((response.json()["success"], response.json()["observation_id"]), (True, str(first)))
