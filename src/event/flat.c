@@ -40,6 +40,8 @@ enum member {
 	M_RESPONSE,
 	M_ERROR,
 	M_MESSAGE,
+	M_ERROR_MESSAGE,
+	M_ERROR_TYPE,
 	M_SEVERITY,
 	M_METADATA,
 	M_TYPE,
@@ -48,8 +50,9 @@ enum member {
 };
 
 static const char *const member_names[MEMBERS] = {
-	"direction",        "script_name", "script",  "source",   "function_name", "function", "data_size_bytes",
-	"response_time_ms", "error",       "message", "severity", "metadata",      "type",     "connection_type"};
+	"direction",        "script_name", "script",  "source",        "function_name", "function", "data_size_bytes",
+	"response_time_ms", "error",       "message", "error_message", "error_type",    "severity", "metadata",
+	"type",             "connection_type"};
 
 static int member_of(struct slice key)
 {
@@ -67,17 +70,34 @@ static struct slice inside(struct slice value)
 	return (struct slice){value.p + 1, value.len - 2};
 }
 
-static struct slice first_of(struct slice a, struct slice b, struct slice c)
+static void use(struct flat *f, int member)
 {
-	return a.p != NULL ? a : b.p != NULL ? b : c;
+	f->used |= 1u << member;
+}
+
+/* The first text among members that is not empty; no p where there is none. Others that say the same are used up, too. */
+static struct slice first_text(struct flat *f, const struct slice m[MEMBERS], const int *members, int count)
+{
+	struct slice found = {NULL, 0};
+	for (int i = 0; i < count; i++) {
+		struct slice text = inside(m[members[i]]);
+		if (text.p == NULL || text.len == 0 || (found.p != NULL && !slice_eq(found, text)))
+			continue;
+		found = found.p != NULL ? found : text;
+		use(f, members[i]);
+	}
+	return found;
 }
 
 static void read_direction(struct flat *f, struct slice own, struct slice type)
 {
 	bool bad = f->severity.p != NULL && (slice_is(f->severity, "error") || slice_is(f->severity, "critical"));
-	if (own.p == NULL || own.len == 0)
+	if (own.p == NULL || own.len == 0) {
 		f->direction = slice_of(bad || slice_is(type, "error") ? "error" : "receive");
-	else if (slice_is(own, "inbound"))
+		return;
+	}
+	use(f, M_DIRECTION);
+	if (slice_is(own, "inbound"))
 		f->direction = slice_of("receive");
 	else if (slice_is(own, "outbound"))
 		f->direction = slice_of("send");
@@ -85,15 +105,40 @@ static void read_direction(struct flat *f, struct slice own, struct slice type)
 		f->direction = own;
 }
 
-static void read_error(struct flat *f, struct slice error, struct slice message)
+/* What an event that says it is an error says of it. The old page marks only rows that have a text. */
+static struct slice reason_of(struct flat *f, const struct slice m[MEMBERS])
 {
-	bool none = error.p == NULL || json_kind(error) == JSON_NULL || json_kind(error) == JSON_FALSE;
-	if (none && slice_is(f->direction, "error")) {
-		f->error = inside(message);
-		f->message_is_error = f->error.p != NULL;
-	} else if (!none) {
+	static const struct {
+		int member;
+		bool in_metadata;
+	} places[] = {{M_MESSAGE, false},      {M_ERROR_MESSAGE, false}, {M_MESSAGE, true},
+		      {M_ERROR_MESSAGE, true}, {M_ERROR_TYPE, false},    {M_ERROR_TYPE, true}};
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		struct slice value = m[places[i].member];
+		if (places[i].in_metadata &&
+		    (f->metadata.p == NULL || !json_member(f->metadata, member_names[places[i].member], &value)))
+			continue;
+		struct slice text = inside(value);
+		if (text.p == NULL || text.len == 0)
+			continue;
+		if (!places[i].in_metadata)
+			use(f, places[i].member);
+		return text;
+	}
+	return slice_of("error");
+}
+
+static void read_error(struct flat *f, const struct slice m[MEMBERS])
+{
+	struct slice error = m[M_ERROR];
+	bool none = error.p == NULL || json_kind(error) == JSON_NULL || json_kind(error) == JSON_FALSE ||
+		    slice_is(error, "\"\"");
+	use(f, M_ERROR);
+	if (!none) {
 		f->error_is_value = json_kind(error) != JSON_STRING;
 		f->error = f->error_is_value ? error : inside(error);
+	} else if (slice_is(f->direction, "error")) {
+		f->error = reason_of(f, m);
 	}
 }
 
@@ -110,6 +155,47 @@ bool flat_number(struct slice value, double *out)
 	return *out >= 0 && *out < 1e15;
 }
 
+static void read_numbers(struct flat *f, const struct slice m[MEMBERS])
+{
+	double size;
+	f->timed = flat_number(m[M_RESPONSE], &f->response_ms);
+	f->response = m[M_RESPONSE];
+	f->size = f->data.len;
+	if (f->timed)
+		use(f, M_RESPONSE);
+	if (flat_number(m[M_SIZE], &size)) {
+		f->size = (uint64_t)size;
+		use(f, M_SIZE);
+	}
+}
+
+static void read_members(struct flat *f, const struct slice m[MEMBERS], struct slice type)
+{
+	static const int scripts[] = {M_SCRIPT_NAME, M_SCRIPT, M_SOURCE};
+	static const int functions[] = {M_FUNCTION_NAME, M_FUNCTION};
+	struct slice own_type = inside(m[M_TYPE]);
+	f->severity = inside(m[M_SEVERITY]);
+	if (m[M_METADATA].p != NULL && json_kind(m[M_METADATA]) == JSON_OBJECT) {
+		f->metadata = m[M_METADATA];
+		use(f, M_METADATA);
+	}
+	read_direction(f, inside(m[M_DIRECTION]), type);
+	read_error(f, m);
+	read_numbers(f, m);
+	f->script = first_text(f, m, scripts, 3);
+	if (f->script.p == NULL)
+		f->script = slice_of("events");
+	f->function = first_text(f, m, functions, 2);
+	bool typed = f->function.p == NULL;
+	if (typed)
+		f->function = type;
+	/* "event" is what the live shape calls itself. */
+	if (own_type.p != NULL && (slice_is(own_type, "event") || (typed && slice_eq(own_type, type))))
+		use(f, M_TYPE);
+	if (slice_eq(inside(m[M_CONNECTION_TYPE]), slice_of(service_name(f->service))))
+		use(f, M_CONNECTION_TYPE);
+}
+
 static void read_payload(struct flat *f, struct slice type)
 {
 	struct slice m[MEMBERS] = {{NULL, 0}};
@@ -119,20 +205,7 @@ static void read_payload(struct flat *f, struct slice type)
 		if (i < MEMBERS)
 			m[i] = w.value;
 	}
-	double size;
-	f->severity = inside(m[M_SEVERITY]);
-	read_direction(f, inside(m[M_DIRECTION]), type);
-	read_error(f, m[M_ERROR], m[M_MESSAGE]);
-	f->script = first_of(inside(m[M_SCRIPT_NAME]), inside(m[M_SCRIPT]), inside(m[M_SOURCE]));
-	f->source_is_script = f->script.p != NULL && f->script.p == inside(m[M_SOURCE]).p;
-	if (f->script.p == NULL)
-		f->script = slice_of("events");
-	f->function = first_of(inside(m[M_FUNCTION_NAME]), inside(m[M_FUNCTION]), type);
-	f->timed = flat_number(m[M_RESPONSE], &f->response_ms);
-	f->response = m[M_RESPONSE];
-	f->size = flat_number(m[M_SIZE], &size) ? (uint64_t)size : f->data.len;
-	if (m[M_METADATA].p != NULL && json_kind(m[M_METADATA]) == JSON_OBJECT)
-		f->metadata = m[M_METADATA];
+	read_members(f, m, type);
 }
 
 bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out)
@@ -194,15 +267,12 @@ void flat_error(struct buf *out, const struct flat *f)
 	}
 }
 
-static bool is_mapped(const struct flat *f, int member)
+/* A null says no more than the null, or the default, that is sent in its place. */
+static bool is_mapped(const struct flat *f, int member, struct slice value)
 {
-	switch (member) {
-	case M_SOURCE: return f->source_is_script;
-	case M_MESSAGE: return f->message_is_error;
-	case M_SEVERITY:
-	case MEMBERS: return false;
-	default: return true;
-	}
+	bool plain = member == MEMBERS || member == M_SEVERITY || member == M_SOURCE || member == M_MESSAGE ||
+		     member == M_ERROR_MESSAGE || member == M_ERROR_TYPE;
+	return member < MEMBERS && ((f->used & 1u << member) != 0 || (!plain && json_kind(value) == JSON_NULL));
 }
 
 /* What has no place of its own, and then the payload's own: where both have a name, the last one counts. */
@@ -216,7 +286,7 @@ void flat_metadata(struct buf *out, const struct flat *f)
 		first = false;
 	} else {
 		for (struct json_walk w = json_walk(f->data); json_next(&w);) {
-			if (is_mapped(f, member_of(w.key)))
+			if (is_mapped(f, member_of(w.key), w.value))
 				continue;
 			buf_adds(out, first ? "\"" : ",\"");
 			put(out, w.key);

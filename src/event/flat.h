@@ -50,8 +50,7 @@ struct flat {
 	uint64_t size;         /* bytes */
 	struct slice data;     /* the payload */
 	struct slice metadata; /* the payload's own: an object, or no p */
-	bool message_is_error;
-	bool source_is_script;
+	unsigned used;         /* members of the payload that have a place of their own here: bits of flat.c */
 };
 
 /* The service of an envelope, at the cost of looking at its stream. */

@@ -59,7 +59,7 @@ class Recount:
         if name == "websocket":
             s["open"] = max(0, s["open"] + (direction == "connect") - (direction == "disconnect"))
         minute = self.minutes[name].setdefault(event["time"][:16], [0, 0, 0, 0, 0])
-        for i, more in enumerate((1, data.get("error") is not None, size, us is not None, us or 0)):
+        for i, more in enumerate((1, data.get("error") is not None or direction == "error", size, us is not None, us or 0)):
             minute[i] += more
         meta = data.get("metadata")
         if meta:

@@ -84,6 +84,58 @@ static void what_is_missing_is_made_up(void)
 	CHECK(flat.error.p == NULL);
 }
 
+static void check_error(const char *data, const char *wanted)
+{
+	char envelope[512];
+	snprintf(envelope, sizeof envelope, ENVELOPE("kimi", "t", "%s"), data);
+	read(envelope);
+	CHECK(flat.error.p != NULL);
+	CHECK_SLICE(flat.error, wanted);
+}
+
+static void an_error_always_has_a_text(void)
+{
+	check_error("{\"direction\":\"error\"}", "error");
+	check_error("{\"direction\":\"error\",\"error\":\"\",\"message\":\"m\"}", "m");
+	check_error("{\"severity\":\"critical\",\"message\":{\"a\":1}}", "error");
+	check_error("{\"direction\":\"error\",\"message\":\"\",\"error_message\":\"e\"}", "e");
+	check_error("{\"direction\":\"error\",\"error_type\":\"T\",\"metadata\":{\"error_message\":\"e\"}}", "e");
+	check_error("{\"direction\":\"error\",\"error_type\":\"T\",\"metadata\":{}}", "T");
+	check_error("{\"direction\":\"error\",\"metadata\":{\"error_type\":\"T\"}}", "T");
+	check_error("{\"error\":\"e\",\"message\":\"m\"}", "e");
+	read(ENVELOPE("kimi", "t", "{\"error\":\"\",\"message\":\"m\"}"));
+	CHECK(flat.error.p == NULL);
+}
+
+static void check_metadata(const char *type, const char *data, const char *wanted)
+{
+	char envelope[512];
+	struct buf out;
+	buf_init(&out);
+	snprintf(envelope, sizeof envelope, ENVELOPE("kimi", "%s", "%s"), type, data);
+	read(envelope);
+	flat_metadata(&out, &flat);
+	CHECK_SLICE(buf_slice(&out), wanted);
+	buf_finish(&out);
+}
+
+static void what_has_no_place_is_metadata(void)
+{
+	check_metadata("t", "{\"type\":\"t\",\"a\":1}", "{\"a\":1}");
+	check_metadata("t", "{\"type\":\"t\",\"function_name\":\"f\"}", "{\"type\":\"t\"}");
+	check_metadata("event", "{\"type\":\"event\",\"function_name\":\"f\",\"function\":\"f\"}", "{}");
+	check_metadata("event", "{\"type\":\"\"}", "{\"type\":\"\"}");
+	check_metadata("t", "{\"connection_type\":\"kimi\"}", "{}");
+	check_metadata("t", "{\"connection_type\":\"anthropic\"}", "{\"connection_type\":\"anthropic\"}");
+	check_metadata("t", "{\"response_time_ms\":\"12.5\",\"data_size_bytes\":-1}",
+		       "{\"response_time_ms\":\"12.5\",\"data_size_bytes\":-1}");
+	check_metadata("t", "{\"response_time_ms\":null,\"data_size_bytes\":2,\"error\":null,\"metadata\":null}", "{}");
+	check_metadata("t", "{\"metadata\":\"text\",\"direction\":5}", "{\"metadata\":\"text\",\"direction\":5}");
+	check_metadata("t", "{\"script\":\"a\",\"script_name\":\"b\",\"source\":\"c\"}", "{\"script\":\"a\",\"source\":\"c\"}");
+	check_metadata("t", "{\"script\":\"a\",\"script_name\":\"a\"}", "{}");
+	check_metadata("t", "{\"direction\":\"error\",\"message\":\"m\",\"error_message\":\"e\"}", "{\"error_message\":\"e\"}");
+}
+
 static void numbers_that_are_none_are_passed_over(void)
 {
 	static const char *const bad[] = {
@@ -130,6 +182,8 @@ int main(void)
 	RUN(frames_find_their_stream);
 	RUN(a_live_event_has_every_member);
 	RUN(what_is_missing_is_made_up);
+	RUN(an_error_always_has_a_text);
+	RUN(what_has_no_place_is_metadata);
 	RUN(numbers_that_are_none_are_passed_over);
 	RUN(no_markup_gets_through);
 	RUN(test_frames_stay_what_they_are);
