@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "net/ws_errand.h"
 #include "net/ws_share.h"
 
 enum {
@@ -144,6 +145,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	subscription_init(&c->subscription);
 	list_init(&c->in_inbox);
 	list_init(&c->tasks);
+	list_init(&c->errands);
 	acks_init(&c->acks, &w->acks);
 	c->profile = request->profile;
 	c->peer = request->peer;
@@ -320,6 +322,7 @@ static void conn_destroy(struct ws_conn *c)
 	cursor_destroy(c->cursor);
 	LIST_EACH (link, &c->tasks)
 		forget(LIST_ITEM(link, struct ws_task, in_conn));
+	ws_errands_drop(c);
 	ws_share_lose(c);
 	if (c->retrying)
 		ws_metrics_count(w->metrics, ws_session(c), WSM_RETRY_LOST, 1);
@@ -354,7 +357,7 @@ static int on_writable(struct ws_conn *c)
 {
 	if (c->close_code == 0) {
 		ws_pump(c);
-		ws_share_check(c);
+		ws_errands_check(c);
 		return 0;
 	}
 	if (c->out.len > 0 && c->close_code != CLOSE_WITHOUT_WORD && !lws_partial_buffered(c->wsi))
@@ -443,7 +446,7 @@ static void read_inbox(struct ws *w)
 			continue;
 		ws_throttle(c);
 		ws_pump_out(c);
-		ws_share_check(c);
+		ws_errands_check(c);
 	}
 	while ((link = take_first(w, &w->ready)) != NULL) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);

@@ -100,9 +100,14 @@ struct ws_conn {
 	bool held;         /* no events yet: something comes first */
 	struct list tasks; /* on their way */
 	int task_count;
+	struct list errands; /* questions that wait for the one before them (ws_errand.c) */
+	int errand_count;
+	bool errand_out;       /* one is in line, being made, or on its way to the peer */
 	size_t share;          /* bytes of an answer that the socket has not taken; 0: none */
 	uint64_t share_taken;  /* what the peer has taken of everything when that was last enough */
 	int64_t share_ms;      /* monotonic: and when */
+	uint64_t share_moved;  /* what it had taken when that was last more than before */
+	int64_t share_moved_ms; /* monotonic: and when */
 	uint64_t session_told; /* of a dashboard: the seq whose session metrics it has */
 
 	bool lost; /* the session was taken; with ws.lock */

@@ -1,6 +1,6 @@
 /* /ws: dashboards of the monitoring profile. A reader as any other, whose events have the flat shape; what it asks is
- * answered from memory, or by a pool thread where the store has to be read. One such errand runs at a time, and nothing is
- * read from the client meanwhile: answers come in the order of the questions, and cannot pile up.
+ * answered from memory at once, or by a pool thread where the store has to be read (ws_errand.h): answers are told apart by
+ * their type, and cannot pile up.
  *
  *     open ─▶ (errand: recent events) ─▶ initial_stats ─▶ events from the cursor's position, answers in between         */
 #include <stdlib.h>

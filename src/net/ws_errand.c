@@ -6,11 +6,15 @@
 #include "base/log.h"
 #include "net/ws_share.h"
 
-enum { BRIEF_EVENTS = 100 }; /* what is asked for unless one says how many */
+enum {
+	BRIEF_EVENTS = 100, /* what is asked for unless one says how many */
+	WAITING_MAX = 16,   /* questions of one connection; then it is not read from */
+};
 
-/*     asked ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said: its bytes are the connection's share until they are
+/*     asked ─▶ its turn ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said: its bytes are the connection's share until they are
  * sent */
 struct errand {
+	struct list in_conn; /* until it is its turn */
 	struct ws_claim claim;
 	struct pool_job job;
 	struct ws_task task;
@@ -100,6 +104,19 @@ static void run_errand(struct pool_job *job, struct reader *reader)
 	ws_task_done(&e->task);
 }
 
+static void destroy(struct errand *e)
+{
+	buf_finish(&e->reply);
+	free(e->name);
+	free(e);
+}
+
+static void pause_reading(struct ws_conn *c)
+{
+	c->busy = c->held || c->share > 0 || c->errand_count >= WAITING_MAX;
+	ws_throttle(c);
+}
+
 static void on_errand_done(struct ws_task *task)
 {
 	struct errand *e = LIST_ITEM(task, struct errand, task);
@@ -113,10 +130,9 @@ static void on_errand_done(struct ws_task *task)
 		ws_share_keep(c, &e->claim, e->reply.len);
 		if (e->kind == ERRAND_INITIAL)
 			ws_pump(c);
+		pause_reading(c);
 	}
-	buf_finish(&e->reply);
-	free(e->name);
-	free(e);
+	destroy(e);
 }
 
 static void on_granted(struct ws_claim *claim)
@@ -131,6 +147,19 @@ static enum ws_line line_of(const struct errand *e)
 {
 	bool more = e->past.limit == 0 || e->past.limit > BRIEF_EVENTS;
 	return e->kind != ERRAND_EXPORT && more ? LINE_LONG : LINE_BRIEF;
+}
+
+static void begin_next(struct ws_conn *c)
+{
+	if (c->errand_out || list_empty(&c->errands))
+		return;
+	struct errand *e = LIST_ITEM(c->errands.next, struct errand, in_conn);
+	list_remove(&e->in_conn);
+	c->errand_count--;
+	c->errand_out = true;
+	ws_task_begin(c, &e->task, on_errand_done);
+	e->task.away = false;
+	ws_share_ask(c->ws, line_of(e), &e->claim);
 }
 
 void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct question *q, struct past_query past, char *name)
@@ -148,9 +177,27 @@ void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct quest
 	if (q != NULL)
 		e->question = *q;
 	e->job.run = run_errand;
-	c->busy = true;
-	ws_task_begin(c, &e->task, on_errand_done);
-	e->task.away = false;
 	e->claim.grant = on_granted;
-	ws_share_ask(c->ws, line_of(e), &e->claim);
+	list_init(&e->in_conn);
+	list_append(&c->errands, &e->in_conn);
+	c->errand_count++;
+	begin_next(c);
+	pause_reading(c);
+}
+
+void ws_errands_check(struct ws_conn *c)
+{
+	if (!ws_share_check(c))
+		return;
+	c->errand_out = false;
+	begin_next(c);
+	pause_reading(c);
+}
+
+void ws_errands_drop(struct ws_conn *c)
+{
+	LIST_EACH (link, &c->errands) {
+		list_remove(link);
+		destroy(LIST_ITEM(link, struct errand, in_conn));
+	}
 }

@@ -1,5 +1,6 @@
 /* What a dashboard asks of the past: answered by a pool thread, for the store has to be read. One errand of a connection
- * runs at a time, and nothing is read from the client meanwhile. On the ws thread. */
+ * runs at a time, in the order of the questions; what is answered from memory comes in between. Nothing is read from the
+ * client while an answer is on its way to it, or many questions wait. On the ws thread. */
 #ifndef NET_WS_ERRAND_H
 #define NET_WS_ERRAND_H
 
@@ -21,6 +22,11 @@ struct question {
 /* The answer is said when it is there; after the initial one the connection's events begin. Takes `name`, of an export. `q`
  * may be NULL. */
 void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct question *q, struct past_query past, char *name);
+
+/* The answer that was on its way may be through: then the next errand begins. */
+void ws_errands_check(struct ws_conn *c);
+/* The connection goes. */
+void ws_errands_drop(struct ws_conn *c);
 
 /* `,"timestamp":"<now>"}` */
 void ws_put_time(struct buf *out);

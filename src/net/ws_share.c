@@ -10,6 +10,7 @@
 enum {
 	CLAIM_BYTES = PAST_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
 	CRUMBS = 16 * 1024,                         /* taking less within the time is taking nothing */
+	STUCK_MS = 2000,                            /* who takes not a byte for so long holds others up for nothing */
 };
 
 /* Long answers leave room for one short one: whoever does not read them keeps nobody from connecting. One is let through in
@@ -69,8 +70,8 @@ static uint64_t taken(const struct ws_conn *c)
 void ws_share_keep(struct ws_conn *c, struct ws_claim *claim, size_t bytes)
 {
 	c->share = bytes;
-	c->share_taken = taken(c);
-	c->share_ms = clock_mono_ms();
+	c->share_taken = c->share_moved = taken(c);
+	c->share_ms = c->share_moved_ms = clock_mono_ms();
 	c->ws->held += bytes;
 	ws_share_drop(claim);
 }
@@ -82,25 +83,37 @@ void ws_share_lose(struct ws_conn *c)
 	serve(c->ws);
 }
 
-void ws_share_check(struct ws_conn *c)
+bool ws_share_check(struct ws_conn *c)
 {
 	if (c->share == 0 || c->out.len > 0 || lws_partial_buffered(c->wsi))
-		return;
+		return false;
 	ws_share_lose(c);
-	c->busy = false;
-	ws_throttle(c);
+	return true;
+}
+
+static bool others_wait(const struct ws *w)
+{
+	bool wait = false;
+	for (int line = 0; line < WS_LINES; line++)
+		wait = wait || !list_empty(&w->lines[line]);
+	return wait;
 }
 
 void ws_share_watch(struct ws_conn *c, int64_t now_ms)
 {
-	ws_share_check(c);
 	if (c->share == 0)
 		return;
 	uint64_t now = taken(c);
 	if (now - c->share_taken >= CRUMBS) {
 		c->share_taken = now;
 		c->share_ms = now_ms;
-	} else if (now_ms - c->share_ms >= c->ws->options.reply_ms) {
+	}
+	if (now != c->share_moved) {
+		c->share_moved = now;
+		c->share_moved_ms = now_ms;
+	}
+	bool stuck = now_ms - c->share_moved_ms >= STUCK_MS && others_wait(c->ws);
+	if (stuck || now_ms - c->share_ms >= c->ws->options.reply_ms) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL); /* a close frame would stand behind the answer */
 	}

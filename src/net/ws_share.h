@@ -3,7 +3,9 @@
  * of it, from us and from libwebsockets. Who finds no room waits in line. On the ws thread.
  *
  *     ws_share_ask ─▶ (in line) ─▶ grant: the answer is made ─▶ ws_share_keep ─▶ sent ─▶ ws_share_check: the next one's turn
- *                                                                               └─▶ nothing taken for too long: closed  */
+ *                                                                               └─▶ nothing taken for too long: closed
+ *
+ * Too long is short while others stand in line. */
 #ifndef NET_WS_SHARE_H
 #define NET_WS_SHARE_H
 
@@ -21,10 +23,10 @@ struct ws_claim {
 void ws_share_ask(struct ws *w, enum ws_line line, struct ws_claim *claim);
 /* There will be no answer to keep. */
 void ws_share_drop(struct ws_claim *claim);
-/* The answer is on its way to the connection, which hears no further question until it is through. */
+/* The answer is on its way to the connection. */
 void ws_share_keep(struct ws_conn *c, struct ws_claim *claim, size_t bytes);
-/* Gives the share back once the socket has all of it. */
-void ws_share_check(struct ws_conn *c);
+/* Gives the share back once the socket has all of it. True when that has just come to pass. */
+bool ws_share_check(struct ws_conn *c);
 /* The connection goes. */
 void ws_share_lose(struct ws_conn *c);
 /* Closes who holds a share and takes next to nothing of it. Now and then. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "net/ws_errand.h"
 #include "net/ws_share.h"
 
 enum { TICK_US = WS_FIGURES_S * 1000 * 1000 };
@@ -139,6 +140,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 		lag_sum += lag;
 		if (c->session != NULL)
 			ws_metrics_lag(w->metrics, ws_session(c), lag);
+		ws_errands_check(c);
 		ws_share_watch(c, now);
 		ws_throttle(c); /* others have given memory back */
 		if (!ws_lags_too_far(c, head))

@@ -93,8 +93,42 @@ class Replies(TidemarkTest):
         while time.monotonic() < end:  # a little at a time, for longer than the timeout
             slow.wire.more(time.monotonic() + DEADLINE_S)
             time.sleep(0.05)
+        found = {}
+        while len(found) < 2:  # the short answer need not wait for the long one
+            reply = slow.receive(30)
+            if reply["type"] in ("historical_data", "stats"):
+                found[reply["type"]] = reply
+        self.assertGreater(len(found["historical_data"]["data"]), 6500)
+        self.assertEqual(found["stats"]["stats"]["total_events"], 12000)
+
+    def test_who_is_stuck_holds_nobody_up(self):
+        server = self.filled()  # with a timeout of 30 s
+        deaf = self.deaf(server, 4)
+        late = server.dashboard()
+        late.send_text(HISTORY)
+        late.send({"command": "get_stats", "connection_type": "kimi"})
+        late.send({"command": "get_recent_events", "limit": 3})
+        late.send({"command": "get_time_series", "connection_type": "kimi"})
+        kinds = []
+        while len(kinds) < 4:
+            reply = late.receive(25)
+            if reply["type"] in ("stats", "time_series_data", "historical_data", "recent_events"):
+                kinds.append(reply["type"])
+        self.assertEqual(kinds, ["stats", "time_series_data", "historical_data", "recent_events"])
+        self.assertIsInstance(deaf[0].closed(), Closed)
+
+    def test_alone_one_may_take_its_time(self):
+        server = self.filled()
+        [slow] = self.deaf(server, 1)
+        time.sleep(4)
         self.assert_full(slow)
-        self.assertEqual(of_type(slow, "stats")["stats"]["total_events"], 12000)
+
+    def test_many_questions_at_once(self):
+        server = self.filled()
+        reader = server.dashboard()
+        for n in range(1, 41):
+            reader.send({"command": "get_recent_events", "limit": n})
+        self.assertEqual([len(of_type(reader, "recent_events")["events"]) for _ in range(40)], list(range(1, 41)))
 
     def test_a_question_is_withdrawn_by_leaving(self):
         server = self.filled("--reply-memory", "1MiB", "--reply-timeout", "60s")
