@@ -200,6 +200,22 @@ async function refreshHealth() {
   ]);
 }
 
+/** The sessions that have a name, each in a row. */
+function showClients(clients) {
+  const rows = Object.entries(clients).map(([name, c]) => {
+    const row = element('tr');
+    row.dataset.client = name;
+    row.append(element('th', name), ...[
+      count(c.connections.active), count(c.messages.sent), `${count(c.queue.current_size)} / ${count(c.queue.max_size)}`,
+      count(c.connections.reconnections), count(c.connections.timeouts), count(c.messages.failed), count(c.queue.overflows),
+      count(c.messages.deduplicated),
+    ].map(text => element('td', text)));
+    return row;
+  });
+  $('clients').replaceChildren(...rows);
+  $('clients-panel').hidden = rows.length === 0;
+}
+
 async function refreshFigures() {
   const stats = await (await request('/v1/stats')).json();
   const m = stats.websocket;
@@ -211,12 +227,15 @@ async function refreshFigures() {
     ['Lag now / peak', `${count(m.queue.current_size)} / ${count(m.queue.max_size)}`],
     ['Mean delivery', `${measure(m.latency.average_send_ms)} ms`],
     ['Reconnected', count(m.connections.reconnections)],
-    ['Timed out / failed', `${count(m.connections.timeouts)} / ${count(m.connections.failed)}`, m.connections.timeouts > 0],
+    ['Timed out / refused', `${count(m.connections.timeouts)} / ${count(m.connections.failed)}`, m.connections.timeouts > 0],
+    ['Broke off / too far behind', `${count(m.messages.failed)} / ${count(m.queue.overflows)}`, m.queue.overflows > 0],
     ['Expired / duplicates', `${count(m.messages.expired)} / ${count(m.messages.deduplicated)}`],
     ['Retries, gone well', `${count(m.retry.attempts)}, ${measure(m.retry.success_rate * 100)} %`],
-    ['Breaker opened', count(m.circuit_breaker.opens), m.circuit_breaker.opens > 0],
+    ['Breaker opened / tried / closed',
+      [m.circuit_breaker.opens, m.circuit_breaker.half_opens, m.circuit_breaker.closes].map(count).join(' / '), m.circuit_breaker.opens > 0],
     ['Uptime', duration(m.uptime_seconds * 1000)],
   ]);
+  showClients(m.clients);
 }
 
 // ---- the feed ------------------------------------------------------------------------

@@ -25,6 +25,7 @@
 #include "net/problem.h"
 #include "net/query.h"
 #include "net/ws.h"
+#include "net/ws_metrics.h"
 
 enum {
 	LISTENERS_MAX = 8,
@@ -273,6 +274,7 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 			      .guarded = true};
 	struct fault fault;
 	if (ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault) != ERR_NONE) {
+		ws_metrics_count(ws_figures_of(d->ws), (struct slice){"", 0}, WSM_UNOPENED, 1);
 		hand_to_http(d->http, g);
 		return;
 	}

@@ -293,6 +293,7 @@ static int on_open(struct ws_conn *c)
 	atomic_fetch_add(&w->connections, 1);
 	atomic_fetch_add(&w->dashboards, c->profile == &ws_dashboard);
 	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
+	ws_metrics_enter(w->metrics, ws_session(c));
 	c->profile->open(c);
 	ws_throttle(c);
 	ws_pump(c);
@@ -311,9 +312,17 @@ static void forget(struct ws_task *task)
 		task->finish(task);
 }
 
+/* Something is on its way to the peer, or would be if the socket had room. */
+static bool owes(const struct ws_conn *c)
+{
+	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->share > 0 || !acks_empty(&c->acks);
+}
+
 static void conn_destroy(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
+	if (owes(c))
+		ws_failed(c);
 	lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
 	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), c);
@@ -332,6 +341,7 @@ static void conn_destroy(struct ws_conn *c)
 	if (!list_empty(&c->in_all)) {
 		atomic_fetch_sub(&w->connections, 1);
 		atomic_fetch_sub(&w->dashboards, c->profile == &ws_dashboard);
+		ws_metrics_leave(w->metrics, ws_session(c));
 	}
 	list_remove(&c->in_all);
 	drop_message(c);

@@ -86,6 +86,7 @@ struct ws_conn {
 	enum ws_wait wait;
 	bool live_told;
 	uint64_t retries; /* how often the socket was full */
+	bool failed;      /* that something could not be sent is counted */
 	bool retrying;    /* the socket took less than was offered, and has taken nothing since */
 	struct pace pace;
 	lws_sorted_usec_list_t timer;
@@ -192,6 +193,8 @@ void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct s
 void ws_add_ref(struct buf *out, struct slice ref);
 /* The socket is broken. Who only publishes is read to the end of what it has sent; anybody else is hung up on. */
 void ws_broken(struct ws_conn *c);
+/* Something of ours will never be sent: counts, once a connection. */
+void ws_failed(struct ws_conn *c);
 /* Sends what is queued. False when the socket is full. */
 bool ws_send_out(struct ws_conn *c);
 /* The same, and comes back when the socket has room, without touching what the reader waits for. */

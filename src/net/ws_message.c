@@ -44,6 +44,8 @@ static void say_published(struct ws_conn *c, struct publish *p)
 	ws_add_ref(&text, p->ref);
 	buf_printf(&text, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"duplicates\":%llu", (unsigned long long)r->first,
 		   (unsigned long long)r->last, (unsigned long long)r->count, (unsigned long long)r->duplicates);
+	if (r->duplicates > 0)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_DUPLICATE, r->duplicates);
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
 		buf_printf(&text, "%s%llu", i == 0 ? ",\"seqs\":[" : ",", (unsigned long long)r->seqs[i]);
 	buf_adds(&text, r->seqs != NULL ? "]}" : "}");

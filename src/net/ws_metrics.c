@@ -18,6 +18,7 @@ struct client {
 	struct list link;
 	int64_t seen_ms; /* monotonic */
 	struct counters counters;
+	uint64_t open; /* connections */
 	size_t name_len;
 	char name[];
 };
@@ -99,6 +100,24 @@ void ws_metrics_count(struct ws_metrics *m, struct slice session, enum ws_metric
 	pthread_mutex_unlock(&m->lock);
 }
 
+void ws_metrics_enter(struct ws_metrics *m, struct slice session)
+{
+	pthread_mutex_lock(&m->lock);
+	struct client *c = client_of(m, session);
+	if (c != NULL)
+		c->open++;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void ws_metrics_leave(struct ws_metrics *m, struct slice session)
+{
+	pthread_mutex_lock(&m->lock);
+	struct client *c = client_of(m, session);
+	if (c != NULL && c->open > 0 && --c->open == 0)
+		c->counters.lag = 0;
+	pthread_mutex_unlock(&m->lock);
+}
+
 void ws_metrics_latency(struct ws_metrics *m, int64_t ms)
 {
 	pthread_mutex_lock(&m->lock);
@@ -131,7 +150,7 @@ void ws_metrics_forget(struct ws_metrics *m, int64_t now_ms)
 	pthread_mutex_lock(&m->lock);
 	LIST_EACH (link, &m->clients) {
 		struct client *c = LIST_ITEM(link, struct client, link);
-		if (now_ms - c->seen_ms >= m->idle_ms)
+		if (c->open == 0 && now_ms - c->seen_ms >= m->idle_ms)
 			forget(m, c);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -210,7 +229,7 @@ static void write_clients(struct buf *out, struct ws_metrics *m)
 		buf_adds(out, first ? "" : ",");
 		buf_json(out, (struct slice){c->name, c->name_len});
 		buf_adds(out, ":{");
-		write_counters(out, &c->counters, c->counters.n[WSM_TOTAL] > 0, 0);
+		write_counters(out, &c->counters, c->open, c->counters.n[WSM_DUPLICATE]);
 		buf_addc(out, '}');
 		first = false;
 	}

@@ -1,5 +1,5 @@
 /* What happens to WebSocket connections and their events, counted where it happens: over all, and for each named session.
- * Counted on the ws thread, read from any. */
+ * Counted where it happens, on any thread, and read from any. */
 #ifndef NET_WS_METRICS_H
 #define NET_WS_METRICS_H
 
@@ -12,16 +12,17 @@ struct ws_metrics;
 
 enum ws_metric {
 	WSM_TOTAL,      /* connections opened */
-	WSM_UNOPENED,   /* connections that failed before they were open */
+	WSM_UNOPENED,   /* connections that failed before they were open, handshakes that were refused among them */
 	WSM_RECONNECT,  /* a named session that came back */
-	WSM_TIMEOUT,    /* closed because the peer was silent */
+	WSM_TIMEOUT,    /* closed because the peer was silent, or took nothing */
 	WSM_SENT,       /* events */
-	WSM_FAILED,     /* writes that the socket refused */
+	WSM_FAILED,     /* connections that ended with something of ours unsent */
 	WSM_EXPIRED,    /* events that retention took before they were read */
 	WSM_OVERFLOW,   /* readers closed for being too far behind */
 	WSM_RETRY,      /* the socket was full: what is left goes later */
 	WSM_RETRY_FINE, /* and it went */
 	WSM_RETRY_LOST, /* the connection ended before */
+	WSM_DUPLICATE,  /* events that a session published and that were stored already */
 	WSM_COUNT,
 };
 
@@ -31,6 +32,9 @@ void ws_metrics_destroy(struct ws_metrics *m);
 
 /* `session` may be empty. */
 void ws_metrics_count(struct ws_metrics *m, struct slice session, enum ws_metric metric, uint64_t n);
+/* A connection of the session is open, or is no longer. The lag of a session without one is none. */
+void ws_metrics_enter(struct ws_metrics *m, struct slice session);
+void ws_metrics_leave(struct ws_metrics *m, struct slice session);
 /* From an event's commit to the socket. */
 void ws_metrics_latency(struct ws_metrics *m, int64_t ms);
 /* How far readers are behind: the furthest now. The lag of one named session: `session` not empty. */

@@ -25,8 +25,16 @@ static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
 		ws_broken(c);
 }
 
+void ws_failed(struct ws_conn *c)
+{
+	if (!c->failed)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_FAILED, 1);
+	c->failed = true;
+}
+
 void ws_broken(struct ws_conn *c)
 {
+	ws_failed(c);
 	if (!c->profile->publishes) {
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
 		return;
@@ -106,8 +114,7 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	size_t sent = n > 0 ? (size_t)n : 0;
 	*full = sent < all;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_FAILED, 1);
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+		ws_broken(c);
 		return 0;
 	}
 	const char *rest;
@@ -223,6 +230,8 @@ uint64_t ws_lag(const struct ws_conn *c, uint64_t head)
 bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 {
 	uint64_t max = c->ws->options.lag_max;
+	if (c->close_code != 0)
+		return true; /* and has been counted, if that is why */
 	if (max == 0 || !c->live_told || ws_lag(c, head) <= max)
 		return false;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);

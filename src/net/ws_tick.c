@@ -47,6 +47,7 @@ static void check_peer(struct ws_conn *c, int64_t now)
 	if (paused)
 		c->spoke_ms = now; /* what it says meanwhile waits in the socket */
 	if (ws_is_silent(c, now)) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, LWS_CLOSE_STATUS_NORMAL, "no message for too long");
 		return;
 	}

@@ -82,6 +82,10 @@ monitorTest('cards, session, log, leases, auditor and export', () => ['--audit-e
   await waitFor(page, () => document.getElementById('exported').textContent === 'Written: monitoring_export.json');
   await waitFor(page, () => document.getElementById('health-state').textContent === 'healthy'
     && document.getElementById('sockets').textContent.includes('Connections'));
+  const named = new WebSocket(`${server.origin.replace('http', 'ws')}/v1/ws?session=${encodeURIComponent('<b>')}`);
+  await waitFor(page, () => document.querySelector('#clients [data-client="<b>"] td')?.textContent === '1');
+  named.close();
+  await waitFor(page, () => document.querySelector('#clients [data-client="<b>"] td').textContent === '0');
 });
 
 monitorTest('the view comes back over two kills, without loss or repeat', () => [], async bench => {

@@ -133,6 +133,31 @@ class Figures(TidemarkTest):
         self.assertGreater(metrics["retry"]["successes"], 0)
         self.assertGreater(metrics["clients"]["slow"]["queue"]["max_size"], 0)
 
+    def test_what_goes_wrong_is_counted_once(self):
+        server = self.serve("--publisher-silence", "600ms", "--ping-interval", "200ms", "--max-lag", "500")
+        metrics = lambda: server.get("/v1/stats").json()["websocket"]
+        for path, headers in (("/ws", {"Origin": "http://elsewhere.example"}), ("/ws?after=never", {}), ("/ws?stream=x", {})):
+            with self.assertRaises(Refused):
+                WebSocket(server.address, path, **headers)
+        self.assertEqual(metrics()["connections"]["failed"], 3)
+        server.ingest().closed()
+        self.assertEqual(metrics()["connections"]["timeouts"], 1)
+        reader = server.reader(session="named")
+        for _ in range(2):
+            reader.publish([{"stream": "s", "id": "a", "data": 1}])
+        named = metrics()["clients"]["named"]
+        self.assertEqual((named["connections"]["active"], named["messages"]["deduplicated"]), (1, 1))
+        reader.leave()
+        wait_until(lambda: metrics()["clients"]["named"]["connections"]["active"] == 0, "it has left")
+        slow = server.dashboard(receive_buffer=4096, session="slow")
+        slow.answer_pings = False
+        for _ in range(20):
+            server.publish([{"connection_type": "kimi", "x": "y" * 1000}] * 500)
+        wait_until(lambda: (m := metrics()["clients"]["slow"])["connections"]["active"] == 0 and
+                   m["queue"]["current_size"] == 0, "it was closed, and lags no longer")
+        seen = metrics()
+        self.assertEqual((seen["queue"]["overflows"], seen["messages"]["failed"]), (1, 1))
+
     def test_an_idle_sessions_metrics_are_dropped(self):
         server = self.serve("--metrics-idle", "2s")
         clients = lambda: server.get("/v1/stats").json()["websocket"]["clients"]
