@@ -155,9 +155,11 @@ static enum err make_net(struct server *s, struct fault *fault)
 	enum err err = access_create(c->tokens, &s->access, fault);
 	if (!err && (s->rates = rates_create(c->rate_limit, c->rate_limit_client)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies};
+	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies, {0}};
 	if (!err)
 		err = door_create(door, &s->door, fault);
+	if (!err)
+		door_ports(s->door, &s->gate.own);
 	if (!err)
 		err = push_create(s->feed, (uint64_t)c->max_lag, &s->push, fault);
 	if (!err)

@@ -221,10 +221,22 @@ enum err door_reload(struct door *d, struct fault *fault)
 	return d->tls != NULL ? tls_reload(d->tls, fault) : ERR_NONE;
 }
 
+static int port_of(const struct listener *l)
+{
+	const char *colon = strrchr(l->address, ':');
+	return colon != NULL ? (int)strtol(colon + 1, NULL, 10) : 0;
+}
+
 int door_port(const struct door *d)
 {
-	const char *colon = d->listener_count > 0 ? strrchr(d->listeners[0].address, ':') : NULL;
-	return colon != NULL ? (int)strtol(colon + 1, NULL, 10) : 0;
+	return d->listener_count > 0 ? port_of(&d->listeners[0]) : 0;
+}
+
+void door_ports(const struct door *d, struct own_ports *out)
+{
+	out->count = d->listener_count < OWN_PORTS_MAX ? d->listener_count : OWN_PORTS_MAX;
+	for (int i = 0; i < out->count; i++)
+		out->ports[i] = port_of(&d->listeners[i]);
 }
 
 /* --- guests --- */

@@ -41,6 +41,8 @@ enum err door_reload(struct door *d, struct fault *fault);
 
 /* The port of the first listener. */
 int door_port(const struct door *d);
+/* All of them. */
+void door_ports(const struct door *d, struct own_ports *out);
 
 /* A connection that came through the door has ended. Any thread. */
 void door_leave(void *door, uint64_t peer);

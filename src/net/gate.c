@@ -2,7 +2,6 @@
 
 #include "net/field.h"
 #include "net/host.h"
-#include "net/origin.h"
 
 enum { SHOWN = 100 };
 
@@ -38,7 +37,7 @@ static struct slice token_of(const struct visit *v)
 int gate_pass(const struct gate *g, const struct visit *v, struct grant *grant, struct fault *fault)
 {
 	*grant = (struct grant){0};
-	if (v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins)) {
+	if (v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins, &g->own)) {
 		fault_set(fault, ERR_DENIED, "a page of this Origin may not do this here (see --allow-origin)");
 		return 403;
 	}
@@ -65,7 +64,7 @@ void gate_refused(const struct gate *g, const struct visit *v, int status)
 {
 	struct grant grant;
 	enum denial why = status == 421 ? DENIAL_HOST : status == 401 ? DENIAL_TOKEN : DENIAL_SCOPE;
-	if (status == 403 && v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins))
+	if (status == 403 && v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins, &g->own))
 		why = DENIAL_ORIGIN;
 	/* Of a token that is known the log may say whose it is. */
 	bool known = access_grant(g->access, token_of(v), &grant);

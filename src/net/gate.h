@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "net/access.h"
+#include "net/origin.h"
 #include "net/proxy.h"
 
 /* Borrowed, and only read. */
@@ -14,6 +15,7 @@ struct gate {
 	const struct option_texts *allow_hosts;
 	const struct option_texts *allow_origins;
 	const struct proxies *proxies;
+	struct own_ports own; /* known once the door is there */
 };
 
 /* What a request says of itself. */

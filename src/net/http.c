@@ -249,12 +249,13 @@ static struct MHD_Response *make_response(struct exchange *x)
 /* Lets pages of other origins read the reply, where they may (Fetch standard, CORS). */
 static void share(const struct exchange *x, struct MHD_Response *r)
 {
+	const struct gate *gate = x->http->options.gate;
 	struct slice origin = exchange_header(x, "Origin");
 	if (x->open) {
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", "*");
-	} else if (origin.len > 0 && x->http->options.gate->allow_origins->count > 0) {
+	} else if (origin.len > 0) {
 		MHD_add_response_header(r, "Vary", "Origin");
-		if (origin_is_fine(origin, (struct slice){"", 0}, x->http->options.gate->allow_origins))
+		if (origin_is_fine(origin, exchange_header(x, "Host"), gate->allow_origins, &gate->own))
 			MHD_add_response_header(r, "Access-Control-Allow-Origin", origin.p);
 	}
 }
@@ -362,6 +363,15 @@ static void answer_options(struct exchange *x, const char *allow)
 	exchange_add_header(x, "Access-Control-Max-Age", "600");
 }
 
+/* Everybody may read what a GET of an open path says; what changes something is only for pages that may do it. */
+static bool opens(const struct exchange *x, const struct http_route *r, bool options)
+{
+	struct slice wanted = exchange_header(x, "Access-Control-Request-Method");
+	bool get = strcmp(r->method, MHD_HTTP_METHOD_GET) == 0;
+	bool asks = !options || wanted.len == 0 || slice_is(wanted, "GET") || slice_is(wanted, "HEAD");
+	return (r->flags & ROUTE_OPEN) != 0 && get && asks;
+}
+
 /* Finds the route; where there is none, the reply says why. */
 static bool find_route(struct exchange *x)
 {
@@ -373,7 +383,7 @@ static bool find_route(struct exchange *x)
 			continue;
 		if (strcmp(head ? MHD_HTTP_METHOD_GET : x->method, r->method) == 0) {
 			x->route = r;
-			x->open = (r->flags & ROUTE_OPEN) != 0;
+			x->open = opens(x, r, false);
 			return true;
 		}
 		bool nothing = (r->flags & ROUTE_CATCHALL) != 0 && !(options && allow[0] == '\0');
@@ -381,7 +391,7 @@ static bool find_route(struct exchange *x)
 		if (used < sizeof allow)
 			snprintf(allow + used, sizeof allow - used, "%s%s", used > 0 ? ", " : "",
 				 strcmp(r->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : r->method);
-		x->open = x->open || (options && (r->flags & ROUTE_OPEN) != 0);
+		x->open = x->open || (options && opens(x, r, true));
 	}
 	if (x->starved) {
 		exchange_problem(x, 503, "out of memory");

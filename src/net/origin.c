@@ -1,5 +1,6 @@
 #include "net/origin.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 #include "net/field.h"
@@ -19,16 +20,29 @@ static bool is_loopback(struct slice authority, struct slice *port)
 	return false;
 }
 
-/* The same server: the same name and port, or two names of this machine (an old page says localhost wherever it was loaded
- * from). */
-static bool is_same(struct slice a, struct slice b)
+/* `port` begins with a colon. */
+static bool is_own(struct slice port, const struct own_ports *own)
 {
-	struct slice port_a;
-	struct slice port_b;
-	return field_is(a, b) || (is_loopback(a, &port_a) && is_loopback(b, &port_b) && slice_eq(port_a, port_b));
+	char text[16];
+	for (int i = 0; own != NULL && i < own->count; i++) {
+		snprintf(text, sizeof text, ":%d", own->ports[i]);
+		if (slice_is(port, text))
+			return true;
+	}
+	return false;
 }
 
-bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed)
+/* The same server: the same name and port, or two names of this machine with ports of ours (an old page says localhost and
+ * its port wherever it was loaded from). Only to who calls it by such a name: another machine's localhost is not this. */
+static bool is_same(struct slice origin, struct slice host, const struct own_ports *own)
+{
+	struct slice from;
+	struct slice to;
+	return field_is(origin, host) || (is_loopback(origin, &from) && is_loopback(host, &to) &&
+					  (slice_eq(from, to) || is_own(from, own)));
+}
+
+bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed, const struct own_ports *own)
 {
 	if (origin.len == 0)
 		return true;
@@ -39,7 +53,7 @@ bool origin_is_fine(struct slice origin, struct slice host, const struct option_
 	for (int i = 0; i < 2; i++) {
 		size_t n = strlen(schemes[i]);
 		if (origin.len > n && strncasecmp(origin.p, schemes[i], n) == 0)
-			return is_same((struct slice){origin.p + n, origin.len - n}, host);
+			return is_same((struct slice){origin.p + n, origin.len - n}, host, own);
 	}
 	return false;
 }

@@ -7,7 +7,16 @@
 #include "base/options.h"
 #include "tidemark/slice.h"
 
-/* `origin` is the Origin header (empty: not a browser, or the same page), `host` the Host header. */
-bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed);
+enum { OWN_PORTS_MAX = OPTION_TEXTS_MAX };
+
+/* The ports that this server listens on. */
+struct own_ports {
+	int count;
+	int ports[OWN_PORTS_MAX];
+};
+
+/* `origin` is the Origin header (empty: not a browser, or the same page), `host` the Host header. A page from another port
+ * of this machine is the server's own where the server listens on that port, too; `own` may be NULL. */
+bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed, const struct own_ports *own);
 
 #endif

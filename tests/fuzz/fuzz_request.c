@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	struct head head;
 	memcpy(text, bytes, len);
 	if (len > 0 && head_read((struct slice){text, len}, &head) == HEAD_WEBSOCKET) {
-		origin_is_fine(head.origin, head.host, &none);
+		origin_is_fine(head.origin, head.host, &none, NULL);
 		read_fields(head.host);
 		read_fields(head.authorization);
 		read_target(head.target);
