@@ -141,6 +141,14 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	struct lease_change *c = (struct lease_change *)op;
 	struct leases *l = c->leases;
 	struct buf text;
+	if (c->leaks) {
+		pthread_mutex_lock(&l->lock);
+		int64_t leaks = (int64_t)l->leaks;
+		pthread_mutex_unlock(&l->lock);
+		enum err failed = store_note_put(store, "leaks", slice_of("total"), leaks, slice_of("[]"), fault);
+		if (failed)
+			return failed;
+	}
 	if (c->releases)
 		return store_note_delete(store, "lease", slice_of(c->id), fault);
 	buf_init(&text);
@@ -287,6 +295,7 @@ static bool find_leak(struct leases *l, struct lease_change *c)
 		found = true;
 		e->state = LEAVING;
 		memcpy(c->id, e->id, sizeof c->id);
+		c->leaks = e->granted;
 		if (!e->granted)
 			continue;
 		l->leaks++;
@@ -361,6 +370,15 @@ static enum err on_note(void *arg, struct slice key, int64_t at, struct slice va
 	return err;
 }
 
+static enum err on_leaks(void *arg, struct slice key, int64_t at, struct slice value)
+{
+	struct leases *l = arg;
+	(void)key;
+	(void)value;
+	l->leaks = (uint64_t)at;
+	return ERR_NONE;
+}
+
 enum err leases_create(struct store *store, struct lease_options options, struct leases **out, struct fault *fault)
 {
 	*out = NULL;
@@ -373,6 +391,8 @@ enum err leases_create(struct store *store, struct lease_options options, struct
 	for (int i = 0; i < LEASE_NAMES_MAX; i++)
 		l->leaked_ms[i] = SILENT_FOR_EVER;
 	enum err err = store_note_each(store, "lease", on_note, l, fault);
+	if (!err)
+		err = store_note_each(store, "leaks", on_leaks, l, fault);
 	if (err) {
 		leases_destroy(l);
 		return err;

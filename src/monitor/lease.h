@@ -57,6 +57,7 @@ struct lease_change {
 	struct leases *leases;
 	char id[LEASE_ID_LEN + 1];
 	bool releases;
+	bool leaks; /* it is taken back: how many were goes along */
 	void (*done)(struct lease_change *change);
 };
 
@@ -79,7 +80,8 @@ bool leases_write_one(struct leases *l, struct buf *out, struct slice id);
 void leases_write_all(struct leases *l, struct buf *out);
 /* The semaphore metrics object; `port` stands in its keys. */
 void leases_write_metrics(struct leases *l, struct buf *out, int port);
-/* The document of /health/semaphores. True unless it is critical. */
-bool leases_write_health(struct leases *l, struct buf *out);
+enum lease_health { LEASES_HEALTHY, LEASES_WARNING, LEASES_DEGRADED, LEASES_CRITICAL };
+/* The document of /health/semaphores. Returns the status that it says. */
+enum lease_health leases_write_health(struct leases *l, struct buf *out);
 
 #endif

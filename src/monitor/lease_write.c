@@ -157,40 +157,38 @@ void leases_write_metrics(struct leases *l, struct buf *out, int port)
 	pthread_mutex_unlock(&l->lock);
 }
 
-enum grade { HEALTHY, WARNING, DEGRADED, CRITICAL };
-
 /* Free permits, out of how many, how much of them is used, and what that means. Being in use is no leak: one that was taken
  * back is, for as long again. */
-static enum grade write_item(struct buf *out, const struct leases *l, int name)
+static enum lease_health write_item(struct buf *out, const struct leases *l, int name)
 {
 	static const char *const words[] = {"healthy", "high_utilization", "leak_detected", "exhausted"};
 	uint64_t limit = l->options.limits[name].limit;
 	uint64_t used = used_by(l, name);
-	enum grade grade = HEALTHY;
+	enum lease_health grade = LEASES_HEALTHY;
 	if (used >= limit)
-		grade = CRITICAL;
+		grade = LEASES_CRITICAL;
 	else if (clock_mono_ms() - l->leaked_ms[name] < l->options.leak_ms)
-		grade = DEGRADED;
+		grade = LEASES_DEGRADED;
 	else if (used * 10 >= limit * 9)
-		grade = WARNING;
+		grade = LEASES_WARNING;
 	buf_printf(out, "{\"current\":%llu,\"expected\":%llu,\"utilization\":%.4f,\"status\":\"%s\"}",
 		   (unsigned long long)(limit > used ? limit - used : 0), (unsigned long long)limit,
 		   limit > 0 ? (double)used / (double)limit : 1, words[grade]);
 	return grade;
 }
 
-bool leases_write_health(struct leases *l, struct buf *out)
+enum lease_health leases_write_health(struct leases *l, struct buf *out)
 {
 	static const char *const words[] = {"healthy", "warning", "degraded", "critical"};
 	struct buf items;
 	buf_init(&items);
 	pthread_mutex_lock(&l->lock);
 	buf_adds(&items, "\"global\":");
-	enum grade worst = write_item(&items, l, LEASE_GLOBAL);
+	enum lease_health worst = write_item(&items, l, LEASE_GLOBAL);
 	buf_adds(&items, ",\"providers\":{");
 	for (int i = LEASE_PROVIDERS; i < l->options.limit_count; i++) {
 		buf_printf(&items, "%s\"%s\":", i == LEASE_PROVIDERS ? "" : ",", l->options.limits[i].name);
-		enum grade grade = write_item(&items, l, i);
+		enum lease_health grade = write_item(&items, l, i);
 		worst = grade > worst ? grade : worst;
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -200,5 +198,5 @@ bool leases_write_health(struct leases *l, struct buf *out)
 		out->failed = true;
 	buf_add(out, items.data, items.len);
 	buf_finish(&items);
-	return worst != CRITICAL;
+	return worst;
 }

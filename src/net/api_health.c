@@ -1,6 +1,7 @@
 /* Health in the forms of the monitoring profile: every component is looked at, not believed. */
 #include <stdio.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "net/api.h"
@@ -41,18 +42,6 @@ static void put_times(struct buf *out)
 	clock_write_stamp(out, now);
 }
 
-static void write_storage(struct api *api, struct buf *out, enum grade *all)
-{
-	double ms;
-	bool fine = probe_run(api->probe, &ms);
-	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",", fine ? "healthy" : "unhealthy");
-	if (fine)
-		buf_printf(out, "\"message\":\"a write was durable after %.3f ms\",\"write_ms\":%.3f}", ms, ms);
-	else
-		buf_printf(out, "\"error\":\"a write was not durable within %.0f ms\"}", ms);
-	worsen(all, fine ? HEALTHY : UNHEALTHY);
-}
-
 /* What is known of the store without waiting for it. */
 static void write_breaker(struct api *api, struct buf *out, enum grade *all)
 {
@@ -63,6 +52,25 @@ static void write_breaker(struct api *api, struct buf *out, enum grade *all)
 		   fine ? "message" : "error");
 	buf_json(out, slice_of(fine ? "the newest commit did not fail" : w.reason));
 	buf_addc(out, '}');
+	worsen(all, fine ? HEALTHY : UNHEALTHY);
+}
+
+/* A write is tried, unless it is known that none works, and why. */
+static void write_storage(struct api *api, struct buf *out, enum grade *all)
+{
+	struct writer_figures w;
+	double ms;
+	bool fine = probe_run(api->probe, &ms);
+	writer_read(api->writer, &w);
+	if (!fine && w.breaker != BREAKER_CLOSED) {
+		write_breaker(api, out, all);
+		return;
+	}
+	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",", fine ? "healthy" : "unhealthy");
+	if (fine)
+		buf_printf(out, "\"message\":\"a write was durable after %.3f ms\",\"write_ms\":%.3f}", ms, ms);
+	else
+		buf_printf(out, "\"error\":\"a write was not durable within %.0f ms\"}", ms);
 	worsen(all, fine ? HEALTHY : UNHEALTHY);
 }
 
@@ -122,11 +130,14 @@ static void write_parts(struct api *api, struct buf *out, enum grade *all)
 	uint64_t head = feed_head(api->feed);
 	monitor_tallies(api->monitor, tallies, &counted);
 	enum grade sockets = w.loop_lag_ms < LOOP_LAG_MAX_MS ? HEALTHY : DEGRADED;
+	/* Our own page is part of the program; another one is read from its directory. */
+	enum grade page = api->static_dir == NULL || access(api->static_dir, R_OK | X_OK) == 0 ? HEALTHY : DEGRADED;
 	enum grade figures = counted >= head ? HEALTHY : DEGRADED;
-	buf_printf(out, "\"websocket\":\"%s\",\"dashboard\":\"healthy\",\"metrics\":\"%s\",", grades[sockets],
+	buf_printf(out, "\"websocket\":\"%s\",\"dashboard\":\"%s\",\"metrics\":\"%s\",", grades[sockets], grades[page],
 		   grades[figures]);
 	buf_printf(out, "\"loop\":{\"status\":\"%s\",\"lag_ms\":%llu},", grades[sockets], U(w.loop_lag_ms));
 	worsen(all, sockets);
+	worsen(all, page);
 	worsen(all, figures);
 }
 
@@ -143,7 +154,7 @@ static enum grade write_components(struct api *api, struct buf *out,
 	buf_addc(out, ',');
 	write_disk(api, out, &all);
 	buf_adds(out, ",\"semaphores\":");
-	worsen(&all, leases_write_health(api->leases, out) ? HEALTHY : DEGRADED);
+	worsen(&all, leases_write_health(api->leases, out) == LEASES_HEALTHY ? HEALTHY : DEGRADED);
 	buf_adds(out, "}}");
 	return all;
 }
@@ -186,8 +197,8 @@ void api_health_semaphores(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	bool fine = leases_write_health(api->leases, exchange_out(x));
-	api_json_done(x, fine ? 200 : 503);
+	enum lease_health health = leases_write_health(api->leases, exchange_out(x));
+	api_json_done(x, health != LEASES_CRITICAL ? 200 : 503);
 }
 
 void api_health_memory(void *arg, struct exchange *x, struct reader *reader)
@@ -233,6 +244,7 @@ static void write_circuit(struct api *api, struct buf *out)
 		   BREAKER_SUCCESSES, BREAKER_WAIT_MAX_MS / 1000.0, BREAKER_TRIES);
 }
 
+/* Disconnected is a session that is known by its name and has no connection now. */
 void api_health_websocket(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
@@ -241,14 +253,15 @@ void api_health_websocket(void *arg, struct exchange *x, struct reader *reader)
 	struct ws_metrics *m = ws_figures_of(api->ws);
 	struct ws_figures w;
 	ws_read(api->ws, &w);
-	const char *status = w.connections == 0 ? "warning" : w.loop_lag_ms < LOOP_LAG_MAX_MS ? "healthy" : "degraded";
+	uint64_t away = ws_metrics_away(m);
+	bool ill = w.loop_lag_ms >= LOOP_LAG_MAX_MS || away > w.connections;
+	const char *status = ill ? "degraded" : w.connections == 0 ? "warning" : "healthy";
 	buf_printf(out, "{\"status\":\"%s\"", status);
 	put_times(out);
 	buf_printf(out,
 		   ",\"connections\":{\"total_connections\":%llu,\"connected\":%llu,\"disconnected\":%llu,"
 		   "\"total_queued_messages\":%llu,\"connections\":",
-		   U(ws_metrics_read(m, WSM_TOTAL)), U(w.connections), U(ws_metrics_read(m, WSM_TOTAL) - w.connections),
-		   U(w.lag_sum));
+		   U(w.connections + away), U(w.connections), U(away), U(w.lag_sum));
 	ws_metrics_text(m, WS_TEXT_CONNECTIONS, out);
 	buf_adds(out, ",\"metrics\":");
 	ws_metrics_write(m, out, w.connections, api->writer);

@@ -180,6 +180,16 @@ void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out)
 	pthread_mutex_unlock(&m->lock);
 }
 
+uint64_t ws_metrics_away(struct ws_metrics *m)
+{
+	uint64_t away = 0;
+	pthread_mutex_lock(&m->lock);
+	LIST_EACH (link, &m->clients)
+		away += LIST_ITEM(link, struct client, link)->open == 0;
+	pthread_mutex_unlock(&m->lock);
+	return away;
+}
+
 uint64_t ws_metrics_read(struct ws_metrics *m, enum ws_metric metric)
 {
 	pthread_mutex_lock(&m->lock);

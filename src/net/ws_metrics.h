@@ -48,6 +48,8 @@ void ws_metrics_publish(struct ws_metrics *m, struct buf texts[WS_TEXTS]);
 /* Appends one. */
 void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out);
 
+/* Named sessions that are known and have no connection. */
+uint64_t ws_metrics_away(struct ws_metrics *m);
 uint64_t ws_metrics_read(struct ws_metrics *m, enum ws_metric metric);
 double ws_metrics_mean_ms(struct ws_metrics *m);
 

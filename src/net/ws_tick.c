@@ -100,7 +100,7 @@ static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
 /* What others ask about connections, made ready here once a second: each connection, its pulse, and that of all together. */
 static void publish_pulses(struct ws *w, int64_t now)
 {
-	enum { SHOWN_MAX = 100 };
+	enum { SHOWN_MAX = 1000 }; /* the numbers beside them say how many there are */
 	struct buf texts[WS_TEXTS];
 	int shown = 0;
 	for (int i = 0; i < WS_TEXTS; i++)

@@ -115,6 +115,8 @@ class Leases(TidemarkTest):
             time.sleep(0.2)
         self.assertEqual(server.get(f"/v1/leases/{lost}").status, 404)
         self.assertEqual(server.get("/v1/leases").json()["total_leaks_detected"], 1)
+        server.restart()
+        self.assertEqual(server.get("/v1/leases").json()["total_leaks_detected"], 1)
 
     def test_everything_shows_them(self):
         server = self.serve("--lease-timeout", "2s")
@@ -133,6 +135,9 @@ class Leases(TidemarkTest):
         self.assertEqual(metrics["providers"][f"{port}_KIMI"]["current"], 0)
         wait_until(lambda: self.active(server) == 0, "they are taken back")
         self.assertEqual(server.get("/health/semaphores").json()["providers"]["glm"]["status"], "leak_detected")
+        health = server.get("/health")  # only where everything is healthy it says so
+        self.assertEqual((health.status, health.json()["components"]["semaphores"]["status"]), (503, "degraded"))
+        self.assertNotEqual(health.json()["status"], "healthy")
 
     def test_a_restart_keeps_them(self):
         server = self.serve()

@@ -92,6 +92,22 @@ class Figures(TidemarkTest):
             "name": "writer", "state": "closed", "failure_count": 0, "success_count": 0, "half_open_calls": 0,
             "config": {"failure_threshold": 1, "success_threshold": 1, "timeout_seconds": 2, "half_open_max_calls": 1}})
 
+    def test_sessions_that_are_away(self):
+        server = self.serve()
+        for name in ("a", "b"):
+            server.dashboard(session=name).leave()
+        server.dashboard()
+        seen = wait_until(lambda: (d := self.document(server, "/health/websocket"))["connections"]["connected"] == 1 and d, "")
+        self.assertEqual((seen["status"], seen["connections"]["disconnected"], seen["connections"]["total_connections"]),
+                         ("degraded", 2, 3))
+        server.dashboard(session="a")
+        self.assertEqual(self.document(server, "/health/websocket")["status"], "healthy")
+
+    def test_the_dashboards_files_are_looked_at(self):
+        server = self.serve("--static", "/nonexistent")
+        response = server.get("/health")
+        self.assertEqual((response.status, response.json()["components"]["dashboard"]), (503, "degraded"))
+
     def test_each_connection(self):
         server = self.serve("--ping-interval", "400ms")
         server.dashboard()
@@ -298,11 +314,12 @@ class Origins(TidemarkTest):
 
     def test_preflights_of_open_paths(self):
         server = self.serve()
-        for path, methods in (("/health/semaphores", "GET, HEAD"), ("/status", "GET, HEAD"), ("/metrics/flush", "POST"),
-                              ("/api/auditor/observations/7/acknowledge", "POST")):
+        for path, methods, origin in (("/health/semaphores", "GET, HEAD", "*"), ("/status", "GET, HEAD", "*"),
+                                      ("/metrics/flush", "POST", None),
+                                      ("/api/auditor/observations/7/acknowledge", "POST", None)):
             response = self.preflight(server, path, methods[:4].strip(","))
             self.assertEqual(response.status, 204, response)
-            self.assertEqual(response.headers["access-control-allow-origin"], "*")
+            self.assertEqual(response.headers.get("access-control-allow-origin"), origin)  # or it would be refused afterwards
             self.assertEqual(response.headers["access-control-allow-methods"], methods)
             self.assertEqual(response.headers["allow"], methods)
         self.assertEqual(self.preflight(server, "/v1/nope", "GET").status, 404)
@@ -315,6 +332,20 @@ class Origins(TidemarkTest):
         response = server.request("GET", "/v1/stats", headers={"Origin": ORIGIN})
         self.assertEqual(response.headers["access-control-allow-origin"], ORIGIN)
         self.assertNotIn("access-control-allow-origin", server.get("/v1/stats").headers)
+
+    def test_pages_of_another_port_of_the_server_are_its_own(self):
+        server = self.serve("--listen", "127.0.0.1:0")
+        [other] = [p for p in re.findall(r"listening on http://127.0.0.1:(\d+)", server.log_text()) if int(p) != server.port]
+        own = f"http://localhost:{other}"
+        for path in ("/ws", "/events", "/v1/ws"):
+            server.keep(WebSocket(server.address, path, Host=f"localhost:{server.port}", Origin=own))
+        flush = server.request("POST", "/metrics/flush", headers={"Origin": own})
+        self.assertEqual((flush.status, flush.headers["access-control-allow-origin"]), (200, own))
+        self.assertEqual(self.preflight(server, "/metrics/flush", "POST", own).headers["access-control-allow-origin"], own)
+        with self.assertRaises(Refused):
+            WebSocket(server.address, "/ws", Origin=f"http://localhost:{int(other) + 1}")
+        with self.assertRaises(Refused):
+            WebSocket(server.address, "/ws", Origin=f"http://elsewhere:{other}")
 
     def test_a_foreign_page_changes_nothing(self):
         server = self.serve()
