@@ -254,7 +254,7 @@ const handlers = {
     for (const name of SERVICES) showStats(name, frame.stats[name]);
     showSessions(frame.session_metrics);
     showLeases(frame.semaphore_metrics);
-    if (frame.first) frame.recent_events.reverse().forEach(addRow);
+    if (frame.first) frame.recent_events.forEach(addRow);   // oldest first
     askForSeries();
     for (const refresh of [refreshFigures, refreshHealth, refreshAuditor]) refresh().catch(() => {});
   },

@@ -176,7 +176,7 @@ bool conversations_add(struct conversations *c, const struct flat *f)
 		return false;
 	struct conversation *e = obtain(c, named ? id : slice_of("default"));
 	if (e == NULL)
-		return named;
+		return named || talks;
 	uint64_t tokens = 0;
 	c->now_ms = f->time_ms;
 	see(c, e, f);
@@ -191,7 +191,7 @@ bool conversations_add(struct conversations *c, const struct flat *f)
 		e->tokens_max = tokens_of(model, e->tokens_max);
 	}
 	forget_old(c);
-	return named;
+	return true;
 }
 
 void conversations_write(struct buf *out, const struct conversations *c, int64_t now_ms)

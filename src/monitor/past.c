@@ -71,12 +71,13 @@ static void add_piece(struct buf *out, const struct gathering *g, uint32_t i, bo
 	*first = false;
 }
 
-static void write_gathered(struct buf *out, const struct gathering *g, bool by_service)
+static void write_gathered(struct buf *out, const struct gathering *g, const struct past_query *q)
 {
 	bool first = true;
+	bool by_service = q->by_service;
 	buf_addc(out, '[');
 	for (uint32_t i = 0; !by_service && i < g->count; i++)
-		add_piece(out, g, i, &first);
+		add_piece(out, g, q->oldest_first ? g->count - 1 - i : i, &first);
 	for (int s = 0; by_service && s < SERVICES; s++)
 		for (uint32_t i = g->count; i > 0; i--)
 			if (g->pieces[i - 1].service == (enum service)s)
@@ -84,12 +85,16 @@ static void write_gathered(struct buf *out, const struct gathering *g, bool by_s
 	buf_addc(out, ']');
 }
 
-static struct selection *select_for(struct store *store, enum service service)
+static struct selection *select_for(struct store *store, const struct past_query *q)
 {
-	if (service >= SERVICES)
+	if (q->service >= SERVICES && q->services == 0)
 		return monitor_select(store);
 	struct filter *f = filter_create();
-	if (f != NULL && filter_add_stream(f, slice_of(service_name(service))) == ERR_NONE)
+	bool fine = f != NULL;
+	for (int i = 0; fine && i < SERVICES; i++)
+		if (q->service < SERVICES ? q->service == (enum service)i : (q->services & 1u << i) != 0)
+			fine = filter_add_stream(f, slice_of(service_name((enum service)i)));
+	if (fine)
 		return history_select_take(store, f);
 	filter_destroy(f);
 	return NULL;
@@ -99,7 +104,7 @@ enum err past_write(struct monitor *m, struct store *store, struct reader *reade
 		    struct buf *out, struct fault *fault)
 {
 	struct gathering g = {.max = q->limit > 0 && q->limit < PAST_EVENTS_MAX ? q->limit : PAST_EVENTS_MAX};
-	struct history_query hq = {.before = q->before, .descending = true, .select = select_for(store, q->service)};
+	struct history_query hq = {.before = q->before, .descending = true, .select = select_for(store, q)};
 	g.pieces = malloc(g.max * sizeof *g.pieces);
 	g.with_stats = q->with_stats;
 	enum err err = g.pieces != NULL && hq.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
@@ -115,7 +120,7 @@ enum err past_write(struct monitor *m, struct store *store, struct reader *reade
 	if (!err && q->service != SERVICE_NONE && hq.after + 1 < hq.before)
 		err = gather(&g, reader, &hq, fault);
 	if (!err)
-		write_gathered(out, &g, q->by_service);
+		write_gathered(out, &g, q);
 	selection_destroy(hq.select);
 	buf_finish(&g.text);
 	free(g.pieces);

@@ -14,6 +14,8 @@ struct past_query {
 	uint32_t limit;       /* events, the newest; 0: PAST_EVENTS_MAX */
 	bool with_stats;      /* each with its service's figures as they were then; goes without `before` */
 	bool by_service;      /* oldest first, one service after another; otherwise newest first */
+	bool oldest_first;    /* of all together */
+	unsigned services;    /* of SERVICES, only those of these bits; 0: all */
 };
 
 /* Appends an array of events in the stored shape. */

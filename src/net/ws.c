@@ -255,9 +255,20 @@ static enum err take_session(struct ws_conn *c, struct position *start)
 	return ERR_NONE;
 }
 
+/* The services among the streams that a dashboard asked for; a set of test events alone is no service. */
+static unsigned services_of(const struct url *u)
+{
+	unsigned services = 0;
+	for (size_t i = 0; i < u->param_count; i++)
+		if (slice_is(u->params[i].name, "stream"))
+			services |= 1u << service_find(u->params[i].value);
+	return services;
+}
+
 static enum err make_cursor(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
+	c->services = services_of(&c->request->url);
 	struct position start;
 	struct query *q = &c->request->query;
 	enum err err = take_session(c, &start);

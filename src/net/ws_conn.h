@@ -109,6 +109,7 @@ struct ws_conn {
 	int64_t share_ms;      /* monotonic: and when */
 	uint64_t share_moved;  /* what it had taken when that was last more than before */
 	int64_t share_moved_ms; /* monotonic: and when */
+	unsigned services;     /* of a dashboard: the bits of those it reads; 0: all */
 	uint64_t session_told; /* of a dashboard: the seq whose session metrics it has */
 
 	bool lost; /* the session was taken; with ws.lock */

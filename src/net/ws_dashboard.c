@@ -16,6 +16,7 @@ enum {
 	CADENCE_MS = 5000,
 	HOURS_MAX = 24 * 366,
 	HOUR_MS = 3600 * 1000,
+	SERIES_HOURS = 24, /* that minutes are kept for: no answer says that it covers more */
 };
 
 /* --- parameters --- */
@@ -36,8 +37,11 @@ static bool number_of(struct slice message, const char *key, struct slice *value
 		return false;
 	memcpy(text, value->p, value->len);
 	text[value->len] = '\0';
-	*out = strtod(text, NULL);
-	return *out >= 0 && *out <= 1e9;
+	double number = strtod(text, NULL);
+	if (number < 0 || number > 1e9)
+		return false;
+	*out = number;
+	return true;
 }
 
 static void read_question(struct slice message, struct question *q)
@@ -143,7 +147,12 @@ void ws_dashboards_tell(struct ws *w)
 
 static void on_open(struct ws_conn *c)
 {
-	struct past_query past = {.service = SERVICES, .before = cursor_after(c->cursor) + 1, .limit = INITIAL_EVENTS};
+	bool none = c->services != 0 && (c->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
+	struct past_query past = {.service = none ? SERVICE_NONE : SERVICES,
+				  .services = c->services,
+				  .before = cursor_after(c->cursor) + 1,
+				  .limit = INITIAL_EVENTS,
+				  .oldest_first = true};
 	c->held = true;
 	c->session_told = monitor_session_seq(c->ws->options.monitor);
 	ws_send_errand(c, ERRAND_INITIAL, NULL, past, NULL);
@@ -199,7 +208,7 @@ static void get_series(struct ws_conn *c, const struct question *q, struct slice
 	buf_init(&text);
 	buf_printf(&text,
 		   "{\"type\":\"time_series_data\",\"connection_type\":%s,\"interval_minutes\":%lld,\"hours\":%s,\"data\":",
-		   q->service_text, (long long)interval, q->hours_text);
+		   q->service_text, (long long)interval, q->hours > SERIES_HOURS ? "24" : q->hours_text);
 	if (q->service < SERVICES)
 		monitor_write_series(c->ws->options.monitor, &text, q->service, (int64_t)interval, since_of(q));
 	else

@@ -79,9 +79,7 @@ const handlers = {
   initial_stats(m) {
     for (const name of Object.keys(m.stats)) card(name, m.stats[name]);
     summary(m.stats);
-    $('eventLog').replaceChildren();
-    events = [];
-    [...m.recent_events].reverse().forEach(row);
+    m.recent_events.forEach(row);   // once more after every reconnect, as ever
     session(m.session_metrics);
     ask({ command: 'get_historical_data', connection_type: null, hours: 1 });
   },

@@ -104,12 +104,16 @@ class Initial(MonitorTest):
                          {f"{port}_KIMI": 6, f"{port}_GLM": 4})
         self.assertEqual((metrics["total_leaks_detected"], metrics["health_status"]), (0, "healthy"))
 
-    def test_recent_events_are_the_newest_fifty_newest_first(self):
+    def test_recent_events_are_the_newest_fifty_oldest_first(self):
         server = self.serve()
         server.publish([{"connection_type": SERVICES[n % 5], "n": n} for n in range(80)])
         server.publish([{"stream": "elsewhere", "data": n} for n in range(10)])
         recent = server.dashboard().initial["recent_events"]
-        self.assertEqual([event["seq"] for event in recent], list(range(80, 30, -1)))
+        self.assertEqual([event["seq"] for event in recent], list(range(31, 81)))
+        # Of the services that are read, where one says which.
+        some = server.dashboard(stream="kimi").initial["recent_events"]
+        self.assertEqual([event["seq"] for event in some], [n for n in range(1, 81) if (n - 1) % 5 == 3])
+        self.assertEqual(server.dashboard(stream="test_event").initial["recent_events"], [])
 
 
 class Live(MonitorTest):
@@ -149,7 +153,7 @@ class Live(MonitorTest):
         server = self.serve()
         server.publish([{"connection_type": "kimi", "n": n} for n in range(20)])
         reader = server.dashboard(after=12)
-        self.assertEqual([event["seq"] for event in reader.initial["recent_events"]], list(range(12, 0, -1)))
+        self.assertEqual([event["seq"] for event in reader.initial["recent_events"]], list(range(1, 13)))
         self.assertEqual([of_type(reader, "event")["seq"] for _ in range(8)], list(range(13, 21)))
 
     def test_a_session_resumes_over_a_restart(self):
