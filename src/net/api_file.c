@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assets.h"
@@ -23,10 +24,18 @@ static const char *content_type(struct slice name)
 		     {".css", "text/css; charset=utf-8"},
 		     {".svg", "image/svg+xml"},
 		     {".png", "image/png"},
+		     {".jpg", "image/jpeg"},
+		     {".jpeg", "image/jpeg"},
+		     {".gif", "image/gif"},
+		     {".webp", "image/webp"},
 		     {".ico", "image/x-icon"},
 		     {".woff2", "font/woff2"},
+		     {".woff", "font/woff"},
+		     {".ttf", "font/ttf"},
 		     {".json", "application/json"},
 		     {".map", "application/json"},
+		     {".wasm", "application/wasm"},
+		     {".xml", "text/xml; charset=utf-8"},
 		     {".txt", "text/plain; charset=utf-8"}};
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
 		size_t n = strlen(types[i].ending);
@@ -90,6 +99,20 @@ static int open_file(const char *dir, struct slice path, struct stat *st)
 	return -1;
 }
 
+/* Is it a directory below the one of the operator? With a slash at its end, or without. */
+static bool is_folder(const char *dir, struct slice path)
+{
+	char full[PATH_LEN];
+	path.len -= path.len > 0 && path.p[path.len - 1] == '/';
+	if (dir == NULL || !is_safe(path) || snprintf(full, sizeof full, "%s/%.*s", dir, (int)path.len, path.p) >= PATH_LEN)
+		return false;
+	int fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool folder = fd >= 0 && is_below(fd, dir);
+	if (fd >= 0)
+		close(fd);
+	return folder;
+}
+
 static bool read_all(int fd, struct buf *out, size_t size)
 {
 	if (!buf_reserve(out, size + 1))
@@ -105,6 +128,15 @@ static bool read_all(int fd, struct buf *out, size_t size)
 	return true;
 }
 
+/* RFC 9110, 5.6.7; the program runs in the C locale. */
+static void add_modified(struct exchange *x, time_t when)
+{
+	char text[40];
+	struct tm tm;
+	if (gmtime_r(&when, &tm) != NULL && strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0)
+		exchange_add_header(x, "Last-Modified", text);
+}
+
 /* Sends the file; false when there is none. The pages are the operator's: they may use what scripts and styles they
  * like, but are shown in no other's frame. */
 static bool send_file(struct api *api, struct exchange *x, struct slice path)
@@ -117,6 +149,7 @@ static bool send_file(struct api *api, struct exchange *x, struct slice path)
 	snprintf(tag, sizeof tag, "\"%llx-%llx-%lx\"", (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
 		 st.st_mtim.tv_nsec);
 	exchange_add_header(x, "ETag", tag);
+	add_modified(x, st.st_mtim.tv_sec);
 	exchange_add_header(x, "Cache-Control", "no-cache");
 	exchange_add_header(x, "Content-Security-Policy", "frame-ancestors 'self'");
 	bool known = slice_is(exchange_header(x, "If-None-Match"), tag);
@@ -184,6 +217,12 @@ void api_file(void *arg, struct exchange *x, struct reader *reader)
 	bool fits = n > 0 && n < PATH_LEN && memchr(path.p, '\0', path.len) == NULL;
 	if (send_file(arg, x, path) || (fits && send_file(arg, x, (struct slice){below, (size_t)n})) || send_asset(x, path))
 		return;
+	const char *dir = ((struct api *)arg)->static_dir;
+	if (is_folder(dir, path) || (fits && is_folder(dir, (struct slice){below, (size_t)n}))) {
+		exchange_problem(x, 403, "this is a directory");
+		exchange_done(x);
+		return;
+	}
 	send_nothing(x);
 }
 

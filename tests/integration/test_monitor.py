@@ -244,6 +244,15 @@ class Commands(MonitorTest):
         self.assertEqual((reply["connection_type"], [e["seq"] for e in reply["events"]]), ("kimi", [4]))
         everything = self.ask(self.reader, "get_recent_events", "recent_events", limit=0)
         self.assertEqual(len(everything["events"]), 4)
+        self.server.publish([{"connection_type": "glm"}] * 200)
+        for odd in (-5, -0.5, 1e12, "7", None):  # as if nothing was said
+            reply = self.ask(self.reader, "get_recent_events", "recent_events", limit=odd)
+            self.assertEqual(len(reply["events"]), 100, odd)
+
+    def test_a_series_says_what_it_covers(self):
+        for asked, told in ((1, 1), (24, 24), (48, 24)):
+            reply = self.ask(self.reader, "get_time_series", "time_series_data", connection_type="kimi", hours=asked)
+            self.assertEqual((reply["hours"], len(reply["data"])), (told, 1))
 
     def test_get_historical_data(self):
         reply = self.ask(self.reader, "get_historical_data", "historical_data", connection_type=None, hours=1)
@@ -304,6 +313,12 @@ class Commands(MonitorTest):
 
 
 class Cadence(MonitorTest):
+    def test_a_model_without_a_conversation_is_told(self):
+        server = self.serve()
+        reader = server.dashboard()
+        server.publish([{"connection_type": "kimi", "metadata": {"model": "kimi-8k"}}])
+        self.assertEqual(of_type(reader, "session_metrics")["data"]["current_model"], "kimi-8k")
+
     def test_leases_and_health_every_five_seconds(self):
         server = self.serve("--ping-interval", "300ms")
         reader = server.dashboard()

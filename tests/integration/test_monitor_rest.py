@@ -413,10 +413,13 @@ class Pages(TidemarkTest):
         self.assertEqual(server.get("/static/css/b.css").text, "b{}")
         self.assertEqual(server.request("GET", "/static/js/a.js", headers={"If-None-Match": script.headers["etag"]}).status, 304)
         self.assertIn("Tidemark", server.get("/").text)
-        for path in ("/.secret", "/static/.secret", "/static/../.secret", "/static/%2e%2e/%2e%2e/data/lock", "/static/js",
-                     "/static/js/", "/static//etc/passwd", "/static/.git/config", "/static/js/..%2f..%2f.secret",
+        for path in ("/.secret", "/static/.secret", "/static/../.secret", "/static/%2e%2e/%2e%2e/data/lock",
+                     "/static//etc/passwd", "/static/.git/config", "/static/js/..%2f..%2f.secret",
                      "/static/a%00.js", "/..%2fdata%2flock"):
             self.assertEqual(server.get(path).status, 404, path)
+        for path in ("/static/js", "/static/js/", "/static/css"):
+            self.assert_problem(server.get(path), 403, "directory")
+        self.assertRegex(script.headers["last-modified"], r"^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$")
 
 
 if __name__ == "__main__":
