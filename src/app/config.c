@@ -195,7 +195,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"ping-interval", OPTION_DURATION, &c->ping_interval, "DURATION",
 		 "idle WebSockets are pinged so often, and closed when silent for two of them (30s)", 100, 86400000, 0},
 		{"ack-memory", OPTION_SIZE, &c->ack_memory, "SIZE",
-		 "what the answers that publishers at /events do not read take up in memory, a quarter of it for one (64MiB)",
+		 "what the answers that publishers at /events do not read take up in memory, a quarter of it for one "
+		 "(64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
 		 "what the answers from the past to all dashboards hold in memory; further ones wait (64MiB)", MIB,

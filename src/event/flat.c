@@ -50,9 +50,9 @@ enum member {
 };
 
 static const char *const member_names[MEMBERS] = {
-	"direction",        "script_name", "script",  "source",        "function_name", "function", "data_size_bytes",
-	"response_time_ms", "error",       "message", "error_message", "error_type",    "severity", "metadata",
-	"type",             "connection_type"};
+	"direction",       "script_name",      "script", "source",         "function_name", "function",
+	"data_size_bytes", "response_time_ms", "error",  "message",        "error_message", "error_type",
+	"severity",        "metadata",         "type",   "connection_type"};
 
 static int member_of(struct slice key)
 {

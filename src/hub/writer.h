@@ -61,7 +61,7 @@ struct write_op {
 	/* Whatever else is to be stored in the same transaction; NULL: nothing. When it fails, the transaction does. */
 	write_change *change;
 	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
-	bool flush; /* write the write-ahead log back once all of it is committed */
+	bool flush;       /* write the write-ahead log back once all of it is committed */
 	void (*done)(struct write_op *op);
 	/* The result. The receipt is the caller's to finish. */
 	enum err err;

@@ -12,7 +12,8 @@ struct conversations;
 struct conversations *conversations_create(void);
 void conversations_destroy(struct conversations *c);
 
-/* True when the event carries an id or changes what is shown: watchers are to be told. ERR_NOMEM loses this event for the count. */
+/* True when the event carries an id or changes what is shown: watchers are to be told. ERR_NOMEM loses this event for the
+ * count. */
 bool conversations_add(struct conversations *c, const struct flat *f);
 
 /* The session metrics object: what the newest conversation with a model is at, and how many there are as of `now_ms`. */

@@ -40,8 +40,8 @@ const char *observation_category(enum rule rule)
 /* The rules count, they do not guess: their confidence is always full. */
 void observation_write(struct buf *out, const struct observation *o)
 {
-	buf_printf(out, "{\"id\":\"%llu\",\"severity\":\"%s\",\"category\":\"%s\",\"confidence\":100", (unsigned long long)o->id,
-		   rules[o->rule].severity, rules[o->rule].category);
+	buf_printf(out, "{\"id\":\"%llu\",\"severity\":\"%s\",\"category\":\"%s\",\"confidence\":100",
+		   (unsigned long long)o->id, rules[o->rule].severity, rules[o->rule].category);
 	buf_adds(out, ",\"timestamp\":");
 	clock_write(out, o->time_ms);
 	buf_adds(out, ",\"observation\":\"");

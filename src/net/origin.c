@@ -38,8 +38,8 @@ static bool is_same(struct slice origin, struct slice host, const struct own_por
 {
 	struct slice from;
 	struct slice to;
-	return field_is(origin, host) || (is_loopback(origin, &from) && is_loopback(host, &to) &&
-					  (slice_eq(from, to) || is_own(from, own)));
+	return field_is(origin, host) ||
+	       (is_loopback(origin, &from) && is_loopback(host, &to) && (slice_eq(from, to) || is_own(from, own)));
 }
 
 bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed, const struct own_ports *own)

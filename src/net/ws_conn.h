@@ -90,7 +90,7 @@ struct ws_conn {
 	bool retrying;    /* the socket took less than was offered, and has taken nothing since */
 	struct pace pace;
 	lws_sorted_usec_list_t timer;
-	struct buf out; /* frames of ours, whole, that go out before the next event */
+	struct buf out;   /* frames of ours, whole, that go out before the next event */
 	struct acks acks; /* of a publisher: answers that the socket has no room for */
 	bool gone;        /* a publisher that takes nothing more: what it sent is read to the end */
 
@@ -103,14 +103,14 @@ struct ws_conn {
 	int task_count;
 	struct list errands; /* questions that wait for the one before them (ws_errand.c) */
 	int errand_count;
-	bool errand_out;       /* one is in line, being made, or on its way to the peer */
-	size_t share;          /* bytes of an answer that the socket has not taken; 0: none */
-	uint64_t share_taken;  /* what the peer has taken of everything when that was last enough */
-	int64_t share_ms;      /* monotonic: and when */
-	uint64_t share_moved;  /* what it had taken when that was last more than before */
+	bool errand_out;        /* one is in line, being made, or on its way to the peer */
+	size_t share;           /* bytes of an answer that the socket has not taken; 0: none */
+	uint64_t share_taken;   /* what the peer has taken of everything when that was last enough */
+	int64_t share_ms;       /* monotonic: and when */
+	uint64_t share_moved;   /* what it had taken when that was last more than before */
 	int64_t share_moved_ms; /* monotonic: and when */
-	unsigned services;     /* of a dashboard: the bits of those it reads; 0: all */
-	uint64_t session_told; /* of a dashboard: the seq whose session metrics it has */
+	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
+	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
 
 	bool lost; /* the session was taken; with ws.lock */
 	const char *lost_why;

@@ -11,8 +11,9 @@ enum {
 	WAITING_MAX = 16,   /* questions of one connection; then it is not read from */
 };
 
-/*     asked ─▶ its turn ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said: its bytes are the connection's share until they are
- * sent */
+/*     asked ─▶ its turn ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said
+ *
+ * What is said is the connection's share until it is sent. */
 struct errand {
 	struct list in_conn; /* until it is its turn */
 	struct ws_claim claim;

@@ -13,10 +13,10 @@
 #include "net/ws_conn.h"
 
 enum {
-	RETRY_US = 20000,                     /* after the writer's queue was full, or a limit was reached */
-	SEND_BYTES = 16 * 1024,               /* of answers at once */
-	ANSWER_MAX = ACKS_TEXT_MAX + 512,     /* bytes */
-	PACKET_COST = 8,                      /* what a packet takes up in the kernel, by its bytes, at the worst */
+	RETRY_US = 20000,                 /* after the writer's queue was full, or a limit was reached */
+	SEND_BYTES = 16 * 1024,           /* of answers at once */
+	ANSWER_MAX = ACKS_TEXT_MAX + 512, /* bytes */
+	PACKET_COST = 8,                  /* what a packet takes up in the kernel, by its bytes, at the worst */
 };
 
 struct frame {

@@ -131,9 +131,11 @@ static void what_has_no_place_is_metadata(void)
 		       "{\"response_time_ms\":\"12.5\",\"data_size_bytes\":-1}");
 	check_metadata("t", "{\"response_time_ms\":null,\"data_size_bytes\":2,\"error\":null,\"metadata\":null}", "{}");
 	check_metadata("t", "{\"metadata\":\"text\",\"direction\":5}", "{\"metadata\":\"text\",\"direction\":5}");
-	check_metadata("t", "{\"script\":\"a\",\"script_name\":\"b\",\"source\":\"c\"}", "{\"script\":\"a\",\"source\":\"c\"}");
+	check_metadata("t", "{\"script\":\"a\",\"script_name\":\"b\",\"source\":\"c\"}",
+		       "{\"script\":\"a\",\"source\":\"c\"}");
 	check_metadata("t", "{\"script\":\"a\",\"script_name\":\"a\"}", "{}");
-	check_metadata("t", "{\"direction\":\"error\",\"message\":\"m\",\"error_message\":\"e\"}", "{\"error_message\":\"e\"}");
+	check_metadata("t", "{\"direction\":\"error\",\"message\":\"m\",\"error_message\":\"e\"}",
+		       "{\"error_message\":\"e\"}");
 }
 
 static void numbers_that_are_none_are_passed_over(void)
