@@ -93,7 +93,7 @@ static struct selection *select_for(struct store *store, const struct past_query
 	bool fine = f != NULL;
 	for (int i = 0; fine && i < SERVICES; i++)
 		if (q->service < SERVICES ? q->service == (enum service)i : (q->services & 1u << i) != 0)
-			fine = filter_add_stream(f, slice_of(service_name((enum service)i)));
+			fine = filter_add_stream(f, slice_of(service_name((enum service)i))) == ERR_NONE;
 	if (fine)
 		return history_select_take(store, f);
 	filter_destroy(f);
