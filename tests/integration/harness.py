@@ -138,6 +138,7 @@ class Server:
         self._clients = []
         self._reader = None
         self._ready = None
+        self._listens = False
 
     # ---- life
 
@@ -145,14 +146,14 @@ class Server:
         """Starts it (again, with `options` if given) and waits until it listens."""
         self.options = options or self.options
         self._ready = threading.Event()
-        self.address = None  # until it listens
+        self._listens = False
         self.process = subprocess.Popen(
             [*self.within, BIN, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}",
              *self.options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environment(self.extra))
         self._reader = Task(self._read_log, self.process, self._ready)
-        if not self._ready.wait(DEADLINE_S) or self.address is None:
+        if not self._ready.wait(DEADLINE_S) or not self._listens:
             raise AssertionError(f"the server did not start:\n{self.log_text()}")
         return self
 
@@ -163,6 +164,7 @@ class Server:
             found = re.search(r"^tidemark: listening on https?://([^:]+):(\d+)$", line)
             if found:
                 self.address = (found[1], int(found[2]))
+                self._listens = True
                 ready.set()
         ready.set()
 
