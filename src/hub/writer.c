@@ -6,9 +6,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hub/lanes.h"
 
 enum {
 	GROUP_BYTES_MAX = 4 * 1024 * 1024, /* of one transaction */
+	SHARED_BYTES_MAX = 512 * 1024,     /* the same while there are several clients */
+	SHARED_MS = 250,                   /* for so long after the last change of clients there are several */
 	ACK_DELAY_MS = 100,                /* acknowledgements of sessions gather for so long, unless a commit comes by */
 	IDLE_MS = 1000,                    /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,                 /* between two probes of a failed disk */
@@ -25,7 +28,9 @@ struct writer {
 
 	pthread_mutex_t lock; /* guards what follows, up to the meters */
 	pthread_cond_t wake;
-	struct list queue;
+	struct lanes queue;
+	uint64_t last_client;
+	int64_t shared_until_ms;
 	uint64_t queued_events;
 	uint64_t queued_bytes;
 	uint64_t queued_requests;
@@ -83,6 +88,15 @@ static enum err admit(struct writer *w, const struct write_op *op, struct fault 
 	return ERR_NONE;
 }
 
+static void note_client(struct writer *w, uint64_t client)
+{
+	if (client == 0 || client == w->last_client)
+		return;
+	if (w->last_client != 0)
+		w->shared_until_ms = clock_mono_ms() + SHARED_MS;
+	w->last_client = client;
+}
+
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault)
 {
 	op->err = ERR_NONE;
@@ -90,7 +104,8 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 	pthread_mutex_lock(&w->lock);
 	enum err err = admit(w, op, fault);
 	if (!err) {
-		list_append(&w->queue, &op->link);
+		note_client(w, op->client);
+		lanes_append(&w->queue, op->client, &op->link);
 		w->queued_events += op_events(op);
 		w->queued_bytes += op_bytes(op);
 		if (w->queued_requests++ == 0)
@@ -164,24 +179,47 @@ bool writer_wait(struct writer *w, write_change *change, int64_t ms)
 	return fine;
 }
 
-/* Takes what goes into one transaction: at least one request where there is any. With the lock. */
-static void take_group(struct writer *w, struct list *group)
+/* What one transaction has taken so far, and may take. */
+struct group {
+	struct list *ops;
+	uint64_t events;
+	uint64_t bytes;
+	uint64_t events_max;
+	uint64_t bytes_max;
+	bool full;
+};
+
+/* One client's turn. With the lock. */
+static void take_turn(struct writer *w, struct group *g)
 {
-	uint64_t events = 0;
-	uint64_t bytes = 0;
-	list_init(group);
-	LIST_EACH (link, &w->queue) {
-		struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		if (!list_empty(group) &&
-		    (events + op_events(op) > WRITER_GROUP_EVENTS_MAX || bytes + op_bytes(op) > GROUP_BYTES_MAX))
-			break;
-		events += op_events(op);
-		bytes += op_bytes(op);
-		list_remove(link);
-		list_append(group, link);
+	const struct list *lane = lanes_current(&w->queue);
+	for (uint64_t taken = 0; !list_empty(lane) && taken < WRITER_TURN_EVENTS;) {
+		struct write_op *op = LIST_ITEM(lane->next, struct write_op, link);
+		g->full = !list_empty(g->ops) &&
+			  (g->events + op_events(op) > g->events_max || g->bytes + op_bytes(op) > g->bytes_max);
+		if (g->full)
+			return; /* it is still its turn */
+		lanes_remove(&w->queue, &op->link);
+		list_append(g->ops, &op->link);
+		g->events += op_events(op);
+		g->bytes += op_bytes(op);
+		taken += op_events(op) > 0 ? op_events(op) : 1;
 		w->queued_requests--;
 	}
-	/* What is being committed still takes up memory: it counts until it is done. */
+	lanes_next(&w->queue);
+}
+
+/* Takes what goes into one transaction: at least one request where there is any. What is being committed still takes up memory: it
+ * counts until it is done. With the lock. */
+static void take_group(struct writer *w, struct list *ops)
+{
+	bool shared = clock_mono_ms() < w->shared_until_ms;
+	struct group g = {.ops = ops,
+			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
+			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
+	list_init(ops);
+	while (!g.full && !lanes_empty(&w->queue))
+		take_turn(w, &g);
 }
 
 /* --- a transaction --- */
@@ -397,7 +435,7 @@ static void fail_queue(struct writer *w)
 	pthread_mutex_lock(&w->lock);
 	struct fault why = w->reason;
 	list_init(&group);
-	list_move_all(&group, &w->queue);
+	lanes_take_all(&w->queue, &group);
 	w->queued_requests = 0;
 	pthread_mutex_unlock(&w->lock);
 	fail_group(w, &group, &why);
@@ -461,7 +499,7 @@ static void recover(struct writer *w)
 static bool wait_for_work(struct writer *w)
 {
 	int64_t idle_at = clock_mono_ms() + IDLE_MS;
-	while (list_empty(&w->queue) && !w->closing) {
+	while (lanes_empty(&w->queue) && !w->closing) {
 		int64_t now = clock_mono_ms();
 		int64_t until = w->ack_due_ms != 0 ? w->ack_due_ms : w->wrote ? idle_at : now + 3600 * 1000;
 		if (w->ack_due_ms == 0 && w->wrote && now >= idle_at)
@@ -517,7 +555,7 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 	w->wrote = true; /* a WAL may be left from before */
 	pthread_mutex_init(&w->lock, NULL);
 	clock_cond_init(&w->wake);
-	list_init(&w->queue);
+	lanes_init(&w->queue);
 	rate_init(&w->events);
 	spread_init(&w->commit);
 	if (pthread_create(&w->thread, NULL, work, w) != 0) {

@@ -156,6 +156,7 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 		return;
 	}
 	p->op.done = on_committed;
+	p->op.client = exchange_connection(x);
 	p->api = arg;
 	p->exchange = x;
 	exchange_keep(x, p, destroy);

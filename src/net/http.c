@@ -306,6 +306,11 @@ const struct grant *exchange_grant(const struct exchange *x)
 	return &x->grant;
 }
 
+uint64_t exchange_connection(const struct exchange *x)
+{
+	return (uint64_t)(uintptr_t)x->caller;
+}
+
 uint64_t exchange_peer(const struct exchange *x)
 {
 	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection), exchange_header(x, "X-Forwarded-For"));

@@ -75,6 +75,8 @@ struct slice exchange_segment(const struct exchange *x);
 struct slice exchange_header(const struct exchange *x, const char *name);
 /* What the request may do; borrowed. */
 const struct grant *exchange_grant(const struct exchange *x);
+/* Its connection, told from any other; not 0. */
+uint64_t exchange_connection(const struct exchange *x);
 /* Who sent it (net/peer.h). */
 uint64_t exchange_peer(const struct exchange *x);
 /* The body, which is the caller's from now on (free). */

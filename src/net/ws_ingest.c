@@ -223,6 +223,7 @@ static void add_frame(struct ws_conn *c, const struct fault *why)
 		return;
 	}
 	f->op.done = on_committed;
+	f->op.client = c->number;
 	ws_task_begin(c, &f->task, on_done);
 	f->task.away = false;
 	if (why != NULL) {

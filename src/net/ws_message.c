@@ -78,6 +78,7 @@ static void publish(struct ws_conn *c, struct slice events, struct slice ref)
 		p->ref_text = ref_text;
 		p->ref = ref = (struct slice){ref_text, ref.len};
 		p->op.done = on_committed;
+		p->op.client = c->number;
 		ws_task_begin(c, &p->task, answer);
 		char *text = c->in.data;
 		c->in = (struct buf){0};

@@ -1,0 +1,33 @@
+/* What waits to be written, in the order that is fair: requests of one client come one after the other, those of several clients in
+ * turns, a few events each. Not locked. */
+#ifndef HUB_LANES_H
+#define HUB_LANES_H
+
+#include <stdint.h>
+
+#include "base/list.h"
+
+/* Clients share a lane where there are more of them; nobody then waits for ever, only longer. */
+enum { LANES = 64 };
+
+struct lanes {
+	struct list lane[LANES];
+	uint64_t filled; /* a bit for each lane that has something */
+	unsigned turn;   /* whose it is */
+};
+
+void lanes_init(struct lanes *l);
+static inline bool lanes_empty(const struct lanes *l)
+{
+	return l->filled == 0;
+}
+void lanes_append(struct lanes *l, uint64_t client, struct list *item);
+/* The lane whose turn it is, and which has something; its first item can be removed with lanes_remove. */
+struct list *lanes_current(struct lanes *l);
+void lanes_remove(struct lanes *l, struct list *item);
+/* It is the next one's turn. */
+void lanes_next(struct lanes *l);
+/* All that waits, lane by lane. */
+void lanes_take_all(struct lanes *l, struct list *out);
+
+#endif
