@@ -57,6 +57,9 @@ class DiskFull(TidemarkTest):
         self.assertEqual(self.server.get("/healthz").status, 200)
         ready = wait_until(self.unready, "it is not ready")
         self.assertNotEqual(ready.text, "")
+        store = wait_until(lambda: (h := self.server.get("/health")).status == 503 and h.json()["components"]["storage"],
+                           "its health says so")
+        self.assertNotIn("not durable", store.get("error", ""))  # but the breaker's reason; below the reserve the disk says it
         self.assertEqual(self.server.head(), self.accepted)
         self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
         self.assertEqual(seqs(reader.events(self.accepted)), list(range(1, self.accepted + 1)))
