@@ -1,5 +1,5 @@
 # The few commands a person needs. Everything else is CMake: see CMakePresets.json.
-.PHONY: run build test bench bench-curves bench-instructions bench-build fuzz clean deps
+.PHONY: run build test bench bench-curves bench-instructions bench-build fuzz lint soak clean deps
 
 ARGS ?=
 build/release/tidemark: build
@@ -34,6 +34,13 @@ bench-build:
 fuzz: deps ## a minute of fuzzing for each parser
 	@scripts/bootstrap test
 	@scripts/fuzz 60
+
+lint: deps ## static analysis: clang-tidy, cppcheck, gcc's analyzer
+	@scripts/lint
+
+soak: build ## ten minutes of faults of all kinds at random, with a model that knows what must be there
+	@scripts/bootstrap test
+	@TIDEMARK_BIN=build/release/tests/tidemark-faulty python3 -B tests/soak/soak.py $(or $(SECONDS),600) $(SEED)
 
 clean:
 	rm -rf build

@@ -86,7 +86,7 @@ static void env_name(const struct option *o, char out[NAME_MAX_LEN])
 {
 	int n = snprintf(out, NAME_MAX_LEN, "TIDEMARK_%s", o->name);
 	for (int i = 0; i < n && i < NAME_MAX_LEN; i++)
-		out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+		out[i] = (char)(out[i] == '-' ? '_' : toupper((unsigned char)out[i]));
 }
 
 static char *trim(char *text)

@@ -165,7 +165,7 @@ static int revoke_token(struct token_command *c, struct fault *fault)
 	/* All other lines stay as they are, comments too. */
 	const char *from = c->text.data;
 	for (size_t line = 1; line < t->line; line++)
-		from = memchr(from, '\n', c->text.len) + 1;
+		from = (const char *)memchr(from, '\n', c->text.len) + 1;
 	size_t before = (size_t)(from - c->text.data);
 	const char *end = memchr(from, '\n', c->text.len - before);
 	size_t len = end != NULL ? (size_t)(end + 1 - from) : c->text.len - before;

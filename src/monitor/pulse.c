@@ -32,8 +32,9 @@ void pulse_write(struct buf *out, const struct pulse *p, int64_t now_ms)
 		sum += sorted[i];
 	double current = n > 0 ? p->trips_us[(p->trips - 1) % PULSE_TRIPS] / 1000.0 : 0;
 	double mean = n > 0 ? (double)sum / n / 1000 : 0;
-	double p95 = n >= 2 ? sorted[n * 95 / 100] / 1000.0 : mean;
-	long long seconds = (long long)((now_ms - p->started_ms) / 1000);
+	uint32_t at = n * 95 / 100;
+	double p95 = n >= 2 ? sorted[at] / 1000.0 : mean;
+	long long seconds = (now_ms - p->started_ms) / 1000;
 	bool fresh = p->pinged_ms != 0 && now_ms - p->pinged_ms < PULSE_STALE_MS;
 	buf_printf(out,
 		   "{\"uptime_seconds\":%lld,\"uptime_formatted\":\"%lldh %lldm\",\"current_ping_ms\":%.2f,"

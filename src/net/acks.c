@@ -110,7 +110,7 @@ bool acks_add(struct acks *a, const struct ack *ack)
 	c->bytes[c->len++] = (unsigned char)((unsigned)ack->kind | text << KIND_BITS);
 	if (ack->kind != ACK_REFUSED) {
 		int64_t step = (int64_t)(ack->seq - a->added_seq);
-		put_number(c, (uint64_t)step << 1 ^ (uint64_t)(step >> 63));
+		put_number(c, (uint64_t)step << 1 ^ (step < 0 ? UINT64_MAX : 0));
 		a->added_seq = ack->seq;
 	}
 	if (text == TEXT_INSIDE) {

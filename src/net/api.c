@@ -23,6 +23,7 @@ const struct http_route api_routes[] = {
 	{"PUT", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_renew, ROUTE_DIRECT},
 	{"DELETE", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_release, ROUTE_DIRECT},
 	{"GET", "/v1/stats", NEED_READ_ALL, api_stats, 0},
+	{"GET", "/metrics", NEED_READ_ALL, api_metrics, 0},
 	{"GET", "/v1/ws", NEED_READ, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
 	{"GET", "/healthz", NEED_NOTHING, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/readyz", NEED_NOTHING, api_readyz, ROUTE_DIRECT | ROUTE_OPEN},

@@ -72,7 +72,7 @@ static void put_detail(struct buf *out, const char *detail)
 	struct slice text = slice_of(detail);
 	if (!json_plain_text(text) && text.len < sizeof clean) {
 		for (size_t i = 0; i < text.len; i++)
-			clean[i] = text.p[i] < 0x20 || text.p[i] == 0x7f ? '?' : text.p[i];
+			clean[i] = (char)(text.p[i] < 0x20 || text.p[i] == 0x7f ? '?' : text.p[i]);
 		text.p = clean;
 	}
 	buf_json(out, text);

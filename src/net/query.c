@@ -63,7 +63,7 @@ static bool read_time(struct slice text, int64_t *ms)
 	if (text.len >= sizeof fixed)
 		return false;
 	for (size_t i = 0; i < text.len; i++)
-		fixed[i] = text.p[i] == ' ' && i > 10 ? '+' : text.p[i];
+		fixed[i] = (char)(text.p[i] == ' ' && i > 10 ? '+' : text.p[i]);
 	return clock_parse((struct slice){fixed, text.len}, ms);
 }
 

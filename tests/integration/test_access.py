@@ -42,6 +42,7 @@ ROUTES = {
     ("PUT", "/v1/leases/{}"): PUBLISH_ALL,
     ("DELETE", "/v1/leases/{}"): PUBLISH_ALL,
     ("GET", "/v1/stats"): READ_ALL,
+    ("GET", "/metrics"): READ_ALL,
     ("GET", "/v1/ws"): READ,
     ("GET", "/healthz"): NOTHING,
     ("GET", "/readyz"): NOTHING,

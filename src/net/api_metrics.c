@@ -1,0 +1,148 @@
+/* /metrics: the figures of /v1/stats in the text format of Prometheus (version 0.0.4). */
+#include "base/clock.h"
+#include "monitor/watch.h"
+#include "net/api.h"
+#include "net/door.h"
+#include "net/push.h"
+#include "net/ws.h"
+
+static void put_help(struct buf *out, const char *name, const char *kind, const char *help)
+{
+	buf_printf(out, "# HELP tidemark_%s %s\n# TYPE tidemark_%s %s\n", name, help, name, kind);
+}
+
+static void put(struct buf *out, const char *name, const char *kind, const char *help, double value)
+{
+	put_help(out, name, kind, help);
+	buf_printf(out, "tidemark_%s %.17g\n", name, value);
+}
+
+static void put_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	put(out, name, "counter", help, (double)value);
+}
+
+static void put_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	put(out, name, "gauge", help, (double)value);
+}
+
+static void put_log(struct api *api, struct buf *out)
+{
+	uint64_t db;
+	uint64_t wal;
+	uint64_t disk = 0;
+	uint32_t archives;
+	uint64_t archived;
+	store_sizes(api->store, &db, &wal);
+	store_disk_free(api->store, &disk);
+	store_archive_figures(api->store, &archives, &archived);
+	put_gauge(out, "first_seq", "Lowest seq that can be read.", store_first(api->store));
+	put_gauge(out, "head_seq", "Highest seq given.", store_head(api->store));
+	put_gauge(out, "hot_seq", "Lowest seq that is in the log, not in archives alone.", store_hot(api->store));
+	put_gauge(out, "streams", "Streams.", store_streams(api->store));
+	put_gauge(out, "database_bytes", "Size of the database.", db);
+	put_gauge(out, "wal_bytes", "Size of its write-ahead log.", wal);
+	put_gauge(out, "disk_free_bytes", "Free on the disk.", disk);
+	put_gauge(out, "archives", "Archives.", archives);
+	put_gauge(out, "archive_bytes", "Size of all archives.", archived);
+}
+
+static void put_breaker(const struct writer_figures *w, struct buf *out)
+{
+	put_help(out, "breaker_state", "gauge", "1 for the state that the circuit breaker of commits is in.");
+	for (enum breaker b = BREAKER_CLOSED; b <= BREAKER_HALF_OPEN; b++)
+		buf_printf(out, "tidemark_breaker_state{state=\"%s\"} %d\n", breaker_name(b), w->breaker == b);
+	const struct {
+		enum breaker to;
+		uint64_t count;
+	} transitions[] = {{BREAKER_OPEN, w->breaker_opens},
+			   {BREAKER_HALF_OPEN, w->breaker_half_opens},
+			   {BREAKER_CLOSED, w->breaker_closes}};
+	put_help(out, "breaker_transitions_total", "counter", "Times that it went into a state.");
+	for (int i = 0; i < 3; i++)
+		buf_printf(out, "tidemark_breaker_transitions_total{to=\"%s\"} %llu\n", breaker_name(transitions[i].to),
+			   (unsigned long long)transitions[i].count);
+}
+
+static void put_writer(struct api *api, struct buf *out)
+{
+	struct writer_figures w;
+	struct keeper_figures k;
+	writer_read(api->writer, &w);
+	keeper_read(api->keeper, &k);
+	put_counter(out, "events_committed_total", "Events committed since the start.", w.events);
+	put_counter(out, "commits_total", "Transactions committed.", w.commits);
+	put_counter(out, "duplicates_total", "Events whose id was stored before.", w.duplicates);
+	put_counter(out, "publish_refused_total", "Requests that the queue or the breaker turned away.", w.refused);
+	put_counter(out, "publish_failed_total", "Requests whose commit failed.", w.failed);
+	put_gauge(out, "queue_requests", "Requests that wait for a commit.", w.queued_requests);
+	put_gauge(out, "queue_events", "Events that wait for a commit.", w.queued_events);
+	put_gauge(out, "queue_bytes", "Their memory.", w.queued_bytes);
+	put_help(out, "commit_seconds", "summary", "Time of a transaction, recently.");
+	buf_printf(out, "tidemark_commit_seconds{quantile=\"0.5\"} %.6f\ntidemark_commit_seconds{quantile=\"0.99\"} %.6f\n",
+		   w.commit.p50_ms / 1000, w.commit.p99_ms / 1000);
+	buf_printf(out, "tidemark_commit_seconds_sum %.6f\ntidemark_commit_seconds_count %llu\n",
+		   w.commit.mean_ms * (double)w.commits / 1000, (unsigned long long)w.commits);
+	put_breaker(&w, out);
+	put_counter(out, "retention_sealed_total", "Archives sealed.", k.sealed);
+	put_counter(out, "retention_left_total", "Events that have left the log.", k.left);
+	put_counter(out, "retention_failed_total", "Attempts of retention that failed.", k.failed);
+}
+
+static void put_readers(struct api *api, struct buf *out)
+{
+	struct push_figures p;
+	struct ws_figures w;
+	struct feed_figures f;
+	push_read(api->push, &p);
+	ws_read(api->ws, &w);
+	feed_read(api->feed, &f);
+	put_help(out, "readers", "gauge", "Readers that are connected.");
+	buf_printf(out, "tidemark_readers{kind=\"websocket\"} %llu\ntidemark_readers{kind=\"sse\"} %llu\n",
+		   (unsigned long long)w.connections, (unsigned long long)p.sse);
+	buf_printf(out, "tidemark_readers{kind=\"long_poll\"} %llu\n", (unsigned long long)p.long_polls);
+	put_gauge(out, "reader_lag_max", "Events that the slowest reader is behind.", w.lag_max > p.lag_max ? w.lag_max : p.lag_max);
+	put_counter(out, "delivered_total", "Events delivered over WebSocket and SSE.", w.delivered + p.delivered);
+	put_gauge(out, "ring_bytes", "Memory of recent events.", f.ring_bytes);
+	put_gauge(out, "cache_bytes", "Memory of older pages.", f.cache_bytes);
+	put_counter(out, "cache_loads_total", "Pages read from the disk for readers.", f.loads);
+}
+
+static void put_connections(struct api *api, struct buf *out)
+{
+	struct door_figures d;
+	struct access_figures a;
+	door_read(api->door, &d);
+	access_read(api->access, &a);
+	put_gauge(out, "connections", "Connections that are open.", d.open);
+	put_counter(out, "connections_accepted_total", "Connections accepted.", d.accepted);
+	put_counter(out, "connections_refused_total", "Connections refused over a limit.", d.refused);
+	put_counter(out, "connections_silent_total", "Connections that took too long to say what they want.", d.timed_out);
+	put_gauge(out, "tls_connections", "Encrypted connections.", d.tls.open);
+	put_counter(out, "tls_handshakes_failed_total", "TLS handshakes that failed.", d.tls.failed);
+	put_counter(out, "rate_limited_total", "Requests over a rate.", rates_refused(api->rates));
+	put_help(out, "denied_total", "counter", "Requests denied, by reason.");
+	for (int i = 0; i < DENIAL_COUNT; i++)
+		buf_printf(out, "tidemark_denied_total{reason=\"%s\"} %llu\n", denial_name((enum denial)i),
+			   (unsigned long long)a.denied[i]);
+}
+
+void api_metrics(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (api_refuse_params(x))
+		return;
+	struct buf *out = exchange_out(x);
+	put_help(out, "build_info", "gauge", "Version and epoch of the store.");
+	buf_printf(out, "tidemark_build_info{version=\"%s\",epoch=\"%s\"} 1\n", TIDEMARK_VERSION, store_epoch(api->store));
+	put(out, "uptime_seconds", "gauge", "Since the start.", (double)(clock_mono_ms() - api->started_mono_ms) / 1000);
+	put_log(api, out);
+	put_writer(api, out);
+	put_readers(api, out);
+	put_connections(api, out);
+	put_gauge(out, "resident_bytes", "Resident memory.", watch_resident());
+	exchange_status(x, 200, "text/plain; version=0.0.4; charset=utf-8");
+	exchange_done(x);
+}
