@@ -173,6 +173,8 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 		return ERR_NONE;
 	char file[ARCHIVE_NAME_LEN];
 	archive_name(file, first, last, ARCHIVE_ENDING);
+	if (archive_set_named(s, file, &m))
+		return ERR_NONE;
 	archive_set_path(s, file, path, sizeof path);
 	enum err err = manifest_read(path, &m, &why);
 	if (!err && (m.first != first || m.last != last))
@@ -231,7 +233,7 @@ static void clear_away(struct archive_set *s, const char *name)
 		log_warn("it cannot be removed", "file=\"%s\" why=\"%s\"", path, strerror(errno));
 }
 
-static enum err scan(struct archive_set *s, struct fault *fault)
+enum err archive_set_scan(struct archive_set *s, struct fault *fault)
 {
 	DIR *dir = opendir(s->dir);
 	if (dir == NULL)
@@ -294,7 +296,7 @@ enum err archive_set_open(const char *dir, const char *epoch, bool own, struct a
 	if (!err && there && sys_sync_dir(dir) != 0)
 		err = fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
 	if (!err)
-		err = scan(s, fault);
+		err = archive_set_scan(s, fault);
 	if (err) {
 		archive_set_close(s);
 		return err;

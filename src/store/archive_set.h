@@ -16,6 +16,9 @@ struct archive_set;
 enum err archive_set_open(const char *dir, const char *epoch, bool own, struct archive_set **out, struct fault *fault);
 void archive_set_close(struct archive_set *s); /* NULL is fine */
 
+/* Looks what has come into the directory since. */
+enum err archive_set_scan(struct archive_set *s, struct fault *fault);
+
 const char *archive_set_dir(const struct archive_set *s);
 /* The directory and a name in it. */
 void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size);

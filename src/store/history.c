@@ -120,12 +120,20 @@ static void check_full(struct progress *p)
 		  ++p->rows == WALK_ROWS_MAX;
 }
 
-/* Walks the log. With a selection that is too wide for its postings, only what it has is taken. */
+static enum err missing(uint64_t seq, struct fault *fault)
+{
+	return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+}
+
+/* Walks the log. With a selection that is too wide for its postings, only what it has is taken. The log has no holes: each
+ * row is the neighbour of the one before, and the last one ends the range. */
 static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
 {
+	bool down = p->q->descending;
+	uint64_t next = down ? p->before - 1 : p->after + 1;
 	struct selection *select = p->q->select;
 	bool open = selection_is_open(select);
-	sqlite3_stmt *st = r->statements[p->q->descending ? R_DOWN : R_UP];
+	sqlite3_stmt *st = r->statements[down ? R_DOWN : R_UP];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)p->after);
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)p->before);
 	sqlite3_bind_int64(st, 3, open ? p->q->count_max : WALK_ROWS_MAX);
@@ -133,12 +141,17 @@ static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
 	int rc = SQLITE_DONE;
 	while (!err && !p->full && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		p->position = (uint64_t)sqlite3_column_int64(st, 0);
-		if (open || selection_has(select, (uint32_t)sqlite3_column_int64(st, 2)))
+		if (p->position != next)
+			err = missing(next, fault);
+		else if (open || selection_has(select, (uint32_t)sqlite3_column_int64(st, 2)))
 			err = add_row(r, st, p->builder, fault);
+		next = down ? next - 1 : next + 1;
 		check_full(p);
 	}
 	if (!err && rc != SQLITE_ROW && rc != SQLITE_DONE)
 		err = db_fault(r->db, rc, "reading events", fault);
+	if (!err && !p->full && next != (down ? p->after : p->before))
+		err = missing(next, fault);
 	sqlite3_reset(st);
 	return err;
 }
@@ -249,10 +262,12 @@ static enum err read_part(struct reader *r, struct progress *p, const struct man
 	return open || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault) : pick(r, p, fault);
 }
 
-/* Has retention taken something from under this read of the log? Then it has to be done again. */
-static bool was_overtaken(struct reader *r, const struct progress *p, bool archived)
+/* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
+static enum err look_behind(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault)
 {
-	return !archived && p->after + 1 < p->before && p->after + 1 < store_hot(r->store);
+	enum err err = store_refresh(r->store, r->db, fault);
+	*overtaken = !err && after + 1 < store_hot(r->store);
+	return err;
 }
 
 enum err history_page_as(struct reader *r, const struct history_query *q, enum wire form, struct page **out,
@@ -281,7 +296,13 @@ enum err history_page_as(struct reader *r, const struct history_query *q, enum w
 		if (found)
 			err = read_part(r, &p, &m, archived, fault);
 		/* An archive that turns out to be gone is known to be: perhaps another one holds its events. */
-		bool again = !empty && (was_overtaken(r, &p, archived) || (found && archived && err == ERR_GONE));
+		bool again = found && archived && err == ERR_GONE;
+		struct fault late;
+		if (found && !archived && p.after + 1 < p.before && look_behind(r, p.after, &again, &late) != ERR_NONE &&
+		    !err) {
+			*fault = late;
+			err = late.code;
+		}
 		if (err || again)
 			page_builder_destroy(p.builder);
 		if (again)
@@ -330,18 +351,10 @@ static enum err time_of(struct reader *r, uint64_t seq, int64_t *time_ms, struct
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(r->db, rc, "reading a time", fault);
 }
 
-enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
+/* Bisects: everything up to `low` is before, everything past `high` is not. What retention takes meanwhile has no time. */
+static enum err seek_in_log(struct reader *r, uint64_t hot, int64_t time_ms, uint64_t *seq, struct fault *fault)
 {
-	struct manifest m;
-	/* Time never decreases with seq, hence also from archive to archive, and from them to the log. */
-	while (archive_set_find_time(store_archives(r->store), time_ms, &m) && m.first < store_hot(r->store)) {
-		enum err err = archive_source_seek_time(r->archives, &m, time_ms, seq, fault);
-		if (err != ERR_GONE) /* else the set knows it by now */
-			return err;
-	}
-	/* Bisect: everything up to `low` is before, everything past `high` is not. What retention takes meanwhile has no
-	 * time, and counts as before. */
-	uint64_t low = store_hot(r->store) - 1;
+	uint64_t low = hot - 1;
 	uint64_t high = store_head(r->store);
 	while (low < high) {
 		uint64_t middle = low + (high - low + 1) / 2;
@@ -356,4 +369,29 @@ enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, str
 	}
 	*seq = low;
 	return ERR_NONE;
+}
+
+/* *again: retention was faster, and what was sought may be in an archive by now. */
+static enum err seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, bool *again, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t hot = store_hot(r->store);
+	*again = false;
+	/* Time never decreases with seq, hence also from archive to archive, and from them to the log. */
+	while (archive_set_find_time(store_archives(r->store), time_ms, &m) && m.first < hot) {
+		enum err err = archive_source_seek_time(r->archives, &m, time_ms, seq, fault);
+		if (err != ERR_GONE) /* else the set knows it by now */
+			return err;
+	}
+	enum err err = seek_in_log(r, hot, time_ms, seq, fault);
+	return err ? err : look_behind(r, hot - 1, again, fault);
+}
+
+enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
+{
+	bool again = true;
+	enum err err = ERR_NONE;
+	while (!err && again)
+		err = seek_time(r, time_ms, seq, &again, fault);
+	return err;
 }

@@ -4,6 +4,7 @@
 
 #include "store/new_file.h"
 #include "store/reader.h"
+#include "store/selection.h"
 #include "store/survey.h"
 
 enum { PAGE_EVENTS = 1024, PAGE_BYTES = 256 * 1024, PATH_LEN = 1200 };
@@ -16,6 +17,17 @@ static bool is_stopped(const struct seal_watch *watch)
 static enum err stopped(struct fault *fault)
 {
 	return fault_set(fault, ERR_CLOSED, "it was interrupted");
+}
+
+/* An archive without a filter leaves nothing out: the log may have lost something that it should have. */
+static enum err check_whole(struct page *page, uint64_t after, struct fault *fault)
+{
+	for (uint32_t i = 0; i < page_count(page); i++, after++)
+		if (page_entry(page, i).seq != after + 1)
+			break;
+	if (after == page_last(page))
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)after + 1);
 }
 
 enum err export_events(struct reader *r, struct history_query query, struct archive_writer *w,
@@ -34,7 +46,10 @@ enum err export_events(struct reader *r, struct history_query query, struct arch
 		err = history_page_as(r, &query, WIRE_LINE, &page, fault);
 		if (err)
 			break;
-		err = archive_writer_add(w, page, fault);
+		if (selection_is_open(query.select))
+			err = check_whole(page, query.after, fault);
+		if (!err)
+			err = archive_writer_add(w, page, fault);
 		query.after = page_last(page);
 		events += page_count(page);
 		page_unref(page);
@@ -113,6 +128,17 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 	return fault_set(fault, ERR_CORRUPT, "the archive and the log differ");
 }
 
+/* What is let go is all of the range, or nothing. */
+static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last, struct fault *fault)
+{
+	if (m->first == first && m->last == last && m->count == last - first + 1)
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT,
+			 "the archive of events %llu to %llu holds %llu, %llu to %llu: nothing is let go",
+			 (unsigned long long)first, (unsigned long long)last, (unsigned long long)m->count,
+			 (unsigned long long)m->first, (unsigned long long)m->last);
+}
+
 /* Reads the archive back, to the last byte and beside the log. */
 static enum err prove(struct reader *r, const char *path, const struct manifest *expected, const struct seal_watch *watch,
 		      struct manifest *out, struct fault *fault)
@@ -121,7 +147,7 @@ static enum err prove(struct reader *r, const char *path, const struct manifest 
 	struct survey s = {.expected = expected, .each = compare_event, .arg = &c};
 	enum err err = archive_survey(path, &s, out, fault);
 	page_unref(c.page);
-	return err;
+	return err ? err : is_range(out, expected->first, expected->last, fault);
 }
 
 enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct archive_options options,
@@ -142,6 +168,8 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 		err = archive_set_clear(set, &(struct manifest){.first = first, .last = last}, fault);
 	if (!err)
 		err = write_archive(r, path, first, last, chained ? before.chain : NULL, options, watch, &known, fault);
+	if (!err)
+		err = is_range(&known, first, last, fault);
 	if (!err)
 		err = prove(r, path, &known, watch, out, fault);
 	return err ? err : archive_set_add(set, out, fault);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "store/db.h"
 #include "store/store_inside.h"
 
 void store_set_head(struct store *s, uint64_t head)
@@ -132,6 +133,21 @@ bool store_find_stream(struct store *s, struct slice name, struct stream_figures
 	out->name = name;
 	export_figures(f, out);
 	return true;
+}
+
+enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
+{
+	sqlite3_int64 first = 0;
+	if (s->options.access != STORE_READ)
+		return ERR_NONE;
+	enum err err = db_integer(db, "SELECT min(seq) FROM event", 0, &first, fault);
+	if (err || (uint64_t)first <= store_hot(s))
+		return err;
+	/* The archives first: readers go there from the moment that the log begins elsewhere. */
+	err = archive_set_scan(s->archives, fault);
+	if (!err)
+		store_set_hot(s, (uint64_t)first);
+	return err;
 }
 
 struct archive_set *store_archives(const struct store *s)

@@ -104,6 +104,9 @@ const char *store_path(const struct store *s);
 struct catalog *store_catalog(const struct store *s);
 struct trail *store_trail(const struct store *s);
 struct archive_set *store_archives(const struct store *s);
+/* STORE_READ: looks again where the log begins (`db` is a reader's connection), and which archives there are: a server may be
+ * moving events from one to the other. Any thread. */
+enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* --- for the files of the store --- */
 

@@ -202,6 +202,11 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 	c.mark = (uint64_t)mark;
 	if (!err && c.mark != trail_mark(store_trail(r->store)))
 		err = fault_set(fault, ERR_BUSY, "the store has moved on since it was opened");
+	sqlite3_int64 first = 0;
+	if (!err)
+		err = db_integer(r->db, "SELECT min(seq) FROM event", (sqlite3_int64)c.first, &first, fault);
+	if (!err && (uint64_t)first > c.first)
+		err = fault_set(fault, ERR_BUSY, "events have left the log since it was opened");
 	if (!err)
 		err = check_sqlite(r, fault);
 	if (!err)
