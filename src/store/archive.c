@@ -179,12 +179,17 @@ static enum err unpack(struct archive *a, uint32_t number, struct fault *fault)
 
 static enum err find_lines(struct archive *a, struct fault *fault)
 {
+	/* The shortest event there is: whatever has shorter lines is none, and there might be very many of them. */
+	static const char shortest[] =
+		"{\"seq\":1,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":\"a\",\"type\":\"b\",\"data\":1}";
 	const char *end = a->raw.data + a->raw.len;
 	a->count = 0;
 	for (const char *at = a->raw.data; at < end;) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		if (newline == NULL)
 			return fault_set(fault, ERR_CORRUPT, "it does not end with a line");
+		if ((size_t)(newline - at) < sizeof shortest - 1)
+			return fault_set(fault, ERR_CORRUPT, "the line is not an event: %.*s", (int)(newline - at), at);
 		if (a->count == a->cap) {
 			uint32_t cap = a->cap ? a->cap * 2 : 4096;
 			uint32_t *ends = realloc(a->ends, cap * sizeof *ends);

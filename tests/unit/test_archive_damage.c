@@ -216,6 +216,33 @@ static void lines_that_are_no_events_are_found(void)
 	}
 }
 
+/* A frame that unpacks into very many lines is turned away at the first, before anything is kept for each. */
+static void a_frame_of_newlines_is_turned_away(void)
+{
+	struct buf file;
+	struct buf bomb = {0};
+	struct packing to = {.file = &bomb};
+	struct manifest m;
+	struct packer *p;
+	struct archive *a;
+	struct archive_lines lines;
+	size_t ends[FRAMES];
+	set_up(&file, &m, ends);
+	CHECK(packer_create(3, 0, on_frame, &to, &p, &fault) == ERR_NONE);
+	for (int i = 0; i < 1 << 20; i++)
+		buf_addc(packer_input(p), '\n');
+	CHECK(packer_submit(p, &fault) == ERR_NONE);
+	seekable_end(&to.entries, &bomb);
+	packer_destroy(p);
+	write_file(path, buf_slice(&bomb));
+	CHECK(archive_open(path, &a, &fault) == ERR_NONE);
+	CHECK(archive_unpack(a, 0, &lines, &fault) == ERR_CORRUPT && strstr(fault.text, "not an event") != NULL);
+	archive_close(a);
+	buf_finish(&bomb);
+	buf_finish(&to.entries);
+	tear_down(&file);
+}
+
 int main(void)
 {
 	RUN(every_flipped_bit_of_an_archive_is_found);
@@ -223,5 +250,6 @@ int main(void)
 	RUN(frames_that_were_moved_are_found);
 	RUN(an_archive_of_other_events_is_found);
 	RUN(lines_that_are_no_events_are_found);
+	RUN(a_frame_of_newlines_is_turned_away);
 	return 0;
 }
