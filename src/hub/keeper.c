@@ -17,6 +17,7 @@ enum {
 	FAILED_MIN_MS = 1000,
 	FAILED_MAX_MS = 60 * 1000,
 	SEGMENT_EVENTS = 1000000,
+	HALVINGS_MAX = 10,
 	SEGMENT_BYTES = 256 * 1024 * 1024, /* of the log; an archive is about a fifth of it */
 };
 
@@ -28,6 +29,7 @@ struct keeper {
 	pthread_t thread;
 	bool running;
 	unsigned attempts; /* failed ones in a row; the thread's own */
+	unsigned halvings; /* of an archive's size, since the disk was full; the thread's own */
 
 	atomic_bool closing;  /* also read while something is being sealed */
 	pthread_mutex_t lock; /* guards what follows */
@@ -158,10 +160,15 @@ static enum err take_segment(struct keeper *k, uint64_t cut, uint64_t used, stru
 	if (seal_find(k->store, first, &m) && m.last <= cut) {
 		first = m.first;
 	} else {
-		uint64_t most = segment_events(used, store_head(k->store) + 1 - first);
+		uint64_t most = (segment_events(used, store_head(k->store) + 1 - first) >> k->halvings) + 1;
 		m.last = cut - first + 1 > most ? first + most - 1 : cut;
 	}
 	enum err err = seal(k, first, m.last, &m, fault);
+	/* A smaller one may still fit; when it has left, there is room for a larger one. */
+	if (err == ERR_FULL && k->halvings < HALVINGS_MAX)
+		k->halvings++;
+	else if (!err && k->halvings > 0)
+		k->halvings--;
 	return err ? err : leave(k, m.last, &m, fault);
 }
 

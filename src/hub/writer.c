@@ -51,9 +51,10 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	bool wrote;  /* since the WAL was shrunk */
-	bool last;   /* nothing comes after this commit */
-	bool saving; /* the observer's figures are in the open transaction */
+	bool wrote;      /* since the WAL was shrunk */
+	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
+	bool last;       /* nothing comes after this commit */
+	bool saving;     /* the observer's figures are in the open transaction */
 };
 
 static uint64_t op_events(const struct write_op *op)
@@ -256,7 +257,7 @@ static enum err check_disk(struct writer *w, struct fault *fault)
 	uint64_t left;
 	if (now - w->disk_checked_ms < DISK_CHECK_MS)
 		return ERR_NONE;
-	if (store_disk_free(w->store, &left) == ERR_NONE && left < w->options.disk_reserve)
+	if (store_room(w->store, &left) == ERR_NONE && left < w->options.disk_reserve)
 		return fault_set(fault, ERR_FULL, "the disk has %llu MiB left, less than the reserve of %llu MiB",
 				 (unsigned long long)(left >> 20), (unsigned long long)(w->options.disk_reserve >> 20));
 	w->disk_checked_ms = now;
@@ -408,6 +409,9 @@ static bool commit_group(struct writer *w, struct list *group)
 		apply_sessions(w, group);
 		spread_add(&w->commit, clock_mono_us() - start);
 		w->wrote = true;
+		/* What was refused is no work: without this, whoever tries again and again keeps a full disk full. */
+		if (low.code == ERR_NONE)
+			w->idle_ms = clock_mono_ms() + IDLE_MS;
 		if (committed != NULL) {
 			rate_add(&w->events, committed_count(committed));
 			deliver(w, committed);
@@ -424,8 +428,10 @@ static void after_commit(struct writer *w, bool idle)
 	struct fault fault;
 	if (store_maintain(w->store, idle, &fault) != ERR_NONE)
 		open_breaker(w, &fault);
-	if (idle)
+	if (idle) {
 		w->wrote = false;
+		w->idle_ms = clock_mono_ms() + IDLE_MS;
+	}
 }
 
 /* Requests that came before the breaker opened. */
@@ -498,11 +504,10 @@ static void recover(struct writer *w)
 /* Waits for work. False when the WAL can be shrunk meanwhile. With the lock. */
 static bool wait_for_work(struct writer *w)
 {
-	int64_t idle_at = clock_mono_ms() + IDLE_MS;
 	while (lanes_empty(&w->queue) && !w->closing) {
 		int64_t now = clock_mono_ms();
-		int64_t until = w->ack_due_ms != 0 ? w->ack_due_ms : w->wrote ? idle_at : now + 3600 * 1000;
-		if (w->ack_due_ms == 0 && w->wrote && now >= idle_at)
+		int64_t until = w->ack_due_ms != 0 ? w->ack_due_ms : w->wrote ? w->idle_ms : now + 3600 * 1000;
+		if (w->ack_due_ms == 0 && w->wrote && now >= w->idle_ms)
 			return false;
 		if (w->ack_due_ms != 0 && now >= w->ack_due_ms)
 			return true;
@@ -531,7 +536,7 @@ static void *work(void *arg)
 			break;
 		if (!list_empty(&group) || acks || sessions_dirty(w->sessions))
 			fine = commit_group(w, &group);
-		after_commit(w, !busy);
+		after_commit(w, !busy || (w->wrote && clock_mono_ms() >= w->idle_ms));
 		pthread_mutex_lock(&w->lock);
 		broken = w->breaker != BREAKER_CLOSED;
 		pthread_mutex_unlock(&w->lock);
@@ -553,6 +558,7 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 	w->sessions = sessions;
 	w->options = options;
 	w->wrote = true; /* a WAL may be left from before */
+	w->idle_ms = clock_mono_ms() + IDLE_MS;
 	pthread_mutex_init(&w->lock, NULL);
 	clock_cond_init(&w->wake);
 	lanes_init(&w->queue);

@@ -78,6 +78,19 @@ enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct 
 	return ERR_NONE;
 }
 
+enum err store_room(const struct store *s, uint64_t *bytes)
+{
+	sqlite3_int64 spare = 0;
+	sqlite3_int64 size = 0;
+	enum err err = store_disk_free(s, bytes);
+	if (!err && s->db != NULL)
+		err = db_integer(s->db, "PRAGMA freelist_count", 0, &spare, NULL);
+	if (!err && s->db != NULL)
+		err = db_integer(s->db, "PRAGMA page_size", 0, &size, NULL);
+	*bytes += (uint64_t)(spare * size);
+	return err;
+}
+
 enum err store_probe(struct store *s, struct fault *fault)
 {
 	if (s->db == NULL)
