@@ -29,8 +29,9 @@ enum store_access {
 struct store_options {
 	enum store_access access;
 	bool relaxed; /* do not wait for the disk at each commit: a power loss may take the newest events */
-	/* Where archives are; NULL: in `archives` in the store's directory (STORE_READ: where the last writer said). Borrowed
-	 * until store_open returns. */
+	/* For whoever keeps the archives: where they are; "": in `archives` in the store's directory. NULL: where the last
+	 * keeper said. Borrowed until store_open returns. A keeper does not start (ERR_CONFLICT) where there is an archive
+	 * that reaches past the log's end. */
 	const char *archive_dir;
 };
 
@@ -98,10 +99,10 @@ typedef enum err store_note_fn(void *arg, struct slice key, int64_t at, struct s
 /* Calls back with each note of a kind in the order of `at`, until one call fails. */
 enum err store_note_each(struct store *s, const char *kind, store_note_fn *each, void *arg, struct fault *fault);
 
-/* Takes the oldest events out of the log, in the open transaction: those up to `upto`, but no more than LEAVE_MAX of them, none
- * that the trailing index has not caught up with (it is written soon: ask again), and never the newest event. `chain` (NULL:
- * they are in no archive, and are gone) is the chain of the archive that holds them, which ends at `chain_seq`. *left says up
- * to where they have left. Their ids are remembered, the newest LEAVE_IDS of them. */
+/* Takes the oldest events out of the log, in the open transaction: those up to `upto`, but no more than LEAVE_MAX of them,
+ * none that the trailing index has not caught up with (it is written soon: ask again), and never the newest event. `chain`
+ * (NULL: they are in no archive, and are gone) is the chain of the archive that holds them, which ends at `chain_seq`. *left
+ * says up to where they have left. Their ids are remembered, the newest LEAVE_IDS of them. */
 enum { LEAVE_MAX = 2000, LEAVE_IDS = 1000000 };
 enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
 		     struct fault *fault);
@@ -112,14 +113,16 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault);
 /* Writes the write-ahead log back into the database: how many pages it holds, and how many of them are copied now. Readers
  * in the way are no error. Outside of a transaction. */
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault);
+/* Bytes that can still be written: free ones of the file system, and pages of the database that events have left. */
+enum err store_room(const struct store *s, uint64_t *bytes);
 /* A small write of its own: can the store commit? */
 enum err store_probe(struct store *s, struct fault *fault);
 
 /* --- any thread --- */
 
-uint64_t store_head(struct store *s);           /* the highest seq given; 0 in an empty store */
-uint64_t store_first(struct store *s);          /* the lowest seq there is; head + 1 where there is none */
-uint64_t store_hot(struct store *s);            /* the lowest seq that is not in archives alone; head + 1 likewise */
+uint64_t store_head(struct store *s);  /* the highest seq given; 0 in an empty store */
+uint64_t store_first(struct store *s); /* the lowest seq there is; head + 1 where there is none */
+uint64_t store_hot(struct store *s);   /* the lowest seq that is not in archives alone; head + 1 likewise */
 /* The lowest seq after `after` that can be read: after + 1, unless something is missing there; past the head all can. */
 uint64_t store_next(struct store *s, uint64_t after);
 /* How many archives there are, and the bytes of their files. */

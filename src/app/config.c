@@ -273,6 +273,10 @@ int config_parse(struct config *c, int argc, char **argv)
 		fprintf(stderr, "tidemark: --lease-limit wants NAME=N, not: %s\n", lease_limits.items[i]);
 		return USAGE;
 	}
+	if (c->archive_dir != NULL && c->archive_dir[0] == '\0') {
+		fprintf(stderr, "tidemark: --archive-dir is empty (see tidemark serve --help)\n");
+		return USAGE;
+	}
 	c->retention.bytes = (uint64_t)retain_bytes;
 	c->retention.events = (uint64_t)retain_events;
 	c->retention.archives = (struct archive_options){(int)archive_level, (int)archive_threads};

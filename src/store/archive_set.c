@@ -25,6 +25,7 @@ struct archive_set {
 	pthread_mutex_t lock;   /* guards all below */
 	struct manifest *items; /* ascending by first, then by last */
 	uint64_t *reach;        /* of items[0..i]: the highest last */
+	bool *chained;          /* what archive_set_follow has found */
 	uint32_t count;
 	uint32_t cap;
 };
@@ -73,7 +74,10 @@ static bool room(struct archive_set *s)
 	uint64_t *reach = realloc(s->reach, cap * sizeof *reach);
 	if (reach != NULL)
 		s->reach = reach;
-	if (items == NULL || reach == NULL)
+	bool *chained = realloc(s->chained, cap * sizeof *chained);
+	if (chained != NULL)
+		s->chained = chained;
+	if (items == NULL || reach == NULL || chained == NULL)
 		return false;
 	s->cap = cap;
 	return true;
@@ -98,7 +102,9 @@ static enum err insert(struct archive_set *s, const struct manifest *m, struct f
 		while (at > 0 && s->items[at - 1].first == m->first && s->items[at - 1].last > m->last)
 			at--;
 		memmove(s->items + at + 1, s->items + at, (s->count - at) * sizeof *s->items);
+		memmove(s->chained + at + 1, s->chained + at, (s->count - at) * sizeof *s->chained);
 		s->items[at] = *m;
+		s->chained[at] = false;
 		s->count++;
 		set_reach(s, at);
 	}
@@ -151,6 +157,7 @@ void archive_set_forget(struct archive_set *s, const char *file)
 	if (at >= 0) {
 		s->count--;
 		memmove(s->items + at, s->items + at + 1, (s->count - (uint32_t)at) * sizeof *s->items);
+		memmove(s->chained + at, s->chained + at + 1, (s->count - (uint32_t)at) * sizeof *s->chained);
 		set_reach(s, (uint32_t)at);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -314,6 +321,7 @@ void archive_set_close(struct archive_set *s)
 	pthread_mutex_destroy(&s->lock);
 	free(s->items);
 	free(s->reach);
+	free(s->chained);
 	free(s);
 }
 
@@ -339,12 +347,19 @@ bool archive_set_named(struct archive_set *s, const char *file, struct manifest 
 	return at >= 0;
 }
 
+static bool is_better(const struct archive_set *s, int64_t i, int64_t best)
+{
+	if (best < 0 || s->chained[i] != s->chained[best])
+		return best < 0 || s->chained[i];
+	return s->items[i].last > s->items[best].last;
+}
+
 bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out)
 {
 	int64_t best = -1;
 	pthread_mutex_lock(&s->lock);
 	for (int64_t i = (int64_t)begins_after(s, seq) - 1; i >= 0 && s->reach[i] >= seq; i--)
-		if (s->items[i].last >= seq && (best < 0 || s->items[i].last > s->items[best].last))
+		if (s->items[i].last >= seq && is_better(s, i, best))
 			best = i;
 	if (best >= 0)
 		*out = s->items[best];
@@ -381,6 +396,40 @@ uint64_t archive_set_previous(struct archive_set *s, uint64_t before)
 	uint64_t reach = i > 0 ? s->reach[i - 1] : 0;
 	pthread_mutex_unlock(&s->lock);
 	return reach < before ? reach : before - 1;
+}
+
+/* The index of the one that ends there with this chain; -1. With the lock. */
+static int64_t ends_with(const struct archive_set *s, uint64_t last, const char *chain)
+{
+	for (int64_t i = (int64_t)begins_after(s, last) - 1; i >= 0 && s->reach[i] >= last; i--)
+		if (s->items[i].last == last && strcmp(s->items[i].chain, chain) == 0)
+			return i;
+	return -1;
+}
+
+void archive_set_follow(struct archive_set *s, uint64_t last, const char *chain)
+{
+	pthread_mutex_lock(&s->lock);
+	int64_t at = ends_with(s, last, chain);
+	while (at >= 0 && !s->chained[at]) {
+		s->chained[at] = true;
+		at = s->items[at].first > 1 ? ends_with(s, s->items[at].first - 1, s->items[at].previous) : -1;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+enum err archive_set_check_end(struct archive_set *s, uint64_t head, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; !err && i < s->count; i++)
+		if (s->items[i].last > head)
+			err = fault_set(fault, ERR_CONFLICT,
+					"%s/%s reaches past the log's end, which is %llu: import it first, "
+					"or take it away",
+					s->dir, s->items[i].file, (unsigned long long)head);
+	pthread_mutex_unlock(&s->lock);
+	return err;
 }
 
 bool archive_set_rejected(const struct archive_set *s, struct fault *why)

@@ -35,7 +35,7 @@ void archive_set_forget(struct archive_set *s, const char *file);
 /* Ascending by their first seq; false when there are no more. */
 bool archive_set_at(struct archive_set *s, uint32_t index, struct manifest *out);
 bool archive_set_named(struct archive_set *s, const char *file, struct manifest *out);
-/* The one that holds `seq` and reaches farthest. */
+/* The one that holds `seq`: of those that were followed, else of all, the one that reaches farthest. */
 bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out);
 /* The first whose last event is at or after `time_ms`. */
 bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manifest *out);
@@ -44,6 +44,10 @@ uint64_t archive_set_next(struct archive_set *s, uint64_t after);
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before);
 /* Why something in the directory that has the name of an archive was left alone; false where nothing was. */
 bool archive_set_rejected(const struct archive_set *s, struct fault *why);
+/* ERR_CONFLICT where one reaches past `head`. */
+enum err archive_set_check_end(struct archive_set *s, uint64_t head, struct fault *fault);
+/* Of archives that overlap, those are read that lead to this one by their chains. */
+void archive_set_follow(struct archive_set *s, uint64_t last, const char *chain);
 /* How many there are, and the bytes of their files. */
 void archive_set_figures(struct archive_set *s, uint32_t *count, uint64_t *bytes);
 

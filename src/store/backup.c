@@ -73,6 +73,9 @@ static enum err same_event(struct backup *b, uint64_t seq, struct fault *fault)
 static enum err check_dest(struct backup *b, struct fault *fault)
 {
 	uint64_t known = store_head(b->to);
+	/* A copy without it would look whole. */
+	if (archive_set_rejected(store_archives(b->from), fault))
+		return fault->code;
 	if (known == 0)
 		return ERR_NONE;
 	if (strcmp(store_epoch(b->from), store_epoch(b->to)) != 0)

@@ -92,6 +92,22 @@ static int by_first(const void *a, const void *b)
 	return x->last > y->last ? -1 : x->last < y->last;
 }
 
+/* A store is never made older, nor can it become what nobody has. */
+static enum err check_until(const struct import *im, uint64_t covered, struct fault *fault)
+{
+	uint64_t until = im->options.until;
+	uint64_t head = store_head(im->store);
+	if (until != 0 && until < head)
+		return fault_set(
+			fault, ERR_CONFLICT,
+			"the store holds events up to %llu already: what was there at %llu needs an empty directory",
+			(unsigned long long)head, (unsigned long long)until);
+	if (until > covered)
+		return fault_set(fault, ERR_CONFLICT, "event %llu is in none of the files: %llu is the last there is",
+				 (unsigned long long)until, (unsigned long long)covered);
+	return ERR_NONE;
+}
+
 /* The pieces are in order, of one store, and leave nothing out: but those from before the log, which may. */
 static enum err check_pieces(struct import *im, struct fault *fault)
 {
@@ -111,7 +127,7 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 					 (unsigned long long)covered + 1, (unsigned long long)m->first - 1);
 		covered = m->last > covered ? m->last : covered;
 	}
-	return ERR_NONE;
+	return check_until(im, covered, fault);
 }
 
 /* --- event by event --- */
@@ -238,8 +254,16 @@ static void clear_site(const struct site *site)
 
 static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
 {
+	static const char *const logs[] = {"-wal", "-shm"};
 	int fd = open(site->from, O_RDONLY | O_CLOEXEC);
-	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_rename(site->from, site->to) == 0 && sys_sync_dir(dir) == 0;
+	/* Somebody who looks at the empty store keeps its write-ahead log alive: it must not be taken for the new one's. */
+	for (int i = 0; i < 2; i++) {
+		char path[PATH_LEN + 64];
+		snprintf(path, sizeof path, "%s%s", site->to, logs[i]);
+		unlink(path);
+	}
+	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_sync_dir(dir) == 0 && sys_rename(site->from, site->to) == 0 &&
+		    sys_sync_dir(dir) == 0;
 	enum err err = fine ? ERR_NONE
 			    : fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "%s cannot be put in its place: %s",
 					site->from, strerror(errno));

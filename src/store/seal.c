@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "store/new_file.h"
 #include "store/reader.h"
 #include "store/selection.h"
@@ -90,6 +91,7 @@ struct comparison {
 	uint32_t index;
 	uint64_t after;
 	uint64_t last;
+	bool log_failed; /* it is not the archive that cannot be read */
 };
 
 static enum err next_page(struct comparison *c, struct fault *fault)
@@ -102,6 +104,7 @@ static enum err next_page(struct comparison *c, struct fault *fault)
 	if (is_stopped(c->watch))
 		return stopped(fault);
 	enum err err = history_page_as(c->reader, &q, WIRE_LINE, &c->page, fault);
+	c->log_failed = err != ERR_NONE;
 	if (!err)
 		c->after = page_last(c->page);
 	return err;
@@ -125,7 +128,7 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 		c->index++;
 		return ERR_NONE;
 	}
-	return fault_set(fault, ERR_CORRUPT, "the archive and the log differ");
+	return fault_set(fault, ERR_CONFLICT, "the archive and the log differ");
 }
 
 /* What is let go is all of the range, or nothing. */
@@ -139,14 +142,15 @@ static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last
 			 (unsigned long long)m->first, (unsigned long long)m->last);
 }
 
-/* Reads the archive back, to the last byte and beside the log. */
+/* Reads the archive back, to the last byte and beside the log. *spoilt: it is gone, or damaged. */
 static enum err prove(struct reader *r, const char *path, const struct manifest *expected, const struct seal_watch *watch,
-		      struct manifest *out, struct fault *fault)
+		      struct manifest *out, bool *spoilt, struct fault *fault)
 {
 	struct comparison c = {.reader = r, .watch = watch, .after = expected->first - 1, .last = expected->last};
 	struct survey s = {.expected = expected, .each = compare_event, .arg = &c};
 	enum err err = archive_survey(path, &s, out, fault);
 	page_unref(c.page);
+	*spoilt = !c.log_failed && (err == ERR_CORRUPT || err == ERR_NOT_FOUND);
 	return err ? err : is_range(out, expected->first, expected->last, fault);
 }
 
@@ -160,9 +164,17 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	char path[PATH_LEN];
 	archive_name(name, first, last, ARCHIVE_ENDING);
 	archive_set_path(set, name, path, sizeof path);
-	if (archive_set_named(set, name, &known))
-		return prove(r, path, &known, watch, out, fault);
-	enum err err = archive_set_prepare(set, fault);
+	bool spoilt = false;
+	enum err err = ERR_NONE;
+	if (archive_set_named(set, name, &known)) {
+		err = prove(r, path, &known, watch, out, &spoilt, fault);
+		/* While the log has all of it, it is written again. */
+		if (!err || !spoilt || first < store_hot(r->store))
+			return err;
+		log_warn("an archive is made anew from the log", "file=\"%s\" why=\"%s\"", path, fault->text);
+		archive_set_forget(set, name);
+	}
+	err = archive_set_prepare(set, fault);
 	bool chained = first > 1 && archive_set_find(set, first - 1, &before) && before.last == first - 1;
 	if (!err)
 		err = archive_set_clear(set, &(struct manifest){.first = first, .last = last}, fault);
@@ -171,7 +183,7 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	if (!err)
 		err = is_range(&known, first, last, fault);
 	if (!err)
-		err = prove(r, path, &known, watch, out, fault);
+		err = prove(r, path, &known, watch, out, &spoilt, fault);
 	return err ? err : archive_set_add(set, out, fault);
 }
 

@@ -209,6 +209,8 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	}
 	if (!err)
 		err = note_chain(s, chain_seq, chain, fault);
+	if (!err && chain != NULL)
+		archive_set_follow(s->archives, chain_seq, chain);
 	if (!err)
 		err = forget_oldest_ids(s, fault);
 	free(leaving);

@@ -299,13 +299,13 @@ static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct
 	return err;
 }
 
-/* The writer's word, as an absolute path; without one they are beside the store, wherever that is moved. */
+/* The keeper's word, as an absolute path; an empty one: beside the store, wherever that is moved. */
 static enum err save_archive_dir(struct store *s, struct fault *fault)
 {
 	char cwd[STORE_PATH_LEN] = "";
 	const char *dir = s->options.archive_dir;
 	sqlite3_stmt *st;
-	if (dir == NULL)
+	if (dir[0] == '\0')
 		return db_exec(s->db, "DELETE FROM meta WHERE key = 'archive_dir'", fault);
 	if (dir[0] != '/' && getcwd(cwd, sizeof cwd - 1) == NULL)
 		return fault_set(fault, ERR_IO, "cannot tell where %s is: %s", dir, strerror(errno));
@@ -324,14 +324,38 @@ static enum err save_archive_dir(struct store *s, struct fault *fault)
 	return err;
 }
 
+/* Where archives overlap, those count that the log's events went to. */
+static enum err follow_chain(struct store *s, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'chain'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	const char *colon = text != NULL ? strchr(text, ':') : NULL;
+	if (colon != NULL)
+		archive_set_follow(s->archives, strtoull(text, NULL, 10), colon + 1);
+	else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading the chain", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
 static enum err open_archives(struct store *s, struct fault *fault)
 {
 	char dir[STORE_PATH_LEN + 16];
 	bool own = s->options.access == STORE_WRITE;
-	enum err err = own ? save_archive_dir(s, fault) : ERR_NONE;
+	bool keeps = own && s->options.archive_dir != NULL;
+	enum err err = keeps ? save_archive_dir(s, fault) : ERR_NONE;
 	if (!err)
 		err = load_archive_dir(s, dir, sizeof dir, fault);
-	return err ? err : archive_set_open(dir, s->epoch, own, &s->archives, fault);
+	if (!err)
+		err = archive_set_open(dir, s->epoch, own, &s->archives, fault);
+	if (!err)
+		err = follow_chain(s, fault);
+	/* New events would get the seqs of those that it holds, and be taken for them. */
+	return err || !keeps ? err : archive_set_check_end(s->archives, s->head, fault);
 }
 
 /* What was acknowledged must be there. A store that does not wait for the disk notes nothing, for a power loss may take it. */

@@ -160,6 +160,27 @@ class Import(RestoreTest):
         self.assertEqual(self.lines(self.path("backup-81")), lines)
         self.run_ok("verify", self.path("backup-81"))
 
+    def test_until_is_an_event_that_there_is_and_that_is_not_past(self):
+        data, lines = self.aged(parts=2)
+        whole, restored = self.path("all.ndjson.zst"), self.path("restored")
+        self.run_ok("export", data, "-o", whole)
+        self.run_wrong("import", restored, whole, "--until", "99999", says=f"{len(lines)} is the last")
+        self.run_ok("import", restored, whole, "--until", "100")
+        self.run_wrong("import", restored, whole, "--until", "50", says="up to 100 already")
+        self.assertEqual(self.lines(restored), lines[:100])
+
+    def test_who_looks_at_the_empty_store_does_not_spoil_the_new_one(self):
+        data, lines = self.aged(parts=2)
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        empty = self.serve()
+        empty.kill()  # which leaves a write-ahead log
+        with sqlite3.connect(os.path.join(empty.data, "tidemark.db")) as looking:
+            looking.execute("SELECT count(*) FROM event").fetchall()
+            self.run_ok("import", empty.data, whole)
+            self.assertEqual(self.lines(empty.data), lines)
+            self.run_ok("verify", empty.data)
+
     def test_an_interrupted_import_leaves_nothing(self):
         data, lines = self.aged()
         whole = self.path("all.ndjson.zst")
@@ -228,6 +249,18 @@ class Backup(RestoreTest):
                 process.wait()
             found = command("query", copy).stdout.splitlines()  # nothing while there is not even an empty store
             self.assertEqual(found, lines[len(lines) - len(found):])
+        self.run_ok("backup", data, copy)
+        self.assertEqual(self.lines(copy), lines)
+        self.run_ok("verify", copy)
+
+    def test_nothing_is_copied_while_an_archive_cannot_be_used(self):
+        data, lines = self.aged(parts=3)
+        manifest = archive_files(data)[0][:-len("ndjson.zst")] + "json"
+        whole = read(manifest)
+        write(manifest, whole.replace(b"count", b"cOunt"))
+        copy = self.path("copy")
+        self.run_wrong("backup", data, copy, says=os.path.basename(manifest))
+        write(manifest, whole)
         self.run_ok("backup", data, copy)
         self.assertEqual(self.lines(copy), lines)
         self.run_ok("verify", copy)
@@ -308,6 +341,36 @@ class ArchiveDirectory(RestoreTest):
         self.assertEqual(seqs(one.everything()), list(range(1, 201)))
         one.stop()
         self.assertEqual(len(self.lines(one.data)), 200)  # commands find the directory by themselves
+
+    def test_commands_leave_it_where_the_server_keeps_it(self):
+        shared = self.path("shared")
+        server = self.serve("--retain-events", "50", "--archive-dir", shared)
+        server.publish_lines(self.batch(0, 200))
+        wait_until(lambda: server.get("/v1/archives").json()["archives"], "something is sealed")
+        server.stop()
+        archive = self.path("all.ndjson.zst")
+        self.run_ok("export", server.data, "-o", archive)
+        self.run_ok("import", server.data, archive)
+        self.run_ok("verify", server.data, "--repair-from", archive)
+        self.assertEqual(len(self.lines(server.data)), 200)
+
+    def test_an_archive_of_later_events_is_not_taken_for_the_new_ones(self):
+        """Last night's backup, beside the archives of today."""
+        shared = self.path("shared")
+        server = self.serve("--retain-events", "50", "--archive-dir", shared)
+        server.publish_lines(self.batch(0, 200))
+        wait_until(lambda: server.get("/v1/archives").json()["archives"], "something is sealed")
+        server.stop()
+        old = self.path("old")
+        self.run_ok("backup", server.data, old, "--until", "60")
+        refused = command("serve", "--data", old, "--listen", "127.0.0.1:0", "--archive-dir", shared)
+        self.assertEqual(refused.returncode, 1, refused)
+        self.assertRegex(refused.stderr, r"past the log's end, which is 60: import it first")
+        self.run_ok("import", old, *[os.path.join(shared, name) for name in os.listdir(shared) if name.endswith(".zst")])
+        again = self.prepare("--archive-dir", shared)
+        again.data = old
+        again.start()
+        self.assertEqual(seqs(again.everything()), list(range(1, again.head() + 1)))
 
     def test_events_stay_in_the_log_while_they_cannot_be_archived(self):
         shared = self.path("shared")

@@ -375,6 +375,79 @@ static void an_archive_in_the_place_of_another_is_not_believed(void)
 	}
 }
 
+/* One that was damaged or taken away is made anew, as long as the log has all of it. */
+static void a_spoilt_archive_is_made_anew_from_the_log(void)
+{
+	static const char *const changes[] = {"rm 1-20.ndjson.zst", "rm 1-20.*", "echo nothing > 1-20.ndjson.zst"};
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		char command[400];
+		struct manifest m;
+		set_up();
+		CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
+		snprintf(command, sizeof command, "cd %s/archives && %s", dir, changes[i]);
+		CHECK(system(command) == 0);
+		CHECK(take_both_out() == ERR_NONE);
+		check_taken_out();
+		close_store();
+		tear_down();
+	}
+}
+
+/* Pages that events have left are room: a disk that looks full to others is not for the log. */
+static void what_has_left_makes_room(void)
+{
+	static char text[1000001];
+	struct batch *b;
+	struct receipt r;
+	uint64_t left;
+	uint64_t room;
+	uint64_t free_bytes;
+	set_up();
+	memset(text, 'x', sizeof text - 1);
+	for (int i = 0; i < 16; i++) {
+		struct buf body;
+		buf_init(&body);
+		buf_printf(&body, "{\"data\":\"%s\"}\n", text);
+		CHECK(batch_parse_take(body.data, body.len, BATCH_LINES, limits, &b, &fault) == ERR_NONE);
+		CHECK(store_append(store, b, NULL, &r, &fault) == ERR_NONE);
+		batch_destroy(b);
+		receipt_finish(&r);
+		commit();
+	}
+	for (int i = 0; i < 3; i++) {
+		CHECK(store_leave(store, EVENTS + 12, EVENTS + 12, NULL, &left, &fault) == ERR_NONE);
+		commit();
+	}
+	CHECK(left == EVENTS + 12);
+	CHECK(store_room(store, &room) == ERR_NONE && store_disk_free(store, &free_bytes) == ERR_NONE);
+	CHECK(room >= free_bytes + (4 << 20)); /* 12 MiB are, others may be writing */
+	close_store();
+	tear_down();
+}
+
+/* Where archives overlap, those are read that the log's events went to. */
+static void an_archive_of_another_history_is_not_preferred(void)
+{
+	char command[400];
+	struct manifest m;
+	struct manifest found;
+	set_up();
+	CHECK(take_out(FIRST_PART) == ERR_NONE);
+	CHECK(seal_find(store, 10, &m) && m.last == FIRST_PART);
+	m.last = SECOND_PART;
+	m.count = m.last;
+	archive_name(m.file, 1, SECOND_PART, ARCHIVE_ENDING);
+	char path[160];
+	seal_path(store, m.file, path, sizeof path);
+	snprintf(command, sizeof command, "cp %s/archives/1-20.ndjson.zst %s", dir, path);
+	CHECK(system(command) == 0 && manifest_save(path, &m, &fault) == ERR_NONE);
+	close_store();
+	open_store();
+	CHECK(seal_find(store, 10, &found) && found.last == FIRST_PART);
+	close_store();
+	tear_down();
+}
+
 int main(void)
 {
 	RUN(any_call_that_fails_loses_nothing);
@@ -383,6 +456,9 @@ int main(void)
 	RUN(a_rollback_brings_back_what_was_leaving);
 	RUN(nobody_elses_archive_is_cleared_away);
 	RUN(an_archive_in_the_place_of_another_is_not_believed);
+	RUN(a_spoilt_archive_is_made_anew_from_the_log);
+	RUN(what_has_left_makes_room);
+	RUN(an_archive_of_another_history_is_not_preferred);
 	buf_finish(&wanted);
 	return 0;
 }
