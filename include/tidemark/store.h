@@ -33,6 +33,8 @@ struct store_options {
 	 * keeper said. Borrowed until store_open returns. A keeper does not start (ERR_CONFLICT) where there is an archive
 	 * that reaches past the log's end. */
 	const char *archive_dir;
+	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on. */
+	bool accept_loss;
 };
 
 /* ERR_LOCKED: another process writes to it; ERR_NEWER; ERR_CORRUPT; ERR_NOT_FOUND (STORE_READ only); ERR_IO. */

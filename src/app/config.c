@@ -246,6 +246,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		 "what becomes of events that leave the log: kept in archives, or gone (zstd)", 0, 0, 0},
 		{"archive-dir", OPTION_TEXT, &c->archive_dir, "DIR", "where archives are (archives, in the data directory)",
 		 0, 0, 0},
+		{"accept-loss", OPTION_FLAG, &c->accept_loss, NULL,
+		 "events that should be in archives, and are in none, are gone from now on: a gap", 0, 0, 0},
 		{"archive-level", OPTION_INTEGER, &archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,
 		 PACKER_LEVEL_MAX, 0},
 		{"archive-threads", OPTION_INTEGER, &archive_threads, "N", "threads that compress an archive (1)", 1,

@@ -48,6 +48,7 @@ struct config {
 	struct keeper_options retention;
 	const char *archive;     /* "zstd" or "none" */
 	const char *archive_dir; /* NULL: beside the store */
+	bool accept_loss;
 	bool insecure;
 	bool seccomp;
 	const char *log_level;

@@ -72,7 +72,8 @@ static enum err make_hub(struct server *s, struct fault *fault)
 	const struct config *c = &s->config;
 	struct store_options store = {.access = STORE_WRITE,
 				      .relaxed = strcmp(c->durability, "relaxed") == 0,
-				      .archive_dir = c->archive_dir != NULL ? c->archive_dir : ""};
+				      .archive_dir = c->archive_dir != NULL ? c->archive_dir : "",
+				      .accept_loss = c->accept_loss};
 	struct feed_options feed = {(size_t)c->ring, (size_t)c->cache};
 	enum err err = store_open(c->data, store, &s->store, fault);
 	if (!err)

@@ -2,6 +2,8 @@
 #include "cli/verify.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/progress.h"
@@ -16,7 +18,8 @@ static const struct command_help help = {
 		   "each is what was written, that times never decrease, that index and figures agree\n"
 		   "with the events, and that each archive follows the one before. Names the first\n"
 		   "fault. A server may be using the directory at the same time; what it adds meanwhile\n"
-		   "is not looked at. A FILE is an archive, checked against its manifest.\n\n"
+		   "is not looked at. A FILE is an archive, checked against its manifest; several must\n"
+		   "leave nothing out between them.\n\n"
 		   "With --repair-from, events of the log that are damaged or missing are first put back\n"
 		   "from archives that have them; no server may be using the directory then.",
 	.examples = "  tidemark verify ./tidemark-data\n"
@@ -31,16 +34,17 @@ static void on_progress(void *arg, uint64_t done, uint64_t all)
 	progress_set(arg, done, done, all);
 }
 
-static int tell(const char *dir, uint64_t first, uint64_t checked)
+static int tell(const char *dir, uint64_t first, uint64_t head, uint64_t checked)
 {
 	printf("%s: %llu event%s", dir, (unsigned long long)checked, checked == 1 ? "" : "s");
 	if (checked > 0)
-		printf(", seq %llu to %llu", (unsigned long long)first, (unsigned long long)(first + checked - 1));
+		printf(", seq %llu to %llu", (unsigned long long)first, (unsigned long long)head);
 	puts(": fine");
 	return CLI_DONE;
 }
 
-static enum err look(const char *dir, struct progress *progress, uint64_t *first, uint64_t *checked, struct fault *fault)
+static enum err look(const char *dir, struct progress *progress, uint64_t *first, uint64_t *head, uint64_t *checked,
+		     struct fault *fault)
 {
 	struct store *s = NULL;
 	struct reader *r = NULL;
@@ -49,6 +53,7 @@ static enum err look(const char *dir, struct progress *progress, uint64_t *first
 		err = reader_open(s, &r, fault);
 	if (!err) {
 		*first = store_first(s);
+		*head = store_head(s);
 		err = history_verify(r, on_progress, progress, checked, fault);
 	}
 	reader_close(r);
@@ -61,14 +66,15 @@ static int verify_store(const char *dir)
 	struct progress progress;
 	struct fault fault;
 	uint64_t first = 0;
+	uint64_t head = 0;
 	uint64_t checked = 0;
 	enum err err = ERR_BUSY;
 	progress_init(&progress, "verify", "events");
 	/* A server that is busy may write between the two looks that a check needs. */
 	for (int tries = 0; err == ERR_BUSY && tries < TRIES_MAX; tries++)
-		err = look(dir, &progress, &first, &checked, &fault);
+		err = look(dir, &progress, &first, &head, &checked, &fault);
 	progress_clear(&progress);
-	return err ? cli_fail("%s: %s", dir, fault.text) : tell(dir, first, checked);
+	return err ? cli_fail("%s: %s", dir, fault.text) : tell(dir, first, head, checked);
 }
 
 static void on_file_progress(void *arg, uint64_t done, uint64_t all)
@@ -76,7 +82,13 @@ static void on_file_progress(void *arg, uint64_t done, uint64_t all)
 	progress_set(arg, done, done, all);
 }
 
-static int verify_file(const char *path)
+/* The archives among the operands, as their manifests say. */
+struct files {
+	struct manifest *items;
+	int count;
+};
+
+static int verify_file(const char *path, struct files *files)
 {
 	struct progress progress;
 	struct fault fault;
@@ -93,6 +105,8 @@ static int verify_file(const char *path)
 	progress_clear(&progress);
 	if (err)
 		return cli_fail("%s", fault.text);
+	if (has && expected.count == expected.last - expected.first + 1)
+		files->items[files->count++] = expected;
 	printf("%s: %llu event%s, seq %llu to %llu: fine%s\n", path, (unsigned long long)found.count,
 	       found.count == 1 ? "" : "s", (unsigned long long)found.first, (unsigned long long)found.last,
 	       has ? "" : ", but there is no manifest");
@@ -110,13 +124,41 @@ static int repair(const char *dir, const struct option_texts *archives)
 	return CLI_DONE;
 }
 
-static int verify_one(const char *operand)
+static int by_first(const void *a, const void *b)
+{
+	const struct manifest *x = a;
+	const struct manifest *y = b;
+	int order = strcmp(x->epoch, y->epoch);
+	return order != 0 ? order : x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Archives that are looked at together leave nothing out between them, and each follows the one before. */
+static int verify_order(struct files *files)
+{
+	qsort(files->items, (size_t)files->count, sizeof *files->items, by_first);
+	for (int i = 1; i < files->count; i++) {
+		const struct manifest *before = &files->items[i - 1];
+		const struct manifest *m = &files->items[i];
+		bool chained = strspn(m->previous, "0") != SHA256_TEXT_LEN;
+		if (strcmp(before->epoch, m->epoch) != 0)
+			continue;
+		if (m->first > before->last + 1)
+			return cli_fail("events %llu to %llu are missing: they are between %s and %s",
+					(unsigned long long)before->last + 1, (unsigned long long)m->first - 1, before->file,
+					m->file);
+		if (m->first == before->last + 1 && chained && strcmp(m->previous, before->chain) != 0)
+			return cli_fail("%s does not follow %s: the chain is broken", m->file, before->file);
+	}
+	return CLI_DONE;
+}
+
+static int verify_one(const char *operand, struct files *files)
 {
 	struct stat about;
 	if (cli_is_url(operand))
 		return cli_fail("%s: verify looks at files; run it where the server's data directory is", operand);
 	if (stat(operand, &about) == 0 && !S_ISDIR(about.st_mode))
-		return verify_file(operand);
+		return verify_file(operand, files);
 	return verify_store(operand);
 }
 
@@ -139,8 +181,14 @@ int verify_main(int argc, char **argv)
 	status = archives.count > 0 ? repair(argv[0], &archives) : CLI_DONE;
 	if (status != CLI_DONE)
 		return status;
+	struct files files = {calloc((size_t)operands, sizeof *files.items), 0};
+	if (files.items == NULL)
+		return cli_fail("out of memory");
 	for (int i = 0; i < operands; i++)
-		if (verify_one(argv[i]) != CLI_DONE)
+		if (verify_one(argv[i], &files) != CLI_DONE)
 			status = CLI_FAILED;
+	if (status == CLI_DONE)
+		status = verify_order(&files);
+	free(files.items);
 	return status;
 }

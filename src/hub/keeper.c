@@ -239,6 +239,7 @@ static void *work(void *arg)
 	int64_t retry_ms = 0; /* monotonic: not before */
 	while (!atomic_load(&k->closing)) {
 		run_jobs(k);
+		seal_look(k->store);
 		if (clock_mono_ms() >= retry_ms) {
 			struct fault fault = {0};
 			tell(k, keep(k, &fault), &fault);

@@ -263,7 +263,11 @@ static void write_archive_figures(struct api *api, struct buf *out)
 	uint64_t hot = store_hot(api->store);
 	keeper_read(api->keeper, &k);
 	store_archive_figures(api->store, &archives, &bytes);
-	buf_printf(out, "\"archives\":{\"count\":%u,\"bytes\":%llu},", archives, U(bytes));
+	struct fault missing = {0};
+	seal_absent(api->store, &missing);
+	buf_printf(out, "\"archives\":{\"count\":%u,\"bytes\":%llu,\"missing\":", archives, U(bytes));
+	buf_json(out, slice_of(missing.text));
+	buf_adds(out, "},");
 	buf_printf(
 		out,
 		"\"retention\":{\"age_ms\":%lld,\"bytes\":%llu,\"events\":%llu,\"archive\":\"%s\",\"log\":{\"first\":%llu,"

@@ -1,34 +1,16 @@
-#include "store/archive_set.h"
+#include "store/archive_set_inside.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "store/new_file.h"
 
-enum { DIR_LEN = 1024 };
-
-struct archive_set {
-	char dir[DIR_LEN];
-	char epoch[STORE_EPOCH_LEN + 1];
-	bool own;
-	int lock_fd;
-	struct fault rejected;  /* the first that was left alone on opening */
-	pthread_mutex_t lock;   /* guards all below */
-	struct manifest *items; /* ascending by first, then by last */
-	uint64_t *reach;        /* of items[0..i]: the highest last */
-	bool *chained;          /* what archive_set_follow has found */
-	uint32_t count;
-	uint32_t cap;
-};
+enum { LOOK_MS = 2000 /* between two looks at a directory that something is missing from */ };
 
 const char *archive_set_dir(const struct archive_set *s)
 {
@@ -92,7 +74,7 @@ static int64_t index_of(const struct archive_set *s, const char *file)
 	return -1;
 }
 
-static enum err insert(struct archive_set *s, const struct manifest *m, struct fault *fault)
+enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault)
 {
 	pthread_mutex_lock(&s->lock);
 	bool there = index_of(s, m->file) >= 0;
@@ -147,182 +129,27 @@ enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct
 	char path[DIR_LEN + 300];
 	archive_set_path(s, m->file, path, sizeof path);
 	enum err err = manifest_save(path, m, fault);
-	return err ? err : insert(s, m, fault);
+	return err ? err : archive_set_insert(s, m, fault);
 }
 
 void archive_set_forget(struct archive_set *s, const char *file)
 {
+	struct fault why;
 	pthread_mutex_lock(&s->lock);
 	int64_t at = index_of(s, file);
 	if (at >= 0) {
+		struct manifest m = s->items[at];
 		s->count--;
 		memmove(s->items + at, s->items + at + 1, (s->count - (uint32_t)at) * sizeof *s->items);
 		memmove(s->chained + at, s->chained + at + 1, (s->count - (uint32_t)at) * sizeof *s->chained);
 		set_reach(s, (uint32_t)at);
+		fault_set(&why, ERR_NOT_FOUND, "%s/%s is gone", s->dir, file);
+		absences_add(&s->absent, (struct absent){m.first, m.last, ABSENT_GONE, true, why});
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (at >= 0)
-		log_error("an archive is gone: what it held cannot be read", "file=\"%s/%s\"", s->dir, file);
-}
-
-/* --- the directory --- */
-
-/* Takes in the archive that `name` is the manifest of, if it counts. */
-static enum err take(struct archive_set *s, const char *name, struct fault *fault)
-{
-	char path[DIR_LEN + 300];
-	struct manifest m;
-	struct fault why;
-	struct stat st;
-	uint64_t first;
-	uint64_t last;
-	if (!archive_name_parse(name, MANIFEST_ENDING, &first, &last))
-		return ERR_NONE;
-	char file[ARCHIVE_NAME_LEN];
-	archive_name(file, first, last, ARCHIVE_ENDING);
-	if (archive_set_named(s, file, &m))
-		return ERR_NONE;
-	archive_set_path(s, file, path, sizeof path);
-	enum err err = manifest_read(path, &m, &why);
-	if (!err && (m.first != first || m.last != last))
-		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %llu to %llu", (unsigned long long)m.first,
-				(unsigned long long)m.last);
-	if (!err && strcmp(m.file, file) != 0)
-		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %s", m.file);
-	if (!err && strcmp(m.epoch, s->epoch) != 0)
-		err = fault_set(&why, ERR_CONFLICT, "it is of another store (epoch %s)", m.epoch);
-	if (!err && m.count != last - first + 1)
-		err = fault_set(&why, ERR_CONFLICT, "it is a selection of events");
-	if (!err) {
-		memcpy(m.file, file, sizeof m.file);
-		if (stat(path, &st) != 0)
-			err = fault_set(&why, ERR_NOT_FOUND, "its archive is not there: %s", strerror(errno));
-		else if ((uint64_t)st.st_size != m.bytes)
-			err = fault_set(&why, ERR_CORRUPT, "its archive has %lld bytes, not %llu", (long long)st.st_size,
-					(unsigned long long)m.bytes);
-	}
-	if (!err)
-		return insert(s, &m, fault);
-	if (!s->rejected.code) {
-		s->rejected = why;
-		fault_in(&s->rejected, name, err);
-	}
-	log_warn("an archive is left alone", "file=\"%s/%s\" why=\"%s\"", s->dir, name, why.text);
-	return ERR_NONE;
-}
-
-/* FIRST-LAST.ENDING.RANDOM.part, see new_file.h: others leave such endings, too. */
-static bool is_interrupted(const char *name)
-{
-	char whole[ARCHIVE_NAME_LEN];
-	uint64_t first;
-	uint64_t last;
-	size_t len = strlen(name) - strlen(NEW_FILE_ENDING);
-	while (len > 0 && name[len - 1] != '.')
-		len--;
-	if (len == 0 || snprintf(whole, sizeof whole, "%.*s", (int)len - 1, name) >= (int)sizeof whole)
-		return false;
-	return archive_name_parse(whole, ARCHIVE_ENDING, &first, &last) ||
-	       archive_name_parse(whole, MANIFEST_ENDING, &first, &last);
-}
-
-/* What was being written when a process ended. */
-static void clear_away(struct archive_set *s, const char *name)
-{
-	char path[DIR_LEN + 300];
-	size_t len = strlen(name);
-	size_t ending = strlen(NEW_FILE_ENDING);
-	if (len <= ending || strcmp(name + len - ending, NEW_FILE_ENDING) != 0 || !is_interrupted(name))
-		return;
-	archive_set_path(s, name, path, sizeof path);
-	log_info("an interrupted archive is cleared away", "file=\"%s\"", path);
-	if (sys_remove(path) != 0)
-		log_warn("it cannot be removed", "file=\"%s\" why=\"%s\"", path, strerror(errno));
-}
-
-enum err archive_set_scan(struct archive_set *s, struct fault *fault)
-{
-	DIR *dir = opendir(s->dir);
-	if (dir == NULL)
-		return errno == ENOENT ? ERR_NONE
-				       : fault_set(fault, ERR_IO, "cannot open the directory of archives %s: %s", s->dir,
-						   strerror(errno));
-	enum err err = ERR_NONE;
-	for (struct dirent *e; !err && (e = readdir(dir)) != NULL;) {
-		err = take(s, e->d_name, fault);
-		if (s->own)
-			clear_away(s, e->d_name);
-	}
-	closedir(dir);
-	return err;
-}
-
-static enum err take_lock(struct archive_set *s, struct fault *fault)
-{
-	char path[DIR_LEN + 8];
-	snprintf(path, sizeof path, "%s/lock", s->dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
-		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
-		return ERR_NONE;
-	close(s->lock_fd);
-	s->lock_fd = -1;
-	return fault_set(fault, ERR_LOCKED, "another Tidemark server keeps its archives in %s", s->dir);
-}
-
-enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
-{
-	bool made = mkdir(s->dir, 0700) == 0;
-	if ((!made && errno != EEXIST) || (made && sys_sync_parent(s->dir) != 0))
-		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory of archives %s: %s",
-				 s->dir, strerror(errno));
-	/* A lock in a directory that was removed keeps nobody out of the one that has taken its place. */
-	struct stat st;
-	if (s->lock_fd >= 0 && fstat(s->lock_fd, &st) == 0 && st.st_nlink == 0) {
-		close(s->lock_fd);
-		s->lock_fd = -1;
-	}
-	return s->lock_fd < 0 ? take_lock(s, fault) : ERR_NONE;
-}
-
-enum err archive_set_open(const char *dir, const char *epoch, bool own, struct archive_set **out, struct fault *fault)
-{
-	*out = NULL;
-	struct archive_set *s = calloc(1, sizeof *s);
-	if (s == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	snprintf(s->dir, sizeof s->dir, "%s", dir);
-	snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
-	s->own = own;
-	s->lock_fd = -1;
-	pthread_mutex_init(&s->lock, NULL);
-	bool there = own && access(dir, F_OK) == 0;
-	enum err err = there ? take_lock(s, fault) : ERR_NONE;
-	/* What a killed process has renamed may be in the kernel's memory only: it counts once it is on the disk. */
-	if (!err && there && sys_sync_dir(dir) != 0)
-		err = fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
-	if (!err)
-		err = archive_set_scan(s, fault);
-	if (err) {
-		archive_set_close(s);
-		return err;
-	}
-	*out = s;
-	return ERR_NONE;
-}
-
-void archive_set_close(struct archive_set *s)
-{
-	if (s == NULL)
-		return;
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	pthread_mutex_destroy(&s->lock);
-	free(s->items);
-	free(s->reach);
-	free(s->chained);
-	free(s);
+		log_error("an archive is gone: what it held cannot be read until it is back", "file=\"%s/%s\"", s->dir,
+			  file);
 }
 
 /* --- asking --- */
@@ -380,11 +207,19 @@ bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manife
 	return there;
 }
 
+/* Of archives and of what should be in one. With the lock. */
+static uint64_t first_after(const struct archive_set *s, uint64_t after)
+{
+	uint32_t i = begins_after(s, after);
+	uint64_t held = i > 0 && s->reach[i - 1] > after ? after + 1 : i < s->count ? s->items[i].first : 0;
+	uint64_t absent = absences_next(&s->absent, after);
+	return held == 0 || (absent != 0 && absent < held) ? absent : held;
+}
+
 uint64_t archive_set_next(struct archive_set *s, uint64_t after)
 {
 	pthread_mutex_lock(&s->lock);
-	uint32_t i = begins_after(s, after);
-	uint64_t next = i > 0 && s->reach[i - 1] > after ? after + 1 : i < s->count ? s->items[i].first : 0;
+	uint64_t next = first_after(s, after);
 	pthread_mutex_unlock(&s->lock);
 	return next;
 }
@@ -393,9 +228,76 @@ uint64_t archive_set_previous(struct archive_set *s, uint64_t before)
 {
 	pthread_mutex_lock(&s->lock);
 	uint32_t i = before > 0 ? begins_after(s, before - 1) : 0;
-	uint64_t reach = i > 0 ? s->reach[i - 1] : 0;
+	uint64_t held = i > 0 ? s->reach[i - 1] : 0;
+	uint64_t absent = absences_previous(&s->absent, before);
 	pthread_mutex_unlock(&s->lock);
-	return reach < before ? reach : before - 1;
+	held = held < before ? held : before - 1;
+	return held > absent ? held : absent;
+}
+
+/* --- what should be there --- */
+
+void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)
+{
+	struct fault why;
+	fault_set(&why, ERR_NOT_FOUND, "no archive in %s holds events %llu to %llu", s->dir, (unsigned long long)first,
+		  (unsigned long long)last);
+	pthread_mutex_lock(&s->lock);
+	absences_add(&s->absent, (struct absent){first, last, ABSENT_GONE, true, why});
+	pthread_mutex_unlock(&s->lock);
+}
+
+void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last)
+{
+	pthread_mutex_lock(&s->lock);
+	absences_add(&s->excused, (struct absent){.first = first, .last = last});
+	for (uint32_t i = s->absent.count; i-- > 0;)
+		if (s->absent.items[i].first >= first && s->absent.items[i].last <= last)
+			absences_remove(&s->absent, i);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool archive_set_absent(struct archive_set *s, struct fault *why)
+{
+	pthread_mutex_lock(&s->lock);
+	bool any = s->absent.count > 0;
+	if (any)
+		*why = s->absent.items[0].why;
+	pthread_mutex_unlock(&s->lock);
+	return any;
+}
+
+void archive_set_look(struct archive_set *s)
+{
+	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&s->lock);
+	bool due = s->absent.count > 0 && now - s->looked_ms >= LOOK_MS;
+	if (due)
+		s->looked_ms = now;
+	pthread_mutex_unlock(&s->lock);
+	struct fault why;
+	if (due && archive_set_scan(s, &why) != ERR_NONE)
+		log_warn("the directory of archives cannot be looked at", "why=\"%s\"", why.text);
+}
+
+/* Why the archive of `seq` cannot be read; ERR_GONE where it is in none, nor should be. */
+static enum err why_not(struct archive_set *s, uint64_t seq, struct fault *fault)
+{
+	pthread_mutex_lock(&s->lock);
+	const struct absent *a = absences_find(&s->absent, seq);
+	enum err err = a == NULL ? fault_set(fault, ERR_GONE, "event %llu was removed by retention", (unsigned long long)seq)
+				 : fault_set(fault, ERR_IO, "event %llu cannot be read: its archive cannot be used: %s",
+					     (unsigned long long)seq, a->why.text);
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *out, struct fault *fault)
+{
+	if (archive_set_find(s, seq, out))
+		return ERR_NONE;
+	archive_set_look(s);
+	return archive_set_find(s, seq, out) ? ERR_NONE : why_not(s, seq, fault);
 }
 
 /* The index of the one that ends there with this chain; -1. With the lock. */
@@ -432,11 +334,14 @@ enum err archive_set_check_end(struct archive_set *s, uint64_t head, struct faul
 	return err;
 }
 
-bool archive_set_rejected(const struct archive_set *s, struct fault *why)
+bool archive_set_rejected(struct archive_set *s, struct fault *why)
 {
-	if (s->rejected.code)
+	pthread_mutex_lock(&s->lock);
+	bool any = s->rejected.code != ERR_NONE;
+	if (any)
 		*why = s->rejected;
-	return s->rejected.code != ERR_NONE;
+	pthread_mutex_unlock(&s->lock);
+	return any;
 }
 
 void archive_set_figures(struct archive_set *s, uint32_t *count, uint64_t *bytes)

@@ -29,7 +29,7 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault);
 enum err archive_set_clear(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* A new one, whose file is in place: its manifest is what makes it an archive. */
 enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct fault *fault);
-/* One whose file is gone. */
+/* One whose file is gone: it should be there. */
 void archive_set_forget(struct archive_set *s, const char *file);
 
 /* Ascending by their first seq; false when there are no more. */
@@ -37,13 +37,26 @@ bool archive_set_at(struct archive_set *s, uint32_t index, struct manifest *out)
 bool archive_set_named(struct archive_set *s, const char *file, struct manifest *out);
 /* The one that holds `seq`: of those that were followed, else of all, the one that reaches farthest. */
 bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out);
+/* The same; where there is none, it is looked for again, now and then. ERR_IO: it should be there, and is not, or cannot be
+ * used. ERR_GONE: it is in no archive, nor should be. */
+enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *out, struct fault *fault);
+/* These events should be in an archive. */
+void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last);
+/* These are gone for good: no archive is missed for them. */
+void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last);
+/* Is anything missing that should be there? */
+bool archive_set_absent(struct archive_set *s, struct fault *why);
+/* Is there a file of the name of an archive that holds `seq`, and no manifest with it? */
+bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why);
+/* Looks at the directory again where something is missing, every few seconds at most. */
+void archive_set_look(struct archive_set *s);
 /* The first whose last event is at or after `time_ms`. */
 bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manifest *out);
-/* The lowest seq after, or the highest before, that any of them holds; 0 where there is none. */
+/* The lowest seq after, or the highest before, that any of them holds, or should hold; 0 where there is none. */
 uint64_t archive_set_next(struct archive_set *s, uint64_t after);
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before);
 /* Why something in the directory that has the name of an archive was left alone; false where nothing was. */
-bool archive_set_rejected(const struct archive_set *s, struct fault *why);
+bool archive_set_rejected(struct archive_set *s, struct fault *why);
 /* ERR_CONFLICT where one reaches past `head`. */
 enum err archive_set_check_end(struct archive_set *s, uint64_t head, struct fault *fault);
 /* Of archives that overlap, those are read that lead to this one by their chains. */

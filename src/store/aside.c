@@ -41,7 +41,7 @@ static enum err copy_table(sqlite3 *from, sqlite3 *to, const char *table, struct
 
 enum err aside_read(const char *dir, struct store *to, struct fault *fault)
 {
-	static const char *const tables[] = {"session", "note", "id_past", "meta"};
+	static const char *const tables[] = {"session", "note", "id_past"};
 	char path[STORE_PATH_LEN + 16];
 	sqlite3 *from;
 	snprintf(path, sizeof path, "%s/tidemark.db", dir);
@@ -61,7 +61,6 @@ enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fa
 	char sessions[SQL_LEN];
 	char notes[SQL_LEN];
 	char past[SQL_LEN];
-	char chain[SQL_LEN];
 	snprintf(sessions, sizeof sessions,
 		 "DELETE FROM session; INSERT INTO session(name, acked, updated) "
 		 "SELECT name, min(acked, %llu), updated FROM temp.aside_session",
@@ -74,16 +73,9 @@ enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fa
 		 (unsigned long long)head);
 	snprintf(past, sizeof past, "INSERT OR REPLACE INTO id_past SELECT * FROM temp.aside_id_past WHERE seq <= %llu",
 		 (unsigned long long)head);
-	/* SEQ:CHAIN */
-	snprintf(chain, sizeof chain,
-		 "INSERT OR REPLACE INTO meta SELECT * FROM temp.aside_meta WHERE key = 'chain' AND "
-		 "CAST(value AS INTEGER) <= %llu",
-		 (unsigned long long)head);
 	enum err err = db_exec(to->db, sessions, fault);
 	if (!err)
 		err = db_exec(to->db, notes, fault);
-	if (!err)
-		err = db_exec(to->db, chain, fault);
 	if (!err && ids)
 		err = db_exec(to->db, past, fault);
 	return err;

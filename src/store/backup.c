@@ -9,6 +9,7 @@
 
 #include "store/aside.h"
 #include "store/copy.h"
+#include "store/gone.h"
 #include "store/reader.h"
 #include "store/restore.h"
 #include "store/survey.h"
@@ -74,7 +75,7 @@ static enum err check_dest(struct backup *b, struct fault *fault)
 {
 	uint64_t known = store_head(b->to);
 	/* A copy without it would look whole. */
-	if (archive_set_rejected(store_archives(b->from), fault))
+	if (archive_set_rejected(store_archives(b->from), fault) || archive_set_absent(store_archives(b->from), fault))
 		return fault->code;
 	if (known == 0)
 		return ERR_NONE;
@@ -225,6 +226,19 @@ static uint64_t log_start(struct backup *b)
 	return next < b->head ? next : b->head;
 }
 
+/* What is below the log of the copy, as far as it is not in archives, and which of them it follows. */
+static enum err note_below(struct backup *b, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t hot = b->log > store_hot(b->to) ? b->log : store_hot(b->to);
+	enum err err = gone_copy(b->reader->db, b->to->db, hot, fault);
+	if (!err && hot > 1 && archive_set_find(store_archives(b->to), hot - 1, &m))
+		err = store_note_chain(b->to, m.last, m.chain, fault);
+	else if (!err && hot > 1)
+		err = store_note_chain(b->to, hot - 1, NULL, fault);
+	return err;
+}
+
 static enum err copy_all(struct backup *b, struct fault *fault)
 {
 	bool fresh = store_head(b->to) == 0;
@@ -241,6 +255,8 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 		last = store_head(b->to) == b->head;
 		if (!err && last)
 			err = aside_write(b->to, b->head, fresh, fault);
+		if (!err && last)
+			err = note_below(b, fault);
 		if (!err)
 			err = restore_commit(b->to, fault);
 		if (!err)

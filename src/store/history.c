@@ -239,8 +239,9 @@ static enum err find_part(struct reader *r, struct progress *p, uint64_t after, 
 		p->position = after;
 		return ERR_NONE;
 	}
-	if (!archive_set_find(set, there, m))
-		return fault_set(fault, ERR_GONE, "event %llu was removed by retention", (unsigned long long)there);
+	enum err err = archive_set_want(set, there, m, fault);
+	if (err)
+		return err;
 	p->before = down && there + 1 < before ? there + 1 : before;
 	p->after = after + 1 < m->first ? m->first - 1 : after;
 	p->before = p->before > m->last + 1 ? m->last + 1 : p->before;

@@ -11,6 +11,7 @@
 #include "store/archive.h"
 #include "store/copy.h"
 #include "store/db.h"
+#include "store/gone.h"
 #include "store/new_file.h"
 #include "store/reader.h"
 #include "store/restore.h"
@@ -170,6 +171,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	struct import *im = arg;
 	const struct seal_watch *watch = im->options.watch;
 	uint64_t head = store_head(im->store);
+	struct manifest known;
 	if (++im->events % STOP_EVERY == 0 && watch != NULL && watch->stop != NULL && watch->stop(watch->arg))
 		return fault_set(fault, ERR_CLOSED, "it was interrupted; nothing was imported");
 	if (im->options.until != 0 && e->seq > im->options.until)
@@ -188,7 +190,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 		im->figures->known += same;
 		return err || same ? err : differs(e->seq, fault);
 	}
-	if (store_next(im->store, e->seq - 1) == e->seq)
+	if (archive_set_find(store_archives(im->store), e->seq, &known))
 		return compare(im, e, text, fault);
 	if (e->seq > im->counted)
 		err = restore_archived(im->store, e, fault);
@@ -224,7 +226,11 @@ static enum err take_all(struct import *im, struct fault *fault)
 	const char *epoch = NULL;
 	for (int i = 0; epoch == NULL && i < im->count; i++)
 		epoch = im->pieces[i].has_manifest ? im->pieces[i].manifest.epoch : NULL;
-	enum err err = restore_begin(im->store, epoch, im->pieces[0].manifest.first, fault);
+	uint64_t first = im->pieces[0].manifest.first;
+	enum err err = restore_begin(im->store, epoch, first, fault);
+	/* What came before a log that begins here is nowhere else. */
+	if (!err && im->old_hot == 0 && first > 1)
+		err = gone_add(im->store->db, 1, first - 1, fault);
 	for (int i = 0; !err && i < im->count; i++)
 		err = take_piece(im, &im->pieces[i], fault);
 	if (!err)
@@ -299,6 +305,16 @@ static enum err import_fresh(struct import *im, const char *dir, struct fault *f
 	return err;
 }
 
+/* The archive that the log's events went to may have been lost: another one is in its place then. */
+static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t hot = store_hot(im->store);
+	if (!archive_set_find(store_archives(im->store), hot - 1, &m) || m.last == seq)
+		return ERR_NONE;
+	return store_note_chain(im->store, m.last, m.chain, fault);
+}
+
 static enum err import_more(struct import *im, struct fault *fault)
 {
 	static const char chain[] = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'chain' AND value LIKE '%:_%'";
@@ -309,6 +325,8 @@ static enum err import_more(struct import *im, struct fault *fault)
 	im->counted = (uint64_t)counted;
 	if (!err)
 		err = take_all(im, fault);
+	if (!err && counted != 0)
+		err = renew_chain(im, im->counted, fault);
 	if (err)
 		restore_abandon(im->store);
 	im->figures->first = store_first(im->store);

@@ -194,6 +194,16 @@ bool seal_find(struct store *s, uint64_t seq, struct manifest *out)
 	return archive_set_find(store_archives(s), seq, out);
 }
 
+bool seal_absent(struct store *s, struct fault *why)
+{
+	return archive_set_absent(store_archives(s), why);
+}
+
+void seal_look(struct store *s)
+{
+	archive_set_look(store_archives(s));
+}
+
 bool seal_at(struct store *s, uint32_t index, struct manifest *out)
 {
 	return archive_set_at(store_archives(s), index, out);

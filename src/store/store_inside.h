@@ -104,8 +104,8 @@ const char *store_path(const struct store *s);
 struct catalog *store_catalog(const struct store *s);
 struct trail *store_trail(const struct store *s);
 struct archive_set *store_archives(const struct store *s);
-/* STORE_READ: looks again where the log begins (`db` is a reader's connection), and which archives there are: a server may be
- * moving events from one to the other. Any thread. */
+/* STORE_READ: looks again where the log begins (`db` is a reader's connection), and which archives there are: a server may
+ * be moving events from one to the other. Any thread. */
 enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* --- for the files of the store --- */
@@ -116,6 +116,8 @@ enum err store_begin(struct store *s, struct fault *fault);
 void store_bind(sqlite3_stmt *st, int at, struct slice text);
 /* The seq of an event that has left the log, by its id; 0 where there is none that is remembered. */
 enum err store_find_past(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault);
+/* Notes which archive the last events that have left the log went to (NULL: none), in the open transaction. */
+enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault);
 /* Closes the connection; what was not committed is gone. */
 void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */

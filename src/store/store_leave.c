@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "store/db.h"
+#include "store/gone.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
 
@@ -165,7 +166,7 @@ static enum err reduce_all(struct store *s, struct leaving *leaving, size_t coun
 
 /* --- leaving --- */
 
-static enum err note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault)
+enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault)
 {
 	char text[SHA256_TEXT_LEN + 32];
 	int n = snprintf(text, sizeof text, "%llu:%s", (unsigned long long)seq, chain != NULL ? chain : "");
@@ -195,10 +196,13 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	if (leaving == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	/* Readers go to the archive from here on, before the events are gone. */
+	uint64_t begin = s->hot;
 	store_set_hot(s, end + 1);
 	err = take_out(s, end, leaving, &count, fault);
 	if (!err && chain == NULL)
 		err = reduce_all(s, leaving, count, end, fault);
+	if (!err && chain == NULL)
+		err = gone_add(s->db, begin, end, fault);
 	if (!err) {
 		sqlite3_bind_int64(s->statements[S_POSTING_LEAVE], 1, (sqlite3_int64)end);
 		err = store_run(s, S_POSTING_LEAVE, "removing postings", fault);
@@ -208,7 +212,7 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 		err = store_run(s, S_LEAVE, "removing events", fault);
 	}
 	if (!err)
-		err = note_chain(s, chain_seq, chain, fault);
+		err = store_note_chain(s, chain_seq, chain, fault);
 	if (!err && chain != NULL)
 		archive_set_follow(s->archives, chain_seq, chain);
 	if (!err)

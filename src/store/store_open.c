@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/random.h"
 #include "base/sys.h"
 #include "store/db.h"
+#include "store/gone.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
 
@@ -342,18 +344,51 @@ static enum err follow_chain(struct store *s, struct fault *fault)
 	return err;
 }
 
+static enum err miss(struct store *s, struct gone_range range, struct fault *fault)
+{
+	bool accepted = s->options.accept_loss;
+	if (s->options.access == STORE_WRITE)
+		log_warn(accepted ? "events are gone, as was said" : "events are in no archive that can be used",
+			 "first=%llu last=%llu dir=\"%s\"", (unsigned long long)range.first, (unsigned long long)range.last,
+			 archive_set_dir(s->archives));
+	if (!accepted) {
+		archive_set_expect(s->archives, range.first, range.last);
+		return ERR_NONE;
+	}
+	archive_set_excuse(s->archives, range.first, range.last);
+	return gone_add(s->db, range.first, range.last, fault);
+}
+
+/* What is below the log and neither gone nor in an archive that can be used should be in one: it is not told as removed. */
+static enum err expect_archives(struct store *s, struct fault *fault)
+{
+	struct gone gone;
+	struct gone_range range = {0};
+	enum err err = gone_load(s->db, &gone, fault);
+	for (uint32_t i = 0; !err && i < gone.count; i++)
+		archive_set_excuse(s->archives, gone.ranges[i].first, gone.ranges[i].last);
+	while (!err && gone.known && gone_uncovered(&gone, s->archives, range.last + 1, s->hot, &range))
+		err = miss(s, range, fault);
+	gone_finish(&gone);
+	return err;
+}
+
 static enum err open_archives(struct store *s, struct fault *fault)
 {
 	char dir[STORE_PATH_LEN + 16];
 	bool own = s->options.access == STORE_WRITE;
 	bool keeps = own && s->options.archive_dir != NULL;
-	enum err err = keeps ? save_archive_dir(s, fault) : ERR_NONE;
+	enum err err = own ? gone_prepare(s->db, fault) : ERR_NONE;
+	if (!err && keeps)
+		err = save_archive_dir(s, fault);
 	if (!err)
 		err = load_archive_dir(s, dir, sizeof dir, fault);
 	if (!err)
 		err = archive_set_open(dir, s->epoch, own, &s->archives, fault);
 	if (!err)
 		err = follow_chain(s, fault);
+	if (!err)
+		err = expect_archives(s, fault);
 	/* New events would get the seqs of those that it holds, and be taken for them. */
 	return err || !keeps ? err : archive_set_check_end(s->archives, s->head, fault);
 }

@@ -4,6 +4,7 @@
 
 #include "store/archive_set.h"
 #include "store/db.h"
+#include "store/gone.h"
 #include "store/recount.h"
 #include "store/restore.h"
 #include "store/survey.h"
@@ -60,31 +61,76 @@ static enum err check_link(struct archive_set *set, const struct manifest *m, st
 			 m->file, (unsigned long long)m->first);
 }
 
-/* The log follows the archive that its last events went to. */
+static bool is_there(struct archive_set *set, uint64_t last, const char *chain, bool *any)
+{
+	struct manifest m;
+	bool found = false;
+	*any = false;
+	for (uint32_t i = 0; !found && archive_set_at(set, i, &m) && m.first <= last; i++) {
+		*any = *any || m.last == last;
+		found = m.last == last && strcmp(m.chain, chain) == 0;
+	}
+	return found;
+}
+
+/* SEQ:CHAIN, of the archive that the log's last events went to; without a chain they are gone. The log follows it, or begins
+ * before it ends. */
+static enum err check_chain(struct recount *c, const char *text)
+{
+	char *colon;
+	bool any;
+	uint64_t seq = strtoull(text, &colon, 10);
+	size_t len = *colon == ':' ? strlen(colon + 1) : 1;
+	if (len != 0 && len != SHA256_TEXT_LEN)
+		return fault_set(c->fault, ERR_CORRUPT, "the note of the archive that the log follows is damaged: %.90s",
+				 text);
+	if (c->first > seq + 1)
+		return fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: the log should begin with them",
+				 (unsigned long long)seq + 1, (unsigned long long)c->first - 1);
+	if (len == 0 || is_there(store_archives(c->reader->store), seq, colon + 1, &any))
+		return ERR_NONE;
+	return any ? fault_set(c->fault, ERR_CORRUPT,
+			       "the archive that ends with event %llu is not the one that the log's events went to",
+			       (unsigned long long)seq)
+		   : fault_set(c->fault, ERR_CORRUPT,
+			       "the archive that the log's events went to, which ends with event %llu, is not there",
+			       (unsigned long long)seq);
+}
+
 static enum err check_end(struct recount *c)
 {
 	sqlite3_stmt *st;
-	struct manifest m;
 	enum err err = db_prepare(c->reader->db, "SELECT value FROM meta WHERE key = 'chain'", &st, c->fault);
 	if (err)
 		return err;
-	if (sqlite3_step(st) == SQLITE_ROW) {
-		const char *text = (const char *)sqlite3_column_text(st, 0);
-		const char *colon = strchr(text, ':');
-		uint64_t seq = strtoull(text, NULL, 10);
-		bool chained = colon != NULL && strlen(colon + 1) == SHA256_TEXT_LEN;
-		bool any = false;
-		bool found = false;
-		for (uint32_t i = 0; chained && archive_set_at(store_archives(c->reader->store), i, &m); i++) {
-			any = any || m.last == seq;
-			found = found || (m.last == seq && strcmp(m.chain, colon + 1) == 0);
-		}
-		if (any && !found)
-			err = fault_set(c->fault, ERR_CORRUPT,
-					"the archive that ends with event %llu is not the one that the log's events went to",
-					(unsigned long long)seq);
-	}
+	if (sqlite3_step(st) == SQLITE_ROW)
+		err = check_chain(c, (const char *)sqlite3_column_text(st, 0));
 	sqlite3_finalize(st);
+	return err;
+}
+
+/* What is below the log is in archives, or known to be gone; and no archive reaches past the log. */
+static enum err check_cover(struct recount *c)
+{
+	struct archive_set *set = store_archives(c->reader->store);
+	struct gone gone;
+	struct gone_range range;
+	struct fault why;
+	sqlite3_int64 last = 0;
+	enum err err = gone_load(c->reader->db, &gone, c->fault);
+	if (!err)
+		err = db_integer(c->reader->db, "SELECT max(seq) FROM event", INT64_MAX, &last, c->fault);
+	if (!err)
+		err = archive_set_check_end(set, (uint64_t)last, c->fault) ? fault_in(c->fault, "the archives", ERR_CORRUPT)
+									   : ERR_NONE;
+	if (!err && gone.known && gone_uncovered(&gone, set, 1, c->first, &range)) {
+		err = fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: they are in no archive of %s",
+				(unsigned long long)range.first, (unsigned long long)range.last, archive_set_dir(set));
+		if (archive_set_orphan(set, range.first, &why))
+			fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: %s",
+				  (unsigned long long)range.first, (unsigned long long)range.last, why.text);
+	}
+	gone_finish(&gone);
 	return err;
 }
 
@@ -96,7 +142,7 @@ enum err verify_archives(struct recount *c, uint64_t *checked)
 	struct manifest found;
 	if (archive_set_rejected(set, c->fault))
 		return c->fault->code;
-	enum err err = ERR_NONE;
+	enum err err = check_cover(c);
 	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
 		char path[PATH_LEN];
 		struct survey s = {.expected = &m, .each = on_event, .arg = &r};

@@ -357,14 +357,6 @@ def stored(response):
     return response.json()
 
 
-@contextlib.contextmanager
-def database(data):
-    """The database of a stopped server, for a test that changes it behind the server's back."""
-    connection = sqlite3.connect(os.path.join(data, "tidemark.db"))
-    with contextlib.closing(connection), connection:
-        yield connection
-
-
 def command(*arguments, text=None, extra=None, seconds=DEADLINE_S):
     """Runs `tidemark ARGUMENTS` to its end."""
     done = subprocess.run([BIN, *arguments], input=text, capture_output=True, timeout=seconds,

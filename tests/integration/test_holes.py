@@ -9,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-from harness import NDJSON, Task, TidemarkTest, command, database, scaled, seqs, wait_until
+from harness import NDJSON, Task, TidemarkTest, command, edited, scaled, seqs, wait_until
 from websocket_client import Closed
 
 BROKEN = (OSError, http.client.HTTPException)
@@ -24,7 +24,7 @@ class Holes(TidemarkTest):
         self.server = self.serve()
         self.server.publish([{"stream": f"s{n % 2}", "data": n} for n in range(1, self.HEAD + 1)])
         self.server.stop()
-        with database(self.server.data) as db:
+        with edited(self.server.data) as db:
             db.execute("DELETE FROM event WHERE seq = ?", (self.LOST,))
 
     def test_nothing_is_sealed_over_it(self):

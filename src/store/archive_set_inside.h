@@ -1,0 +1,34 @@
+/* The inside of a set of archives: archive_set.c (the list, and asking) and archive_dir.c (the directory) share it. */
+#ifndef STORE_ARCHIVE_SET_INSIDE_H
+#define STORE_ARCHIVE_SET_INSIDE_H
+
+#include <pthread.h>
+
+#include "store/absent.h"
+#include "store/archive_set.h"
+
+enum { DIR_LEN = 1024 };
+
+struct archive_set {
+	char dir[DIR_LEN];
+	char epoch[STORE_EPOCH_LEN + 1];
+	bool own;
+	bool opened; /* what is being written is ours from now on */
+	int lock_fd;
+	pthread_mutex_t lock;   /* guards all below */
+	struct manifest *items; /* ascending by first, then by last */
+	uint64_t *reach;        /* of items[0..i]: the highest last */
+	bool *chained;          /* what archive_set_follow has found */
+	uint32_t count;
+	uint32_t cap;
+	struct fault rejected; /* the first that was left alone when the directory was last looked at */
+	struct absences absent;
+	struct absences told;    /* of what was left alone */
+	struct absences excused; /* gone for good */
+	int64_t looked_ms;    /* at the directory; monotonic */
+};
+
+/* Adds one to the list, where it is not in it. */
+enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
+
+#endif

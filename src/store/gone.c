@@ -1,0 +1,173 @@
+#include "store/gone.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "store/db.h"
+
+enum err gone_prepare(sqlite3 *db, struct fault *fault)
+{
+	return db_exec(
+		db,
+		"INSERT OR IGNORE INTO meta(key, value) SELECT 'gone', CASE WHEN (SELECT min(seq) FROM event) > 1 AND "
+		"NOT EXISTS (SELECT 1 FROM meta WHERE key = 'chain' AND value LIKE '%:_%') "
+		"THEN '1-' || (SELECT min(seq) - 1 FROM event) ELSE '' END",
+		fault);
+}
+
+static enum err add_range(struct gone *g, struct gone_range range, struct fault *fault)
+{
+	struct gone_range *ranges = realloc(g->ranges, (g->count + 1) * sizeof *ranges);
+	if (ranges == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	g->ranges = ranges;
+	g->ranges[g->count++] = range;
+	return ERR_NONE;
+}
+
+static enum err parse(const char *text, struct gone *g, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (char *end; !err && *text != '\0'; text = *end == ',' ? end + 1 : end) {
+		struct gone_range r = {strtoull(text, &end, 10), 0};
+		if (*end == '-')
+			r.last = strtoull(end + 1, &end, 10);
+		bool fine = r.first > 0 && r.last >= r.first && (*end == ',' || *end == '\0') &&
+			    (g->count == 0 || r.first > g->ranges[g->count - 1].last);
+		err = fine ? add_range(g, r, fault)
+			   : fault_set(fault, ERR_CORRUPT, "the note of what is gone is damaged: %.60s", text);
+	}
+	return err;
+}
+
+enum err gone_load(sqlite3 *db, struct gone *out, struct fault *fault)
+{
+	*out = (struct gone){0};
+	sqlite3_stmt *st;
+	enum err err = db_prepare(db, "SELECT value FROM meta WHERE key = 'gone'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	out->known = rc == SQLITE_ROW;
+	if (out->known)
+		err = parse((const char *)sqlite3_column_text(st, 0), out, fault);
+	else if (rc != SQLITE_DONE)
+		err = db_fault(db, rc, "reading what is gone", fault);
+	sqlite3_finalize(st);
+	if (err)
+		gone_finish(out);
+	return err;
+}
+
+void gone_finish(struct gone *g)
+{
+	free(g->ranges);
+	*g = (struct gone){0};
+}
+
+static enum err save(sqlite3 *db, const struct gone *g, struct fault *fault)
+{
+	struct buf text;
+	sqlite3_stmt *st = NULL;
+	buf_init(&text);
+	for (uint32_t i = 0; i < g->count; i++)
+		buf_printf(&text, "%s%llu-%llu", i > 0 ? "," : "", (unsigned long long)g->ranges[i].first,
+			   (unsigned long long)g->ranges[i].last);
+	buf_addc(&text, '\0');
+	enum err err = buf_failed(&text)
+			       ? fault_set(fault, ERR_NOMEM, "out of memory")
+			       : db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone', ?)", &st, fault);
+	if (!err) {
+		sqlite3_bind_text(st, 1, text.data, -1, SQLITE_STATIC);
+		int rc = sqlite3_step(st);
+		err = rc == SQLITE_DONE ? ERR_NONE : db_fault(db, rc, "noting what is gone", fault);
+	}
+	sqlite3_finalize(st);
+	buf_finish(&text);
+	return err;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct gone_range *x = a;
+	const struct gone_range *y = b;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Ascending, and what touches is one. */
+static void join(struct gone *g)
+{
+	uint32_t kept = 0;
+	qsort(g->ranges, g->count, sizeof *g->ranges, by_first);
+	for (uint32_t i = 1; i < g->count; i++) {
+		struct gone_range *end = &g->ranges[kept];
+		if (g->ranges[i].first > end->last + 1)
+			g->ranges[++kept] = g->ranges[i];
+		else if (g->ranges[i].last > end->last)
+			end->last = g->ranges[i].last;
+	}
+	g->count = kept + 1;
+}
+
+enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, struct fault *fault)
+{
+	struct gone g;
+	enum err err = gone_load(db, &g, fault);
+	if (err)
+		return err;
+	err = add_range(&g, (struct gone_range){first, last}, fault);
+	if (!err)
+		join(&g);
+	if (!err)
+		err = save(db, &g, fault);
+	gone_finish(&g);
+	return err;
+}
+
+enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault)
+{
+	struct gone g;
+	enum err err = gone_load(from, &g, fault);
+	if (err || !g.known)
+		return err;
+	while (g.count > 0 && g.ranges[g.count - 1].first >= end)
+		g.count--;
+	if (g.count > 0 && g.ranges[g.count - 1].last >= end)
+		g.ranges[g.count - 1].last = end - 1;
+	err = save(to, &g, fault);
+	gone_finish(&g);
+	return err;
+}
+
+/* The last seq of the piece that `seq` is in: gone, or in an archive; 0 where it is in neither. */
+static uint64_t covered_to(const struct gone *g, struct archive_set *set, uint64_t seq)
+{
+	struct manifest m;
+	for (uint32_t i = 0; i < g->count; i++)
+		if (g->ranges[i].first <= seq && seq <= g->ranges[i].last)
+			return g->ranges[i].last;
+	return archive_set_find(set, seq, &m) ? m.last : 0;
+}
+
+/* Where the next such piece after `seq` begins, or `hot`. */
+static uint64_t covered_from(const struct gone *g, struct archive_set *set, uint64_t seq, uint64_t hot)
+{
+	struct manifest m;
+	for (uint32_t i = 0; i < g->count; i++)
+		if (g->ranges[i].first > seq && g->ranges[i].first < hot)
+			hot = g->ranges[i].first;
+	for (uint32_t i = 0; archive_set_at(set, i, &m) && m.first < hot; i++)
+		if (m.first > seq)
+			hot = m.first;
+	return hot;
+}
+
+bool gone_uncovered(const struct gone *g, struct archive_set *set, uint64_t from, uint64_t hot, struct gone_range *out)
+{
+	for (uint64_t last; from < hot && (last = covered_to(g, set, from)) != 0;)
+		from = last + 1;
+	if (from >= hot)
+		return false;
+	*out = (struct gone_range){from, covered_from(g, set, from, hot) - 1};
+	return true;
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Archives that are lost, or out of reach for a while: never told as removed by retention, and found by verify."""
+
+import glob
+import os
+import shutil
+import tempfile
+import unittest
+
+from harness import TidemarkTest, command, edited, seqs, wait_until
+
+HEAD, PART = 200, 40  # four archives, and the last part in the log
+
+
+class LostArchives(TidemarkTest):
+
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="tidemark-test-")
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.server = self.serve("--retain-events", str(PART))
+        for first in range(0, HEAD, PART):
+            self.server.publish_lines({"stream": f"s{n % 2}", "data": n + 1} for n in range(first, first + PART))
+            wait_until(lambda: self.retention()["log"]["events"] <= PART, "the log is within its limit")
+        self.archives = os.path.join(self.server.data, "archives")
+        self.away = os.path.join(self.home, "away")
+
+    def retention(self):
+        return self.server.get("/v1/stats").json()["retention"]
+
+    def missing(self):
+        return self.server.get("/v1/stats").json()["archives"]["missing"]
+
+    def assert_out_of_reach(self, seq, *mentions):
+        self.assert_problem(self.server.get(f"/v1/events/{seq}"), 503, f"event {seq} cannot be read", *mentions)
+        self.assert_problem(self.server.get("/v1/events", after=seq - 1), 503, *mentions)
+        self.assertEqual(self.server.event(HEAD)["data"], HEAD)
+
+
+class Serving(LostArchives):
+
+    def test_a_directory_that_goes_away_and_comes_back(self):
+        os.rename(self.archives, self.away)
+        self.assert_out_of_reach(1, "is gone")
+        self.assertIn("is gone", self.missing())
+        os.rename(self.away, self.archives)
+        wait_until(lambda: self.missing() == "", "it is found again")
+        self.assertEqual(seqs(self.server.everything()), list(range(1, HEAD + 1)))
+
+    def test_a_start_without_the_directory(self):
+        self.server.stop()
+        os.rename(self.archives, self.away)
+        self.server.start()
+        self.assertIn("in no archive that can be used", self.server.log_text())
+        self.assert_out_of_reach(1, "no archive in", "1 to 160")
+        os.rename(self.away, self.archives)
+        wait_until(lambda: self.missing() == "", "it is found")
+        self.assertEqual(seqs(self.server.everything()), list(range(1, HEAD + 1)))
+
+    def test_a_start_with_a_damaged_manifest(self):
+        self.server.stop()
+        manifest = os.path.join(self.archives, "41-80.json")
+        with open(manifest, "r+b") as file:
+            file.write(b"[")
+        self.server.start()
+        self.assert_out_of_reach(50, "41-80.json", "damaged")
+        self.assertEqual(self.server.event(40)["data"], 40)
+
+    def test_a_loss_that_is_accepted_is_a_gap(self):
+        self.server.stop()
+        os.unlink(os.path.join(self.archives, "1-40.ndjson.zst"))
+        self.server.start("--accept-loss")
+        self.assert_problem(self.server.get("/v1/events/1"), 410)
+        self.server.restart()
+        self.assert_problem(self.server.get("/v1/events/40"), 410)
+        self.assert_gap(self.server.history(after=10, limit=1)["gap"], "retention", requested=10, first=41)
+
+
+class Verifying(LostArchives):
+
+    def assert_found(self, says, *operands):
+        done = command("verify", *(operands or (self.server.data,)))
+        self.assertEqual(done.returncode, 1, done)
+        self.assertRegex(done.stderr, says)
+
+    def setUp(self):
+        super().setUp()
+        self.server.stop()
+        shutil.copytree(self.server.data, self.away)
+        done = command("verify", self.server.data)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("200 events, seq 1 to 200: fine", done.stdout)
+
+    def restore(self):
+        shutil.rmtree(self.server.data)
+        shutil.copytree(self.away, self.server.data)
+
+    def test_archives_that_were_removed(self):
+        for which, says in (("1-40", "1 to 40"), ("41-80", "41 to 80"), ("121-160", "121 to 160"), ("*", "1 to 160")):
+            with self.subTest(which):
+                for path in glob.glob(os.path.join(self.archives, which + ".*")):
+                    os.unlink(path)
+                self.assert_found(f"events {says} are missing")
+                self.restore()
+
+    def test_an_archive_without_its_manifest_is_named(self):
+        os.unlink(os.path.join(self.archives, "81-120.json"))
+        self.assert_found("81 to 120 are missing: .*81-120.ndjson.zst has no manifest")
+
+    def test_a_lost_beginning_of_the_log(self):
+        with edited(self.server.data) as db:
+            db.execute("DELETE FROM event WHERE seq < 170")
+        self.assert_found("events 161 to 169 are missing")
+
+    def test_a_changed_note_of_the_chain(self):
+        for change in ("'160:' || printf('%064d', 7)", "'120:' || substr(value, 5)", "'170:' || substr(value, 5)", "'160:77'"):
+            with self.subTest(change):
+                with edited(self.server.data) as db:
+                    db.execute(f"UPDATE meta SET value = {change} WHERE key = 'chain'")
+                self.assert_found("161|160|170|damaged")
+                self.restore()
+
+    def test_files_that_leave_one_out(self):
+        files = [os.path.join(self.archives, f"{name}.ndjson.zst") for name in ("81-120", "1-40", "41-80")]
+        self.assertEqual(command("verify", *files).returncode, 0)
+        self.assert_found("events 41 to 80 are missing: they are between 1-40.* and 81-120", *files[:2])
+
+
+class Discarded(TidemarkTest):
+
+    def test_what_was_discarded_is_not_missed(self):
+        server = self.serve("--retain-events", "50", "--archive", "none")
+        server.publish_lines({"data": n} for n in range(200))
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 50, "they are gone")
+        server.stop()
+        self.assertEqual(command("verify", server.data).returncode, 0)
+        with edited(server.data) as db:
+            db.execute("DELETE FROM event WHERE seq < 160")
+        done = command("verify", server.data)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertRegex(done.stderr, "events 151 to 159 are missing")
+
+
+if __name__ == "__main__":
+    unittest.main()
