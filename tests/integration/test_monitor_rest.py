@@ -196,6 +196,7 @@ class Figures(TidemarkTest):
         server.stop()
         with edited(server.data) as database:
             database.execute("DELETE FROM event WHERE seq <= 40")
+            database.execute("UPDATE meta SET value = '1-40' WHERE key = 'gone'")
         server.start()
         reader = server.dashboard(session="wall")
         gap = of_type(reader, "gap")
