@@ -246,6 +246,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		 "what becomes of events that leave the log: kept in archives, or gone (zstd)", 0, 0, 0},
 		{"archive-dir", OPTION_TEXT, &c->archive_dir, "DIR", "where archives are (archives, in the data directory)",
 		 0, 0, 0},
+		{"salvage", OPTION_FLAG, &c->salvage, NULL,
+		 "check the whole store first; where it is damaged, keep what can be read, say what is gone, and go on", 0, 0, 0},
 		{"accept-loss", OPTION_FLAG, &c->accept_loss, NULL,
 		 "events that should be in archives, and are in none, are gone from now on: a gap", 0, 0, 0},
 		{"archive-level", OPTION_INTEGER, &archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,

@@ -49,6 +49,7 @@ struct config {
 	const char *archive;     /* "zstd" or "none" */
 	const char *archive_dir; /* NULL: beside the store */
 	bool accept_loss;
+	bool salvage;
 	bool insecure;
 	bool seccomp;
 	const char *log_level;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "app/config.h"
+#include "app/rescue.h"
 #include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -75,7 +76,11 @@ static enum err make_hub(struct server *s, struct fault *fault)
 				      .archive_dir = c->archive_dir != NULL ? c->archive_dir : "",
 				      .accept_loss = c->accept_loss};
 	struct feed_options feed = {(size_t)c->ring, (size_t)c->cache};
-	enum err err = store_open(c->data, store, &s->store, fault);
+	bool salvaged = false;
+	enum err err = c->salvage ? rescue(c, &salvaged, fault) : ERR_NONE;
+	store.accept_loss = store.accept_loss || salvaged;
+	if (!err)
+		err = store_open(c->data, store, &s->store, fault);
 	if (!err)
 		err = pool_create(s->store, POOL_THREADS, &s->pool, fault);
 	if (!err)

@@ -88,10 +88,11 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 	sqlite3_busy_timeout(db, DB_BUSY_MS);
 	/* Before the first page of a new file is written. */
 	int reserved = PAGE_SUM_LEN;
-	if (mode != DB_READ)
+	bool writes = mode == DB_WRITE || mode == DB_WRITE_RELAXED;
+	if (writes)
 		sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
 	enum err err = exec_all(db, all, fault);
-	if (!err && mode == DB_READ)
+	if (!err && !writes)
 		return db_exec(db, "PRAGMA query_only=ON", fault);
 	if (!err)
 		err = exec_all(db, writer, fault);
@@ -155,13 +156,16 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 		sqlite3_extended_result_codes(db, 1);
 	enum err err = rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, path, fault);
 	sqlite3_int64 version = 0;
+	bool checked = mode != DB_DAMAGED;
 	if (!err)
+		sqlite3_file_control(db, "main", PAGE_SUM_CHECK, &checked);
+	if (!err && checked)
 		err = check_version(db, path, (int)schema_assets.count, &version, fault);
 	if (!err)
 		err = set_up(db, mode, fault);
-	if (!err && mode != DB_READ)
+	if (!err && mode != DB_READ && checked)
 		err = migrate(db, version, fault);
-	else if (!err && (size_t)version < schema_assets.count)
+	else if (!err && checked && (size_t)version < schema_assets.count)
 		err = fault_set(fault, ERR_INVALID, "%s was made by an older version: start the server once to migrate it",
 				path);
 	if (err) {

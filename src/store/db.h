@@ -13,6 +13,7 @@ enum db_mode {
 	DB_WRITE,         /* the one connection that writes and checkpoints; makes the file */
 	DB_WRITE_RELAXED, /* the same without fsync at each commit (synchronous=NORMAL) */
 	DB_READ,          /* query only */
+	DB_DAMAGED,       /* query only, whatever can be read: neither version nor the sums of pages are looked at */
 };
 
 /* Opens `path` with every pragma set explicitly. A store made by a newer version is ERR_NEWER, a file that is no store

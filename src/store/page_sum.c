@@ -120,6 +120,10 @@ static int on_check_lock(sqlite3_file *f, int *out)
 
 static int on_control(sqlite3_file *f, int op, void *arg)
 {
+	if (op == PAGE_SUM_CHECK) {
+		((struct file *)(void *)f)->checked = *(const bool *)arg;
+		return SQLITE_OK;
+	}
 	return real_of(f)->pMethods->xFileControl(real_of(f), op, arg);
 }
 
@@ -180,7 +184,7 @@ static int on_open(sqlite3_vfs *v, const char *name, sqlite3_file *base, int fla
 	if ((flags & SQLITE_OPEN_MAIN_DB) == 0)
 		return real_vfs()->xOpen(real_vfs(), name, base, flags, out_flags);
 	struct file *f = (struct file *)(void *)base;
-	*f = (struct file){.checked = sqlite3_uri_boolean(name, "sums", 1) != 0};
+	*f = (struct file){.checked = true};
 	int rc = real_vfs()->xOpen(real_vfs(), name, real_of(base), flags, out_flags);
 	if (rc == SQLITE_OK)
 		f->base.pMethods = &methods;

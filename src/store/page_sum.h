@@ -12,9 +12,11 @@
 
 enum { PAGE_SUM_PAGE = 4096, PAGE_SUM_LEN = 8 };
 
-/* The name of the file system, for sqlite3_open_v2; registered at the first call. NULL: no memory. Any thread. A file opened as
- * a URI with `sums=off` is not checked on reading. */
+/* The name of the file system, for sqlite3_open_v2; registered at the first call. NULL: no memory. Any thread. A file is
+ * checked on reading unless told otherwise. */
 const char *page_sum_vfs(void);
+/* For sqlite3_file_control, with a bool: are sums checked? */
+enum { PAGE_SUM_CHECK = 0x7469646d };
 /* The page (from 1) whose sum was last found wrong on this thread; 0: none. */
 uint32_t page_sum_damaged(void);
 

@@ -118,6 +118,10 @@ void store_bind(sqlite3_stmt *st, int at, struct slice text);
 enum err store_find_past(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault);
 /* Notes which archive the last events that have left the log went to (NULL: none), in the open transaction. */
 enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault);
+/* Remembers the id of an event that is in the log no longer. */
+enum err store_remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault);
+/* The lock of a directory, which goes when *fd is closed, or the process ends. ERR_LOCKED. */
+enum err store_lock(const char *dir, int *fd, struct fault *fault);
 /* Closes the connection; what was not committed is gone. */
 void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */

@@ -38,7 +38,7 @@ enum err store_find_past(struct store *s, const struct event *e, int64_t key, ui
 }
 
 /* Its id is remembered without it. */
-static enum err remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault)
+enum err store_remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault)
 {
 	int64_t key = sum_key(stream, id);
 	sqlite3_stmt *put = s->statements[S_PAST_PUT];
@@ -83,7 +83,7 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 			err = fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 					(unsigned long long)seq);
 		else if (id.len > 0)
-			err = remember(s, seq, catalog_topic(s->catalog, topic)->stream, id, fault);
+			err = store_remember(s, seq, catalog_topic(s->catalog, topic)->stream, id, fault);
 		out[(*count)++] = (struct leaving){topic, (uint64_t)sqlite3_column_int64(st, 3)};
 	}
 	if (!err && rc != SQLITE_DONE)

@@ -103,26 +103,28 @@ static enum err make_dir(const char *dir, struct fault *fault)
 	}
 }
 
-/* The lock of a directory is the kernel's lock on its file `lock`: it goes when the process goes. */
-static enum err take_lock(struct store *s, struct fault *fault)
+/* The kernel's lock on its file `lock`. */
+enum err store_lock(const char *dir, int *fd, struct fault *fault)
 {
 	char path[STORE_PATH_LEN + 8];
-	snprintf(path, sizeof path, "%s/lock", s->dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
+	snprintf(path, sizeof path, "%s/lock", dir);
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*fd < 0)
 		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
 	char owner[32] = "";
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		ssize_t n = read(s->lock_fd, owner, sizeof owner - 1);
+	if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+		ssize_t n = read(*fd, owner, sizeof owner - 1);
 		owner[n > 0 ? n : 0] = '\0';
 		owner[strcspn(owner, "\n")] = '\0';
-		return fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", s->dir,
+		close(*fd);
+		*fd = -1;
+		return fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", dir,
 				 owner[0] != '\0' ? owner : "unknown");
 	}
 	int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
 	/* Only for the message above: the lock holds without it. */
-	if (ftruncate(s->lock_fd, 0) == 0 && pwrite(s->lock_fd, owner, (size_t)n, 0) != n)
-		(void)ftruncate(s->lock_fd, 0);
+	if (ftruncate(*fd, 0) == 0 && pwrite(*fd, owner, (size_t)n, 0) != n)
+		(void)ftruncate(*fd, 0);
 	return ERR_NONE;
 }
 
@@ -418,7 +420,7 @@ static enum err open_all(struct store *s, struct fault *fault)
 	if (s->options.access == STORE_WRITE) {
 		err = make_dir(s->dir, fault);
 		if (!err)
-			err = take_lock(s, fault);
+			err = store_lock(s->dir, &s->lock_fd, fault);
 	}
 	if (!err)
 		err = open_db(s, fault);

@@ -1,0 +1,67 @@
+#include "app/rescue.h"
+
+#include <stdio.h>
+
+#include "base/progress.h"
+#include "store/salvage.h"
+#include "tidemark/history.h"
+
+typedef unsigned long long ull;
+
+static void on_progress(void *arg, uint64_t done, uint64_t all)
+{
+	progress_set(arg, done, done, all);
+}
+
+/* Opens it as a server would, and verifies it. */
+static enum err examine(const struct config *c, uint64_t *checked, struct fault *fault)
+{
+	struct store *s = NULL;
+	struct reader *r = NULL;
+	struct progress progress;
+	struct store_options options = {.access = STORE_WRITE, .archive_dir = c->archive_dir != NULL ? c->archive_dir : ""};
+	progress_init(&progress, "check", "events");
+	enum err err = store_open(c->data, options, &s, fault);
+	if (!err)
+		err = reader_open(s, &r, fault);
+	if (!err)
+		err = history_verify(r, on_progress, &progress, checked, fault);
+	progress_clear(&progress);
+	reader_close(r);
+	store_close(s);
+	return err;
+}
+
+static void tell(const struct salvage_report *r)
+{
+	fprintf(stderr, "tidemark: salvaged %llu events of the log into archives; the head is %llu\n", (ull)r->kept, (ull)r->head);
+	if (r->gone > 0)
+		fprintf(stderr, "tidemark: %llu events are gone:", (ull)r->gone);
+	for (uint32_t i = 0; i < r->range_count && i < SALVAGE_RANGES_MAX; i++)
+		fprintf(stderr, " %llu-%llu", (ull)r->ranges[i].first, (ull)r->ranges[i].last);
+	if (r->gone > 0)
+		fprintf(stderr, "%s\n", r->range_count > SALVAGE_RANGES_MAX ? " and more" : "");
+	if (r->beside[0] != '\0')
+		fprintf(stderr, "tidemark: sessions, leases and observations are gone: %s\n", r->beside);
+	fprintf(stderr, "tidemark: what was there is in %s\n", r->aside);
+}
+
+enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)
+{
+	struct salvage_report report;
+	uint64_t checked = 0;
+	*salvaged = false;
+	enum err err = examine(c, &checked, fault);
+	if (!err)
+		fprintf(stderr, "tidemark: nothing to salvage: %llu events are fine\n", (ull)checked);
+	/* What has nothing to do with damage is no reason to touch anything. */
+	if (!err || err == ERR_LOCKED || err == ERR_NEWER || err == ERR_NOMEM || err == ERR_FULL)
+		return err;
+	fprintf(stderr, "tidemark: %s is damaged: %s\n", c->data, fault->text);
+	err = store_salvage(c->data, c->archive_dir, &report, fault);
+	if (err)
+		return err;
+	*salvaged = true;
+	tell(&report);
+	return ERR_NONE;
+}
