@@ -132,6 +132,19 @@ enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct
 	return err ? err : archive_set_insert(s, m, fault);
 }
 
+enum err archive_set_adopt(struct archive_set *s, const struct manifest *m, struct fault *fault)
+{
+	return archive_set_insert(s, m, fault);
+}
+
+bool archive_set_is_whole(const struct archive_set *s, const char *file)
+{
+	char path[DIR_LEN + 300];
+	char manifest[DIR_LEN + 320];
+	archive_set_path(s, file, path, sizeof path);
+	return manifest_path(path, manifest, sizeof manifest) && access(manifest, F_OK) == 0;
+}
+
 void archive_set_forget(struct archive_set *s, const char *file)
 {
 	struct fault why;

@@ -29,6 +29,10 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault);
 enum err archive_set_clear(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* A new one, whose file is in place: its manifest is what makes it an archive. */
 enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct fault *fault);
+/* One that is going to get its manifest: read from now on, but no archive yet. */
+enum err archive_set_adopt(struct archive_set *s, const struct manifest *m, struct fault *fault);
+/* Does it have its manifest? */
+bool archive_set_is_whole(const struct archive_set *s, const char *file);
 /* One whose file is gone: it should be there. */
 void archive_set_forget(struct archive_set *s, const char *file);
 

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/arrival.h"
 #include "store/aside.h"
 #include "store/copy.h"
 #include "store/gone.h"
@@ -34,6 +35,8 @@ struct backup {
 	uint64_t counted;
 	uint64_t start;
 	bool gentle; /* a server is using the original */
+	bool fresh;  /* the copy was empty */
+	struct arrivals arrivals;
 };
 
 static bool is_stopped(const struct backup *b)
@@ -97,32 +100,59 @@ static enum err on_archived(void *arg, const struct envelope *e, struct slice te
 	struct backup *b = arg;
 	if (is_stopped(b))
 		return fault_set(fault, ERR_CLOSED, "it was interrupted");
-	if (e->seq <= b->counted || e->seq >= b->log)
+	struct manifest known;
+	bool has = !b->fresh && archive_set_find(store_archives(b->to), e->seq, &known);
+	if (e->seq <= b->counted || e->seq >= store_hot(b->to) || has)
 		return ERR_NONE;
 	b->counted = e->seq;
 	return restore_archived(b->to, e, fault);
 }
 
-/* The archives that end before the copy does. A fresh copy also counts what they hold. */
-static enum err copy_archives(struct backup *b, bool count, struct fault *fault)
+/* A fresh copy counts what they hold, also of those that an attempt before has brought; any other what is new to it. */
+static enum err copy_one(struct backup *b, const struct manifest *m, struct fault *fault)
 {
-	struct manifest m;
+	char path[PATH_LEN];
 	struct manifest found;
 	struct manifest known;
+	struct survey s = {.expected = m, .each = on_archived, .arg = b};
+	struct archive_set *to = store_archives(b->to);
+	bool is_new = !archive_set_named(to, m->file, &known);
+	bool counts = (b->fresh || is_new) && m->first < store_hot(b->to);
+	archive_set_path(store_archives(b->from), m->file, path, sizeof path);
+	enum err err = counts ? archive_survey(path, &s, &found, fault) : ERR_NONE;
+	if (!err)
+		err = b->fresh ? copy_archive(path, m, to, fault) : arrivals_copy(&b->arrivals, path, m, to, fault);
+	b->figures->archives += !err && is_new;
+	return err;
+}
+
+/* The archives that end before the copy does. */
+static enum err copy_archives(struct backup *b, struct fault *fault)
+{
+	struct manifest m;
 	enum err err = ERR_NONE;
 	for (uint32_t i = 0; !err && archive_set_at(store_archives(b->from), i, &m); i++) {
-		char path[PATH_LEN];
-		struct survey s = {.expected = &m, .each = on_archived, .arg = b};
-		if (m.last > b->head || is_stopped(b))
-			continue;
-		archive_set_path(store_archives(b->from), m.file, path, sizeof path);
-		bool is_new = !archive_set_named(store_archives(b->to), m.file, &known);
-		err = copy_archive(path, &m, store_archives(b->to), fault);
-		if (!err && count)
-			err = archive_survey(path, &s, &found, fault);
-		b->figures->archives += !err && is_new;
+		if (is_stopped(b))
+			return fault_set(fault, ERR_CLOSED, "it was interrupted");
+		if (m.last <= b->head)
+			err = copy_one(b, &m, fault);
 	}
 	return err;
+}
+
+/* Into a copy that has events: with their figures, in one transaction. */
+static enum err add_archives(struct backup *b, struct fault *fault)
+{
+	enum err err = restore_begin(b->to, NULL, 0, fault);
+	if (!err)
+		err = copy_archives(b, fault);
+	if (!err)
+		err = arrivals_note(&b->arrivals, b->to->db, fault);
+	if (!err)
+		err = restore_commit(b->to, fault);
+	if (err)
+		arrivals_abandon(&b->arrivals, store_archives(b->to));
+	return err ? err : arrivals_settle(b->to->db, store_archives(b->to), fault);
 }
 
 /* --- events --- */
@@ -241,12 +271,12 @@ static enum err note_below(struct backup *b, struct fault *fault)
 
 static enum err copy_all(struct backup *b, struct fault *fault)
 {
-	bool fresh = store_head(b->to) == 0;
+	bool fresh = b->fresh = store_head(b->to) == 0;
 	b->log = log_start(b);
 	enum err err = fresh ? restore_begin(b->to, store_epoch(b->from), b->log > 0 ? b->log : 1, fault) : ERR_NONE;
 	b->start = store_head(b->to);
 	if (!err)
-		err = copy_archives(b, fresh, fault);
+		err = fresh ? copy_archives(b, fault) : add_archives(b, fault);
 	for (bool begun = fresh, last = false; !err && !last; begun = false) {
 		if (!begun)
 			err = restore_begin(b->to, NULL, 0, fault);
@@ -315,6 +345,7 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 	if (err && b.to != NULL)
 		restore_abandon(b.to);
 	store_close(b.to);
+	arrivals_finish(&b.arrivals);
 	reader_close(b.reader);
 	store_close(b.from);
 	return err;

@@ -35,7 +35,7 @@ static enum err copy_bytes(int fd, const char *path, struct new_file *to, const 
 	return err;
 }
 
-enum err copy_archive(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault)
+enum err copy_archive_file(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault)
 {
 	char to[PATH_LEN];
 	struct manifest known;
@@ -63,5 +63,13 @@ enum err copy_archive(const char *path, const struct manifest *m, struct archive
 	}
 	if (fd >= 0)
 		close(fd);
-	return err ? err : archive_set_add(set, m, fault);
+	return err;
+}
+
+enum err copy_archive(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault)
+{
+	struct manifest known;
+	bool is_known = archive_set_named(set, m->file, &known);
+	enum err err = copy_archive_file(path, m, set, fault);
+	return err || is_known ? err : archive_set_add(set, m, fault);
 }

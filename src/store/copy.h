@@ -8,4 +8,7 @@
  * ERR_CONFLICT. */
 enum err copy_archive(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault);
 
+/* The file alone: its manifest is what makes an archive of it. */
+enum err copy_archive_file(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault);
+
 #endif

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "event/json.h"
 #include "store/archive.h"
-#include "store/copy.h"
+#include "store/arrival.h"
 #include "store/db.h"
 #include "store/gone.h"
 #include "store/new_file.h"
@@ -31,11 +32,13 @@ struct import {
 	struct reader *reader; /* sees what was there before */
 	struct import_options options;
 	struct import_figures *figures;
-	uint64_t old_hot; /* of the store as it was; 0: it was empty */
-	uint64_t counted; /* the store's figures have the events up to here, though it has lost their archives */
+	uint64_t old_hot;   /* of the store as it was; 0: it was empty */
+	uint64_t counted;   /* the store's figures have the events up to here, though it has lost their archives */
+	uint64_t chain_seq; /* where the archive ends that the log's last events went to; 0: none is noted */
 	struct piece *pieces;
 	int count;
 	struct buf scratch;
+	struct arrivals arrivals;
 	/* How far all of it is. */
 	uint64_t done;
 	uint64_t all;
@@ -218,7 +221,17 @@ static enum err take_piece(struct import *im, struct piece *p, struct fault *fau
 	if (err || im->figures->archived == archived)
 		return err;
 	snprintf(found.epoch, sizeof found.epoch, "%s", store_epoch(im->store));
-	return copy_archive(p->path, &found, store_archives(im->store), fault);
+	return arrivals_copy(&im->arrivals, p->path, &found, store_archives(im->store), fault);
+}
+
+/* The archive that the log's events went to may have been lost: another one is in its place then. */
+static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t hot = store_hot(im->store);
+	if (!archive_set_find(store_archives(im->store), hot - 1, &m) || m.last == seq)
+		return ERR_NONE;
+	return store_note_chain(im->store, m.last, m.chain, fault);
 }
 
 static enum err take_all(struct import *im, struct fault *fault)
@@ -233,6 +246,10 @@ static enum err take_all(struct import *im, struct fault *fault)
 		err = gone_add(im->store->db, 1, first - 1, fault);
 	for (int i = 0; !err && i < im->count; i++)
 		err = take_piece(im, &im->pieces[i], fault);
+	if (!err && im->chain_seq != 0)
+		err = renew_chain(im, im->chain_seq, fault);
+	if (!err)
+		err = arrivals_note(&im->arrivals, im->store->db, fault);
 	if (!err)
 		err = restore_commit(im->store, fault);
 	return err;
@@ -305,16 +322,6 @@ static enum err import_fresh(struct import *im, const char *dir, struct fault *f
 	return err;
 }
 
-/* The archive that the log's events went to may have been lost: another one is in its place then. */
-static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault)
-{
-	struct manifest m;
-	uint64_t hot = store_hot(im->store);
-	if (!archive_set_find(store_archives(im->store), hot - 1, &m) || m.last == seq)
-		return ERR_NONE;
-	return store_note_chain(im->store, m.last, m.chain, fault);
-}
-
 static enum err import_more(struct import *im, struct fault *fault)
 {
 	static const char chain[] = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'chain' AND value LIKE '%:_%'";
@@ -322,13 +329,16 @@ static enum err import_more(struct import *im, struct fault *fault)
 	enum err err = reader_open(im->store, &im->reader, fault);
 	if (!err)
 		err = db_integer(im->reader->db, chain, 0, &counted, fault);
-	im->counted = (uint64_t)counted;
+	im->counted = im->chain_seq = (uint64_t)counted;
 	if (!err)
 		err = take_all(im, fault);
-	if (!err && counted != 0)
-		err = renew_chain(im, im->counted, fault);
-	if (err)
+	struct fault late;
+	if (err) {
 		restore_abandon(im->store);
+		arrivals_abandon(&im->arrivals, store_archives(im->store));
+	} else if (arrivals_settle(im->store->db, store_archives(im->store), &late) != ERR_NONE) {
+		log_warn("the archives are finished when the store is opened again", "why=\"%s\"", late.text);
+	}
 	im->figures->first = store_first(im->store);
 	im->figures->head = store_head(im->store);
 	reader_close(im->reader);
@@ -358,6 +368,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 		err = im.old_hot == 0 ? import_fresh(&im, dir, fault) : import_more(&im, fault);
 	store_close(im.store);
 	buf_finish(&im.scratch);
+	arrivals_finish(&im.arrivals);
 	free(im.pieces);
 	return err;
 }

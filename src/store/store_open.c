@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/sys.h"
+#include "store/arrival.h"
 #include "store/db.h"
 #include "store/gone.h"
 #include "store/store_inside.h"
@@ -387,6 +388,8 @@ static enum err open_archives(struct store *s, struct fault *fault)
 		err = load_archive_dir(s, dir, sizeof dir, fault);
 	if (!err)
 		err = archive_set_open(dir, s->epoch, own, &s->archives, fault);
+	if (!err)
+		err = own ? arrivals_settle(s->db, s->archives, fault) : ERR_NONE;
 	if (!err)
 		err = follow_chain(s, fault);
 	if (!err)

@@ -121,6 +121,57 @@ class Import(RestoreTest):
         self.assertEqual(self.lines(copy), lines)
         self.run_ok("verify", copy)
 
+    def lost(self, data):
+        """A copy of it without its archives."""
+        copy = tempfile.mkdtemp(dir=self.home)
+        shutil.copytree(data, copy, dirs_exist_ok=True)
+        shutil.rmtree(os.path.join(copy, "archives"))
+        return copy
+
+    def test_an_import_that_fails_leaves_no_archives_behind(self):
+        data, lines = self.aged()
+        files = archive_files(data)
+        copy = self.lost(data)
+        damaged = self.path(os.path.basename(files[2]))
+        shutil.copy(files[2][:-len("ndjson.zst")] + "json", damaged[:-len("ndjson.zst")] + "json")
+        content = bytearray(read(files[2]))
+        content[len(content) // 2] ^= 4
+        write(damaged, content)
+        self.run_wrong("import", copy, *files[:2], damaged, says="nothing was imported")
+        self.assertEqual(archive_files(copy), [])
+        self.run_ok("import", copy, *files)
+        self.assertEqual(self.lines(copy), lines)
+        self.run_ok("verify", copy)
+
+    def test_an_import_that_is_killed_is_whole_or_nothing(self):
+        server = self.serve("--retain-events", "80", "--archive", "none")
+        pieces = []
+        for part in range(5):  # what was exported before it was discarded
+            server.publish_lines(self.batch(part * 80, 80))
+            pieces.append(self.path(f"{part}.ndjson.zst"))
+            self.run_ok("export", server.url, "--after", str(part * 80), "-o", pieces[-1])
+        lines = [line for piece in pieces for line in subprocess.run(
+            ["zstd", "-dcq", piece], capture_output=True, check=True).stdout.decode().splitlines()]
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 90, "the rest is gone")
+        server.stop()
+        first = 401 - len(self.lines(server.data))
+        chance = random.Random(5)
+        for _ in range(scaled(20, 6)):
+            copy = tempfile.mkdtemp(dir=self.home)
+            shutil.copytree(server.data, copy, dirs_exist_ok=True)
+            process = subprocess.Popen([BIN, "import", copy, *pieces], stderr=subprocess.DEVNULL)
+            try:
+                process.wait(chance.random() * 0.04)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            self.serve_on(copy).stop()  # which finishes what was committed
+            self.assertIn(len(self.lines(copy)), (401 - first, 400))
+            self.run_ok("verify", copy)
+            self.run_ok("import", copy, *pieces)
+            self.assertEqual(self.lines(copy), lines)
+            self.run_ok("verify", copy)
+
     def test_nothing_is_imported_when_a_piece_is_missing_damaged_or_foreign(self):
         data, _ = self.aged()
         files = archive_files(data)
