@@ -27,9 +27,12 @@ struct history_query {
 };
 
 /* One page of events in the order asked for, from an archive or from the log. page_last is the position to go on from:
- * ascending the next query's `after`, descending its `before`. ERR_CORRUPT names the seq, or the archive. ERR_GONE: ascending,
- * the event after `after` is in no archive and not in the log any more: store_next says what is. */
+ * ascending the next query's `after`, descending its `before`. ERR_CORRUPT names the seq, or the archive. ERR_GONE:
+ * ascending, the event after `after` is in no archive and not in the log any more: store_next says what is. */
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault);
+
+/* The lowest seq in (after, before) that was removed; 0 where all is there, or should be. */
+uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before);
 
 /* The lowest seq after `after` that can be read: see store_next. */
 uint64_t history_next(struct reader *r, uint64_t after);

@@ -14,7 +14,7 @@
 #include "store/packer.h"
 #include "store/survey.h"
 
-enum { EXPORT_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER };
+enum { EXPORT_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL };
 
 static const struct command_help help = {
 	.usage = "tidemark export DIR|URL -o FILE [options]",
@@ -40,7 +40,8 @@ struct export
 	struct option_texts types;
 	const char *out;
 	int64_t level;
-	int64_t threads;
+	int64_t threads; /* 0: none given */
+	char level_text[8];
 	struct credential credential;
 	const char *config;
 
@@ -64,12 +65,10 @@ static int parse(struct export *e, int argc, char **argv)
 		{"stream", OPTION_TEXTS, &e->streams, "NAME", "only events of this stream, repeatable: any of them", 0, 0,
 		 's'},
 		{"type", OPTION_TEXTS, &e->types, "NAME", "only events of this type, repeatable: any of them", 0, 0, 't'},
-		{"level", OPTION_INTEGER, &e->level, "N", "zstd level, from a directory only (2)", PACKER_LEVEL_MIN,
-		 PACKER_LEVEL_MAX, 0},
+		{"level", OPTION_INTEGER, &e->level, "N", "zstd level (2)", PACKER_LEVEL_MIN, PACKER_LEVEL_MAX, 0},
 		{"threads", OPTION_INTEGER, &e->threads, "N",
-		 "threads that compress, from a directory only (all processors)", 1, PACKER_THREADS_MAX, 0},
+		 "threads that compress, from a directory: a server uses one (all processors)", 1, PACKER_THREADS_MAX, 0},
 		CLI_OPTION_URL(&e->url),
-		CLI_OPTIONS_TOKEN(&e->credential),
 		CLI_OPTIONS_TOKEN(&e->credential),
 		CLI_OPTION_CONFIG(&e->config),
 		{0},
@@ -83,6 +82,11 @@ static int parse(struct export *e, int argc, char **argv)
 		return CLI_USAGE;
 	if (e->out == NULL)
 		return cli_wrong_usage("export", "export wants -o FILE");
+	if (e->threads != 0 && cli_is_url(e->where))
+		return cli_wrong_usage("export", "--threads goes with a directory: a server uses one");
+	if (e->threads == 0)
+		e->threads = sysconf(_SC_NPROCESSORS_ONLN);
+	snprintf(e->level_text, sizeof e->level_text, "%d", (int)e->level);
 	return credential_read(&e->credential, "export");
 }
 
@@ -97,6 +101,8 @@ static int set_params(struct export *e)
 			cli_param(&e->params, params[i].name, params[i].value);
 	cli_params(&e->params, "stream", &e->streams);
 	cli_params(&e->params, "type", &e->types);
+	if (e->level != 0 && cli_is_url(e->where))
+		cli_param(&e->params, "level", e->level_text);
 	buf_addc(&e->params, '\0');
 	if (buf_failed(&e->params))
 		return cli_fail("out of memory");
@@ -177,7 +183,7 @@ static enum err export_server(struct export *e, struct fault *fault)
 static enum err write_range(struct export *e, struct look *look, struct fault *fault)
 {
 	struct archive_writer *w;
-	struct archive_options options = {(int)e->level, (int)e->threads};
+	struct archive_options options = {e->level != 0 ? (int)e->level : ARCHIVE_LEVEL, (int)e->threads};
 	struct seal_watch watch = look_watch(&e->progress);
 	const struct gap *gap = &look->range.gap;
 	if (look->range.has_gap)
@@ -226,7 +232,7 @@ static enum err begin(struct export *e, struct fault *fault)
 
 int export_main(int argc, char **argv)
 {
-	struct export e = {.level = ARCHIVE_LEVEL, .threads = sysconf(_SC_NPROCESSORS_ONLN), .file.fd = -1};
+	struct export e = {.file.fd = -1};
 	struct fault fault;
 	int status = parse(&e, argc, argv);
 	if (status == CLI_GO_ON)

@@ -56,13 +56,14 @@ static enum err seal(struct keeper *k, uint64_t first, uint64_t last, struct man
 {
 	struct seal_watch watch = {.stop = on_stop, .arg = k};
 	int64_t start = clock_mono_ms();
+	bool is_new = !seal_find_range(k->store, first, last);
 	enum err err = seal_range(k->reader, first, last, k->options.archives, &watch, out, fault);
 	if (err)
 		return err;
 	log_info("sealed an archive", "file=%s events=%llu bytes=%llu ms=%lld", out->file, (unsigned long long)out->count,
 		 (unsigned long long)out->bytes, (long long)(clock_mono_ms() - start));
 	pthread_mutex_lock(&k->lock);
-	k->figures.sealed++;
+	k->figures.sealed += is_new;
 	pthread_mutex_unlock(&k->lock);
 	return ERR_NONE;
 }

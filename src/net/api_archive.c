@@ -41,6 +41,8 @@ static void on_made(struct keeper_job *job)
 {
 	struct making *m = (struct making *)job;
 	struct exchange *x = m->exchange;
+	if (job->err == ERR_LOCKED) /* the directory of archives, not this request */
+		job->fault.code = ERR_BUSY;
 	if (job->err) {
 		api_fault_done(x, &job->fault);
 		return;
@@ -104,7 +106,10 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	struct file *f = source;
 	if (!buf_reserve(out, PIECE))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	ssize_t n = read(f->fd, out->data, PIECE);
+	ssize_t n;
+	do
+		n = read(f->fd, out->data, PIECE);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fault_set(fault, ERR_IO, "an archive cannot be read: %s", strerror(errno));
 	out->len = (size_t)n;

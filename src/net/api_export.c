@@ -7,13 +7,15 @@
 #include "net/range.h"
 #include "store/seal.h"
 
-enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER };
+enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL };
 
 struct export
 {
 	struct history_query query; /* the rest that is still to come */
 	struct archive_writer *writer;
-	struct buf *out; /* while a piece is being made */
+	struct buf *out;  /* while a piece is being made */
+	struct buf begun; /* the first piece: what cannot be read is told while there still is a status to tell it with */
+	bool ended;
 };
 
 static void destroy(void *arg)
@@ -21,6 +23,7 @@ static void destroy(void *arg)
 	struct export *e = arg;
 	archive_writer_destroy(e->writer);
 	selection_destroy(e->query.select);
+	buf_finish(&e->begun);
 	free(e);
 }
 
@@ -32,7 +35,7 @@ static enum err on_bytes(void *arg, struct slice bytes, struct fault *fault)
 }
 
 /* Pages until there is something to send. */
-static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
+static enum err make_piece(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
 	struct export *e = source;
 	enum err err = ERR_NONE;
@@ -56,6 +59,17 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	return err;
 }
 
+static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
+{
+	struct export *e = source;
+	if (e->begun.len == 0)
+		return make_piece(source, reader, out, end, fault);
+	buf_add(out, e->begun.data, e->begun.len);
+	buf_finish(&e->begun);
+	*end = e->ended;
+	return ERR_NONE;
+}
+
 /* All of the range has to be there: an archive cannot tell of a gap. */
 static enum err check(struct reader *reader, const struct range *r, struct fault *fault)
 {
@@ -64,10 +78,10 @@ static enum err check(struct reader *reader, const struct range *r, struct fault
 	if (r->has_gap)
 		return fault_set(fault, ERR_GONE, "the events after %llu %s: the first there is is %llu",
 				 (unsigned long long)r->gap.requested, why[r->gap.reason], (unsigned long long)r->gap.first);
-	uint64_t next = history_next(reader, r->query.after);
-	if (next > r->query.after + 1)
+	uint64_t removed = history_removed(reader, r->query.after, r->query.before);
+	if (removed != 0)
 		return fault_set(fault, ERR_GONE, "event %llu was removed by retention: the next there is is %llu",
-				 (unsigned long long)r->query.after + 1, (unsigned long long)next);
+				 (unsigned long long)removed, (unsigned long long)history_next(reader, removed));
 	return ERR_NONE;
 }
 
@@ -82,17 +96,25 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 	if (!err)
 		err = check(reader, &range, fault);
 	if (!err)
-		err = archive_writer_create((struct archive_options){ARCHIVE_LEVEL, 0}, store_epoch(api->store), NULL,
-					    on_bytes, e, &e->writer, fault);
+		err = archive_writer_create((struct archive_options){q->level != 0 ? q->level : ARCHIVE_LEVEL, 0},
+					    store_epoch(api->store), NULL, on_bytes, e, &e->writer, fault);
+	if (!err) {
+		e->query = range.query;
+		err = make_piece(e, reader, &e->begun, &e->ended, fault);
+		if (!err && buf_failed(&e->begun))
+			err = fault_set(fault, ERR_NOMEM, "out of memory");
+	}
 	if (err) {
+		if (e != NULL) {
+			e->query.select = NULL;
+			destroy(e);
+		}
 		selection_destroy(select);
-		free(e);
 		return err;
 	}
 	char disposition[96];
 	snprintf(disposition, sizeof disposition, "attachment; filename=\"%llu-%llu" ARCHIVE_ENDING "\"",
 		 (unsigned long long)range.query.after + 1, (unsigned long long)range.query.before - 1);
-	e->query = range.query;
 	exchange_status(x, 200, "application/zstd");
 	exchange_add_header(x, "Content-Disposition", disposition);
 	exchange_add_header(x, "Cache-Control", "no-store");

@@ -133,6 +133,14 @@ static bool read_wait(struct parse *p)
 	return fine;
 }
 
+static bool read_level(struct parse *p)
+{
+	int64_t level = 0;
+	bool fine = read_bounded(p->value, 1, QUERY_LEVEL_MAX, &level);
+	p->q->level = (int)level;
+	return fine;
+}
+
 static bool read_speed(struct parse *p)
 {
 	char text[16];
@@ -163,6 +171,7 @@ static const struct rule rules[] = {
 	{"order", Q_ORDER, false, "asc or desc", read_order},
 	{"limit", Q_LIMIT, false, "a number from 1 to 10000", read_limit},
 	{"wait", Q_WAIT, false, "a number of seconds from 0 to 60", read_wait},
+	{"level", Q_LEVEL, false, "a zstd level from 1 to 19", read_level},
 	{"speed", Q_SPEED, false, "a number from 0.01 to 10000", read_speed},
 	{"session", Q_SESSION, false, "a name of 1 to 255 bytes, UTF-8 without control characters", read_session},
 };

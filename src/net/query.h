@@ -18,9 +18,10 @@ enum query_allowed {
 	Q_SPEED = 1 << 7,
 	Q_SESSION = 1 << 8,
 	Q_SINCE = 1 << 9, /* since alone */
+	Q_LEVEL = 1 << 10,
 };
 
-enum { QUERY_LIMIT_DEFAULT = 100, QUERY_LIMIT_MAX = 10000, QUERY_WAIT_MAX_S = 60 };
+enum { QUERY_LIMIT_DEFAULT = 100, QUERY_LIMIT_MAX = 10000, QUERY_WAIT_MAX_S = 60, QUERY_LEVEL_MAX = 19 };
 
 struct query {
 	struct position start;
@@ -34,6 +35,7 @@ struct query {
 	uint32_t limit; /* 0: none given */
 	int64_t wait_ms;
 	double speed;          /* 0: none given */
+	int level;             /* of zstd; 0: none given */
 	struct slice session;  /* points into the url; empty: none given */
 	struct filter *filter; /* owned until taken */
 };

@@ -94,7 +94,7 @@ enum err archive_open(const char *path, struct archive **out, struct fault *faul
 	a->frame = NO_FRAME;
 	struct stat st;
 	enum err err = ERR_NONE;
-	a->fd = open(path, O_RDONLY | O_CLOEXEC);
+	a->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (a->fd < 0 || fstat(a->fd, &st) != 0)
 		err = fault_set(fault, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot be opened: %s", strerror(errno));
 	else if (!S_ISREG(st.st_mode))

@@ -327,6 +327,21 @@ uint64_t history_next(struct reader *r, uint64_t after)
 	return store_next(r->store, after);
 }
 
+uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before)
+{
+	uint64_t hot = store_hot(r->store);
+	uint64_t end = before < hot ? before : hot;
+	struct manifest m;
+	struct fault why;
+	while (after + 1 < end) {
+		enum err err = archive_set_want(store_archives(r->store), after + 1, &m, &why);
+		if (err == ERR_GONE)
+			return after + 1;
+		after = err ? after + 1 : m.last;
+	}
+	return 0;
+}
+
 enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault)
 {
 	sqlite3_int64 size = 0;

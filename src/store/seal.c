@@ -194,6 +194,14 @@ bool seal_find(struct store *s, uint64_t seq, struct manifest *out)
 	return archive_set_find(store_archives(s), seq, out);
 }
 
+bool seal_find_range(struct store *s, uint64_t first, uint64_t last)
+{
+	struct manifest m;
+	char name[ARCHIVE_NAME_LEN];
+	archive_name(name, first, last, ARCHIVE_ENDING);
+	return archive_set_named(store_archives(s), name, &m);
+}
+
 bool seal_absent(struct store *s, struct fault *why)
 {
 	return archive_set_absent(store_archives(s), why);

@@ -19,7 +19,7 @@ static enum err digest_file(const char *path, struct manifest *out, struct fault
 	char *chunk = malloc(CHUNK);
 	struct sha256 *sha = sha256_create();
 	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t n = 0;
 	while (fd >= 0 && (n = read(fd, chunk, CHUNK)) > 0) {
 		sha256_add(sha, chunk, (size_t)n);

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import (NDJSON, Task, TidemarkTest, ndjson, scaled, seqs, stored, wait_until)
+from harness import (NDJSON, Task, TidemarkTest, database, ndjson, scaled, seqs, stored, wait_until)
 
 ZSTD = "application/zstd"
 LOST = (OSError, http.client.HTTPException)  # what a client of a killed server sees
@@ -310,6 +310,32 @@ class ArchiveApi(ArchiveTest):
         for query in ({"after": "x"}, {"stream": "a"}, {"limit": 1}, {"after": 300}, {"after": 5, "before": 6}):
             self.assertEqual(server.request("POST", "/v1/archives", **query).status, 400, query)
         self.assertEqual(server.lines(), server.lines())
+
+    def test_an_export_over_what_was_removed_is_refused(self):
+        server = self.serve("--archive", "none", "--retain-events", "60")
+        self.grow(server, 1)
+        server.publish_lines(self.batch(60, 100))
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 60, "some are gone")
+        first = server.get("/v1/stats").json()["retention"]["log"]["first"]
+        self.assert_problem(server.get("/v1/export"), 410, f"event 61 was removed by retention: the next there is is {first}")
+        self.assertEqual(server.get("/v1/export", before=61).status, 200)
+
+    def test_an_export_that_cannot_begin_says_why(self):
+        server = self.serve()
+        self.grow(server, 2)
+        server.stop()
+        with database(server.data) as db:
+            db.execute("DELETE FROM event WHERE seq = 3")
+        server.start()
+        self.assert_problem(server.get("/v1/export"), 500, "event 3 is missing")
+
+    def test_the_level_of_an_export_is_chosen(self):
+        server = self.serve()
+        server.publish_lines(self.batch(0, 300, size=400))
+        small, large = (len(server.get("/v1/export", level=level).body) for level in (19, 1))
+        self.assertLess(small, large)
+        for level in 0, 20, "x":
+            self.assert_problem(server.get("/v1/export", level=level), 400, "level")
 
     def test_export_is_an_archive_of_what_history_says(self):
         server = self.serve("--retain-events", "100")

@@ -380,6 +380,13 @@ class Verify(RestoreTest):
         self.assertEqual(self.lines(data), lines)
 
 
+    def test_what_is_no_file_is_no_archive(self):
+        pipe = self.path("1-5.ndjson.zst")
+        os.mkfifo(pipe)
+        self.run_wrong("verify", pipe, says="is not a file")
+        self.run_wrong("import", self.path("restored"), pipe, says="is not a file")
+
+
 class ArchiveDirectory(RestoreTest):
 
     def test_two_servers_do_not_share_one(self):
