@@ -82,6 +82,8 @@ static int parse(struct export *e, int argc, char **argv)
 		return CLI_USAGE;
 	if (e->out == NULL)
 		return cli_wrong_usage("export", "export wants -o FILE");
+	if (strcmp(e->out, "-") == 0)
+		return cli_wrong_usage("export", "export writes a file and its manifest: -o - is neither");
 	if (e->threads != 0 && cli_is_url(e->where))
 		return cli_wrong_usage("export", "--threads goes with a directory: a server uses one");
 	if (e->threads == 0)

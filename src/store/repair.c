@@ -1,6 +1,7 @@
 #include "store/repair.h"
 
 #include "store/db.h"
+#include "store/gone.h"
 #include "store/restore.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
@@ -9,6 +10,7 @@
 struct repair {
 	struct store *store;
 	struct repair_figures *figures;
+	uint64_t first; /* where the log should begin */
 	sqlite3_stmt *look; /* sum, seq */
 	sqlite3_stmt *drop;
 };
@@ -56,7 +58,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	(void)text;
 	struct repair *r = arg;
 	bool whole;
-	if (e->seq < store_hot(r->store) || e->seq > store_head(r->store))
+	if (e->seq < r->first || e->seq > store_head(r->store))
 		return ERR_NONE;
 	r->figures->looked_at++;
 	enum err err = is_whole(r, e, time_ms, &whole, fault);
@@ -78,6 +80,21 @@ static enum err repair_from(struct repair *r, const char *path, struct fault *fa
 	return archive_survey(path, &s, &found, fault);
 }
 
+/* What is missing right before the log has been its beginning: nobody noted that it left. */
+static enum err find_first(struct repair *r, struct fault *fault)
+{
+	struct gone gone;
+	struct gone_range range = {0};
+	uint64_t hot = store_hot(r->store);
+	enum err err = gone_load(r->store->db, &gone, fault);
+	r->first = hot;
+	while (!err && gone_uncovered(&gone, store_archives(r->store), range.last + 1, hot, &range))
+		if (range.last == hot - 1)
+			r->first = range.first;
+	gone_finish(&gone);
+	return err;
+}
+
 enum err repair_log(const char *dir, const char *const *archives, int count, struct repair_figures *out, struct fault *fault)
 {
 	struct repair r = {.figures = out};
@@ -85,7 +102,9 @@ enum err repair_log(const char *dir, const char *const *archives, int count, str
 	enum err err = store_open(dir, (struct store_options){.access = STORE_WRITE}, &r.store, fault);
 	if (err)
 		return err;
-	err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.look, fault);
+	err = find_first(&r, fault);
+	if (!err)
+		err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.look, fault);
 	if (!err)
 		err = db_prepare(r.store->db, "DELETE FROM event WHERE seq = ?", &r.drop, fault);
 	if (!err)

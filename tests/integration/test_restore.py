@@ -380,6 +380,17 @@ class Verify(RestoreTest):
         self.assertEqual(self.lines(data), lines)
 
 
+    def test_a_lost_beginning_of_the_log_is_put_back(self):
+        data, lines = self.aged()
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        first = json.loads(lines[-1])["seq"] - 30
+        with sqlite3.connect(os.path.join(data, "tidemark.db")) as database:
+            database.execute("DELETE FROM event WHERE seq < ?", (first,))
+        self.run_wrong("verify", data, says=rf"events \d+ to {first - 1} are missing")
+        self.run_ok("verify", data, "--repair-from", whole)
+        self.assertEqual(self.lines(data), lines)
+
     def test_what_is_no_file_is_no_archive(self):
         pipe = self.path("1-5.ndjson.zst")
         os.mkfifo(pipe)
