@@ -2,6 +2,8 @@
 #ifndef NET_API_H
 #define NET_API_H
 
+#include <stdatomic.h>
+
 #include "hub/feed.h"
 #include "hub/keeper.h"
 #include "hub/session.h"
@@ -37,6 +39,7 @@ struct api {
 	struct auditor *auditor;
 	struct watch *watch;
 	struct probe *probe;
+	atomic_int exports;     /* how many are being sent */
 	int64_t ping_ms;        /* a WebSocket's peer answers within this */
 	const char *static_dir; /* NULL: none */
 };

@@ -7,14 +7,20 @@
 #include "net/range.h"
 #include "store/seal.h"
 
-enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL };
+enum {
+	PAGE_EVENTS = 4096,
+	PAGE_BYTES = 1024 * 1024,
+	EXPORTS_MAX = 16, /* each has some MiB of its own */
+	ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL
+};
 
 struct export
 {
 	struct history_query query; /* the rest that is still to come */
 	struct archive_writer *writer;
-	struct buf *out;  /* while a piece is being made */
-	struct buf begun; /* the first piece: what cannot be read is told while there still is a status to tell it with */
+	atomic_int *count; /* of those that are being sent; NULL: this is not one of them yet */
+	struct buf *out;   /* while a piece is being made */
+	struct buf begun;  /* the first piece: what cannot be read is told while there still is a status to tell it with */
 	bool ended;
 };
 
@@ -24,6 +30,8 @@ static void destroy(void *arg)
 	archive_writer_destroy(e->writer);
 	selection_destroy(e->query.select);
 	buf_finish(&e->begun);
+	if (e->count != NULL)
+		atomic_fetch_sub(e->count, 1);
 	free(e);
 }
 
@@ -91,6 +99,11 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 	struct selection *select = api_select_take(api, q);
 	struct export *e = calloc(1, sizeof *e);
 	enum err err = select != NULL && e != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err) {
+		e->count = &api->exports;
+		if (atomic_fetch_add(e->count, 1) >= EXPORTS_MAX)
+			err = fault_set(fault, ERR_BUSY, "%d exports are being sent already, the limit", EXPORTS_MAX);
+	}
 	if (!err)
 		err = range_set(&range, api->store, reader, q, select, fault);
 	if (!err)

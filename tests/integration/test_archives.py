@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import threading
+import time
 import unittest
 
 from harness import (NDJSON, Task, TidemarkTest, database, ndjson, scaled, seqs, stored, wait_until)
+from wire import Wire
 
 ZSTD = "application/zstd"
 LOST = (OSError, http.client.HTTPException)  # what a client of a killed server sees
@@ -328,6 +330,21 @@ class ArchiveApi(ArchiveTest):
             db.execute("DELETE FROM event WHERE seq = 3")
         server.start()
         self.assert_problem(server.get("/v1/export"), 500, "event 3 is missing")
+
+    def test_no_more_exports_than_there_is_room_for(self):
+        server = self.serve()
+        for part in range(8):  # more than sockets take
+            server.publish_lines({"data": os.urandom(40000).hex()} for _ in range(50))
+        stalled = []
+        for _ in range(16):
+            wire = server.keep(Wire(server.address, 4096))
+            wire.send(b"GET /v1/export HTTP/1.1\r\nHost: %s\r\n\r\n" % ("%s:%d" % server.address).encode())
+            wire.head(time.monotonic() + 30)
+            stalled.append(wire)
+        self.assert_problem(server.get("/v1/export"), 503, "16 exports")
+        for wire in stalled:
+            wire.close()
+        wait_until(lambda: server.get("/v1/export").status == 200, "there is room again")
 
     def test_the_level_of_an_export_is_chosen(self):
         server = self.serve()
