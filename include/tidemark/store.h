@@ -35,6 +35,8 @@ struct store_options {
 	const char *archive_dir;
 	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on. */
 	bool accept_loss;
+	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same. */
+	bool unchecked;
 };
 
 /* ERR_LOCKED: another process writes to it; ERR_NEWER; ERR_CORRUPT; ERR_NOT_FOUND (STORE_READ only); ERR_IO. */

@@ -157,8 +157,8 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	enum err err = rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, path, fault);
 	sqlite3_int64 version = 0;
 	bool checked = mode != DB_DAMAGED;
-	if (!err)
-		sqlite3_file_control(db, "main", PAGE_SUM_CHECK, &checked);
+	if (!err && !checked)
+		db_trust_pages(db);
 	if (!err && checked)
 		err = check_version(db, path, (int)schema_assets.count, &version, fault);
 	if (!err)
@@ -174,6 +174,12 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	}
 	*out = db;
 	return ERR_NONE;
+}
+
+void db_trust_pages(sqlite3 *db)
+{
+	bool checked = false;
+	sqlite3_file_control(db, "main", PAGE_SUM_CHECK, &checked);
 }
 
 bool db_rollback(sqlite3 *db)

@@ -21,6 +21,9 @@ enum db_mode {
 enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct fault *fault);
 void db_close(sqlite3 *db);
 
+/* From now on pages of the database are read whose sum is wrong. */
+void db_trust_pages(sqlite3 *db);
+
 /* SQLite's result as one of ours. */
 enum err db_err(sqlite3 *db, int rc);
 /* The same, with SQLite's own words and what was tried. */

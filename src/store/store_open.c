@@ -73,6 +73,8 @@ static enum err open_db(struct store *s, struct fault *fault)
 	enum err err = db_open(s->path, mode, &s->db, fault);
 	if (err || !write)
 		return err;
+	if (s->options.unchecked)
+		db_trust_pages(s->db);
 	sqlite3_wal_hook(s->db, on_wal, s);
 	for (int i = 0; !err && i < STATEMENTS; i++)
 		err = db_prepare(s->db, statement_sql[i], &s->statements[i], fault);

@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BIN, Task, TidemarkTest, command, edited, scaled, seqs, wait_until
+from harness import BIN, Task, TidemarkTest, command, data_text, edited, scaled, seqs, wait_until
 
 
 def archive_files(data):
@@ -379,6 +379,23 @@ class Verify(RestoreTest):
         self.assertIn("3 of", done.stderr)
         self.assertEqual(self.lines(data), lines)
 
+    def test_flipped_bits_of_the_log_are_put_back(self):
+        data, lines = self.aged()
+        whole = self.path("all.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        hot = [data_text(line).encode() for line in lines[-40:]]
+        path = os.path.join(data, "tidemark.db")
+        content = bytearray(read(path))
+        places = [place for text in hot if (place := content.rfind(text)) > 0][::7]
+        self.assertGreater(len(places), 2)
+        for place in places:
+            content[place + 5] ^= 0x10
+        write(path, bytes(content))
+        self.run_wrong("verify", data, says="the database is damaged|of the database is damaged")
+        done = command("verify", data, "--repair-from", whole)
+        self.assertEqual(done.returncode, 0, done)
+        self.run_ok("verify", data)
+        self.assertEqual(self.lines(data), lines)
 
     def test_a_lost_beginning_of_the_log_is_put_back(self):
         data, lines = self.aged()
