@@ -167,7 +167,7 @@ static void see_event(struct model *m, uint32_t batch, uint32_t i, uint64_t seq,
 	struct buf wanted;
 	buf_init(&wanted);
 	put_event(&wanted, m->numbers[batch], i, m->sizes[batch]);
-	const char *data = strstr(wanted.data, "\"data\":");
+	const char *data = memmem(wanted.data, wanted.len, "\"data\":", 7);
 	const char *got = memmem(envelope.p, envelope.len, "\"data\":", 7);
 	size_t len = wanted.len - (size_t)(data - wanted.data) - 1;
 	CHECK(got != NULL && (size_t)(envelope.p + envelope.len - got) == len && memcmp(got, data, len) == 0);

@@ -57,6 +57,7 @@ class Publisher(threading.Thread):
         self.acked.append((first, len(self.pending)))
         self.pending = None
         self.soak.count("batches acknowledged")
+        time.sleep(self.random.uniform(0, 0.03))  # so that what is there can be looked at as a whole, again and again
 
     def over_http(self, address):
         connection = Http(address)
