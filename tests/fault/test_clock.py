@@ -2,8 +2,8 @@
 """The wall clock jumps by hours, back and forth: `time` never decreases, and what waits for a time goes on waiting by a clock that
 does not jump.
 
-Without the rule in store_begin that a commit is not older than the one before it, the first test fails; with timers by the
-wall clock (clock_wall_ms in clock_cond_wait) the second.
+Shown to fail without the protection: without the rule in store_begin that a commit is not older than the one before it, the
+first test; with CLOCK_REALTIME in place of CLOCK_MONOTONIC (clock.c) the second.
 """
 
 import time

@@ -2,6 +2,9 @@
 """The n-th call of each kind fails, n = 1, 2, … until a round of everything has no such call any more: the server lives,
 whoever publishes gets an answer, what was acknowledged is there once, and nothing leaks (the sanitizers' builds see it).
 
+Shown to fail without the protection: with query.c answering 400 for want of memory; before readers made sure that their transaction
+has ended (db_rollback), one whose ROLLBACK had found no memory went on with what was there when it began.
+
 That each round is really hit is counted, and the sweep has to reach its end by itself.
 """
 

@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """Files that cannot be written, synced, read or found any more: publishing is refused with a reason, reading goes on, the breaker opens,
-probes and closes; and publishing resumes without a restart once the files work again."""
+probes and closes; and publishing resumes without a restart once the files work again.
+
+Shown to fail without the protection: with the result of COMMIT not looked at (store.c) what a failed sync left is acknowledged; with
+open_breaker leaving it closed the state; with place_check answering 0 a directory that was moved away is written on.
+"""
 
 import errno
 import os

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """A damaged store is not served, and says why; with --salvage what can be read is served, and what is gone is named.
 
-Shown to fail without the protection: with the sums of pages off (page_sum.c) the damage is served; with read_event (salvage.c) not
-proving an event its changed data is.
+Shown to fail without the protection: with read_event (salvage.c) not proving an event, what it has become is served.
 """
 
 import os
