@@ -171,6 +171,13 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 		if (!err)
 			fold_page(m, page);
 		page_unref(page);
+		/* Archives that are out of reach are no reason not to serve the rest. */
+		if (err && m->seq + 1 < store_hot(store)) {
+			log_warn("archived events are not counted", "after=%llu error=%s", (unsigned long long)m->seq,
+				 log_text(fault->text));
+			m->seq = store_hot(store) - 1;
+			err = ERR_NONE;
+		}
 	}
 	reader_close(reader);
 	selection_destroy(select);

@@ -14,6 +14,7 @@ struct gathering {
 	struct piece *pieces;
 	uint32_t count;
 	uint32_t max;
+	uint64_t hot; /* the first event that is in the log, and not in archives alone */
 	bool with_stats;
 	struct tally tallies[SERVICES]; /* as they were after the event that comes next */
 };
@@ -61,6 +62,9 @@ static enum err gather(struct gathering *g, struct reader *reader, struct histor
 		}
 		page_unref(page);
 	}
+	/* Archives that are out of reach take nothing from what is newer. */
+	if (err && err != ERR_NOMEM && q->before <= g->hot)
+		err = ERR_NONE;
 	return !err && buf_failed(&g->text) ? fault_set(fault, ERR_NOMEM, "out of memory") : err;
 }
 
@@ -107,6 +111,7 @@ enum err past_write(struct monitor *m, struct store *store, struct reader *reade
 	struct history_query hq = {.before = q->before, .descending = true, .select = select_for(store, q)};
 	g.pieces = malloc(g.max * sizeof *g.pieces);
 	g.with_stats = q->with_stats;
+	g.hot = store_hot(store);
 	enum err err = g.pieces != NULL && hq.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (q->with_stats) {
 		uint64_t seq;

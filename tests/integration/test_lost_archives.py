@@ -56,6 +56,18 @@ class Serving(LostArchives):
         wait_until(lambda: self.missing() == "", "it is found")
         self.assertEqual(seqs(self.server.everything()), list(range(1, HEAD + 1)))
 
+    def test_a_start_that_has_to_count_them(self):
+        """Without figures that were saved, they are counted from the log: what is out of reach is not."""
+        self.server.publish([{"stream": "kimi", "type": "event", "data": {"n": 1}}])
+        self.server.stop()
+        with edited(self.server.data) as database:
+            database.execute("DELETE FROM note")
+        os.rename(self.archives, self.away)
+        self.server.start()
+        self.assertIn("archived events are not counted", self.server.log_text())
+        dashboard = self.server.dashboard()
+        self.assertEqual(dashboard.initial["stats"]["kimi"]["total_events"], 1)
+
     def test_a_start_with_a_damaged_manifest(self):
         self.server.stop()
         manifest = os.path.join(self.archives, "41-80.json")
