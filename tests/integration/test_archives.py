@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from harness import (NDJSON, Task, TidemarkTest, database, ndjson, scaled, seqs, stored, wait_until)
+from harness import (NDJSON, Task, TidemarkTest, edited, ndjson, scaled, seqs, stored, wait_until)
 from wire import Wire
 
 ZSTD = "application/zstd"
@@ -326,7 +326,7 @@ class ArchiveApi(ArchiveTest):
         server = self.serve()
         self.grow(server, 2)
         server.stop()
-        with database(server.data) as db:
+        with edited(server.data) as db:
             db.execute("DELETE FROM event WHERE seq = 3")
         server.start()
         self.assert_problem(server.get("/v1/export"), 500, "event 3 is missing")

@@ -179,7 +179,7 @@ class Watcher:
             self.position = reader.initial["seq"]
             try:
                 while not self.ended.is_set():
-                    frame = reader.receive(2)
+                    frame = reader.receive(10)  # figures come every 5 s, whatever else does not
                     if frame["type"] == "event":
                         self.seqs.append(frame["seq"])
                         self.position = frame["seq"]
