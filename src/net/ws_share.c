@@ -10,6 +10,7 @@
 enum {
 	CLAIM_BYTES = PAST_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
 	CRUMBS = 16 * 1024,                         /* taking less within the time is taking nothing */
+	UNSEEN_PATIENCE = 10,                       /* times as long has for all of it whose taking cannot be seen */
 	STUCK_MS = 2000,                            /* who takes not a byte for so long holds others up for nothing */
 };
 
@@ -60,6 +61,7 @@ void ws_share_drop(struct ws_claim *claim)
 	serve(claim->ws);
 }
 
+/* Bytes that the peer has taken; 0 for ever behind a pair of sockets (tls.h), where it cannot be seen. */
 static uint64_t taken(const struct ws_conn *c)
 {
 	struct tcp_info info = {0};
@@ -112,8 +114,10 @@ void ws_share_watch(struct ws_conn *c, int64_t now_ms)
 		c->share_moved = now;
 		c->share_moved_ms = now_ms;
 	}
-	bool stuck = now_ms - c->share_moved_ms >= STUCK_MS && others_wait(c->ws);
-	if (stuck || now_ms - c->share_ms >= c->ws->options.reply_ms) {
+	bool seen = now != 0;
+	int64_t patience_ms = c->ws->options.reply_ms * (seen ? 1 : UNSEEN_PATIENCE);
+	bool stuck = seen && now_ms - c->share_moved_ms >= STUCK_MS && others_wait(c->ws);
+	if (stuck || now_ms - c->share_ms >= patience_ms) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL); /* a close frame would stand behind the answer */
 	}

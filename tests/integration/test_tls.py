@@ -100,6 +100,21 @@ class Tls(TlsTest):
         for one in more[:3]:
             self.assertEqual(seqs(one.events(2000)), list(range(1, 2001)))
 
+    def test_a_dashboard_may_take_its_time_with_a_long_answer(self):
+        """What it takes cannot be seen behind the pair of sockets: it is not one who takes nothing."""
+        server = self.serve_tls("--reply-timeout", "1s")
+        for _ in range(6):
+            self.post(server, ({"connection_type": "kimi", "function_name": "x" * 900} for _ in range(2000)))
+        slow = server.keep(WebSocket(server.address, "/ws", 65536, tls=self.tls))
+        slow.receive()
+        slow.send({"command": "get_historical_data", "hours": 1})
+        end = time.monotonic() + 4
+        while time.monotonic() < end:  # a little at a time, for longer than the timeout
+            slow.wire.more(time.monotonic() + 30)
+            time.sleep(0.05)
+        while slow.receive(30)["type"] != "historical_data":
+            pass
+
     def test_who_speaks_plain_http_is_told(self):
         server = self.serve_tls()
         wire = server.wire()
