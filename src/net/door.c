@@ -607,9 +607,11 @@ void door_close(struct door *d)
 		pthread_join(d->thread, NULL);
 		d->running = false;
 	}
-	for (int i = 0; i < d->listener_count; i++)
-		close(d->listeners[i].fd);
-	d->listener_count = 0;
+	for (int i = 0; i < d->listener_count; i++) {
+		if (d->listeners[i].fd >= 0)
+			close(d->listeners[i].fd);
+		d->listeners[i].fd = -1; /* where it was is asked for until the end */
+	}
 	pthread_mutex_lock(&d->lock);
 	list_move_all(&d->waiting, &d->arrivals);
 	pthread_mutex_unlock(&d->lock);

@@ -165,8 +165,8 @@ class Figures(TidemarkTest):
         self.assertEqual((named["connections"]["active"], named["messages"]["deduplicated"]), (1, 1))
         reader.leave()
         wait_until(lambda: metrics()["clients"]["named"]["connections"]["active"] == 0, "it has left")
-        slow = server.dashboard(receive_buffer=4096, session="slow")
-        slow.answer_pings = False
+        server = self.serve("--max-lag", "500")  # where nobody is closed for his silence meanwhile
+        server.dashboard(receive_buffer=4096, session="slow")
         for _ in range(20):
             server.publish([{"connection_type": "kimi", "x": "y" * 1000}] * 500)
         wait_until(lambda: (m := metrics()["clients"]["slow"])["connections"]["active"] == 0 and
