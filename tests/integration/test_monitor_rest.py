@@ -336,7 +336,9 @@ class Origins(TidemarkTest):
 
     def test_pages_of_another_port_of_the_server_are_its_own(self):
         server = self.serve("--listen", "127.0.0.1:0")
-        [other] = [p for p in re.findall(r"listening on http://127.0.0.1:(\d+)", server.log_text()) if int(p) != server.port]
+        ports = lambda: re.findall(r"listening on http://127.0.0.1:(\d+)", server.log_text())
+        wait_until(lambda: len(ports()) == 2, "both are told")
+        [other] = [port for port in ports() if int(port) != server.port]
         own = f"http://localhost:{other}"
         for path in ("/ws", "/events", "/v1/ws"):
             server.keep(WebSocket(server.address, path, Host=f"localhost:{server.port}", Origin=own))

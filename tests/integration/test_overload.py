@@ -2,8 +2,8 @@
 """More than there is room for: memory stays bounded, whoever is refused is told, whoever behaves is served, and afterwards all is as it
 was before.
 
-Shown to fail without the protection: with admit (writer.c) never full and bodies_max (http.c) not looked at, the publishers' memory;
-with on_close left out of on_connection (http.c) the count of connections.
+Shown to fail without the protection: with admit (writer.c) never full nobody is refused; with on_close left out of on_connection
+(http.c) connections are counted that have gone; with check_peer (ws_tick.c) not hanging up, frames that stop are waited for.
 """
 
 import socket
