@@ -409,12 +409,14 @@ static void admit(struct ws_conn *c)
 		conn_destroy(c);
 		return;
 	}
-	/* The handshake happens within: the first callback for the new connection attaches it. */
-	c->ws->arriving = c;
-	lws_adopt_socket_vhost_readbuf(c->ws->vhost, c->fd, request, (size_t)len);
-	if (c->ws->arriving == c) { /* refused before any callback; the socket is closed */
-		c->ws->arriving = NULL;
-		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
+	/* The handshake happens within: the first callback for the new connection attaches it, and a later one may already have
+	 * destroyed it when this returns. */
+	struct ws *w = c->ws;
+	w->arriving = c;
+	lws_adopt_socket_vhost_readbuf(w->vhost, c->fd, request, (size_t)len);
+	if (w->arriving == c) { /* refused before any callback; the socket is closed */
+		w->arriving = NULL;
+		ws_metrics_count(w->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		conn_destroy(c);
 	}
 }

@@ -109,7 +109,7 @@ class Figures(TidemarkTest):
         self.assertEqual((response.status, response.json()["components"]["dashboard"]), (503, "degraded"))
 
     def test_each_connection(self):
-        server = self.serve("--ping-interval", "400ms")
+        server = self.serve("--ping-interval", "10s")
         server.dashboard()
         slow = server.dashboard(receive_buffer=4096)
 
