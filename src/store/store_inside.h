@@ -1,6 +1,6 @@
 /* The inside of the store: store.c (appending, committing), store_ask.c (asking), store_leave.c (what leaves the log),
- * note.c (notes), store_open.c (opening, closing, recovering) and store_upkeep.c (between commits) share it; history and
- * verify ask it for its parts. */
+ * note.c (notes), store_open.c (opening, closing, recovering), store_archives.c (its archives) and store_upkeep.c (between
+ * commits) share it; history and verify ask it for its parts. */
 #ifndef STORE_INSIDE_H
 #define STORE_INSIDE_H
 
@@ -120,6 +120,9 @@ enum err store_find_past(struct store *s, const struct event *e, int64_t key, ui
 enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault);
 /* Remembers the id of an event that is in the log no longer. */
 enum err store_remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault);
+/* The archives, where the last writer has said or the options say. What is below the log, and should be in one and is not,
+ * is expected of them, or noted as gone where that loss was accepted. After head and hot are known. */
+enum err store_open_archives(struct store *s, struct fault *fault);
 /* The lock of a directory, which goes when *fd is closed, or the process ends. ERR_LOCKED. */
 enum err store_lock(const char *dir, int *fd, struct fault *fault);
 /* Closes the connection; what was not committed is gone. */

@@ -1,0 +1,124 @@
+/* What a store knows of its archives when it opens: where they are, which of them its log follows, and which it misses. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "store/arrival.h"
+#include "store/db.h"
+#include "store/gone.h"
+#include "store/store_inside.h"
+
+/* Where archives are, as the last writer said: beside the store unless it said otherwise. */
+static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'archive_dir'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		snprintf(dir, size, "%s", (const char *)sqlite3_column_text(st, 0));
+	else if (rc == SQLITE_DONE)
+		snprintf(dir, size, "%s/archives", s->dir);
+	else
+		err = db_fault(s->db, rc, "reading where the archives are", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* The keeper's word, as an absolute path; an empty one: beside the store, wherever that is moved. */
+static enum err save_archive_dir(struct store *s, struct fault *fault)
+{
+	char cwd[STORE_PATH_LEN] = "";
+	const char *dir = s->options.archive_dir;
+	sqlite3_stmt *st;
+	if (dir[0] == '\0')
+		return db_exec(s->db, "DELETE FROM meta WHERE key = 'archive_dir'", fault);
+	if (dir[0] != '/' && getcwd(cwd, sizeof cwd - 1) == NULL)
+		return fault_set(fault, ERR_IO, "cannot tell where %s is: %s", dir, strerror(errno));
+	enum err err =
+		db_prepare(s->db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('archive_dir', ?1 || ?2)", &st, fault);
+	if (err)
+		return err;
+	if (cwd[0] != '\0')
+		strcat(cwd, "/");
+	sqlite3_bind_text(st, 1, cwd, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, dir, -1, SQLITE_STATIC);
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "noting where the archives are", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* Where archives overlap, those count that the log's events went to. */
+static enum err follow_chain(struct store *s, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'chain'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	const char *colon = text != NULL ? strchr(text, ':') : NULL;
+	if (colon != NULL)
+		archive_set_follow(s->archives, strtoull(text, NULL, 10), colon + 1);
+	else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading the chain", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static enum err miss(struct store *s, struct gone_range range, struct fault *fault)
+{
+	bool accepted = s->options.accept_loss;
+	if (s->options.access == STORE_WRITE)
+		log_warn(accepted ? "events are gone, as was said" : "events are in no archive that can be used",
+			 "first=%llu last=%llu dir=\"%s\"", (unsigned long long)range.first, (unsigned long long)range.last,
+			 archive_set_dir(s->archives));
+	if (!accepted) {
+		archive_set_expect(s->archives, range.first, range.last);
+		return ERR_NONE;
+	}
+	archive_set_excuse(s->archives, range.first, range.last);
+	return gone_add(s->db, range.first, range.last, fault);
+}
+
+/* What is below the log and neither gone nor in an archive that can be used should be in one: it is not told as removed. */
+static enum err expect_archives(struct store *s, struct fault *fault)
+{
+	struct gone gone;
+	struct gone_range range = {0};
+	enum err err = gone_load(s->db, &gone, fault);
+	for (uint32_t i = 0; !err && i < gone.count; i++)
+		archive_set_excuse(s->archives, gone.ranges[i].first, gone.ranges[i].last);
+	while (!err && gone.known && gone_uncovered(&gone, s->archives, range.last + 1, s->hot, &range))
+		err = miss(s, range, fault);
+	gone_finish(&gone);
+	return err;
+}
+
+enum err store_open_archives(struct store *s, struct fault *fault)
+{
+	char dir[STORE_PATH_LEN + 16];
+	bool own = s->options.access == STORE_WRITE;
+	bool keeps = own && s->options.archive_dir != NULL;
+	enum err err = own ? gone_prepare(s->db, fault) : ERR_NONE;
+	if (!err && keeps)
+		err = save_archive_dir(s, fault);
+	if (!err)
+		err = load_archive_dir(s, dir, sizeof dir, fault);
+	if (!err)
+		err = archive_set_open(dir, s->epoch, own, &s->archives, fault);
+	if (!err)
+		err = own ? arrivals_settle(s->db, s->archives, fault) : ERR_NONE;
+	if (!err)
+		err = follow_chain(s, fault);
+	if (!err)
+		err = expect_archives(s, fault);
+	/* New events would get the seqs of those that it holds, and be taken for them. */
+	return err || !keeps ? err : archive_set_check_end(s->archives, s->head, fault);
+}
