@@ -21,7 +21,8 @@ static const struct command_help help = {
 		   "is not looked at. A FILE is an archive, checked against its manifest; several must\n"
 		   "leave nothing out between them.\n\n"
 		   "With --repair-from, events of the log that are damaged or missing are first put back\n"
-		   "from archives that have them; no server may be using the directory then.",
+		   "from archives that have them, and the index and the figures are made anew; no server\n"
+		   "may be using the directory then.",
 	.examples = "  tidemark verify ./tidemark-data\n"
 		    "  tidemark verify archives/*.ndjson.zst\n"
 		    "  tidemark verify ./tidemark-data --repair-from 1-5000.ndjson.zst",
@@ -121,6 +122,8 @@ static int repair(const char *dir, const struct option_texts *archives)
 	if (err)
 		return cli_fail("%s: %s; nothing was changed", dir, fault.text);
 	cli_say("%s: %llu of %llu events put back", dir, (unsigned long long)f.repaired, (unsigned long long)f.looked_at);
+	if (f.dropped > 0)
+		cli_say("%s: %llu rows dropped that were no events", dir, (unsigned long long)f.dropped);
 	return CLI_DONE;
 }
 

@@ -2,6 +2,7 @@
 
 #include "store/db.h"
 #include "store/gone.h"
+#include "store/rebuild.h"
 #include "store/restore.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
@@ -10,7 +11,8 @@
 struct repair {
 	struct store *store;
 	struct repair_figures *figures;
-	uint64_t first; /* where the log should begin */
+	uint64_t first;     /* where the log should begin */
+	bool countable;     /* nothing is missing below it */
 	sqlite3_stmt *look; /* sum, seq */
 	sqlite3_stmt *drop;
 };
@@ -49,6 +51,8 @@ static enum err put_back(struct repair *r, const struct envelope *e, int64_t tim
 	s->time_ms = time_ms;
 	if (!err)
 		err = store_insert(s, &event, topic, fault);
+	if (!err)
+		catalog_commit(s->catalog);
 	r->figures->repaired += !err;
 	return err;
 }
@@ -80,6 +84,91 @@ static enum err repair_from(struct repair *r, const char *path, struct fault *fa
 	return archive_survey(path, &s, &found, fault);
 }
 
+/* --- what is there --- */
+
+struct extent {
+	uint64_t run;    /* the first of the damaged rows that lead up to the row before, where no event was whole yet */
+	uint64_t before; /* the row before */
+	uint64_t first;  /* the first row that is an event, or leads up to it */
+	uint64_t last;   /* the last that is an event */
+};
+
+static bool row_is_event(const struct store *s, sqlite3_stmt *st)
+{
+	sqlite3_int64 number = sqlite3_column_int64(st, 2);
+	struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
+	struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
+	if (number < 0 || number >= catalog_topics(s->catalog))
+		return false;
+	const struct topic *topic = catalog_topic(s->catalog, (uint32_t)number);
+	return sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
+			 sum_names(topic->stream, topic->type), id, data) == (int32_t)sqlite3_column_int64(st, 5);
+}
+
+static void extend(struct extent *x, uint64_t seq, bool is_event)
+{
+	if (x->first == 0 && (x->run == 0 || seq != x->before + 1))
+		x->run = seq;
+	x->before = seq;
+	if (!is_event)
+		return;
+	x->first = x->first == 0 ? x->run : x->first;
+	x->last = seq;
+}
+
+static enum err look_at_rows(struct repair *r, struct extent *x, struct fault *fault)
+{
+	struct store *s = r->store;
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT seq, time, topic, id, data, sum FROM event ORDER BY seq", &st, fault);
+	if (err)
+		return err;
+	int rc;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		extend(x, (uint64_t)sqlite3_column_int64(st, 0), row_is_event(s, st));
+	if (rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading events", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* A row whose seq was changed would move the ends of the log. */
+static enum err drop_outside(struct repair *r, uint64_t first, uint64_t last, struct fault *fault)
+{
+	struct store *s = r->store;
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "DELETE FROM event WHERE seq < ? OR seq > ?", &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)first);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)last);
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "removing what is no event", fault);
+	sqlite3_finalize(st);
+	r->figures->dropped = (uint64_t)sqlite3_changes(s->db);
+	return err;
+}
+
+static enum err find_ends(struct repair *r, struct fault *fault)
+{
+	struct store *s = r->store;
+	struct extent x = {0};
+	sqlite3_int64 mark = 0;
+	enum err err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'head'", 0, &mark, fault);
+	if (!err)
+		err = look_at_rows(r, &x, fault);
+	if (err)
+		return err;
+	/* Up to here they were there for certain. */
+	uint64_t acknowledged = s->noted > (uint64_t)mark ? s->noted : (uint64_t)mark;
+	uint64_t head = x.last > acknowledged ? x.last : acknowledged;
+	uint64_t hot = x.first != 0 ? x.first : head + 1;
+	store_set_head(s, head);
+	store_set_hot(s, hot);
+	return drop_outside(r, hot, head, fault);
+}
+
 /* What is missing right before the log has been its beginning: nobody noted that it left. */
 static enum err find_first(struct repair *r, struct fault *fault)
 {
@@ -88,11 +177,42 @@ static enum err find_first(struct repair *r, struct fault *fault)
 	uint64_t hot = store_hot(r->store);
 	enum err err = gone_load(r->store->db, &gone, fault);
 	r->first = hot;
-	while (!err && gone_uncovered(&gone, store_archives(r->store), range.last + 1, hot, &range))
+	r->countable = true;
+	while (!err && gone_uncovered(&gone, store_archives(r->store), range.last + 1, hot, &range)) {
 		if (range.last == hot - 1)
 			r->first = range.first;
+		else
+			r->countable = false;
+	}
 	gone_finish(&gone);
 	return err;
+}
+
+/* The beginning may have been put back. */
+static enum err make_anew(struct repair *r, struct fault *fault)
+{
+	bool done;
+	sqlite3_int64 first = 0;
+	enum err err = db_integer(r->store->db, "SELECT min(seq) FROM event", (sqlite3_int64)store_head(r->store) + 1,
+				  &first, fault);
+	if (err)
+		return err;
+	store_set_hot(r->store, (uint64_t)first);
+	return rebuild_index(r->store, r->countable && (uint64_t)first <= r->first, &done, fault);
+}
+
+static enum err repair_all(struct repair *r, const char *const *archives, int count, struct fault *fault)
+{
+	enum err err = db_exec(r->store->db, "BEGIN IMMEDIATE", fault);
+	if (!err)
+		err = find_ends(r, fault);
+	if (!err)
+		err = find_first(r, fault);
+	for (int i = 0; !err && i < count; i++)
+		err = repair_from(r, archives[i], fault);
+	if (!err)
+		err = make_anew(r, fault);
+	return err ? err : db_exec(r->store->db, "COMMIT", fault);
 }
 
 enum err repair_log(const char *dir, const char *const *archives, int count, struct repair_figures *out, struct fault *fault)
@@ -102,17 +222,11 @@ enum err repair_log(const char *dir, const char *const *archives, int count, str
 	enum err err = store_open(dir, (struct store_options){.access = STORE_WRITE, .unchecked = true}, &r.store, fault);
 	if (err)
 		return err;
-	err = find_first(&r, fault);
-	if (!err)
-		err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.look, fault);
+	err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.look, fault);
 	if (!err)
 		err = db_prepare(r.store->db, "DELETE FROM event WHERE seq = ?", &r.drop, fault);
 	if (!err)
-		err = db_exec(r.store->db, "BEGIN IMMEDIATE", fault);
-	for (int i = 0; !err && i < count; i++)
-		err = repair_from(&r, archives[i], fault);
-	if (!err)
-		err = db_exec(r.store->db, "COMMIT", fault);
+		err = repair_all(&r, archives, count, fault);
 	sqlite3_finalize(r.look);
 	sqlite3_finalize(r.drop);
 	/* Pages that were damaged where no event is have wrong sums still: all are written anew. */

@@ -74,6 +74,7 @@ struct store {
 
 	/* The writing thread's own. */
 	struct place place;
+	uint64_t noted; /* what was acknowledged, as the note beside the database said when it was opened; 0: nothing */
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
 	int wal_pages;    /* as the last commit left it */

@@ -397,6 +397,49 @@ class Verify(RestoreTest):
         self.run_ok("verify", data)
         self.assertEqual(self.lines(data), lines)
 
+    def assert_repaired(self, change):
+        """Lines are the same after a repair, verify finds nothing, and a server can go on."""
+        data, lines = self.aged()
+        whole = self.path(f"{time.monotonic_ns()}.ndjson.zst")
+        self.run_ok("export", data, "-o", whole)
+        with edited(data) as database:
+            change(database, len(lines))
+        self.assertEqual(command("verify", data).returncode, 1)
+        done = command("verify", data, "--repair-from", whole)
+        self.assertEqual(done.returncode, 0, done)
+        self.run_ok("verify", data)
+        self.assertEqual(self.lines(data), lines)
+        server = self.serve_on(data)
+        self.assertEqual(server.publish([{"data": 1}])["first"], len(lines) + 1)
+        streams = server.get("/v1/streams").json()["streams"]
+        self.assertEqual(sum(stream["count"] for stream in streams), len(lines) + 1)
+        server.stop()
+        self.run_ok("verify", data)
+        return done
+
+    def test_lost_last_events_are_put_back(self):
+        for count in (1, 7, 1000):
+            with self.subTest(count=count):
+                self.assert_repaired(lambda database, last, count=count: database.execute(
+                    "DELETE FROM event WHERE seq > ?", (last - count,)))
+
+    def test_an_event_that_was_moved_is_put_back(self):
+        for to in (5, 1000000):
+            with self.subTest(to=to):
+                done = self.assert_repaired(lambda database, last, to=to: database.execute(
+                    "UPDATE event SET seq = ? WHERE seq = ?", (to, last - 4)))
+                self.assertIn("1 rows dropped", done.stderr)
+
+    def test_a_row_past_the_log_is_dropped(self):
+        self.assert_repaired(lambda database, last: database.execute(
+            "INSERT INTO event SELECT seq + 1, time, topic, id, data, sum FROM event WHERE seq = ?", (last,)))
+
+    def test_index_keys_and_figures_are_made_anew(self):
+        for sql in ("DELETE FROM posting", "DELETE FROM id_key", "UPDATE topic SET count = count + 1, bytes = 7, first = 2",
+                    "UPDATE meta SET value = 0 WHERE key = 'trail'"):
+            with self.subTest(sql):
+                self.assert_repaired(lambda database, last, sql=sql: database.execute(sql))
+
     def test_a_lost_beginning_of_the_log_is_put_back(self):
         data, lines = self.aged()
         whole = self.path("all.ndjson.zst")

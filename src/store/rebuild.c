@@ -1,0 +1,177 @@
+#include "store/rebuild.h"
+
+#include "store/db.h"
+#include "store/restore.h"
+#include "store/store_inside.h"
+#include "store/sum.h"
+#include "store/survey.h"
+
+enum { PATH_LEN = 1200 };
+
+struct rebuild {
+	struct store *store;
+	uint64_t counted; /* the last archived event that was counted: archives may overlap */
+	uint64_t mark;    /* events of the log up to here are in the figures already */
+};
+
+/* --- what archives hold --- */
+
+static enum err on_archived(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
+{
+	(void)text;
+	(void)time_ms;
+	struct rebuild *r = arg;
+	if (e->seq <= r->counted || e->seq >= store_hot(r->store))
+		return ERR_NONE;
+	r->counted = e->seq;
+	return restore_archived(r->store, e, fault);
+}
+
+static enum err count_archives(struct rebuild *r, struct fault *fault)
+{
+	struct archive_set *set = store_archives(r->store);
+	struct manifest m;
+	struct manifest found;
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
+		char path[PATH_LEN];
+		struct survey s = {.expected = &m, .each = on_archived, .arg = r};
+		archive_set_path(set, m.file, path, sizeof path);
+		err = archive_survey(path, &s, &found, fault);
+	}
+	return err;
+}
+
+static void forget_figures(struct store *s)
+{
+	catalog_lock(s->catalog);
+	for (uint32_t i = 0; i < catalog_topics(s->catalog); i++)
+		catalog_restore(s->catalog, i, (struct figures){0});
+	catalog_unlock(s->catalog);
+}
+
+/* As they were written, which was up to the mark. */
+static enum err stored_figures(struct rebuild *r, struct fault *fault)
+{
+	struct store *s = r->store;
+	sqlite3_stmt *st;
+	sqlite3_int64 mark = 0;
+	enum err err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+	if (!err)
+		err = db_prepare(s->db, "SELECT id, first, last, count, bytes FROM topic", &st, fault);
+	if (err)
+		return err;
+	r->mark = (uint64_t)mark;
+	int rc;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct figures f = {(uint64_t)sqlite3_column_int64(st, 1), (uint64_t)sqlite3_column_int64(st, 2),
+				    (uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4)};
+		sqlite3_int64 id = sqlite3_column_int64(st, 0);
+		if (id >= 0 && id < catalog_topics(s->catalog))
+			catalog_restore(s->catalog, (uint32_t)id, f);
+	}
+	if (rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading the figures", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* --- what the log holds --- */
+
+static enum err flush(struct store *s, struct fault *fault)
+{
+	enum err err = trail_flush(s->trail, s->db, s->catalog, fault);
+	if (!err)
+		trail_flushed(s->trail);
+	return err;
+}
+
+static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault)
+{
+	struct store *s = r->store;
+	uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
+	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
+	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
+	if (topic < 0 || topic >= catalog_topics(s->catalog))
+		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
+				 (unsigned long long)seq);
+	int64_t key = sum_key(catalog_topic(s->catalog, (uint32_t)topic)->stream, id);
+	if (trail_reserve(s->trail, 1) != ERR_NONE || (id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	trail_lock(s->trail);
+	trail_add(s->trail, (uint32_t)topic);
+	trail_unlock(s->trail);
+	catalog_lock(s->catalog);
+	if (seq > r->mark)
+		catalog_count(s->catalog, (uint32_t)topic, seq, (uint64_t)sqlite3_column_int64(st, 3));
+	catalog_unlock(s->catalog);
+	return trail_is_due(s->trail) ? flush(s, fault) : ERR_NONE;
+}
+
+static enum err add_log(struct rebuild *r, struct fault *fault)
+{
+	struct store *s = r->store;
+	sqlite3_stmt *st;
+	enum err err =
+		db_prepare(s->db, "SELECT seq, topic, id, length(CAST(data AS BLOB)) FROM event WHERE seq >= ? ORDER BY seq",
+			   &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)store_hot(s));
+	int rc = SQLITE_DONE;
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		err = add_row(r, st, fault);
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading events", fault);
+	sqlite3_finalize(st);
+	if (!err)
+		err = flush(s, fault);
+	return err ? err : trail_write_figures(s->db, s->catalog, fault);
+}
+
+/* The index begins again where the log does. */
+static enum err begin(struct store *s, struct fault *fault)
+{
+	struct trail *t = trail_create(store_hot(s) - 1);
+	if (t == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	trail_destroy(s->trail);
+	s->trail = t;
+	return db_exec(s->db, "DELETE FROM posting; DELETE FROM id_key", fault);
+}
+
+static enum err is_whole(struct store *s, bool *whole, struct fault *fault)
+{
+	sqlite3_int64 rows = 0;
+	sqlite3_int64 first = 0;
+	sqlite3_int64 last = 0;
+	enum err err = db_integer(s->db, "SELECT count(*) FROM event", 0, &rows, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT min(seq) FROM event", 0, &first, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
+	*whole = !err && (rows == 0 ? store_hot(s) > store_head(s)
+				    : (uint64_t)first == store_hot(s) && (uint64_t)last == store_head(s) &&
+					      rows == last - first + 1);
+	return err;
+}
+
+enum err rebuild_index(struct store *s, bool countable, bool *done, struct fault *fault)
+{
+	struct rebuild r = {.store = s};
+	enum err err = is_whole(s, done, fault);
+	if (err || !*done)
+		return err;
+	catalog_commit(s->catalog);
+	forget_figures(s);
+	err = countable ? count_archives(&r, fault) : ERR_IO;
+	if (err == ERR_NOMEM)
+		return err;
+	if (err) {
+		forget_figures(s);
+		err = stored_figures(&r, fault);
+	}
+	if (!err)
+		err = begin(s, fault);
+	return err ? err : add_log(&r, fault);
+}
