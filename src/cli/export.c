@@ -8,6 +8,7 @@
 #include "cli/credential.h"
 #include "cli/http.h"
 #include "cli/look.h"
+#include "cli/reason.h"
 #include "cli/stop.h"
 #include "event/json.h"
 #include "store/new_file.h"
@@ -157,6 +158,24 @@ static enum err get_epoch(struct export *e, struct http_client *http, struct fau
 	return err;
 }
 
+/* A transfer that breaks off does not say why. */
+static enum err ask_why(struct export *e, struct http_client *http, enum err err, struct fault *fault)
+{
+	struct buf url;
+	uint64_t last = reason_last(e->file.part);
+	if (e->bytes == 0 || last == 0)
+		return err;
+	buf_init(&url);
+	cli_url(&url, e->where, "/v1/events");
+	if (e->before != NULL)
+		cli_param(&url, "before", e->before);
+	cli_params(&url, "stream", &e->streams);
+	cli_params(&url, "type", &e->types);
+	err = reason_ask(http, &url, last, err, fault);
+	buf_finish(&url);
+	return err;
+}
+
 /* What has arrived is looked at, to the last byte, before it gets its name. */
 static enum err export_server(struct export *e, struct fault *fault)
 {
@@ -164,14 +183,15 @@ static enum err export_server(struct export *e, struct fault *fault)
 	struct http_reply reply = {0};
 	struct survey s = {.selection = is_selection(e)};
 	enum err err = http_client_open(&http, fault);
-	if (!err)
-		http_client_authorize(http, e->credential.token);
 	if (!err) {
 		http_client_authorize(http, e->credential.token);
 		err = get_epoch(e, http, fault);
 	}
-	if (!err)
+	if (!err) {
 		err = get(e, http, "/v1/export", e->params.data, on_body, &reply, fault);
+		if (err == ERR_CLOSED)
+			err = ask_why(e, http, err, fault);
+	}
 	if (!err)
 		err = archive_survey(e->file.part, &s, &e->manifest, fault);
 	memcpy(e->manifest.epoch, e->epoch, sizeof e->epoch);

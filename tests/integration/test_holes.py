@@ -49,6 +49,23 @@ class Holes(TidemarkTest):
         with self.assertRaises(Closed):
             self.server.reader(after=295).events(5)
 
+    def test_an_export_that_breaks_off_is_told_why(self):
+        self.server.start()
+        lines = ({"stream": "s0", "data": os.urandom(2000).hex()} for _ in range(4000))
+        self.server.publish_lines(lines)
+        self.server.stop()
+        with edited(self.server.data) as db:
+            db.execute("INSERT INTO event SELECT 300, time, topic, id, data, sum FROM event WHERE seq = 301")
+            db.execute("DELETE FROM event WHERE seq = 4001")
+            db.execute("UPDATE meta SET value = 4400 WHERE key IN ('trail', 'head')")
+        self.server.start()
+        archive = os.path.join(self.server.data, "x.ndjson.zst")
+        for options in ((), ("--stream", "s0")):
+            done = command("export", self.server.url, "-o", archive, "--after", "300", *options)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertRegex(done.stderr, "event 4001 is (missing|indexed, but not there)")
+            self.assertEqual([name for name in os.listdir(self.server.data) if name.startswith("x.")], [])
+
     def test_commands_name_it(self):
         for arguments in (("query",), ("verify",), ("export", "-o", os.path.join(self.server.data, "x.ndjson.zst")),
                           ("backup", os.path.join(self.server.data, "copy"))):
