@@ -127,13 +127,15 @@ static enum err find_first(struct store *s, uint32_t topic, uint64_t end, uint64
 }
 
 /* Takes `n` events of `bytes` off a topic. The table says what was true at the mark of the trailing index. */
-static enum err reduce(struct store *s, uint32_t topic, uint64_t n, uint64_t bytes, uint64_t end, struct fault *fault)
+static enum err reduce(struct store *s, uint32_t topic, uint64_t n, uint64_t bytes, struct gone_range range,
+		       struct fault *fault)
 {
 	struct figures f;
 	catalog_topic_figures(s->catalog, topic, &f);
 	f.count -= n;
 	f.bytes -= bytes;
-	enum err err = find_first(s, topic, end, &f.first, fault);
+	/* What is below the log is in an archive, and stays the first. */
+	enum err err = f.first < range.first ? ERR_NONE : find_first(s, topic, range.last, &f.first, fault);
 	if (err)
 		return err;
 	f.last = f.count > 0 ? f.last : 0;
@@ -146,7 +148,8 @@ static enum err reduce(struct store *s, uint32_t topic, uint64_t n, uint64_t byt
 	return store_run(s, S_TOPIC_REDUCE, "updating a topic", fault);
 }
 
-static enum err reduce_all(struct store *s, struct leaving *leaving, size_t count, uint64_t end, struct fault *fault)
+static enum err reduce_all(struct store *s, struct leaving *leaving, size_t count, struct gone_range range,
+			   struct fault *fault)
 {
 	if (s->reduced == NULL)
 		s->reduced = malloc(LEAVE_MAX * sizeof *s->reduced);
@@ -159,7 +162,7 @@ static enum err reduce_all(struct store *s, struct leaving *leaving, size_t coun
 		size_t from = i;
 		for (; i < count && leaving[i].topic == leaving[from].topic; i++)
 			bytes += leaving[i].bytes;
-		err = reduce(s, leaving[from].topic, i - from, bytes, end, fault);
+		err = reduce(s, leaving[from].topic, i - from, bytes, range, fault);
 	}
 	return err;
 }
@@ -200,7 +203,7 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	store_set_hot(s, end + 1);
 	err = take_out(s, end, leaving, &count, fault);
 	if (!err && chain == NULL)
-		err = reduce_all(s, leaving, count, end, fault);
+		err = reduce_all(s, leaving, count, (struct gone_range){begin, end}, fault);
 	if (!err && chain == NULL)
 		err = gone_add(s->db, begin, end, fault);
 	if (!err) {

@@ -139,6 +139,22 @@ class Verifying(LostArchives):
 
 class Discarded(TidemarkTest):
 
+    def test_the_first_event_of_a_stream_may_be_in_an_archive(self):
+        log = lambda: server.get("/v1/stats").json()["retention"]["log"]
+        firsts = lambda: {stream["name"]: stream["first"] for stream in server.get("/v1/streams").json()["streams"]}
+        server = self.serve("--retain-events", "50")
+        server.publish_lines({"stream": "old", "data": n} for n in range(200))
+        wait_until(lambda: log()["events"] <= 57, "they are archived")
+        server.restart("--retain-events", "50", "--archive", "none")
+        server.publish_lines({"stream": ("old", "new")[n % 2], "data": n} for n in range(200))
+        wait_until(lambda: log()["events"] <= 50, "some are gone")
+        for _ in range(2):
+            first = firsts()
+            self.assertEqual(first["old"], 1)
+            self.assertGreaterEqual(first["new"], log()["first"])
+            self.assertEqual(server.event(1)["stream"], "old")
+            server.restart("--retain-events", "50", "--archive", "none")
+
     def test_what_was_discarded_is_not_missed(self):
         server = self.serve("--retain-events", "50", "--archive", "none")
         server.publish_lines({"data": n} for n in range(200))
