@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net/api.h"
@@ -117,6 +118,13 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	return ERR_NONE;
 }
 
+/* 0: unknown. */
+static uint64_t file_length(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 /* The name of an archive that the server keeps, or of its manifest. */
 static enum err open_kept(struct api *api, struct slice name, bool *manifest, int *fd, struct fault *fault)
 {
@@ -154,6 +162,7 @@ void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
 		free(f);
 	if (!err) {
 		exchange_status(x, 200, manifest ? "application/json" : "application/zstd");
+		exchange_length(x, file_length(f->fd));
 		err = body_stream_take(x, fill, f, destroy) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 	}
 	if (err)

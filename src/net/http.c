@@ -72,6 +72,7 @@ struct exchange {
 	struct buf out;
 	struct slice fixed;
 	http_read *read;
+	uint64_t length; /* of the stream; 0: unknown */
 	void *state;
 	void (*state_destroy)(void *state);
 };
@@ -221,6 +222,11 @@ void exchange_stream(struct exchange *x, http_read *read)
 	x->read = read;
 }
 
+void exchange_length(struct exchange *x, uint64_t bytes)
+{
+	x->length = bytes;
+}
+
 /* What is said when there is no memory to say anything. */
 static struct MHD_Response *no_memory_response(void)
 {
@@ -232,7 +238,8 @@ static struct MHD_Response *no_memory_response(void)
 static struct MHD_Response *make_response(struct exchange *x)
 {
 	if (x->read != NULL)
-		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_read, x, NULL);
+		return MHD_create_response_from_callback(x->length > 0 ? x->length : MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+							 on_read, x, NULL);
 	if (x->fixed.p != NULL)
 		return MHD_create_response_from_buffer(x->fixed.len, (void *)x->fixed.p, MHD_RESPMEM_PERSISTENT);
 	if (buf_failed(&x->out)) {

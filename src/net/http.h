@@ -103,6 +103,8 @@ void exchange_problem(struct exchange *x, int status, const char *detail);
 enum { HTTP_WAIT = 0, HTTP_END = -1, HTTP_BROKEN = -2 };
 typedef long http_read(struct exchange *x, void *state, char *out, size_t max);
 void exchange_stream(struct exchange *x, http_read *read);
+/* How long the stream is going to be; a reader is told so beforehand, and sees when it breaks off. */
+void exchange_length(struct exchange *x, uint64_t bytes);
 /* From within `read`: stop calling until exchange_resume. To be called before anybody can resume. */
 void exchange_wait(struct exchange *x);
 /* Any thread, once per wait. */

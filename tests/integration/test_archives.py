@@ -305,6 +305,7 @@ class ArchiveApi(ArchiveTest):
         file = server.get(response.headers["location"])
         self.assertTrue(file.headers["content-type"].startswith(ZSTD))
         self.assertEqual(len(file.body), made["bytes"])
+        self.assertEqual(file.headers["content-length"], str(made["bytes"]))
         self.assertEqual(unzstd(file.body).decode().splitlines(), server.lines(before=201))
         self.assertEqual(server.get("/v1/archives/1-200.json").json(), made)
         for name in ("1-199.ndjson.zst", "x", "..%2f..%2ftidemark.db", "1-200.ndjson.zst%00", "lock", "201-300"):
