@@ -249,6 +249,7 @@ static enum err begin(struct export *e, struct fault *fault)
 	char manifest[NEW_FILE_PATH_LEN];
 	if (manifest_path(e->out, manifest, sizeof manifest) && access(manifest, F_OK) == 0)
 		return fault_set(fault, ERR_CONFLICT, "%s exists already, and is not overwritten", manifest);
+	new_file_clear(e->out);
 	return new_file_create(&e->file, e->out, fault);
 }
 

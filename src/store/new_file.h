@@ -19,7 +19,7 @@ struct new_file {
 	char part[NEW_FILE_PATH_LEN + 32];
 };
 
-/* ERR_CONFLICT where there is such a file already; ERR_FULL; ERR_IO. */
+/* ERR_CONFLICT where there is such a file already; ERR_FULL; ERR_IO. It is locked while it is being written. */
 enum err new_file_create(struct new_file *f, const char *path, struct fault *fault);
 /* An archive_sink. */
 enum err new_file_write(void *file, struct slice bytes, struct fault *fault);
@@ -27,6 +27,9 @@ enum err new_file_write(void *file, struct slice bytes, struct fault *fault);
 enum err new_file_commit(struct new_file *f, struct fault *fault);
 /* Takes it away again; after new_file_commit, or without new_file_create, nothing. */
 void new_file_abandon(struct new_file *f);
+
+/* Takes away what attempts at the same file have left that were cut short: those that nobody is writing. */
+void new_file_clear(const char *path);
 
 /* All of it at once. */
 enum err new_file_whole(const char *path, struct slice bytes, struct fault *fault);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Export, import, backup, verify and repair: history that outlives its disk, or says what is wrong with it."""
 
+import fcntl
 import json
 import os
 import random
@@ -450,6 +451,32 @@ class Verify(RestoreTest):
         self.run_wrong("verify", data, says=rf"events \d+ to {first - 1} are missing")
         self.run_ok("verify", data, "--repair-from", whole)
         self.assertEqual(self.lines(data), lines)
+
+    def test_a_damaged_frame_names_its_file_once(self):
+        data, _ = self.aged(parts=2)
+        path = archive_files(data)[0]
+        content = bytearray(read(path))
+        content[len(content) // 2] ^= 0x40
+        damaged = self.path("lie.ndjson.zst")
+        write(damaged, bytes(content))
+        done = command("verify", damaged)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("lie.ndjson.zst: frame 0: ", done.stderr)
+        self.assertEqual(done.stderr.count("lie.ndjson.zst"), 1, done.stderr)
+
+    def test_what_killed_exports_have_left_is_cleared_away(self):
+        data, _ = self.aged(parts=2)
+        whole = self.path("all.ndjson.zst")
+        left, held = whole + ".0123abcd.part", whole + ".89abcdef.part"
+        others = [whole + ".notes.part", self.path("other.ndjson.zst.0123abcd.part")]
+        for path in (left, held, *others):
+            write(path, b"begun")
+        with open(held, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.run_ok("export", data, "-o", whole)
+        self.assertFalse(os.path.exists(left))
+        for path in (held, *others):
+            self.assertTrue(os.path.exists(path), path)
 
     def test_what_is_no_file_is_no_archive(self):
         pipe = self.path("1-5.ndjson.zst")
