@@ -10,7 +10,7 @@ import errno
 import os
 import unittest
 
-from faults import Faults, MMAP, OPEN, READ, REMOVE, RENAME, SYNC, TRUNCATE, WRITE
+from faults import CHANGES, Faults, MMAP, OPEN, READ, REMOVE, RENAME, SYNC, TRUNCATE, WRITE
 from harness import TidemarkTest, command, seqs, wait_until
 
 CHANGING = WRITE | SYNC | TRUNCATE
@@ -144,6 +144,27 @@ class IoErrors(TidemarkTest):
             self.faults.disarm()
             wait_until(self.few_are_left, "it works again", 120)
             self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
+        self.end()
+
+    def test_a_directory_of_archives_that_is_read_only_or_full(self):
+        """Sealing says so and goes on when it can; publishing and reading see nothing of it."""
+        self.begin("--retain-events", "10")
+        for error, name in ((errno.EROFS, "Read-only"), (errno.ENOSPC, "No space")):
+            for kinds in (CHANGES & ~OPEN, WRITE | SYNC, RENAME):  # what there is can be opened, and read
+                with self.subTest(name, kinds=kinds):
+                    self.faults.arm(kinds, times=0, error=error, place="/archives")
+                    self.accepted = self.server.publish([{"data": i} for i in range(20)])["last"]
+                    self.seen += seqs(self.reader.events(20))
+                    wait_until(lambda: name in (self.server.get("/v1/stats").json()["retention"]["reason"] or ""),
+                               "it says why", 60)
+                    self.assertEqual(self.breaker()["state"], "closed")
+                    self.assertEqual(self.server.publish([{"data": 1}])["last"], self.accepted + 1)
+                    self.accepted += 1
+                    self.seen += seqs(self.reader.events(1))
+                    self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
+                    self.assertGreater(self.faults.disarm(), 0)
+                    wait_until(self.few_are_left, "it works again", 120)
+                    self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
         self.end()
 
     def few_are_left(self):

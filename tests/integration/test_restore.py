@@ -289,6 +289,33 @@ class Backup(RestoreTest):
         self.assertEqual(restored.lines(), everything)
         self.assertEqual(restored.get("/v1/sessions/reader").json()["acked"], acked)
 
+    def test_only_new_archives_are_copied_again(self):
+        data, _ = self.aged(parts=3)
+        copy = self.path("copy")
+        self.run_ok("backup", data, copy)
+        before = {name: os.stat(name) for name in archive_files(copy)}
+        self.assertEqual([os.path.basename(name) for name in before],
+                         [os.path.basename(name) for name in archive_files(data)])
+        server = self.prepare("--retain-events", "80")
+        server.data = data
+        server.start()
+        server.publish_lines(self.batch(240, 160))
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 90, "more is archived")
+        lines = server.lines()
+        self.run_ok("backup", data, copy)
+        server.stop()
+        self.assertGreater(len(archive_files(copy)), len(before))
+        self.assertEqual([os.path.basename(name) for name in archive_files(copy)],
+                         [os.path.basename(name) for name in archive_files(data)])
+        for name, was in before.items():
+            now = os.stat(name)
+            self.assertEqual((now.st_ino, now.st_mtime_ns), (was.st_ino, was.st_mtime_ns), name)
+        self.assertEqual(self.lines(copy), lines)
+        self.run_ok("verify", copy)
+        # What the log of the first copy held is in archives now: they are enough, and so is the log for the rest.
+        shutil.rmtree(os.path.join(data, "archives"))
+        self.assertEqual(self.serve_on(copy).lines(), lines)
+
     def test_an_interrupted_backup_is_a_store_and_goes_on(self):
         data, lines = self.aged()
         chance = random.Random(3)
@@ -528,6 +555,43 @@ class ArchiveDirectory(RestoreTest):
         again.data = old
         again.start()
         self.assertEqual(seqs(again.everything()), list(range(1, again.head() + 1)))
+
+    def test_archives_of_another_history_give_no_event(self):
+        """A store that was put back to an older state, and has gone on: what it was before has the same epoch."""
+        data, lines = self.aged(parts=4)
+        foreign = [name for file in archive_files(data) for name in (file, file[:-len("ndjson.zst")] + "json")]
+        other = self.path("other")
+        self.run_ok("backup", data, other, "--until", "50")
+        options = ("--retain-events", "45")
+        server = self.prepare(*options)
+        server.data = other
+        server.start()
+        log = lambda: server.get("/v1/stats").json()["retention"]["log"]
+        for part in range(4):
+            server.publish_lines(self.batch(1000 + part * 75, 75))
+            wait_until(lambda: log()["events"] <= 50, "the log is within its limit")
+        server.publish_lines(self.batch(2000, 41))
+        wait_until(lambda: log()["events"] <= 50, "the log is within its limit")
+        own = server.lines()
+        self.assertGreater(len(own), len(lines))
+        self.assertNotEqual(own[60], lines[60])
+        server.stop()
+        archives = os.path.join(other, "archives")
+        for file in foreign:
+            if not os.path.exists(os.path.join(archives, os.path.basename(file))):
+                shutil.copy(file, archives)
+        for _ in range(2):
+            server.start(*options)
+            self.assertEqual(server.lines(), own)
+            for seq in range(1, len(own), 13):
+                self.assertEqual(server.event_text(seq), own[seq - 1])
+            server.publish_lines(self.batch(3000 + len(own), 60))
+            wait_until(lambda: log()["events"] <= 50, "it goes on sealing")
+            self.assertEqual(server.lines()[:len(own)], own)
+            own = server.lines()
+            server.stop()
+        self.assertEqual(self.lines(other), own)
+        self.run_wrong("verify", other, says="81-160.ndjson.zst: event 81 does not follow the archive before it")
 
     def test_events_stay_in_the_log_while_they_cannot_be_archived(self):
         shared = self.path("shared")
