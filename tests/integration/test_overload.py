@@ -89,7 +89,7 @@ class Readers(TidemarkTest):
         server.history(limit=10000)
         before = server.rss()
         polls = [self.stuck(server, b"/v1/events?after=head&wait=60") for _ in range(scaled(1000, 100))]
-        for _ in range(scaled(50, 10)):
+        for _ in range(scaled(20, 5)):
             self.stuck(server, b"/v1/events?after=first", b"Accept: application/x-ndjson\r\n")
             self.stuck(server, b"/v1/events?after=first", b"Accept: text/event-stream\r\n")
             wire = self.stuck(server, b"/healthz")
