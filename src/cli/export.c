@@ -11,6 +11,7 @@
 #include "cli/reason.h"
 #include "cli/stop.h"
 #include "event/json.h"
+#include "store/cut_archive.h"
 #include "store/new_file.h"
 #include "store/packer.h"
 #include "store/survey.h"
@@ -162,7 +163,7 @@ static enum err get_epoch(struct export *e, struct http_client *http, struct fau
 static enum err ask_why(struct export *e, struct http_client *http, enum err err, struct fault *fault)
 {
 	struct buf url;
-	uint64_t last = reason_last(e->file.part);
+	uint64_t last = cut_archive_last(e->file.part);
 	if (e->bytes == 0 || last == 0)
 		return err;
 	buf_init(&url);

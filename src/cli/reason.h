@@ -5,8 +5,6 @@
 
 #include "cli/http.h"
 
-/* The last event of an archive that was cut short; 0 where there is none. */
-uint64_t reason_last(const char *path);
 /* Asks the server for the events after `last`: a few pages, for what it was packing when the transfer broke off is lost.
  * `url` is that of its history, with the filter. Where it refuses, the fault becomes what it says. */
 enum err reason_ask(struct http_client *http, const struct buf *url, uint64_t last, enum err err, struct fault *fault);
