@@ -35,8 +35,8 @@ struct store_options {
 	const char *archive_dir;
 	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on. */
 	bool accept_loss;
-	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict the
-	 * events, and the newest events are in no index. Nothing can be appended. */
+	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict
+	 * the events, and the newest events are in no index. Nothing can be appended. */
 	bool unchecked;
 };
 

@@ -69,8 +69,8 @@ static int set_proxies(struct config *c, const struct option_texts *texts)
 	for (int i = 0; i < texts->count; i++) {
 		if (proxies_add(&c->proxies, texts->items[i]))
 			continue;
-		fprintf(stderr, "tidemark: --trusted-proxy wants an IPv4 or IPv6 address, %d at most, not: %s\n", PROXIES_MAX,
-			texts->items[i]);
+		fprintf(stderr, "tidemark: --trusted-proxy wants an IPv4 or IPv6 address, %d at most, not: %s\n",
+			PROXIES_MAX, texts->items[i]);
 		return USAGE;
 	}
 	return GO_ON;
@@ -158,15 +158,17 @@ int config_parse(struct config *c, int argc, char **argv)
 	const struct option options[] = {
 		{"data", OPTION_TEXT, &c->data, "DIR", "where the store is (./tidemark-data)", 0, 0, 'd'},
 		{"listen", OPTION_TEXTS, &c->listen, "HOST:PORT",
-		 "address to serve, repeatable; port 0 picks a free one; http://HOST:PORT is not encrypted although there is "
+		 "address to serve, repeatable; port 0 picks a free one; http://HOST:PORT is not encrypted although there "
+		 "is "
 		 "a certificate (127.0.0.1:8080)",
 		 0, 0, 'l'},
 		{"tls-cert", OPTION_TEXT, &c->tls_cert, "FILE",
-		 "speak TLS (HTTPS and WSS) with this certificate and those that vouch for it, PEM; SIGHUP reads it anew", 0, 0,
-		 0},
+		 "speak TLS (HTTPS and WSS) with this certificate and those that vouch for it, PEM; SIGHUP reads it anew", 0,
+		 0, 0},
 		{"tls-key", OPTION_TEXT, &c->tls_key, "FILE", "and this private key, PEM, without a password", 0, 0, 0},
 		{"trusted-proxy", OPTION_TEXTS, &trusted_proxies, "ADDRESS",
-		 "a reverse proxy whose X-Forwarded-For says who the client is, for limits and the log; repeatable", 0, 0, 0},
+		 "a reverse proxy whose X-Forwarded-For says who the client is, for limits and the log; repeatable", 0, 0,
+		 0},
 		{"durability", OPTION_TEXT, &c->durability, "fsync|relaxed",
 		 "acknowledge after fsync, or after write: a power loss may then take the newest events (fsync)", 0, 0, 0},
 		{"max-event", OPTION_SIZE, &c->max_event, "SIZE", "largest data of one event (1MiB)", 1, 64 * MIB, 0},
@@ -247,7 +249,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"archive-dir", OPTION_TEXT, &c->archive_dir, "DIR", "where archives are (archives, in the data directory)",
 		 0, 0, 0},
 		{"salvage", OPTION_FLAG, &c->salvage, NULL,
-		 "check the whole store first; where it is damaged, keep what can be read, say what is gone, and go on", 0, 0, 0},
+		 "check the whole store first; where it is damaged, keep what can be read, say what is gone, and go on", 0,
+		 0, 0},
 		{"accept-loss", OPTION_FLAG, &c->accept_loss, NULL,
 		 "events that should be in archives, and are in none, are gone from now on: a gap", 0, 0, 0},
 		{"archive-level", OPTION_INTEGER, &archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,
@@ -257,8 +260,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"insecure", OPTION_FLAG, &c->insecure, NULL, "allow addresses that are not loopback without tokens", 0, 0,
 		 0},
 		{"seccomp", OPTION_FLAG, &c->seccomp, NULL,
-		 "once started, refuse the process what it never needs: programs, other processes, other kinds of sockets", 0, 0,
-		 0},
+		 "once started, refuse the process what it never needs: programs, other processes, other kinds of sockets",
+		 0, 0, 0},
 		{"log-level", OPTION_TEXT, &c->log_level, "LEVEL", "debug, info, warn or error (info)", 0, 0, 0},
 		{"config", OPTION_TEXT, &c->config, "FILE", "read options from a file", 0, 0, 0},
 		{0},

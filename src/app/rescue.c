@@ -34,7 +34,8 @@ static enum err examine(const struct config *c, uint64_t *checked, struct fault 
 
 static void tell(const struct salvage_report *r)
 {
-	fprintf(stderr, "tidemark: salvaged %llu events of the log into archives; the head is %llu\n", (ull)r->kept, (ull)r->head);
+	fprintf(stderr, "tidemark: salvaged %llu events of the log into archives; the head is %llu\n", (ull)r->kept,
+		(ull)r->head);
 	if (r->gone > 0)
 		fprintf(stderr, "tidemark: %llu events are gone:", (ull)r->gone);
 	for (uint32_t i = 0; i < r->range_count && i < SALVAGE_RANGES_MAX; i++)

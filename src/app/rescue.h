@@ -1,4 +1,5 @@
-/* `serve --salvage`: looks at the whole store before it is served, and makes what can be read a store again where it is damaged. */
+/* `serve --salvage`: looks at the whole store before it is served, and makes what can be read a store again where it is
+ * damaged. */
 #ifndef APP_RESCUE_H
 #define APP_RESCUE_H
 

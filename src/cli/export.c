@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/credential.h"
+#include "cli/filter.h"
 #include "cli/http.h"
 #include "cli/look.h"
 #include "cli/reason.h"
@@ -34,12 +35,7 @@ static const struct command_help help = {
 struct export
 {
 	const char *url;
-	const char *after;
-	const char *before;
-	const char *since;
-	const char *until;
-	struct option_texts streams;
-	struct option_texts types;
+	struct cli_filter filter;
 	const char *out;
 	int64_t level;
 	int64_t threads; /* 0: none given */
@@ -60,13 +56,7 @@ static int parse(struct export *e, int argc, char **argv)
 {
 	const struct option options[] = {
 		{"out", OPTION_TEXT, &e->out, "FILE", "where the archive goes, such as all.ndjson.zst", 0, 0, 'o'},
-		{"after", OPTION_TEXT, &e->after, "SEQ", "only events after this one; also first, or head (first)", 0, 0, 0},
-		{"before", OPTION_TEXT, &e->before, "SEQ", "only events before this one", 0, 0, 0},
-		{"since", OPTION_TEXT, &e->since, "TIME", "only events of this time or later", 0, 0, 0},
-		{"until", OPTION_TEXT, &e->until, "TIME", "only events from before this time", 0, 0, 0},
-		{"stream", OPTION_TEXTS, &e->streams, "NAME", "only events of this stream, repeatable: any of them", 0, 0,
-		 's'},
-		{"type", OPTION_TEXTS, &e->types, "NAME", "only events of this type, repeatable: any of them", 0, 0, 't'},
+		CLI_OPTIONS_FILTER(&e->filter),
 		{"level", OPTION_INTEGER, &e->level, "N", "zstd level (2)", PACKER_LEVEL_MIN, PACKER_LEVEL_MAX, 0},
 		{"threads", OPTION_INTEGER, &e->threads, "N",
 		 "threads that compress, from a directory: a server uses one (all processors)", 1, PACKER_THREADS_MAX, 0},
@@ -96,15 +86,7 @@ static int parse(struct export *e, int argc, char **argv)
 
 static int set_params(struct export *e)
 {
-	const struct {
-		const char *name;
-		const char *value;
-	} params[] = {{"after", e->after}, {"before", e->before}, {"since", e->since}, {"until", e->until}};
-	for (size_t i = 0; i < sizeof params / sizeof *params; i++)
-		if (params[i].value != NULL)
-			cli_param(&e->params, params[i].name, params[i].value);
-	cli_params(&e->params, "stream", &e->streams);
-	cli_params(&e->params, "type", &e->types);
+	cli_filter_params(&e->params, &e->filter);
 	if (e->level != 0 && cli_is_url(e->where))
 		cli_param(&e->params, "level", e->level_text);
 	buf_addc(&e->params, '\0');
@@ -116,7 +98,7 @@ static int set_params(struct export *e)
 
 static bool is_selection(const struct export *e)
 {
-	return e->streams.count > 0 || e->types.count > 0;
+	return e->filter.streams.count > 0 || e->filter.types.count > 0;
 }
 
 /* --- from a server --- */
@@ -168,10 +150,10 @@ static enum err ask_why(struct export *e, struct http_client *http, enum err err
 		return err;
 	buf_init(&url);
 	cli_url(&url, e->where, "/v1/events");
-	if (e->before != NULL)
-		cli_param(&url, "before", e->before);
-	cli_params(&url, "stream", &e->streams);
-	cli_params(&url, "type", &e->types);
+	if (e->filter.before != NULL)
+		cli_param(&url, "before", e->filter.before);
+	cli_params(&url, "stream", &e->filter.streams);
+	cli_params(&url, "type", &e->filter.types);
 	err = reason_ask(http, &url, last, err, fault);
 	buf_finish(&url);
 	return err;

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/credential.h"
+#include "cli/filter.h"
 #include "cli/http.h"
 #include "cli/look.h"
 #include "cli/output.h"
@@ -33,12 +34,7 @@ static const struct command_help help = {
 
 struct query_command {
 	const char *url;
-	const char *after;
-	const char *before;
-	const char *since;
-	const char *until;
-	struct option_texts streams;
-	struct option_texts types;
+	struct cli_filter filter;
 	const char *order;
 	const char *limit;
 	struct credential credential;
@@ -56,13 +52,7 @@ struct query_command {
 static int parse(struct query_command *c, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"after", OPTION_TEXT, &c->after, "SEQ", "only events after this one; also first, or head (first)", 0, 0, 0},
-		{"before", OPTION_TEXT, &c->before, "SEQ", "only events before this one", 0, 0, 0},
-		{"since", OPTION_TEXT, &c->since, "TIME", "only events of this time or later", 0, 0, 0},
-		{"until", OPTION_TEXT, &c->until, "TIME", "only events from before this time", 0, 0, 0},
-		{"stream", OPTION_TEXTS, &c->streams, "NAME", "only events of this stream, repeatable: any of them", 0, 0,
-		 's'},
-		{"type", OPTION_TEXTS, &c->types, "NAME", "only events of this type, repeatable: any of them", 0, 0, 't'},
+		CLI_OPTIONS_FILTER(&c->filter),
 		{"order", OPTION_TEXT, &c->order, "asc|desc", "oldest or newest first (asc)", 0, 0, 0},
 		{"limit", OPTION_TEXT, &c->limit, "N", "at most so many events, up to 10000 (no limit)", 0, 0, 'n'},
 		CLI_OPTION_URL(&c->url),
@@ -80,16 +70,11 @@ static int parse(struct query_command *c, int argc, char **argv)
 
 static int set_params(struct query_command *c)
 {
-	const struct {
-		const char *name;
-		const char *value;
-	} params[] = {{"after", c->after}, {"before", c->before}, {"since", c->since},
-		      {"until", c->until}, {"order", c->order},   {"limit", c->limit}};
-	for (size_t i = 0; i < sizeof params / sizeof *params; i++)
-		if (params[i].value != NULL)
-			cli_param(&c->params, params[i].name, params[i].value);
-	cli_params(&c->params, "stream", &c->streams);
-	cli_params(&c->params, "type", &c->types);
+	cli_filter_params(&c->params, &c->filter);
+	if (c->order != NULL)
+		cli_param(&c->params, "order", c->order);
+	if (c->limit != NULL)
+		cli_param(&c->params, "limit", c->limit);
 	buf_addc(&c->params, '\0');
 	if (buf_failed(&c->params))
 		return cli_fail("out of memory");

@@ -1,5 +1,5 @@
-/* What waits to be written, in the order that is fair: requests of one client come one after the other, those of several clients in
- * turns, a few events each. Not locked. */
+/* What waits to be written, in the order that is fair: requests of one client come one after the other, those of several
+ * clients in turns, a few events each. Not locked. */
 #ifndef HUB_LANES_H
 #define HUB_LANES_H
 

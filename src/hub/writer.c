@@ -210,8 +210,8 @@ static void take_turn(struct writer *w, struct group *g)
 	lanes_next(&w->queue);
 }
 
-/* Takes what goes into one transaction: at least one request where there is any. What is being committed still takes up memory: it
- * counts until it is done. With the lock. */
+/* Takes what goes into one transaction: at least one request where there is any. What is being committed still takes up
+ * memory: it counts until it is done. With the lock. */
 static void take_group(struct writer *w, struct list *ops)
 {
 	bool shared = clock_mono_ms() < w->shared_until_ms;

@@ -20,8 +20,8 @@ struct writer;
 /* One transaction takes at most so many events, so that nobody's commit waits for everybody's backlog. */
 enum { WRITER_GROUP_EVENTS_MAX = 8192 };
 
-/* While there are several clients it takes fewer, so that one who publishes a little is not made to wait by one who publishes
- * all the time (docs/decisions/0013-fairness.md), and of each client so many at a turn. */
+/* While there are several clients it takes fewer, so that one who publishes a little is not made to wait by one who
+ * publishes all the time (docs/decisions/0013-fairness.md), and of each client so many at a turn. */
 enum { WRITER_SHARED_EVENTS_MAX = 1024, WRITER_TURN_EVENTS = 128 };
 
 /* How the breaker works: it opens when a commit fails, is tried again after at most so long, and closes at the first try
@@ -55,8 +55,8 @@ typedef enum err write_change(struct write_op *op, struct store *store, struct f
  * must not block. */
 struct write_op {
 	struct list link;
-	/* Whose it is, such as a connection: clients take turns, each is served in its own order. 0: nobody's in particular, and
-	 * in order with all others of these, as changes to sessions have to be. */
+	/* Whose it is, such as a connection: clients take turns, each is served in its own order. 0: nobody's in particular,
+	 * and in order with all others of these, as changes to sessions have to be. */
 	uint64_t client;
 	struct batch *batch; /* NULL: none */
 	/* A change to a session, which takes effect when it is durable; or empty. With neither, `done` comes when all

@@ -102,7 +102,8 @@ static void put_readers(struct api *api, struct buf *out)
 	buf_printf(out, "tidemark_readers{kind=\"websocket\"} %llu\ntidemark_readers{kind=\"sse\"} %llu\n",
 		   (unsigned long long)w.connections, (unsigned long long)p.sse);
 	buf_printf(out, "tidemark_readers{kind=\"long_poll\"} %llu\n", (unsigned long long)p.long_polls);
-	put_gauge(out, "reader_lag_max", "Events that the slowest reader is behind.", w.lag_max > p.lag_max ? w.lag_max : p.lag_max);
+	put_gauge(out, "reader_lag_max", "Events that the slowest reader is behind.",
+		  w.lag_max > p.lag_max ? w.lag_max : p.lag_max);
 	put_counter(out, "delivered_total", "Events delivered over WebSocket and SSE.", w.delivered + p.delivered);
 	put_gauge(out, "ring_bytes", "Memory of recent events.", f.ring_bytes);
 	put_gauge(out, "cache_bytes", "Memory of older pages.", f.cache_bytes);

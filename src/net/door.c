@@ -406,7 +406,8 @@ static void seat(struct door *d, struct guest *g)
 	send_off(d, g);
 }
 
-static struct guest *guest_create(const struct door *d, int fd, const struct sockaddr_storage *address, socklen_t address_len)
+static struct guest *guest_create(const struct door *d, int fd, const struct sockaddr_storage *address,
+				  socklen_t address_len)
 {
 	struct guest *g = malloc(sizeof *g);
 	if (g == NULL)
@@ -641,7 +642,9 @@ void door_destroy(struct door *d)
 
 void door_read(struct door *d, struct door_figures *out)
 {
-	*out = (struct door_figures){atomic_load(&d->open), (uint64_t)d->options.connections_max, atomic_load(&d->accepted),
+	*out = (struct door_figures){atomic_load(&d->open),
+				     (uint64_t)d->options.connections_max,
+				     atomic_load(&d->accepted),
 				     atomic_load(&d->refused),
 				     atomic_load(&d->timed_out) + http_slow(d->http) + http_slow(d->streams),
 				     {0}};

@@ -238,8 +238,8 @@ static struct MHD_Response *no_memory_response(void)
 static struct MHD_Response *make_response(struct exchange *x)
 {
 	if (x->read != NULL)
-		return MHD_create_response_from_callback(x->length > 0 ? x->length : MHD_SIZE_UNKNOWN, STREAM_BLOCK,
-							 on_read, x, NULL);
+		return MHD_create_response_from_callback(x->length > 0 ? x->length : MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_read,
+							 x, NULL);
 	if (x->fixed.p != NULL)
 		return MHD_create_response_from_buffer(x->fixed.len, (void *)x->fixed.p, MHD_RESPMEM_PERSISTENT);
 	if (buf_failed(&x->out)) {
@@ -320,7 +320,8 @@ uint64_t exchange_connection(const struct exchange *x)
 
 uint64_t exchange_peer(const struct exchange *x)
 {
-	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection), exchange_header(x, "X-Forwarded-For"));
+	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection),
+			    exchange_header(x, "X-Forwarded-For"));
 }
 
 char *exchange_body_take(struct exchange *x, size_t *len)

@@ -13,8 +13,8 @@ enum { PEER_TEXT_LEN = 64 };
 uint64_t peer_key(const struct sockaddr *address);
 /* "192.0.2.7", or "2001:db8::/64". */
 void peer_text(uint64_t key, char out[PEER_TEXT_LEN]);
-/* Did it come in on an address of the loopback? What was decrypted (net/tls.h) did not: there a certificate has borne out the name
- * that the client used, which no other page's name could. */
+/* Did it come in on an address of the loopback? What was decrypted (net/tls.h) did not: there a certificate has borne out
+ * the name that the client used, which no other page's name could. */
 bool peer_is_local(int fd);
 
 #endif

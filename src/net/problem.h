@@ -9,8 +9,8 @@
 int problem_status(enum err code);
 /* The reason phrase of a status ("Not Found"). */
 const char *problem_title(int status);
-/* Seconds after which trying again makes sense, spread at random so that those who were refused together do not return together; 0: it
- * does not. */
+/* Seconds after which trying again makes sense, spread at random so that those who were refused together do not return
+ * together; 0: it does not. */
 int problem_retry_after(int status);
 /* The JSON document. `line_form`: the place is a line, not an index. */
 void problem_write(struct buf *out, int status, const struct fault *fault, bool line_form);

@@ -23,8 +23,8 @@ struct proxies {
 /* False when `text` is no IPv4 or IPv6 address, or there are PROXIES_MAX. */
 bool proxies_add(struct proxies *p, const char *text);
 bool proxies_trust(const struct proxies *p, const struct sockaddr *from);
-/* Whose request it is (net/peer.h): of whoever is at the other end, or where that is a proxy, the last in `forwarded` that is not
- * one. */
+/* Whose request it is (net/peer.h): of whoever is at the other end, or where that is a proxy, the last in `forwarded` that
+ * is not one. */
 uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, struct slice forwarded);
 
 #endif

@@ -217,6 +217,9 @@ static enum step blocked_or_broken(const struct conn *c, int rc)
 	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? STEP_BLOCKED : STEP_BROKEN;
 }
 
+/* Gives one side what it takes at the moment. */
+typedef enum step give_fn(struct conn *c, const char *bytes, size_t n, size_t *given);
+
 static enum step give_inner(struct conn *c, const char *bytes, size_t n, size_t *given)
 {
 	ssize_t sent = send(c->inner, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -226,31 +229,6 @@ static enum step give_inner(struct conn *c, const char *bytes, size_t n, size_t 
 	return errno == EAGAIN || errno == EINTR ? STEP_BLOCKED : STEP_BROKEN;
 }
 
-/* From the client to the server. */
-static enum step pump_in(struct tls *t, struct conn *c)
-{
-	size_t given;
-	if (c->in.bytes != NULL) {
-		enum step step = give_inner(c, c->in.bytes + c->in.at, c->in.len - c->in.at, &given);
-		took(&c->in, given);
-		return step;
-	}
-	if (c->in_ended)
-		return STEP_BLOCKED;
-	int n = SSL_read(c->ssl, t->chunk, CHUNK);
-	if (n <= 0) {
-		if (SSL_get_error(c->ssl, n) != SSL_ERROR_ZERO_RETURN)
-			return blocked_or_broken(c, n);
-		c->in_ended = true;
-		shutdown(c->inner, SHUT_WR);
-		return STEP_MOVED;
-	}
-	enum step step = give_inner(c, t->chunk, (size_t)n, &given);
-	if (step != STEP_BROKEN && given < (size_t)n && !keep(&c->in, t->chunk + given, (size_t)n - given))
-		return STEP_BROKEN;
-	return step;
-}
-
 static enum step give_client(struct conn *c, const char *bytes, size_t n, size_t *given)
 {
 	int sent = SSL_write(c->ssl, bytes, (int)n);
@@ -258,26 +236,52 @@ static enum step give_client(struct conn *c, const char *bytes, size_t n, size_t
 	return sent > 0 ? STEP_MOVED : blocked_or_broken(c, sent);
 }
 
+static enum step give_rest(struct conn *c, struct rest *rest, give_fn *give)
+{
+	size_t given;
+	enum step step = give(c, rest->bytes + rest->at, rest->len - rest->at, &given);
+	took(rest, given);
+	return step;
+}
+
+/* What is not taken becomes the rest. */
+static enum step pass_on(struct conn *c, struct rest *rest, give_fn *give, const char *bytes, size_t n)
+{
+	size_t given;
+	enum step step = give(c, bytes, n, &given);
+	bool kept = step == STEP_BROKEN || given == n || keep(rest, bytes + given, n - given);
+	return kept ? step : STEP_BROKEN;
+}
+
+/* From the client to the server. */
+static enum step pump_in(struct tls *t, struct conn *c)
+{
+	if (c->in.bytes != NULL)
+		return give_rest(c, &c->in, give_inner);
+	if (c->in_ended)
+		return STEP_BLOCKED;
+	int n = SSL_read(c->ssl, t->chunk, CHUNK);
+	if (n > 0)
+		return pass_on(c, &c->in, give_inner, t->chunk, (size_t)n);
+	if (SSL_get_error(c->ssl, n) != SSL_ERROR_ZERO_RETURN)
+		return blocked_or_broken(c, n);
+	c->in_ended = true;
+	shutdown(c->inner, SHUT_WR);
+	return STEP_MOVED;
+}
+
 /* From the server to the client. */
 static enum step pump_out(struct tls *t, struct conn *c)
 {
-	size_t given;
-	if (c->out.bytes != NULL) {
-		enum step step = give_client(c, c->out.bytes + c->out.at, c->out.len - c->out.at, &given);
-		took(&c->out, given);
-		return step;
-	}
+	if (c->out.bytes != NULL)
+		return give_rest(c, &c->out, give_client);
 	ssize_t n = recv(c->inner, t->chunk, CHUNK, MSG_DONTWAIT);
+	if (n > 0)
+		return pass_on(c, &c->out, give_client, t->chunk, (size_t)n);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? STEP_BLOCKED : STEP_BROKEN;
-	if (n == 0) {
-		SSL_shutdown(c->ssl); /* says so, and waits for no answer */
-		return STEP_BROKEN;
-	}
-	enum step step = give_client(c, t->chunk, (size_t)n, &given);
-	if (step != STEP_BROKEN && given < (size_t)n && !keep(&c->out, t->chunk + given, (size_t)n - given))
-		return STEP_BROKEN;
-	return step;
+	SSL_shutdown(c->ssl); /* says so, and waits for no answer */
+	return STEP_BROKEN;
 }
 
 /* The handshake is done: the other end of the pair goes to the door. */

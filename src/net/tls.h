@@ -3,7 +3,8 @@
  *
  *     client ⇄ TLS ⇄ [this thread] ⇄ socket pair ⇄ door ⇄ libmicrohttpd or libwebsockets
  *
- * A thread of its own; memory for a connection is OpenSSL's, and what one of the two sides does not take at the moment (16 KiB). */
+ * A thread of its own; memory for a connection is OpenSSL's, and what one of the two sides does not take at the moment (16
+ * KiB). */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
@@ -18,7 +19,8 @@ struct tls_options {
 	const char *cert; /* PEM: the certificate and those that vouch for it */
 	const char *key;  /* PEM, without a password */
 	int64_t handshake_ms;
-	/* Both on the thread of this. A connection is decrypted: the socket is the callee's, the address that of the client. */
+	/* Both on the thread of this. A connection is decrypted: the socket is the callee's, the address that of the client.
+	 */
 	void (*arrived)(void *arg, int fd, const struct sockaddr_storage *address, socklen_t len);
 	/* A connection never got so far. */
 	void (*failed)(void *arg, const struct sockaddr_storage *address);

@@ -409,8 +409,8 @@ static void admit(struct ws_conn *c)
 		conn_destroy(c);
 		return;
 	}
-	/* The handshake happens within: the first callback for the new connection attaches it, and a later one may already have
-	 * destroyed it when this returns. */
+	/* The handshake happens within: the first callback for the new connection attaches it, and a later one may already
+	 * have destroyed it when this returns. */
 	struct ws *w = c->ws;
 	w->arriving = c;
 	lws_adopt_socket_vhost_readbuf(w->vhost, c->fd, request, (size_t)len);

@@ -76,7 +76,7 @@ struct ws_conn {
 	struct ws_request *request; /* until the connection is open */
 	struct grant grant;
 	uint64_t peer;
-	uint64_t entered; /* the peer that the door has let in, which may be a proxy */
+	uint64_t entered;   /* the peer that the door has let in, which may be a proxy */
 	char *session;      /* NULL: none */
 	struct list in_all; /* ws.all */
 	struct subscription subscription;

@@ -25,7 +25,7 @@ struct archive_set {
 	struct absences absent;
 	struct absences told;    /* of what was left alone */
 	struct absences excused; /* gone for good */
-	int64_t looked_ms;    /* at the directory; monotonic */
+	int64_t looked_ms;       /* at the directory; monotonic */
 };
 
 /* Adds one to the list, where it is not in it. */

@@ -30,8 +30,8 @@ enum err db_err(sqlite3 *db, int rc);
 enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault);
 
 enum err db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *fault);
-/* Ends the open transaction, if there is one, and gives up what it wrote. False when it is still open, for want of memory: who
- * goes on would read what was there when it began. */
+/* Ends the open transaction, if there is one, and gives up what it wrote. False when it is still open, for want of memory:
+ * who goes on would read what was there when it began. */
 bool db_rollback(sqlite3 *db);
 /* One statement without a result. */
 enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault);

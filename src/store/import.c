@@ -14,6 +14,7 @@
 #include "store/db.h"
 #include "store/gone.h"
 #include "store/new_file.h"
+#include "store/place.h"
 #include "store/reader.h"
 #include "store/restore.h"
 #include "store/survey.h"
@@ -264,17 +265,6 @@ struct site {
 	char to[PATH_LEN + 32];
 };
 
-static void clear_site(const struct site *site)
-{
-	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "lock"};
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		char path[PATH_LEN + 32];
-		snprintf(path, sizeof path, "%s/%s", site->dir, files[i]);
-		unlink(path);
-	}
-	rmdir(site->dir);
-}
-
 static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
 {
 	static const char *const logs[] = {"-wal", "-shm"};
@@ -303,7 +293,7 @@ static enum err import_fresh(struct import *im, const char *dir, struct fault *f
 	snprintf(site.from, sizeof site.from, "%s/tidemark.db", site.dir);
 	snprintf(site.to, sizeof site.to, "%.1000s/tidemark.db", dir);
 	restore_abandon(place);
-	clear_site(&site);
+	place_remove(site.dir);
 	im->store = NULL;
 	enum err err = store_open(site.dir, (struct store_options){.access = STORE_WRITE}, &im->store, fault);
 	if (!err)
@@ -318,7 +308,7 @@ static enum err import_fresh(struct import *im, const char *dir, struct fault *f
 	im->store = place;
 	if (!err)
 		err = put_in_place(&site, dir, fault);
-	clear_site(&site);
+	place_remove(site.dir);
 	return err;
 }
 

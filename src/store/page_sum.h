@@ -1,10 +1,11 @@
-/* Every page of the database carries a sum of itself, so that no damage is ever taken for an answer: a file system of SQLite's
- * over the ordinary one, for files that are databases.
+/* Every page of the database carries a sum of itself, so that no damage is ever taken for an answer: a file system of
+ * SQLite's over the ordinary one, for files that are databases.
  *
  *     page of 4096 bytes = what SQLite keeps there (4088) | XXH3 of that, 64 bits
  *
- * The 8 bytes are SQLite's "reserved space": other tools open the file as ever. What they write has a stale sum; a sum of 0 is
- * none, and a file without reserved space (of an early version) has none at all. The write-ahead log has sums of SQLite's. */
+ * The 8 bytes are SQLite's "reserved space": other tools open the file as ever. What they write has a stale sum; a sum of 0
+ * is none, and a file without reserved space (of an early version) has none at all. The write-ahead log has sums of
+ * SQLite's. */
 #ifndef STORE_PAGE_SUM_H
 #define STORE_PAGE_SUM_H
 

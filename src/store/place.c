@@ -26,6 +26,17 @@ void place_finish(struct place *p)
 	p->note = -1;
 }
 
+void place_remove(const char *dir)
+{
+	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "head", "lock"};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		char path[PLACE_PATH_LEN];
+		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
 /* --- the note --- */
 
 static uint64_t sum_of(uint64_t head)

@@ -1,6 +1,6 @@
-/* Where a store lies: that its files are still the ones with these names, and a note beside them of what was acknowledged. A file
- * that somebody moves or removes can be written all the same, and what is written is lost; a write-ahead log of which somebody
- * takes or damages the end is, to SQLite, one that ends earlier. Owned by the store; the writing thread. */
+/* Where a store lies: that its files are still the ones with these names, and a note beside them of what was acknowledged. A
+ * file that somebody moves or removes can be written all the same, and what is written is lost; a write-ahead log of which
+ * somebody takes or damages the end is, to SQLite, one that ends earlier. Owned by the store; the writing thread. */
 #ifndef STORE_PLACE_H
 #define STORE_PLACE_H
 
@@ -29,9 +29,11 @@ struct place {
 /* `path` is the database's; nothing is opened yet. */
 void place_init(struct place *p, const char *path);
 void place_finish(struct place *p);
+/* Takes away a store that was made beside its place, and its directory where nothing else is in it. */
+void place_remove(const char *dir);
 
-/* Opens the note, making it where there is none: the highest seq that was acknowledged, as far as it was noted; 0 where it was
- * not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
+/* Opens the note, making it where there is none: the highest seq that was acknowledged, as far as it was noted; 0 where it
+ * was not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
 enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struct fault *fault);
 void place_note(struct place *p, uint64_t head);
 

@@ -78,14 +78,6 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 
 /* --- what the log holds --- */
 
-static enum err flush(struct store *s, struct fault *fault)
-{
-	enum err err = trail_flush(s->trail, s->db, s->catalog, fault);
-	if (!err)
-		trail_flushed(s->trail);
-	return err;
-}
-
 static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault)
 {
 	struct store *s = r->store;
@@ -105,7 +97,7 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	if (seq > r->mark)
 		catalog_count(s->catalog, (uint32_t)topic, seq, (uint64_t)sqlite3_column_int64(st, 3));
 	catalog_unlock(s->catalog);
-	return trail_is_due(s->trail) ? flush(s, fault) : ERR_NONE;
+	return trail_is_due(s->trail) ? restore_flush(s, fault) : ERR_NONE;
 }
 
 static enum err add_log(struct rebuild *r, struct fault *fault)
@@ -125,7 +117,7 @@ static enum err add_log(struct rebuild *r, struct fault *fault)
 		err = db_fault(s->db, rc, "reading events", fault);
 	sqlite3_finalize(st);
 	if (!err)
-		err = flush(s, fault);
+		err = restore_flush(s, fault);
 	return err ? err : trail_write_figures(s->db, s->catalog, fault);
 }
 

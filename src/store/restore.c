@@ -46,7 +46,7 @@ enum err restore_begin(struct store *s, const char *epoch, uint64_t first, struc
 	return err;
 }
 
-static enum err flush(struct store *s, struct fault *fault)
+enum err restore_flush(struct store *s, struct fault *fault)
 {
 	enum err err = trail_flush(s->trail, s->db, s->catalog, fault);
 	if (!err)
@@ -79,7 +79,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 	trail_unlock(s->trail);
 	store_set_head(s, seq);
 	s->last_time_ms = time_ms;
-	return trail_is_due(s->trail) ? flush(s, fault) : ERR_NONE;
+	return trail_is_due(s->trail) ? restore_flush(s, fault) : ERR_NONE;
 }
 
 enum err restore_decode(const struct envelope *e, struct restored_names *names, struct event *out, struct fault *fault)
@@ -152,7 +152,7 @@ void restore_abandon(struct store *s)
 enum err restore_commit(struct store *s, struct fault *fault)
 {
 	/* All figures, also of topics that only archives have. */
-	enum err err = flush(s, fault);
+	enum err err = restore_flush(s, fault);
 	if (!err)
 		err = trail_write_figures(s->db, s->catalog, fault);
 	return err ? err : db_exec(s->db, "COMMIT", fault);

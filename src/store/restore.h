@@ -22,6 +22,8 @@ enum err restore_envelope(struct store *s, const struct envelope *e, int64_t tim
 enum err restore_archived(struct store *s, const struct envelope *e, struct fault *fault);
 /* Is this the event that the log has with its seq, committed or not? */
 enum err restore_is(struct store *s, const struct envelope *e, int64_t time_ms, bool *same, struct fault *fault);
+/* Writes what trails, in the open transaction: whoever fails later gives up the store. */
+enum err restore_flush(struct store *s, struct fault *fault);
 enum err restore_commit(struct store *s, struct fault *fault);
 /* Gives up: nothing of the transaction remains, and the store can only be closed. */
 void restore_abandon(struct store *s);

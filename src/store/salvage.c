@@ -16,10 +16,10 @@
 #include "store/db.h"
 #include "store/new_file.h"
 #include "store/page_build.h"
+#include "store/reader.h"
 #include "store/restore.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
-#include "store/reader.h"
 #include "store/survey.h"
 
 enum { PATH_LEN = 1200, RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPICS_MAX = 1 << 24 };
@@ -55,10 +55,11 @@ static enum err read_epoch(struct salvage *s, struct fault *fault)
 	sqlite3_finalize(st);
 	if (!err && s->epoch[0] != '\0')
 		return ERR_NONE;
-	return fault_set(fault, ERR_CORRUPT,
-			 "not even the epoch of %s/tidemark.db can be read: move it away to begin anew, and import archives or a "
-			 "backup",
-			 s->dir);
+	return fault_set(
+		fault, ERR_CORRUPT,
+		"not even the epoch of %s/tidemark.db can be read: move it away to begin anew, and import archives or a "
+		"backup",
+		s->dir);
 }
 
 /* The highest seq that there ever was, as far as anything still says so. */
@@ -167,7 +168,8 @@ static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t f
 		struct row row;
 		char time[CLOCK_TEXT_LEN];
 		if (!read_event(s, seq, &row)) {
-			err = fault_set(fault, ERR_CORRUPT, "event %llu could be read a moment ago", (unsigned long long)seq);
+			err = fault_set(fault, ERR_CORRUPT, "event %llu could be read a moment ago",
+					(unsigned long long)seq);
 			break;
 		}
 		clock_format(row.time_ms, time);
@@ -204,7 +206,8 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 	if (!err)
 		err = new_file_create(&file, path, fault);
 	if (!err)
-		err = archive_writer_create(options, s->epoch, chained ? s->last.chain : NULL, new_file_write, &file, &w, fault);
+		err = archive_writer_create(options, s->epoch, chained ? s->last.chain : NULL, new_file_write, &file, &w,
+					    fault);
 	for (uint64_t from = first; !err && from <= last; from += PAGE_EVENTS)
 		err = add_page(s, w, from, last - from < PAGE_EVENTS ? last : from + PAGE_EVENTS - 1, fault);
 	if (!err)
@@ -255,7 +258,8 @@ static enum err walk(struct salvage *s, struct fault *fault)
 				seq++;
 			err = write_run(s, first, seq - 1, fault);
 		} else {
-			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) && !read_event(s, seq, &row))
+			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) &&
+			       !read_event(s, seq, &row))
 				seq++;
 			note_gone(s->report, first, seq - 1);
 		}
@@ -264,17 +268,6 @@ static enum err walk(struct salvage *s, struct fault *fault)
 }
 
 /* --- the new store --- */
-
-static void clear_place(const struct salvage *s)
-{
-	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "head", "lock"};
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		char path[PATH_LEN + 32];
-		snprintf(path, sizeof path, "%s/%s", s->place, files[i]);
-		unlink(path);
-	}
-	rmdir(s->place);
-}
 
 static enum err make_store(struct salvage *s, struct fault *fault)
 {
@@ -358,7 +351,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	if (err)
 		return err;
 	err = open_damaged(&s, archive_dir, fault);
-	clear_place(&s);
+	place_remove(s.place);
 	if (!err)
 		err = make_store(&s, fault);
 	sqlite3_finalize(s.one);
@@ -366,7 +359,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	archive_set_close(s.archives);
 	if (!err)
 		err = swap(&s, fault);
-	clear_place(&s);
+	place_remove(s.place);
 	for (uint32_t i = 0; i < s.topic_count; i++)
 		buf_finish(&s.topics[i].json);
 	free(s.topics);

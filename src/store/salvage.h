@@ -1,5 +1,5 @@
-/* Making a store again out of one that is damaged: what can be read and proven goes into archives, the log begins anew behind the
- * highest seq that was ever acknowledged, and what was there is put aside, as it is.
+/* Making a store again out of one that is damaged: what can be read and proven goes into archives, the log begins anew
+ * behind the highest seq that was ever acknowledged, and what was there is put aside, as it is.
  *
  *     tidemark.db (damaged) ─▶ every event whose sum is right ─▶ archives, in the store's directory of them
  *            │                 sessions, leases, figures, where their pages are whole ─▶ a new database
@@ -19,12 +19,12 @@ struct salvage_report {
 	uint64_t gone;
 	struct gone_range ranges[SALVAGE_RANGES_MAX]; /* the first of them */
 	uint32_t range_count;                         /* all of them */
-	char beside[128];                             /* why sessions, leases and figures could not be read; empty: they were */
-	char aside[1200];                             /* where what was there is now */
+	char beside[128]; /* why sessions, leases and figures could not be read; empty: they were */
+	char aside[1200]; /* where what was there is now */
 };
 
-/* `archive_dir` as in store_options. ERR_CORRUPT when not even the store's epoch can be read; ERR_LOCKED. When it fails, what was
- * there is still in its place. The store has to be opened with accept_loss once. */
+/* `archive_dir` as in store_options. ERR_CORRUPT when not even the store's epoch can be read; ERR_LOCKED. When it fails,
+ * what was there is still in its place. The store has to be opened with accept_loss once. */
 enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_report *out, struct fault *fault);
 
 #endif

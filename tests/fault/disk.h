@@ -1,11 +1,11 @@
-/* A disk that loses power: below one directory every change is kept apart until it is synced, and a cut loses some of what was
- * not. The C library's calls are replaced in the test's executable, for Tidemark and for SQLite alike.
+/* A disk that loses power: below one directory every change is kept apart until it is synced, and a cut loses some of what
+ * was not. The C library's calls are replaced in the test's executable, for Tidemark and for SQLite alike.
  *
  *     write, truncate ─▶ pending of the file ── fsync ──▶ durable contents
  *     create, rename, unlink ─▶ pending of the directory ── fsync of the directory ──▶ durable entries
  *
- * After a cut every call fails (EIO) until disk_restore has made the directory what a machine would find that comes up again:
- * of each pending change all, nothing or a part is there, a write in sectors of 512 bytes, in whatever order. */
+ * After a cut every call fails (EIO) until disk_restore has made the directory what a machine would find that comes up
+ * again: of each pending change all, nothing or a part is there, a write in sectors of 512 bytes, in whatever order. */
 #ifndef FAULT_DISK_H
 #define FAULT_DISK_H
 

@@ -1,6 +1,6 @@
-/* The server under faults: linked with this, calls of the C library and of SQLite's allocator can be told to fail, or to be the
- * last that the process makes. What is told comes from whoever tests, in a file that both have in their memory (faults.py):
- * TIDEMARK_FAULTS names it; without it nothing is different.
+/* The server under faults: linked with this, calls of the C library and of SQLite's allocator can be told to fail, or to be
+ * the last that the process makes. What is told comes from whoever tests, in a file that both have in their memory
+ * (faults.py): TIDEMARK_FAULTS names it; without it nothing is different.
  *
  * Files: whoever in the process calls (SQLite, too). Memory, sockets, threads and clocks: Tidemark's own calls alone (the
  * linker's --wrap), for what a library does without memory is its own affair. */
@@ -87,7 +87,8 @@ static bool is_hit(enum call call)
 	if (n < after || (times != 0 && n >= after + times))
 		return false;
 	atomic_fetch_add(&faults->hits, 1);
-	if (atomic_load(&faults->action) == ACTION_KILL || (atomic_load(&faults->action) == ACTION_TEAR && call != CALL_WRITE))
+	if (atomic_load(&faults->action) == ACTION_KILL ||
+	    (atomic_load(&faults->action) == ACTION_TEAR && call != CALL_WRITE))
 		kill(getpid(), SIGKILL);
 	errno = (int)atomic_load(&faults->error);
 	return true;

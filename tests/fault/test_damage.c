@@ -2,9 +2,9 @@
  * killed. Either that is harmless, or opening says so, or reading, or verify; never is something else given for right.
  * `test_damage [SEED [COUNT]]`.
  *
- * It fails without the sums of pages (page_sum.c: on_read answering SQLITE_OK): sessions, figures and index rows are then read as
- * they have become. Without the note of what was acknowledged (store_open.c: check_note) a damaged write-ahead log is one that
- * ends earlier. */
+ * It fails without the sums of pages (page_sum.c: on_read answering SQLITE_OK): sessions, figures and index rows are then
+ * read as they have become. Without the note of what was acknowledged (store_open.c: check_note) a damaged write-ahead log
+ * is one that ends earlier. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,7 +55,8 @@ static void publish(int first, int count)
 	struct receipt r;
 	buf_init(&lines);
 	for (int i = first; i < first + count; i++)
-		buf_printf(&lines, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":{\"n\":%d,\"pad\":\"%0*d\"}}\n",
+		buf_printf(&lines,
+			   "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":{\"n\":%d,\"pad\":\"%0*d\"}}\n",
 			   i % 7, i % 3, i, i, 20 + i % 90, i);
 	CHECK(batch_parse_take(lines.data, lines.len, BATCH_LINES, limits, &b, &fault) == ERR_NONE);
 	CHECK(store_append(store, b, NULL, &r, &fault) == ERR_NONE);
@@ -133,7 +134,8 @@ static enum err put_duplicate(struct buf *out, int n)
 	char text[64];
 	struct batch *b;
 	struct receipt r = {0};
-	int len = snprintf(text, sizeof text, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":0}", n % 7, n % 3, n);
+	int len = snprintf(text, sizeof text, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":0}", n % 7,
+			   n % 3, n);
 	CHECK(batch_parse(text, (size_t)len, BATCH_JSON, limits, &b, &fault) == ERR_NONE);
 	enum err err = store_append(store, b, NULL, &r, &fault);
 	if (!err)
@@ -251,7 +253,8 @@ static void change(uint64_t *random, const struct buf *wanted)
 	bool same = !err && slice_eq(buf_slice(&got), buf_slice(wanted));
 	bool fine = history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE;
 	if (!err && !same) {
-		fprintf(stderr, "%s, byte %zu: a wrong answer (verify: %s)\n", images[file].path, at, fine ? "fine" : fault.text);
+		fprintf(stderr, "%s, byte %zu: a wrong answer (verify: %s)\n", images[file].path, at,
+			fine ? "fine" : fault.text);
 		CHECK(false);
 	}
 	found.reading += err != ERR_NONE;

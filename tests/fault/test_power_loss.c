@@ -1,8 +1,9 @@
-/* The power goes at any change of any file, again and again, and takes what was not synced (disk.h): what was acknowledged is
- * there, batches are whole, `seq` has no hole, archives and their manifests belong together. `test_power_loss [SEED [COUNT]]`.
+/* The power goes at any change of any file, again and again, and takes what was not synced (disk.h): what was acknowledged
+ * is there, batches are whole, `seq` has no hole, archives and their manifests belong together. `test_power_loss [SEED
+ * [COUNT]]`.
  *
- * It fails without the protection: the last test here runs without fsync at each commit (--durability relaxed) and wants to see
- * acknowledged events missing. */
+ * It fails without the protection: the last test here runs without fsync at each commit (--durability relaxed) and wants to
+ * see acknowledged events missing. */
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +24,8 @@ struct model {
 	uint32_t sizes[BATCHES_MAX];
 	uint32_t count;
 	uint64_t head;
-	uint32_t next;  /* number of the next batch */
-	uint32_t maybe; /* size of the batch after these that was not acknowledged; 0: there was none */
+	uint32_t next;    /* number of the next batch */
+	uint32_t maybe;   /* size of the batch after these that was not acknowledged; 0: there was none */
 	uint64_t session; /* what the session has acknowledged for good, and what perhaps */
 	uint64_t session_maybe;
 };
@@ -61,8 +62,8 @@ static void close_all(void)
 
 static void put_event(struct buf *out, uint32_t number, uint32_t i, uint32_t of)
 {
-	buf_printf(out, "{\"stream\":\"s%u\",\"id\":\"%u.%u\",\"data\":{\"batch\":%u,\"i\":%u,\"of\":%u,\"pad\":\"", number % 5,
-		   number, i, number, i, of);
+	buf_printf(out, "{\"stream\":\"s%u\",\"id\":\"%u.%u\",\"data\":{\"batch\":%u,\"i\":%u,\"of\":%u,\"pad\":\"",
+		   number % 5, number, i, number, i, of);
 	for (uint32_t n = 0; n < number * 37 % 700; n++)
 		buf_addc(out, (char)('a' + (n + number) % 26));
 	buf_adds(out, "\"}}\n");
@@ -289,9 +290,9 @@ static void what_was_acknowledged_is_there(void)
 		fprintf(stderr, "seed %llu: acknowledged events are missing\n", (unsigned long long)(first_seed + i));
 		CHECK(false);
 	}
-	printf("%llu seeds, %llu cuts, %llu changes of files, %llu pieces lost, %llu writes torn\n", (unsigned long long)seeds,
-	       (unsigned long long)cuts, (unsigned long long)disk_figures.changes, (unsigned long long)disk_figures.lost,
-	       (unsigned long long)disk_figures.torn);
+	printf("%llu seeds, %llu cuts, %llu changes of files, %llu pieces lost, %llu writes torn\n",
+	       (unsigned long long)seeds, (unsigned long long)cuts, (unsigned long long)disk_figures.changes,
+	       (unsigned long long)disk_figures.lost, (unsigned long long)disk_figures.torn);
 }
 
 static void without_fsync_it_is_not(void)

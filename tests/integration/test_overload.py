@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""More than there is room for: memory stays bounded, whoever is refused is told, whoever behaves is served, and afterwards all is as it
+"""More than there is room for: memory stays within what is stated here, whoever is refused is told, whoever behaves is served, and afterwards all is as it
 was before.
 
 Shown to fail without the protection: with admit (writer.c) never full nobody is refused; with on_close left out of on_connection

@@ -87,6 +87,7 @@ class Import(RestoreTest):
                          .splitlines(), lines)
         restored = self.path("restored")
         self.run_ok("import", restored, whole)
+        self.assertNotIn("import.part", os.listdir(restored))
         self.assertEqual(self.lines(restored), lines)
         self.run_ok("verify", data, restored, whole)
         self.run_wrong("export", data, "-o", whole, says="exists already")

@@ -1,5 +1,5 @@
-/* What the filter refuses is refused, in a thread that was there before, too; and the rest goes on. Without seccomp_load every
- * call here succeeds, or fails with another reason. */
+/* What the filter refuses is refused, in a thread that was there before, too; and the rest goes on. Without seccomp_load
+ * every call here succeeds, or fails with another reason. */
 #include <errno.h>
 #include <pthread.h>
 #include <sys/ptrace.h>
