@@ -50,6 +50,13 @@ void buf_adds(struct buf *b, const char *text)
 	buf_add(b, text, strlen(text));
 }
 
+void buf_join(struct buf *b, const struct buf *part, size_t front, size_t back)
+{
+	b->failed = b->failed || part->failed;
+	if (!b->failed && part->len > front + back)
+		buf_add(b, part->data + front, part->len - front - back);
+}
+
 void buf_addc(struct buf *b, char c)
 {
 	buf_add(b, &c, 1);

@@ -22,6 +22,8 @@ void buf_finish(struct buf *b);
 bool buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_adds(struct buf *b, const char *text);
+/* Appends what another holds, but for so many bytes at its two ends. Where that one has failed, this one has. */
+void buf_join(struct buf *b, const struct buf *part, size_t front, size_t back);
 void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* `text` as a JSON string with its quotes; the text is valid UTF-8. */

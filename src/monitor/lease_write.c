@@ -194,9 +194,7 @@ enum lease_health leases_write_health(struct leases *l, struct buf *out)
 	pthread_mutex_unlock(&l->lock);
 	buf_adds(&items, "}}");
 	buf_printf(out, "{\"status\":\"%s\",", words[worst]);
-	if (buf_failed(&items))
-		out->failed = true;
-	buf_add(out, items.data, items.len);
+	buf_join(out, &items, 0, 0);
 	buf_finish(&items);
 	return worst;
 }

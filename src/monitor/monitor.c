@@ -429,11 +429,9 @@ static bool is_ready(const struct ready *r, uint64_t version)
 static void copy(struct buf *out, struct ready *r, uint64_t version)
 {
 	r->version = version;
-	if (buf_failed(&r->text)) {
-		out->failed = true;
+	buf_join(out, &r->text, 0, 0);
+	if (buf_failed(&r->text))
 		buf_finish(&r->text);
-	}
-	buf_add(out, r->text.data, r->text.len);
 }
 
 void monitor_write_stats(struct monitor *m, struct buf *out, enum service service)

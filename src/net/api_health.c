@@ -170,8 +170,7 @@ void api_health(void *arg, struct exchange *x, struct reader *reader)
 	buf_printf(out, "{\"status\":\"%s\",\"service\":\"monitoring\",\"port\":%d,\"version\":\"%s\"", grades[all],
 		   door_port(api->door), TIDEMARK_VERSION);
 	put_times(out);
-	out->failed = out->failed || buf_failed(&parts);
-	buf_add(out, parts.data, parts.len);
+	buf_join(out, &parts, 0, 0);
 	buf_finish(&parts);
 	api_json_done(x, all == HEALTHY ? 200 : 503);
 }

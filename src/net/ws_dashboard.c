@@ -97,9 +97,7 @@ static void on_gap(struct ws_conn *c, const struct gap *gap)
 	buf_init(&text);
 	gap_write(&object, gap);
 	buf_adds(&text, "{\"type\":\"gap\",");
-	if (!buf_failed(&object))
-		buf_add(&text, object.data + 1, object.len - 1);
-	text.failed = text.failed || buf_failed(&object); /* a gap must not go untold */
+	buf_join(&text, &object, 1, 0);
 	ws_say(c, &text);
 	buf_finish(&object);
 	buf_finish(&text);

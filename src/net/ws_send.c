@@ -142,8 +142,7 @@ void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct s
 	problem_write(&problem, status, fault, false);
 	/* The problem document, as a frame: its members behind an op. */
 	buf_adds(&text, "{\"op\":\"error\",");
-	if (!buf_failed(&problem))
-		buf_add(&text, problem.data + 1, problem.len - 2);
+	buf_join(&text, &problem, 1, 1);
 	ws_add_ref(&text, ref);
 	buf_addc(&text, '}');
 	ws_say(c, &text);
