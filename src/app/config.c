@@ -190,9 +190,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"rate-limit-client", OPTION_INTEGER, &c->rate_limit_client, "N",
 		 "and by one client, a token or an address; 0: any number (0)", 0, 1000000000, 0},
 		{"handshake-timeout", OPTION_DURATION, &c->handshake_timeout, "DURATION",
-		 "a connection that has not sent its request by then is closed; a body has three times that, and a second "
-		 "for each "
-		 "KiB (10s)",
+		 "a connection that has not sent its request by then is closed; a body or a WebSocket's message has three "
+		 "times that, and a second for each KiB (10s)",
 		 1, 3600000, 0},
 		{"ping-interval", OPTION_DURATION, &c->ping_interval, "DURATION",
 		 "idle WebSockets are pinged so often, and closed when silent for two of them (30s)", 100, 86400000, 0},
@@ -201,7 +200,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		 "(64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
-		 "what the answers from the past to all dashboards hold in memory; further ones wait (64MiB)", MIB,
+		 "what answers from the past hold in memory until they are read: those to all dashboards, of which further ones "
+		 "wait, and those over HTTP, which become short, then 503 (64MiB)", MIB,
 		 INT64_C(64) * 1024 * MIB, 0},
 		{"reply-timeout", OPTION_DURATION, &c->reply_timeout, "DURATION",
 		 "a dashboard that takes nothing of its answer for so long is closed (30s)", 100, 86400000, 0},

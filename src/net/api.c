@@ -63,6 +63,21 @@ bool api_refuse_params(struct exchange *x)
 	return true;
 }
 
+enum err api_full(struct fault *fault)
+{
+	return fault_set(fault, ERR_BUSY, "too many answers wait to be read (see --reply-memory)");
+}
+
+bool api_refuse_full(struct exchange *x)
+{
+	struct fault fault;
+	if (exchange_room(x) > 0)
+		return false;
+	api_full(&fault);
+	api_fault_done(x, &fault);
+	return true;
+}
+
 void api_json_done(struct exchange *x, int status)
 {
 	exchange_status(x, status, "application/json");

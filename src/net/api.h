@@ -48,6 +48,10 @@ extern const struct http_route api_routes[];
 
 /* Refuses a request with parameters, where the path takes none: true when it did. */
 bool api_refuse_params(struct exchange *x);
+/* ERR_BUSY: there is no exchange_room for an answer. */
+enum err api_full(struct fault *fault);
+/* 503, and true, where there is none. */
+bool api_refuse_full(struct exchange *x);
 /* Sends the JSON in exchange_out. */
 void api_json_done(struct exchange *x, int status);
 /* The same for a fault. */

@@ -152,7 +152,7 @@ void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
 	struct fault fault;
 	bool manifest = false;
 	struct file *f = malloc(sizeof *f);
-	if (api_refuse_params(x)) {
+	if (api_refuse_params(x) || api_refuse_full(x)) {
 		free(f);
 		return;
 	}
@@ -163,7 +163,7 @@ void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
 	if (!err) {
 		exchange_status(x, 200, manifest ? "application/json" : "application/zstd");
 		exchange_length(x, file_length(f->fd));
-		err = body_stream_take(x, fill, f, destroy) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+		err = body_stream_take(x, fill, f, 0, destroy) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 	}
 	if (err)
 		exchange_fault(x, &fault);

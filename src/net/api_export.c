@@ -132,7 +132,7 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 	exchange_add_header(x, "Content-Disposition", disposition);
 	exchange_add_header(x, "Cache-Control", "no-store");
 	exchange_add_header(x, "Tidemark-Epoch", store_epoch(api->store));
-	return body_stream_take(x, fill, e, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return body_stream_take(x, fill, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 void api_export(void *arg, struct exchange *x, struct reader *reader)

@@ -9,7 +9,7 @@
 #include "net/range.h"
 
 enum {
-	REPLY_BYTES_MAX = 16 * 1024 * 1024, /* of one JSON page: a next says that there is more */
+	REPLY_BYTES_MAX = 16 * 1024 * 1024, /* of one JSON page, and less where room is short: a next says that there is more */
 	PAGE_BYTES = 1024 * 1024,
 };
 
@@ -29,6 +29,7 @@ struct history {
 	struct selection *select;
 	struct range range;
 	bool waited;
+	size_t bytes_max; /* of a JSON page */
 };
 
 static void destroy(void *arg)
@@ -188,7 +189,7 @@ static enum err write_events(struct history *h, struct reader *reader, uint32_t 
 		if (err)
 			return err;
 		for (uint32_t i = 0; i < page_count(page); i++) {
-			if (count == limit || out->len > REPLY_BYTES_MAX) {
+			if (count == limit || (count > 0 && out->len > h->bytes_max)) {
 				*next = last;
 				page_unref(page);
 				return ERR_NONE;
@@ -215,6 +216,10 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 	struct buf *out = exchange_out(h->exchange);
 	uint32_t limit = h->query.limit != 0 ? h->query.limit : QUERY_LIMIT_DEFAULT;
 	uint64_t next;
+	size_t room = exchange_room(h->exchange);
+	if (room == 0)
+		return api_full(fault);
+	h->bytes_max = room < REPLY_BYTES_MAX ? room : REPLY_BYTES_MAX;
 	buf_adds(out, "{\"events\":[");
 	enum err err = write_events(h, reader, limit, &next, fault);
 	if (err)
@@ -238,6 +243,8 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 
 static enum err reply_lines(struct history *h, struct fault *fault)
 {
+	if (exchange_room(h->exchange) == 0)
+		return api_full(fault);
 	struct lines_options options = {.packed =
 						field_quality(exchange_header(h->exchange, "Accept-Encoding"), "zstd") > 0};
 	if (h->range.has_gap) {
@@ -410,6 +417,8 @@ void api_event(void *arg, struct exchange *x, struct reader *reader)
 	struct page *page = NULL;
 	struct selection *select = NULL;
 	enum err err = read_seq(api, x, &seq, &fault);
+	if (!err && exchange_room(x) == 0)
+		err = api_full(&fault);
 	if (!err)
 		err = select_granted(api, x, &select, &fault);
 	if (!err) {

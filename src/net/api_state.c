@@ -26,7 +26,7 @@ void api_streams(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (api_refuse_params(x))
+	if (api_refuse_params(x) || api_refuse_full(x))
 		return;
 	struct buf *out = exchange_out(x);
 	buf_adds(out, "{\"streams\":[");
@@ -97,7 +97,7 @@ void api_sessions(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (api_refuse_params(x))
+	if (api_refuse_params(x) || api_refuse_full(x))
 		return;
 	struct session_list l = {exchange_out(x), exchange_grant(x), feed_head(api->feed), false};
 	buf_adds(l.out, "{\"sessions\":[");

@@ -5,12 +5,15 @@
 
 #include "base/log.h"
 
+enum { FREE_BYTES = 16 * 1024 }; /* no more than a connection costs in any case */
+
 struct body {
 	body_fill *fill;
 	void *source;
 	void (*destroy)(void *source);
 	struct buf piece;
 	size_t sent;
+	size_t held; /* by the source */
 	bool ended;
 	bool broken;
 };
@@ -29,9 +32,11 @@ static void fill(void *arg, struct exchange *x, struct reader *reader)
 	(void)arg;
 	struct body *b = exchange_state(x);
 	struct fault fault = {0};
-	b->sent = b->piece.len = 0;
+	b->sent = 0;
+	buf_finish(&b->piece); /* the next may be smaller, and stay for long */
 	enum err err = b->fill(b->source, reader, &b->piece, &b->ended, &fault);
 	b->broken = err != ERR_NONE || buf_failed(&b->piece);
+	exchange_hold(x, b->held + (b->piece.cap > FREE_BYTES ? b->piece.cap : 0));
 	if (err)
 		log_error("a reply breaks off", "why=\"%s\"", fault.text);
 	exchange_resume(x);
@@ -56,7 +61,8 @@ static long read_body(struct exchange *x, void *state, char *out, size_t max)
 	return HTTP_WAIT;
 }
 
-enum err body_stream_take(struct exchange *x, body_fill *source_fill, void *source, void (*source_destroy)(void *source))
+enum err body_stream_take(struct exchange *x, body_fill *source_fill, void *source, size_t held,
+			  void (*source_destroy)(void *source))
 {
 	struct body *b = calloc(1, sizeof *b);
 	if (b == NULL) {
@@ -65,6 +71,8 @@ enum err body_stream_take(struct exchange *x, body_fill *source_fill, void *sour
 	}
 	b->fill = source_fill;
 	b->source = source;
+	b->held = held;
+	exchange_hold(x, held);
 	b->destroy = source_destroy;
 	exchange_keep(x, b, destroy);
 	exchange_stream(x, read_body);

@@ -9,7 +9,8 @@
  * that nobody takes it for whole. */
 typedef enum err body_fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault);
 
-/* Streams as the reply of `x`, whose status and headers are set. `source` is taken, also on failure. */
-enum err body_stream_take(struct exchange *x, body_fill *fill, void *source, void (*destroy)(void *source));
+/* Streams as the reply of `x`, whose status and headers are set. `source` is taken, also on failure; it holds so many bytes
+ * beside the pieces. */
+enum err body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held, void (*destroy)(void *source));
 
 #endif

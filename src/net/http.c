@@ -30,7 +30,8 @@ struct http {
 	struct pool *pool;
 	struct http_options options;
 	atomic_bool refusing;
-	atomic_size_t bodies; /* bytes of all bodies in memory */
+	atomic_size_t bodies;  /* bytes of all bodies in memory */
+	atomic_size_t replies; /* and of all replies, until their readers have them */
 	struct callers callers;
 };
 
@@ -70,6 +71,7 @@ struct exchange {
 	struct reply_header headers[REPLY_HEADERS_MAX];
 	int header_count;
 	struct buf out;
+	size_t held; /* of replies */
 	struct slice fixed;
 	http_read *read;
 	uint64_t length; /* of the stream; 0: unknown */
@@ -101,6 +103,7 @@ static void exchange_destroy(struct exchange *x)
 		caller_holds(&x->http->callers, x->caller, NULL);
 	grant_drop(&x->grant);
 	atomic_fetch_sub(&x->http->bodies, x->body.cap);
+	atomic_fetch_sub(&x->http->replies, x->held);
 	buf_finish(&x->body);
 	buf_finish(&x->out);
 	url_finish(&x->url);
@@ -168,6 +171,29 @@ void exchange_add_header(struct exchange *x, const char *name, const char *value
 struct buf *exchange_out(struct exchange *x)
 {
 	return &x->out;
+}
+
+/* Half of what is left, for others are being answered at the same time, and more will come. */
+static size_t room_of(const struct exchange *x, size_t max)
+{
+	size_t held = atomic_load(&x->http->replies);
+	return held < max ? (max - held) / 2 + 1 : 0;
+}
+
+size_t exchange_room(const struct exchange *x)
+{
+	return room_of(x, x->http->options.replies_max);
+}
+
+size_t exchange_room_long(const struct exchange *x)
+{
+	return room_of(x, x->http->options.replies_max / 2);
+}
+
+void exchange_hold(struct exchange *x, size_t bytes)
+{
+	atomic_fetch_add(&x->http->replies, bytes - x->held); /* which may wrap, and that is fine */
+	x->held = bytes;
 }
 
 void exchange_static(struct exchange *x, const void *bytes, size_t len)
@@ -559,6 +585,7 @@ static void run_handler(struct exchange *x)
 void exchange_done(struct exchange *x)
 {
 	x->stage = DONE;
+	exchange_hold(x, x->held + x->out.cap);
 	MHD_resume_connection(x->connection);
 }
 

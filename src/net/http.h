@@ -39,7 +39,8 @@ struct http_options {
 	const struct http_route *routes; /* ends with a NULL method */
 	void *arg;                       /* of the handlers */
 	size_t body_max;
-	size_t bodies_max; /* bytes of all bodies in memory at once */
+	size_t bodies_max;  /* bytes of all bodies in memory at once */
+	size_t replies_max; /* the same of replies that wait to be read; handlers ask exchange_room */
 	int connections_max;
 	int64_t patience_ms;      /* for a head that follows another, and three times that for a body; see caller.h */
 	size_t connection_memory; /* for the head of a request, and for what is on its way out */
@@ -89,6 +90,13 @@ void *exchange_state(const struct exchange *x);
 
 void exchange_status(struct exchange *x, int status, const char *content_type);
 void exchange_add_header(struct exchange *x, const char *name, const char *value);
+/* How large the body may become where it is held whole, so that those who do not read theirs keep no more than they may, and
+ * leave room for those who do. 0: it has to be refused. */
+size_t exchange_room(const struct exchange *x);
+/* The same for a reply that may stay for long: those leave half of all for the others. */
+size_t exchange_room_long(const struct exchange *x);
+/* How much a reply without end keeps in memory from here on (exchange_done sees to the others). */
+void exchange_hold(struct exchange *x, size_t bytes);
 /* Where the body goes. */
 struct buf *exchange_out(struct exchange *x);
 /* A body that lives as long as the program. */

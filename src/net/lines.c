@@ -7,9 +7,16 @@
 #include "store/page_build.h"
 #include "store/squeeze.h"
 
-enum { PAGE_EVENTS = 1024, PAGE_BYTES = 256 * 1024 };
+enum {
+	PAGE_EVENTS = 1024,
+	PAGE_BYTES = 256 * 1024,
+	PAGE_BYTES_MIN = 8 * 1024, /* where many wait to be read */
+	PAGES_PER_ROOM = 64,
+	SQUEEZE_BYTES = 1400 * 1024, /* what packing takes up */
+};
 
 struct lines {
+	struct exchange *exchange;
 	struct history_query query; /* the rest that is still to come */
 	bool limited;
 	uint32_t left; /* events, where it is limited */
@@ -24,6 +31,13 @@ static void destroy(void *arg)
 	buf_finish(&l->text);
 	squeeze_destroy(l->squeeze);
 	free(l);
+}
+
+/* Smaller where room is short: whoever does not read keeps a page. */
+static size_t page_bytes(const struct lines *l)
+{
+	size_t share = exchange_room_long(l->exchange) / PAGES_PER_ROOM;
+	return share > PAGE_BYTES ? PAGE_BYTES : share > PAGE_BYTES_MIN ? share : PAGE_BYTES_MIN;
 }
 
 /* What is missing here is told where it is missing; false when nothing is. */
@@ -51,7 +65,7 @@ static enum err add_page(struct lines *l, struct reader *reader, struct fault *f
 	if (is_done(l))
 		return ERR_NONE;
 	l->query.count_max = l->limited && l->left < PAGE_EVENTS ? l->left : PAGE_EVENTS;
-	l->query.bytes_max = PAGE_BYTES;
+	l->query.bytes_max = page_bytes(l);
 	while ((err = history_page(reader, &l->query, &page, fault)) == ERR_GONE && tell_gap(l, reader))
 		if (is_done(l))
 			return ERR_NONE;
@@ -83,21 +97,24 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 		err = squeeze_add(l->squeeze, buf_slice(&l->text), *end, out, fault);
 	else
 		buf_add(out, l->text.data, l->text.len);
-	l->text.len = 0;
-	return err ? err : buf_failed(&l->text) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	bool failed = buf_failed(&l->text);
+	buf_finish(&l->text); /* it is in `out` now, where it may stay for long */
+	return err ? err : failed ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 enum err lines_stream_take(struct exchange *x, const struct history_query *q, struct lines_options *options)
 {
 	struct lines *l = calloc(1, sizeof *l);
-	struct squeeze *squeeze = options->packed ? squeeze_create() : NULL;
-	if (l == NULL || (options->packed && squeeze == NULL)) {
+	bool packed = options->packed && exchange_room_long(x) > 4 * SQUEEZE_BYTES;
+	struct squeeze *squeeze = packed ? squeeze_create() : NULL;
+	if (l == NULL || (packed && squeeze == NULL)) {
 		selection_destroy(q->select);
 		buf_finish(&options->head);
 		squeeze_destroy(squeeze);
 		free(l);
 		return ERR_NOMEM;
 	}
+	l->exchange = x;
 	l->query = *q;
 	l->limited = q->count_max > 0;
 	l->left = q->count_max;
@@ -108,5 +125,5 @@ enum err lines_stream_take(struct exchange *x, const struct history_query *q, st
 	exchange_add_header(x, "Vary", "Accept, Accept-Encoding");
 	if (squeeze != NULL)
 		exchange_add_header(x, "Content-Encoding", "zstd");
-	return body_stream_take(x, fill, l, destroy);
+	return body_stream_take(x, fill, l, packed ? SQUEEZE_BYTES : 0, destroy);
 }

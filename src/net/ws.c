@@ -202,10 +202,14 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 	c->spoke_ms = c->heard_ms;
 	if (c->close_code != 0)
 		return;
+	c->begun_ms = c->begun_ms != 0 ? c->begun_ms : c->heard_ms;
+	c->begun_len += len;
 	if (c->refusal == 0)
 		take_fragment(c, bytes, len);
 	if (lws_remaining_packet_payload(c->wsi) > 0 || !lws_is_final_fragment(c->wsi))
 		return;
+	c->begun_ms = 0;
+	c->begun_len = 0;
 	c->ws->messages -= c->in.cap; /* a publish takes it over */
 	if (c->refusal != 0)
 		refuse_message(c);

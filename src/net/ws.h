@@ -47,6 +47,7 @@ struct ws_options {
 	int64_t reply_ms;    /* who takes nothing of such an answer for so long is closed */
 	size_t acks_max;     /* bytes of answers that publishers have not read, of all; of one a quarter */
 	int64_t ping_ms;     /* idle connections are pinged after so long, and closed after twice that */
+	int64_t patience_ms; /* a message may take three times that, and more as more of it comes */
 	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */
 	int64_t idle_ms;     /* what was counted of a named session is forgotten when nothing more was for so long */
 	uint64_t lag_max;    /* events; a reader further behind is closed; 0: never */

@@ -95,6 +95,8 @@ struct ws_conn {
 	bool gone;        /* a publisher that takes nothing more: what it sent is read to the end */
 
 	struct buf in;     /* the message so far */
+	int64_t begun_ms;  /* monotonic: when it began, or could go on; 0: there is none */
+	size_t begun_len;  /* bytes of it that came, kept or not */
 	int refusal;       /* the status why the message is thrown away; 0: it is not */
 	bool throttled;    /* reading is paused */
 	bool busy;         /* the profile wants it paused */

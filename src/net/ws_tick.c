@@ -6,7 +6,11 @@
 #include "net/ws_errand.h"
 #include "net/ws_share.h"
 
-enum { TICK_US = WS_FIGURES_S * 1000 * 1000 };
+enum {
+	TICK_US = WS_FIGURES_S * 1000 * 1000,
+	MESSAGE_PATIENCE = 3, /* as for a body over HTTP (caller.h) */
+	MESSAGE_BYTES_PER_S = 1024,
+};
 
 static void on_tick(lws_sorted_usec_list_t *tick);
 
@@ -39,6 +43,13 @@ void ws_pong(struct ws_conn *c)
 	ws_hear(c);
 }
 
+/* A message that trickles in keeps what has come of it, and all messages have only so much together. */
+static bool dawdles(const struct ws_conn *c, int64_t now)
+{
+	int64_t patience_ms = c->ws->options.patience_ms * MESSAGE_PATIENCE;
+	return c->begun_ms != 0 && now - c->begun_ms > patience_ms + (int64_t)(c->begun_len / MESSAGE_BYTES_PER_S) * 1000;
+}
+
 /* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
  * behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
@@ -46,6 +57,13 @@ static void check_peer(struct ws_conn *c, int64_t now)
 	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || lws_partial_buffered(c->wsi);
 	if (paused)
 		c->spoke_ms = now; /* what it says meanwhile waits in the socket */
+	if (paused && c->begun_ms != 0)
+		c->begun_ms = now;
+	if (dawdles(c, now)) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
+		ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message has to come to its end");
+		return;
+	}
 	if (ws_is_silent(c, now)) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, LWS_CLOSE_STATUS_NORMAL, "no message for too long");
