@@ -21,4 +21,5 @@ ROWS = {
     16: archives.one_event,
     17: archives.imported,
     18: archives.backup,
+    19: publish.fair,
 }

@@ -1,6 +1,6 @@
 """Durable publishing."""
 
-from figures import SECONDS, alternate, faster, load_alone, slower
+from figures import SECONDS, alternate, faster, finish, load, load_alone, slower, start
 from rows.loads import HTTP, WS, against
 from servers import Redis, Tidemark, fresh
 
@@ -44,3 +44,24 @@ def single():
     yield slower("", "until acknowledged, p99 (p50)", websocket, redis, "Redis", 1)
     yield faster("3", "the same over HTTP", http, redis, xadd, 1.2)
     yield slower("", "until acknowledged, p99 (p50)", http, redis, "Redis", 1)
+
+
+def fair():
+    """A publisher of single events beside a flood"""
+
+    def single(server):
+        return load("publish", server, protocol="http", connections=1, seconds=SECONDS)
+
+    def alone():
+        with Tidemark() as server:
+            return single(server)
+
+    def beside():
+        with Tidemark() as server:
+            flood = start("publish", server, protocol="http", connections=4, batch=1000)
+            figures = single(server)
+            return figures | {"flood": finish(flood, server)["rate"]}
+
+    flooded, quiet = alternate(beside, alone)
+    yield slower("19", "one publisher over HTTP, one event at a time, while four connections publish 1,000 a request "
+                 f"({flooded['flood']:,.0f}/s), until acknowledged, p99 (p50)", flooded, quiet, "without them", 3)

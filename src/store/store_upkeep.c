@@ -5,11 +5,11 @@
 #include "store/store_inside.h"
 
 enum {
-	/* Pages of WAL after which it is written back. 16 MiB: large enough to make the cost of the second fsync small
-	 * beside that of the commits, small enough to read back in a moment after a crash. */
-	CHECKPOINT_PAGES = 4096,
+	/* Pages of WAL after which it is written back, for which every publisher waits. 1 MiB takes 5 ms and costs no more in
+	 * all than 16 MiB, which took 25 to 70 ms (docs/decisions/0013-fairness.md). */
+	CHECKPOINT_PAGES = 256,
 	/* Past this a passive checkpoint has been held up by readers again and again: wait for them once. */
-	CHECKPOINT_FORCED_PAGES = 4 * CHECKPOINT_PAGES,
+	CHECKPOINT_FORCED_PAGES = 16384,
 	CHECKPOINT_WAIT_MS = 20,
 };
 
