@@ -12,6 +12,7 @@ enum {
 	CACHE_PAGES_MAX = 1024,
 	/* Pages from the store begin at multiples of this wherever a reader has come from, so that they can be shared. */
 	PAGE_EVENTS = 512,
+	LOADS_AT_ONCE = 8,  /* in the pool: requests do not wait there for those of a whole herd */
 	PREFETCH_PAGES = 3, /* so that the pool has work while a reader sends */
 	PAGE_BYTES = 256 * 1024,
 	/* Pages for a filter are private to a reader: small. */
@@ -48,7 +49,8 @@ struct feed {
 	size_t cache_bytes;
 	uint64_t cache_clock;
 
-	struct list loads;
+	struct list loads;   /* under way, then those that wait for one of them to end, oldest first */
+	int loads_under_way;
 	uint64_t load_count;
 
 	struct listener listeners[FEED_LISTENERS_MAX];
@@ -236,6 +238,19 @@ static void deliver(struct load *l, struct page *page, enum err err, const struc
 	}
 }
 
+/* With the lock. */
+static void submit_loads(struct feed *f)
+{
+	for (struct list *link = f->loads.next; link != &f->loads && f->loads_under_way < LOADS_AT_ONCE; link = link->next) {
+		struct load *l = LIST_ITEM(link, struct load, link);
+		if (l->submitted)
+			continue;
+		l->submitted = true;
+		f->loads_under_way++;
+		pool_submit(f->pool, &l->job);
+	}
+}
+
 static void run_load(struct pool_job *job, struct reader *reader)
 {
 	struct load *l = LIST_ITEM(job, struct load, job);
@@ -248,7 +263,9 @@ static void run_load(struct pool_job *job, struct reader *reader)
 	enum err err = history_page_as(reader, &q, l->form, &page, &fault);
 	pthread_mutex_lock(&f->lock);
 	list_remove(&l->link);
+	f->loads_under_way--;
 	f->load_count++;
+	submit_loads(f);
 	if (!err && !l->filtered)
 		cache_add(f, page);
 	deliver(l, page, err, &fault);
@@ -282,7 +299,7 @@ enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct select
 	if (waiter != NULL)
 		list_append(&l->waiters, &waiter->link);
 	list_append(&f->loads, &l->link);
-	pool_submit(f->pool, &l->job);
+	submit_loads(f);
 	return ERR_NONE;
 }
 

@@ -20,6 +20,7 @@ struct load {
 	 * while it runs, so that the cursor may go away meanwhile. */
 	struct selection *select;
 	bool filtered;
+	bool submitted; /* to the pool */
 };
 
 /* The part of a cursor that a load knows. */

@@ -33,6 +33,7 @@ enum {
 	STREAM_HEAD_MAX = 2 * 1024, /* of a request that goes to the HTTP server for streams, with its little memory */
 	EVENTS = 64,
 	BACKLOG = 4096,
+	ACCEPTED_AT_ONCE = 64, /* then those have a turn whose request has come */
 	SWEEP_MS = 500,
 	OUT_OF_FDS_MS = 50, /* how long to leave the queue alone when there is no descriptor left */
 	TELL_MS = 1000,     /* how often the log hears of that */
@@ -521,9 +522,10 @@ static void meet(struct door *d, const struct listener *l, int fd, const struct 
 		let_in(d, l, fd, address, address_len);
 }
 
-static void accept_all(struct door *d, struct listener *l)
+/* The rest stay in the queue, which epoll goes on telling of. */
+static void accept_some(struct door *d, struct listener *l)
 {
-	for (;;) {
+	for (int i = 0; i < ACCEPTED_AT_ONCE; i++) {
 		struct sockaddr_storage address;
 		socklen_t len = sizeof address;
 		int fd = accept4(l->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -576,7 +578,7 @@ static void *work(void *arg)
 			if (what == &d->wake)
 				continue;
 			if (what >= (void *)d->listeners && what < (void *)(d->listeners + LISTENERS_MAX))
-				accept_all(d, what);
+				accept_some(d, what);
 			else
 				look(d, what);
 		}

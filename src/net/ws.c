@@ -12,12 +12,14 @@
 #include "base/url.h"
 #include "net/ws_errand.h"
 #include "net/ws_share.h"
+#include "net/ws_turn.h"
 
 enum {
 	KEY_LEN = 24,
 	HEAD_MAX = 8 * 1024,
 	SAVE_MAX_MS = 500,
 	CLOSE_MAX_MS = 4000, /* for all peers to take their close frames */
+	ADMITTED_AT_ONCE = 32, /* newcomers at a turn of the loop: those who are in wait for no more of them */
 	CLOSE_REVOKED = 4401,
 	CLOSE_TAKEN_OVER = 4409,
 };
@@ -142,6 +144,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	c->fd = fd;
 	c->request = request;
 	list_init(&c->in_all);
+	list_init(&c->in_line);
 	subscription_init(&c->subscription);
 	list_init(&c->in_inbox);
 	list_init(&c->tasks);
@@ -359,6 +362,7 @@ static void conn_destroy(struct ws_conn *c)
 		ws_metrics_leave(w->metrics, ws_session(c));
 	}
 	list_remove(&c->in_all);
+	list_remove(&c->in_line);
 	drop_message(c);
 	buf_finish(&c->out);
 	acks_finish(&c->acks);
@@ -460,11 +464,21 @@ static void on_concerned(void *arg, struct subscription *s)
 	ws_pump(LIST_ITEM(s, struct ws_conn, subscription));
 }
 
+static void admit_some(struct ws *w)
+{
+	for (int i = 0; i < ADMITTED_AT_ONCE; i++) {
+		struct list *link = take_first(w, &w->arrived);
+		if (link == NULL)
+			return;
+		admit(LIST_ITEM(link, struct ws_conn, in_inbox));
+	}
+	lws_cancel_service(w->context); /* for the others */
+}
+
 static void read_inbox(struct ws *w)
 {
 	struct list *link;
-	while ((link = take_first(w, &w->arrived)) != NULL)
-		admit(LIST_ITEM(link, struct ws_conn, in_inbox));
+	admit_some(w);
 	while ((link = take_first(w, &w->done)) != NULL) {
 		struct ws_task *task = LIST_ITEM(link, struct ws_task, in_inbox);
 		struct ws_conn *c = task->conn;
@@ -486,8 +500,10 @@ static void read_inbox(struct ws *w)
 	if (atomic_exchange(&w->reloaded, false))
 		LIST_EACH (every, &w->all)
 			check_grant(LIST_ITEM(every, struct ws_conn, in_all));
-	if (atomic_exchange(&w->committed, false))
+	if (atomic_exchange(&w->committed, false)) {
+		ws_turns_committed(w);
 		subscriptions_dispatch(w->subscriptions, on_concerned, w);
+	}
 	pthread_mutex_lock(&w->lock);
 	bool closing = w->closing;
 	pthread_mutex_unlock(&w->lock);
@@ -573,6 +589,7 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	list_init(&w->ready);
 	list_init(&w->done);
 	list_init(&w->all);
+	ws_turns_init(w);
 	for (int i = 0; i < WS_LINES; i++)
 		list_init(&w->lines[i]);
 	pulse_start(&w->pulse, clock_mono_ms());

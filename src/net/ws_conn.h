@@ -7,6 +7,7 @@
 #ifndef NET_WS_CONN_H
 #define NET_WS_CONN_H
 
+#include <ev.h>
 #include <libwebsockets.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,8 +28,9 @@
  *      WAIT_LIVE      a commit that concerns it  (ws.subscriptions)
  *      WAIT_LOAD      a page from the store      (ws.ready, by on_loaded)
  *      WAIT_SOCKET    room in the socket         (libwebsockets)
- *      WAIT_TIME      the pace                   (conn.timer)                                                        */
-enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME };
+ *      WAIT_TIME      the pace                   (conn.timer)
+ *      WAIT_TURN      others that are behind     (ws_turn.h)                                                         */
+enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_TURN };
 
 /* Where answers from the past wait until there is room for them (ws_share.h): a few events, or very many. */
 enum ws_line { LINE_BRIEF, LINE_LONG, WS_LINES };
@@ -84,6 +86,7 @@ struct ws_conn {
 
 	struct cursor *cursor;
 	enum ws_wait wait;
+	struct list in_line; /* ws.turns.line */
 	bool live_told;
 	uint64_t retries; /* how often the socket was full */
 	bool failed;      /* that something could not be sent is counted */
@@ -127,6 +130,16 @@ struct ws_conn {
 	struct pulse pulse;
 };
 
+/* Those who are behind (ws_turn.h). */
+struct ws_turns {
+	struct list line; /* ws_conn, who is next first */
+	struct ev_idle go_on;
+	struct ev_timer rest;
+	int64_t committed_ms; /* monotonic: the last commit that was seen */
+	int64_t credit_us;    /* of time, while something is being published */
+	int64_t credited_us;  /* monotonic: up to when that was reckoned */
+};
+
 struct ws {
 	struct ws_options options;
 	struct ev_loop *loop; /* libwebsockets' own loop polls every socket at every turn */
@@ -147,6 +160,7 @@ struct ws {
 	atomic_bool reloaded;     /* the tokens, since then */
 	struct list all;
 	struct subscriptions *subscriptions;
+	struct ws_turns turns;
 	bool closed; /* everybody was told to go */
 	int64_t closed_ms;
 	size_t messages; /* bytes of all unfinished messages */
@@ -204,6 +218,8 @@ bool ws_send_out(struct ws_conn *c);
 void ws_pump_out(struct ws_conn *c);
 /* Sends all that can be sent, events too, and sees to being woken for the rest. */
 void ws_pump(struct ws_conn *c);
+/* The same for a reader whose turn it is (ws_turn.h). */
+void ws_serve(struct ws_conn *c);
 /* Closes the connection as soon as its socket takes the close frame. */
 void ws_hang_up(struct ws_conn *c, int code, const char *why);
 /* Pauses reading from the client while it has too much on its way. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "net/problem.h"
 #include "net/ws_conn.h"
+#include "net/ws_turn.h"
 
 enum {
 	CHUNKS = 64,              /* of one write */
@@ -243,11 +244,21 @@ void ws_pump(struct ws_conn *c)
 	if (c->close_code != 0)
 		return;
 	/* libwebsockets calls back for reasons of its own, too: a page that is on its way must not be asked for again. */
-	if (c->cursor == NULL || c->held || c->wait == WAIT_LOAD) {
+	if (c->cursor == NULL || c->held || c->wait == WAIT_LOAD || c->wait == WAIT_TURN) {
 		ws_pump_out(c);
 		return;
 	}
 	if (c->wait == WAIT_SOCKET && ws_lags_too_far(c, feed_head(c->ws->options.feed)))
+		return;
+	if (ws_turn_is_due(c))
+		ws_turn_wait(c);
+	else
+		ws_serve(c);
+}
+
+void ws_serve(struct ws_conn *c)
+{
+	if (c->close_code != 0)
 		return;
 	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
 	if (lws_partial_buffered(c->wsi)) {
@@ -264,7 +275,7 @@ void ws_pump(struct ws_conn *c)
 			return;
 		}
 		if (turn >= TURN_BYTES) {
-			wait_for_socket(c);
+			ws_turn_wait(c);
 			return;
 		}
 		more = send_events(c, &turn);
