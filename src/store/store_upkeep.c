@@ -5,9 +5,9 @@
 #include "store/store_inside.h"
 
 enum {
-	/* Pages of WAL after which it is written back, for which every publisher waits. 1 MiB takes 5 ms and costs no more in
-	 * all than 16 MiB, which took 25 to 70 ms (docs/decisions/0013-fairness.md). */
-	CHECKPOINT_PAGES = 256,
+	/* Pages of WAL after which it is written back, for which every publisher waits: 2 MiB take 5 to 8 ms, 16 MiB took 25 to
+	 * 70 ms and were a few percent faster in all (docs/decisions/0013-fairness.md). */
+	CHECKPOINT_PAGES = 512,
 	/* Past this a passive checkpoint has been held up by readers again and again: wait for them once. */
 	CHECKPOINT_FORCED_PAGES = 16384,
 	CHECKPOINT_WAIT_MS = 20,
