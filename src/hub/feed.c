@@ -49,7 +49,7 @@ struct feed {
 	size_t cache_bytes;
 	uint64_t cache_clock;
 
-	struct list loads;   /* under way, then those that wait for one of them to end, oldest first */
+	struct list loads; /* under way, then those that wait for one of them to end, oldest first */
 	int loads_under_way;
 	uint64_t load_count;
 

@@ -9,7 +9,8 @@
 #include "net/range.h"
 
 enum {
-	REPLY_BYTES_MAX = 16 * 1024 * 1024, /* of one JSON page, and less where room is short: a next says that there is more */
+	REPLY_BYTES_MAX =
+		16 * 1024 * 1024, /* of one JSON page, and less where room is short: a next says that there is more */
 	PAGE_BYTES = 1024 * 1024,
 };
 

@@ -18,7 +18,7 @@ enum {
 	KEY_LEN = 24,
 	HEAD_MAX = 8 * 1024,
 	SAVE_MAX_MS = 500,
-	CLOSE_MAX_MS = 4000, /* for all peers to take their close frames */
+	CLOSE_MAX_MS = 4000,   /* for all peers to take their close frames */
 	ADMITTED_AT_ONCE = 32, /* newcomers at a turn of the loop: those who are in wait for no more of them */
 	CLOSE_REVOKED = 4401,
 	CLOSE_TAKEN_OVER = 4409,
