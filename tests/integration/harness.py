@@ -5,6 +5,7 @@ where the binary is slow, as under sanitizers.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -79,10 +80,16 @@ def ndjson(documents):
     return "".join(line + "\n" for line in lines).encode()
 
 
+@functools.cache
 def is_sanitized():
     with open(BIN, "rb") as binary:
         content = binary.read()
     return b"__asan_init" in content or b"__tsan_init" in content
+
+
+def memory(mib):
+    """A bound on memory, in bytes. AddressSanitizer keeps what was freed for a while, and shadows of all."""
+    return mib * MIB * (8 if is_sanitized() else 1)
 
 
 def environment(extra=None):

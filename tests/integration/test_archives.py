@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from harness import (NDJSON, Task, TidemarkTest, edited, ndjson, scaled, seqs, stored, wait_until)
+from harness import (NDJSON, Task, TidemarkTest, edited, memory, ndjson, scaled, seqs, stored, wait_until)
 from wire import Wire
 
 ZSTD = "application/zstd"
@@ -412,7 +412,7 @@ class Compression(ArchiveTest):
             self.assertIn(response.status, (400, 415))
         self.assertEqual(server.head(), 0)
         self.assert_receipt(stored(self.publish(client, good)), first=1, count=50)
-        self.assertLess(server.rss(), 400 * 1024 * 1024)
+        self.assertLess(server.rss(), memory(400))
 
     def test_lines_come_packed_where_that_is_asked_for(self):
         server = self.serve("--retain-events", "100")

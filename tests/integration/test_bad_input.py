@@ -8,7 +8,7 @@ import socket
 import time
 import unittest
 
-from harness import (DEADLINE_S, JSON, KIB, MIB, NDJSON, TidemarkTest, is_sanitized, ndjson, scaled,
+from harness import (DEADLINE_S, JSON, KIB, MIB, NDJSON, TidemarkTest, memory, ndjson, scaled,
                      wait_until)
 from websocket_client import BINARY, CLOSE, CONTINUATION, PING, TEXT, Closed, frame, handshake
 from wire import Refused, TimedOut, Wire
@@ -198,7 +198,7 @@ class BadBodies(Attack):
             with contextlib.suppress(ConnectionError):
                 for _ in range(64 * MIB // len(chunk)):
                     wire.send(chunk)
-        self.assertLess(self.server.rss() - before, (96 if not is_sanitized() else 800) * MIB)
+        self.assertLess(self.server.rss() - before, memory(96))
 
 
 class Connections(Attack):
@@ -401,7 +401,7 @@ class BadFrames(MessageAttack):
                 reader.send_frame(TEXT, b"x" * 1000, fin=False)
                 for _ in range(scaled(48, 16)):
                     reader.send_frame(CONTINUATION, b"x" * MIB, fin=False)
-        self.assertLess(self.server.rss() - before, (32 if not is_sanitized() else 256) * MIB)
+        self.assertLess(self.server.rss() - before, memory(32))
 
     def test_frames_that_break_the_protocol_end_their_connection_only(self):
         cases = {
@@ -431,7 +431,7 @@ class BadFrames(MessageAttack):
                 with contextlib.suppress(Closed, ConnectionError, TimedOut):
                     self.assertEqual(reader.receive(5)["status"], 413)
                 reader.close()
-        self.assertLess(self.server.rss() - before, (32 if not is_sanitized() else 256) * MIB)
+        self.assertLess(self.server.rss() - before, memory(32))
 
     def test_a_publish_that_breaks_off_stores_nothing(self):
         whole = frame(TEXT, b'{"op":"publish","ref":1,"events":[{"data":1}]}')
@@ -487,7 +487,7 @@ class Flood(Attack):
             with contextlib.suppress(OSError):
                 for _ in range(scaled(2000, 200)):  # up to 38 MB, until the server stops reading
                     reader.wire.sock.sendall(message)
-        self.assertLess(self.server.rss() - before, (48 if not is_sanitized() else 400) * MIB)
+        self.assertLess(self.server.rss() - before, memory(48))
 
     def test_connections_that_come_and_go_leave_nothing_behind(self):
         before = self.server.descriptors()

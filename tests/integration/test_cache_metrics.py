@@ -3,7 +3,7 @@
 import time
 import unittest
 
-from harness import NDJSON, TIME, TidemarkTest, in_parallel, ndjson, scaled, stored
+from harness import NDJSON, TIME, TidemarkTest, in_parallel, memory, ndjson, scaled, stored
 
 RAW = {"seq", "timestamp", "operation_type", "implementation_type", "cache_key", "response_time_ms", "cache_size", "error_type",
        "error_message", "metadata"}
@@ -113,7 +113,7 @@ class CacheMetrics(TidemarkTest):
         reports = in_parallel([lambda: self.report(server, aggregation="raw")] * 4 + [lambda: self.report(server)] * 4)
         self.assertFalse(reports[0][1]["complete"])
         self.assertEqual(reports[4][1]["total_hits"], 300)
-        self.assertLess(server.rss() - before, 192 << 20)
+        self.assertLess(server.rss() - before, memory(192))
         rows = reports[0][0]
         self.assertLess(sum(len(row["metadata"]["note"]) for row in rows), 17 << 20)
 

@@ -20,13 +20,13 @@ import sqlite3
 import time
 import unittest
 
-from harness import DEADLINE_S, JSON, KIB, MIB, NDJSON, Task, TidemarkTest, is_sanitized, ndjson, scaled, wait_until
+from harness import DEADLINE_S, JSON, KIB, MIB, NDJSON, Task, TidemarkTest, is_sanitized, memory, ndjson, scaled, wait_until
 from websocket_client import CONTINUATION, TEXT, Closed, frame
 from wire import TimedOut, Wire
 
 SANITIZED = is_sanitized()
 # Beside what is bounded by options: the store's page cache, stacks, what the allocator keeps. Sanitizers keep shadow memory.
-MARGIN = 48 * MIB * (8 if SANITIZED else 1)
+MARGIN = memory(48)
 SMALL_BUFFER = 4096  # of a socket, so that a reader is stuck soon
 SMALL = ("--ring", "4MiB", "--cache", "1MiB", "--ping-interval", "10m")
 POST = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n"
@@ -313,14 +313,14 @@ class Comings(TidemarkTest):
             return self.figures(server) == (1, 0, 0, 0)
 
         wait_until(is_quiet, "all have gone")
-        descriptors, memory = server.descriptors(), server.rss()
+        descriptors, before = server.descriptors(), server.rss()
         for i in range(self.COUNT):
             self.go(self.come(server, i), i)
             if i % 50 == 0:
                 server.publish({"data": i})
         wait_until(is_quiet, "all have gone")
         wait_until(lambda: server.descriptors() <= descriptors, "no descriptor is left open")
-        self.assertLess(server.rss() - memory, 16 * MIB * (8 if SANITIZED else 1))
+        self.assertLess(server.rss() - before, memory(16))
         self.assertGreaterEqual(server.get("/v1/stats").json()["connections"]["accepted"], self.COUNT)
 
     def test_a_peer_that_only_listens_any_more_is_let_go(self):

@@ -3,7 +3,7 @@
 import time
 import unittest
 
-from harness import MIB, NDJSON, TidemarkTest, is_sanitized, ndjson, of_type, stored, wait_until
+from harness import MIB, NDJSON, TidemarkTest, memory, ndjson, of_type, stored, wait_until
 from websocket_client import Closed, WebSocket
 from wire import DEADLINE_S
 
@@ -48,8 +48,7 @@ class Replies(TidemarkTest):
         held = self.peak(server, WATCH_S) - before
         # 64 MiB are for the answers, and two threads that make some have twice 15 MiB each at the most: 59 MiB were measured,
         # and 371 MiB without the bound (--reply-memory 8GiB).
-        if not is_sanitized():
-            self.assertLess(held, 128 * MIB)
+        self.assertLess(held, memory(128))
         # Whoever comes now sees what is new and what was a moment ago.
         late = server.dashboard()
         self.assertEqual(len(late.initial["recent_events"]), 50)
@@ -67,8 +66,7 @@ class Replies(TidemarkTest):
         for _ in range(DEAF):
             server.keep(WebSocket(server.address, "/ws", 4096))
         held = self.peak(server, WATCH_S) - before
-        if not is_sanitized():
-            self.assertLess(held, 128 * MIB)
+        self.assertLess(held, memory(128))
         self.assertGreater(held, 32 * MIB)
 
     def test_who_takes_nothing_loses_its_share(self):

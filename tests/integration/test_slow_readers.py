@@ -6,14 +6,14 @@ import re
 import time
 import unittest
 
-from harness import (DEADLINE_S, MIB, Task, TidemarkTest, is_sanitized, scaled, seqs, wait_until)
+from harness import (DEADLINE_S, MIB, Task, TidemarkTest, memory, scaled, seqs, wait_until)
 from websocket_client import Closed
 from wire import Wire
 
 # What a server may grow by while stuck readers fall behind: its ring and queue,
 # the store's page cache, buffers of its HTTP and WebSocket libraries. A queue
 # for each reader would be a hundred times that. Sanitizers keep shadow memory.
-GROWTH = 64 * MIB * (8 if is_sanitized() else 1)
+GROWTH = memory(64)
 OPTIONS = ("--ring", "4MiB", "--queue-bytes", "8MiB", "--ping-interval", "10m")
 SMALL_BUFFER = 4096  # of the socket, so that a reader is stuck soon
 

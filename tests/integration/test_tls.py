@@ -15,7 +15,7 @@ import subprocess
 import time
 import unittest
 
-from harness import JSON, NDJSON, ROOT, TidemarkTest, command, ndjson, scaled, seqs, stored, wait_until
+from harness import JSON, NDJSON, ROOT, TidemarkTest, command, memory, ndjson, scaled, seqs, stored, wait_until
 from sse_client import EventSource
 from websocket_client import WebSocket
 from wire import Http, Wire
@@ -95,7 +95,7 @@ class Tls(TlsTest):
         before = server.rss()
         more = [server.keep(WebSocket(server.address, "/v1/ws?after=first", 4096, tls=self.tls)) for _ in range(50)]
         time.sleep(1)
-        self.assertLess(server.rss() - before, 50 * 1024 * 1024)
+        self.assertLess(server.rss() - before, memory(50))
         self.assertEqual(seqs(slow.events(20000)), list(range(1, 20001)))
         for one in more[:3]:
             self.assertEqual(seqs(one.events(2000)), list(range(1, 2001)))
