@@ -94,6 +94,24 @@ void feed_destroy(struct feed *f)
 	free(f);
 }
 
+pthread_mutex_t *feed_lock(struct feed *f)
+{
+	return &f->lock;
+}
+
+uint64_t feed_head_locked(const struct feed *f)
+{
+	return f->head;
+}
+
+uint64_t feed_head(struct feed *f)
+{
+	pthread_mutex_lock(&f->lock);
+	uint64_t head = f->head;
+	pthread_mutex_unlock(&f->lock);
+	return head;
+}
+
 void feed_listen(struct feed *f, feed_listener *listener, void *arg)
 {
 	assert(f->listener_count < FEED_LISTENERS_MAX);
@@ -251,11 +269,13 @@ static void submit_loads(struct feed *f)
 	}
 }
 
+/* The store knows an event a moment before the feed does: a page ends where the feed does, or a cursor would be past the
+ * head, and perhaps in the middle of a record there. */
 static void run_load(struct pool_job *job, struct reader *reader)
 {
 	struct load *l = LIST_ITEM(job, struct load, job);
 	struct feed *f = l->feed;
-	struct history_query q = {.after = l->after, .select = l->select};
+	struct history_query q = {.after = l->after, .before = feed_head(f) + 1, .select = l->select};
 	q.count_max = l->filtered ? FILTERED_EVENTS : PAGE_EVENTS - (uint32_t)(l->after % PAGE_EVENTS);
 	q.bytes_max = l->filtered ? FILTERED_BYTES : PAGE_BYTES;
 	struct page *page;
@@ -316,24 +336,6 @@ void feed_prefetch(struct feed *f, uint64_t after, enum wire form)
 }
 
 /* --- asking --- */
-
-pthread_mutex_t *feed_lock(struct feed *f)
-{
-	return &f->lock;
-}
-
-uint64_t feed_head_locked(const struct feed *f)
-{
-	return f->head;
-}
-
-uint64_t feed_head(struct feed *f)
-{
-	pthread_mutex_lock(&f->lock);
-	uint64_t head = f->head;
-	pthread_mutex_unlock(&f->lock);
-	return head;
-}
 
 uint64_t feed_first(struct feed *f)
 {
