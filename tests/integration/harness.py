@@ -341,6 +341,9 @@ class Server:
     def head(self):
         return self.history(after="head")["head"]
 
+    def retention(self):
+        return self.get("/v1/stats").json()["retention"]
+
 
 @contextlib.contextmanager
 def edited(data):
@@ -357,6 +360,22 @@ def edited(data):
             pages[end - 8:end] = bytes(8)
         file.seek(0)
         file.write(pages)
+
+
+@functools.cache
+def aged_store(batch, parts, per_part):
+    """The directory of a stopped server, to be copied, and its lines: all events but the newest part are in archives.
+
+    `batch(first, count)` gives a part's events."""
+    server = Server("--retain-events", str(per_part)).start()
+    unittest.addModuleCleanup(shutil.rmtree, server.home, ignore_errors=True)
+    for part in range(parts):
+        server.publish_lines(batch(part * per_part, per_part))
+        wait_until(lambda: server.retention()["log"]["events"] <= per_part * 9 // 8, "the log is within its limit")
+    lines = server.lines()
+    server.stop()
+    assert len(lines) == parts * per_part
+    return server.data, lines
 
 
 def stored(response):
@@ -455,6 +474,12 @@ class TidemarkTest(unittest.TestCase):
 
     def serve(self, *options, **how):
         return self.prepare(*options, **how).start()
+
+    def serve_on(self, data, *options):
+        """A server of a directory that there is already."""
+        server = self.prepare(*options)
+        server.data = data
+        return server.start()
 
     def start(self, *arguments, **how):
         """A command that works beside the test."""

@@ -318,8 +318,8 @@ class ArchiveApi(ArchiveTest):
         server = self.serve("--archive", "none", "--retain-events", "60")
         self.grow(server, 1)
         server.publish_lines(self.batch(60, 100))
-        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 60, "some are gone")
-        first = server.get("/v1/stats").json()["retention"]["log"]["first"]
+        wait_until(lambda: server.retention()["log"]["events"] <= 60, "some are gone")
+        first = server.retention()["log"]["first"]
         self.assert_problem(server.get("/v1/export"), 410, f"event 61 was removed by retention: the next there is is {first}")
         self.assertEqual(server.get("/v1/export", before=61).status, 200)
 

@@ -116,7 +116,7 @@ class State(TidemarkTest):
                 server = self.serve("--retain-events", "1000", "--archive", archive)
                 for n in range(12):
                     server.publish([{"connection_type": "kimi", "metadata": {"continuation_id": "c", "model": "m-8k"}}] * 500)
-                wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] < 1200, "most have left")
+                wait_until(lambda: server.retention()["log"]["events"] < 1200, "most have left")
                 for _ in range(2):
                     server.kill()
                     server.start()

@@ -13,7 +13,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BIN, Task, TidemarkTest, command, data_text, edited, scaled, seqs, wait_until
+from harness import BIN, Task, TidemarkTest, aged_store, command, data_text, edited, scaled, seqs, wait_until
 
 
 def archive_files(data):
@@ -32,11 +32,12 @@ def write(path, content):
         file.write(content)
 
 
-class RestoreTest(TidemarkTest):
+def batch(first, count):
+    return [{"stream": f"s{n % 3}", "type": f"t{n % 2}", "id": f"i{n}", "data": {"n": n, "é": "kept  so"}}
+            for n in range(first, first + count)]
 
-    def batch(self, first, count):
-        return [{"stream": f"s{n % 3}", "type": f"t{n % 2}", "id": f"i{n}", "data": {"n": n, "é": "kept  so"}}
-                for n in range(first, first + count)]
+
+class RestoreTest(TidemarkTest):
 
     def run_ok(self, *arguments):
         done = command(*arguments, seconds=300)
@@ -52,17 +53,11 @@ class RestoreTest(TidemarkTest):
     def lines(self, data):
         return self.run_ok("query", data).splitlines()
 
-    def aged(self, parts=5, per_part=80):
-        """The directory of a stopped server whose events are in archives, but for the newest; and its lines."""
-        server = self.serve("--retain-events", str(per_part))
-        for part in range(parts):
-            server.publish_lines(self.batch(part * per_part, per_part))
-            wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= per_part * 9 // 8,
-                       "the log is within its limit")
-        lines = server.lines()
-        server.stop()
-        self.assertEqual(len(lines), parts * per_part)
-        return server.data, lines
+    def aged(self, parts=5):
+        """A store of this test's own whose events are in archives, but for the newest; and its lines."""
+        data, lines = aged_store(batch, parts, 80)
+        own = tempfile.mkdtemp(dir=self.home)
+        return shutil.copytree(data, own, dirs_exist_ok=True), lines
 
     def setUp(self):
         self.home = tempfile.mkdtemp(prefix="tidemark-test-")
@@ -70,11 +65,6 @@ class RestoreTest(TidemarkTest):
 
     def path(self, name):
         return os.path.join(self.home, name)
-
-    def serve_on(self, data):
-        server = self.prepare()
-        server.data = data
-        return server.start()
 
 
 class Import(RestoreTest):
@@ -95,7 +85,7 @@ class Import(RestoreTest):
         self.assertEqual(len(epochs), 1)
         # Ids are known there, too, and the log goes on.
         server = self.serve_on(restored)
-        receipt = server.publish_lines(self.batch(0, 3) + self.batch(1000, 1))
+        receipt = server.publish_lines(batch(0, 3) + batch(1000, 1))
         self.assertEqual((receipt["duplicates"], receipt["first"]), (3, len(lines) + 1))
 
     def test_archives_restore_an_older_store_and_what_is_there_must_be_the_same(self):
@@ -149,12 +139,12 @@ class Import(RestoreTest):
         server = self.serve("--retain-events", "80", "--archive", "none")
         pieces = []
         for part in range(5):  # what was exported before it was discarded
-            server.publish_lines(self.batch(part * 80, 80))
+            server.publish_lines(batch(part * 80, 80))
             pieces.append(self.path(f"{part}.ndjson.zst"))
             self.run_ok("export", server.url, "--after", str(part * 80), "-o", pieces[-1])
         lines = [line for piece in pieces for line in subprocess.run(
             ["zstd", "-dcq", piece], capture_output=True, check=True).stdout.decode().splitlines()]
-        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 90, "the rest is gone")
+        wait_until(lambda: server.retention()["log"]["events"] <= 90, "the rest is gone")
         server.stop()
         first = 401 - len(self.lines(server.data))
         chance = random.Random(5)
@@ -187,7 +177,7 @@ class Import(RestoreTest):
         write(damaged, content)
         self.run_wrong("import", restored, files[0], damaged, says=rf"{os.path.basename(damaged)}.*event \d+.*nothing was imported")
         other = self.serve()
-        other.publish_lines(self.batch(0, 5))
+        other.publish_lines(batch(0, 5))
         foreign = self.path("foreign.ndjson.zst")
         self.run_ok("export", other.data, "-o", foreign)
         self.run_wrong("import", restored, *files, foreign, says="another store")
@@ -263,7 +253,7 @@ class Backup(RestoreTest):
         def publish():
             number = 0
             while not stop:
-                server.publish_lines(self.batch(number, 40))
+                server.publish_lines(batch(number, 40))
                 number += 40
                 time.sleep(0.005)
 
@@ -297,11 +287,9 @@ class Backup(RestoreTest):
         before = {name: os.stat(name) for name in archive_files(copy)}
         self.assertEqual([os.path.basename(name) for name in before],
                          [os.path.basename(name) for name in archive_files(data)])
-        server = self.prepare("--retain-events", "80")
-        server.data = data
-        server.start()
-        server.publish_lines(self.batch(240, 160))
-        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 90, "more is archived")
+        server = self.serve_on(data, "--retain-events", "80")
+        server.publish_lines(batch(240, 160))
+        wait_until(lambda: server.retention()["log"]["events"] <= 90, "more is archived")
         lines = server.lines()
         self.run_ok("backup", data, copy)
         server.stop()
@@ -349,7 +337,7 @@ class Backup(RestoreTest):
     def test_only_the_same_store_is_copied_over(self):
         data, lines = self.aged(parts=2)
         other = self.serve()
-        other.publish_lines(self.batch(0, 5))
+        other.publish_lines(batch(0, 5))
         other.stop()
         self.run_wrong("backup", data, other.data, says="copy of another store")
         copy = self.path("copy")
@@ -518,7 +506,7 @@ class ArchiveDirectory(RestoreTest):
     def test_two_servers_do_not_share_one(self):
         shared = self.path("shared")
         one = self.serve("--retain-events", "50", "--archive-dir", shared)
-        one.publish_lines(self.batch(0, 200))
+        one.publish_lines(batch(0, 200))
         wait_until(lambda: one.get("/v1/archives").json()["archives"], "something is sealed")
         done = command("serve", "--data", self.path("two"), "--listen", "127.0.0.1:0", "--archive-dir", shared)
         self.assertEqual(done.returncode, 1, done)
@@ -530,7 +518,7 @@ class ArchiveDirectory(RestoreTest):
     def test_commands_leave_it_where_the_server_keeps_it(self):
         shared = self.path("shared")
         server = self.serve("--retain-events", "50", "--archive-dir", shared)
-        server.publish_lines(self.batch(0, 200))
+        server.publish_lines(batch(0, 200))
         wait_until(lambda: server.get("/v1/archives").json()["archives"], "something is sealed")
         server.stop()
         archive = self.path("all.ndjson.zst")
@@ -543,7 +531,7 @@ class ArchiveDirectory(RestoreTest):
         """Last night's backup, beside the archives of today."""
         shared = self.path("shared")
         server = self.serve("--retain-events", "50", "--archive-dir", shared)
-        server.publish_lines(self.batch(0, 200))
+        server.publish_lines(batch(0, 200))
         wait_until(lambda: server.get("/v1/archives").json()["archives"], "something is sealed")
         server.stop()
         old = self.path("old")
@@ -552,9 +540,7 @@ class ArchiveDirectory(RestoreTest):
         self.assertEqual(refused.returncode, 1, refused)
         self.assertRegex(refused.stderr, r"past the log's end, which is 60: import it first")
         self.run_ok("import", old, *[os.path.join(shared, name) for name in os.listdir(shared) if name.endswith(".zst")])
-        again = self.prepare("--archive-dir", shared)
-        again.data = old
-        again.start()
+        again = self.serve_on(old, "--archive-dir", shared)
         self.assertEqual(seqs(again.everything()), list(range(1, again.head() + 1)))
 
     def test_archives_of_another_history_give_no_event(self):
@@ -564,14 +550,12 @@ class ArchiveDirectory(RestoreTest):
         other = self.path("other")
         self.run_ok("backup", data, other, "--until", "50")
         options = ("--retain-events", "45")
-        server = self.prepare(*options)
-        server.data = other
-        server.start()
-        log = lambda: server.get("/v1/stats").json()["retention"]["log"]
+        server = self.serve_on(other, *options)
+        log = lambda: server.retention()["log"]
         for part in range(4):
-            server.publish_lines(self.batch(1000 + part * 75, 75))
+            server.publish_lines(batch(1000 + part * 75, 75))
             wait_until(lambda: log()["events"] <= 50, "the log is within its limit")
-        server.publish_lines(self.batch(2000, 41))
+        server.publish_lines(batch(2000, 41))
         wait_until(lambda: log()["events"] <= 50, "the log is within its limit")
         own = server.lines()
         self.assertGreater(len(own), len(lines))
@@ -586,7 +570,7 @@ class ArchiveDirectory(RestoreTest):
             self.assertEqual(server.lines(), own)
             for seq in range(1, len(own), 13):
                 self.assertEqual(server.event_text(seq), own[seq - 1])
-            server.publish_lines(self.batch(3000 + len(own), 60))
+            server.publish_lines(batch(3000 + len(own), 60))
             wait_until(lambda: log()["events"] <= 50, "it goes on sealing")
             self.assertEqual(server.lines()[:len(own)], own)
             own = server.lines()
@@ -598,13 +582,13 @@ class ArchiveDirectory(RestoreTest):
         shared = self.path("shared")
         server = self.serve("--retain-events", "50", "--archive-dir", shared)
         write(shared, b"")  # a file where the directory should be
-        server.publish_lines(self.batch(0, 200))
-        wait_until(lambda: server.get("/v1/stats").json()["retention"]["failed"] > 0, "it has failed")
-        self.assertIn(shared, server.get("/v1/stats").json()["retention"]["reason"])
-        server.publish_lines(self.batch(200, 100))
+        server.publish_lines(batch(0, 200))
+        wait_until(lambda: server.retention()["failed"] > 0, "it has failed")
+        self.assertIn(shared, server.retention()["reason"])
+        server.publish_lines(batch(200, 100))
         self.assertEqual(seqs(server.everything()), list(range(1, 301)))
         os.unlink(shared)
-        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["events"] <= 57, "it goes on by itself")
+        wait_until(lambda: server.retention()["log"]["events"] <= 57, "it goes on by itself")
         self.assertEqual(seqs(server.everything()), list(range(1, 301)))
 
 
