@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/server.h"
 #include "cli/backup.h"
@@ -70,6 +71,7 @@ static void set_up_memory(void)
 int main(int argc, char **argv)
 {
 	set_up_memory();
+	umask(077); /* a store, its copies and archives are nobody else's to read */
 	const char *name = argc > 1 ? argv[1] : "";
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "app/config.h"
 #include "app/rescue.h"
@@ -320,7 +319,6 @@ int server_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (!clock_set_zone("Australia/Melbourne"))
 		log_warn("the zone of timestamp_melbourne is not installed: it is UTC", "zone=Australia/Melbourne");
-	umask(077); /* the store is nobody else's to read */
 	set_fd_limit(&s.config.max_connections);
 	struct fault fault;
 	enum err err = make_hub(&s, &fault);

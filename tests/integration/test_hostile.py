@@ -12,7 +12,7 @@ import os
 import stat
 import unittest
 
-from harness import JSON, TidemarkTest
+from harness import JSON, TidemarkTest, command
 from sse_client import EventSource
 from websocket_client import WebSocket
 from wire import Refused
@@ -146,19 +146,22 @@ class Paths(TidemarkTest):
 
 class Files(TidemarkTest):
 
-    def test_the_store_is_nobody_elses_to_read(self):
+    def test_the_store_and_what_is_made_of_it_is_nobody_elses_to_read(self):
         server = self.prepare()
+        of_home = lambda name: os.path.join(server.home, name)
         before = os.umask(0)
         try:
             server.start()
+            server.publish([{"data": 1}])
+            for arguments in (("export", server.data, "-o", of_home("all.ndjson.zst")), ("backup", server.data, of_home("copy")),
+                              ("import", of_home("restored"), of_home("all.ndjson.zst"))):
+                self.assertEqual(command(*arguments).returncode, 0)
         finally:
             os.umask(before)
-        server.publish([{"data": 1}])
-        self.assertEqual(stat.S_IMODE(os.stat(server.data).st_mode), 0o700)
-        names = os.listdir(server.data)
-        self.assertGreater(len(names), 2)
-        for name in names:
-            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(server.data, name)).st_mode) & 0o077, 0, name)
+        found = [os.path.join(path, name) for path, _, names in os.walk(server.home) for name in ["", *names]]
+        self.assertGreater(len(found), 10)
+        for path in found:
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode) & 0o077, 0, path)
 
 
 class Injections(TidemarkTest):
