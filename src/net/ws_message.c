@@ -1,11 +1,9 @@
 /* What clients say on a WebSocket: one JSON document a message, with an op. */
 #include <stdlib.h>
 
-#include "event/json.h"
+#include "event/op.h"
 #include "net/problem.h"
 #include "net/ws_conn.h"
-
-enum { REF_MAX = 1024 };
 
 /* A publish that the writer has. */
 struct publish {
@@ -105,23 +103,20 @@ static void publish(struct ws_conn *c, struct slice events, struct slice ref)
 
 /* --- the other ops --- */
 
-static void acknowledge(struct ws_conn *c, struct slice value, struct slice ref)
+static void acknowledge(struct ws_conn *c, const struct op *op)
 {
 	struct fault fault;
-	uint64_t seq;
 	uint64_t head = store_head(feed_store(c->ws->options.feed));
 	enum err err = ERR_NONE;
-	if (!json_sequence(value, &seq))
-		err = fault_set(&fault, ERR_INVALID, "ack wants \"seq\": a number from 0 to 9007199254740991");
-	else if (c->session == NULL)
+	if (c->session == NULL)
 		err = fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME");
-	else if (seq > head)
-		err = fault_set(&fault, ERR_INVALID, "ack: %llu is past the head, which is %llu", (unsigned long long)seq,
-				(unsigned long long)head);
-	else if (sessions_ack(c->ws->options.sessions, ws_session(c), c, seq) == ERR_NONE)
+	else if (op->seq > head)
+		err = fault_set(&fault, ERR_INVALID, "ack: %llu is past the head, which is %llu",
+				(unsigned long long)op->seq, (unsigned long long)head);
+	else if (sessions_ack(c->ws->options.sessions, ws_session(c), c, op->seq) == ERR_NONE)
 		writer_poke(c->ws->options.writer);
 	if (err)
-		refuse(c, &fault, ref);
+		refuse(c, &fault, op->ref);
 }
 
 static void pong(struct ws_conn *c)
@@ -133,67 +128,25 @@ static void pong(struct ws_conn *c)
 	buf_finish(&text);
 }
 
-static bool is_op(struct slice op, const char *name)
-{
-	return op.len >= 2 && json_kind(op) == JSON_STRING && json_key_is((struct slice){op.p + 1, op.len - 2}, name);
-}
-
-/* The members that a message may have; absent ones are empty. */
-enum member { M_OP, M_REF, M_EVENTS, M_SEQ, MEMBER_COUNT };
-
-static void find_members(struct slice message, struct slice found[MEMBER_COUNT])
-{
-	static const char *const names[MEMBER_COUNT] = {"op", "ref", "events", "seq"};
-	for (int i = 0; i < MEMBER_COUNT; i++)
-		found[i] = (struct slice){"", 0};
-	for (struct json_walk w = json_walk(message); json_next(&w);)
-		for (int i = 0; i < MEMBER_COUNT; i++)
-			if (json_key_is(w.key, names[i]))
-				found[i] = w.value;
-}
-
-static void obey(struct ws_conn *c, struct slice message)
-{
-	struct slice found[MEMBER_COUNT];
-	struct fault fault;
-	find_members(message, found);
-	if (found[M_REF].len > REF_MAX) {
-		fault_set(&fault, ERR_INVALID, "\"ref\" is longer than %d bytes", REF_MAX);
-		refuse(c, &fault, (struct slice){"", 0});
-	} else if (is_op(found[M_OP], "publish") && !grant_may(&c->grant, NEED_PUBLISH)) {
-		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
-		refuse(c, (fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish"), &fault), found[M_REF]);
-	} else if (is_op(found[M_OP], "publish")) {
-		if (found[M_EVENTS].len > 0 && json_kind(found[M_EVENTS]) == JSON_ARRAY)
-			publish(c, found[M_EVENTS], found[M_REF]);
-		else
-			refuse(c, (fault_set(&fault, ERR_INVALID, "publish wants \"events\": an array of events"), &fault),
-			       found[M_REF]);
-	} else if (is_op(found[M_OP], "ack")) {
-		acknowledge(c, found[M_SEQ], found[M_REF]);
-	} else if (is_op(found[M_OP], "ping")) {
-		pong(c);
-	} else {
-		fault_set(&fault, ERR_INVALID, "a message wants an \"op\": publish, ack or ping");
-		refuse(c, &fault, found[M_REF]);
-	}
-}
-
 static void on_message(struct ws_conn *c)
 {
-	struct slice none = {"", 0};
-	struct slice message = {c->in.data, 0};
-	struct json_error error;
+	struct op op;
 	struct fault fault;
-	if (c->in.len == 0)
-		refuse(c, (fault_set(&fault, ERR_INVALID, "the message is empty"), &fault), none);
-	else if (!json_minify(c->in.data, c->in.len, c->in.data, &message.len, &error))
-		refuse(c, (fault_set(&fault, ERR_INVALID, "not JSON at byte %zu: %s", error.offset, error.what), &fault),
-		       none);
-	else if (json_kind(message) != JSON_OBJECT)
-		refuse(c, (fault_set(&fault, ERR_INVALID, "a message is a JSON object"), &fault), none);
-	else
-		obey(c, message);
+	enum err err = op_read(c->in.data, c->in.len, &op, &fault);
+	if (op.kind == OP_PUBLISH && !grant_may(&c->grant, NEED_PUBLISH)) {
+		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
+		err = fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish");
+	}
+	if (err) {
+		refuse(c, &fault, op.ref);
+		return;
+	}
+	switch (op.kind) {
+	case OP_PUBLISH: publish(c, op.events, op.ref); break;
+	case OP_ACK: acknowledge(c, &op); break;
+	case OP_PING: pong(c); break;
+	case OP_NONE: break; /* is a fault */
+	}
 }
 
 /* --- what the server says of itself --- */

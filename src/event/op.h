@@ -1,0 +1,25 @@
+/* What a client says on a WebSocket, read: one JSON document a message, with an op (CONTRACT: WebSocket). */
+#ifndef EVENT_OP_H
+#define EVENT_OP_H
+
+#include <stdint.h>
+
+#include "tidemark/err.h"
+#include "tidemark/slice.h"
+
+enum op_kind { OP_NONE, OP_PUBLISH, OP_ACK, OP_PING };
+
+enum { OP_REF_MAX = 1024 };
+
+/* Slices are JSON of the message; empty where it has no such member. */
+struct op {
+	enum op_kind kind; /* also where something else is wrong with it */
+	struct slice ref;
+	struct slice events; /* publish: an array */
+	uint64_t seq;        /* ack */
+};
+
+/* `text` is overwritten, and has to live as long as the slices. What is known of it is in `out` also after a fault. */
+enum err op_read(char *text, size_t len, struct op *out, struct fault *fault);
+
+#endif
