@@ -111,8 +111,8 @@ void buf_base64(struct buf *b, struct slice bytes)
 		v |= left > 2 ? (unsigned)(unsigned char)bytes.p[i + 2] : 0;
 		*out++ = letters[v >> 18];
 		*out++ = letters[v >> 12 & 63];
-		*out++ = left > 1 ? letters[v >> 6 & 63] : '=';
-		*out++ = left > 2 ? letters[v & 63] : '=';
+		*out++ = (char)(left > 1 ? letters[v >> 6 & 63] : '=');
+		*out++ = (char)(left > 2 ? letters[v & 63] : '=');
 	}
 	b->len += n;
 }
