@@ -22,8 +22,10 @@ struct event {
 struct batch;
 
 enum batch_form {
-	BATCH_JSON,  /* one event, or an array of events */
-	BATCH_LINES, /* one event a line; blank lines are passed over */
+	BATCH_JSON,        /* one event, or an array of events */
+	BATCH_LINES,       /* one event a line; blank lines are passed over */
+	BATCH_CLOUDEVENT,  /* one CloudEvent (src/event/cloudevent.h) */
+	BATCH_CLOUDEVENTS, /* an array of them */
 };
 
 struct batch_limits {
@@ -38,9 +40,10 @@ enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_
 /* The same, but the batch owns `text` (from malloc) and frees it, also on failure. */
 enum err batch_parse_take(char *text, size_t len, enum batch_form form, struct batch_limits limits, struct batch **out,
 			  struct fault *fault);
-/* The same for a value that is JSON already, without insignificant white space, inside `text`, which is taken. */
-enum err batch_from_value_take(struct slice value, char *text, struct batch_limits limits, struct batch **out,
-			       struct fault *fault);
+/* The same for a value that is JSON already, without insignificant white space, inside `text`, which is taken. Not for
+ * BATCH_LINES. */
+enum err batch_from_value_take(struct slice value, char *text, enum batch_form form, struct batch_limits limits,
+			       struct batch **out, struct fault *fault);
 /* One flat event, such a value and an object, in a stream that is given: a static text. Any object is one: a type or an id
  * that cannot be a name is payload only, and of members of the same name the last one counts. */
 enum err batch_from_object_take(struct slice object, const char *stream, char *text, struct batch_limits limits,

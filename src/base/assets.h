@@ -15,7 +15,8 @@ struct assets {
 	size_t count;
 };
 
-extern const struct assets schema_assets; /* schema/NNN_*.sql in order */
-extern const struct assets static_assets; /* static/ */
+extern const struct assets schema_assets;   /* schema/NNN_*.sql in order */
+extern const struct assets contract_assets; /* the documents in schema/ */
+extern const struct assets static_assets;   /* static/ */
 
 #endif

@@ -97,6 +97,26 @@ void buf_json(struct buf *b, struct slice text)
 	buf_addc(b, '"');
 }
 
+void buf_base64(struct buf *b, struct slice bytes)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t n = (bytes.len + 2) / 3 * 4;
+	if (!buf_reserve(b, n))
+		return;
+	char *out = b->data + b->len;
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		size_t left = bytes.len - i;
+		unsigned v = (unsigned)(unsigned char)bytes.p[i] << 16;
+		v |= left > 1 ? (unsigned)(unsigned char)bytes.p[i + 1] << 8 : 0;
+		v |= left > 2 ? (unsigned)(unsigned char)bytes.p[i + 2] : 0;
+		*out++ = letters[v >> 18];
+		*out++ = letters[v >> 12 & 63];
+		*out++ = (char)(left > 1 ? letters[v >> 6 & 63] : '=');
+		*out++ = (char)(left > 2 ? letters[v & 63] : '=');
+	}
+	b->len += n;
+}
+
 void buf_drop(struct buf *b, size_t n)
 {
 	if (n >= b->len) {

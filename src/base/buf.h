@@ -28,6 +28,8 @@ void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* `text` as a JSON string with its quotes; the text is valid UTF-8. */
 void buf_json(struct buf *b, struct slice text);
+/* `bytes` in base64, with its padding (RFC 4648, 4). */
+void buf_base64(struct buf *b, struct slice bytes);
 /* Takes the first `n` bytes away. */
 void buf_drop(struct buf *b, size_t n);
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "event/cloudevent.h"
 #include "event/json.h"
 
 /* Names are decoded into chunks of their own: the payload of a flat event keeps its text, and with it the escapes
@@ -160,6 +161,27 @@ static enum err read_event(struct batch *b, struct slice text, struct batch_limi
 	return err;
 }
 
+/* The same for a CloudEvent, all of which is payload. */
+static enum err read_cloudevent(struct batch *b, struct slice text, struct batch_limits limits, struct fault *fault)
+{
+	struct cloudevent c;
+	enum err err = cloudevent_read(text, &c, fault);
+	if (err)
+		return err;
+	if (text.len > limits.data_max)
+		return too_large(text.len, limits, fault);
+	struct event *e = add_event(b);
+	if (e == NULL)
+		return no_memory(fault);
+	e->data = text;
+	err = read_name(b, c.stream_from, c.stream, &e->stream, fault);
+	if (!err)
+		err = read_name(b, "type", c.type, &e->type, fault);
+	if (!err)
+		err = read_name(b, "id", c.id, &e->id, fault);
+	return err;
+}
+
 static enum err not_json(struct fault *fault, const struct json_error *error)
 {
 	return fault_set(fault, ERR_INVALID, "not JSON at byte %zu: %s", error->offset, error->what);
@@ -207,17 +229,23 @@ static enum err read_lines(struct batch *b, char *text, size_t len, struct batch
 }
 
 /* `value` is minified: an event, or an array of events. */
-static enum err read_value(struct batch *b, struct slice value, struct batch_limits limits, struct fault *fault)
+static enum err read_value(struct batch *b, struct slice value, enum batch_form form, struct batch_limits limits,
+			   struct fault *fault)
 {
-	if (json_kind(value) != JSON_ARRAY) {
-		enum err err = read_event(b, value, limits, fault);
+	bool array = json_kind(value) == JSON_ARRAY;
+	if (form == BATCH_CLOUDEVENTS && !array)
+		return fault_set(fault, ERR_INVALID, "a batch of CloudEvents is an array");
+	enum err (*read)(struct batch *, struct slice, struct batch_limits, struct fault *) =
+		form == BATCH_JSON ? read_event : read_cloudevent;
+	if (!array || form == BATCH_CLOUDEVENT) {
+		enum err err = read(b, value, limits, fault);
 		fault->place = 0;
 		return err;
 	}
 	long index = 0;
 	for (struct json_walk w = json_walk(value); json_next(&w); index++) {
-		enum err err = b->count == limits.events_max ? too_many(fault, limits.events_max)
-							     : read_event(b, w.value, limits, fault);
+		enum err err =
+			b->count == limits.events_max ? too_many(fault, limits.events_max) : read(b, w.value, limits, fault);
 		if (err) {
 			fault->place = index;
 			return err;
@@ -226,7 +254,8 @@ static enum err read_value(struct batch *b, struct slice value, struct batch_lim
 	return ERR_NONE;
 }
 
-static enum err read_json(struct batch *b, char *text, size_t len, struct batch_limits limits, struct fault *fault)
+static enum err read_json(struct batch *b, char *text, size_t len, enum batch_form form, struct batch_limits limits,
+			  struct fault *fault)
 {
 	struct slice value = {text, 0};
 	struct json_error error;
@@ -235,7 +264,7 @@ static enum err read_json(struct batch *b, char *text, size_t len, struct batch_
 		start++;
 	bool array = start < len && text[start] == '[';
 	if (json_minify(text, len, text, &value.len, &error))
-		return read_value(b, value, limits, fault);
+		return read_value(b, value, form, limits, fault);
 	enum err err = not_json(fault, &error);
 	fault->place = array ? (long)error.element : 0;
 	return err;
@@ -273,7 +302,7 @@ enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_
 	if (b == NULL)
 		return no_memory(fault);
 	enum err err =
-		form == BATCH_LINES ? read_lines(b, text, len, limits, fault) : read_json(b, text, len, limits, fault);
+		form == BATCH_LINES ? read_lines(b, text, len, limits, fault) : read_json(b, text, len, form, limits, fault);
 	return complete(b, err, out, fault);
 }
 
@@ -288,8 +317,8 @@ enum err batch_parse_take(char *text, size_t len, enum batch_form form, struct b
 	return err;
 }
 
-enum err batch_from_value_take(struct slice value, char *text, struct batch_limits limits, struct batch **out,
-			       struct fault *fault)
+enum err batch_from_value_take(struct slice value, char *text, enum batch_form form, struct batch_limits limits,
+			       struct batch **out, struct fault *fault)
 {
 	struct fault ignored;
 	fault = fault != NULL ? fault : &ignored;
@@ -300,7 +329,7 @@ enum err batch_from_value_take(struct slice value, char *text, struct batch_limi
 		return no_memory(fault);
 	}
 	b->owned = text;
-	return complete(b, read_value(b, value, limits, fault), out, fault);
+	return complete(b, read_value(b, value, form, limits, fault), out, fault);
 }
 
 enum err batch_from_object_take(struct slice object, const char *stream, char *text, struct batch_limits limits,

@@ -25,6 +25,8 @@ const struct http_route api_routes[] = {
 	{"GET", "/v1/stats", NEED_READ_ALL, api_stats, 0},
 	{"GET", "/metrics", NEED_READ_ALL, api_metrics, 0},
 	{"GET", "/v1/ws", NEED_READ, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
+	{"GET", "/openapi.json", NEED_NOTHING, api_contract, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/asyncapi.json", NEED_NOTHING, api_contract, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/healthz", NEED_NOTHING, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/readyz", NEED_NOTHING, api_readyz, ROUTE_DIRECT | ROUTE_OPEN},
 	/* the monitoring profile */

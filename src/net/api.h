@@ -79,6 +79,7 @@ http_handler api_stats;
 http_handler api_metrics;
 http_handler api_readyz;
 http_handler api_websocket;
+http_handler api_contract;
 http_handler api_page;
 http_handler api_file;
 http_handler api_dashboard_page;

@@ -169,10 +169,10 @@ static void make_tag(const struct asset *a, char out[24])
 	snprintf(out, 24, "\"%016llx\"", (unsigned long long)hash_bytes(a->bytes, a->len));
 }
 
-static bool send_asset(struct exchange *x, struct slice name)
+static bool send_asset(struct exchange *x, const struct assets *assets, struct slice name)
 {
-	for (size_t i = 0; i < static_assets.count; i++) {
-		const struct asset *a = &static_assets.items[i];
+	for (size_t i = 0; i < assets->count; i++) {
+		const struct asset *a = &assets->items[i];
 		char tag[24];
 		if (!slice_is(name, a->name))
 			continue;
@@ -203,7 +203,17 @@ void api_page(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct slice name = exchange_segment(x).len > 0 ? exchange_segment(x) : slice_of("index.html");
-	if (!send_file(arg, x, name) && !send_asset(x, name))
+	if (!send_file(arg, x, name) && !send_asset(x, &static_assets, name))
+		send_nothing(x);
+}
+
+/* What the server promises, for machines: every path of these routes is a file of ours. */
+void api_contract(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)arg;
+	(void)reader;
+	struct slice path = exchange_url(x)->path;
+	if (!api_refuse_params(x) && !send_asset(x, &contract_assets, (struct slice){path.p + 1, path.len - 1}))
 		send_nothing(x);
 }
 
@@ -215,7 +225,8 @@ void api_file(void *arg, struct exchange *x, struct reader *reader)
 	char below[PATH_LEN];
 	int n = snprintf(below, sizeof below, "static/%.*s", (int)path.len, path.p);
 	bool fits = n > 0 && n < PATH_LEN && memchr(path.p, '\0', path.len) == NULL;
-	if (send_file(arg, x, path) || (fits && send_file(arg, x, (struct slice){below, (size_t)n})) || send_asset(x, path))
+	if (send_file(arg, x, path) || (fits && send_file(arg, x, (struct slice){below, (size_t)n})) ||
+	    send_asset(x, &static_assets, path))
 		return;
 	const char *dir = ((struct api *)arg)->static_dir;
 	if (is_folder(dir, path) || (fits && is_folder(dir, (struct slice){below, (size_t)n}))) {
@@ -235,7 +246,7 @@ void api_dashboard_page(void *arg, struct exchange *x, struct reader *reader)
 	char below[64];
 	int n = snprintf(below, sizeof below, "static/%.*s", (int)name.len, name.p);
 	if (send_file(arg, x, name) || send_file(arg, x, (struct slice){below, (size_t)n}) ||
-	    send_asset(x, slice_of("services.html")))
+	    send_asset(x, &static_assets, slice_of("services.html")))
 		return;
 	send_nothing(x);
 }

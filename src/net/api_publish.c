@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "event/cloudevent.h"
 #include "event/json.h"
 #include "net/api.h"
 #include "net/field.h"
@@ -11,6 +12,13 @@ struct publish {
 	struct write_op op; /* first: the writer gives it back */
 	struct api *api;
 	struct exchange *exchange;
+};
+
+/* How a body is to be read. */
+struct manner {
+	enum batch_form form;
+	bool packed;
+	struct cloudevent_headers headers; /* binary mode of CloudEvents where there are any */
 };
 
 static void destroy(void *arg)
@@ -110,42 +118,97 @@ static enum err unpack(char **body, size_t *len, size_t max, struct fault *fault
 	return err;
 }
 
-static enum err start(struct publish *p, enum batch_form form, bool packed, struct fault *fault)
+/* Takes the body. */
+static enum err parse(struct publish *p, const struct manner *m, char *body, size_t len, struct fault *fault)
+{
+	struct batch_limits limits = p->api->limits;
+	if (m->headers.count == 0)
+		return batch_parse_take(body, len, m->form, limits, &p->op.batch, fault);
+	struct buf text;
+	struct slice type = exchange_header(p->exchange, "Content-Type");
+	buf_init(&text);
+	enum err err = cloudevent_compose(&m->headers, type, body, len, limits.data_max, &text, fault);
+	free(body);
+	if (err)
+		buf_finish(&text);
+	else
+		err = batch_from_value_take(buf_slice(&text), text.data, m->form, limits, &p->op.batch, fault);
+	return err;
+}
+
+static enum err start(struct publish *p, const struct manner *m, struct fault *fault)
 {
 	enum err err = read_expect(exchange_url(p->exchange), &p->op.options, fault);
 	size_t len;
 	char *body = err ? NULL : exchange_body_take(p->exchange, &len);
-	if (!err && body == NULL)
+	if (!err && body == NULL && m->headers.count == 0)
 		err = fault_set(fault, ERR_INVALID, "the body is empty");
-	if (!err && packed)
+	if (!err && m->packed && body != NULL)
 		err = unpack(&body, &len, p->api->body_max, fault);
 	if (!err)
-		err = batch_parse_take(body, len, form, p->api->limits, &p->op.batch, fault);
+		err = parse(p, m, body, len, fault);
 	if (!err)
-		err = check_streams(p, body, form, fault);
+		err = check_streams(p, body, m->form, fault);
 	if (!err)
 		err = check_rate(p, fault);
 	if (!err)
 		err = writer_submit(p->api->writer, &p->op, fault);
+	if (err && m->headers.count > 0)
+		fault->place = -1; /* there is one event, whatever lines its data is made of */
 	return err;
+}
+
+static void on_attribute(void *arg, struct slice name, struct slice value)
+{
+	cloudevent_add_header(arg, name, value);
+}
+
+static bool read_type(struct exchange *x, struct manner *m)
+{
+	static const struct {
+		const char *type;
+		enum batch_form form;
+	} types[] = {{"application/json", BATCH_JSON},
+		     {"application/x-ndjson", BATCH_LINES},
+		     {"application/ndjson", BATCH_LINES},
+		     {"application/cloudevents+json", BATCH_CLOUDEVENT},
+		     {"application/cloudevents-batch+json", BATCH_CLOUDEVENTS}};
+	static const char any_format[] = "application/cloudevents";
+	struct slice type = exchange_header(x, "Content-Type");
+	struct slice begin = {type.p, type.len < strlen(any_format) ? type.len : strlen(any_format)};
+	/* Headers beside a structured event repeat it (HTTP binding of CloudEvents, 3.2.3). */
+	if (!field_is(begin, slice_of(any_format)))
+		exchange_each_header(x, "ce-", on_attribute, &m->headers);
+	m->form = BATCH_CLOUDEVENT;
+	bool known = m->headers.count > 0;
+	for (size_t i = 0; !known && i < sizeof types / sizeof *types; i++) {
+		known = has_media_type(type, types[i].type);
+		m->form = types[i].form;
+	}
+	if (!known)
+		exchange_problem(x, 415,
+				 "Content-Type must be application/json (an event or an array; with curl: --json), "
+				 "application/x-ndjson, application/cloudevents+json or application/cloudevents-batch+json; "
+				 "any with ce- headers");
+	return known;
+}
+
+static bool read_encoding(struct exchange *x, struct manner *m)
+{
+	struct slice encoding = exchange_header(x, "Content-Encoding");
+	m->packed = has_media_type(encoding, "zstd");
+	bool known = encoding.len == 0 || m->packed || has_media_type(encoding, "identity");
+	if (!known)
+		exchange_problem(x, 415, "Content-Encoding: send the body as it is, or as zstd");
+	return known;
 }
 
 void api_publish(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
-	struct slice type = exchange_header(x, "Content-Type");
-	bool lines = has_media_type(type, "application/x-ndjson") || has_media_type(type, "application/ndjson");
-	if (!lines && !has_media_type(type, "application/json")) {
-		exchange_problem(x, 415,
-				 "Content-Type must be application/json (an event or an array) or application/x-ndjson "
-				 "(one event a line); with curl: --json");
-		exchange_done(x);
-		return;
-	}
-	struct slice encoding = exchange_header(x, "Content-Encoding");
-	bool packed = has_media_type(encoding, "zstd");
-	if (encoding.len > 0 && !packed && !has_media_type(encoding, "identity")) {
-		exchange_problem(x, 415, "Content-Encoding: send the body as it is, or as zstd");
+	struct manner m;
+	m.headers.count = 0;
+	if (!read_type(x, &m) || !read_encoding(x, &m)) {
 		exchange_done(x);
 		return;
 	}
@@ -161,7 +224,7 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 	p->exchange = x;
 	exchange_keep(x, p, destroy);
 	struct fault fault;
-	if (start(p, lines ? BATCH_LINES : BATCH_JSON, packed, &fault) == ERR_NONE)
+	if (start(p, &m, &fault) == ERR_NONE)
 		return;
 	exchange_fault(x, &fault);
 	exchange_done(x);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -332,6 +333,28 @@ struct slice exchange_header(const struct exchange *x, const char *name)
 {
 	const char *value = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 	return value != NULL ? slice_of(value) : (struct slice){"", 0};
+}
+
+struct header_walk {
+	const char *prefix;
+	header_visit *visit;
+	void *arg;
+};
+
+static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	const struct header_walk *w = arg;
+	size_t n = strlen(w->prefix);
+	if (strncasecmp(name, w->prefix, n) == 0)
+		w->visit(w->arg, slice_of(name + n), slice_of(value != NULL ? value : ""));
+	return MHD_YES;
+}
+
+void exchange_each_header(const struct exchange *x, const char *prefix, header_visit *visit, void *arg)
+{
+	struct header_walk w = {prefix, visit, arg};
+	MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, &w);
 }
 
 const struct grant *exchange_grant(const struct exchange *x)

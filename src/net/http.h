@@ -74,6 +74,10 @@ const struct url *exchange_url(const struct exchange *x);
 struct slice exchange_segment(const struct exchange *x);
 /* Empty where there is none. */
 struct slice exchange_header(const struct exchange *x, const char *name);
+/* Calls `visit` for each header whose name begins with `prefix` (case does not matter), with the rest of its name; what it
+ * is given lives as long as the request. */
+typedef void header_visit(void *arg, struct slice name, struct slice value);
+void exchange_each_header(const struct exchange *x, const char *prefix, header_visit *visit, void *arg);
 /* What the request may do; borrowed. */
 const struct grant *exchange_grant(const struct exchange *x);
 /* Its connection, told from any other; not 0. */

@@ -80,7 +80,7 @@ static void publish(struct ws_conn *c, struct slice events, struct slice ref)
 		ws_task_begin(c, &p->task, answer);
 		char *text = c->in.data;
 		c->in = (struct buf){0};
-		err = batch_from_value_take(events, text, c->ws->options.limits, &p->op.batch, &fault);
+		err = batch_from_value_take(events, text, BATCH_JSON, c->ws->options.limits, &p->op.batch, &fault);
 	}
 	if (!err)
 		err = grant_publish(&c->grant, p->op.batch, c->peer, &fault);

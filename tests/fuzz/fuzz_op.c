@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	}
 	struct batch *batch;
 	assert(json_kind(op.events) == JSON_ARRAY);
-	err = batch_from_value_take(op.events, text, limits, &batch, &fault);
+	err = batch_from_value_take(op.events, text, BATCH_JSON, limits, &batch, &fault);
 	assert((err != ERR_NONE) == (batch == NULL) && (err || batch_count(batch) > 0));
 	batch_destroy(batch);
 	return 0;

@@ -44,6 +44,8 @@ ROUTES = {
     ("GET", "/v1/stats"): READ_ALL,
     ("GET", "/metrics"): READ_ALL,
     ("GET", "/v1/ws"): READ,
+    ("GET", "/openapi.json"): NOTHING,
+    ("GET", "/asyncapi.json"): NOTHING,
     ("GET", "/healthz"): NOTHING,
     ("GET", "/readyz"): NOTHING,
     ("GET", "/ws"): READ_ALL,
