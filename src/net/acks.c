@@ -38,6 +38,8 @@ static void forget_texts(struct acks *a)
 {
 	for (int i = 0; i < a->text_count; i++)
 		free((char *)a->texts[i].p);
+	free(a->texts);
+	a->texts = NULL;
 	a->text_count = 0;
 }
 
@@ -84,7 +86,11 @@ static unsigned number_of(struct acks *a, struct slice text)
 	for (int i = 0; i < a->text_count; i++)
 		if (slice_eq(a->texts[i], text))
 			return (unsigned)i + 1;
-	char *own = text.len <= KNOWN_MAX && a->text_count < ACKS_TEXTS ? malloc(text.len + 1) : NULL;
+	if (text.len > KNOWN_MAX || a->text_count == ACKS_TEXTS)
+		return TEXT_INSIDE;
+	if (a->texts == NULL)
+		a->texts = calloc(ACKS_TEXTS, sizeof *a->texts);
+	char *own = a->texts != NULL ? malloc(text.len + 1) : NULL;
 	if (own == NULL)
 		return TEXT_INSIDE;
 	memcpy(own, text.p, text.len);

@@ -31,7 +31,7 @@ struct acks {
 	size_t *all;  /* and those of all connections */
 	uint64_t added_seq;
 	uint64_t read_seq;
-	struct slice texts[ACKS_TEXTS];
+	struct slice *texts; /* ACKS_TEXTS of them; NULL until there is one: most connections never have any */
 	int text_count;
 };
 
