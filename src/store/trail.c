@@ -155,18 +155,11 @@ bool trail_lags(const struct trail *t)
 
 /* --- flush --- */
 
-struct topic_of {
-	uint32_t topic;
-	uint32_t offset; /* from mark + 1 */
-};
-
-static int by_topic(const void *a, const void *b)
+static int by_number(const void *a, const void *b)
 {
-	const struct topic_of *x = a;
-	const struct topic_of *y = b;
-	if (x->topic != y->topic)
-		return x->topic < y->topic ? -1 : 1;
-	return x->offset < y->offset ? -1 : 1;
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+	return x < y ? -1 : x > y;
 }
 
 static int by_key(const void *a, const void *b)
@@ -197,21 +190,55 @@ static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, struct catalog *cata
 	return step_done(db, s, "updating a topic", fault);
 }
 
-/* One row for a topic: pairs[0..n) are its events. */
-static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, const struct topic_of *pairs, size_t n,
+/* The events in memory by their topics: chains of offsets from mark + 1, each number one more than it is, so that 0 ends
+ * them. */
+struct by_topic {
+	uint32_t *first;  /* of each topic */
+	uint32_t *next;   /* of each event */
+	uint32_t *topics; /* those met, ascending */
+	size_t topic_count;
+};
+
+static enum err by_topic_init(struct by_topic *m, const struct trail *t, const struct catalog *catalog)
+{
+	*m = (struct by_topic){.first = calloc(catalog_topics(catalog) + 1, sizeof *m->first),
+			       .next = malloc((t->count + 1) * sizeof *m->next),
+			       .topics = malloc((t->count + 1) * sizeof *m->topics)};
+	if (m->first == NULL || m->next == NULL || m->topics == NULL)
+		return ERR_NOMEM;
+	for (size_t i = t->count; i > 0; i--) {
+		uint32_t *first = &m->first[t->topics[i - 1]];
+		if (*first == 0)
+			m->topics[m->topic_count++] = t->topics[i - 1];
+		m->next[i - 1] = *first;
+		*first = (uint32_t)i;
+	}
+	qsort(m->topics, m->topic_count, sizeof *m->topics, by_number);
+	return ERR_NONE;
+}
+
+static void by_topic_finish(struct by_topic *m)
+{
+	free(m->first);
+	free(m->next);
+	free(m->topics);
+}
+
+/* One row for a topic. */
+static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, const struct by_topic *m, uint32_t topic,
 			      struct fault *fault)
 {
 	struct buf seqs;
 	buf_init(&seqs);
 	uint64_t before = 0;
-	for (size_t i = 0; i < n; i++) {
-		uint64_t seq = t->mark + 1 + pairs[i].offset;
+	for (uint32_t i = m->first[topic]; i != 0; i = m->next[i - 1]) {
+		uint64_t seq = t->mark + i;
 		postings_encode(&seqs, before, seq);
 		before = seq;
 	}
 	enum err err = buf_failed(&seqs) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 	if (!err) {
-		sqlite3_bind_int64(s, 1, pairs[0].topic);
+		sqlite3_bind_int64(s, 1, topic);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)(t->mark + t->count));
 		sqlite3_bind_blob(s, 3, seqs.data, (int)seqs.len, SQLITE_STATIC);
 		err = step_done(db, s, "writing a posting", fault);
@@ -236,28 +263,22 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 {
 	sqlite3_stmt *posting = NULL;
 	sqlite3_stmt *figures = NULL;
-	struct topic_of *pairs = malloc((t->count + 1) * sizeof *pairs);
-	enum err err = pairs != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	struct by_topic m;
+	enum err err = by_topic_init(&m, t, catalog);
+	if (err)
+		fault_set(fault, err, "out of memory");
 	if (!err)
 		err = db_prepare(db, "INSERT INTO posting(topic, \"window\", seqs) VALUES (?, ?, ?)", &posting, fault);
 	if (!err)
 		err = db_prepare(db, update_figures, &figures, fault);
-	for (size_t i = 0; !err && i < t->count; i++)
-		pairs[i] = (struct topic_of){t->topics[i], (uint32_t)i};
-	if (!err)
-		qsort(pairs, t->count, sizeof *pairs, by_topic);
-	for (size_t i = 0; !err && i < t->count;) {
-		size_t end = i;
-		while (end < t->count && pairs[end].topic == pairs[i].topic)
-			end++;
-		err = write_posting(t, db, posting, pairs + i, end - i, fault);
+	for (size_t i = 0; !err && i < m.topic_count; i++) {
+		err = write_posting(t, db, posting, &m, m.topics[i], fault);
 		if (!err)
-			err = write_figures(db, figures, catalog, pairs[i].topic, fault);
-		i = end;
+			err = write_figures(db, figures, catalog, m.topics[i], fault);
 	}
 	sqlite3_finalize(posting);
 	sqlite3_finalize(figures);
-	free(pairs);
+	by_topic_finish(&m);
 	return err;
 }
 
