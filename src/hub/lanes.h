@@ -21,6 +21,11 @@ static inline bool lanes_empty(const struct lanes *l)
 {
 	return l->filled == 0;
 }
+/* How many of them have something. */
+static inline int lanes_filled(const struct lanes *l)
+{
+	return __builtin_popcountll(l->filled);
+}
 void lanes_append(struct lanes *l, uint64_t client, struct list *item);
 /* The lane whose turn it is, and which has something; its first item can be removed with lanes_remove. */
 struct list *lanes_current(struct lanes *l);

@@ -11,10 +11,12 @@
 enum {
 	GROUP_BYTES_MAX = 4 * 1024 * 1024, /* of one transaction */
 	SHARED_BYTES_MAX = 512 * 1024,     /* the same while there are several clients */
-	SHARED_MS = 250,                   /* for so long after the last change of clients there are several */
-	ACK_DELAY_MS = 100,                /* acknowledgements of sessions gather for so long, unless a commit comes by */
-	IDLE_MS = 1000,                    /* after so long without work the WAL is shrunk */
-	PROBE_MIN_MS = 50,                 /* between two probes of a failed disk */
+	BRIEF_EVENTS_MAX = 16,             /* of a request that need not wait for long ones */
+	BRIEF_BYTES_MAX = 64 * 1024,
+	SHARED_MS = 250,    /* for so long after the last change of clients there are several */
+	ACK_DELAY_MS = 100, /* acknowledgements of sessions gather for so long, unless a commit comes by */
+	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
+	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
 };
 
@@ -54,6 +56,7 @@ struct writer {
 	bool wrote;      /* since the WAL was shrunk */
 	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
 	bool last;       /* nothing comes after this commit */
+	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
 	bool saving;     /* the observer's figures are in the open transaction */
 };
 
@@ -190,12 +193,19 @@ struct group {
 	bool full;
 };
 
-/* One client's turn. With the lock. */
-static void take_turn(struct writer *w, struct group *g)
+static bool is_brief(const struct write_op *op)
+{
+	return op->change == NULL && !op->flush && op_events(op) <= BRIEF_EVENTS_MAX && op_bytes(op) <= BRIEF_BYTES_MAX;
+}
+
+/* One client's turn; `brief`: as long as its requests are. With the lock. */
+static void take_turn(struct writer *w, struct group *g, bool brief)
 {
 	const struct list *lane = lanes_current(&w->queue);
 	for (uint64_t taken = 0; !list_empty(lane) && taken < WRITER_TURN_EVENTS;) {
 		struct write_op *op = LIST_ITEM(lane->next, struct write_op, link);
+		if (brief && !is_brief(op))
+			break;
 		g->full = !list_empty(g->ops) &&
 			  (g->events + op_events(op) > g->events_max || g->bytes + op_bytes(op) > g->bytes_max);
 		if (g->full)
@@ -210,17 +220,22 @@ static void take_turn(struct writer *w, struct group *g)
 	lanes_next(&w->queue);
 }
 
-/* Takes what goes into one transaction: at least one request where there is any. What is being committed still takes up
- * memory: it counts until it is done. With the lock. */
+/* Takes what goes into one transaction: at least one request where there is any. Among several clients what is brief goes
+ * first, in a transaction of its own, every other time. What is being committed still takes up memory: it counts until it is
+ * done. With the lock. */
 static void take_group(struct writer *w, struct list *ops)
 {
-	bool shared = clock_mono_ms() < w->shared_until_ms;
+	bool shared = lanes_filled(&w->queue) > 1 || clock_mono_ms() < w->shared_until_ms;
 	struct group g = {.ops = ops,
 			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
 			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
 	list_init(ops);
-	while (!g.full && !lanes_empty(&w->queue))
-		take_turn(w, &g);
+	/* Once around, so that it is the same one's turn again. */
+	for (int left = shared && !w->brief_last ? lanes_filled(&w->queue) : 0; left > 0 && !g.full; left--)
+		take_turn(w, &g, true);
+	w->brief_last = !list_empty(ops) && !lanes_empty(&w->queue);
+	while (!w->brief_last && !g.full && !lanes_empty(&w->queue))
+		take_turn(w, &g, false);
 }
 
 /* --- a transaction --- */

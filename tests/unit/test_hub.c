@@ -115,12 +115,18 @@ static void on_done(struct write_op *op)
 	ring(&((struct op *)op)->bell);
 }
 
-static enum err submit(struct op *o, const char *lines)
+static void prepare(struct op *o, uint64_t client, const char *lines)
 {
-	*o = (struct op){.op = {.done = on_done}};
+	*o = (struct op){.op = {.client = client, .done = on_done}};
 	bell_init(&o->bell);
 	list_init(&o->op.link);
-	CHECK(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &o->op.batch, &fault) == ERR_NONE);
+	if (lines != NULL)
+		CHECK(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &o->op.batch, &fault) == ERR_NONE);
+}
+
+static enum err submit(struct op *o, const char *lines)
+{
+	prepare(o, 0, lines);
 	return writer_submit(writer, &o->op, &fault);
 }
 
@@ -453,6 +459,71 @@ static void a_closed_writer_has_done_what_it_accepted(void)
 	remove_dir();
 }
 
+enum { LONG_EVENTS = 1000, LONGS = 6, BRIEFS = 20 };
+
+static struct bell held;
+static struct bell hold;
+static struct op briefs[BRIEFS];
+
+/* Keeps the writer busy until it is let go. */
+static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	(void)s;
+	(void)f;
+	ring(&held);
+	wait_for(&hold, 1);
+	return ERR_NONE;
+}
+
+static void on_brief_done(struct write_op *op)
+{
+	struct op *o = (struct op *)op;
+	if (o + 1 < briefs + BRIEFS)
+		CHECK(writer_submit(writer, &o[1].op, &fault) == ERR_NONE);
+	ring(&o->bell);
+}
+
+/* Fails when writer.c takes the lanes in turn only: the first brief one then has seq 1001. And when brief ones always go
+ * first: the long ones then come last. */
+static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
+{
+	static struct op longs[LONGS];
+	static char lines[LONG_EVENTS * 11 + 1];
+	struct op holder;
+	for (int i = 0; i < LONG_EVENTS; i++)
+		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	fresh_hub(1 << 20);
+	bell_init(&held);
+	bell_init(&hold);
+	prepare(&holder, 2, NULL); /* whose turn is over then */
+	holder.op.change = on_hold;
+	CHECK(writer_submit(writer, &holder.op, &fault) == ERR_NONE);
+	wait_for(&held, 1);
+	for (int i = 0; i < LONGS; i++) {
+		prepare(&longs[i], 1, lines);
+		CHECK(writer_submit(writer, &longs[i].op, &fault) == ERR_NONE);
+	}
+	for (int i = 0; i < BRIEFS; i++) {
+		prepare(&briefs[i], 2, "{\"data\":2}");
+		briefs[i].op.done = on_brief_done;
+	}
+	CHECK(writer_submit(writer, &briefs[0].op, &fault) == ERR_NONE);
+	ring(&hold);
+	wait_for(&briefs[BRIEFS - 1].bell, 1);
+	CHECK(briefs[0].op.receipt.first == 1);
+	for (int i = 0; i < LONGS; i++) {
+		wait_for(&longs[i].bell, 1);
+		CHECK(longs[i].op.receipt.last < briefs[BRIEFS - 1].op.receipt.first);
+		finish(&longs[i]);
+	}
+	for (int i = 0; i < BRIEFS; i++)
+		finish(&briefs[i]);
+	finish(&holder);
+	close_hub();
+	remove_dir();
+}
+
 /* A reader at the head, and how often a commit woke it. */
 struct follower {
 	struct subscription subscription;
@@ -569,5 +640,6 @@ int main(void)
 	RUN(a_failed_commit_is_told_and_recovered_from);
 	RUN(figures_of_an_idle_session_are_dropped_after_an_hour);
 	RUN(sessions_are_taken_over_and_survive);
+	RUN(brief_requests_do_not_wait_for_long_ones_nor_hold_them_up);
 	RUN(a_closed_writer_has_done_what_it_accepted);
 }
