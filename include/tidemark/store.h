@@ -112,9 +112,11 @@ enum { LEAVE_MAX = 2000, LEAVE_IDS = 1000000 };
 enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
 		     struct fault *fault);
 
-/* What is due between commits: flush the trailing index, write WAL pages back. `idle`: there is nothing else to do, so
- * shrink the WAL as well. */
+/* What is due between commits: flush the trailing index, start the write-ahead log anew. `idle`: there is nothing else to
+ * do, so shrink the log as well. Also says what a write-back has failed with. */
 enum err store_maintain(struct store *s, bool idle, struct fault *fault);
+/* Has the log grown enough since this last said so for another store_write_back? */
+bool store_write_back_is_due(struct store *s);
 /* Writes the write-ahead log back into the database: how many pages it holds, and how many of them are copied now. Readers
  * in the way are no error. Outside of a transaction. */
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault);
@@ -124,6 +126,11 @@ enum err store_room(const struct store *s, uint64_t *bytes);
 enum err store_probe(struct store *s, struct fault *fault);
 
 /* --- any thread --- */
+
+/* Copies what the write-ahead log holds into the database, and waits for the disk, while commits go on. Without it
+ * store_maintain does so when the log has become long, and every commit waits meanwhile. Failures are told by
+ * store_maintain. */
+void store_write_back(struct store *s);
 
 uint64_t store_head(struct store *s);  /* the highest seq given; 0 in an empty store */
 uint64_t store_first(struct store *s); /* the lowest seq there is; head + 1 where there is none */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "hub/lanes.h"
+#include "hub/write_back.h"
 
 enum {
 	GROUP_BYTES_MAX = 4 * 1024 * 1024, /* of one transaction */
@@ -25,6 +26,7 @@ struct writer {
 	struct feed *feed;
 	struct sessions *sessions;
 	struct writer_options options;
+	struct write_back *write_back;
 	pthread_t thread;
 	bool running;
 
@@ -443,6 +445,8 @@ static void after_commit(struct writer *w, bool idle)
 	struct fault fault;
 	if (store_maintain(w->store, idle, &fault) != ERR_NONE)
 		open_breaker(w, &fault);
+	else if (store_write_back_is_due(w->store))
+		write_back_ask(w->write_back);
 	if (idle) {
 		w->wrote = false;
 		w->idle_ms = clock_mono_ms() + IDLE_MS;
@@ -579,9 +583,12 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 	lanes_init(&w->queue);
 	rate_init(&w->events);
 	spread_init(&w->commit);
-	if (pthread_create(&w->thread, NULL, work, w) != 0) {
+	enum err err = write_back_create(store, &w->write_back, fault);
+	if (!err && pthread_create(&w->thread, NULL, work, w) != 0)
+		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	if (err) {
 		writer_destroy(w);
-		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+		return err;
 	}
 	w->running = true;
 	*out = w;
@@ -597,6 +604,8 @@ void writer_close(struct writer *w)
 	if (w->running)
 		pthread_join(w->thread, NULL);
 	w->running = false;
+	write_back_destroy(w->write_back);
+	w->write_back = NULL;
 }
 
 void writer_save(struct writer *w)

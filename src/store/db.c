@@ -74,7 +74,7 @@ static enum err exec_all(sqlite3 *db, const char *const *sql, struct fault *faul
 }
 
 /* Nothing is left to SQLite's defaults, which differ between builds (Debian's has SECURE_DELETE on). mmap is off
- * because an I/O error would be a SIGBUS. Checkpoints are the writer's own business: see store_maintain. */
+ * because an I/O error would be a SIGBUS. Checkpoints are our own business: see store_maintain. */
 static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 {
 	static const char *const all[] = {"PRAGMA mmap_size=0",        "PRAGMA wal_autocheckpoint=0",
@@ -92,12 +92,10 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 	if (writes)
 		sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
 	enum err err = exec_all(db, all, fault);
-	if (!err && !writes)
-		return db_exec(db, "PRAGMA query_only=ON", fault);
 	if (!err)
-		err = exec_all(db, writer, fault);
-	if (!err)
-		err = db_exec(db, mode == DB_WRITE ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", fault);
+		err = writes ? exec_all(db, writer, fault) : db_exec(db, "PRAGMA query_only=ON", fault);
+	if (!err && mode != DB_READ)
+		err = db_exec(db, mode == DB_WRITE_RELAXED ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL", fault);
 	return err;
 }
 
@@ -146,7 +144,9 @@ static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct fault *fault)
 {
 	*out = NULL;
-	int flags = mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	int flags = mode == DB_READ         ? SQLITE_OPEN_READONLY
+		    : mode == DB_WRITE_BACK ? SQLITE_OPEN_READWRITE
+					    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	sqlite3 *db;
 	const char *vfs = page_sum_vfs();
 	if (vfs == NULL)
@@ -163,7 +163,8 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 		err = check_version(db, path, (int)schema_assets.count, &version, fault);
 	if (!err)
 		err = set_up(db, mode, fault);
-	if (!err && mode != DB_READ && checked)
+	bool migrates = mode == DB_WRITE || mode == DB_WRITE_RELAXED;
+	if (!err && migrates)
 		err = migrate(db, version, fault);
 	else if (!err && checked && (size_t)version < schema_assets.count)
 		err = fault_set(fault, ERR_INVALID, "%s was made by an older version: start the server once to migrate it",
@@ -174,6 +175,30 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	}
 	*out = db;
 	return ERR_NONE;
+}
+
+static sqlite3_file *file_of(sqlite3 *db)
+{
+	sqlite3_file *file = NULL;
+	sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	return file;
+}
+
+enum err db_sync(sqlite3 *db, struct fault *fault)
+{
+	sqlite3_file *file = file_of(db);
+	int rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	return rc == SQLITE_OK ? ERR_NONE : fault_set(fault, db_err(db, rc), "syncing the database: %s", sqlite3_errstr(rc));
+}
+
+void db_copy_anew(sqlite3 *db)
+{
+	/* Of the index of a write-ahead log (SQLite's "WAL-mode file format", 2.1). */
+	enum { INDEX_BLOCK = 32768, COPIED_FRAMES = 96 };
+	sqlite3_file *file = file_of(db);
+	void volatile *index = NULL;
+	if (file->pMethods->xShmMap(file, 0, INDEX_BLOCK, 0, &index) == SQLITE_OK && index != NULL)
+		__atomic_store_n((uint32_t volatile *)index + COPIED_FRAMES / sizeof(uint32_t), 0, __ATOMIC_SEQ_CST);
 }
 
 void db_trust_pages(sqlite3 *db)

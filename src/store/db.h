@@ -12,6 +12,7 @@ enum { DB_BUSY_MS = 5000 }; /* how long a statement waits for another connection
 enum db_mode {
 	DB_WRITE,         /* the one connection that writes and checkpoints; makes the file */
 	DB_WRITE_RELAXED, /* the same without fsync at each commit (synchronous=NORMAL) */
+	DB_WRITE_BACK,    /* copies what that one has written into the database, which is there */
 	DB_READ,          /* query only */
 	DB_DAMAGED,       /* query only, whatever can be read: neither version nor the sums of pages are looked at */
 };
@@ -23,6 +24,12 @@ void db_close(sqlite3 *db);
 
 /* From now on pages of the database are read whose sum is wrong. */
 void db_trust_pages(sqlite3 *db);
+
+/* Waits until what was written into the database is on the disk. */
+enum err db_sync(sqlite3 *db, struct fault *fault);
+/* After a failure of the disk: the next checkpoint copies all of the write-ahead log, also what one before has copied. What
+ * an fsync could not write counts as written from then on, and would not be there after a power loss. */
+void db_copy_anew(sqlite3 *db);
 
 /* SQLite's result as one of ours. */
 enum err db_err(sqlite3 *db, int rc);

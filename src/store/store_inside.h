@@ -68,17 +68,21 @@ struct store {
 
 	struct archive_set *archives;
 
-	pthread_mutex_t lock; /* guards head and hot */
+	pthread_mutex_t lock; /* guards what follows */
 	uint64_t head;
-	uint64_t hot; /* the lowest seq in the database; head + 1 where there is none */
+	uint64_t hot;            /* the lowest seq in the database; head + 1 where there is none */
+	struct fault back_fault; /* what the last write-back failed with, until the writing thread has been told */
+
+	pthread_mutex_t back_lock; /* before `lock`; held during a write-back */
+	sqlite3 *back;             /* its connection; NULL: none yet */
 
 	/* The writing thread's own. */
 	struct place place;
 	uint64_t noted; /* what was acknowledged, as the note beside the database said when it was opened; 0: nothing */
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
-	int wal_pages;    /* as the last commit left it */
-	int copied_pages; /* how many of them the last checkpoint saw */
+	int wal_pages;   /* as the last commit left it */
+	int asked_pages; /* how many they were when a write-back was last due */
 	int64_t last_time_ms;
 
 	uint64_t past_ids; /* rows of id_past */
@@ -141,6 +145,10 @@ enum err store_end_page(struct store *s);
 void store_forget_pages(struct store *s);
 void store_set_head(struct store *s, uint64_t head);
 void store_set_hot(struct store *s, uint64_t hot);
+/* What a write-back failed with since it was last asked. */
+enum err store_written_back(struct store *s, struct fault *fault);
+/* Waits for the write-back that is under way, and closes its connection. */
+void store_stop_write_back(struct store *s);
 /* Writes the trailing index in a transaction of its own. */
 enum err store_flush_trail(struct store *s, struct fault *fault);
 /* `mode`: one of SQLITE_CHECKPOINT_…; readers in the way are no error. */

@@ -48,13 +48,14 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 	(void)name;
 	struct store *s = arg;
 	if (pages < s->wal_pages)
-		s->copied_pages = 0;
+		s->asked_pages = 0;
 	s->wal_pages = pages;
 	return SQLITE_OK;
 }
 
 void store_close_db(struct store *s)
 {
+	store_stop_write_back(s);
 	for (int i = 0; i < STATEMENTS; i++) {
 		sqlite3_finalize(s->statements[i]);
 		s->statements[i] = NULL;
@@ -345,6 +346,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	snprintf(s->path, sizeof s->path, "%.*s/tidemark.db", STORE_PATH_LEN - 16, dir);
 	place_init(&s->place, s->path);
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
 	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) {
@@ -399,6 +401,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
 	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
 	if (!err) {
+		db_copy_anew(s->db);
 		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 		if (rc != SQLITE_OK)
 			err = db_fault(s->db, rc, "writing the log back", fault);
@@ -450,6 +453,7 @@ void store_close(struct store *s)
 	free(s->pending);
 	free(s->reduced);
 	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->back_lock);
 	place_finish(&s->place);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);

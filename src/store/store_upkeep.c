@@ -5,11 +5,11 @@
 #include "store/store_inside.h"
 
 enum {
-	/* Pages of WAL after which it is written back, for which every publisher waits: 2 MiB take 5 to 8 ms, 16 MiB took 25 to
-	 * 70 ms and were a few percent faster in all (docs/decisions/0013-fairness.md). */
-	CHECKPOINT_PAGES = 512,
-	/* Past this a passive checkpoint has been held up by readers again and again: wait for them once. */
-	CHECKPOINT_FORCED_PAGES = 16384,
+	WRITE_BACK_PAGES = 512, /* of growth of the log (2 MiB) are worth a write-back (docs/decisions/0016-write-back.md) */
+	/* From here on the log is started anew as soon as all of it is copied: publishers wait for what is left of that. */
+	RESTART_PAGES = 8192,
+	/* Past this that has been held up by readers again and again: wait for them once. */
+	FORCED_PAGES = 16384,
 	CHECKPOINT_WAIT_MS = 20,
 };
 
@@ -38,10 +38,18 @@ enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_fault(s->db, rc, "writing the log back", fault);
 	/* A passive one leaves the WAL as long as it is: on_wal tells when it starts anew. */
-	if (rc == SQLITE_OK && mode != SQLITE_CHECKPOINT_PASSIVE)
+	bool passive = mode == SQLITE_CHECKPOINT_PASSIVE;
+	if (rc == SQLITE_OK && !passive)
 		s->wal_pages = 0;
-	s->copied_pages = s->wal_pages;
+	/* Only a write-back is in the way of a passive one: it is tried again after the next commit. */
+	if (rc == SQLITE_OK || !passive)
+		s->asked_pages = s->wal_pages;
 	return ERR_NONE;
+}
+
+static bool has_grown(const struct store *s)
+{
+	return s->wal_pages - s->asked_pages > WRITE_BACK_PAGES;
 }
 
 enum err store_maintain(struct store *s, bool idle, struct fault *fault)
@@ -49,6 +57,9 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	assert(!s->open);
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
+	enum err back = store_written_back(s, fault);
+	if (back)
+		return back;
 	if (trail_is_due(s->trail) || (s->flush_wanted && trail_lags(s->trail))) {
 		enum err err = store_flush_trail(s, fault);
 		if (err)
@@ -56,10 +67,18 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	}
 	if (idle && s->wal_pages > 0)
 		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
-	if (s->wal_pages - s->copied_pages <= CHECKPOINT_PAGES)
+	if (s->wal_pages <= RESTART_PAGES || !has_grown(s))
 		return ERR_NONE;
-	bool forced = s->wal_pages > CHECKPOINT_FORCED_PAGES;
+	bool forced = s->wal_pages > FORCED_PAGES;
 	return store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
+}
+
+bool store_write_back_is_due(struct store *s)
+{
+	if (s->wal_pages > RESTART_PAGES || !has_grown(s))
+		return false;
+	s->asked_pages = s->wal_pages;
+	return true;
 }
 
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault)
@@ -72,7 +91,6 @@ enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct 
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_fault(s->db, rc, "writing the log back", fault);
-	s->copied_pages = s->wal_pages;
 	*pages = (uint64_t)(log > 0 ? log : 0);
 	*copied = (uint64_t)(done > 0 ? done : 0);
 	return ERR_NONE;

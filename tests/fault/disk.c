@@ -62,6 +62,7 @@ static int file_of_fd[FDS_MAX]; /* file + 1; 0: not watched */
 static char *dir_of_fd[FDS_MAX];
 static uint64_t left; /* changes until the cut; 0: there will be none */
 static bool cut;
+static uint64_t syncs_left; /* until one fails; 0: none will */
 
 uint64_t disk_random(uint64_t *state)
 {
@@ -223,12 +224,17 @@ void disk_watch(const char *dir)
 	assert(ops != NULL);
 	snprintf(root, sizeof root, "%s", dir);
 	cut = false;
-	left = 0;
+	left = syncs_left = 0;
 }
 
 void disk_cut_at(uint64_t n)
 {
 	left = n;
+}
+
+void disk_fail_sync_at(uint64_t n)
+{
+	syncs_left = n;
 }
 
 bool disk_is_cut(void)
@@ -291,7 +297,7 @@ void disk_restore(uint64_t seed)
 	memcpy(now, durable, sizeof now);
 	now_count = durable_count;
 	cut = false;
-	left = 0;
+	left = syncs_left = 0;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -399,6 +405,18 @@ int ftruncate64(int fd, off_t len)
 
 int ftruncate(int fd, off_t len) __attribute__((alias("ftruncate64")));
 
+static bool sync_or_forget(struct file *f)
+{
+	if (syncs_left == 0 || --syncs_left > 0) {
+		sync_file(f);
+		return true;
+	}
+	disk_figures.unsynced++;
+	drop_pending(f);
+	errno = EIO;
+	return false;
+}
+
 /* The disk below is not waited for: what is durable is what is in memory here. */
 int fdatasync(int fd)
 {
@@ -409,7 +427,7 @@ int fdatasync(int fd)
 	if (fine && dir_of_fd[fd] != NULL)
 		sync_names(dir_of_fd[fd]);
 	else if (fine && file_of_fd[fd] > 0)
-		sync_file(&files[file_of_fd[fd] - 1]);
+		fine = sync_or_forget(&files[file_of_fd[fd] - 1]);
 	pthread_mutex_unlock(&lock);
 	return fine ? 0 : -1;
 }

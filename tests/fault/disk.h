@@ -17,6 +17,9 @@ void disk_watch(const char *dir);
 /* Cuts the power at the n-th change from now on: that one does not happen. 0: at none. */
 void disk_cut_at(uint64_t n);
 bool disk_is_cut(void);
+/* The n-th fsync of a file from now on fails, once: what it was to write is not on the disk, and the system takes it for
+ * written, as Linux does. 0: none. */
+void disk_fail_sync_at(uint64_t n);
 /* Cuts it now, where it was not cut yet, and makes the directory anew. The same `seed` loses the same. */
 void disk_restore(uint64_t seed);
 /* Ends watching; what is there stays. */
@@ -26,9 +29,10 @@ void disk_forget(void);
 uint64_t disk_random(uint64_t *state);
 
 struct disk_figures {
-	uint64_t changes; /* since disk_watch */
-	uint64_t lost;    /* sectors and entries that a cut took */
-	uint64_t torn;    /* writes of which a part is there */
+	uint64_t changes;  /* since disk_watch */
+	uint64_t lost;     /* sectors and entries that a cut took */
+	uint64_t torn;     /* writes of which a part is there */
+	uint64_t unsynced; /* fsyncs that failed */
 };
 extern struct disk_figures disk_figures;
 

@@ -2,6 +2,7 @@
  * answer as a list in memory. */
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -401,6 +402,53 @@ static void sessions_come_back(void)
 	remove_dir();
 }
 
+enum { PIECE = 1024 * 1023 };
+
+static off_t size_of(const char *name)
+{
+	char path[96];
+	struct stat st;
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	CHECK(stat(path, &st) == 0);
+	return st.st_size;
+}
+
+/* So many MiB, in commits of one each. */
+static void publish_much(int mib)
+{
+	static char line[PIECE + 64];
+	for (int i = 0; i < mib; i++) {
+		int n = sprintf(line, "{\"data\":\"");
+		memset(line + n, 'x', PIECE);
+		strcpy(line + n + PIECE, "\"}");
+		publish(line, 1);
+		CHECK(store_maintain(store, false, &fault) == ERR_NONE);
+	}
+}
+
+static void the_log_is_written_back_beside_commits_and_begins_anew(void)
+{
+	fresh_dir();
+	open_store();
+	CHECK(!store_write_back_is_due(store));
+	publish_much(4);
+	CHECK(store_write_back_is_due(store) && !store_write_back_is_due(store));
+	CHECK(size_of("tidemark.db") < 4 * PIECE);
+	store_write_back(store);
+	CHECK(size_of("tidemark.db") >= 4 * PIECE && size_of("tidemark.db-wal") > 4 * PIECE);
+	/* With somebody who writes back, and without: the log stays as long as it is. */
+	for (int i = 0; i < 30; i++) {
+		publish_much(2);
+		if (store_write_back_is_due(store))
+			store_write_back(store);
+	}
+	publish_much(60);
+	CHECK(size_of("tidemark.db-wal") < 40 * PIECE);
+	verify(124);
+	close_store();
+	remove_dir();
+}
+
 int main(void)
 {
 	RUN(an_empty_store_has_an_epoch_and_no_events);
@@ -413,4 +461,5 @@ int main(void)
 	RUN(times_are_found_by_bisection);
 	RUN(damage_is_found_and_named);
 	RUN(sessions_come_back);
+	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
 }

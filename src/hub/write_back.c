@@ -1,0 +1,75 @@
+#include "hub/write_back.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { NICE = 10 };
+
+struct write_back {
+	struct store *store;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;
+	bool asked;
+	bool closing;
+};
+
+static void *work(void *arg)
+{
+	struct write_back *b = arg;
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	pthread_mutex_lock(&b->lock);
+	while (!b->closing) {
+		if (!b->asked) {
+			pthread_cond_wait(&b->wake, &b->lock);
+			continue;
+		}
+		b->asked = false;
+		pthread_mutex_unlock(&b->lock);
+		store_write_back(b->store);
+		pthread_mutex_lock(&b->lock);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+enum err write_back_create(struct store *store, struct write_back **out, struct fault *fault)
+{
+	*out = NULL;
+	struct write_back *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	b->store = store;
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_cond_init(&b->wake, NULL);
+	if (pthread_create(&b->thread, NULL, work, b) != 0) {
+		free(b);
+		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	}
+	*out = b;
+	return ERR_NONE;
+}
+
+void write_back_ask(struct write_back *b)
+{
+	pthread_mutex_lock(&b->lock);
+	b->asked = true;
+	pthread_cond_signal(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void write_back_destroy(struct write_back *b)
+{
+	if (b == NULL)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->closing = true;
+	pthread_cond_signal(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+	pthread_join(b->thread, NULL);
+	pthread_cond_destroy(&b->wake);
+	pthread_mutex_destroy(&b->lock);
+	free(b);
+}

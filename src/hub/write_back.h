@@ -1,0 +1,16 @@
+/* A thread that writes the write-ahead log back into the database while the writer commits (store_write_back). It is nice to
+ * the others: on a busy machine it must not hold up a request. */
+#ifndef HUB_WRITE_BACK_H
+#define HUB_WRITE_BACK_H
+
+#include "tidemark/store.h"
+
+struct write_back;
+
+enum err write_back_create(struct store *store, struct write_back **out, struct fault *fault);
+/* Once more, when what is under way is done. Any thread. */
+void write_back_ask(struct write_back *b);
+/* Waits for what is under way. NULL is fine. */
+void write_back_destroy(struct write_back *b);
+
+#endif

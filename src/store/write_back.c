@@ -1,0 +1,58 @@
+/* Copying the write-ahead log into the database beside the writing thread. */
+#include "store/db.h"
+#include "store/store_inside.h"
+
+/* Readers in the way, or the writing thread that copies the rest itself, are no error. */
+static enum err copy(sqlite3 *db, struct fault *fault)
+{
+	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return rc == SQLITE_OK || rc == SQLITE_BUSY ? ERR_NONE : db_fault(db, rc, "writing the log back", fault);
+}
+
+static enum err copy_and_sync(struct store *s, struct fault *fault)
+{
+	enum err err = s->back != NULL ? ERR_NONE : db_open(s->path, DB_WRITE_BACK, &s->back, fault);
+	if (err)
+		return err;
+	err = copy(s->back, fault);
+	/* SQLite waits for the disk only once it has copied all there is, which then takes as long as all of it. */
+	if (!err)
+		err = db_sync(s->back, fault);
+	if (err)
+		db_copy_anew(s->back);
+	return err;
+}
+
+void store_write_back(struct store *s)
+{
+	struct fault fault;
+	pthread_mutex_lock(&s->back_lock);
+	enum err err = copy_and_sync(s, &fault);
+	if (err) {
+		pthread_mutex_lock(&s->lock);
+		s->back_fault = fault;
+		pthread_mutex_unlock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->back_lock);
+}
+
+enum err store_written_back(struct store *s, struct fault *fault)
+{
+	pthread_mutex_lock(&s->lock);
+	enum err err = s->back_fault.code;
+	if (err)
+		*fault = s->back_fault;
+	s->back_fault.code = ERR_NONE;
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+void store_stop_write_back(struct store *s)
+{
+	struct fault told;
+	pthread_mutex_lock(&s->back_lock);
+	db_close(s->back);
+	s->back = NULL;
+	pthread_mutex_unlock(&s->back_lock);
+	store_written_back(s, &told);
+}
