@@ -11,12 +11,29 @@ void lanes_init(struct lanes *l)
 		list_init(&l->lane[i]);
 }
 
+/* In the lane that the client has, else in one that is free. */
+static unsigned lane_of(struct lanes *l, uint64_t client)
+{
+	unsigned lane = (unsigned)(hash_bytes(&client, sizeof client) % LANES);
+	for (uint64_t left = l->filled; left != 0; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+		if (l->owner[i] == client)
+			return i;
+	}
+	/* Once somebody had to share, a free lane could be one that its requests overtake their earlier ones in. */
+	l->crowded = l->filled != 0 && (l->crowded || l->filled == UINT64_MAX);
+	while (!l->crowded && (l->filled >> lane & 1) != 0)
+		lane = (lane + 1) % LANES;
+	if ((l->filled >> lane & 1) == 0)
+		l->owner[lane] = client;
+	return lane;
+}
+
 void lanes_append(struct lanes *l, uint64_t client, struct list *item)
 {
-	/* What is nobody's in particular keeps its order, in the first lane. */
-	unsigned i = client == 0 ? 0 : (unsigned)(hash_bytes(&client, sizeof client) % LANES);
-	list_append(&l->lane[i], item);
-	l->filled |= UINT64_C(1) << i;
+	unsigned lane = lane_of(l, client);
+	list_append(&l->lane[lane], item);
+	l->filled |= UINT64_C(1) << lane;
 }
 
 struct list *lanes_current(struct lanes *l)

@@ -3,17 +3,20 @@
 #ifndef HUB_LANES_H
 #define HUB_LANES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
 
-/* Clients share a lane where there are more of them; nobody then waits for ever, only longer. */
+/* Clients share lanes while more of them wait; nobody then waits for ever, only longer. */
 enum { LANES = 64 };
 
 struct lanes {
 	struct list lane[LANES];
-	uint64_t filled; /* a bit for each lane that has something */
-	unsigned turn;   /* whose it is */
+	uint64_t filled;       /* a bit for each lane that has something */
+	uint64_t owner[LANES]; /* whose those are */
+	bool crowded;  /* some wait in the lane of another: then, until nothing waits, their hash says where clients go */
+	unsigned turn; /* whose it is */
 };
 
 void lanes_init(struct lanes *l);

@@ -14,7 +14,7 @@ enum {
 	SHARED_BYTES_MAX = 512 * 1024,     /* the same while there are several clients */
 	BRIEF_EVENTS_MAX = 16,             /* of a request that need not wait for long ones */
 	BRIEF_BYTES_MAX = 64 * 1024,
-	SHARED_MS = 250,    /* for so long after the last change of clients there are several */
+	SHARED_MS = 250,    /* for so long after the last change of clients there are several; the same of brief requests */
 	ACK_DELAY_MS = 100, /* acknowledgements of sessions gather for so long, unless a commit comes by */
 	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
@@ -58,6 +58,7 @@ struct writer {
 	bool wrote;      /* since the WAL was shrunk */
 	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
 	bool last;       /* nothing comes after this commit */
+	int64_t brief_until_ms;
 	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
 	bool saving;     /* the observer's figures are in the open transaction */
 };
@@ -227,15 +228,20 @@ static void take_turn(struct writer *w, struct group *g, bool brief)
  * done. With the lock. */
 static void take_group(struct writer *w, struct list *ops)
 {
-	bool shared = lanes_filled(&w->queue) > 1 || clock_mono_ms() < w->shared_until_ms;
+	int64_t now = clock_mono_ms();
+	bool shared = lanes_filled(&w->queue) > 1 || now < w->shared_until_ms;
 	struct group g = {.ops = ops,
-			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
+			  .events_max = now < w->brief_until_ms ? WRITER_TURN_EVENTS
+					: shared                ? WRITER_SHARED_EVENTS_MAX
+								: WRITER_GROUP_EVENTS_MAX,
 			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
 	list_init(ops);
 	/* Once around, so that it is the same one's turn again. */
 	for (int left = shared && !w->brief_last ? lanes_filled(&w->queue) : 0; left > 0 && !g.full; left--)
 		take_turn(w, &g, true);
 	w->brief_last = !list_empty(ops) && !lanes_empty(&w->queue);
+	if (w->brief_last)
+		w->brief_until_ms = now + SHARED_MS;
 	while (!w->brief_last && !g.full && !lanes_empty(&w->queue))
 		take_turn(w, &g, false);
 }

@@ -21,7 +21,8 @@ struct writer;
 enum { WRITER_GROUP_EVENTS_MAX = 8192 };
 
 /* While there are several clients it takes fewer, so that one who publishes a little is not made to wait by one who
- * publishes all the time (docs/decisions/0013-fairness.md), and of each client so many at a turn. */
+ * publishes all the time (docs/decisions/0013-fairness.md), and of each client so many at a turn; while somebody publishes
+ * little at a time beside others, no more than that. A request is never divided. */
 enum { WRITER_SHARED_EVENTS_MAX = 1024, WRITER_TURN_EVENTS = 128 };
 
 /* How the breaker works: it opens when a commit fails, is tried again after at most so long, and closes at the first try

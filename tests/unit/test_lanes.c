@@ -2,7 +2,7 @@
 #include "check.h"
 #include "hub/lanes.h"
 
-enum { ITEMS = 1000, CLIENTS = 7 };
+enum { ITEMS = 1000, CLIENTS_MAX = 300 };
 
 struct item {
 	struct list link;
@@ -37,13 +37,14 @@ static void a_flood_does_not_hold_up_others(void)
 	CHECK(before <= 1);
 }
 
-static void each_keeps_its_order(void)
+/* With many more than there are lanes it fails without `crowded`. */
+static void each_keeps_its_order(int clients)
 {
-	int next[CLIENTS + 1] = {0};
+	int next[CLIENTS_MAX + 1] = {0};
 	int taken = 0;
 	lanes_init(&lanes);
 	for (int i = 0; i < ITEMS; i++) {
-		uint64_t client = (uint64_t)(i * i + i / 3) % (CLIENTS + 1); /* 0 is nobody */
+		uint64_t client = (uint64_t)(i * i + i / 3) % (uint64_t)(clients + 1); /* 0 is nobody */
 		items[i] = (struct item){.client = client, .number = i};
 		lanes_append(&lanes, client, &items[i].link);
 		if (i % 5 != 0)
@@ -61,6 +62,22 @@ static void each_keeps_its_order(void)
 		lanes_next(&lanes);
 	}
 	CHECK(taken == ITEMS);
+}
+
+static void each_keeps_its_order_among_few_and_many(void)
+{
+	for (int clients = 1; clients <= CLIENTS_MAX; clients++)
+		each_keeps_its_order(clients);
+}
+
+static void each_has_a_lane_of_its_own_while_there_are_any(void)
+{
+	lanes_init(&lanes);
+	for (int i = 0; i < LANES; i++) {
+		items[i].number = i;
+		lanes_append(&lanes, (uint64_t)i * 7, &items[i].link);
+		CHECK(lanes_filled(&lanes) == i + 1);
+	}
 }
 
 static void all_can_be_taken_at_once(void)
@@ -83,7 +100,8 @@ static void all_can_be_taken_at_once(void)
 int main(void)
 {
 	RUN(a_flood_does_not_hold_up_others);
-	RUN(each_keeps_its_order);
+	RUN(each_keeps_its_order_among_few_and_many);
+	RUN(each_has_a_lane_of_its_own_while_there_are_any);
 	RUN(all_can_be_taken_at_once);
 	return 0;
 }
