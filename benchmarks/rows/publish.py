@@ -46,6 +46,10 @@ def single():
     yield slower("", "until acknowledged, p99 (p50)", http, redis, "Redis", 1)
 
 
+# Who floods: connections over HTTP, events a request.
+FLOODS = ((4, 1000), (1, 1000), (4, 100), (1, 100), (16, 1))
+
+
 def fair():
     """A publisher of single events beside a flood"""
 
@@ -56,12 +60,13 @@ def fair():
         with Tidemark() as server:
             return single(server)
 
-    def beside():
+    def beside(connections, batch):
         with Tidemark() as server:
-            flood = start("publish", server, protocol="http", connections=4, batch=1000)
+            flood = start("publish", server, protocol="http", connections=connections, batch=batch)
             figures = single(server)
             return figures | {"flood": finish(flood, server)["rate"]}
 
-    flooded, quiet = alternate(beside, alone)
-    yield slower("19", "one publisher over HTTP, one event at a time, while four connections publish 1,000 a request "
-                 f"({flooded['flood']:,.0f}/s), until acknowledged, p99 (p50)", flooded, quiet, "without them", 3)
+    *flooded, quiet = alternate(*((lambda f=f: beside(*f)) for f in FLOODS), alone)
+    work = "one publisher over HTTP, one event at a time, until acknowledged, p99 (p50), beside {} × {:,} a request ({:,.0f}/s)"
+    for (connections, batch), figures in zip(FLOODS, flooded):
+        yield slower("19", work.format(connections, batch, figures["flood"]), figures, quiet, "without them", 3)

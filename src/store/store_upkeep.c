@@ -88,7 +88,9 @@ enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct 
 	assert(!s->open);
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
+	pthread_mutex_lock(&s->back_lock); /* a write-back would be in the way */
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+	pthread_mutex_unlock(&s->back_lock);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_fault(s->db, rc, "writing the log back", fault);
 	*pages = (uint64_t)(log > 0 ? log : 0);

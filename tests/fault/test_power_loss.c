@@ -3,7 +3,7 @@
  * belong together. `test_power_loss [SEED [COUNT]]`.
  *
  * It fails without the protection: the last test here runs without fsync at each commit (--durability relaxed) and wants to
- * see acknowledged events missing. */
+ * see acknowledged events missing. Without db_copy_anew it finds a malformed database. */
 #include <time.h>
 #include <unistd.h>
 
