@@ -42,6 +42,7 @@ enum err write_back_create(struct store *store, struct write_back **out, struct 
 	if (b == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	b->store = store;
+	b->asked = true; /* its connection is there from the start: under load a server opens nothing more for itself */
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->wake, NULL);
 	if (pthread_create(&b->thread, NULL, work, b) != 0) {
