@@ -251,6 +251,10 @@ void api_health_websocket(void *arg, struct exchange *x, struct reader *reader)
 	struct buf *out = exchange_out(x);
 	struct ws_metrics *m = ws_figures_of(api->ws);
 	struct ws_figures w;
+	struct buf texts[WS_TEXTS];
+	for (int i = 0; i < WS_TEXTS; i++)
+		buf_init(&texts[i]);
+	ws_metrics_texts(m, texts);
 	ws_read(api->ws, &w);
 	uint64_t away = ws_metrics_away(m);
 	bool ill = w.loop_lag_ms >= LOOP_LAG_MAX_MS || away > w.connections;
@@ -261,17 +265,19 @@ void api_health_websocket(void *arg, struct exchange *x, struct reader *reader)
 		   ",\"connections\":{\"total_connections\":%llu,\"connected\":%llu,\"disconnected\":%llu,"
 		   "\"total_queued_messages\":%llu,\"connections\":",
 		   U(w.connections + away), U(w.connections), U(away), U(w.lag_sum));
-	ws_metrics_text(m, WS_TEXT_CONNECTIONS, out);
+	buf_join(out, &texts[WS_TEXT_CONNECTIONS], 0, 0);
 	buf_adds(out, ",\"metrics\":");
 	ws_metrics_write(m, out, w.connections, api->writer);
 	buf_addc(out, ',');
 	write_circuit(api, out);
 	buf_adds(out, "},\"pings\":");
-	ws_metrics_text(m, WS_TEXT_PULSES, out);
+	buf_join(out, &texts[WS_TEXT_PULSES], 0, 0);
 	buf_adds(out, ",\"health\":");
-	ws_metrics_text(m, WS_TEXT_HEALTH, out);
+	buf_join(out, &texts[WS_TEXT_HEALTH], 0, 0);
 	buf_adds(out, ",\"metrics\":");
 	ws_metrics_write(m, out, w.connections, api->writer);
 	buf_addc(out, '}');
+	for (int i = 0; i < WS_TEXTS; i++)
+		buf_finish(&texts[i]);
 	api_json_done(x, 200);
 }

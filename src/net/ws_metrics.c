@@ -173,6 +173,14 @@ void ws_metrics_publish(struct ws_metrics *m, struct buf texts[WS_TEXTS])
 	pthread_mutex_unlock(&m->lock);
 }
 
+void ws_metrics_texts(struct ws_metrics *m, struct buf out[WS_TEXTS])
+{
+	pthread_mutex_lock(&m->lock);
+	for (int i = 0; i < WS_TEXTS; i++)
+		buf_add(&out[i], m->texts[i].data, m->texts[i].len);
+	pthread_mutex_unlock(&m->lock);
+}
+
 void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out)
 {
 	pthread_mutex_lock(&m->lock);

@@ -45,6 +45,8 @@ void ws_metrics_forget(struct ws_metrics *m, int64_t now_ms);
 enum ws_text { WS_TEXT_CONNECTIONS, WS_TEXT_PULSES, WS_TEXT_HEALTH, WS_TEXTS };
 /* Takes what was made in exchange for what was made before. */
 void ws_metrics_publish(struct ws_metrics *m, struct buf texts[WS_TEXTS]);
+/* Appends each to its own, all of one moment. */
+void ws_metrics_texts(struct ws_metrics *m, struct buf out[WS_TEXTS]);
 /* Appends one. */
 void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out);
 
