@@ -231,9 +231,7 @@ static void take_group(struct writer *w, struct list *ops)
 	int64_t now = clock_mono_ms();
 	bool shared = lanes_filled(&w->queue) > 1 || now < w->shared_until_ms;
 	struct group g = {.ops = ops,
-			  .events_max = now < w->brief_until_ms ? WRITER_TURN_EVENTS
-					: shared                ? WRITER_SHARED_EVENTS_MAX
-								: WRITER_GROUP_EVENTS_MAX,
+			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
 			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
 	list_init(ops);
 	/* Once around, so that it is the same one's turn again. */
@@ -242,6 +240,8 @@ static void take_group(struct writer *w, struct list *ops)
 	w->brief_last = !list_empty(ops) && !lanes_empty(&w->queue);
 	if (w->brief_last)
 		w->brief_until_ms = now + SHARED_MS;
+	else if (now < w->brief_until_ms)
+		g.events_max = WRITER_TURN_EVENTS;
 	while (!w->brief_last && !g.full && !lanes_empty(&w->queue))
 		take_turn(w, &g, false);
 }
