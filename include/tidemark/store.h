@@ -131,6 +131,8 @@ enum err store_probe(struct store *s, struct fault *fault);
  * store_maintain does so when the log has become long, and every commit waits meanwhile. Failures are told by
  * store_maintain. */
 void store_write_back(struct store *s);
+/* Opens the connection that it uses, which it else does itself: under load a server then opens nothing more. */
+enum err store_write_back_open(struct store *s, struct fault *fault);
 
 uint64_t store_head(struct store *s);  /* the highest seq given; 0 in an empty store */
 uint64_t store_first(struct store *s); /* the lowest seq there is; head + 1 where there is none */

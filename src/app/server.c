@@ -20,7 +20,7 @@ enum {
 	/* Of a connection: twice the longest head that the door lets through; for a stream, whose head is short, what makes
 	 * ten thousand of them affordable (docs/decisions/0008-speed.md). */
 	HTTP_MEMORY = 16 * 1024,
-	STREAM_MEMORY = 6 * 1024,
+	STREAM_MEMORY = 5888,
 	SPARE_FDS = 256,      /* for the store, its readers, the log and the listeners */
 	EVENTS_MAX = 1 << 20, /* of one request */
 };

@@ -42,12 +42,16 @@ enum err write_back_create(struct store *store, struct write_back **out, struct 
 	if (b == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	b->store = store;
-	b->asked = true; /* its connection is there from the start: under load a server opens nothing more for itself */
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->wake, NULL);
-	if (pthread_create(&b->thread, NULL, work, b) != 0) {
+	enum err err = store_write_back_open(store, fault);
+	if (!err && pthread_create(&b->thread, NULL, work, b) != 0)
+		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	if (err) {
+		pthread_cond_destroy(&b->wake);
+		pthread_mutex_destroy(&b->lock);
 		free(b);
-		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+		return err;
 	}
 	*out = b;
 	return ERR_NONE;

@@ -8,7 +8,7 @@ enum {
 	LATE_EVENTS = 1024, /* so far behind is not what a commit or two bring about */
 	SLICE_US = 2000,    /* of a turn of the loop */
 	PUBLISHING_MS = 50, /* for so long after a commit something is being published */
-	SHARE_PERCENT = 60, /* of the time meanwhile */
+	SHARE_PERCENT = 50, /* of the time meanwhile */
 	CREDIT_US = 5000,   /* of it that can be saved up */
 };
 

@@ -9,9 +9,14 @@ static enum err copy(sqlite3 *db, struct fault *fault)
 	return rc == SQLITE_OK || rc == SQLITE_BUSY ? ERR_NONE : db_fault(db, rc, "writing the log back", fault);
 }
 
+static enum err open_back(struct store *s, struct fault *fault)
+{
+	return s->back != NULL ? ERR_NONE : db_open(s->path, DB_WRITE_BACK, &s->back, fault);
+}
+
 static enum err copy_and_sync(struct store *s, struct fault *fault)
 {
-	enum err err = s->back != NULL ? ERR_NONE : db_open(s->path, DB_WRITE_BACK, &s->back, fault);
+	enum err err = open_back(s, fault);
 	if (err)
 		return err;
 	err = copy(s->back, fault);
@@ -20,6 +25,14 @@ static enum err copy_and_sync(struct store *s, struct fault *fault)
 		err = db_sync(s->back, fault);
 	if (err)
 		db_copy_anew(s->back);
+	return err;
+}
+
+enum err store_write_back_open(struct store *s, struct fault *fault)
+{
+	pthread_mutex_lock(&s->back_lock);
+	enum err err = open_back(s, fault);
+	pthread_mutex_unlock(&s->back_lock);
 	return err;
 }
 
