@@ -223,6 +223,17 @@ static void take_turn(struct writer *w, struct group *g, bool brief)
 	lanes_next(&w->queue);
 }
 
+/* It is the turn of the next one who has something long, if there is one. With the lock. */
+static void pass_brief(struct writer *w)
+{
+	for (int left = lanes_filled(&w->queue); left > 0; left--) {
+		const struct list *lane = lanes_current(&w->queue);
+		if (!is_brief(LIST_ITEM(lane->next, struct write_op, link)))
+			return;
+		lanes_next(&w->queue);
+	}
+}
+
 /* Takes what goes into one transaction: at least one request where there is any. Among several clients what is brief goes
  * first, in a transaction of its own, every other time. What is being committed still takes up memory: it counts until it is
  * done. With the lock. */
@@ -234,6 +245,8 @@ static void take_group(struct writer *w, struct list *ops)
 			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
 			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
 	list_init(ops);
+	if (w->brief_last)
+		pass_brief(w);
 	/* Once around, so that it is the same one's turn again. */
 	for (int left = shared && !w->brief_last ? lanes_filled(&w->queue) : 0; left > 0 && !g.full; left--)
 		take_turn(w, &g, true);
@@ -319,12 +332,10 @@ static void deliver(struct writer *w, struct committed *committed)
  * reserve of the disk (`low`) no events are taken, but sessions may still move: that is what the reserve is for. */
 static enum err append_group(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
 {
-	enum err err = sessions_write(w->sessions, w->store, fault);
-	if (!err)
-		err = save_observer(w, group, fault);
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		if (!err && op->session.len > 0)
+		enum err err = ERR_NONE;
+		if (op->session.len > 0)
 			err = change_session(w, op, fault);
 		if (!err && op->change != NULL)
 			err = op->change(op, w->store, fault);
@@ -343,6 +354,21 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 			return op->err;
 		}
 	}
+	return ERR_NONE;
+}
+
+/* What is brief and has come meanwhile goes along: it would wait for this commit and for its own. */
+static enum err append_late(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
+{
+	struct list late;
+	struct group g = {.ops = &late, .events_max = WRITER_TURN_EVENTS, .bytes_max = SHARED_BYTES_MAX};
+	list_init(&late);
+	pthread_mutex_lock(&w->lock);
+	for (int left = lanes_filled(&w->queue); left > 0 && !g.full; left--)
+		take_turn(w, &g, true);
+	pthread_mutex_unlock(&w->lock);
+	enum err err = append_group(w, &late, low, fault);
+	list_move_all(group, &late);
 	return err;
 }
 
@@ -418,7 +444,13 @@ static bool commit_group(struct writer *w, struct list *group)
 	struct committed *committed = NULL;
 	int64_t start = clock_mono_us();
 	check_disk(w, &low); /* the reserve is no failure of the disk: nothing has to be probed */
-	enum err err = append_group(w, group, &low, &fault);
+	enum err err = sessions_write(w->sessions, w->store, &fault);
+	if (!err)
+		err = save_observer(w, group, &fault);
+	if (!err)
+		err = append_group(w, group, &low, &fault);
+	if (!err)
+		err = append_late(w, group, &low, &fault);
 	if (!err)
 		err = store_commit(w->store, &committed, &fault);
 	if (err) {
