@@ -278,6 +278,84 @@ static void a_load_ends_where_the_feed_does(void)
 	remove_dir();
 }
 
+enum { PLACES = 20, PLACE_EVENTS = 512, LOADS_AT_ONCE = 8 };
+
+/* A job that keeps a thread of the pool busy until it is let go. */
+struct hold_job {
+	struct pool_job job; /* first */
+	struct bell begun;
+	struct bell let_go;
+};
+
+static struct bell request_ran;
+static uint64_t loads_before_request;
+
+static void run_hold(struct pool_job *job, struct reader *reader)
+{
+	(void)reader;
+	struct hold_job *h = (struct hold_job *)job;
+	ring(&h->begun);
+	wait_for(&h->let_go, 1);
+}
+
+static void run_request(struct pool_job *job, struct reader *reader)
+{
+	(void)job;
+	(void)reader;
+	struct feed_figures figures;
+	feed_read(feed, &figures);
+	loads_before_request = figures.loads;
+	ring(&request_ran);
+}
+
+static void publish_places(void)
+{
+	static char lines[PLACE_EVENTS * 11 + 1];
+	for (int i = 0; i < PLACE_EVENTS; i++)
+		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	for (int i = 0; i < PLACES; i++)
+		CHECK(publish(lines) == ERR_NONE);
+}
+
+/* Fails when each page that is asked for goes to the pool at once: the request then comes behind all 20. */
+static void a_request_does_not_wait_for_the_pages_of_a_whole_herd(void)
+{
+	struct hold_job holds[2] = {{.job.run = run_hold}, {.job.run = run_hold}};
+	struct pool_job request = {.run = run_request};
+	struct cursor *cursors[PLACES];
+	struct bell bell;
+	struct chunk chunks[8];
+	int count;
+	fresh_hub(1 << 20);
+	publish_places();
+	close_hub();
+	open_hub(1 << 20, roomy); /* nothing is in memory */
+	for (int i = 0; i < 2; i++) {
+		bell_init(&holds[i].begun);
+		bell_init(&holds[i].let_go);
+		pool_submit(pool, &holds[i].job);
+		wait_for(&holds[i].begun, 1);
+	}
+	bell_init(&bell);
+	bell_init(&request_ran);
+	for (uint64_t i = 0; i < PLACES; i++) {
+		struct position at = {.after = i * PLACE_EVENTS};
+		CHECK(cursor_create(feed, at, 0, NULL, WIRE_WS, ring, &bell, &cursors[i]) == ERR_NONE);
+		CHECK(cursor_fill(cursors[i], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
+		cursor_load(cursors[i]);
+	}
+	pool_submit(pool, &request);
+	ring(&holds[0].let_go); /* one thread, so that there is an order */
+	wait_for(&request_ran, 1);
+	CHECK(loads_before_request == LOADS_AT_ONCE);
+	ring(&holds[1].let_go);
+	wait_for(&bell, PLACES);
+	for (int i = 0; i < PLACES; i++)
+		cursor_destroy(cursors[i]);
+	close_hub();
+	remove_dir();
+}
+
 static void positions_that_cannot_be_honoured_are_gaps(void)
 {
 	struct gap gap;
@@ -643,6 +721,7 @@ static void a_commit_wakes_whom_it_concerns(void)
 int main(void)
 {
 	RUN(a_commit_wakes_whom_it_concerns);
+	RUN(a_request_does_not_wait_for_the_pages_of_a_whole_herd);
 	RUN(positions_that_cannot_be_honoured_are_gaps);
 	RUN(cursors_cross_the_seam_under_load);
 	RUN(a_load_ends_where_the_feed_does);
