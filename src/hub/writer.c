@@ -1,6 +1,7 @@
 #include "hub/writer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,12 +54,13 @@ struct writer {
 	struct rate events;
 	struct spread commit;
 
+	atomic_llong brief_until_ms; /* the writing thread's to set */
+
 	/* The thread's own. */
 	int64_t disk_checked_ms;
 	bool wrote;      /* since the WAL was shrunk */
 	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
 	bool last;       /* nothing comes after this commit */
-	int64_t brief_until_ms;
 	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
 	bool saving;     /* the observer's figures are in the open transaction */
 };
@@ -201,6 +203,17 @@ static bool is_brief(const struct write_op *op)
 	return op->change == NULL && !op->flush && op_events(op) <= BRIEF_EVENTS_MAX && op_bytes(op) <= BRIEF_BYTES_MAX;
 }
 
+/* Something brief is committed while something long waits, or the other way round. */
+static void note_brief(struct writer *w)
+{
+	atomic_store(&w->brief_until_ms, clock_mono_ms() + SHARED_MS);
+}
+
+bool writer_has_brief(struct writer *w)
+{
+	return clock_mono_ms() < atomic_load(&w->brief_until_ms);
+}
+
 /* One client's turn; `brief`: as long as its requests are. With the lock. */
 static void take_turn(struct writer *w, struct group *g, bool brief)
 {
@@ -252,8 +265,8 @@ static void take_group(struct writer *w, struct list *ops)
 		take_turn(w, &g, true);
 	w->brief_last = !list_empty(ops) && !lanes_empty(&w->queue);
 	if (w->brief_last)
-		w->brief_until_ms = now + SHARED_MS;
-	else if (now < w->brief_until_ms)
+		note_brief(w);
+	else if (writer_has_brief(w))
 		g.events_max = WRITER_TURN_EVENTS;
 	while (!w->brief_last && !g.full && !lanes_empty(&w->queue))
 		take_turn(w, &g, false);
@@ -357,6 +370,14 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 	return ERR_NONE;
 }
 
+static bool has_long(const struct list *group)
+{
+	LIST_EACH (link, group)
+		if (!is_brief(LIST_ITEM(link, struct write_op, link)))
+			return true;
+	return false;
+}
+
 /* What is brief and has come meanwhile goes along: it would wait for this commit and for its own. */
 static enum err append_late(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
 {
@@ -367,6 +388,8 @@ static enum err append_late(struct writer *w, struct list *group, const struct f
 	for (int left = lanes_filled(&w->queue); left > 0 && !g.full; left--)
 		take_turn(w, &g, true);
 	pthread_mutex_unlock(&w->lock);
+	if (!list_empty(&late) && has_long(group))
+		note_brief(w);
 	enum err err = append_group(w, &late, low, fault);
 	list_move_all(group, &late);
 	return err;

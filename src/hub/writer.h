@@ -97,6 +97,10 @@ void writer_poke(struct writer *w);
  * or cannot be. */
 bool writer_wait(struct writer *w, write_change *change, int64_t ms);
 
+/* Do requests of few events come in beside others? Then whoever keeps those who answer them from it keeps them waiting.
+ * Any thread. */
+bool writer_has_brief(struct writer *w);
+
 enum breaker { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 /* A static text. */
 const char *breaker_name(enum breaker state);

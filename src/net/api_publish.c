@@ -8,6 +8,8 @@
 #include "net/field.h"
 #include "store/squeeze.h"
 
+enum { LONG_BODY = 32 * 1024 }; /* takes long enough to parse that others would wait for their answers */
+
 struct publish {
 	struct write_op op; /* first: the writer gives it back */
 	struct api *api;
@@ -205,7 +207,11 @@ static bool read_encoding(struct exchange *x, struct manner *m)
 
 void api_publish(void *arg, struct exchange *x, struct reader *reader)
 {
-	(void)reader;
+	struct api *api = arg;
+	if (reader == NULL && exchange_body_len(x) > LONG_BODY && writer_has_brief(api->writer)) {
+		exchange_defer(x, api_publish);
+		return;
+	}
 	struct manner m;
 	m.headers.count = 0;
 	if (!read_type(x, &m) || !read_encoding(x, &m)) {
@@ -220,7 +226,7 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 	}
 	p->op.done = on_committed;
 	p->op.client = exchange_connection(x);
-	p->api = arg;
+	p->api = api;
 	p->exchange = x;
 	exchange_keep(x, p, destroy);
 	struct fault fault;

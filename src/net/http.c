@@ -373,6 +373,11 @@ uint64_t exchange_peer(const struct exchange *x)
 			    exchange_header(x, "X-Forwarded-For"));
 }
 
+size_t exchange_body_len(const struct exchange *x)
+{
+	return x->body.len;
+}
+
 char *exchange_body_take(struct exchange *x, size_t *len)
 {
 	char *body = x->body.data;
@@ -421,7 +426,8 @@ static void answer_options(struct exchange *x, const char *allow)
 	exchange_status(x, 204, "text/plain");
 	exchange_add_header(x, "Allow", allow);
 	exchange_add_header(x, "Access-Control-Allow-Methods", allow);
-	exchange_add_header(x, "Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID");
+	exchange_add_header(x, "Access-Control-Allow-Headers",
+			    "Authorization, Content-Type, Content-Encoding, Last-Event-ID, *"); /* ce- headers are any */
 	exchange_add_header(x, "Access-Control-Max-Age", "600");
 }
 

@@ -84,6 +84,7 @@ const struct grant *exchange_grant(const struct exchange *x);
 uint64_t exchange_connection(const struct exchange *x);
 /* Who sent it (net/peer.h). */
 uint64_t exchange_peer(const struct exchange *x);
+size_t exchange_body_len(const struct exchange *x);
 /* The body, which is the caller's from now on (free). */
 char *exchange_body_take(struct exchange *x, size_t *len);
 /* A pointer that a handler may keep with the exchange until it is destroyed, and how to free it. */

@@ -60,7 +60,7 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	enum err back = store_written_back(s, fault);
 	if (back)
 		return back;
-	if (trail_is_due(s->trail) || (s->flush_wanted && trail_lags(s->trail))) {
+	if (s->flush_wanted && trail_lags(s->trail)) {
 		enum err err = store_flush_trail(s, fault);
 		if (err)
 			return err;

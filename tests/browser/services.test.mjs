@@ -233,6 +233,15 @@ monitorTest('the auditor panel of the old page', withPages, async bench => {
   assert.equal(await text(page, '#toast'), '');
 });
 
+monitorTest('a page of another port publishes a CloudEvent by its headers', withPages, async ({ server, page }) => {
+  await page.goto(`${server.origin}/static/semaphores.html?port=${server.port}`);
+  const status = await page.evaluate(async origin => (await fetch(`${origin}/v1/events`, {
+    method: 'POST', body: '{"n":1}',
+    headers: { 'Content-Type': 'application/json', 'ce-specversion': '1.0', 'ce-id': 'a', 'ce-source': 'page', 'ce-type': 't' },
+  })).status, server.origins[1]);
+  assert.equal(status, 201);
+});
+
 monitorTest('the semaphore page asks another port', withPages, async ({ server, page }) => {
   const take = async name => {
     const response = await fetch(`${server.origin}/v1/leases`, { method: 'POST', body: JSON.stringify({ name, holder: 'h' }) });

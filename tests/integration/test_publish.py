@@ -446,6 +446,37 @@ class Limits(TidemarkTest):
         self.assertEqual(server.head(), accepted * 40)
 
 
+class Together(TidemarkTest):
+
+    def test_requests_of_one_and_of_a_thousand_beside_each_other(self):
+        """Each is stored whole and answered as if it were alone, also those that are parsed on another thread meanwhile."""
+        server, rounds, receipts = self.serve(), scaled(40, 10), []
+        wrong = ndjson([{"data": "x" * 100}] * 500) + b"{\n"
+
+        def much(name):
+            wire = server.http()
+            for i in range(rounds):
+                lines = ndjson([{"stream": name, "data": [i, n, "x" * 100]} for n in range(1000)])
+                receipts.append((name, stored(wire.request("POST", "/v1/events", lines, {"Content-Type": NDJSON}))))
+                refused = wire.request("POST", "/v1/events", wrong, {"Content-Type": NDJSON})
+                self.assert_problem(refused, 400, line=501)
+
+        def little(name):
+            wire = server.http()
+            while sum(receipt["count"] for _, receipt in receipts) < 2 * rounds * 1000:
+                event = json.dumps({"stream": name, "data": len(receipts)})
+                receipts.append((name, stored(wire.request("POST", "/v1/events", event, {"Content-Type": JSON}))))
+
+        in_parallel([lambda: much("a"), lambda: much("b"), lambda: little("c")])
+        receipts.sort(key=lambda one: one[1]["first"])
+        want = [name for name, receipt in receipts for _ in range(receipt["count"])]
+        events = server.everything()
+        self.assertEqual([event["stream"] for event in events], want)
+        for name in "ab":
+            self.assertEqual([event["data"][:2] for event in events if event["stream"] == name],
+                             [[i, n] for i in range(rounds) for n in range(1000)])
+
+
 class Durability(TidemarkTest):
 
     def test_durability_tells_what_was_waited_for(self):
