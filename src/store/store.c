@@ -75,9 +75,19 @@ void store_rollback(struct store *s)
 	store_forget_pages(s);
 }
 
-/* Is `seq` really the event with this stream and id? */
+static bool is_same(const struct store *s, uint32_t topic, struct slice id, const struct event *e)
+{
+	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic)->stream, e->stream);
+}
+
+/* Is `seq` really the event with this stream and id? Those of the batch that is being appended are not in the log yet. */
 static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bool *same, struct fault *fault)
 {
+	if (seq >= s->next_seq) {
+		const struct incoming_row *r = &s->rows[seq - s->next_seq];
+		*same = is_same(s, r->topic, r->id, e);
+		return ERR_NONE;
+	}
 	sqlite3_stmt *st = s->statements[S_EVENT];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)seq);
 	int rc = sqlite3_step(st);
@@ -86,7 +96,7 @@ static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bo
 	if (rc == SQLITE_ROW) {
 		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 0);
 		struct slice id = {(const char *)sqlite3_column_text(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
-		*same = slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic)->stream, e->stream);
+		*same = is_same(s, topic, id, e);
 	} else if (rc != SQLITE_DONE) {
 		err = db_fault(s->db, rc, "comparing an id", fault);
 	}
@@ -164,20 +174,28 @@ enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic,
 	return store_run(s, S_TOPIC, "storing a topic", fault);
 }
 
+static struct incoming_row make_row(const struct store *s, const struct event *e, uint32_t topic, uint64_t seq)
+{
+	return (struct incoming_row){
+		.seq = seq,
+		.time_ms = s->time_ms,
+		.topic = topic,
+		.sum = sum_event(seq, s->time_ms, catalog_topic(s->catalog, topic)->hash, e->id, e->data),
+		.id = e->id,
+		.data = e->data,
+	};
+}
+
+static enum err insert(struct store *s, const struct incoming_row *rows, size_t count, struct fault *fault)
+{
+	s->incoming = (struct incoming){rows, count};
+	return store_run(s, S_INSERT, "storing events", fault);
+}
+
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault)
 {
-	sqlite3_stmt *st = s->statements[S_INSERT];
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)s->next_seq);
-	sqlite3_bind_int64(st, 2, s->time_ms);
-	sqlite3_bind_int64(st, 3, topic);
-	if (e->id.len > 0)
-		store_bind(st, 4, e->id);
-	else
-		sqlite3_bind_null(st, 4);
-	store_bind(st, 5, e->data);
-	sqlite3_bind_int64(st, 6,
-			   sum_event(s->next_seq, s->time_ms, catalog_topic(s->catalog, topic)->hash, e->id, e->data));
-	return store_run(s, S_INSERT, "storing an event", fault);
+	struct incoming_row row = make_row(s, e, topic, s->next_seq);
+	return insert(s, &row, 1, fault);
 }
 
 /* Ends the page under construction. */
@@ -196,7 +214,7 @@ enum err store_end_page(struct store *s)
 }
 
 /* Frames the event for the feed and notes it for the figures. */
-enum err store_frame(struct store *s, const struct event *e, uint32_t topic)
+enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic)
 {
 	if (s->builder == NULL)
 		s->builder = page_builder_create(WIRE_WS, s->next_seq - 1, 0);
@@ -210,37 +228,13 @@ enum err store_frame(struct store *s, const struct event *e, uint32_t topic)
 		s->pending = pending;
 		s->pending_cap = cap;
 	}
-	struct wire_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic)->json, e->id, e->data};
+	struct wire_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic)->json, id, data};
 	enum err err = page_builder_add(s->builder, &w, s->time_ms, topic);
 	if (err)
 		return err;
-	s->pending[s->pending_count++] = (struct pending){topic, (uint32_t)e->data.len};
+	s->pending[s->pending_count++] = (struct pending){topic, (uint32_t)data.len};
 	s->next_seq++;
 	return page_builder_bytes(s->builder) >= COMMITTED_PAGE_BYTES ? store_end_page(s) : ERR_NONE;
-}
-
-/* Stores one event, or finds that it is stored already. */
-static enum err append_one(struct store *s, const struct event *e, uint64_t *seq, bool *duplicate, struct fault *fault)
-{
-	uint32_t topic;
-	int64_t key = 0;
-	*duplicate = false;
-	if (e->id.len > 0) {
-		key = sum_key(e->stream, e->id);
-		enum err err = find_id(s, e, key, seq, fault);
-		*duplicate = !err && *seq != 0;
-		if (err || *duplicate)
-			return err;
-	}
-	*seq = s->next_seq;
-	enum err err = store_topic_of(s, e, &topic, fault);
-	if (!err)
-		err = store_insert(s, e, topic, fault);
-	if (!err && e->id.len > 0 && trail_add_key(s->trail, key, *seq) != ERR_NONE)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err && store_frame(s, e, topic) != ERR_NONE)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	return err;
 }
 
 /* Counts an event into the receipt; seqs are listed from the first duplicate on. */
@@ -275,34 +269,76 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
+/* Room for the batch's rows, and the topic of each. All topics first: running into their limit must not leave half a batch
+ * behind. */
+static enum err find_topics(struct store *s, const struct batch *batch, struct fault *fault)
+{
+	size_t count = batch_count(batch);
+	if (count > s->rows_cap) {
+		struct incoming_row *rows = realloc(s->rows, count * sizeof *rows);
+		if (rows == NULL)
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		s->rows = rows;
+		s->rows_cap = count;
+	}
+	enum err err = ERR_NONE;
+	for (size_t i = 0; !err && i < count; i++)
+		err = store_topic_of(s, batch_event(batch, i), &s->rows[i].topic, fault);
+	return err;
+}
+
+/* Makes rows of the events that are new, in the place of those of all, and says in the receipt what becomes of each. */
+static enum err make_rows(struct store *s, const struct batch *batch, struct receipt *receipt, struct fault *fault)
+{
+	size_t count = batch_count(batch);
+	enum err err = ERR_NONE;
+	for (size_t i = 0; !err && i < count; i++) {
+		const struct event *e = batch_event(batch, i);
+		uint64_t next = s->next_seq + receipt->count;
+		uint64_t seq = 0;
+		int64_t key = e->id.len > 0 ? sum_key(e->stream, e->id) : 0;
+		if (e->id.len > 0)
+			err = find_id(s, e, key, &seq, fault);
+		bool is_new = !err && seq == 0;
+		if (is_new && e->id.len > 0 && trail_add_key(s->trail, key, next) != ERR_NONE)
+			err = fault_set(fault, ERR_NOMEM, "out of memory");
+		if (is_new)
+			s->rows[receipt->count] = make_row(s, e, s->rows[i].topic, next);
+		if (!err)
+			err = note(receipt, i, count, is_new ? next : seq, !is_new, s->next_seq, fault);
+	}
+	return err;
+}
+
+static enum err frame_rows(struct store *s, size_t count, struct fault *fault)
+{
+	for (const struct incoming_row *r = s->rows; r < s->rows + count; r++)
+		if (store_frame(s, r->id, r->data, r->topic) != ERR_NONE)
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+	return ERR_NONE;
+}
+
 enum err store_append(struct store *s, const struct batch *batch, const struct append_options *options,
 		      struct receipt *receipt, struct fault *fault)
 {
 	*receipt = (struct receipt){0};
-	size_t count = batch_count(batch);
 	enum err err = store_begin(s, fault);
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
-	/* Topics first: running into their limit must not leave half a batch behind. */
-	for (size_t i = 0; !err && i < count; i++) {
-		uint32_t topic;
-		err = store_topic_of(s, batch_event(batch, i), &topic, fault);
-	}
-	if (err)
-		return err;
+	if (!err)
+		err = find_topics(s, batch, fault);
 	uint64_t first_seq = s->next_seq;
-	for (size_t i = 0; !err && i < count; i++) {
-		uint64_t seq;
-		bool duplicate;
-		err = append_one(s, batch_event(batch, i), &seq, &duplicate, fault);
-		if (!err)
-			err = note(receipt, i, count, seq, duplicate, first_seq, fault);
-	}
+	if (!err)
+		err = make_rows(s, batch, receipt, fault);
+	if (!err && receipt->count > 0)
+		err = insert(s, s->rows, receipt->count, fault);
+	if (!err)
+		err = frame_rows(s, receipt->count, fault);
 	if (err) {
 		receipt_finish(receipt);
 		return err;
 	}
-	set_range(receipt, count, first_seq);
+	set_range(receipt, batch_count(batch), first_seq);
 	receipt->time_ms = s->time_ms;
 	return ERR_NONE;
 }

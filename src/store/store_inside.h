@@ -11,6 +11,7 @@
 #include "store/archive_set.h"
 #include "store/catalog.h"
 #include "store/committed.h"
+#include "store/incoming.h"
 #include "store/place.h"
 #include "store/trail.h"
 #include "tidemark/store.h"
@@ -98,6 +99,9 @@ struct store {
 	int64_t time_ms;
 	char time_text[CLOCK_TEXT_LEN];
 	size_t keys_before;
+	struct incoming incoming;  /* what S_INSERT inserts */
+	struct incoming_row *rows; /* of the batch that is being appended */
+	size_t rows_cap;
 	struct pending *pending;
 	size_t pending_count;
 	size_t pending_cap;
@@ -139,7 +143,7 @@ enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic,
 /* Stores the event as next_seq, with time_ms. */
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault);
 /* Frames the event that gets next_seq for the feed, and notes it for the figures. */
-enum err store_frame(struct store *s, const struct event *e, uint32_t topic);
+enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic);
 /* Ends the page under construction. */
 enum err store_end_page(struct store *s);
 void store_forget_pages(struct store *s);

@@ -17,7 +17,8 @@
 static const char *const statement_sql[STATEMENTS] = {
 	[S_BEGIN] = "BEGIN IMMEDIATE",
 	[S_COMMIT] = "COMMIT",
-	[S_INSERT] = "INSERT INTO event(seq, time, topic, id, data, sum) VALUES (?, ?, ?, ?, ?, ?)",
+	[S_INSERT] =
+		"INSERT INTO event(seq, time, topic, id, data, sum) SELECT seq, time, topic, id, data, sum FROM incoming",
 	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
 	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
@@ -74,6 +75,7 @@ static enum err open_db(struct store *s, struct fault *fault)
 	if (s->options.unchecked)
 		db_trust_pages(s->db);
 	sqlite3_wal_hook(s->db, on_wal, s);
+	err = incoming_register(s->db, &s->incoming, fault);
 	for (int i = 0; !err && i < STATEMENTS; i++)
 		err = db_prepare(s->db, statement_sql[i], &s->statements[i], fault);
 	return err;
@@ -373,11 +375,11 @@ static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault
 	int rc;
 	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 2);
-		struct event e = {.id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)},
-				  .data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)}};
+		struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
+		struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
 		s->time_ms = sqlite3_column_int64(st, 1);
 		clock_format(s->time_ms, s->time_text);
-		err = store_frame(s, &e, topic);
+		err = store_frame(s, id, data, topic);
 	}
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(s->db, rc, "reading back what was stored", fault);
@@ -450,6 +452,7 @@ void store_close(struct store *s)
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
 	catalog_destroy(s->catalog);
+	free(s->rows);
 	free(s->pending);
 	free(s->reduced);
 	pthread_mutex_destroy(&s->lock);
