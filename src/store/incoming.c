@@ -1,7 +1,5 @@
 #include "store/incoming.h"
 
-#include <string.h>
-
 #include "store/db.h"
 
 enum column { SEQ, TIME, TOPIC, ID, DATA, SUM };
@@ -40,7 +38,7 @@ static int on_disconnect(sqlite3_vtab *table)
 static int on_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 {
 	(void)table;
-	(void)info; /* there is only the way from the first to the last */
+	(void)info; /* there is one way: from the first to the last */
 	return SQLITE_OK;
 }
 

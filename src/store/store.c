@@ -80,12 +80,12 @@ static bool is_same(const struct store *s, uint32_t topic, struct slice id, cons
 	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic)->stream, e->stream);
 }
 
-/* Is `seq` really the event with this stream and id? Those of the batch that is being appended are not in the log yet. */
+/* Is `seq` really the event with this stream and id? Those that are rows so far are not in the log yet. */
 static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bool *same, struct fault *fault)
 {
 	if (seq >= s->next_seq) {
-		const struct incoming_row *r = &s->rows[seq - s->next_seq];
-		*same = is_same(s, r->topic, r->id, e);
+		uint64_t i = seq - s->next_seq;
+		*same = i < s->incoming.count && is_same(s, s->rows[i].topic, s->rows[i].id, e);
 		return ERR_NONE;
 	}
 	sqlite3_stmt *st = s->statements[S_EVENT];
@@ -105,8 +105,12 @@ static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bo
 }
 
 /* The seq of the stored event with this stream and id, 0 where there is none. */
-static enum err find_id(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault)
+static enum err find_id(struct store *s, const struct event *e, uint64_t *seq, struct fault *fault)
 {
+	*seq = 0;
+	if (e->id.len == 0)
+		return ERR_NONE;
+	int64_t key = sum_key(e->stream, e->id);
 	bool same = false;
 	enum err err = ERR_NONE;
 	for (unsigned k = 0; !err && !same && trail_key(s->trail, key, k, seq); k++)
@@ -145,7 +149,7 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 		uint64_t seq = 0;
 		if (!slice_eq(e->stream, stream))
 			return fault_set(fault, ERR_INVALID, "expect goes with one stream, and there are several");
-		enum err err = all_stored && e->id.len > 0 ? find_id(s, e, sum_key(stream, e->id), &seq, fault) : ERR_NONE;
+		enum err err = all_stored ? find_id(s, e, &seq, fault) : ERR_NONE;
 		if (err)
 			return err;
 		all_stored = all_stored && seq != 0;
@@ -186,16 +190,11 @@ static struct incoming_row make_row(const struct store *s, const struct event *e
 	};
 }
 
-static enum err insert(struct store *s, const struct incoming_row *rows, size_t count, struct fault *fault)
-{
-	s->incoming = (struct incoming){rows, count};
-	return store_run(s, S_INSERT, "storing events", fault);
-}
-
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault)
 {
-	struct incoming_row row = make_row(s, e, topic, s->next_seq);
-	return insert(s, &row, 1, fault);
+	s->rows[0] = make_row(s, e, topic, s->next_seq);
+	s->incoming.count = 1;
+	return store_run(s, S_INSERT, "storing an event", fault);
 }
 
 /* Ends the page under construction. */
@@ -269,76 +268,67 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
-/* Room for the batch's rows, and the topic of each. All topics first: running into their limit must not leave half a batch
- * behind. */
-static enum err find_topics(struct store *s, const struct batch *batch, struct fault *fault)
+static enum err add_row(struct store *s, const struct event *e, struct fault *fault)
 {
-	size_t count = batch_count(batch);
-	if (count > s->rows_cap) {
-		struct incoming_row *rows = realloc(s->rows, count * sizeof *rows);
-		if (rows == NULL)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
-		s->rows = rows;
-		s->rows_cap = count;
-	}
-	enum err err = ERR_NONE;
-	for (size_t i = 0; !err && i < count; i++)
-		err = store_topic_of(s, batch_event(batch, i), &s->rows[i].topic, fault);
+	uint32_t topic;
+	uint64_t seq = s->next_seq + s->incoming.count;
+	enum err err = store_topic_of(s, e, &topic, fault);
+	if (!err && e->id.len > 0 && trail_add_key(s->trail, sum_key(e->stream, e->id), seq) != ERR_NONE)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err)
+		s->rows[s->incoming.count++] = make_row(s, e, topic, seq);
 	return err;
 }
 
-/* Makes rows of the events that are new, in the place of those of all, and says in the receipt what becomes of each. */
-static enum err make_rows(struct store *s, const struct batch *batch, struct receipt *receipt, struct fault *fault)
+/* Stores the rows, and frames them. */
+static enum err insert_rows(struct store *s, struct fault *fault)
 {
-	size_t count = batch_count(batch);
-	enum err err = ERR_NONE;
-	for (size_t i = 0; !err && i < count; i++) {
-		const struct event *e = batch_event(batch, i);
-		uint64_t next = s->next_seq + receipt->count;
-		uint64_t seq = 0;
-		int64_t key = e->id.len > 0 ? sum_key(e->stream, e->id) : 0;
-		if (e->id.len > 0)
-			err = find_id(s, e, key, &seq, fault);
-		bool is_new = !err && seq == 0;
-		if (is_new && e->id.len > 0 && trail_add_key(s->trail, key, next) != ERR_NONE)
-			err = fault_set(fault, ERR_NOMEM, "out of memory");
-		if (is_new)
-			s->rows[receipt->count] = make_row(s, e, s->rows[i].topic, next);
-		if (!err)
-			err = note(receipt, i, count, is_new ? next : seq, !is_new, s->next_seq, fault);
-	}
-	return err;
-}
-
-static enum err frame_rows(struct store *s, size_t count, struct fault *fault)
-{
-	for (const struct incoming_row *r = s->rows; r < s->rows + count; r++)
+	enum err err = store_run(s, S_INSERT, "storing events", fault);
+	for (size_t i = 0; !err && i < s->incoming.count; i++) {
+		const struct incoming_row *r = &s->rows[i];
 		if (store_frame(s, r->id, r->data, r->topic) != ERR_NONE)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
-	return ERR_NONE;
+			err = fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	s->incoming.count = 0;
+	return err;
 }
 
 enum err store_append(struct store *s, const struct batch *batch, const struct append_options *options,
 		      struct receipt *receipt, struct fault *fault)
 {
 	*receipt = (struct receipt){0};
+	s->incoming.count = 0;
+	size_t count = batch_count(batch);
 	enum err err = store_begin(s, fault);
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
-	if (!err)
-		err = find_topics(s, batch, fault);
+	/* Topics first: running into their limit must not leave half a batch behind. */
+	for (size_t i = 0; !err && i < count; i++) {
+		uint32_t topic;
+		err = store_topic_of(s, batch_event(batch, i), &topic, fault);
+	}
+	if (err)
+		return err;
 	uint64_t first_seq = s->next_seq;
-	if (!err)
-		err = make_rows(s, batch, receipt, fault);
-	if (!err && receipt->count > 0)
-		err = insert(s, s->rows, receipt->count, fault);
-	if (!err)
-		err = frame_rows(s, receipt->count, fault);
+	for (size_t i = 0; !err && i < count; i++) {
+		const struct event *e = batch_event(batch, i);
+		uint64_t seq;
+		err = find_id(s, e, &seq, fault);
+		bool duplicate = !err && seq != 0;
+		if (!err && !duplicate) {
+			seq = s->next_seq + s->incoming.count;
+			err = add_row(s, e, fault);
+		}
+		if (!err)
+			err = note(receipt, i, count, seq, duplicate, first_seq, fault);
+		if (!err && s->incoming.count > 0 && (s->incoming.count == STORE_ROWS || i + 1 == count))
+			err = insert_rows(s, fault);
+	}
 	if (err) {
 		receipt_finish(receipt);
 		return err;
 	}
-	set_range(receipt, batch_count(batch), first_seq);
+	set_range(receipt, count, first_seq);
 	receipt->time_ms = s->time_ms;
 	return ERR_NONE;
 }

@@ -16,7 +16,10 @@
 #include "store/trail.h"
 #include "tidemark/store.h"
 
-enum { STORE_PATH_LEN = 1024 };
+enum {
+	STORE_PATH_LEN = 1024,
+	STORE_ROWS = 1024, /* events that one statement inserts at the most */
+};
 
 /* Every statement of the writing connection. */
 enum statement {
@@ -99,9 +102,8 @@ struct store {
 	int64_t time_ms;
 	char time_text[CLOCK_TEXT_LEN];
 	size_t keys_before;
-	struct incoming incoming;  /* what S_INSERT inserts */
-	struct incoming_row *rows; /* of the batch that is being appended */
-	size_t rows_cap;
+	struct incoming incoming; /* what S_INSERT inserts: */
+	struct incoming_row rows[STORE_ROWS];
 	struct pending *pending;
 	size_t pending_count;
 	size_t pending_cap;

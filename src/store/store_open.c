@@ -75,6 +75,7 @@ static enum err open_db(struct store *s, struct fault *fault)
 	if (s->options.unchecked)
 		db_trust_pages(s->db);
 	sqlite3_wal_hook(s->db, on_wal, s);
+	s->incoming = (struct incoming){s->rows, 0};
 	err = incoming_register(s->db, &s->incoming, fault);
 	for (int i = 0; !err && i < STATEMENTS; i++)
 		err = db_prepare(s->db, statement_sql[i], &s->statements[i], fault);
@@ -452,7 +453,6 @@ void store_close(struct store *s)
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
 	catalog_destroy(s->catalog);
-	free(s->rows);
 	free(s->pending);
 	free(s->reduced);
 	pthread_mutex_destroy(&s->lock);

@@ -269,6 +269,19 @@ class Idempotency(PublishTest):
                                        {"id": "a", "data": 3}])
         self.assert_receipt(receipt, first=1, last=2, count=2, duplicates=1, seqs=[1, 2, 1])
 
+    def test_an_id_twice_in_a_long_request_is_stored_once(self):
+        names = list(range(5000))
+        for again, first in (10, 9), (1500, 1030), (2047, 3), (2048, 2046), (4999, 1023):  # src/store: rows are stored by 1,024
+            names[again] = first
+        seqs, new = {}, []
+        for name in names:
+            if name not in seqs:
+                seqs[name] = len(seqs) + 1
+                new.append(name)
+        receipt = self.server.publish_lines({"id": f"i{name}", "data": name} for name in names)
+        self.assert_receipt(receipt, first=1, last=4995, count=4995, duplicates=5, seqs=[seqs[name] for name in names])
+        self.assertEqual([event["data"] for event in self.server.everything()], new)
+
     def test_a_flat_event_has_its_id_too(self):
         self.server.publish({"connection_type": "kimi", "id": "a", "n": 1})
         self.assert_receipt(self.server.publish({"stream": "kimi", "id": "a", "data": 2}),
