@@ -5,8 +5,8 @@
 #include "store/store_inside.h"
 
 enum {
-	WRITE_BACK_PAGES =
-		128, /* of growth of the log (512 KiB) are worth a write-back (docs/decisions/0016-write-back.md) */
+	/* Of growth of the log, 512 KiB, are worth a write-back (docs/decisions/0016-write-back.md). */
+	WRITE_BACK_PAGES = 128,
 	/* From here on the log is started anew as soon as all of it is copied: publishers wait for what is left of that. */
 	RESTART_PAGES = 8192,
 	/* Past this that has been held up by readers again and again: wait for them once. */
