@@ -36,24 +36,19 @@ void lanes_append(struct lanes *l, uint64_t client, struct list *item)
 	l->filled |= UINT64_C(1) << lane;
 }
 
-struct list *lanes_current(struct lanes *l)
+struct list *lanes_current(struct lanes *l, unsigned *turn)
 {
 	assert(!lanes_empty(l));
-	while ((l->filled >> l->turn & 1) == 0)
-		lanes_next(l);
-	return &l->lane[l->turn];
+	while ((l->filled >> *turn & 1) == 0)
+		lanes_next(turn);
+	return &l->lane[*turn];
 }
 
-void lanes_remove(struct lanes *l, struct list *item)
+void lanes_remove(struct lanes *l, unsigned turn, struct list *item)
 {
 	list_remove(item);
-	if (list_empty(&l->lane[l->turn]))
-		l->filled &= ~(UINT64_C(1) << l->turn);
-}
-
-void lanes_next(struct lanes *l)
-{
-	l->turn = (l->turn + 1) % LANES;
+	if (list_empty(&l->lane[turn]))
+		l->filled &= ~(UINT64_C(1) << turn);
 }
 
 void lanes_take_all(struct lanes *l, struct list *out)

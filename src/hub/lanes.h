@@ -15,8 +15,7 @@ struct lanes {
 	struct list lane[LANES];
 	uint64_t filled;       /* a bit for each lane that has something */
 	uint64_t owner[LANES]; /* whose those are */
-	bool crowded;  /* some wait in the lane of another: then, until nothing waits, their hash says where clients go */
-	unsigned turn; /* whose it is */
+	bool crowded; /* some wait in the lane of another: then, until nothing waits, their hash says where clients go */
 };
 
 void lanes_init(struct lanes *l);
@@ -30,11 +29,15 @@ static inline int lanes_filled(const struct lanes *l)
 	return __builtin_popcountll(l->filled);
 }
 void lanes_append(struct lanes *l, uint64_t client, struct list *item);
-/* The lane whose turn it is, and which has something; its first item can be removed with lanes_remove. */
-struct list *lanes_current(struct lanes *l);
-void lanes_remove(struct lanes *l, struct list *item);
+/* Whoever takes keeps a number of whose turn it is. This lane's, the next one that has something: its first item can be
+ * removed with lanes_remove. */
+struct list *lanes_current(struct lanes *l, unsigned *turn);
+void lanes_remove(struct lanes *l, unsigned turn, struct list *item);
 /* It is the next one's turn. */
-void lanes_next(struct lanes *l);
+static inline void lanes_next(unsigned *turn)
+{
+	*turn = (*turn + 1) % LANES;
+}
 /* All that waits, lane by lane. */
 void lanes_take_all(struct lanes *l, struct list *out);
 

@@ -58,11 +58,13 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	bool wrote;      /* since the WAL was shrunk */
-	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
-	bool last;       /* nothing comes after this commit */
-	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
-	bool saving;     /* the observer's figures are in the open transaction */
+	bool wrote;          /* since the WAL was shrunk */
+	int64_t idle_ms;     /* monotonic: shrink it then, unless something is written before */
+	bool last;           /* nothing comes after this commit */
+	bool brief_last;     /* the last transaction was of brief requests alone, while others waited */
+	unsigned turn;       /* of the lanes, whose it is */
+	unsigned brief_turn; /* the same among what is brief: it comes around more often */
+	bool saving;         /* the observer's figures are in the open transaction */
 };
 
 static uint64_t op_events(const struct write_op *op)
@@ -198,9 +200,26 @@ struct group {
 	bool full;
 };
 
+static bool is_long(const struct write_op *op)
+{
+	return op_events(op) > BRIEF_EVENTS_MAX || op_bytes(op) > BRIEF_BYTES_MAX;
+}
+
 static bool is_brief(const struct write_op *op)
 {
-	return op->change == NULL && !op->flush && op_events(op) <= BRIEF_EVENTS_MAX && op_bytes(op) <= BRIEF_BYTES_MAX;
+	return op->change == NULL && !op->flush && !is_long(op);
+}
+
+/* What waits until changes to sessions are durable must not come later than those were written. */
+static bool may_come_late(const struct write_op *op)
+{
+	return is_brief(op) && op->batch != NULL;
+}
+
+/* With the lock. */
+static bool is_shared(struct writer *w)
+{
+	return lanes_filled(&w->queue) > 1 || clock_mono_ms() < w->shared_until_ms;
 }
 
 /* Something brief is committed while something long waits, or the other way round. */
@@ -214,37 +233,45 @@ bool writer_has_brief(struct writer *w)
 	return clock_mono_ms() < atomic_load(&w->brief_until_ms);
 }
 
-/* One client's turn; `brief`: as long as its requests are. With the lock. */
-static void take_turn(struct writer *w, struct group *g, bool brief)
+/* One client's turn, as long as its requests fit (NULL: all do). With the lock. */
+static void take_turn(struct writer *w, struct group *g, unsigned *turn, bool (*fits)(const struct write_op *op))
 {
-	const struct list *lane = lanes_current(&w->queue);
+	const struct list *lane = lanes_current(&w->queue, turn);
 	for (uint64_t taken = 0; !list_empty(lane) && taken < WRITER_TURN_EVENTS;) {
 		struct write_op *op = LIST_ITEM(lane->next, struct write_op, link);
-		if (brief && !is_brief(op))
+		if (fits != NULL && !fits(op))
 			break;
 		g->full = !list_empty(g->ops) &&
 			  (g->events + op_events(op) > g->events_max || g->bytes + op_bytes(op) > g->bytes_max);
 		if (g->full)
 			return; /* it is still its turn */
-		lanes_remove(&w->queue, &op->link);
+		lanes_remove(&w->queue, *turn, &op->link);
 		list_append(g->ops, &op->link);
 		g->events += op_events(op);
 		g->bytes += op_bytes(op);
 		taken += op_events(op) > 0 ? op_events(op) : 1;
 		w->queued_requests--;
 	}
-	lanes_next(&w->queue);
+	lanes_next(turn);
 }
 
-/* It is the turn of the next one who has something long, if there is one. With the lock. */
-static void pass_brief(struct writer *w)
+/* What is brief, once around. With the lock. */
+static void take_brief(struct writer *w, struct group *g, bool (*fits)(const struct write_op *op))
+{
+	for (int left = lanes_filled(&w->queue); left > 0 && !g->full; left--)
+		take_turn(w, g, &w->brief_turn, fits);
+}
+
+/* It is the turn of the next one who has something that is not brief, if there is one. With the lock. */
+static const struct write_op *pass_brief(struct writer *w)
 {
 	for (int left = lanes_filled(&w->queue); left > 0; left--) {
-		const struct list *lane = lanes_current(&w->queue);
-		if (!is_brief(LIST_ITEM(lane->next, struct write_op, link)))
-			return;
-		lanes_next(&w->queue);
+		const struct write_op *op = LIST_ITEM(lanes_current(&w->queue, &w->turn)->next, struct write_op, link);
+		if (!is_brief(op))
+			return op;
+		lanes_next(&w->turn);
 	}
+	return NULL;
 }
 
 /* Takes what goes into one transaction: at least one request where there is any. Among several clients what is brief goes
@@ -252,24 +279,21 @@ static void pass_brief(struct writer *w)
  * done. With the lock. */
 static void take_group(struct writer *w, struct list *ops)
 {
-	int64_t now = clock_mono_ms();
-	bool shared = lanes_filled(&w->queue) > 1 || now < w->shared_until_ms;
+	bool shared = is_shared(w);
 	struct group g = {.ops = ops,
 			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
 			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
 	list_init(ops);
-	if (w->brief_last)
-		pass_brief(w);
-	/* Once around, so that it is the same one's turn again. */
-	for (int left = shared && !w->brief_last ? lanes_filled(&w->queue) : 0; left > 0 && !g.full; left--)
-		take_turn(w, &g, true);
-	w->brief_last = !list_empty(ops) && !lanes_empty(&w->queue);
-	if (w->brief_last)
+	if (shared && !w->brief_last)
+		take_brief(w, &g, is_brief);
+	const struct write_op *next = list_empty(ops) ? NULL : pass_brief(w);
+	w->brief_last = next != NULL;
+	if (next != NULL && is_long(next))
 		note_brief(w);
 	else if (writer_has_brief(w))
 		g.events_max = WRITER_TURN_EVENTS;
 	while (!w->brief_last && !g.full && !lanes_empty(&w->queue))
-		take_turn(w, &g, false);
+		take_turn(w, &g, &w->turn, NULL);
 }
 
 /* --- a transaction --- */
@@ -373,7 +397,7 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 static bool has_long(const struct list *group)
 {
 	LIST_EACH (link, group)
-		if (!is_brief(LIST_ITEM(link, struct write_op, link)))
+		if (is_long(LIST_ITEM(link, struct write_op, link)))
 			return true;
 	return false;
 }
@@ -385,10 +409,10 @@ static enum err append_late(struct writer *w, struct list *group, const struct f
 	struct group g = {.ops = &late, .events_max = WRITER_TURN_EVENTS, .bytes_max = SHARED_BYTES_MAX};
 	list_init(&late);
 	pthread_mutex_lock(&w->lock);
-	for (int left = lanes_filled(&w->queue); left > 0 && !g.full; left--)
-		take_turn(w, &g, true);
+	take_brief(w, &g, may_come_late);
+	bool shared = is_shared(w);
 	pthread_mutex_unlock(&w->lock);
-	if (!list_empty(&late) && has_long(group))
+	if (shared && !list_empty(&late) && has_long(group))
 		note_brief(w);
 	enum err err = append_group(w, &late, low, fault);
 	list_move_all(group, &late);
@@ -665,6 +689,7 @@ void writer_close(struct writer *w)
 	if (w->running)
 		pthread_join(w->thread, NULL);
 	w->running = false;
+	atomic_store(&w->brief_until_ms, 0);
 	write_back_destroy(w->write_back);
 	w->write_back = NULL;
 }

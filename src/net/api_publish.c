@@ -8,7 +8,8 @@
 #include "net/field.h"
 #include "store/squeeze.h"
 
-enum { LONG_BODY = 32 * 1024 }; /* takes long enough to parse that others would wait for their answers */
+/* Bytes that take long enough to parse that others would wait for their answers. */
+enum { LONG_BODY = 32 * 1024, LONG_PACKED_BODY = 4 * 1024 };
 
 struct publish {
 	struct write_op op; /* first: the writer gives it back */
@@ -208,14 +209,15 @@ static bool read_encoding(struct exchange *x, struct manner *m)
 void api_publish(void *arg, struct exchange *x, struct reader *reader)
 {
 	struct api *api = arg;
-	if (reader == NULL && exchange_body_len(x) > LONG_BODY && writer_has_brief(api->writer)) {
-		exchange_defer(x, api_publish);
-		return;
-	}
 	struct manner m;
 	m.headers.count = 0;
 	if (!read_type(x, &m) || !read_encoding(x, &m)) {
 		exchange_done(x);
+		return;
+	}
+	bool is_long = exchange_body_len(x) > (m.packed ? LONG_PACKED_BODY : LONG_BODY);
+	if (is_long && reader == NULL && writer_has_brief(api->writer)) {
+		exchange_defer(x, api_publish);
 		return;
 	}
 	struct publish *p = calloc(1, sizeof *p);

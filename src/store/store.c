@@ -194,7 +194,9 @@ enum err store_insert(struct store *s, const struct event *e, uint32_t topic, st
 {
 	s->rows[0] = make_row(s, e, topic, s->next_seq);
 	s->incoming.count = 1;
-	return store_run(s, S_INSERT, "storing an event", fault);
+	enum err err = store_run(s, S_INSERT, "storing an event", fault);
+	s->incoming.count = 0;
+	return err;
 }
 
 /* Ends the page under construction. */
@@ -376,8 +378,10 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 		return err;
 	}
 	s->open = false;
-	if (flushes)
+	if (flushes) {
 		trail_flushed(s->trail);
+		s->flush_wanted = false;
+	}
 	count_in(s);
 	if (s->pending_count > 0)
 		place_note(&s->place, s->head);

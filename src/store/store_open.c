@@ -398,6 +398,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	uint64_t known = s->head;
 	sqlite3_int64 last = 0;
 	sqlite3_int64 first = 0;
+	sqlite3_int64 mark = 0;
 	enum err err = place_check_db(&s->place, fault);
 	if (!err)
 		err = open_db(s, fault);
@@ -420,6 +421,11 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		store_set_hot(s, (uint64_t)first);
 	if (!err)
 		err = load_topics(s, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+	if (!err && !trail_agree(s->trail, (uint64_t)mark))
+		err = fault_set(fault, ERR_CORRUPT, "%s: the index reaches up to %lld, which it did not before", s->path,
+				mark);
 	if (!err && (uint64_t)last > known)
 		err = frame_stored(s, known, fault);
 	if (!err)

@@ -331,15 +331,27 @@ enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, stru
 	return err;
 }
 
-void trail_flushed(struct trail *t)
+static void forget(struct trail *t)
 {
-	assert(t->flushing == t->count && t->keys_flushing == t->key_count);
 	pthread_mutex_lock(&t->lock);
 	t->mark += t->count;
 	t->count = 0;
 	pthread_mutex_unlock(&t->lock);
 	t->key_count = 0;
 	memset(t->buckets, 0, sizeof t->buckets);
+}
+
+void trail_flushed(struct trail *t)
+{
+	assert(t->flushing == t->count && t->keys_flushing == t->key_count);
+	forget(t);
+}
+
+bool trail_agree(struct trail *t, uint64_t mark)
+{
+	if (mark != t->mark && mark == t->mark + t->count)
+		forget(t);
+	return mark == t->mark;
 }
 
 /* --- find --- */

@@ -54,6 +54,9 @@ enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, stru
 enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault);
 /* After that transaction was committed: forgets what it wrote. */
 void trail_flushed(struct trail *t);
+/* After a commit in doubt: `mark` is what the tables are complete up to. False: it is neither what it was before the flush,
+ * nor what it would be after it. */
+bool trail_agree(struct trail *t, uint64_t mark);
 
 /* --- readers --- */
 

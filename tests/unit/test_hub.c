@@ -612,6 +612,75 @@ static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
 	remove_dir();
 }
 
+enum { CLIENTS = 24, REQUESTS = 40, REQUEST_EVENTS = 16, LONG_CLIENTS = 2, LONG_REQUESTS = 6 };
+
+static int by_first(const void *a, const void *b)
+{
+	const struct op *x = *(struct op *const *)a;
+	const struct op *y = *(struct op *const *)b;
+	return x->op.receipt.first < y->op.receipt.first ? -1 : x->op.receipt.first > y->op.receipt.first;
+}
+
+static void add_requests(struct op **all, size_t *count, uint64_t first_client, int clients, int requests, const char *lines)
+{
+	for (int i = 0; i < clients * requests; i++) {
+		struct op *o = malloc(sizeof *o);
+		CHECK(o != NULL);
+		prepare(o, first_client + (uint64_t)(i % clients), lines);
+		CHECK(writer_submit(writer, &o->op, &fault) == ERR_NONE);
+		all[(*count)++] = o;
+	}
+}
+
+/* Nobody of `clients` is further ahead of another than `ahead` requests, for as long as all have some. */
+static void check_pace(struct op **all, size_t count, uint64_t first_client, int clients, int requests, int ahead)
+{
+	int had[CLIENTS] = {0};
+	int most = 0;
+	for (size_t i = 0; i < count && most < requests; i++) {
+		uint64_t client = all[i]->op.client - first_client;
+		if (client >= (uint64_t)clients)
+			continue;
+		most = ++had[client] > most ? had[client] : most;
+		for (int k = 0; k < clients; k++)
+			CHECK(most - had[k] <= ahead);
+	}
+}
+
+/* Fails when what is brief and what is not go by the same turn: each round then begins where the other has ended. */
+static void all_have_their_turns_among_many_of_both_kinds(void)
+{
+	static struct op *all[CLIENTS * REQUESTS + LONG_CLIENTS * LONG_REQUESTS];
+	static char lines[LONG_EVENTS * 11 + 1];
+	struct op holder;
+	size_t count = 0;
+	for (int i = 0; i < LONG_EVENTS; i++)
+		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	fresh_hub(1 << 20);
+	bell_init(&held);
+	bell_init(&hold);
+	prepare(&holder, 999, NULL);
+	holder.op.change = on_hold;
+	CHECK(writer_submit(writer, &holder.op, &fault) == ERR_NONE);
+	wait_for(&held, 1);
+	add_requests(all, &count, 100, LONG_CLIENTS, LONG_REQUESTS, lines);
+	lines[(size_t)REQUEST_EVENTS * 11] = '\0';
+	add_requests(all, &count, 1, CLIENTS, REQUESTS, lines);
+	ring(&hold);
+	for (size_t i = 0; i < count; i++)
+		wait_for(&all[i]->bell, 1);
+	qsort(all, count, sizeof *all, by_first);
+	check_pace(all, count, 1, CLIENTS, REQUESTS, 3 * WRITER_TURN_EVENTS / REQUEST_EVENTS);
+	check_pace(all, count, 100, LONG_CLIENTS, LONG_REQUESTS, 1);
+	for (size_t i = 0; i < count; i++) {
+		finish(all[i]);
+		free(all[i]);
+	}
+	finish(&holder);
+	close_hub();
+	remove_dir();
+}
+
 /* A reader at the head, and how often a commit woke it. */
 struct follower {
 	struct subscription subscription;
@@ -729,6 +798,7 @@ int main(void)
 	RUN(a_failed_commit_is_told_and_recovered_from);
 	RUN(figures_of_an_idle_session_are_dropped_after_an_hour);
 	RUN(sessions_are_taken_over_and_survive);
+	RUN(all_have_their_turns_among_many_of_both_kinds);
 	RUN(brief_requests_do_not_wait_for_long_ones_nor_hold_them_up);
 	RUN(a_closed_writer_has_done_what_it_accepted);
 }

@@ -11,13 +11,14 @@ struct item {
 };
 
 static struct lanes lanes;
+static unsigned turn;
 static struct item items[ITEMS];
 
 static struct item *take(void)
 {
-	struct list *lane = lanes_current(&lanes);
+	struct list *lane = lanes_current(&lanes, &turn);
 	struct item *i = LIST_ITEM(lane->next, struct item, link);
-	lanes_remove(&lanes, &i->link);
+	lanes_remove(&lanes, turn, &i->link);
 	return i;
 }
 
@@ -31,7 +32,7 @@ static void a_flood_does_not_hold_up_others(void)
 	}
 	int before = 0;
 	while (take()->client == 1) {
-		lanes_next(&lanes);
+		lanes_next(&turn);
 		before++;
 	}
 	CHECK(before <= 1);
@@ -52,14 +53,14 @@ static void each_keeps_its_order(int clients)
 		struct item *one = take();
 		CHECK(one->number >= next[one->client]);
 		next[one->client] = one->number + 1;
-		lanes_next(&lanes);
+		lanes_next(&turn);
 		taken++;
 	}
 	for (; !lanes_empty(&lanes); taken++) {
 		struct item *one = take();
 		CHECK(one->number >= next[one->client]);
 		next[one->client] = one->number + 1;
-		lanes_next(&lanes);
+		lanes_next(&turn);
 	}
 	CHECK(taken == ITEMS);
 }
