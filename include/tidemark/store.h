@@ -38,6 +38,9 @@ struct store_options {
 	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict
 	 * the events, and the newest events are in no index. Nothing can be appended. */
 	bool unchecked;
+	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
+	 * (docs/decisions/0002-trailing-index.md). */
+	uint32_t index_every;
 };
 
 /* ERR_LOCKED: another process writes to it; ERR_NEWER; ERR_CORRUPT; ERR_NOT_FOUND (STORE_READ only); ERR_IO. */
@@ -112,8 +115,8 @@ enum { LEAVE_MAX = 2000, LEAVE_IDS = 1000000 };
 enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
 		     struct fault *fault);
 
-/* What is due between commits: flush the trailing index for events that are to leave, start the write-ahead log anew. `idle`: there is nothing else to
- * do, so shrink the log as well. Also says what a write-back has failed with. */
+/* What is due between commits: flush the trailing index for events that are to leave, start the write-ahead log anew.
+ * `idle`: there is nothing else to do, so shrink the log as well. Also says what a write-back has failed with. */
 enum err store_maintain(struct store *s, bool idle, struct fault *fault);
 /* Has the log grown enough since this last said so for another store_write_back? */
 bool store_write_back_is_due(struct store *s);

@@ -124,7 +124,7 @@ static enum err add_log(struct rebuild *r, struct fault *fault)
 /* The index begins again where the log does. */
 static enum err begin(struct store *s, struct fault *fault)
 {
-	struct trail *t = trail_create(store_hot(s) - 1);
+	struct trail *t = trail_create(store_hot(s) - 1, s->options.index_every);
 	if (t == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	trail_destroy(s->trail);

@@ -21,7 +21,7 @@ enum err restore_adopt(struct store *s, const char *epoch, struct fault *fault)
 /* The log of an empty store begins elsewhere. */
 static enum err begin_at(struct store *s, uint64_t first, struct fault *fault)
 {
-	struct trail *t = trail_create(first - 1);
+	struct trail *t = trail_create(first - 1, s->options.index_every);
 	if (t == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	trail_destroy(s->trail);

@@ -267,7 +267,7 @@ static enum err load(struct store *s, struct fault *fault)
 				 "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)", s->path,
 				 mark, head, last);
 	s->last_time_ms = time;
-	s->trail = trail_create((uint64_t)(mark > 0 ? mark : 0));
+	s->trail = trail_create((uint64_t)(mark > 0 ? mark : 0), s->options.index_every);
 	if (s->trail == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	err = load_topics(s, fault);

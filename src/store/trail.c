@@ -18,6 +18,7 @@ struct key_entry {
 };
 
 struct trail {
+	size_t every;         /* never changes */
 	pthread_mutex_t lock; /* guards mark, topics, count */
 	uint64_t mark;        /* everything up to here is in the tables */
 	uint32_t *topics;     /* of mark + 1, mark + 2, … */
@@ -32,12 +33,13 @@ struct trail {
 	uint32_t buckets[KEY_BUCKETS];
 };
 
-struct trail *trail_create(uint64_t mark)
+struct trail *trail_create(uint64_t mark, uint32_t every)
 {
 	struct trail *t = calloc(1, sizeof *t);
 	if (t == NULL)
 		return NULL;
 	t->mark = mark;
+	t->every = every > 0 ? every : TRAIL_FLUSH;
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
 }
@@ -140,7 +142,7 @@ uint64_t trail_first(const struct trail *t, uint32_t topic)
 
 bool trail_is_due(const struct trail *t)
 {
-	return t->count >= TRAIL_FLUSH;
+	return t->count >= t->every;
 }
 
 uint64_t trail_mark(const struct trail *t)

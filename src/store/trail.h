@@ -23,7 +23,8 @@ struct trail;
 
 enum { TRAIL_FLUSH = 16384 }; /* events; docs/decisions/0002-trailing-index.md has the figures */
 
-struct trail *trail_create(uint64_t mark);
+/* A flush is due when it lags by `every` events; 0: TRAIL_FLUSH. */
+struct trail *trail_create(uint64_t mark, uint32_t every);
 void trail_destroy(struct trail *t);
 
 /* --- the writer --- */

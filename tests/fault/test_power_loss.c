@@ -14,7 +14,16 @@
 #include "store/db.h"
 #include "store/seal.h"
 
-enum { SEEDS = 1000, LIVES = 3, BATCHES_MAX = 400, BATCH_MAX = 30, CHANGES_MAX = 260, STEPS = 60, RELAXED_SEEDS = 100 };
+enum {
+	SEEDS = 1000,
+	LIVES = 3,
+	BATCHES_MAX = 400,
+	BATCH_MAX = 30,
+	CHANGES_MAX = 260,
+	STEPS = 60,
+	RELAXED_SEEDS = 100,
+	INDEX_EVERY = 80
+};
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 static const struct archive_options archives = {2, 0};
@@ -50,8 +59,8 @@ static bool open_all(void)
 {
 	store = NULL;
 	reader = NULL;
-	return store_open(dir, (struct store_options){.relaxed = relaxed}, &store, &fault) == ERR_NONE &&
-	       reader_open(store, &reader, &fault) == ERR_NONE;
+	struct store_options options = {.relaxed = relaxed, .index_every = INDEX_EVERY};
+	return store_open(dir, options, &store, &fault) == ERR_NONE && reader_open(store, &reader, &fault) == ERR_NONE;
 }
 
 static void close_other(void)
