@@ -17,7 +17,8 @@
 
 struct writer;
 
-/* One transaction takes at most so many events, so that nobody's commit waits for everybody's backlog. */
+/* One transaction takes at most so many events, and one turn of brief ones that come meanwhile, so that nobody's commit
+ * waits for everybody's backlog. */
 enum { WRITER_GROUP_EVENTS_MAX = 8192 };
 
 /* While there are several clients it takes fewer, so that one who publishes a little is not made to wait by one who

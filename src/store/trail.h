@@ -49,7 +49,8 @@ uint64_t trail_first(const struct trail *t, uint32_t topic);
 bool trail_is_due(const struct trail *t);
 uint64_t trail_mark(const struct trail *t);
 bool trail_lags(const struct trail *t); /* anything at all is not in the tables yet */
-/* Writes everything up to the head, and the figures of the topics met, inside the caller's transaction. */
+/* Writes everything up to the head, the keys of events that the same transaction stores, and the figures of the topics met.
+ * In the caller's transaction. */
 enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault);
 /* Writes the figures of all topics, inside the caller's transaction. */
 enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault);

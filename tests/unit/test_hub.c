@@ -612,6 +612,77 @@ static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
 	remove_dir();
 }
 
+static void hold_writer(struct op *holder, uint64_t client, const char *lines)
+{
+	bell_init(&held);
+	bell_init(&hold);
+	prepare(holder, client, lines);
+	holder->op.change = on_hold;
+	CHECK(writer_submit(writer, &holder->op, &fault) == ERR_NONE);
+	wait_for(&held, 1);
+}
+
+static bool saved_when_told;
+
+static void on_saved(struct write_op *op)
+{
+	saved_when_told = sessions_saved(sessions, slice_of("s"));
+	ring(&((struct op *)op)->bell);
+}
+
+/* Fails when such a request goes along with a commit that began before the session moved. */
+static void who_waits_for_a_session_is_told_when_it_is_durable(void)
+{
+	struct op holder;
+	struct op waiter;
+	struct session_state s;
+	int me = 0;
+	fresh_hub(1 << 20);
+	CHECK(publish("{\"data\":1}\n{\"data\":2}") == ERR_NONE);
+	CHECK(sessions_attach(sessions, slice_of("s"), &me, on_lost, 0, &s) == ERR_NONE);
+	hold_writer(&holder, 1, NULL);
+	CHECK(sessions_ack(sessions, slice_of("s"), &me, 2) == ERR_NONE);
+	prepare(&waiter, 0, NULL);
+	waiter.op.done = on_saved;
+	CHECK(writer_submit(writer, &waiter.op, &fault) == ERR_NONE);
+	ring(&hold);
+	wait_for(&waiter.bell, 1);
+	CHECK(saved_when_told);
+	finish(&holder);
+	finish(&waiter);
+	close_hub();
+	remove_dir();
+}
+
+/* Fails when its own long request counts as somebody else's: it then gets 128 events a commit. */
+static void one_client_alone_gets_long_commits(void)
+{
+	static struct op o[1000];
+	static char lines[LONG_EVENTS * 11 + 1];
+	struct op holder;
+	struct writer_figures before;
+	struct writer_figures after;
+	for (int i = 0; i < LONG_EVENTS; i++)
+		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	fresh_hub(1 << 20);
+	writer_read(writer, &before);
+	hold_writer(&holder, 1, lines);
+	for (int i = 0; i < 1000; i++) {
+		prepare(&o[i], 1, "{\"data\":2}");
+		CHECK(writer_submit(writer, &o[i].op, &fault) == ERR_NONE);
+	}
+	ring(&hold);
+	for (int i = 0; i < 1000; i++) {
+		wait_for(&o[i].bell, 1);
+		finish(&o[i]);
+	}
+	writer_read(writer, &after);
+	CHECK(after.commits - before.commits <= 2);
+	finish(&holder);
+	close_hub();
+	remove_dir();
+}
+
 enum { CLIENTS = 24, REQUESTS = 40, REQUEST_EVENTS = 16, LONG_CLIENTS = 2, LONG_REQUESTS = 6 };
 
 static int by_first(const void *a, const void *b)
@@ -657,12 +728,7 @@ static void all_have_their_turns_among_many_of_both_kinds(void)
 	for (int i = 0; i < LONG_EVENTS; i++)
 		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
 	fresh_hub(1 << 20);
-	bell_init(&held);
-	bell_init(&hold);
-	prepare(&holder, 999, NULL);
-	holder.op.change = on_hold;
-	CHECK(writer_submit(writer, &holder.op, &fault) == ERR_NONE);
-	wait_for(&held, 1);
+	hold_writer(&holder, 999, NULL);
 	add_requests(all, &count, 100, LONG_CLIENTS, LONG_REQUESTS, lines);
 	lines[(size_t)REQUEST_EVENTS * 11] = '\0';
 	add_requests(all, &count, 1, CLIENTS, REQUESTS, lines);
@@ -798,6 +864,8 @@ int main(void)
 	RUN(a_failed_commit_is_told_and_recovered_from);
 	RUN(figures_of_an_idle_session_are_dropped_after_an_hour);
 	RUN(sessions_are_taken_over_and_survive);
+	RUN(who_waits_for_a_session_is_told_when_it_is_durable);
+	RUN(one_client_alone_gets_long_commits);
 	RUN(all_have_their_turns_among_many_of_both_kinds);
 	RUN(brief_requests_do_not_wait_for_long_ones_nor_hold_them_up);
 	RUN(a_closed_writer_has_done_what_it_accepted);
