@@ -243,8 +243,12 @@ static void take_turn(struct writer *w, struct group *g, unsigned *turn, bool (*
 			break;
 		g->full = !list_empty(g->ops) &&
 			  (g->events + op_events(op) > g->events_max || g->bytes + op_bytes(op) > g->bytes_max);
-		if (g->full)
-			return; /* it is still its turn */
+		if (g->full) {
+			/* Who had nothing yet is first the next time, and then it fits in any case. */
+			if (taken > 0)
+				lanes_next(turn);
+			return;
+		}
 		lanes_remove(&w->queue, *turn, &op->link);
 		list_append(g->ops, &op->link);
 		g->events += op_events(op);

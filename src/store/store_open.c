@@ -390,6 +390,16 @@ static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault
 	return err;
 }
 
+/* What a commit in doubt that was made has taken out of the log for good. */
+static void count_out(struct store *s)
+{
+	catalog_lock(s->catalog);
+	for (size_t i = 0; i < s->reduced_count; i++)
+		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
+	catalog_unlock(s->catalog);
+	s->reduced_count = 0;
+}
+
 enum err store_recover(struct store *s, struct committed **out, struct fault *fault)
 {
 	*out = NULL;
@@ -399,6 +409,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	sqlite3_int64 last = 0;
 	sqlite3_int64 first = 0;
 	sqlite3_int64 mark = 0;
+	sqlite3_int64 past_ids = 0;
 	enum err err = place_check_db(&s->place, fault);
 	if (!err)
 		err = open_db(s, fault);
@@ -413,12 +424,18 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	if (!err)
 		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
 	if (!err)
-		err = db_integer(s->db, "SELECT min(seq) FROM event", last + 1, &first, fault);
+		err = db_integer(s->db, "SELECT min(seq) FROM event", (sqlite3_int64)known + 1, &first, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT count(*) FROM id_past", 0, &past_ids, fault);
 	if (!err && last != 0 && (uint64_t)last < known)
 		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %llu, now with %lld", s->path,
 				(unsigned long long)known, last);
-	if (!err)
+	if (!err) {
+		s->past_ids = (uint64_t)past_ids;
+		if ((uint64_t)first > s->hot)
+			count_out(s);
 		store_set_hot(s, (uint64_t)first);
+	}
 	if (!err)
 		err = load_topics(s, fault);
 	if (!err)
@@ -429,7 +446,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	if (!err && (uint64_t)last > known)
 		err = frame_stored(s, known, fault);
 	if (!err)
-		err = load_events(s, known, fault);
+		err = load_events(s, trail_end(s->trail), fault); /* known, or further when it is tried again */
 	if (err) {
 		store_forget_pages(s);
 		store_close_db(s);

@@ -150,6 +150,11 @@ uint64_t trail_mark(const struct trail *t)
 	return t->mark;
 }
 
+uint64_t trail_end(const struct trail *t)
+{
+	return t->mark + t->count;
+}
+
 bool trail_lags(const struct trail *t)
 {
 	return t->count > 0;

@@ -48,6 +48,8 @@ void trail_unlock(struct trail *t);
 uint64_t trail_first(const struct trail *t, uint32_t topic);
 bool trail_is_due(const struct trail *t);
 uint64_t trail_mark(const struct trail *t);
+/* The last event that it knows. */
+uint64_t trail_end(const struct trail *t);
 bool trail_lags(const struct trail *t); /* anything at all is not in the tables yet */
 /* Writes everything up to the head, the keys of events that the same transaction stores, and the figures of the topics met.
  * In the caller's transaction. */

@@ -683,7 +683,8 @@ static void one_client_alone_gets_long_commits(void)
 	remove_dir();
 }
 
-enum { CLIENTS = 24, REQUESTS = 40, REQUEST_EVENTS = 16, LONG_CLIENTS = 2, LONG_REQUESTS = 6 };
+enum { CLIENTS = 24, REQUESTS = 40, REQUEST_EVENTS = 16 };
+enum { MIDDLE_CLIENTS = 3, MIDDLE_REQUESTS = 12, MIDDLE_EVENTS = 100, LONG_CLIENTS = 2, LONG_REQUESTS = 6 };
 
 static int by_first(const void *a, const void *b)
 {
@@ -718,10 +719,11 @@ static void check_pace(struct op **all, size_t count, uint64_t first_client, int
 	}
 }
 
-/* Fails when what is brief and what is not go by the same turn: each round then begins where the other has ended. */
+/* Fails when what is brief and what is not go by the same turn: each round then begins where the other has ended. And when
+ * a turn goes on in the next transaction though it has had something: with 100 events it then never ends. */
 static void all_have_their_turns_among_many_of_both_kinds(void)
 {
-	static struct op *all[CLIENTS * REQUESTS + LONG_CLIENTS * LONG_REQUESTS];
+	static struct op *all[CLIENTS * REQUESTS + MIDDLE_CLIENTS * MIDDLE_REQUESTS + LONG_CLIENTS * LONG_REQUESTS];
 	static char lines[LONG_EVENTS * 11 + 1];
 	struct op holder;
 	size_t count = 0;
@@ -730,6 +732,8 @@ static void all_have_their_turns_among_many_of_both_kinds(void)
 	fresh_hub(1 << 20);
 	hold_writer(&holder, 999, NULL);
 	add_requests(all, &count, 100, LONG_CLIENTS, LONG_REQUESTS, lines);
+	lines[(size_t)MIDDLE_EVENTS * 11] = '\0';
+	add_requests(all, &count, 200, MIDDLE_CLIENTS, MIDDLE_REQUESTS, lines);
 	lines[(size_t)REQUEST_EVENTS * 11] = '\0';
 	add_requests(all, &count, 1, CLIENTS, REQUESTS, lines);
 	ring(&hold);
@@ -737,6 +741,7 @@ static void all_have_their_turns_among_many_of_both_kinds(void)
 		wait_for(&all[i]->bell, 1);
 	qsort(all, count, sizeof *all, by_first);
 	check_pace(all, count, 1, CLIENTS, REQUESTS, 3 * WRITER_TURN_EVENTS / REQUEST_EVENTS);
+	check_pace(all, count, 200, MIDDLE_CLIENTS, MIDDLE_REQUESTS, 2);
 	check_pace(all, count, 100, LONG_CLIENTS, LONG_REQUESTS, 1);
 	for (size_t i = 0; i < count; i++) {
 		finish(all[i]);

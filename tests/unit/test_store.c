@@ -420,7 +420,7 @@ static uint64_t count_of(const char *stream)
 	struct page *p;
 	CHECK(filter_add_stream(f, slice_of(stream)) == ERR_NONE);
 	struct selection *select = history_select_take(store, f);
-	struct history_query q = {.count_max = 100, .bytes_max = 1 << 20, .select = select};
+	struct history_query q = {.after = store_first(store) - 1, .count_max = 100, .bytes_max = 1 << 20, .select = select};
 	CHECK(history_page(reader, &q, &p, &fault) == ERR_NONE);
 	uint64_t count = page_count(p);
 	page_unref(p);
@@ -467,6 +467,35 @@ static void a_commit_in_doubt_has_written_the_index_once(void)
 {
 	come_back_from_a_commit_in_doubt(true);
 	come_back_from_a_commit_in_doubt(false);
+}
+
+/* The same when events have left the log for good: their ids are still known, and the figures are right. */
+static void a_leave_in_doubt_is_counted(void)
+{
+	char away[80];
+	struct committed *c;
+	uint64_t left;
+	fresh_dir();
+	snprintf(away, sizeof away, "%s.away", dir);
+	CHECK(store_open(dir, (struct store_options){.index_every = 4}, &store, &fault) == ERR_NONE);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	publish("{\"id\":\"1\",\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}", 5);
+	publish("{\"data\":1}", 1); /* and the index of those before */
+	CHECK(store_leave(store, 3, 3, NULL, &left, &fault) == ERR_NONE && left == 3);
+	CHECK(rename(dir, away) == 0);
+	CHECK(store_commit(store, &c, &fault) == ERR_IO);
+	CHECK(rename(away, dir) == 0);
+	CHECK(store_recover(store, &c, &fault) == ERR_NONE && c == NULL && store_first(store) == 4);
+	reader_close(reader);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	publish("{\"id\":\"1\",\"data\":1}", 0);
+	for (int i = 0; i < 6; i++)
+		publish("{\"data\":1}", 1);
+	struct stream_figures f;
+	CHECK(store_find_stream(store, slice_of("default"), &f) && f.first == 4 && f.count == 9 && count_of("default") == 9);
+	verify(9);
+	close_store();
+	remove_dir();
 }
 
 static void publish_much(int mib)
@@ -516,6 +545,7 @@ int main(void)
 	RUN(times_are_found_by_bisection);
 	RUN(damage_is_found_and_named);
 	RUN(sessions_come_back);
+	RUN(a_leave_in_doubt_is_counted);
 	RUN(a_commit_in_doubt_has_written_the_index_once);
 	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
 }
