@@ -115,8 +115,8 @@ enum { LEAVE_MAX = 2000, LEAVE_IDS = 1000000 };
 enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
 		     struct fault *fault);
 
-/* What is due between commits: flush the trailing index for events that are to leave, start the write-ahead log anew.
- * `idle`: there is nothing else to do, so shrink the log as well. Also says what a write-back has failed with. */
+/* What is due between commits: start the write-ahead log anew. `idle`: there is nothing else to do, so shrink it as well.
+ * Also says what a write-back has failed with. */
 enum err store_maintain(struct store *s, bool idle, struct fault *fault);
 /* Has the log grown enough since this last said so for another store_write_back? */
 bool store_write_back_is_due(struct store *s);

@@ -104,13 +104,17 @@ static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bo
 	return err;
 }
 
+static int64_t id_key(const struct event *e)
+{
+	return e->id.len > 0 ? sum_key(e->stream, e->id) : 0;
+}
+
 /* The seq of the stored event with this stream and id, 0 where there is none. */
-static enum err find_id(struct store *s, const struct event *e, uint64_t *seq, struct fault *fault)
+static enum err find_id(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault)
 {
 	*seq = 0;
 	if (e->id.len == 0)
 		return ERR_NONE;
-	int64_t key = sum_key(e->stream, e->id);
 	bool same = false;
 	enum err err = ERR_NONE;
 	for (unsigned k = 0; !err && !same && trail_key(s->trail, key, k, seq); k++)
@@ -149,7 +153,7 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 		uint64_t seq = 0;
 		if (!slice_eq(e->stream, stream))
 			return fault_set(fault, ERR_INVALID, "expect goes with one stream, and there are several");
-		enum err err = all_stored ? find_id(s, e, &seq, fault) : ERR_NONE;
+		enum err err = all_stored ? find_id(s, e, id_key(e), &seq, fault) : ERR_NONE;
 		if (err)
 			return err;
 		all_stored = all_stored && seq != 0;
@@ -270,12 +274,12 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
-static enum err add_row(struct store *s, const struct event *e, struct fault *fault)
+static enum err add_row(struct store *s, const struct event *e, int64_t key, struct fault *fault)
 {
 	uint32_t topic;
 	uint64_t seq = s->next_seq + s->incoming.count;
 	enum err err = store_topic_of(s, e, &topic, fault);
-	if (!err && e->id.len > 0 && trail_add_key(s->trail, sum_key(e->stream, e->id), seq) != ERR_NONE)
+	if (!err && e->id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err)
 		s->rows[s->incoming.count++] = make_row(s, e, topic, seq);
@@ -314,12 +318,13 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	uint64_t first_seq = s->next_seq;
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct event *e = batch_event(batch, i);
+		int64_t key = id_key(e);
 		uint64_t seq;
-		err = find_id(s, e, &seq, fault);
+		err = find_id(s, e, key, &seq, fault);
 		bool duplicate = !err && seq != 0;
 		if (!err && !duplicate) {
 			seq = s->next_seq + s->incoming.count;
-			err = add_row(s, e, fault);
+			err = add_row(s, e, key, fault);
 		}
 		if (!err)
 			err = note(receipt, i, count, seq, duplicate, first_seq, fault);
@@ -335,13 +340,21 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	return ERR_NONE;
 }
 
+void store_count_out(struct store *s)
+{
+	catalog_lock(s->catalog);
+	for (size_t i = 0; i < s->reduced_count; i++)
+		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
+	catalog_unlock(s->catalog);
+	s->reduced_count = 0;
+}
+
 /* What a commit means for everything that is kept in memory. Nothing here can fail. */
 static void count_in(struct store *s)
 {
 	catalog_commit(s->catalog);
+	store_count_out(s);
 	catalog_lock(s->catalog);
-	for (size_t i = 0; i < s->reduced_count; i++)
-		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
 	for (size_t i = 0; i < s->pending_count; i++)
 		catalog_count(s->catalog, s->pending[i].topic, s->head + 1 + i, s->pending[i].bytes);
 	catalog_unlock(s->catalog);
@@ -365,7 +378,8 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 	if (err)
 		fault_set(fault, err, "out of memory");
 	/* What was committed before is indexed in the same transaction: one wait for the disk instead of two. */
-	bool flushes = !err && trail_is_due(s->trail) && s->reduced_count == 0;
+	bool flushes =
+		!err && s->reduced_count == 0 && (trail_is_due(s->trail) || (s->flush_wanted && trail_lags(s->trail)));
 	if (flushes)
 		err = trail_flush(s->trail, s->db, s->catalog, fault);
 	if (!err)

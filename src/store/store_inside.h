@@ -146,6 +146,8 @@ enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic,
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault);
 /* Frames the event that gets next_seq for the feed, and notes it for the figures. */
 enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic);
+/* Counts what the last transaction has taken out of the log for good, once it was made. */
+void store_count_out(struct store *s);
 /* Ends the page under construction. */
 enum err store_end_page(struct store *s);
 void store_forget_pages(struct store *s);
@@ -155,8 +157,6 @@ void store_set_hot(struct store *s, uint64_t hot);
 enum err store_written_back(struct store *s, struct fault *fault);
 /* Waits for the write-back that is under way, and closes its connection. */
 void store_stop_write_back(struct store *s);
-/* Writes the trailing index in a transaction of its own. */
-enum err store_flush_trail(struct store *s, struct fault *fault);
 /* `mode`: one of SQLITE_CHECKPOINT_…; readers in the way are no error. */
 enum err store_checkpoint(struct store *s, int mode, struct fault *fault);
 

@@ -390,16 +390,6 @@ static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault
 	return err;
 }
 
-/* What a commit in doubt that was made has taken out of the log for good. */
-static void count_out(struct store *s)
-{
-	catalog_lock(s->catalog);
-	for (size_t i = 0; i < s->reduced_count; i++)
-		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
-	catalog_unlock(s->catalog);
-	s->reduced_count = 0;
-}
-
 enum err store_recover(struct store *s, struct committed **out, struct fault *fault)
 {
 	*out = NULL;
@@ -433,7 +423,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	if (!err) {
 		s->past_ids = (uint64_t)past_ids;
 		if ((uint64_t)first > s->hot)
-			count_out(s);
+			store_count_out(s); /* the commit in doubt was made */
 		store_set_hot(s, (uint64_t)first);
 	}
 	if (!err)
@@ -462,14 +452,22 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 }
 /* --- closing --- */
 
+/* Nothing is lost without it: the next one to open the store has more to read. */
+static void flush_trail(struct store *s)
+{
+	struct committed *none;
+	s->flush_wanted = trail_lags(s->trail);
+	if (s->flush_wanted && store_begin(s, NULL) == ERR_NONE)
+		store_commit(s, &none, NULL);
+}
+
 void store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
 	if (s->db != NULL && s->options.access == STORE_WRITE) {
 		store_rollback(s);
-		if (trail_lags(s->trail))
-			store_flush_trail(s, NULL);
+		flush_trail(s);
 		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL);
 	}
 	store_close_db(s);

@@ -14,22 +14,6 @@ enum {
 	CHECKPOINT_WAIT_MS = 20,
 };
 
-enum err store_flush_trail(struct store *s, struct fault *fault)
-{
-	enum err err = db_exec(s->db, "BEGIN IMMEDIATE", fault);
-	if (!err)
-		err = trail_flush(s->trail, s->db, s->catalog, fault);
-	if (!err)
-		err = db_exec(s->db, "COMMIT", fault);
-	if (err) {
-		db_rollback(s->db);
-		return err;
-	}
-	trail_flushed(s->trail);
-	s->flush_wanted = false;
-	return ERR_NONE;
-}
-
 enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 {
 	/* Publishers wait meanwhile: a reader that takes longer (a verify, a backup) is tried again later. */
@@ -61,11 +45,6 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	enum err back = store_written_back(s, fault);
 	if (back)
 		return back;
-	if (s->flush_wanted && trail_lags(s->trail)) {
-		enum err err = store_flush_trail(s, fault);
-		if (err)
-			return err;
-	}
 	if (idle && s->wal_pages > 0)
 		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
 	if (s->wal_pages <= RESTART_PAGES || !has_grown(s))

@@ -246,7 +246,7 @@ static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, con
 	enum err err = buf_failed(&seqs) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 	if (!err) {
 		sqlite3_bind_int64(s, 1, topic);
-		sqlite3_bind_int64(s, 2, (sqlite3_int64)(t->mark + t->count));
+		sqlite3_bind_int64(s, 2, (sqlite3_int64)trail_end(t));
 		sqlite3_bind_blob(s, 3, seqs.data, (int)seqs.len, SQLITE_STATIC);
 		err = step_done(db, s, "writing a posting", fault);
 	}
@@ -334,7 +334,7 @@ enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, stru
 	if (!err)
 		err = write_keys(t, db, fault);
 	if (!err)
-		err = write_mark(db, t->mark + t->count, fault);
+		err = write_mark(db, trail_end(t), fault);
 	return err;
 }
 
@@ -356,7 +356,7 @@ void trail_flushed(struct trail *t)
 
 bool trail_agree(struct trail *t, uint64_t mark)
 {
-	if (mark != t->mark && mark == t->mark + t->count)
+	if (mark != t->mark && mark == trail_end(t))
 		forget(t);
 	return mark == t->mark;
 }
