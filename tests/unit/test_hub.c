@@ -124,6 +124,14 @@ static void prepare(struct op *o, uint64_t client, const char *lines)
 		CHECK(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &o->op.batch, &fault) == ERR_NONE);
 }
 
+enum { LINE_LEN = 11 };
+
+static void put_lines(char *out, int count)
+{
+	for (int i = 0; i < count; i++)
+		memcpy(out + (size_t)i * LINE_LEN, "{\"data\":1}\n", LINE_LEN + 1);
+}
+
 static enum err submit(struct op *o, const char *lines)
 {
 	prepare(o, 0, lines);
@@ -310,9 +318,8 @@ static void run_request(struct pool_job *job, struct reader *reader)
 
 static void publish_places(void)
 {
-	static char lines[PLACE_EVENTS * 11 + 1];
-	for (int i = 0; i < PLACE_EVENTS; i++)
-		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	static char lines[PLACE_EVENTS * LINE_LEN + 1];
+	put_lines(lines, PLACE_EVENTS);
 	for (int i = 0; i < PLACES; i++)
 		CHECK(publish(lines) == ERR_NONE);
 }
@@ -554,6 +561,16 @@ static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
 	return ERR_NONE;
 }
 
+static void hold_writer(struct op *holder, uint64_t client, const char *lines)
+{
+	bell_init(&held);
+	bell_init(&hold);
+	prepare(holder, client, lines);
+	holder->op.change = on_hold;
+	CHECK(writer_submit(writer, &holder->op, &fault) == ERR_NONE);
+	wait_for(&held, 1);
+}
+
 static uint64_t head_held;
 
 static void on_held_done(struct write_op *op)
@@ -575,18 +592,12 @@ static void on_brief_done(struct write_op *op)
 static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
 {
 	static struct op longs[LONGS];
-	static char lines[LONG_EVENTS * 11 + 1];
+	static char lines[LONG_EVENTS * LINE_LEN + 1];
 	struct op holder;
-	for (int i = 0; i < LONG_EVENTS; i++)
-		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	put_lines(lines, LONG_EVENTS);
 	fresh_hub(1 << 20);
-	bell_init(&held);
-	bell_init(&hold);
-	prepare(&holder, 2, NULL); /* whose turn is over then */
-	holder.op.change = on_hold;
+	hold_writer(&holder, 2, NULL); /* whose turn is over then */
 	holder.op.done = on_held_done;
-	CHECK(writer_submit(writer, &holder.op, &fault) == ERR_NONE);
-	wait_for(&held, 1);
 	for (int i = 0; i < LONGS; i++) {
 		prepare(&longs[i], 1, lines);
 		CHECK(writer_submit(writer, &longs[i].op, &fault) == ERR_NONE);
@@ -610,16 +621,6 @@ static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
 	finish(&holder);
 	close_hub();
 	remove_dir();
-}
-
-static void hold_writer(struct op *holder, uint64_t client, const char *lines)
-{
-	bell_init(&held);
-	bell_init(&hold);
-	prepare(holder, client, lines);
-	holder->op.change = on_hold;
-	CHECK(writer_submit(writer, &holder->op, &fault) == ERR_NONE);
-	wait_for(&held, 1);
 }
 
 static bool saved_when_told;
@@ -658,12 +659,11 @@ static void who_waits_for_a_session_is_told_when_it_is_durable(void)
 static void one_client_alone_gets_long_commits(void)
 {
 	static struct op o[1000];
-	static char lines[LONG_EVENTS * 11 + 1];
+	static char lines[LONG_EVENTS * LINE_LEN + 1];
 	struct op holder;
 	struct writer_figures before;
 	struct writer_figures after;
-	for (int i = 0; i < LONG_EVENTS; i++)
-		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	put_lines(lines, LONG_EVENTS);
 	fresh_hub(1 << 20);
 	writer_read(writer, &before);
 	hold_writer(&holder, 1, lines);
@@ -724,17 +724,16 @@ static void check_pace(struct op **all, size_t count, uint64_t first_client, int
 static void all_have_their_turns_among_many_of_both_kinds(void)
 {
 	static struct op *all[CLIENTS * REQUESTS + MIDDLE_CLIENTS * MIDDLE_REQUESTS + LONG_CLIENTS * LONG_REQUESTS];
-	static char lines[LONG_EVENTS * 11 + 1];
+	static char lines[LONG_EVENTS * LINE_LEN + 1];
 	struct op holder;
 	size_t count = 0;
-	for (int i = 0; i < LONG_EVENTS; i++)
-		memcpy(lines + (size_t)i * 11, "{\"data\":1}\n", 11);
+	put_lines(lines, LONG_EVENTS);
 	fresh_hub(1 << 20);
 	hold_writer(&holder, 999, NULL);
 	add_requests(all, &count, 100, LONG_CLIENTS, LONG_REQUESTS, lines);
-	lines[(size_t)MIDDLE_EVENTS * 11] = '\0';
+	put_lines(lines, MIDDLE_EVENTS);
 	add_requests(all, &count, 200, MIDDLE_CLIENTS, MIDDLE_REQUESTS, lines);
-	lines[(size_t)REQUEST_EVENTS * 11] = '\0';
+	put_lines(lines, REQUEST_EVENTS);
 	add_requests(all, &count, 1, CLIENTS, REQUESTS, lines);
 	ring(&hold);
 	for (size_t i = 0; i < count; i++)

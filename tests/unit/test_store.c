@@ -22,13 +22,18 @@ static void fresh_dir(void)
 	CHECK(mkdtemp(dir) != NULL);
 }
 
-static void open_store(void)
+static void open_store_with(struct store_options options)
 {
-	enum err err = store_open(dir, (struct store_options){0}, &store, &fault);
+	enum err err = store_open(dir, options, &store, &fault);
 	if (err)
 		fprintf(stderr, "%s\n", fault.text);
 	CHECK(!err);
 	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+}
+
+static void open_store(void)
+{
+	open_store_with((struct store_options){0});
 }
 
 static void close_store(void)
@@ -413,7 +418,6 @@ static off_t size_of(const char *name)
 	return st.st_size;
 }
 
-/* So many MiB, in commits of one each. */
 static uint64_t count_of(const char *stream)
 {
 	struct filter *f = filter_create();
@@ -428,30 +432,36 @@ static uint64_t count_of(const char *stream)
 	return count;
 }
 
-/* The directory is elsewhere for a moment, just when something has been committed: that fails, but the file has it, and the
- * index that went along with it. */
-static void come_back_from_a_commit_in_doubt(bool with_event)
+/* The directory is elsewhere for a moment, just when something has been committed: that fails, but the file has it. True
+ * when there were events. */
+static bool commit_in_doubt(void)
 {
 	char away[80];
 	struct committed *c;
+	snprintf(away, sizeof away, "%s.away", dir);
+	CHECK(rename(dir, away) == 0);
+	CHECK(store_commit(store, &c, &fault) == ERR_IO);
+	CHECK(rename(away, dir) == 0);
+	CHECK(store_recover(store, &c, &fault) == ERR_NONE);
+	bool any = c != NULL;
+	committed_destroy(c);
+	reader_close(reader);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	return any;
+}
+
+static void come_back_from_a_commit_in_doubt(bool with_event)
+{
 	struct receipt r;
 	uint64_t events = 5;
 	fresh_dir();
-	snprintf(away, sizeof away, "%s.away", dir);
-	CHECK(store_open(dir, (struct store_options){.index_every = 4}, &store, &fault) == ERR_NONE);
-	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	open_store_with((struct store_options){.index_every = 4});
 	publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}", 5);
 	if (with_event)
 		CHECK(append("{\"stream\":\"a\",\"id\":\"2\",\"data\":1}", NULL, &r) == ERR_NONE);
 	else
 		CHECK(store_session_put(store, slice_of("me"), 1, 1, &fault) == ERR_NONE);
-	CHECK(rename(dir, away) == 0);
-	CHECK(store_commit(store, &c, &fault) == ERR_IO);
-	CHECK(rename(away, dir) == 0);
-	CHECK(store_recover(store, &c, &fault) == ERR_NONE && (c != NULL) == with_event);
-	committed_destroy(c);
-	reader_close(reader);
-	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	CHECK(commit_in_doubt() == with_event);
 	for (; events < 12; events++)
 		publish("{\"stream\":\"a\",\"data\":1}", 1);
 	publish("{\"stream\":\"a\",\"id\":\"1\",\"data\":1}\n{\"stream\":\"a\",\"id\":\"2\",\"data\":1}",
@@ -472,22 +482,13 @@ static void a_commit_in_doubt_has_written_the_index_once(void)
 /* The same when events have left the log for good: their ids are still known, and the figures are right. */
 static void a_leave_in_doubt_is_counted(void)
 {
-	char away[80];
-	struct committed *c;
 	uint64_t left;
 	fresh_dir();
-	snprintf(away, sizeof away, "%s.away", dir);
-	CHECK(store_open(dir, (struct store_options){.index_every = 4}, &store, &fault) == ERR_NONE);
-	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	open_store_with((struct store_options){.index_every = 4});
 	publish("{\"id\":\"1\",\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}", 5);
 	publish("{\"data\":1}", 1); /* and the index of those before */
 	CHECK(store_leave(store, 3, 3, NULL, &left, &fault) == ERR_NONE && left == 3);
-	CHECK(rename(dir, away) == 0);
-	CHECK(store_commit(store, &c, &fault) == ERR_IO);
-	CHECK(rename(away, dir) == 0);
-	CHECK(store_recover(store, &c, &fault) == ERR_NONE && c == NULL && store_first(store) == 4);
-	reader_close(reader);
-	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	CHECK(!commit_in_doubt() && store_first(store) == 4);
 	publish("{\"id\":\"1\",\"data\":1}", 0);
 	for (int i = 0; i < 6; i++)
 		publish("{\"data\":1}", 1);
@@ -498,6 +499,7 @@ static void a_leave_in_doubt_is_counted(void)
 	remove_dir();
 }
 
+/* So many MiB, in commits of one each. */
 static void publish_much(int mib)
 {
 	static char line[PIECE + 64];
