@@ -118,8 +118,8 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 /* What is due between commits: start the write-ahead log anew. `idle`: there is nothing else to do, so shrink it as well.
  * Also says what a write-back has failed with. */
 enum err store_maintain(struct store *s, bool idle, struct fault *fault);
-/* Has the log grown enough since this last said so for another store_write_back? */
-bool store_write_back_is_due(struct store *s);
+/* By how many pages the log has grown since this last said so, if that is enough for another store_write_back; or 0. */
+int store_write_back_due(struct store *s);
 /* Writes the write-ahead log back into the database: how many pages it holds, and how many of them are copied now. Readers
  * in the way are no error. Outside of a transaction. */
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault);
@@ -130,10 +130,10 @@ enum err store_probe(struct store *s, struct fault *fault);
 
 /* --- any thread --- */
 
-/* Copies what the write-ahead log holds into the database, and waits for the disk, while commits go on. Without it
- * store_maintain does so when the log has become long, and every commit waits meanwhile. Failures are told by
- * store_maintain. */
-void store_write_back(struct store *s);
+/* Copies what the write-ahead log holds into the database, while commits go on, and waits for the disk in pieces of what
+ * store_write_back_due has said. Without it store_maintain does so when the log has become long, and every commit waits
+ * meanwhile. Failures are told by store_maintain. */
+void store_write_back(struct store *s, int pages);
 /* Opens the connection that it uses, which it else does itself: under load a server then opens nothing more. */
 enum err store_write_back_open(struct store *s, struct fault *fault);
 

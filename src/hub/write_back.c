@@ -1,6 +1,7 @@
 #include "hub/write_back.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -10,9 +11,10 @@ enum { NICE = 10 };
 struct write_back {
 	struct store *store;
 	pthread_t thread;
+	atomic_int lag;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
-	bool asked;
+	int pages; /* that have been asked for */
 	bool closing;
 };
 
@@ -22,13 +24,15 @@ static void *work(void *arg)
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	pthread_mutex_lock(&b->lock);
 	while (!b->closing) {
-		if (!b->asked) {
+		if (b->pages == 0) {
 			pthread_cond_wait(&b->wake, &b->lock);
 			continue;
 		}
-		b->asked = false;
+		int pages = b->pages;
+		b->pages = 0;
 		pthread_mutex_unlock(&b->lock);
-		store_write_back(b->store);
+		store_write_back(b->store, pages);
+		atomic_fetch_sub(&b->lag, pages);
 		pthread_mutex_lock(&b->lock);
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -57,12 +61,20 @@ enum err write_back_create(struct store *store, struct write_back **out, struct 
 	return ERR_NONE;
 }
 
-void write_back_ask(struct write_back *b)
+void write_back_ask(struct write_back *b, int pages)
 {
+	if (pages == 0)
+		return;
 	pthread_mutex_lock(&b->lock);
-	b->asked = true;
+	b->pages += pages;
+	atomic_fetch_add(&b->lag, pages);
 	pthread_cond_signal(&b->wake);
 	pthread_mutex_unlock(&b->lock);
+}
+
+int write_back_lag(struct write_back *b)
+{
+	return atomic_load(&b->lag);
 }
 
 void write_back_destroy(struct write_back *b)

@@ -8,8 +8,10 @@
 struct write_back;
 
 enum err write_back_create(struct store *store, struct write_back **out, struct fault *fault);
-/* Once more, when what is under way is done. Any thread. */
-void write_back_ask(struct write_back *b);
+/* So many pages more, once what is under way is done. Any thread. */
+void write_back_ask(struct write_back *b, int pages);
+/* How many of those are not done. Any thread. */
+int write_back_lag(struct write_back *b);
 /* Waits for what is under way. NULL is fine. */
 void write_back_destroy(struct write_back *b);
 

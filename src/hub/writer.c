@@ -20,6 +20,8 @@ enum {
 	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
+	LAG_MAX_PAGES = 512, /* of the write-back, 2 MiB: while somebody publishes little, what is long then waits for it */
+	LAG_WAIT_MS = 1,     /* before each commit */
 };
 
 struct writer {
@@ -40,6 +42,7 @@ struct writer {
 	uint64_t queued_bytes;
 	uint64_t queued_requests;
 	bool closing;
+	bool holding;       /* what is long waits for the write-back, what is brief need not */
 	int64_t ack_due_ms; /* 0: no acknowledgement waits */
 	enum breaker breaker;
 	struct fault reason; /* why the breaker is open */
@@ -75,6 +78,16 @@ static uint64_t op_events(const struct write_op *op)
 static uint64_t op_bytes(const struct write_op *op)
 {
 	return op->batch != NULL ? batch_bytes(op->batch) : 0;
+}
+
+static bool is_long(const struct write_op *op)
+{
+	return op_events(op) > BRIEF_EVENTS_MAX || op_bytes(op) > BRIEF_BYTES_MAX;
+}
+
+static bool is_brief(const struct write_op *op)
+{
+	return op->change == NULL && !op->flush && !is_long(op);
 }
 
 /* --- the queue --- */
@@ -119,7 +132,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 		lanes_append(&w->queue, op->client, &op->link);
 		w->queued_events += op_events(op);
 		w->queued_bytes += op_bytes(op);
-		if (w->queued_requests++ == 0)
+		if (w->queued_requests++ == 0 || (w->holding && is_brief(op)))
 			pthread_cond_signal(&w->wake);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -200,16 +213,6 @@ struct group {
 	bool full;
 };
 
-static bool is_long(const struct write_op *op)
-{
-	return op_events(op) > BRIEF_EVENTS_MAX || op_bytes(op) > BRIEF_BYTES_MAX;
-}
-
-static bool is_brief(const struct write_op *op)
-{
-	return op->change == NULL && !op->flush && !is_long(op);
-}
-
 /* What waits until changes to sessions are durable must not come later than those were written. */
 static bool may_come_late(const struct write_op *op)
 {
@@ -266,14 +269,14 @@ static void take_brief(struct writer *w, struct group *g, bool (*fits)(const str
 		take_turn(w, g, &w->brief_turn, fits);
 }
 
-/* It is the turn of the next one who has something that is not brief, if there is one. With the lock. */
-static const struct write_op *pass_brief(struct writer *w)
+/* It is the turn of the next one whose first request is brief, or is not; NULL where there is none. With the lock. */
+static const struct write_op *pass_to(struct writer *w, unsigned *turn, bool brief)
 {
 	for (int left = lanes_filled(&w->queue); left > 0; left--) {
-		const struct write_op *op = LIST_ITEM(lanes_current(&w->queue, &w->turn)->next, struct write_op, link);
-		if (!is_brief(op))
+		const struct write_op *op = LIST_ITEM(lanes_current(&w->queue, turn)->next, struct write_op, link);
+		if (is_brief(op) == brief)
 			return op;
-		lanes_next(&w->turn);
+		lanes_next(turn);
 	}
 	return NULL;
 }
@@ -290,7 +293,7 @@ static void take_group(struct writer *w, struct list *ops)
 	list_init(ops);
 	if (shared && !w->brief_last)
 		take_brief(w, &g, is_brief);
-	const struct write_op *next = list_empty(ops) ? NULL : pass_brief(w);
+	const struct write_op *next = list_empty(ops) ? NULL : pass_to(w, &w->turn, false);
 	w->brief_last = next != NULL;
 	if (next != NULL && is_long(next))
 		note_brief(w);
@@ -534,8 +537,8 @@ static void after_commit(struct writer *w, bool idle)
 	struct fault fault;
 	if (store_maintain(w->store, idle, &fault) != ERR_NONE)
 		open_breaker(w, &fault);
-	else if (store_write_back_is_due(w->store))
-		write_back_ask(w->write_back);
+	else
+		write_back_ask(w->write_back, store_write_back_due(w->store));
 	if (idle) {
 		w->wrote = false;
 		w->idle_ms = clock_mono_ms() + IDLE_MS;
@@ -609,6 +612,19 @@ static void recover(struct writer *w)
 	}
 }
 
+/* The log begins anew when all of it is copied, and publishers wait for what is left of that: if the write-back cannot keep
+ * up with somebody who publishes much, that one waits rather than everybody. With the lock. */
+static void wait_for_write_back(struct writer *w)
+{
+	unsigned turn = w->brief_turn;
+	if (w->closing || !writer_has_brief(w) || write_back_lag(w->write_back) <= LAG_MAX_PAGES ||
+	    pass_to(w, &turn, true) != NULL)
+		return;
+	w->holding = true;
+	clock_cond_wait(&w->wake, &w->lock, LAG_WAIT_MS);
+	w->holding = false;
+}
+
 /* Waits for work. False when the WAL can be shrunk meanwhile. With the lock. */
 static bool wait_for_work(struct writer *w)
 {
@@ -634,6 +650,7 @@ static void *work(void *arg)
 		if (dirty && w->ack_due_ms == 0)
 			w->ack_due_ms = clock_mono_ms() + ACK_DELAY_MS;
 		bool busy = wait_for_work(w);
+		wait_for_write_back(w);
 		take_group(w, &group);
 		bool acks = w->ack_due_ms != 0;
 		w->ack_due_ms = 0;

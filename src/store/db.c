@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 #include "base/assets.h"
-#include "store/page_sum.h"
+#include "store/db_file.h"
+#include "store/vfs.h"
 
 enum {
 	APPLICATION_ID = 0x7469646d, /* "tidm", so that file(1) and we can tell a store from any other database */
@@ -13,7 +14,7 @@ enum {
 enum err db_err(sqlite3 *db, int rc)
 {
 	if (rc == SQLITE_IOERR_DATA)
-		return ERR_CORRUPT; /* page_sum.h */
+		return ERR_CORRUPT; /* db_file.h */
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -35,7 +36,7 @@ enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
 {
 	if (rc == SQLITE_IOERR_DATA)
 		return fault_set(fault, ERR_CORRUPT, "%s: page %u of the database is damaged, its sum does not match", what,
-				 page_sum_damaged());
+				 db_file_damaged());
 	return fault_set(fault, db_err(db, rc), "%s: %s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 }
 
@@ -87,7 +88,7 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 					     "PRAGMA cache_size=-8192", NULL};
 	sqlite3_busy_timeout(db, DB_BUSY_MS);
 	/* Before the first page of a new file is written. */
-	int reserved = PAGE_SUM_LEN;
+	int reserved = DB_FILE_SUM_LEN;
 	bool writes = mode == DB_WRITE || mode == DB_WRITE_RELAXED;
 	if (writes)
 		sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
@@ -148,7 +149,7 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 		    : mode == DB_WRITE_BACK ? SQLITE_OPEN_READWRITE
 					    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	sqlite3 *db;
-	const char *vfs = page_sum_vfs();
+	const char *vfs = vfs_name();
 	if (vfs == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
@@ -191,6 +192,11 @@ enum err db_sync(sqlite3 *db, struct fault *fault)
 	return rc == SQLITE_OK ? ERR_NONE : fault_set(fault, db_err(db, rc), "syncing the database: %s", sqlite3_errstr(rc));
 }
 
+void db_sync_every(sqlite3 *db, int pages)
+{
+	sqlite3_file_control(db, "main", DB_FILE_PIECE, &pages);
+}
+
 void db_copy_anew(sqlite3 *db)
 {
 	/* Of the index of a write-ahead log (SQLite's "WAL-mode file format", 2.1). */
@@ -204,7 +210,7 @@ void db_copy_anew(sqlite3 *db)
 void db_trust_pages(sqlite3 *db)
 {
 	bool checked = false;
-	sqlite3_file_control(db, "main", PAGE_SUM_CHECK, &checked);
+	sqlite3_file_control(db, "main", DB_FILE_CHECK, &checked);
 }
 
 bool db_rollback(sqlite3 *db)

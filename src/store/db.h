@@ -25,6 +25,8 @@ void db_close(sqlite3 *db);
 /* From now on pages of the database are read whose sum is wrong. */
 void db_trust_pages(sqlite3 *db);
 
+/* From now on the disk is waited for whenever so many pages of the database have been written; 0: when SQLite says so. */
+void db_sync_every(sqlite3 *db, int pages);
 /* Waits until what was written into the database is on the disk. */
 enum err db_sync(sqlite3 *db, struct fault *fault);
 /* After a failure of the disk: the next checkpoint copies all of the write-ahead log, also what one before has copied. What

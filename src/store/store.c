@@ -286,10 +286,23 @@ static enum err add_row(struct store *s, const struct event *e, int64_t key, str
 	return err;
 }
 
+/* Behind the last event of the log SQLite counts on by itself, and need not look whether a seq is taken. In an empty log it
+ * would begin with 1. */
+static enum err append_rows(struct store *s, struct fault *fault)
+{
+	bool follows = s->hot < s->next_seq;
+	enum err err = store_run(s, follows ? S_APPEND : S_INSERT, "storing events", fault);
+	uint64_t last = (uint64_t)sqlite3_last_insert_rowid(s->db);
+	if (!err && last != s->next_seq + s->incoming.count - 1)
+		err = fault_set(fault, ERR_CORRUPT, "an event was stored as %llu instead of %llu", (unsigned long long)last,
+				(unsigned long long)(s->next_seq + s->incoming.count - 1));
+	return err;
+}
+
 /* Stores the rows, and frames them. */
 static enum err insert_rows(struct store *s, struct fault *fault)
 {
-	enum err err = store_run(s, S_INSERT, "storing events", fault);
+	enum err err = append_rows(s, fault);
 	for (size_t i = 0; !err && i < s->incoming.count; i++) {
 		const struct incoming_row *r = &s->rows[i];
 		if (store_frame(s, r->id, r->data, r->topic) != ERR_NONE)

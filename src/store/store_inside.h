@@ -26,6 +26,7 @@ enum statement {
 	S_BEGIN,
 	S_COMMIT,
 	S_INSERT,
+	S_APPEND,
 	S_TOPIC,
 	S_KEY,
 	S_EVENT,
@@ -102,7 +103,7 @@ struct store {
 	int64_t time_ms;
 	char time_text[CLOCK_TEXT_LEN];
 	size_t keys_before;
-	struct incoming incoming; /* what S_INSERT inserts: */
+	struct incoming incoming; /* what S_INSERT and S_APPEND insert: */
 	struct incoming_row rows[STORE_ROWS];
 	struct pending *pending;
 	size_t pending_count;

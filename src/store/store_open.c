@@ -19,6 +19,7 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_COMMIT] = "COMMIT",
 	[S_INSERT] =
 		"INSERT INTO event(seq, time, topic, id, data, sum) SELECT seq, time, topic, id, data, sum FROM incoming",
+	[S_APPEND] = "INSERT INTO event(time, topic, id, data, sum) SELECT time, topic, id, data, sum FROM incoming",
 	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
 	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",

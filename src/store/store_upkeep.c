@@ -32,9 +32,11 @@ enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 	return ERR_NONE;
 }
 
-static bool has_grown(const struct store *s)
+/* By how much, since that was last asked, if it is worth it. */
+static int growth(const struct store *s)
 {
-	return s->wal_pages - s->asked_pages > WRITE_BACK_PAGES;
+	int pages = s->wal_pages - s->asked_pages;
+	return pages > WRITE_BACK_PAGES ? pages : 0;
 }
 
 enum err store_maintain(struct store *s, bool idle, struct fault *fault)
@@ -47,18 +49,18 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 		return back;
 	if (idle && s->wal_pages > 0)
 		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
-	if (s->wal_pages <= RESTART_PAGES || !has_grown(s))
+	if (s->wal_pages <= RESTART_PAGES || growth(s) == 0)
 		return ERR_NONE;
 	bool forced = s->wal_pages > FORCED_PAGES;
 	return store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
 }
 
-bool store_write_back_is_due(struct store *s)
+int store_write_back_due(struct store *s)
 {
-	if (s->wal_pages > RESTART_PAGES || !has_grown(s))
-		return false;
-	s->asked_pages = s->wal_pages;
-	return true;
+	int pages = s->wal_pages <= RESTART_PAGES ? growth(s) : 0;
+	if (pages > 0)
+		s->asked_pages = s->wal_pages;
+	return pages;
 }
 
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault)

@@ -2,6 +2,19 @@
 #include "store/db.h"
 #include "store/store_inside.h"
 
+enum {
+	/* The disk is waited for so often during one write-back: a commit that needs it meanwhile waits for a piece. */
+	PIECES = 4,
+	PIECE_MIN_PAGES = 32,  /* 128 KiB */
+	PIECE_MAX_PAGES = 128, /* 512 KiB */
+};
+
+static int piece_of(int pages)
+{
+	int piece = pages / PIECES;
+	return piece < PIECE_MIN_PAGES ? PIECE_MIN_PAGES : piece > PIECE_MAX_PAGES ? PIECE_MAX_PAGES : piece;
+}
+
 /* Readers in the way, or the writing thread that copies the rest itself, are no error. */
 static enum err copy(sqlite3 *db, struct fault *fault)
 {
@@ -14,11 +27,12 @@ static enum err open_back(struct store *s, struct fault *fault)
 	return s->back != NULL ? ERR_NONE : db_open(s->path, DB_WRITE_BACK, &s->back, fault);
 }
 
-static enum err copy_and_sync(struct store *s, struct fault *fault)
+static enum err copy_and_sync(struct store *s, int pages, struct fault *fault)
 {
 	enum err err = open_back(s, fault);
 	if (err)
 		return err;
+	db_sync_every(s->back, piece_of(pages));
 	err = copy(s->back, fault);
 	/* SQLite waits for the disk only once it has copied all there is, which then takes as long as all of it. */
 	if (!err)
@@ -36,11 +50,11 @@ enum err store_write_back_open(struct store *s, struct fault *fault)
 	return err;
 }
 
-void store_write_back(struct store *s)
+void store_write_back(struct store *s, int pages)
 {
 	struct fault fault;
 	pthread_mutex_lock(&s->back_lock);
-	enum err err = copy_and_sync(s, &fault);
+	enum err err = copy_and_sync(s, pages, &fault);
 	if (err) {
 		pthread_mutex_lock(&s->lock);
 		s->back_fault = fault;

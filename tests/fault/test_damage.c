@@ -2,7 +2,7 @@
  * killed. Either that is harmless, or opening says so, or reading, or verify; never is something else given for right.
  * `test_damage [SEED [COUNT]]`.
  *
- * It fails without the sums of pages (page_sum.c: on_read answering SQLITE_OK): sessions, figures and index rows are then
+ * It fails without the sums of pages (db_file.c: on_read answering SQLITE_OK): sessions, figures and index rows are then
  * read as they have become. Without the note of what was acknowledged (store_open.c: check_note) a damaged write-ahead log
  * is one that ends earlier. */
 #include <fcntl.h>

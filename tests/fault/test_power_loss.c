@@ -220,7 +220,7 @@ static bool step(struct model *m)
 	case 5: return take_out();
 	case 6: close_all(); return open_all();
 	case 7:
-	case 8: store_write_back(store); return store_maintain(store, false, &fault) == ERR_NONE;
+	case 8: store_write_back(store, 0); return store_maintain(store, false, &fault) == ERR_NONE;
 	case 9:
 		if (other == NULL)
 			open_other();

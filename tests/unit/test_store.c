@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "store/page_sum.h"
+#include "store/db_file.h"
 #include "store/trail.h"
 #include "tidemark/history.h"
 
@@ -323,12 +323,12 @@ static void times_are_found_by_bisection(void)
 /* Pages that another program writes have no right sums any more: they get none, which is not looked at. */
 static void drop_sums(const char *path)
 {
-	static const char none[PAGE_SUM_LEN];
+	static const char none[DB_FILE_SUM_LEN];
 	int fd = open(path, O_RDWR);
 	off_t size = lseek(fd, 0, SEEK_END);
-	CHECK(fd >= 0 && size > 0 && size % PAGE_SUM_PAGE == 0);
-	for (off_t end = PAGE_SUM_PAGE; end <= size; end += PAGE_SUM_PAGE)
-		CHECK(pwrite(fd, none, sizeof none, end - PAGE_SUM_LEN) == PAGE_SUM_LEN);
+	CHECK(fd >= 0 && size > 0 && size % DB_FILE_PAGE == 0);
+	for (off_t end = DB_FILE_PAGE; end <= size; end += DB_FILE_PAGE)
+		CHECK(pwrite(fd, none, sizeof none, end - DB_FILE_SUM_LEN) == DB_FILE_SUM_LEN);
 	close(fd);
 }
 
@@ -516,17 +516,18 @@ static void the_log_is_written_back_beside_commits_and_begins_anew(void)
 {
 	fresh_dir();
 	open_store();
-	CHECK(!store_write_back_is_due(store));
+	CHECK(store_write_back_due(store) == 0);
 	publish_much(4);
-	CHECK(store_write_back_is_due(store) && !store_write_back_is_due(store));
+	int pages = store_write_back_due(store);
+	CHECK(pages > 4 * PIECE / DB_FILE_PAGE && store_write_back_due(store) == 0);
 	CHECK(size_of("tidemark.db") < 4 * PIECE);
-	store_write_back(store);
+	store_write_back(store, pages);
 	CHECK(size_of("tidemark.db") >= 4 * PIECE && size_of("tidemark.db-wal") > 4 * PIECE);
 	/* With somebody who writes back, and without: the log stays as long as it is. */
 	for (int i = 0; i < 30; i++) {
 		publish_much(2);
-		if (store_write_back_is_due(store))
-			store_write_back(store);
+		if ((pages = store_write_back_due(store)) > 0)
+			store_write_back(store, pages);
 	}
 	publish_much(60);
 	CHECK(size_of("tidemark.db-wal") < 40 * PIECE);

@@ -1,0 +1,119 @@
+#include "store/db_file.h"
+
+#include <string.h>
+
+#include "store/sum.h"
+
+/* Of the header of a database (its file format, 1.3): a byte that says how much of each page is reserved. */
+enum { HEADER_PAGE_SIZE = 16, HEADER_RESERVED = 20, HEADER_SEEN = 21 };
+
+static _Thread_local uint32_t damaged;
+
+static struct db_file *of(sqlite3_file *f)
+{
+	return (struct db_file *)(void *)f;
+}
+
+/* A header that passes by says whether there are sums. */
+static void see_header(struct db_file *f, const unsigned char *bytes, int n, sqlite3_int64 at)
+{
+	if (at != 0 || n < HEADER_SEEN)
+		return;
+	int size = bytes[HEADER_PAGE_SIZE] << 8 | bytes[HEADER_PAGE_SIZE + 1];
+	f->summed = size == DB_FILE_PAGE && bytes[HEADER_RESERVED] == DB_FILE_SUM_LEN;
+}
+
+static bool is_page(int n, sqlite3_int64 at)
+{
+	return n == DB_FILE_PAGE && at % DB_FILE_PAGE == 0;
+}
+
+static uint64_t sum_of(const void *page)
+{
+	return sum_name((struct slice){page, DB_FILE_PAGE - DB_FILE_SUM_LEN});
+}
+
+static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
+{
+	struct db_file *f = of(base);
+	sqlite3_file *real = f->shim.real;
+	int rc = real->pMethods->xRead(real, bytes, n, at);
+	if (rc != SQLITE_OK)
+		return rc;
+	see_header(f, bytes, n, at);
+	if (!f->summed || !f->checked || !is_page(n, at))
+		return SQLITE_OK;
+	uint64_t sum;
+	memcpy(&sum, (const char *)bytes + DB_FILE_PAGE - DB_FILE_SUM_LEN, sizeof sum);
+	if (sum == 0 || sum == sum_of(bytes))
+		return SQLITE_OK;
+	damaged = (uint32_t)(at / DB_FILE_PAGE) + 1;
+	return SQLITE_IOERR_DATA;
+}
+
+static int on_sync(sqlite3_file *base, int flags)
+{
+	of(base)->unsynced = 0;
+	return shim_sync(base, flags);
+}
+
+static int write_summed(sqlite3_file *real, const void *bytes, sqlite3_int64 at)
+{
+	char page[DB_FILE_PAGE];
+	uint64_t sum = sum_of(bytes);
+	memcpy(page, bytes, DB_FILE_PAGE - DB_FILE_SUM_LEN);
+	memcpy(page + DB_FILE_PAGE - DB_FILE_SUM_LEN, &sum, sizeof sum);
+	return real->pMethods->xWrite(real, page, sizeof page, at);
+}
+
+static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 at)
+{
+	struct db_file *f = of(base);
+	sqlite3_file *real = f->shim.real;
+	see_header(f, bytes, n, at);
+	int rc = f->summed && is_page(n, at) ? write_summed(real, bytes, at) : real->pMethods->xWrite(real, bytes, n, at);
+	if (rc == SQLITE_OK && ++f->unsynced >= f->piece && f->piece > 0)
+		rc = on_sync(base, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	return rc;
+}
+
+static int on_control(sqlite3_file *base, int op, void *arg)
+{
+	switch (op) {
+	case DB_FILE_CHECK: of(base)->checked = *(const bool *)arg; return SQLITE_OK;
+	case DB_FILE_PIECE: of(base)->piece = *(const int *)arg; return SQLITE_OK;
+	default: return shim_control(base, op, arg);
+	}
+}
+
+/* Version 2: files are not mapped into memory, where nobody would look at the sums. */
+static const sqlite3_io_methods methods = {
+	.iVersion = 2,
+	.xClose = shim_close,
+	.xRead = on_read,
+	.xWrite = on_write,
+	.xTruncate = shim_truncate,
+	.xSync = on_sync,
+	.xFileSize = shim_size,
+	.xLock = shim_lock,
+	.xUnlock = shim_unlock,
+	.xCheckReservedLock = shim_check_lock,
+	.xFileControl = on_control,
+	.xSectorSize = shim_sector_size,
+	.xDeviceCharacteristics = shim_characteristics,
+	.xShmMap = shim_shm_map,
+	.xShmLock = shim_shm_lock,
+	.xShmBarrier = shim_shm_barrier,
+	.xShmUnmap = shim_shm_unmap,
+};
+
+int db_file_open(struct db_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags)
+{
+	*f = (struct db_file){.checked = true};
+	return shim_open(&f->shim, sizeof *f, &methods, real, name, flags, out_flags);
+}
+
+uint32_t db_file_damaged(void)
+{
+	return damaged;
+}

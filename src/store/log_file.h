@@ -1,0 +1,23 @@
+/* The file of a write-ahead log, between SQLite and the disk. SQLite writes each page of a transaction with two calls, its
+ * header and what is on it; here they are gathered and written together, 31 at a time. Nobody can tell the difference: all
+ * is written before the disk is waited for, before anything is read, and when the frame comes that ends the transaction, of
+ * which readers are told next. docs/decisions/0017-log-file.md has the figures. */
+#ifndef STORE_LOG_FILE_H
+#define STORE_LOG_FILE_H
+
+#include <stdbool.h>
+
+#include "store/shim.h"
+
+struct log_file {
+	struct shim shim;
+	char *gathered; /* NULL until something is written */
+	int len;
+	sqlite3_int64 at; /* where it belongs in the file */
+	bool has_header;  /* a header is last, whose page is to follow */
+	bool ends;        /* and ends a transaction */
+};
+
+int log_file_open(struct log_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags);
+
+#endif

@@ -1,0 +1,85 @@
+#include "store/shim.h"
+
+sqlite3_file *shim_real(sqlite3_file *f)
+{
+	return ((struct shim *)(void *)f)->real;
+}
+
+int shim_open(struct shim *f, size_t size, const sqlite3_io_methods *methods, sqlite3_vfs *real, const char *name, int flags,
+	      int *out_flags)
+{
+	f->real = (sqlite3_file *)(void *)((char *)f + size);
+	int rc = real->xOpen(real, name, f->real, flags, out_flags);
+	f->base.pMethods = rc == SQLITE_OK ? methods : NULL;
+	return rc;
+}
+
+int shim_close(sqlite3_file *f)
+{
+	return shim_real(f)->pMethods->xClose(shim_real(f));
+}
+
+int shim_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	return shim_real(f)->pMethods->xTruncate(shim_real(f), size);
+}
+
+int shim_sync(sqlite3_file *f, int flags)
+{
+	return shim_real(f)->pMethods->xSync(shim_real(f), flags);
+}
+
+int shim_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+	return shim_real(f)->pMethods->xFileSize(shim_real(f), size);
+}
+
+int shim_lock(sqlite3_file *f, int lock)
+{
+	return shim_real(f)->pMethods->xLock(shim_real(f), lock);
+}
+
+int shim_unlock(sqlite3_file *f, int lock)
+{
+	return shim_real(f)->pMethods->xUnlock(shim_real(f), lock);
+}
+
+int shim_check_lock(sqlite3_file *f, int *out)
+{
+	return shim_real(f)->pMethods->xCheckReservedLock(shim_real(f), out);
+}
+
+int shim_control(sqlite3_file *f, int op, void *arg)
+{
+	return shim_real(f)->pMethods->xFileControl(shim_real(f), op, arg);
+}
+
+int shim_sector_size(sqlite3_file *f)
+{
+	return shim_real(f)->pMethods->xSectorSize(shim_real(f));
+}
+
+int shim_characteristics(sqlite3_file *f)
+{
+	return shim_real(f)->pMethods->xDeviceCharacteristics(shim_real(f));
+}
+
+int shim_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
+{
+	return shim_real(f)->pMethods->xShmMap(shim_real(f), page, size, extend, out);
+}
+
+int shim_shm_lock(sqlite3_file *f, int offset, int n, int flags)
+{
+	return shim_real(f)->pMethods->xShmLock(shim_real(f), offset, n, flags);
+}
+
+void shim_shm_barrier(sqlite3_file *f)
+{
+	shim_real(f)->pMethods->xShmBarrier(shim_real(f));
+}
+
+int shim_shm_unmap(sqlite3_file *f, int remove)
+{
+	return shim_real(f)->pMethods->xShmUnmap(shim_real(f), remove);
+}

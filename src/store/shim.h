@@ -1,0 +1,35 @@
+/* A file of SQLite's in front of the real one: the functions of those methods that only pass on. Whoever makes a shim puts
+ * `struct shim` first, and has its own functions for the others (SQLite's "OS Interface or VFS"). */
+#ifndef STORE_SHIM_H
+#define STORE_SHIM_H
+
+#include <sqlite3.h>
+#include <stddef.h>
+
+struct shim {
+	sqlite3_file base;  /* first: SQLite's */
+	sqlite3_file *real; /* behind the shim in the same memory */
+};
+
+/* Opens the real file behind a shim of `size` bytes. */
+int shim_open(struct shim *f, size_t size, const sqlite3_io_methods *methods, sqlite3_vfs *real, const char *name, int flags,
+	      int *out_flags);
+/* The file behind. */
+sqlite3_file *shim_real(sqlite3_file *f);
+
+int shim_close(sqlite3_file *f);
+int shim_truncate(sqlite3_file *f, sqlite3_int64 size);
+int shim_sync(sqlite3_file *f, int flags);
+int shim_size(sqlite3_file *f, sqlite3_int64 *size);
+int shim_lock(sqlite3_file *f, int lock);
+int shim_unlock(sqlite3_file *f, int lock);
+int shim_check_lock(sqlite3_file *f, int *out);
+int shim_control(sqlite3_file *f, int op, void *arg);
+int shim_sector_size(sqlite3_file *f);
+int shim_characteristics(sqlite3_file *f);
+int shim_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out);
+int shim_shm_lock(sqlite3_file *f, int offset, int n, int flags);
+void shim_shm_barrier(sqlite3_file *f);
+int shim_shm_unmap(sqlite3_file *f, int remove);
+
+#endif
