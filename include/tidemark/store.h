@@ -79,6 +79,9 @@ struct committed;
  * may be in the file all the same (a disk that fails does not say how far it got), so that the next thing to call is
  * store_recover. */
 enum err store_commit(struct store *s, struct committed **out, struct fault *fault);
+/* Commits are kept brisk from now on, or not any more: the trailing index goes along only where it lags four times as much
+ * as it should. */
+void store_keep_brisk(struct store *s, bool brisk);
 void store_rollback(struct store *s);
 /* Opens the file anew after a failure. *out holds the events that turned out to be stored although their commit
  * failed, NULL where there are none. */

@@ -1,8 +1,7 @@
 /* Copies of a store that may be in use. */
 #include "cli/backup.h"
 
-#include <sys/resource.h>
-
+#include "base/background.h"
 #include "cli/cli.h"
 #include "cli/look.h"
 #include "store/backup.h"
@@ -43,7 +42,7 @@ int backup_main(int argc, char **argv)
 	struct fault fault;
 	struct backup_figures f;
 	progress_init(&progress, "backup", "events");
-	setpriority(PRIO_PROCESS, 0, NICE); /* the server goes first */
+	background(NICE); /* the server goes first */
 	struct seal_watch watch = look_watch(&progress);
 	enum err err = backup_store(argv[0], argv[1], (struct backup_options){(uint64_t)until, &watch}, &f, &fault);
 	progress_clear(&progress);

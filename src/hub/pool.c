@@ -2,8 +2,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
+
+#include "base/background.h"
 
 enum { NICE = 5 };
 
@@ -26,7 +26,7 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct pool *p = w->pool;
-	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	background(NICE);
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		while (list_empty(&p->jobs) && !p->closing)

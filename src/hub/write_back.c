@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
+
+#include "base/background.h"
 
 enum { NICE = 10 };
 
@@ -21,7 +21,7 @@ struct write_back {
 static void *work(void *arg)
 {
 	struct write_back *b = arg;
-	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	background(NICE);
 	pthread_mutex_lock(&b->lock);
 	while (!b->closing) {
 		if (b->pages == 0) {

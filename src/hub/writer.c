@@ -61,11 +61,12 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	bool wrote;          /* since the WAL was shrunk */
-	int64_t idle_ms;     /* monotonic: shrink it then, unless something is written before */
-	bool last;           /* nothing comes after this commit */
-	bool brief_last;     /* the last transaction was of brief requests alone, while others waited */
-	unsigned turn;       /* of the lanes, whose it is */
+	bool wrote;      /* since the WAL was shrunk */
+	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
+	bool last;       /* nothing comes after this commit */
+	bool long_last;  /* the last transaction had something long: whoever came meanwhile waits for the next one, too */
+	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
+	unsigned turn;   /* of the lanes, whose it is */
 	unsigned brief_turn; /* the same among what is brief: it comes around more often */
 	bool saving;         /* the observer's figures are in the open transaction */
 };
@@ -409,6 +410,27 @@ static bool has_long(const struct list *group)
 	return false;
 }
 
+static bool has_client(const struct list *group, uint64_t client)
+{
+	LIST_EACH (link, group)
+		if (LIST_ITEM(link, struct write_op, link)->client == client)
+			return true;
+	return false;
+}
+
+/* What is brief is answered before what is long, for the answer to what is long may take the thread from its processor; but
+ * nobody's own requests change places. */
+static void join_group(struct list *group, struct list *late)
+{
+	struct list *first = has_long(group) ? group->next : group;
+	LIST_EACH (link, late) {
+		list_remove(link);
+		list_append(first == group || has_client(group, LIST_ITEM(link, struct write_op, link)->client) ? group
+														: first,
+			    link);
+	}
+}
+
 /* What is brief and has come meanwhile goes along: it would wait for this commit and for its own. */
 static enum err append_late(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
 {
@@ -422,7 +444,7 @@ static enum err append_late(struct writer *w, struct list *group, const struct f
 	if (shared && !list_empty(&late) && has_long(group))
 		note_brief(w);
 	enum err err = append_group(w, &late, low, fault);
-	list_move_all(group, &late);
+	join_group(group, &late);
 	return err;
 }
 
@@ -505,6 +527,9 @@ static bool commit_group(struct writer *w, struct list *group)
 		err = append_group(w, group, &low, &fault);
 	if (!err)
 		err = append_late(w, group, &low, &fault);
+	bool is_long_now = has_long(group);
+	store_keep_brisk(w->store, writer_has_brief(w) && (is_long_now || w->long_last));
+	w->long_last = is_long_now;
 	if (!err)
 		err = store_commit(w->store, &committed, &fault);
 	if (err) {

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/assets.h"
-#include "store/db_file.h"
 #include "store/vfs.h"
 
 enum {
@@ -178,33 +177,21 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	return ERR_NONE;
 }
 
-static sqlite3_file *file_of(sqlite3 *db)
-{
-	sqlite3_file *file = NULL;
-	sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-	return file;
-}
-
 enum err db_sync(sqlite3 *db, struct fault *fault)
 {
-	sqlite3_file *file = file_of(db);
-	int rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	int rc = sqlite3_file_control(db, "main", DB_FILE_SYNC, NULL);
 	return rc == SQLITE_OK ? ERR_NONE : fault_set(fault, db_err(db, rc), "syncing the database: %s", sqlite3_errstr(rc));
 }
 
-void db_sync_every(sqlite3 *db, int pages)
+void db_set_pace(sqlite3 *db, const struct db_file_pace *pace)
 {
-	sqlite3_file_control(db, "main", DB_FILE_PIECE, &pages);
+	struct db_file_pace copy = *pace;
+	sqlite3_file_control(db, "main", DB_FILE_PACE, &copy);
 }
 
 void db_copy_anew(sqlite3 *db)
 {
-	/* Of the index of a write-ahead log (SQLite's "WAL-mode file format", 2.1). */
-	enum { INDEX_BLOCK = 32768, COPIED_FRAMES = 96 };
-	sqlite3_file *file = file_of(db);
-	void volatile *index = NULL;
-	if (file->pMethods->xShmMap(file, 0, INDEX_BLOCK, 0, &index) == SQLITE_OK && index != NULL)
-		__atomic_store_n((uint32_t volatile *)index + COPIED_FRAMES / sizeof(uint32_t), 0, __ATOMIC_SEQ_CST);
+	sqlite3_file_control(db, "main", DB_FILE_COPY_ANEW, NULL);
 }
 
 void db_trust_pages(sqlite3 *db)

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
+#include "store/db_file.h"
 #include "tidemark/err.h"
 
 enum { DB_BUSY_MS = 5000 }; /* how long a statement waits for another connection */
@@ -25,12 +26,11 @@ void db_close(sqlite3 *db);
 /* From now on pages of the database are read whose sum is wrong. */
 void db_trust_pages(sqlite3 *db);
 
-/* From now on the disk is waited for whenever so many pages of the database have been written; 0: when SQLite says so. */
-void db_sync_every(sqlite3 *db, int pages);
+/* From now on pages of the database are put on the disk at this pace. */
+void db_set_pace(sqlite3 *db, const struct db_file_pace *pace);
 /* Waits until what was written into the database is on the disk. */
 enum err db_sync(sqlite3 *db, struct fault *fault);
-/* After a failure of the disk: the next checkpoint copies all of the write-ahead log, also what one before has copied. What
- * an fsync could not write counts as written from then on, and would not be there after a power loss. */
+/* After a failure of the disk: the next checkpoint copies all of the write-ahead log (db_file.h). */
 void db_copy_anew(sqlite3 *db);
 
 /* SQLite's result as one of ours. */

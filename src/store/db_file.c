@@ -51,10 +51,46 @@ static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 	return SQLITE_IOERR_DATA;
 }
 
+static int on_shm_map(sqlite3_file *base, int page, int size, int extend, void volatile **out)
+{
+	int rc = shim_shm_map(base, page, size, extend, out);
+	of(base)->indexed = of(base)->indexed || (rc == SQLITE_OK && *out != NULL);
+	return rc;
+}
+
+static int on_shm_unmap(sqlite3_file *base, int remove)
+{
+	of(base)->indexed = false;
+	return shim_shm_unmap(base, remove);
+}
+
+static void copy_anew(sqlite3_file *base)
+{
+	/* Of the index of a write-ahead log (SQLite's "WAL-mode file format", 2.1). */
+	enum { INDEX_BLOCK = 32768, COPIED_FRAMES = 96 };
+	void volatile *index = NULL;
+	if (of(base)->indexed && shim_shm_map(base, 0, INDEX_BLOCK, 0, &index) == SQLITE_OK && index != NULL)
+		__atomic_store_n((uint32_t volatile *)index + COPIED_FRAMES / sizeof(uint32_t), 0, __ATOMIC_SEQ_CST);
+}
+
 static int on_sync(sqlite3_file *base, int flags)
 {
 	of(base)->unsynced = 0;
-	return shim_sync(base, flags);
+	int rc = shim_sync(base, flags);
+	if (rc != SQLITE_OK)
+		copy_anew(base);
+	return rc;
+}
+
+/* Of our own accord. */
+static int sync_pages(sqlite3_file *base)
+{
+	struct db_file *f = of(base);
+	if (f->unsynced == 0)
+		return SQLITE_OK;
+	if (f->pace.before != NULL)
+		f->pace.before(f->pace.arg);
+	return on_sync(base, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 }
 
 static int write_summed(sqlite3_file *real, const void *bytes, sqlite3_int64 at)
@@ -72,16 +108,17 @@ static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 
 	sqlite3_file *real = f->shim.real;
 	see_header(f, bytes, n, at);
 	int rc = f->summed && is_page(n, at) ? write_summed(real, bytes, at) : real->pMethods->xWrite(real, bytes, n, at);
-	if (rc == SQLITE_OK && ++f->unsynced >= f->piece && f->piece > 0)
-		rc = on_sync(base, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
-	return rc;
+	f->unsynced++;
+	return rc == SQLITE_OK && f->pace.pages > 0 && f->unsynced >= f->pace.pages ? sync_pages(base) : rc;
 }
 
 static int on_control(sqlite3_file *base, int op, void *arg)
 {
 	switch (op) {
 	case DB_FILE_CHECK: of(base)->checked = *(const bool *)arg; return SQLITE_OK;
-	case DB_FILE_PIECE: of(base)->piece = *(const int *)arg; return SQLITE_OK;
+	case DB_FILE_PACE: of(base)->pace = *(const struct db_file_pace *)arg; return SQLITE_OK;
+	case DB_FILE_SYNC: return sync_pages(base);
+	case DB_FILE_COPY_ANEW: copy_anew(base); return SQLITE_OK;
 	default: return shim_control(base, op, arg);
 	}
 }
@@ -101,10 +138,10 @@ static const sqlite3_io_methods methods = {
 	.xFileControl = on_control,
 	.xSectorSize = shim_sector_size,
 	.xDeviceCharacteristics = shim_characteristics,
-	.xShmMap = shim_shm_map,
+	.xShmMap = on_shm_map,
 	.xShmLock = shim_shm_lock,
 	.xShmBarrier = shim_shm_barrier,
-	.xShmUnmap = shim_shm_unmap,
+	.xShmUnmap = on_shm_unmap,
 };
 
 int db_file_open(struct db_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags)

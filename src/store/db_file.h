@@ -8,6 +8,9 @@
  * is none, and a file without reserved space (of an early version) has none at all. The write-ahead log has sums of
  * SQLite's.
  *
+ * What an fsync could not write counts as written from then on, and would not be there after a power loss. So after one that
+ * failed, all of the log is copied into the database again, also what was copied before.
+ *
  * And what is written can be put on the disk piece by piece, so that whoever else waits for the disk waits for a piece. */
 #ifndef STORE_DB_FILE_H
 #define STORE_DB_FILE_H
@@ -19,19 +22,31 @@
 
 enum { DB_FILE_PAGE = 4096, DB_FILE_SUM_LEN = 8 };
 
+/* How what is written is put on the disk. */
+struct db_file_pace {
+	int pages; /* so many at a time; 0: when SQLite says so */
+	void (*before)(void *arg);
+	void *arg;
+};
+
 struct db_file {
 	struct shim shim;
 	bool summed;  /* there is room for sums */
 	bool checked; /* and they must be right */
-	int piece;    /* pages; 0: SQLite says when the disk is waited for */
-	int unsynced; /* pages written since it was */
+	struct db_file_pace pace;
+	bool indexed; /* the index of the log is open */
+	int unsynced; /* pages that were written since the disk was waited for */
 };
 
 int db_file_open(struct db_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags);
 
-/* For sqlite3_file_control: are sums checked (a bool; they are unless told otherwise)? After how many pages is the disk
- * waited for (an int)? */
-enum { DB_FILE_CHECK = 0x7469646d, DB_FILE_PIECE };
+/* For sqlite3_file_control. */
+enum {
+	DB_FILE_CHECK = 0x7469646d, /* a bool: are sums checked? They are unless told otherwise */
+	DB_FILE_PACE,               /* a struct db_file_pace */
+	DB_FILE_SYNC,               /* puts on the disk what is not there yet, at that pace */
+	DB_FILE_COPY_ANEW,          /* the next checkpoint copies all of the log */
+};
 /* The page (from 1) whose sum was last found wrong on this thread; 0: none. */
 uint32_t db_file_damaged(void);
 

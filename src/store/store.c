@@ -380,6 +380,38 @@ static void count_in(struct store *s)
 	store_set_head(s, s->next_seq - 1);
 }
 
+void store_keep_brisk(struct store *s, bool brisk)
+{
+	s->brisk = brisk;
+}
+
+/* What was committed before is indexed in the same transaction as what comes: one wait for the disk instead of two. */
+static bool flushes(const struct store *s)
+{
+	if (s->reduced_count > 0)
+		return false;
+	if (s->flush_wanted)
+		return trail_lags(s->trail);
+	return s->brisk ? trail_is_overdue(s->trail) : trail_is_due(s->trail);
+}
+
+static void set_committing(struct store *s, bool committing)
+{
+	pthread_mutex_lock(&s->lock);
+	s->committing = committing;
+	if (!committing)
+		pthread_cond_signal(&s->commit_done);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static enum err commit(struct store *s, struct fault *fault)
+{
+	set_committing(s, true);
+	enum err err = store_run(s, S_COMMIT, "committing", fault);
+	set_committing(s, false);
+	return err;
+}
+
 enum err store_commit(struct store *s, struct committed **out, struct fault *fault)
 {
 	*out = NULL;
@@ -390,13 +422,11 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 		err = trail_reserve(s->trail, s->pending_count);
 	if (err)
 		fault_set(fault, err, "out of memory");
-	/* What was committed before is indexed in the same transaction: one wait for the disk instead of two. */
-	bool flushes =
-		!err && s->reduced_count == 0 && (trail_is_due(s->trail) || (s->flush_wanted && trail_lags(s->trail)));
-	if (flushes)
+	bool flushed = !err && flushes(s);
+	if (flushed)
 		err = trail_flush(s->trail, s->db, s->catalog, fault);
 	if (!err)
-		err = store_run(s, S_COMMIT, "committing", fault);
+		err = commit(s, fault);
 	/* Moved away meanwhile: it may be where nobody will find it. */
 	if (!err)
 		err = place_check(&s->place, fault);
@@ -405,7 +435,7 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 		return err;
 	}
 	s->open = false;
-	if (flushes) {
+	if (flushed) {
 		trail_flushed(s->trail);
 		s->flush_wanted = false;
 	}

@@ -76,7 +76,10 @@ struct store {
 	pthread_mutex_t lock; /* guards what follows */
 	uint64_t head;
 	uint64_t hot;            /* the lowest seq in the database; head + 1 where there is none */
+	bool committing;         /* the writing thread waits for the disk, or is about to */
 	struct fault back_fault; /* what the last write-back failed with, until the writing thread has been told */
+
+	pthread_cond_t commit_done; /* `committing` is false again */
 
 	pthread_mutex_t back_lock; /* before `lock`; held during a write-back */
 	sqlite3 *back;             /* its connection; NULL: none yet */
@@ -92,6 +95,7 @@ struct store {
 
 	uint64_t past_ids; /* rows of id_past */
 	bool flush_wanted; /* the trailing index has to be written before more can leave */
+	bool brisk;        /* store_keep_brisk */
 
 	/* The open transaction. */
 	bool open;

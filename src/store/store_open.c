@@ -350,6 +350,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	snprintf(s->path, sizeof s->path, "%.*s/tidemark.db", STORE_PATH_LEN - 16, dir);
 	place_init(&s->place, s->path);
 	pthread_mutex_init(&s->lock, NULL);
+	clock_cond_init(&s->commit_done);
 	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
 	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
@@ -477,6 +478,7 @@ void store_close(struct store *s)
 	catalog_destroy(s->catalog);
 	free(s->pending);
 	free(s->reduced);
+	pthread_cond_destroy(&s->commit_done);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->back_lock);
 	place_finish(&s->place);

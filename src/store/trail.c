@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "store/db.h"
 
-enum { FIRST_EVENTS = 1024, KEY_BUCKETS = 1 << 15 };
+enum { FIRST_EVENTS = 1024, KEY_BUCKETS = 1 << 15, OVERDUE = 4 };
 
 /* Keys in the order they came, chained by bucket: forgetting the newest ones is popping them. */
 struct key_entry {
@@ -143,6 +143,11 @@ uint64_t trail_first(const struct trail *t, uint32_t topic)
 bool trail_is_due(const struct trail *t)
 {
 	return t->count >= t->every;
+}
+
+bool trail_is_overdue(const struct trail *t)
+{
+	return t->count / OVERDUE >= t->every;
 }
 
 uint64_t trail_mark(const struct trail *t)

@@ -47,6 +47,7 @@ void trail_unlock(struct trail *t);
 /* The first event of a topic that is in memory; 0 where there is none. */
 uint64_t trail_first(const struct trail *t, uint32_t topic);
 bool trail_is_due(const struct trail *t);
+bool trail_is_overdue(const struct trail *t); /* by four times as much */
 uint64_t trail_mark(const struct trail *t);
 /* The last event that it knows. */
 uint64_t trail_end(const struct trail *t);

@@ -7,6 +7,8 @@ enum {
 	PIECES = 4,
 	PIECE_MIN_PAGES = 32,  /* 128 KiB */
 	PIECE_MAX_PAGES = 128, /* 512 KiB */
+	/* And not begun while a commit waits, for so long at most. */
+	GIVE_WAY_MS = 3,
 };
 
 static int piece_of(int pages)
@@ -27,19 +29,24 @@ static enum err open_back(struct store *s, struct fault *fault)
 	return s->back != NULL ? ERR_NONE : db_open(s->path, DB_WRITE_BACK, &s->back, fault);
 }
 
+static void give_way(void *arg)
+{
+	struct store *s = arg;
+	pthread_mutex_lock(&s->lock);
+	for (int64_t now = clock_mono_ms(), end = now + GIVE_WAY_MS; s->committing && now < end; now = clock_mono_ms())
+		clock_cond_wait(&s->commit_done, &s->lock, end - now);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static enum err copy_and_sync(struct store *s, int pages, struct fault *fault)
 {
 	enum err err = open_back(s, fault);
 	if (err)
 		return err;
-	db_sync_every(s->back, piece_of(pages));
+	db_set_pace(s->back, &(struct db_file_pace){piece_of(pages), give_way, s});
 	err = copy(s->back, fault);
 	/* SQLite waits for the disk only once it has copied all there is, which then takes as long as all of it. */
-	if (!err)
-		err = db_sync(s->back, fault);
-	if (err)
-		db_copy_anew(s->back);
-	return err;
+	return err ? err : db_sync(s->back, fault);
 }
 
 enum err store_write_back_open(struct store *s, struct fault *fault)

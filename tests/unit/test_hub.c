@@ -623,6 +623,41 @@ static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
 	remove_dir();
 }
 
+static const struct op *answered[3];
+static int answers;
+
+static void on_answer(struct write_op *op)
+{
+	struct op *o = (struct op *)op;
+	answered[answers++] = o;
+	ring(&o->bell);
+}
+
+/* Fails when a commit's answers come in the order of its events, or when all that is brief is answered first. */
+static void who_publishes_little_is_answered_before_what_is_long(void)
+{
+	static char lines[LONG_EVENTS * LINE_LEN + 1];
+	struct op o[3];
+	put_lines(lines, LONG_EVENTS);
+	fresh_hub(1 << 20);
+	hold_writer(&o[0], 1, lines);
+	o[0].op.done = on_answer;
+	for (int i = 1; i < 3; i++) {
+		prepare(&o[i], (uint64_t)i, "{\"data\":2}");
+		o[i].op.done = on_answer;
+		CHECK(writer_submit(writer, &o[i].op, &fault) == ERR_NONE);
+	}
+	ring(&hold);
+	for (int i = 0; i < 3; i++)
+		wait_for(&o[i].bell, 1);
+	CHECK(answered[0] == &o[2] && answered[1] == &o[0] && answered[2] == &o[1]);
+	CHECK(o[0].op.receipt.last < o[1].op.receipt.first && o[0].op.receipt.last < o[2].op.receipt.first);
+	for (int i = 0; i < 3; i++)
+		finish(&o[i]);
+	close_hub();
+	remove_dir();
+}
+
 static bool saved_when_told;
 
 static void on_saved(struct write_op *op)
@@ -868,6 +903,7 @@ int main(void)
 	RUN(a_failed_commit_is_told_and_recovered_from);
 	RUN(figures_of_an_idle_session_are_dropped_after_an_hour);
 	RUN(sessions_are_taken_over_and_survive);
+	RUN(who_publishes_little_is_answered_before_what_is_long);
 	RUN(who_waits_for_a_session_is_told_when_it_is_durable);
 	RUN(one_client_alone_gets_long_commits);
 	RUN(all_have_their_turns_among_many_of_both_kinds);

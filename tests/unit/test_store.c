@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "store/db_file.h"
-#include "store/trail.h"
+#include "store/store_inside.h"
 #include "tidemark/history.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
@@ -499,6 +499,28 @@ static void a_leave_in_doubt_is_counted(void)
 	remove_dir();
 }
 
+/* Fails when the index goes along with every commit it is due for. */
+static void brisk_commits_put_the_index_off_but_not_for_ever(void)
+{
+	fresh_dir();
+	open_store_with((struct store_options){.index_every = 4});
+	store_keep_brisk(store, true);
+	for (int i = 0; i < 16; i++)
+		publish("{\"data\":1}", 1);
+	CHECK(trail_mark(store_trail(store)) == 0);
+	publish("{\"data\":1}", 1);
+	CHECK(trail_mark(store_trail(store)) == 16);
+	for (int i = 0; i < 6; i++)
+		publish("{\"data\":1}", 1);
+	CHECK(trail_mark(store_trail(store)) == 16);
+	store_keep_brisk(store, false);
+	publish("{\"data\":1}", 1);
+	CHECK(trail_mark(store_trail(store)) == 23);
+	verify(24);
+	close_store();
+	remove_dir();
+}
+
 /* So many MiB, in commits of one each. */
 static void publish_much(int mib)
 {
@@ -550,5 +572,6 @@ int main(void)
 	RUN(sessions_come_back);
 	RUN(a_leave_in_doubt_is_counted);
 	RUN(a_commit_in_doubt_has_written_the_index_once);
+	RUN(brisk_commits_put_the_index_off_but_not_for_ever);
 	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
 }

@@ -1,0 +1,125 @@
+/* What SQLite writes through our file system is what it would be without. */
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "store/db_file.h"
+#include "store/vfs.h"
+
+enum { ROUNDS = 300, ROWS = 40, PAGES = 100, PIECE = 8 };
+
+static char dir[64];
+static char path[96];
+
+static void run(sqlite3 *db, const char *sql)
+{
+	char *error = NULL;
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+		fprintf(stderr, "%s: %s\n", sql, error);
+	CHECK(error == NULL);
+}
+
+static sqlite3 *open_db(const char *vfs)
+{
+	sqlite3 *db;
+	int reserved = DB_FILE_SUM_LEN;
+	CHECK(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs) == SQLITE_OK);
+	sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+	run(db, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0");
+	return db;
+}
+
+static void fresh_path(void)
+{
+	strcpy(dir, "/tmp/tidemark-vfs-XXXXXX");
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof path, "%s/x.db", dir);
+}
+
+static void remove_dir(void)
+{
+	char command[96];
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	CHECK(system(command) == 0);
+}
+
+static sqlite3_int64 number(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *s;
+	CHECK(sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW);
+	sqlite3_int64 n = sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	return n;
+}
+
+/* A cache of ten pages spills into the log in the middle of a transaction, reads it there and writes it again; part of it is
+ * rolled back. Somebody else, with the ordinary file system, reads each commit at once. Fails when what is gathered is not
+ * written before it is read, or not before readers are told (here nothing is synced). */
+static void a_gathered_log_is_a_log(void)
+{
+	char sql[256];
+	fresh_path();
+	sqlite3 *db = open_db(vfs_name());
+	sqlite3 *other = open_db(NULL);
+	run(db, "PRAGMA cache_size=10; PRAGMA synchronous=NORMAL; CREATE TABLE t(id INTEGER PRIMARY KEY, n, pad)");
+	for (int i = 0; i < ROUNDS; i++) {
+		run(db, "BEGIN");
+		for (int k = 0; k < ROWS; k++) {
+			snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO t VALUES (%d, %d, randomblob(%d))",
+				 (i * 7919 + k * 104729) % 2000, i, 100 + (i * 31 + k * 17) % 1500);
+			run(db, sql);
+			if (k == ROWS / 2)
+				run(db, "SAVEPOINT half");
+		}
+		if (i % 3 == 0)
+			run(db, "ROLLBACK TO half");
+		run(db, i % 7 == 6 ? "ROLLBACK" : "COMMIT");
+		static const char sum[] = "SELECT count(*) * 1000003 + sum(n) + sum(length(pad)) FROM t";
+		CHECK(number(db, sum) == number(other, sum));
+		if (i % 50 == 49)
+			run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	}
+	CHECK(number(other, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'") == 1);
+	sqlite3_close(other);
+	sqlite3_close(db);
+	remove_dir();
+}
+
+static int pieces;
+
+static void on_piece(void *arg)
+{
+	pieces += *(int *)arg;
+}
+
+/* Fails when the pace is not kept, or the rest is forgotten. */
+static void a_checkpoint_waits_for_the_disk_piece_by_piece(void)
+{
+	int one = 1;
+	struct db_file_pace pace = {PIECE, on_piece, &one};
+	fresh_path();
+	sqlite3 *db = open_db(vfs_name());
+	run(db, "CREATE TABLE t(x)");
+	for (int i = 0; i < PAGES; i++)
+		run(db, "INSERT INTO t VALUES (randomblob(3800))");
+	CHECK(sqlite3_file_control(db, "main", DB_FILE_PACE, &pace) == SQLITE_OK);
+	sqlite3 *reader = open_db(NULL);
+	run(reader, "BEGIN");
+	CHECK(number(reader, "SELECT count(*) FROM t") == PAGES);
+	run(db, "INSERT INTO t VALUES (1)"); /* not all can be copied: SQLite itself does not wait */
+	CHECK(sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK);
+	CHECK(pieces >= PAGES / PIECE);
+	int before = pieces;
+	CHECK(sqlite3_file_control(db, "main", DB_FILE_SYNC, NULL) == SQLITE_OK && pieces == before + 1);
+	CHECK(sqlite3_file_control(db, "main", DB_FILE_SYNC, NULL) == SQLITE_OK && pieces == before + 1);
+	sqlite3_close(reader);
+	sqlite3_close(db);
+	remove_dir();
+}
+
+int main(void)
+{
+	RUN(a_gathered_log_is_a_log);
+	RUN(a_checkpoint_waits_for_the_disk_piece_by_piece);
+	return 0;
+}
