@@ -274,15 +274,29 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
-static enum err add_row(struct store *s, const struct event *e, int64_t key, struct fault *fault)
+static enum err add_row(struct store *s, const struct event *e, uint32_t topic, int64_t key, struct fault *fault)
 {
-	uint32_t topic;
 	uint64_t seq = s->next_seq + s->incoming.count;
-	enum err err = store_topic_of(s, e, &topic, fault);
-	if (!err && e->id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err)
-		s->rows[s->incoming.count++] = make_row(s, e, topic, seq);
+	if (e->id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	s->rows[s->incoming.count++] = make_row(s, e, topic, seq);
+	return ERR_NONE;
+}
+
+/* Of all events of a batch, before any of them is stored: running into their limit must not leave half a batch behind. */
+static enum err find_topics(struct store *s, const struct batch *batch, struct fault *fault)
+{
+	size_t count = batch_count(batch);
+	enum err err = ERR_NONE;
+	if (count > s->topics_cap) {
+		uint32_t *topics = realloc(s->topics, count * sizeof *topics);
+		if (topics == NULL)
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		s->topics = topics;
+		s->topics_cap = count;
+	}
+	for (size_t i = 0; !err && i < count; i++)
+		err = store_topic_of(s, batch_event(batch, i), &s->topics[i], fault);
 	return err;
 }
 
@@ -321,11 +335,8 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	enum err err = store_begin(s, fault);
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
-	/* Topics first: running into their limit must not leave half a batch behind. */
-	for (size_t i = 0; !err && i < count; i++) {
-		uint32_t topic;
-		err = store_topic_of(s, batch_event(batch, i), &topic, fault);
-	}
+	if (!err)
+		err = find_topics(s, batch, fault);
 	if (err)
 		return err;
 	uint64_t first_seq = s->next_seq;
@@ -337,7 +348,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		bool duplicate = !err && seq != 0;
 		if (!err && !duplicate) {
 			seq = s->next_seq + s->incoming.count;
-			err = add_row(s, e, key, fault);
+			err = add_row(s, e, s->topics[i], key, fault);
 		}
 		if (!err)
 			err = note(receipt, i, count, seq, duplicate, first_seq, fault);

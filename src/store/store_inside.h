@@ -109,6 +109,8 @@ struct store {
 	size_t keys_before;
 	struct incoming incoming; /* what S_INSERT and S_APPEND insert: */
 	struct incoming_row rows[STORE_ROWS];
+	uint32_t *topics; /* of the batch that is being appended */
+	size_t topics_cap;
 	struct pending *pending;
 	size_t pending_count;
 	size_t pending_cap;

@@ -476,6 +476,7 @@ void store_close(struct store *s)
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
 	catalog_destroy(s->catalog);
+	free(s->topics);
 	free(s->pending);
 	free(s->reduced);
 	pthread_cond_destroy(&s->commit_done);
