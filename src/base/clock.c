@@ -179,10 +179,15 @@ void clock_cond_init(pthread_cond_t *cond)
 
 bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
 {
+	return clock_cond_wait_us(cond, lock, ms * 1000);
+}
+
+bool clock_cond_wait_us(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t us)
+{
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(ms / 1000);
-	t.tv_nsec += (long)(ms % 1000) * 1000000;
+	t.tv_sec += (time_t)(us / 1000000);
+	t.tv_nsec += (long)(us % 1000000) * 1000;
 	if (t.tv_nsec >= 1000000000) {
 		t.tv_sec++;
 		t.tv_nsec -= 1000000000;

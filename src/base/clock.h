@@ -31,7 +31,8 @@ bool clock_parse(struct slice text, int64_t *wall_ms);
 
 /* Condition variables that count on the monotonic clock: a jump of the wall clock neither hurries nor stalls them. */
 void clock_cond_init(pthread_cond_t *cond);
-/* Waits at most `ms`; false when the time is up. */
+/* Wait at most so long; false when the time is up. */
 bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms);
+bool clock_cond_wait_us(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t us);
 
 #endif

@@ -20,8 +20,11 @@ enum {
 	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
-	LAG_MAX_PAGES = 512, /* of the write-back, 2 MiB: while somebody publishes little, what is long then waits for it */
-	LAG_WAIT_MS = 1,     /* before each commit */
+	/* While somebody publishes little, what is long waits after something long for one and a half times as long as that
+	 * took, but not for longer than: */
+	PAUSE_MAX_US = 20000,
+	LAG_MAX_PAGES = 512, /* and when the write-back lags by 2 MiB, for that, before each commit: */
+	LAG_WAIT_US = 1000,
 };
 
 struct writer {
@@ -42,7 +45,7 @@ struct writer {
 	uint64_t queued_bytes;
 	uint64_t queued_requests;
 	bool closing;
-	bool holding;       /* what is long waits for the write-back, what is brief need not */
+	bool pausing;       /* what is long waits, what is brief need not */
 	int64_t ack_due_ms; /* 0: no acknowledgement waits */
 	enum breaker breaker;
 	struct fault reason; /* why the breaker is open */
@@ -61,9 +64,10 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	bool wrote;      /* since the WAL was shrunk */
-	int64_t idle_ms; /* monotonic: shrink it then, unless something is written before */
-	bool last;       /* nothing comes after this commit */
+	bool wrote;          /* since the WAL was shrunk */
+	int64_t idle_ms;     /* monotonic: shrink it then, unless something is written before */
+	bool last;           /* nothing comes after this commit */
+	int64_t long_due_us; /* monotonic: until then what is long waits, while somebody publishes little */
 	bool long_last;  /* the last transaction had something long: whoever came meanwhile waits for the next one, too */
 	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
 	unsigned turn;   /* of the lanes, whose it is */
@@ -133,7 +137,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 		lanes_append(&w->queue, op->client, &op->link);
 		w->queued_events += op_events(op);
 		w->queued_bytes += op_bytes(op);
-		if (w->queued_requests++ == 0 || (w->holding && is_brief(op)))
+		if (w->queued_requests++ == 0 || (w->pausing && is_brief(op)))
 			pthread_cond_signal(&w->wake);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -283,8 +287,8 @@ static const struct write_op *pass_to(struct writer *w, unsigned *turn, bool bri
 }
 
 /* Takes what goes into one transaction: at least one request where there is any. Among several clients what is brief goes
- * first, in a transaction of its own, every other time. What is being committed still takes up memory: it counts until it is
- * done. With the lock. */
+ * first, in a transaction of its own, every other time, and as long as what is long has to wait. What is being committed
+ * still takes up memory: it counts until it is done. With the lock. */
 static void take_group(struct writer *w, struct list *ops)
 {
 	bool shared = is_shared(w);
@@ -292,7 +296,7 @@ static void take_group(struct writer *w, struct list *ops)
 			  .events_max = shared ? WRITER_SHARED_EVENTS_MAX : WRITER_GROUP_EVENTS_MAX,
 			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
 	list_init(ops);
-	if (shared && !w->brief_last)
+	if (shared && (!w->brief_last || clock_mono_us() < w->long_due_us))
 		take_brief(w, &g, is_brief);
 	const struct write_op *next = list_empty(ops) ? NULL : pass_to(w, &w->turn, false);
 	w->brief_last = next != NULL;
@@ -512,6 +516,12 @@ static void finish_group(struct writer *w, struct list *group)
 	}
 }
 
+static void put_off_long(struct writer *w, int64_t took_us)
+{
+	int64_t pause = took_us + took_us / 2;
+	w->long_due_us = clock_mono_us() + (pause < PAUSE_MAX_US ? pause : PAUSE_MAX_US);
+}
+
 /* False when it failed as a whole. */
 static bool commit_group(struct writer *w, struct list *group)
 {
@@ -552,6 +562,8 @@ static bool commit_group(struct writer *w, struct list *group)
 		}
 	}
 	finish_group(w, group);
+	if (is_long_now)
+		put_off_long(w, clock_mono_us() - start);
 	return !err;
 }
 
@@ -637,17 +649,23 @@ static void recover(struct writer *w)
 	}
 }
 
-/* The log begins anew when all of it is copied, and publishers wait for what is left of that: if the write-back cannot keep
- * up with somebody who publishes much, that one waits rather than everybody. With the lock. */
-static void wait_for_write_back(struct writer *w)
+/* What is long leaves time to what is brief, which would else wait for one long commit after the other. It also waits for
+ * the write-back if that cannot keep up: the log begins anew when all of it is copied, and everybody waits for what is left
+ * of that. With the lock. */
+static void pause_long(struct writer *w)
 {
-	unsigned turn = w->brief_turn;
-	if (w->closing || !writer_has_brief(w) || write_back_lag(w->write_back) <= LAG_MAX_PAGES ||
-	    pass_to(w, &turn, true) != NULL)
+	if (!writer_has_brief(w))
 		return;
-	w->holding = true;
-	clock_cond_wait(&w->wake, &w->lock, LAG_WAIT_MS);
-	w->holding = false;
+	int64_t now = clock_mono_us();
+	int64_t end = write_back_lag(w->write_back) > LAG_MAX_PAGES ? now + LAG_WAIT_US : now;
+	end = w->long_due_us > end ? w->long_due_us : end;
+	w->pausing = true;
+	for (unsigned turn = w->brief_turn; now < end && !w->closing && !lanes_empty(&w->queue); now = clock_mono_us()) {
+		if (pass_to(w, &turn, true) != NULL)
+			break;
+		clock_cond_wait_us(&w->wake, &w->lock, end - now);
+	}
+	w->pausing = false;
 }
 
 /* Waits for work. False when the WAL can be shrunk meanwhile. With the lock. */
@@ -675,7 +693,7 @@ static void *work(void *arg)
 		if (dirty && w->ack_due_ms == 0)
 			w->ack_due_ms = clock_mono_ms() + ACK_DELAY_MS;
 		bool busy = wait_for_work(w);
-		wait_for_write_back(w);
+		pause_long(w);
 		take_group(w, &group);
 		bool acks = w->ack_due_ms != 0;
 		w->ack_due_ms = 0;
