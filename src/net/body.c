@@ -56,9 +56,7 @@ static long read_body(struct exchange *x, void *state, char *out, size_t max)
 	}
 	if (b->ended)
 		return HTTP_END;
-	exchange_wait(x);
-	exchange_defer(x, fill);
-	return HTTP_WAIT;
+	return exchange_wait_for(x, fill) ? HTTP_WAIT : HTTP_BROKEN;
 }
 
 enum err body_stream_take(struct exchange *x, body_fill *source_fill, void *source, size_t held,

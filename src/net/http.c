@@ -23,6 +23,7 @@ enum {
 	BODY_PATIENCE = 3,
 	REPLY_HEADERS_MAX = 8,
 	SEGMENT_MAX = 1024,
+	REFUSE_POLL_US = 100,
 	DISCARD_MAX = 64 * 1024 * 1024, /* of a body that is refused, before the connection is cut */
 };
 
@@ -31,8 +32,9 @@ struct http {
 	struct pool *pool;
 	struct http_options options;
 	atomic_bool refusing;
-	atomic_size_t bodies;  /* bytes of all bodies in memory */
-	atomic_size_t replies; /* and of all replies, until their readers have them */
+	atomic_int handing_over; /* threads that are about to hand something to the pool */
+	atomic_size_t bodies;    /* bytes of all bodies in memory */
+	atomic_size_t replies;   /* and of all replies, until their readers have them */
 	struct callers callers;
 };
 
@@ -599,6 +601,21 @@ void exchange_defer(struct exchange *x, http_handler *run)
 	pool_submit(x->http->pool, &x->job);
 }
 
+/* The pool may end once http_refuse has returned: what the daemon's threads hand to it comes between these two. */
+static bool begin_handing_over(struct http *h)
+{
+	atomic_fetch_add(&h->handing_over, 1);
+	if (!h->refusing)
+		return true;
+	atomic_fetch_sub(&h->handing_over, 1);
+	return false;
+}
+
+static void end_handing_over(struct http *h)
+{
+	atomic_fetch_sub(&h->handing_over, 1);
+}
+
 /* The connection is suspended before anybody can resume it. */
 static void run_handler(struct exchange *x)
 {
@@ -621,6 +638,17 @@ void exchange_done(struct exchange *x)
 void exchange_wait(struct exchange *x)
 {
 	MHD_suspend_connection(x->connection);
+}
+
+bool exchange_wait_for(struct exchange *x, http_handler *run)
+{
+	struct http *h = x->http;
+	if (!begin_handing_over(h))
+		return false;
+	exchange_wait(x);
+	exchange_defer(x, run);
+	end_handing_over(h);
+	return true;
 }
 
 void exchange_resume(struct exchange *x)
@@ -688,7 +716,12 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	}
 	if (x->stage == DONE || x->discard)
 		return send_reply(x);
+	if (!begin_handing_over(x->http)) {
+		exchange_problem(x, 503, "the server is shutting down");
+		return send_reply(x);
+	}
 	run_handler(x);
+	end_handing_over(x->http);
 	return MHD_YES;
 }
 
@@ -736,6 +769,8 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 void http_refuse(struct http *h)
 {
 	h->refusing = true;
+	while (h->handing_over > 0)
+		usleep(REFUSE_POLL_US); /* none of them waits for anything */
 }
 
 void http_destroy(struct http *h)

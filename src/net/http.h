@@ -120,14 +120,16 @@ void exchange_stream(struct exchange *x, http_read *read);
 void exchange_length(struct exchange *x, uint64_t bytes);
 /* From within `read`: stop calling until exchange_resume. To be called before anybody can resume. */
 void exchange_wait(struct exchange *x);
+/* The same until `run`, on a pool thread, resumes it. False: the server shuts down, nothing waits. */
+bool exchange_wait_for(struct exchange *x, http_handler *run);
 /* Any thread, once per wait. */
 void exchange_resume(struct exchange *x);
 /* Ends the connection of a stream whose reader does not read: its socket fails from now on. Any thread, while the
  * exchange lives. */
 void exchange_cut(struct exchange *x);
 
-/* Runs something for the exchange on a pool thread: a handler that goes on later, or one that feeds a stream. Only
- * while the exchange waits for it: before exchange_done, or between exchange_wait and exchange_resume. */
+/* Runs something for the exchange on a pool thread: a handler that goes on later. Only while the exchange waits for
+ * it, before exchange_done. */
 void exchange_defer(struct exchange *x, http_handler *run);
 
 /* The reply is complete. Any thread; the exchange must not be touched afterwards. */
