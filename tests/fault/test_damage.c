@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../unit/check.h"
+#include "../unit/temp_dir.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "disk.h"
@@ -20,7 +20,7 @@ enum { PLACES = 2000, EVENTS = 400, ARCHIVED = 120, FILES_MAX = 8 };
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 static const char *const names[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "head", "lock", NULL};
 
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static struct store *store;
 static struct reader *reader;
 static struct fault fault;
@@ -286,17 +286,14 @@ static void change_all(const char *what)
 
 static void begin(void)
 {
-	strcpy(dir, "/tmp/tidemark-damage-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	make_store();
 }
 
 static void end(void)
 {
-	char command[128];
 	forget_images();
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 static void a_store_that_was_stopped(void)

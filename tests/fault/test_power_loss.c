@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../unit/check.h"
+#include "../unit/temp_dir.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "disk.h"
@@ -40,7 +40,7 @@ struct model {
 	uint64_t session_maybe;
 };
 
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static uint64_t random_state;
 static struct fault fault;
 static struct store *store;
@@ -328,8 +328,7 @@ static bool run(uint64_t seed)
 	bool all = true;
 	random_state = seed;
 	m = (struct model){0};
-	strcpy(dir, "/tmp/tidemark-power-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	disk_watch(dir);
 	for (int i = 0; all && i < LIVES; i++) {
 		disk_cut_at(1 + below(CHANGES_MAX));
@@ -341,9 +340,7 @@ static bool run(uint64_t seed)
 		close_all();
 	}
 	disk_forget();
-	char command[128];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 	return all;
 }
 

@@ -3,22 +3,20 @@
 #include "archives.h"
 #include "event/envelope.h"
 #include "store/seekable.h"
+#include "temp_dir.h"
 
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static char path[128];
 
 static void set_up(void)
 {
-	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	snprintf(path, sizeof path, "%s/file.ndjson.zst", dir);
 }
 
 static void tear_down(void)
 {
-	char command[128];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 static struct slice slice_at(const struct buf *b, size_t from)

@@ -3,10 +3,11 @@
 #include "archives.h"
 #include "store/packer.h"
 #include "store/seekable.h"
+#include "temp_dir.h"
 
 enum { FRAMES = 3, LINES = 4 }; /* of a frame: an archive of 12 events */
 
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static char path[128];
 static char manifest_file[128];
 
@@ -47,8 +48,7 @@ static void make_frames(struct buf *file, const uint64_t *firsts, size_t *ends)
 static void set_up(struct buf *file, struct manifest *m, size_t *ends)
 {
 	static const uint64_t firsts[FRAMES] = {1, 5, 9};
-	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	snprintf(path, sizeof path, "%s/1-12.ndjson.zst", dir);
 	snprintf(manifest_file, sizeof manifest_file, "%s/1-12.json", dir);
 	buf_init(file);
@@ -63,10 +63,8 @@ static void set_up(struct buf *file, struct manifest *m, size_t *ends)
 
 static void tear_down(struct buf *file)
 {
-	char command[128];
 	buf_finish(file);
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 static void expect_found(const char *name, size_t bit)

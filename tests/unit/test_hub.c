@@ -7,15 +7,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "check.h"
 #include "hub/cursor.h"
 #include "hub/subscription.h"
 #include "hub/writer.h"
 #include "net/ws_metrics.h"
 #include "store/page_build.h"
+#include "temp_dir.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static struct store *store;
 static struct pool *pool;
 static struct feed *feed;
@@ -93,16 +93,13 @@ static const struct writer_options roomy = {1 << 20, 1 << 28, 0, NULL};
 
 static void fresh_hub(size_t ring_bytes)
 {
-	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	open_hub(ring_bytes, roomy);
 }
 
 static void remove_dir(void)
 {
-	char command[128];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 struct op {

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "check.h"
 #include "monitor/auditor.h"
 #include "monitor/conversation.h"
 #include "monitor/lease.h"
@@ -11,6 +10,7 @@
 #include "monitor/past.h"
 #include "monitor/pulse.h"
 #include "monitor/series.h"
+#include "temp_dir.h"
 
 static struct fault fault;
 
@@ -230,14 +230,14 @@ static void describe(struct monitor *m, struct buf *out)
 
 static void a_fold_in_portions_is_the_fold(void)
 {
-	char dir[] = "/tmp/tidemark-unit-XXXXXX";
+	char dir[TEMP_DIR_LEN];
 	struct store *store;
 	struct monitor *m;
 	struct buf live;
 	struct buf reopened;
 	buf_init(&live);
 	buf_init(&reopened);
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
 	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
 	for (int i = 0; i < 20; i++)
@@ -252,9 +252,7 @@ static void a_fold_in_portions_is_the_fold(void)
 		monitor_destroy(m);
 	}
 	store_close(store);
-	char command[128];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 	buf_finish(&live);
 	buf_finish(&reopened);
 }

@@ -5,14 +5,14 @@
 #include <unistd.h>
 
 #include "base/sys.h"
-#include "check.h"
 #include "store/seal.h"
+#include "temp_dir.h"
 
 enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200 };
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 static const struct archive_options options = {3, 0};
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static struct store *store;
 static struct reader *reader;
 static struct fault fault;
@@ -118,8 +118,7 @@ static void check_all(void)
 
 static void set_up(void)
 {
-	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	open_store();
 	append(1, EVENTS);
 	buf_finish(&wanted);
@@ -128,9 +127,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	char command[128];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 /* As a keeper does it: seal, then let go; from wherever an attempt before has come to. */

@@ -5,21 +5,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "store/db_file.h"
 #include "store/store_inside.h"
+#include "temp_dir.h"
 #include "tidemark/history.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static struct store *store;
 static struct reader *reader;
 static struct fault fault;
 
 static void fresh_dir(void)
 {
-	strcpy(dir, "/tmp/tidemark-unit-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 }
 
 static void open_store_with(struct store_options options)
@@ -44,9 +43,7 @@ static void close_store(void)
 
 static void remove_dir(void)
 {
-	char command[128];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 static struct batch *batch_of(const char *lines)

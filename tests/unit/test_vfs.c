@@ -2,13 +2,13 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "store/db_file.h"
 #include "store/vfs.h"
+#include "temp_dir.h"
 
 enum { ROUNDS = 300, ROWS = 40, PAGES = 100, PIECE = 8 };
 
-static char dir[64];
+static char dir[TEMP_DIR_LEN];
 static char path[96];
 
 static void run(sqlite3 *db, const char *sql)
@@ -31,16 +31,13 @@ static sqlite3 *open_db(const char *vfs)
 
 static void fresh_path(void)
 {
-	strcpy(dir, "/tmp/tidemark-vfs-XXXXXX");
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	snprintf(path, sizeof path, "%s/x.db", dir);
 }
 
 static void remove_dir(void)
 {
-	char command[96];
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 static sqlite3_int64 number(sqlite3 *db, const char *sql)

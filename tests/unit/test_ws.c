@@ -4,10 +4,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "check.h"
 #include "net/acks.h"
 #include "net/ws.h"
 #include "net/ws_conn.h"
+#include "temp_dir.h"
 
 static void a_publisher_may_be_silent_for_an_hour(void)
 {
@@ -128,15 +128,14 @@ static void add_newcomer(struct ws *w, struct access *access)
 /* Fails when newcomers are admitted until there are no more: the task comes after all of them then. */
 static void who_is_in_does_not_wait_for_all_newcomers(void)
 {
-	char dir[] = "/tmp/tidemark-unit-XXXXXX";
-	char command[64];
+	char dir[TEMP_DIR_LEN];
 	struct store *store;
 	struct pool *pool;
 	struct feed *feed;
 	struct access *access;
 	struct ws *w;
 	struct fault fault;
-	CHECK(mkdtemp(dir) != NULL);
+	temp_dir_make(dir);
 	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
 	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
 	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
@@ -162,8 +161,7 @@ static void who_is_in_does_not_wait_for_all_newcomers(void)
 	feed_destroy(feed);
 	access_destroy(access);
 	store_close(store);
-	snprintf(command, sizeof command, "rm -r %s", dir);
-	CHECK(system(command) == 0);
+	temp_dir_remove(dir);
 }
 
 int main(void)
