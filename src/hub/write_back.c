@@ -1,7 +1,6 @@
 #include "hub/write_back.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/background.h"
@@ -11,10 +10,9 @@ enum { NICE = 10 };
 struct write_back {
 	struct store *store;
 	pthread_t thread;
-	atomic_int lag;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
-	int pages; /* that have been asked for */
+	int pages; /* that have been asked for and are not done */
 	bool closing;
 };
 
@@ -29,11 +27,10 @@ static void *work(void *arg)
 			continue;
 		}
 		int pages = b->pages;
-		b->pages = 0;
 		pthread_mutex_unlock(&b->lock);
 		store_write_back(b->store, pages);
-		atomic_fetch_sub(&b->lag, pages);
 		pthread_mutex_lock(&b->lock);
+		b->pages -= pages;
 	}
 	pthread_mutex_unlock(&b->lock);
 	return NULL;
@@ -67,14 +64,16 @@ void write_back_ask(struct write_back *b, int pages)
 		return;
 	pthread_mutex_lock(&b->lock);
 	b->pages += pages;
-	atomic_fetch_add(&b->lag, pages);
 	pthread_cond_signal(&b->wake);
 	pthread_mutex_unlock(&b->lock);
 }
 
 int write_back_lag(struct write_back *b)
 {
-	return atomic_load(&b->lag);
+	pthread_mutex_lock(&b->lock);
+	int pages = b->pages;
+	pthread_mutex_unlock(&b->lock);
+	return pages;
 }
 
 void write_back_destroy(struct write_back *b)

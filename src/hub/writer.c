@@ -68,9 +68,9 @@ struct writer {
 	int64_t idle_ms;     /* monotonic: shrink it then, unless something is written before */
 	bool last;           /* nothing comes after this commit */
 	int64_t long_due_us; /* monotonic: until then what is long waits, while somebody publishes little */
-	bool long_last;  /* the last transaction had something long: whoever came meanwhile waits for the next one, too */
-	bool brief_last; /* the last transaction was of brief requests alone, while others waited */
-	unsigned turn;   /* of the lanes, whose it is */
+	bool long_last;      /* the last transaction had something long */
+	bool brief_last;     /* the last transaction was of brief requests alone, while others waited */
+	unsigned turn;       /* of the lanes, whose it is */
 	unsigned brief_turn; /* the same among what is brief: it comes around more often */
 	bool saving;         /* the observer's figures are in the open transaction */
 };
@@ -422,21 +422,21 @@ static bool has_client(const struct list *group, uint64_t client)
 	return false;
 }
 
-/* What is brief is answered before what is long, for the answer to what is long may take the thread from its processor; but
+/* What is brief is answered before something long, for the answer to that may take the thread from its processor; but
  * nobody's own requests change places. */
-static void join_group(struct list *group, struct list *late)
+static void put_before_long(struct list *group, struct list *late)
 {
-	struct list *first = has_long(group) ? group->next : group;
+	struct list *first = group->next;
 	LIST_EACH (link, late) {
+		bool goes_last = has_client(group, LIST_ITEM(link, struct write_op, link)->client);
 		list_remove(link);
-		list_append(first == group || has_client(group, LIST_ITEM(link, struct write_op, link)->client) ? group
-														: first,
-			    link);
+		list_append(goes_last ? group : first, link);
 	}
 }
 
 /* What is brief and has come meanwhile goes along: it would wait for this commit and for its own. */
-static enum err append_late(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
+static enum err append_late(struct writer *w, struct list *group, bool is_long_group, const struct fault *low,
+			    struct fault *fault)
 {
 	struct list late;
 	struct group g = {.ops = &late, .events_max = WRITER_TURN_EVENTS, .bytes_max = SHARED_BYTES_MAX};
@@ -445,10 +445,13 @@ static enum err append_late(struct writer *w, struct list *group, const struct f
 	take_brief(w, &g, may_come_late);
 	bool shared = is_shared(w);
 	pthread_mutex_unlock(&w->lock);
-	if (shared && !list_empty(&late) && has_long(group))
+	if (shared && !list_empty(&late) && is_long_group)
 		note_brief(w);
 	enum err err = append_group(w, &late, low, fault);
-	join_group(group, &late);
+	if (is_long_group)
+		put_before_long(group, &late);
+	else
+		list_move_all(group, &late);
 	return err;
 }
 
@@ -528,6 +531,7 @@ static bool commit_group(struct writer *w, struct list *group)
 	struct fault fault = {0};
 	struct fault low = {0};
 	struct committed *committed = NULL;
+	bool is_long_group = has_long(group); /* what comes late is brief */
 	int64_t start = clock_mono_us();
 	check_disk(w, &low); /* the reserve is no failure of the disk: nothing has to be probed */
 	enum err err = sessions_write(w->sessions, w->store, &fault);
@@ -536,10 +540,10 @@ static bool commit_group(struct writer *w, struct list *group)
 	if (!err)
 		err = append_group(w, group, &low, &fault);
 	if (!err)
-		err = append_late(w, group, &low, &fault);
-	bool is_long_now = has_long(group);
-	store_keep_brisk(w->store, writer_has_brief(w) && (is_long_now || w->long_last));
-	w->long_last = is_long_now;
+		err = append_late(w, group, is_long_group, &low, &fault);
+	/* Whoever came during something long waits for the commit after it, too. */
+	store_keep_brisk(w->store, writer_has_brief(w) && (is_long_group || w->long_last));
+	w->long_last = is_long_group;
 	if (!err)
 		err = store_commit(w->store, &committed, &fault);
 	if (err) {
@@ -562,7 +566,7 @@ static bool commit_group(struct writer *w, struct list *group)
 		}
 	}
 	finish_group(w, group);
-	if (is_long_now)
+	if (is_long_group)
 		put_off_long(w, clock_mono_us() - start);
 	return !err;
 }

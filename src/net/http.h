@@ -52,7 +52,7 @@ struct http_options {
 };
 
 enum err http_create(struct pool *pool, struct http_options options, struct http **out, struct fault *fault);
-/* Answers 503 to new requests. */
+/* Answers 503 to new requests. When it returns, nothing more is handed to the pool. */
 void http_refuse(struct http *h);
 /* All exchanges are done and nothing is parked. */
 void http_destroy(struct http *h);

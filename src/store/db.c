@@ -183,10 +183,9 @@ enum err db_sync(sqlite3 *db, struct fault *fault)
 	return rc == SQLITE_OK ? ERR_NONE : fault_set(fault, db_err(db, rc), "syncing the database: %s", sqlite3_errstr(rc));
 }
 
-void db_set_pace(sqlite3 *db, const struct db_file_pace *pace)
+void db_set_pace(sqlite3 *db, struct db_file_pace pace)
 {
-	struct db_file_pace copy = *pace;
-	sqlite3_file_control(db, "main", DB_FILE_PACE, &copy);
+	sqlite3_file_control(db, "main", DB_FILE_PACE, &pace);
 }
 
 void db_copy_anew(sqlite3 *db)

@@ -27,7 +27,7 @@ void db_close(sqlite3 *db);
 void db_trust_pages(sqlite3 *db);
 
 /* From now on pages of the database are put on the disk at this pace. */
-void db_set_pace(sqlite3 *db, const struct db_file_pace *pace);
+void db_set_pace(sqlite3 *db, struct db_file_pace pace);
 /* Waits until what was written into the database is on the disk. */
 enum err db_sync(sqlite3 *db, struct fault *fault);
 /* After a failure of the disk: the next checkpoint copies all of the write-ahead log (db_file.h). */

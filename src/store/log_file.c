@@ -4,8 +4,7 @@
 #include <string.h>
 
 enum {
-	/* Of a frame (SQLite's "WAL-mode file format", 2): its header, where that says that it ends a transaction, its page.
-	 */
+	/* Of a frame (SQLite's "WAL-mode file format", 2): its header, where that says that a transaction ends, its page. */
 	HEADER = 24,
 	HEADER_ENDS = 4,
 	HEADER_ENDS_LEN = 4,

@@ -43,7 +43,7 @@ static enum err copy_and_sync(struct store *s, int pages, struct fault *fault)
 	enum err err = open_back(s, fault);
 	if (err)
 		return err;
-	db_set_pace(s->back, &(struct db_file_pace){piece_of(pages), give_way, s});
+	db_set_pace(s->back, (struct db_file_pace){piece_of(pages), give_way, s});
 	err = copy(s->back, fault);
 	/* SQLite waits for the disk only once it has copied all there is, which then takes as long as all of it. */
 	return err ? err : db_sync(s->back, fault);
