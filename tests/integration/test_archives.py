@@ -193,7 +193,8 @@ class WithoutArchives(ArchiveTest):
         self.check_figures(server)
         server.publish_lines(self.batch(count, 20))
         server.restart()
-        self.check_gaps(server, server.history(limit=1)["first"], count + 20)
+        wait_until(lambda: server.history(limit=1)["first"] == first + 20, "it is cut again")
+        self.check_gaps(server, first + 20, count + 20)
         self.check_figures(server)
 
     def check_gaps(self, server, first, head):
