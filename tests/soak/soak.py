@@ -25,7 +25,7 @@ from faults import MALLOC, Faults, OPEN, READ, SQLITE_MALLOC, SYNC, WRITE  # noq
 from harness import NDJSON, Server, command, ndjson, wait_until  # noqa: E402
 from sse_client import EventSource  # noqa: E402
 from websocket_client import Closed, WebSocket  # noqa: E402
-from wire import Http, Refused, TimedOut  # noqa: E402
+from wire import DEADLINE_S, Http, Refused, TimedOut  # noqa: E402
 
 LOST = (OSError, EOFError, Closed, Refused, TimedOut, http.client.HTTPException)
 HOUR_MS = 3600 * 1000
@@ -91,9 +91,9 @@ class Publisher(threading.Thread):
             socket.close()
 
     def run(self):
-        while not self.soak.ended.is_set():
+        while not self.soak.resting.is_set():
             address = self.soak.address()
-            if address is None or self.soak.resting.is_set():
+            if address is None:
                 time.sleep(0.01)
                 continue
             try:
@@ -180,6 +180,10 @@ class Soak:
     def failed(self, what):
         with self.lock:
             self.problems.append(what)
+        self.end()
+
+    def end(self):
+        self.resting.set()
         self.ended.set()
 
     def check(self, holds, what):
@@ -286,13 +290,14 @@ class Soak:
     # ---- the end
 
     def settle(self):
-        """Every publisher learns what became of its last batch."""
+        """Every publisher stops, and learns what became of its last batch."""
         self.faults.disarm()
         self.faults.set_clock(0)
         self.resting.set()
-        time.sleep(0.2)
         wait_until(lambda: self.server.get("/readyz").status == 200, "it is ready", 60)
         for publisher in self.publishers:
+            publisher.join(2 * DEADLINE_S)  # it may still be waiting for an answer, which is its own to count
+            self.check(not publisher.is_alive(), f"{publisher.name} has stopped")
             if publisher.pending is not None:
                 response = self.server.post(ndjson(publisher.pending), NDJSON)
                 self.check(response.status == 201, f"the last batch: {response}")
@@ -337,18 +342,17 @@ class Soak:
             if not self.problems:
                 self.settle()
                 lines = self.compare()
-                self.ended.set()
+                self.end()
                 self.up = False
                 self.server.stop()
                 self.restore(lines)
                 self.totals["events"] = len(lines)
         finally:
-            self.ended.set()
+            self.end()
         self.totals["retries after an unknown outcome"] = sum(p.unsure for p in self.publishers)
         self.totals["refusals with a reason"] = sum(p.refused for p in self.publishers)
 
     def close(self):
-        self.ended.set()
         try:
             self.server.finish()
         finally:
