@@ -47,6 +47,8 @@ struct store_options {
 enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault);
 /* Flushes what trails and closes. Everything committed is safe without it. */
 void store_close(struct store *s);
+/* It is closed soon: from now on a program that has locked the database is not waited for, or not for long. Any thread. */
+void store_hurry(struct store *s);
 
 /* --- the writing thread --- */
 

@@ -224,6 +224,8 @@ static enum err make_net(struct server *s, struct fault *fault)
  * everybody is seen off. */
 static void stop(struct server *s)
 {
+	if (s->store != NULL)
+		store_hurry(s->store);
 	if (s->door != NULL)
 		door_close(s->door);
 	if (s->http != NULL)

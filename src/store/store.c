@@ -38,6 +38,9 @@ enum err store_begin(struct store *s, struct fault *fault)
 	enum err err = place_check(&s->place, fault);
 	if (!err)
 		err = store_run(s, S_BEGIN, "opening a transaction", fault);
+	/* Nothing that was asked for is to blame: the next one would wait as long, and as much in vain. */
+	if (err == ERR_BUSY)
+		err = fault_set(fault, ERR_IO, "another program has locked %s", s->path);
 	if (err)
 		return err;
 	int64_t now = clock_wall_ms();

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "store/archive_set.h"
@@ -84,6 +85,8 @@ struct store {
 	pthread_mutex_t back_lock; /* before `lock`; held during a write-back */
 	sqlite3 *back;             /* its connection; NULL: none yet */
 
+	atomic_bool hurry; /* store_hurry */
+
 	/* The writing thread's own. */
 	struct place place;
 	uint64_t noted; /* what was acknowledged, as the note beside the database said when it was opened; 0: nothing */
@@ -92,6 +95,8 @@ struct store {
 	int wal_pages;   /* as the last commit left it */
 	int asked_pages; /* how many they were when a write-back was last due */
 	int64_t last_time_ms;
+	int64_t patience_ms;      /* with whoever has locked the database */
+	int64_t waiting_since_ms; /* for him */
 
 	uint64_t past_ids; /* rows of id_past */
 	bool flush_wanted; /* the trailing index has to be written before more can leave */

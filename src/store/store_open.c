@@ -14,6 +14,13 @@
 #include "store/store_inside.h"
 #include "store/sum.h"
 
+enum {
+	HURRIED_MS = 500, /* of DB_BUSY_MS, once the store is closed soon */
+	/* Between two tries at a locked database; the first few come sooner. */
+	BRISK_TRIES = 10,
+	TRY_MS = 10,
+};
+
 static const char *const statement_sql[STATEMENTS] = {
 	[S_BEGIN] = "BEGIN IMMEDIATE",
 	[S_COMMIT] = "COMMIT",
@@ -66,6 +73,20 @@ void store_close_db(struct store *s)
 	s->db = NULL;
 }
 
+/* What SQLite asks when the database is locked: shall it try again? */
+static int wait_for_lock(void *arg, int tries)
+{
+	struct store *s = arg;
+	int64_t now = clock_mono_ms();
+	if (tries == 0)
+		s->waiting_since_ms = now;
+	int64_t most = atomic_load(&s->hurry) && s->patience_ms > HURRIED_MS ? HURRIED_MS : s->patience_ms;
+	if (now - s->waiting_since_ms >= most)
+		return 0;
+	sqlite3_sleep(tries < BRISK_TRIES ? 1 : TRY_MS);
+	return 1;
+}
+
 static enum err open_db(struct store *s, struct fault *fault)
 {
 	bool write = s->options.access == STORE_WRITE;
@@ -75,6 +96,8 @@ static enum err open_db(struct store *s, struct fault *fault)
 		return err;
 	if (s->options.unchecked)
 		db_trust_pages(s->db);
+	s->patience_ms = DB_BUSY_MS;
+	sqlite3_busy_handler(s->db, wait_for_lock, s);
 	sqlite3_wal_hook(s->db, on_wal, s);
 	s->incoming = (struct incoming){s->rows, 0};
 	err = incoming_register(s->db, &s->incoming, fault);
@@ -461,6 +484,11 @@ static void flush_trail(struct store *s)
 	s->flush_wanted = trail_lags(s->trail);
 	if (s->flush_wanted && store_begin(s, NULL) == ERR_NONE)
 		store_commit(s, &none, NULL);
+}
+
+void store_hurry(struct store *s)
+{
+	atomic_store(&s->hurry, true);
 }
 
 void store_close(struct store *s)

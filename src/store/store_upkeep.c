@@ -17,9 +17,9 @@ enum {
 enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 {
 	/* Publishers wait meanwhile: a reader that takes longer (a verify, a backup) is tried again later. */
-	sqlite3_busy_timeout(s->db, CHECKPOINT_WAIT_MS);
+	s->patience_ms = CHECKPOINT_WAIT_MS;
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
-	sqlite3_busy_timeout(s->db, DB_BUSY_MS);
+	s->patience_ms = DB_BUSY_MS;
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_fault(s->db, rc, "writing the log back", fault);
 	/* A passive one leaves the WAL as long as it is: on_wal tells when it starts anew. */

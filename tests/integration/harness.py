@@ -194,15 +194,15 @@ class Server:
         self.process.kill()
         self._ended()
 
-    def stop(self):
+    def stop(self, seconds=DEADLINE_S):
         """SIGTERM, after which it must exit 0."""
         self.process.send_signal(signal.SIGTERM)
-        code = self._ended()
+        code = self._ended(seconds)
         assert code == 0, f"SIGTERM must end the server with 0, not {code}:\n{self.log_text()}"
 
-    def _ended(self):
+    def _ended(self, seconds=DEADLINE_S):
         try:
-            code = self.process.wait(DEADLINE_S)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -360,6 +360,18 @@ def edited(data):
             pages[end - 8:end] = bytes(8)
         file.seek(0)
         file.write(pages)
+
+
+@contextlib.contextmanager
+def locked(data):
+    """The store is locked by another program meanwhile: what is published waits, for as long as it may."""
+    database = sqlite3.connect(os.path.join(data, "tidemark.db"), isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        database.execute("ROLLBACK")
+        database.close()
 
 
 @functools.cache

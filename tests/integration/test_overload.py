@@ -16,11 +16,10 @@ import re
 import resource
 import select
 import socket
-import sqlite3
 import time
 import unittest
 
-from harness import DEADLINE_S, JSON, KIB, MIB, NDJSON, Task, TidemarkTest, is_sanitized, memory, ndjson, scaled, wait_until
+from harness import DEADLINE_S, JSON, KIB, MIB, NDJSON, Task, TidemarkTest, is_sanitized, locked, memory, ndjson, scaled, wait_until
 from websocket_client import CONTINUATION, TEXT, Closed, frame
 from wire import TimedOut, Wire
 
@@ -45,18 +44,6 @@ def answered(wires):
     for wire in wires:
         poll.register(wire.sock, select.POLLIN)
     return len(poll.poll(0))
-
-
-@contextlib.contextmanager
-def nobody_commits(server):
-    """The store is locked by another program meanwhile: what is published waits. For less than the 5 s that it may."""
-    database = sqlite3.connect(server.data + "/tidemark.db", isolation_level=None)
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        database.execute("ROLLBACK")
-        database.close()
 
 
 class Publishers(TidemarkTest):
@@ -108,7 +95,7 @@ class Publishers(TidemarkTest):
     def test_over_http_the_queue_is_bounded(self):
         server, before = self.server, peak(self.server)
         wires = [server.wire() for _ in range(scaled(300, 40))]
-        with nobody_commits(server):
+        with locked(server.data):
             sent = []
             for wire in wires:
                 number, body = self.body()
@@ -148,7 +135,7 @@ class Publishers(TidemarkTest):
                 number, events = self.batch()
                 socket_.send({"op": "publish", "ref": number, "events": events})
 
-        with nobody_commits(server):
+        with locked(server.data):
             for one in sockets:
                 publish(one)
             wait_until(lambda: server.get("/v1/stats").json()["commits"]["refused"] >= each * len(sockets) - 8,

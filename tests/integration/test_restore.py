@@ -255,7 +255,7 @@ class Backup(RestoreTest):
             while not stop:
                 server.publish_lines(batch(number, 40))
                 number += 40
-                time.sleep(0.005)
+                time.sleep(0.05)  # copying has to be faster, also where processors are short
 
         task = Task(publish)
         copy = self.path("copy")
