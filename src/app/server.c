@@ -22,6 +22,7 @@ enum {
 	HTTP_MEMORY = 16 * 1024,
 	STREAM_MEMORY = 5888,
 	SPARE_FDS = 256,      /* for the store, its readers, the log and the listeners */
+	TLS_FDS = 3,          /* of an encrypted connection: its socket, and the pair to what serves it */
 	EVENTS_MAX = 1 << 20, /* of one request */
 };
 
@@ -52,17 +53,19 @@ struct server {
 
 /* libwebsockets makes its tables as large as this says: no larger than needed. Where there are not as many descriptors,
  * there are fewer connections: the store needs some, too. */
-static void set_fd_limit(int64_t *connections)
+static void set_fd_limit(struct config *c)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
-	rlim_t wanted = (rlim_t)*connections + SPARE_FDS;
+	rlim_t each = c->tls_cert != NULL ? TLS_FDS : 1;
+	rlim_t wanted = (rlim_t)c->max_connections * each + SPARE_FDS;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur >= wanted)
 		return;
-	*connections = (int64_t)(limit.rlim_cur > 2 * SPARE_FDS ? limit.rlim_cur - SPARE_FDS : limit.rlim_cur / 2);
+	rlim_t left = limit.rlim_cur > 2 * SPARE_FDS ? limit.rlim_cur - SPARE_FDS : limit.rlim_cur / 2;
+	c->max_connections = left > each ? (int64_t)(left / each) : 1;
 	log_warn("fewer connections than asked for: the limit of open files is too low", "limit=%llu wanted=%llu",
 		 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
 }
@@ -321,7 +324,7 @@ int server_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (!clock_set_zone("Australia/Melbourne"))
 		log_warn("the zone of timestamp_melbourne is not installed: it is UTC", "zone=Australia/Melbourne");
-	set_fd_limit(&s.config.max_connections);
+	set_fd_limit(&s.config);
 	struct fault fault;
 	enum err err = make_hub(&s, &fault);
 	if (!err)

@@ -322,9 +322,12 @@ static void answer(int fd, int status, const char *detail)
 	buf_finish(&reply);
 }
 
-static void refuse(struct door *d, int fd, const char *why)
+static void refuse(struct door *d, const struct listener *l, int fd, const char *why)
 {
-	answer(fd, 503, why);
+	if (l->encrypted)
+		tls_refuse(fd);
+	else
+		answer(fd, 503, why);
 	close(fd);
 	atomic_fetch_add(&d->refused, 1);
 }
@@ -468,7 +471,7 @@ static void let_in(struct door *d, const struct listener *l, int fd, const struc
 	struct guest *g = l->encrypted ? NULL : guest_create(d, fd, address, address_len);
 	if (g == NULL && !l->encrypted) {
 		crowd_leave(d->crowd, peer_key((const struct sockaddr *)address));
-		refuse(d, fd, "out of memory");
+		refuse(d, l, fd, "out of memory");
 		return;
 	}
 	set_options(fd);
@@ -501,7 +504,7 @@ static void accept_none(struct door *d, struct listener *l, int why)
 		close(d->spare);
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
-			refuse(d, fd, "the server has no descriptor left (see the limit of open files)");
+			refuse(d, l, fd, "the server has no descriptor left (see the limit of open files)");
 		d->spare = open_spare();
 		any = fd >= 0 && d->spare >= 0;
 	}
@@ -515,9 +518,9 @@ static void meet(struct door *d, const struct listener *l, int fd, const struct 
 {
 	uint64_t peer = peer_key((const struct sockaddr *)address);
 	if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
-		refuse(d, fd, "there are too many connections (see --max-connections)");
+		refuse(d, l, fd, "there are too many connections (see --max-connections)");
 	else if (is_counted(d, address) && !crowd_enter(d->crowd, peer))
-		refuse(d, fd, "there are too many connections from this address (see --max-connections-per-address)");
+		refuse(d, l, fd, "there are too many connections from this address (see --max-connections-per-address)");
 	else
 		let_in(d, l, fd, address, address_len);
 }

@@ -382,6 +382,13 @@ void tls_take(struct tls *t, int fd, const struct sockaddr_storage *address, soc
 	(void)!write(t->wake, &one, sizeof one); /* a counter that small cannot be full */
 }
 
+void tls_refuse(int fd)
+{
+	/* A record of type alert, TLS 1.2, two bytes: fatal, internal_error (RFC 8446, 5.1 and 6.2). */
+	static const unsigned char alert[] = {21, 3, 3, 0, 2, 2, 80};
+	(void)!send(fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL); /* whoever is refused may have gone */
+}
+
 /* False when it is time to end. */
 static bool take_arrivals(struct tls *t)
 {

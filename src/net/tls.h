@@ -31,6 +31,8 @@ struct tls_options {
 enum err tls_create(struct tls_options options, struct tls **out, struct fault *fault);
 /* An accepted socket. Any thread. */
 void tls_take(struct tls *t, int fd, const struct sockaddr_storage *address, socklen_t len);
+/* Tells a client who has no place here, in the clear as the protocol has it before a handshake: closing is the caller's. */
+void tls_refuse(int fd);
 /* Reads certificate and key anew, for connections to come. When that fails everything stays as it was. Any thread. */
 enum err tls_reload(struct tls *t, struct fault *fault);
 /* Passes on what is on its way, for two seconds at most; then ends. NULL is fine. */

@@ -2,7 +2,9 @@
 """HTTPS and WSS on the same port, certificates that change, and a reverse proxy that says who its clients are.
 
 Shown to fail without the protection: with proxies_trust answering true anybody is who they say; with the handshake's deadline
-left out who never finishes one stays for ever; with tls_reload leaving the context as it is the new certificate is not seen.
+left out who never finishes one stays for ever; with tls_reload leaving the context as it is the new certificate is not seen; with
+one descriptor counted for an encrypted connection all are used up, and archives cannot be read; without tls_refuse the client hears
+of a wrong version.
 """
 
 import os
@@ -32,8 +34,8 @@ def make_certificate(directory, name="localhost"):
 
 class TlsTest(TidemarkTest):
 
-    def serve_tls(self, *options):
-        server = self.prepare()
+    def serve_tls(self, *options, **how):
+        server = self.prepare(**how)
         self.cert, self.key = make_certificate(server.home)
         server.options = ("--tls-cert", self.cert, "--tls-key", self.key, *options)
         self.tls = ssl.create_default_context(cafile=self.cert)
@@ -86,6 +88,25 @@ class Tls(TlsTest):
 
     def figures(self, server):
         return self.request(server, "GET", "/v1/stats").json()["tls"]
+
+    def test_with_few_descriptors_there_are_few_connections(self):
+        server = self.serve_tls("--retain-events", "200", within=("/bin/sh", "-c", 'ulimit -n 300; exec "$@"', "sh"))
+        first = server.keep(Http(server.address, self.tls))
+        stored(first.request("POST", "/v1/events", ndjson({"data": i} for i in range(1000)), {"Content-Type": NDJSON}))
+        held, refused = [first], []
+        while len(refused) < 20:
+            try:
+                held.append(server.keep(WebSocket(server.address, "/v1/ws", tls=self.tls)))
+            except (ssl.SSLError, ConnectionError) as why:
+                refused.append(getattr(why, "reason", None) or repr(why))
+        self.assertIn("TLSV1_ALERT_INTERNAL_ERROR", refused)
+        self.assertGreater(len(held), 30)
+        stats = first.request("GET", "/v1/stats").json()["connections"]
+        self.assertEqual((stats["open"], stats["max"]), (len(held), len(held)))
+        wait_until(lambda: first.request("GET", "/v1/stats").json()["retention"]["log"]["events"] < 300, "most is archived")
+        self.assertEqual(first.request("GET", "/v1/events/5").json()["data"], 4)
+        self.assertEqual(first.request("GET", "/v1/export").status, 200)
+        self.assertNotIn("Too many open files", server.log_text())
 
     def test_a_slow_reader_keeps_its_place_at_constant_memory(self):
         server = self.serve_tls("--ring", "1MiB", "--cache", "1MiB")
