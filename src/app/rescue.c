@@ -34,8 +34,7 @@ static enum err examine(const struct config *c, uint64_t *checked, struct fault 
 
 static void tell(const struct salvage_report *r)
 {
-	fprintf(stderr, "tidemark: salvaged %llu events of the log into archives; the head is %llu\n", (ull)r->kept,
-		(ull)r->head);
+	fprintf(stderr, "tidemark: salvaged %llu events into archives; the head is %llu\n", (ull)r->kept, (ull)r->head);
 	if (r->gone > 0)
 		fprintf(stderr, "tidemark: %llu events are gone:", (ull)r->gone);
 	for (uint32_t i = 0; i < r->range_count && i < SALVAGE_RANGES_MAX; i++)
@@ -44,6 +43,8 @@ static void tell(const struct salvage_report *r)
 		fprintf(stderr, "%s\n", r->range_count > SALVAGE_RANGES_MAX ? " and more" : "");
 	if (r->beside[0] != '\0')
 		fprintf(stderr, "tidemark: sessions, leases and observations are gone: %s\n", r->beside);
+	if (r->torn > 0)
+		fprintf(stderr, "tidemark: %u archives were damaged, and are named .damaged now\n", r->torn);
 	fprintf(stderr, "tidemark: what was there is in %s\n", r->aside);
 }
 

@@ -20,6 +20,7 @@ enum {
 	PEEK_RAW = 256,
 	KEPT_RAW = 4 * 1024 * 1024,
 	NO_FRAME = UINT32_MAX,
+	WINDOW_MIN = 512 * 1024, /* where the size of a frame is looked for */
 };
 
 /* Where a frame begins, once it was looked at. */
@@ -76,14 +77,71 @@ static enum err read_table(struct archive *a, struct fault *fault)
 	if (!err)
 		err = seekable_table((struct slice){bytes, len}, a->size, &a->table, fault);
 	free(bytes);
-	if (err)
-		return err;
-	a->places = calloc((size_t)a->table.count + 1, sizeof *a->places);
-	a->context = ZSTD_createDCtx();
-	return a->places != NULL && a->context != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return err;
 }
 
-enum err archive_open(const char *path, struct archive **out, struct fault *fault)
+static bool add_frame(struct seek_table *t, struct seek_frame f)
+{
+	struct seek_frame *frames = realloc(t->frames, ((size_t)t->count + 1) * sizeof *frames);
+	if (frames == NULL)
+		return false;
+	t->frames = frames;
+	t->frames[t->count++] = f;
+	t->raw += f.raw;
+	return true;
+}
+
+/* How long the frame at `at` is, packed; 0: there is none. */
+static size_t measure_frame(struct archive *a, uint64_t at, struct seek_frame *out)
+{
+	for (size_t n = WINDOW_MIN;; n *= 4) {
+		uint64_t left = a->size - at;
+		size_t len = left < n ? (size_t)left : n;
+		a->packed.len = 0;
+		if (!buf_reserve(&a->packed, len) || read_at(a, at, a->packed.data, len, NULL) != ERR_NONE)
+			return 0;
+		size_t packed = ZSTD_findFrameCompressedSize(a->packed.data, len);
+		unsigned long long raw = ZSTD_getFrameContentSize(a->packed.data, len);
+		if (!ZSTD_isError(packed) && raw > 0 && raw <= SEEKABLE_RAW_MAX) {
+			*out = (struct seek_frame){at, (uint32_t)packed, (uint32_t)raw, 0};
+			return packed;
+		}
+		if (len == left || n > SEEKABLE_RAW_MAX || (raw != ZSTD_CONTENTSIZE_UNKNOWN && raw > SEEKABLE_RAW_MAX))
+			return 0;
+	}
+}
+
+/* The next place from `at` on that looks like a frame; the size of the file where there is none. */
+static uint64_t find_magic(struct archive *a, uint64_t at)
+{
+	static const unsigned char magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
+	char chunk[4096];
+	while (at + sizeof magic <= a->size) {
+		size_t n = a->size - at < sizeof chunk ? (size_t)(a->size - at) : sizeof chunk;
+		if (read_at(a, at, chunk, n, NULL) == ERR_NONE) {
+			const char *found = memmem(chunk, n, magic, sizeof magic);
+			if (found != NULL)
+				return at + (uint64_t)(found - chunk);
+		}
+		at += n > sizeof magic ? n - sizeof magic + 1 : n;
+	}
+	return a->size;
+}
+
+/* A table of the frames that are there. What they hold is proven by their checksums when they are unpacked. */
+static enum err find_frames(struct archive *a, struct fault *fault)
+{
+	for (uint64_t at = find_magic(a, 0); at < a->size;) {
+		struct seek_frame f;
+		size_t packed = measure_frame(a, at, &f);
+		if (packed > 0 && !add_frame(&a->table, f))
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		at = find_magic(a, at + (packed > 0 ? packed : 1));
+	}
+	return ERR_NONE;
+}
+
+static enum err open_archive(const char *path, bool damaged, struct archive **out, struct fault *fault)
 {
 	*out = NULL;
 	struct archive *a = calloc(1, sizeof *a);
@@ -101,7 +159,13 @@ enum err archive_open(const char *path, struct archive **out, struct fault *faul
 		err = fault_set(fault, ERR_INVALID, "is not a file");
 	if (!err) {
 		a->size = (uint64_t)st.st_size;
-		err = read_table(a, fault);
+		err = damaged ? find_frames(a, fault) : read_table(a, fault);
+	}
+	if (!err) {
+		a->places = calloc((size_t)a->table.count + 1, sizeof *a->places);
+		a->context = ZSTD_createDCtx();
+		if (a->places == NULL || a->context == NULL)
+			err = fault_set(fault, ERR_NOMEM, "out of memory");
 	}
 	if (err) {
 		fault_in(fault, a->name, err);
@@ -110,6 +174,16 @@ enum err archive_open(const char *path, struct archive **out, struct fault *faul
 	}
 	*out = a;
 	return ERR_NONE;
+}
+
+enum err archive_open(const char *path, struct archive **out, struct fault *fault)
+{
+	return open_archive(path, false, out, fault);
+}
+
+enum err archive_open_damaged(const char *path, struct archive **out, struct fault *fault)
+{
+	return open_archive(path, true, out, fault);
 }
 
 void archive_close(struct archive *a)

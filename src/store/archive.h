@@ -12,6 +12,8 @@ struct archive;
 
 /* ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT. */
 enum err archive_open(const char *path, struct archive **out, struct fault *fault);
+/* One that is damaged: its frames are looked for one by one, for its table may say anything. */
+enum err archive_open_damaged(const char *path, struct archive **out, struct fault *fault);
 void archive_close(struct archive *a); /* NULL is fine */
 
 const char *archive_file(const struct archive *a); /* the last part of its path */

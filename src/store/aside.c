@@ -39,19 +39,25 @@ static enum err copy_table(sqlite3 *from, sqlite3 *to, const char *table, struct
 	return err;
 }
 
-enum err aside_read(const char *dir, struct store *to, struct fault *fault)
+enum err aside_read_db(sqlite3 *from, struct store *to, struct fault *fault)
 {
 	static const char *const tables[] = {"session", "note", "id_past"};
+	enum err err = db_exec(from, "BEGIN", fault);
+	for (size_t i = 0; !err && i < sizeof tables / sizeof *tables; i++)
+		err = copy_table(from, to->db, tables[i], fault);
+	db_rollback(from);
+	return err;
+}
+
+enum err aside_read(const char *dir, struct store *to, struct fault *fault)
+{
 	char path[STORE_PATH_LEN + 16];
 	sqlite3 *from;
 	snprintf(path, sizeof path, "%s/tidemark.db", dir);
 	enum err err = db_open(path, DB_READ, &from, fault);
 	if (err)
 		return err;
-	err = db_exec(from, "BEGIN", fault);
-	for (size_t i = 0; !err && i < sizeof tables / sizeof *tables; i++)
-		err = copy_table(from, to->db, tables[i], fault);
-	db_rollback(from);
+	err = aside_read_db(from, to, fault);
 	db_close(from);
 	return err;
 }

@@ -3,10 +3,14 @@
 #ifndef STORE_ASIDE_H
 #define STORE_ASIDE_H
 
+#include <sqlite3.h>
+
 #include "tidemark/store.h"
 
 /* Outside of a transaction of `to`. */
 enum err aside_read(const char *dir, struct store *to, struct fault *fault);
+/* The same out of an open database. */
+enum err aside_read_db(sqlite3 *from, struct store *to, struct fault *fault);
 /* In the open transaction; what was there goes. Nothing is taken over that would be ahead of `head`. `ids`: the ids, too. */
 enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fault);
 

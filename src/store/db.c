@@ -141,6 +141,37 @@ static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 	return ERR_NONE;
 }
 
+/* *out also when it fails, for sqlite3_close. */
+static enum err open_file(const char *path, int flags, sqlite3 **out, struct fault *fault)
+{
+	*out = NULL;
+	const char *vfs = vfs_name();
+	if (vfs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	int rc = sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
+	if (*out != NULL)
+		sqlite3_extended_result_codes(*out, 1);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(*out, rc, path, fault);
+}
+
+enum err db_open_damaged(const char *path, const void *first, bool checked, sqlite3 **out, struct fault *fault)
+{
+	sqlite3 *db;
+	*out = NULL;
+	enum err err = open_file(path, SQLITE_OPEN_READWRITE, &db, fault);
+	if (!err) {
+		sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		sqlite3_file_control(db, "main", DB_FILE_FIRST, (void *)first);
+		sqlite3_file_control(db, "main", DB_FILE_CHECK, &checked);
+		err = set_up(db, DB_READ, fault);
+	}
+	if (err)
+		sqlite3_close(db);
+	else
+		*out = db;
+	return err;
+}
+
 enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct fault *fault)
 {
 	*out = NULL;
@@ -148,25 +179,16 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 		    : mode == DB_WRITE_BACK ? SQLITE_OPEN_READWRITE
 					    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	sqlite3 *db;
-	const char *vfs = vfs_name();
-	if (vfs == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
-	if (db != NULL)
-		sqlite3_extended_result_codes(db, 1);
-	enum err err = rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, path, fault);
+	enum err err = open_file(path, flags, &db, fault);
 	sqlite3_int64 version = 0;
-	bool checked = mode != DB_DAMAGED;
-	if (!err && !checked)
-		db_trust_pages(db);
-	if (!err && checked)
+	if (!err)
 		err = check_version(db, path, (int)schema_assets.count, &version, fault);
 	if (!err)
 		err = set_up(db, mode, fault);
 	bool migrates = mode == DB_WRITE || mode == DB_WRITE_RELAXED;
 	if (!err && migrates)
 		err = migrate(db, version, fault);
-	else if (!err && checked && (size_t)version < schema_assets.count)
+	else if (!err && (size_t)version < schema_assets.count)
 		err = fault_set(fault, ERR_INVALID, "%s was made by an older version: start the server once to migrate it",
 				path);
 	if (err) {

@@ -15,12 +15,14 @@ enum db_mode {
 	DB_WRITE_RELAXED, /* the same without fsync at each commit (synchronous=NORMAL) */
 	DB_WRITE_BACK,    /* copies what that one has written into the database, which is there */
 	DB_READ,          /* query only */
-	DB_DAMAGED,       /* query only, whatever can be read: neither version nor the sums of pages are looked at */
 };
 
 /* Opens `path` with every pragma set explicitly. A store made by a newer version is ERR_NEWER, a file that is no store
  * ERR_CORRUPT. */
 enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct fault *fault);
+/* One that is damaged, to read what can be read; it stays as it is. `first`: what is read instead of its first page, for as
+ * long as it is open; NULL: that. `checked`: pages whose sum is wrong are not read. */
+enum err db_open_damaged(const char *path, const void *first, bool checked, sqlite3 **out, struct fault *fault);
 void db_close(sqlite3 *db);
 
 /* From now on pages of the database are read whose sum is wrong. */

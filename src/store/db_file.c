@@ -33,18 +33,35 @@ static uint64_t sum_of(const void *page)
 	return sum_name((struct slice){page, DB_FILE_PAGE - DB_FILE_SUM_LEN});
 }
 
+static uint64_t sum_in(const void *page)
+{
+	uint64_t sum;
+	memcpy(&sum, (const char *)page + DB_FILE_PAGE - DB_FILE_SUM_LEN, sizeof sum);
+	return sum;
+}
+
+bool db_file_proves(const void *page)
+{
+	uint64_t sum = sum_in(page);
+	return sum != 0 && sum == sum_of(page);
+}
+
 static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 {
 	struct db_file *f = of(base);
 	sqlite3_file *real = f->shim.real;
+	if (f->first != NULL && at + n <= DB_FILE_PAGE) {
+		memcpy(bytes, f->first + at, (size_t)n);
+		see_header(f, bytes, n, at);
+		return SQLITE_OK;
+	}
 	int rc = real->pMethods->xRead(real, bytes, n, at);
 	if (rc != SQLITE_OK)
 		return rc;
 	see_header(f, bytes, n, at);
 	if (!f->summed || !f->checked || !is_page(n, at))
 		return SQLITE_OK;
-	uint64_t sum;
-	memcpy(&sum, (const char *)bytes + DB_FILE_PAGE - DB_FILE_SUM_LEN, sizeof sum);
+	uint64_t sum = sum_in(bytes);
 	if (sum == 0 || sum == sum_of(bytes))
 		return SQLITE_OK;
 	damaged = (uint32_t)(at / DB_FILE_PAGE) + 1;
@@ -119,6 +136,7 @@ static int on_control(sqlite3_file *base, int op, void *arg)
 	case DB_FILE_PACE: of(base)->pace = *(const struct db_file_pace *)arg; return SQLITE_OK;
 	case DB_FILE_SYNC: return sync_pages(base);
 	case DB_FILE_COPY_ANEW: copy_anew(base); return SQLITE_OK;
+	case DB_FILE_FIRST: of(base)->first = arg; return SQLITE_OK;
 	default: return shim_control(base, op, arg);
 	}
 }

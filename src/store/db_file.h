@@ -11,7 +11,9 @@
  * What an fsync could not write counts as written from then on, and would not be there after a power loss. So after one that
  * failed, all of the log is copied into the database again, also what was copied before.
  *
- * And what is written can be put on the disk piece by piece, so that whoever else waits for the disk waits for a piece. */
+ * And what is written can be put on the disk piece by piece, so that whoever else waits for the disk waits for a piece.
+ *
+ * The first page says where everything else is: a copy of it (place.h) can stand in for one that is damaged. */
 #ifndef STORE_DB_FILE_H
 #define STORE_DB_FILE_H
 
@@ -34,8 +36,9 @@ struct db_file {
 	bool summed;  /* there is room for sums */
 	bool checked; /* and they must be right */
 	struct db_file_pace pace;
-	bool indexed; /* the index of the log is open */
-	int unsynced; /* pages that were written since the disk was waited for */
+	bool indexed;               /* the index of the log is open */
+	int unsynced;               /* pages that were written since the disk was waited for */
+	const unsigned char *first; /* what is read instead of the first page; NULL: that */
 };
 
 int db_file_open(struct db_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags);
@@ -46,7 +49,10 @@ enum {
 	DB_FILE_PACE,               /* a struct db_file_pace */
 	DB_FILE_SYNC,               /* puts on the disk what is not there yet, at that pace */
 	DB_FILE_COPY_ANEW,          /* the next checkpoint copies all of the log */
+	DB_FILE_FIRST,              /* DB_FILE_PAGE bytes that are read instead of the first page, as long as it is open */
 };
+/* Is it a page with a sum, and that sum right? */
+bool db_file_proves(const void *page);
 /* The page (from 1) whose sum was last found wrong on this thread; 0: none. */
 uint32_t db_file_damaged(void);
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/db_file.h"
 #include "store/sum.h"
 
 enum { NOTE_LEN = 34 }; /* two numbers of 16 hexadecimal digits, the seq and its sum, a space and a newline */
@@ -73,6 +74,38 @@ void place_note(struct place *p, uint64_t head)
 	snprintf(text, sizeof text, "%016" PRIx64 " %016" PRIx64 "\n", head, sum_of(head));
 	if (p->note >= 0 && pwrite(p->note, text, NOTE_LEN, 0) != NOTE_LEN)
 		(void)!ftruncate(p->note, 0);
+}
+
+void place_keep_first(struct place *p)
+{
+	char page[DB_FILE_PAGE];
+	if (p->note < 0 || p->kept)
+		return;
+	int fd = open(p->db.path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && pread(fd, page, sizeof page, 0) == sizeof page && db_file_proves(page))
+		p->kept = pwrite(p->note, page, sizeof page, DB_FILE_PAGE) == sizeof page;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* A number in the header of a database (its file format, 1.3). */
+static void put(unsigned char *page, int at, uint32_t n)
+{
+	for (int i = 0; i < 4; i++)
+		page[at + i] = (unsigned char)(n >> (24 - 8 * i));
+}
+
+bool place_read_first(const struct place *p, uint64_t bytes, void *page)
+{
+	enum { CHANGES = 24, PAGES = 28, FREE = 32, FREE_COUNT = 36, PAGES_VALID_FOR = 92 };
+	if (p->note < 0 || pread(p->note, page, DB_FILE_PAGE, DB_FILE_PAGE) != DB_FILE_PAGE || !db_file_proves(page))
+		return false;
+	/* What is no part of the schema has changed since. */
+	memcpy((char *)page + PAGES_VALID_FOR, (char *)page + CHANGES, 4);
+	put(page, PAGES, (uint32_t)(bytes / DB_FILE_PAGE));
+	put(page, FREE, 0);
+	put(page, FREE_COUNT, 0);
+	return true;
 }
 
 /* --- the files --- */

@@ -1,6 +1,9 @@
 /* Where a store lies: that its files are still the ones with these names, and a note beside them of what was acknowledged. A
  * file that somebody moves or removes can be written all the same, and what is written is lost; a write-ahead log of which
- * somebody takes or damages the end is, to SQLite, one that ends earlier. Owned by the store; the writing thread. */
+ * somebody takes or damages the end is, to SQLite, one that ends earlier. Owned by the store; the writing thread.
+ *
+ * The note is the file `head`: what was acknowledged, and from byte 4096 on a copy of the database's first page, without
+ * which nothing in the database can be found. */
 #ifndef STORE_PLACE_H
 #define STORE_PLACE_H
 
@@ -23,7 +26,8 @@ struct place_file {
 struct place {
 	struct place_file db;
 	struct place_file wal;
-	int note; /* descriptor of the file `head`; -1: none is kept */
+	int note;  /* descriptor of the file `head`; -1: none is kept */
+	bool kept; /* it has the first page, as it has been since the store was opened */
 };
 
 /* `path` is the database's; nothing is opened yet. */
@@ -36,6 +40,10 @@ void place_remove(const char *dir);
  * was not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
 enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struct fault *fault);
 void place_note(struct place *p, uint64_t head);
+/* Once all of the log is in the database: the first page goes into the note. */
+void place_keep_first(struct place *p);
+/* The copy of the first page, DB_FILE_PAGE bytes, as of a file of `bytes` bytes. False where there is none. */
+bool place_read_first(const struct place *p, uint64_t bytes, void *page);
 
 /* Remembers which files these are. */
 void place_look(struct place *p);

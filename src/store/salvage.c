@@ -1,11 +1,11 @@
 #include "store/salvage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -17,10 +17,12 @@
 #include "store/new_file.h"
 #include "store/page_build.h"
 #include "store/reader.h"
+#include "store/replace.h"
 #include "store/restore.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
 #include "store/survey.h"
+#include "store/torn.h"
 
 enum { PATH_LEN = 1200, RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPICS_MAX = 1 << 24 };
 
@@ -33,12 +35,16 @@ struct old_topic {
 struct salvage {
 	const char *dir;
 	char place[PATH_LEN]; /* where the new store is made */
-	sqlite3 *from;        /* damaged; its pages are not checked, its events are */
+	char path[PATH_LEN];  /* of the damaged database */
+	sqlite3 *from;        /* it, if anything of it can be read; its pages are not checked, its events are */
+	bool stands_in;       /* `first` is read instead of its first page */
+	char first[DB_FILE_PAGE];
 	sqlite3_stmt *one;
 	struct old_topic *topics;
 	uint32_t topic_count;
 	char epoch[STORE_EPOCH_LEN + 1];
-	struct archive_set *archives;
+	struct archive_set *archives; /* sound ones */
+	struct torn *torn;
 	struct store *to;
 	struct manifest last; /* the newest archive; no file: there is none */
 	struct salvage_report *report;
@@ -53,13 +59,7 @@ static enum err read_epoch(struct salvage *s, struct fault *fault)
 	if (!err && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == STORE_EPOCH_LEN)
 		memcpy(s->epoch, sqlite3_column_text(st, 0), STORE_EPOCH_LEN);
 	sqlite3_finalize(st);
-	if (!err && s->epoch[0] != '\0')
-		return ERR_NONE;
-	return fault_set(
-		fault, ERR_CORRUPT,
-		"not even the epoch of %s/tidemark.db can be read: move it away to begin anew, and import archives or a "
-		"backup",
-		s->dir);
+	return err || s->epoch[0] != '\0' ? err : fault_set(fault, ERR_CORRUPT, "%s has no epoch", s->path);
 }
 
 /* The highest seq that there ever was, as far as anything still says so. */
@@ -67,13 +67,12 @@ static void read_head(struct salvage *s)
 {
 	static const char *const says[] = {"SELECT max(seq) FROM event", "SELECT value FROM meta WHERE key = 'head'",
 					   "SELECT value FROM meta WHERE key = 'trail'"};
-	struct place place;
-	uint64_t noted = 0;
-	place_init(&place, "");
-	if (place_open_note(&place, s->dir, &noted, NULL) == ERR_NONE)
-		s->report->head = noted;
-	place_finish(&place);
-	for (size_t i = 0; i < sizeof says / sizeof *says; i++) {
+	struct manifest m;
+	for (uint32_t i = 0; archive_set_at(s->archives, i, &m); i++)
+		s->report->head = m.last > s->report->head ? m.last : s->report->head;
+	if (torn_head(s->torn) > s->report->head)
+		s->report->head = torn_head(s->torn);
+	for (size_t i = 0; s->from != NULL && i < sizeof says / sizeof *says; i++) {
 		sqlite3_int64 seq = 0;
 		if (db_integer(s->from, says[i], 0, &seq, NULL) == ERR_NONE && seq > 0 && (uint64_t)seq > s->report->head)
 			s->report->head = (uint64_t)seq;
@@ -115,9 +114,11 @@ static enum err read_topics(struct salvage *s, struct fault *fault)
 	return err;
 }
 
-/* Is there an event with this seq, and its sum right? Until the next call *out is valid. */
+/* Has the database an event with this seq, and its sum right? Until the next call *out is valid. */
 static bool read_event(struct salvage *s, uint64_t seq, struct row *out)
 {
+	if (s->one == NULL)
+		return false;
 	sqlite3_reset(s->one);
 	sqlite3_bind_int64(s->one, 1, (sqlite3_int64)seq);
 	if (sqlite3_step(s->one) != SQLITE_ROW)
@@ -132,50 +133,65 @@ static bool read_event(struct salvage *s, uint64_t seq, struct row *out)
 	       sum_event(seq, out->time_ms, s->topics[topic].hash, out->id, out->data);
 }
 
+static bool has_event(struct salvage *s, uint64_t seq)
+{
+	struct row row;
+	struct slice envelope;
+	return read_event(s, seq, &row) || torn_find(s->torn, seq, &envelope);
+}
+
 /* --- into archives --- */
 
+/* The figures of the new store count what archives hold, and it remembers the ids. */
 static enum err count_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
 {
 	(void)text;
 	(void)time_ms;
-	return restore_archived(((struct salvage *)arg)->to, e, fault);
+	struct salvage *s = arg;
+	struct restored_names names;
+	struct event event;
+	enum err err = restore_decode(e, &names, &event, fault);
+	if (!err)
+		err = restore_archived(s->to, e, fault);
+	if (!err && event.id.len > 0)
+		err = store_remember(s->to, e->seq, event.stream, event.id, fault);
+	return err;
 }
 
-/* The figures of the new store count what archives hold, and it remembers the ids. */
 static enum err count_page(struct salvage *s, const struct page *p, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	for (uint32_t i = 0; !err && i < page_count(p); i++) {
 		struct envelope e;
-		struct restored_names names;
-		struct event event;
 		if (!envelope_read(page_envelope(p, i), &e))
 			return fault_set(fault, ERR_CORRUPT, "an envelope is none");
-		err = restore_decode(&e, &names, &event, fault);
-		if (!err)
-			err = restore_archived(s->to, &e, fault);
-		if (!err && event.id.len > 0)
-			err = store_remember(s->to, e.seq, event.stream, event.id, fault);
+		err = count_event(s, &e, (struct slice){0}, 0, fault);
 	}
 	return err;
+}
+
+static enum err add_event(struct salvage *s, struct page_builder *b, uint64_t seq, struct fault *fault)
+{
+	struct row row;
+	char time[CLOCK_TEXT_LEN];
+	struct slice text;
+	struct envelope e;
+	if (read_event(s, seq, &row)) {
+		clock_format(row.time_ms, time);
+		struct wire_event w = {seq, time, buf_slice(&s->topics[row.topic].json), row.id, row.data};
+		return page_builder_add(b, &w, row.time_ms, row.topic);
+	}
+	if (torn_find(s->torn, seq, &text) && envelope_read(text, &e) && clock_parse(e.time, &row.time_ms))
+		return page_builder_add_envelope(b, seq, text, row.time_ms, 0);
+	return fault_set(fault, ERR_CORRUPT, "event %llu could be read a moment ago", (unsigned long long)seq);
 }
 
 static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t first, uint64_t last, struct fault *fault)
 {
 	struct page_builder *b = page_builder_create(WIRE_LINE, first - 1, 0);
 	enum err err = b != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-	for (uint64_t seq = first; !err && seq <= last; seq++) {
-		struct row row;
-		char time[CLOCK_TEXT_LEN];
-		if (!read_event(s, seq, &row)) {
-			err = fault_set(fault, ERR_CORRUPT, "event %llu could be read a moment ago",
-					(unsigned long long)seq);
-			break;
-		}
-		clock_format(row.time_ms, time);
-		struct wire_event e = {seq, time, buf_slice(&s->topics[row.topic].json), row.id, row.data};
-		err = page_builder_add(b, &e, row.time_ms, row.topic);
-	}
+	for (uint64_t seq = first; !err && seq <= last; seq++)
+		err = add_event(s, b, seq, fault);
 	struct page *page = err || b == NULL ? NULL : page_builder_take(b, last);
 	if (err && b != NULL)
 		page_builder_destroy(b);
@@ -243,7 +259,6 @@ static enum err walk(struct salvage *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	for (uint64_t seq = 1; !err && seq <= s->report->head;) {
-		struct row row;
 		struct manifest m;
 		uint64_t first = seq;
 		if (archive_set_find(s->archives, seq, &m)) {
@@ -252,14 +267,13 @@ static enum err walk(struct salvage *s, struct fault *fault)
 			archive_set_path(s->archives, m.file, path, sizeof path);
 			err = archive_survey(path, &survey, &s->last, fault);
 			seq = m.last + 1;
-		} else if (read_event(s, seq, &row)) {
+		} else if (has_event(s, seq)) {
 			while (seq <= s->report->head && seq - first < RUN_MAX && !archive_set_find(s->archives, seq, &m) &&
-			       read_event(s, seq, &row))
+			       has_event(s, seq))
 				seq++;
 			err = write_run(s, first, seq - 1, fault);
 		} else {
-			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) &&
-			       !read_event(s, seq, &row))
+			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) && !has_event(s, seq))
 				seq++;
 			note_gone(s->report, first, seq - 1);
 		}
@@ -269,13 +283,26 @@ static enum err walk(struct salvage *s, struct fault *fault)
 
 /* --- the new store --- */
 
+/* What stands beside the events has no sums of its own: it is believed where those of its pages are right. */
+static enum err read_aside(struct salvage *s, struct fault *fault)
+{
+	sqlite3 *from;
+	enum err err = s->from != NULL ? db_open_damaged(s->path, s->stands_in ? s->first : NULL, true, &from, fault)
+				       : fault_set(fault, ERR_CORRUPT, "nothing can be read of the database");
+	if (err)
+		return err;
+	err = aside_read_db(from, s->to, fault);
+	db_close(from);
+	return err;
+}
+
 static enum err make_store(struct salvage *s, struct fault *fault)
 {
 	struct fault beside;
 	enum err err = store_open(s->place, (struct store_options){.access = STORE_WRITE}, &s->to, fault);
 	if (!err)
 		err = restore_adopt(s->to, s->epoch, fault);
-	bool others = !err && aside_read(s->dir, s->to, &beside) == ERR_NONE;
+	bool others = !err && read_aside(s, &beside) == ERR_NONE;
 	if (!others)
 		snprintf(s->report->beside, sizeof s->report->beside, "%.127s", beside.text);
 	if (!err)
@@ -284,8 +311,9 @@ static enum err make_store(struct salvage *s, struct fault *fault)
 		err = aside_write(s->to, s->report->head, true, fault);
 	if (!err)
 		err = walk(s, fault);
-	if (!err && s->last.file[0] != '\0')
-		err = store_note_chain(s->to, s->last.last, s->last.chain, fault);
+	if (!err && s->report->head > 0)
+		err = store_note_chain(s->to, s->report->head, s->last.last == s->report->head ? s->last.chain : NULL,
+				       fault);
 	if (!err)
 		err = restore_commit(s->to, fault);
 	if (err && s->to != NULL)
@@ -294,51 +322,77 @@ static enum err make_store(struct salvage *s, struct fault *fault)
 	return err;
 }
 
-/* What was there goes aside, and the new database into its place. A crash in between leaves both. */
-static enum err swap(struct salvage *s, struct fault *fault)
+/* As it is, or with the copy of its first page. */
+static enum err try_database(struct salvage *s, bool stands_in, struct fault *fault)
 {
-	static const char *const files[] = {"tidemark.db-wal", "tidemark.db-shm", "head", "tidemark.db"};
-	char from[PATH_LEN + 32];
-	char to[PATH_LEN + 32];
-	char stamp[32];
-	struct tm tm;
-	time_t now = (time_t)(clock_wall_ms() / 1000);
-	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-	snprintf(s->report->aside, sizeof s->report->aside, "%.1000s/damaged-%s", s->dir, stamp);
-	if (mkdir(s->report->aside, 0700) != 0 && errno != EEXIST)
-		return fault_set(fault, ERR_IO, "cannot make %s: %s", s->report->aside, strerror(errno));
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		snprintf(from, sizeof from, "%.1000s/%s", s->dir, files[i]);
-		snprintf(to, sizeof to, "%s/%s", s->report->aside, files[i]);
-		if (sys_rename(from, to) != 0 && errno != ENOENT)
-			return fault_set(fault, ERR_IO, "%s cannot be put aside: %s", from, strerror(errno));
-	}
-	snprintf(from, sizeof from, "%s/tidemark.db", s->place);
-	snprintf(to, sizeof to, "%.1000s/tidemark.db", s->dir);
-	if (sys_sync_dir(s->report->aside) != 0 || sys_rename(from, to) != 0 || sys_sync_dir(s->dir) != 0)
-		return fault_set(fault, ERR_IO, "%s cannot be put in its place: %s", from, strerror(errno));
-	return ERR_NONE;
-}
-
-static enum err open_damaged(struct salvage *s, const char *archive_dir, struct fault *fault)
-{
-	char path[PATH_LEN + 32];
-	snprintf(path, sizeof path, "%.1000s/tidemark.db", s->dir);
-	if (access(path, F_OK) != 0)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
-	enum err err = db_open(path, DB_DAMAGED, &s->from, fault);
-	if (err)
-		return fault_in(fault, path, err);
-	err = read_epoch(s, fault);
+	enum err err = db_open_damaged(s->path, stands_in ? s->first : NULL, false, &s->from, fault);
+	if (!err)
+		err = read_epoch(s, fault);
 	if (!err)
 		err = read_topics(s, fault);
 	if (!err)
 		err = db_prepare(s->from, "SELECT seq, time, topic, id, data, sum FROM event WHERE seq = ?", &s->one, fault);
-	snprintf(path, sizeof path, "%.1000s/archives", s->dir);
+	s->stands_in = stands_in;
 	if (!err)
-		err = archive_set_open(archive_dir != NULL ? archive_dir : path, s->epoch, true, &s->archives, fault);
-	read_head(s);
+		return ERR_NONE;
+	db_close(s->from);
+	s->from = NULL;
 	return err;
+}
+
+static bool is_first_page_whole(const char *path, uint64_t *bytes)
+{
+	char page[DB_FILE_PAGE];
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool whole = fd >= 0 && pread(fd, page, sizeof page, 0) == sizeof page && db_file_proves(page);
+	*bytes = fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	if (fd >= 0)
+		close(fd);
+	return whole;
+}
+
+/* Leaves `from` NULL where nothing can be read. */
+static enum err open_database(struct salvage *s, struct fault *fault)
+{
+	struct place place;
+	uint64_t bytes;
+	bool whole = is_first_page_whole(s->path, &bytes);
+	place_init(&place, s->path);
+	enum err err = place_open_note(&place, s->dir, &s->report->head, fault);
+	bool copied = !err && !whole && place_read_first(&place, bytes, s->first);
+	place_finish(&place);
+	if (!err && copied)
+		err = try_database(s, true, fault);
+	if (s->from == NULL && err != ERR_NOMEM)
+		err = try_database(s, false, fault);
+	return err;
+}
+
+static enum err open_damaged(struct salvage *s, const char *archive_dir, struct fault *fault)
+{
+	char archives[PATH_LEN + 32];
+	snprintf(archives, sizeof archives, "%.1000s/archives", s->dir);
+	const char *dir = archive_dir != NULL ? archive_dir : archives;
+	if (access(s->path, F_OK) != 0)
+		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
+	enum err err = open_database(s, fault);
+	if (err == ERR_NOMEM)
+		return err;
+	if (s->from == NULL && !torn_epoch(dir, s->epoch))
+		return fault_set(
+			fault, ERR_CORRUPT,
+			"nothing can be read of %s, and the archives in %s do not say whose they are: move it away to "
+			"begin anew, and import archives or a backup",
+			s->path, dir);
+	err = torn_open(dir, s->epoch, &s->torn, fault);
+	if (!err)
+		err = archive_set_open(dir, s->epoch, true, &s->archives, fault);
+	if (err)
+		return err;
+	s->report->torn = torn_count(s->torn);
+	read_head(s);
+	return ERR_NONE;
 }
 
 enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_report *out, struct fault *fault)
@@ -347,6 +401,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	int lock;
 	*out = (struct salvage_report){0};
 	snprintf(s.place, sizeof s.place, "%.1000s/salvage" NEW_FILE_ENDING, dir);
+	snprintf(s.path, sizeof s.path, "%.1000s/tidemark.db", dir);
 	enum err err = store_lock(dir, &lock, fault);
 	if (err)
 		return err;
@@ -357,8 +412,11 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	sqlite3_finalize(s.one);
 	db_close(s.from);
 	archive_set_close(s.archives);
+	torn_close(s.torn);
 	if (!err)
-		err = swap(&s, fault);
+		err = replace_decide(dir, s.place, fault);
+	if (!err)
+		err = replace_finish(dir, out->aside, sizeof out->aside, fault);
 	place_remove(s.place);
 	for (uint32_t i = 0; i < s.topic_count; i++)
 		buf_finish(&s.topics[i].json);

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/sys.h"
 #include "store/db.h"
+#include "store/replace.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
 
@@ -335,14 +336,15 @@ static enum err check_note(struct store *s, struct fault *fault)
 static enum err open_all(struct store *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
-	bool fresh = access(s->path, F_OK) != 0;
-	if (s->options.access == STORE_READ && fresh)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	if (s->options.access == STORE_WRITE) {
 		err = make_dir(s->dir, fault);
 		if (!err)
 			err = store_lock(s->dir, &s->lock_fd, fault);
+		if (!err)
+			err = replace_finish(s->dir, NULL, 0, fault);
 	}
+	if (s->options.access == STORE_READ && access(s->path, F_OK) != 0)
+		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	if (!err)
 		err = open_db(s, fault);
 	if (!err)

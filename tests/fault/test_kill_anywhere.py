@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """kill -9 at the n-th change of any file, n = 1, 2, … until there is none left: at the first start, at a migration, while
-sealing, importing, exporting, backing up, and at a clean stop. What was acknowledged is there after each, and the same thing done
+sealing, salvaging, importing, exporting, backing up, and at a clean stop. What was acknowledged is there after each, and the same thing done
 again works.
 
 Shown to fail without the protection: with files written under their own names (new_file.c) an export that was cut short stands
@@ -167,6 +167,30 @@ class KillAnywhere(TidemarkTest):
                     self.server.process.send_signal(signal.SIGTERM)
                 self.ended()
             hit = self.faults.disarm()
+            self.assert_holds(lines)
+            return hit
+
+        self.until_none_is_left(attempt)
+
+    def test_while_salvaging(self):
+        """Nothing of it is gone: the first page of the database and the manifest of an archive are damaged."""
+        lines = self.filled()
+        self.server.start("--retain-events", "100", "--disk-reserve", "0")
+        wait_until(lambda: self.hot() > 150, "events have left the log")
+        self.server.stop()
+        archives = os.path.join(self.server.data, "archives")
+        manifest = next(name for name in os.listdir(archives) if name.endswith(".json"))
+        for path in (os.path.join(self.server.data, "tidemark.db"), os.path.join(archives, manifest)):
+            with open(path, "r+b") as file:
+                file.seek(20)
+                file.write(b"\xff")
+        shutil.move(self.server.data, self.path("damaged"))
+
+        def attempt(n):
+            shutil.rmtree(self.server.data, ignore_errors=True)
+            shutil.copytree(self.path("damaged"), self.server.data)
+            self.server.options = ("--disk-reserve", "0", "--salvage")
+            hit = self.life(n)
             self.assert_holds(lines)
             return hit
 

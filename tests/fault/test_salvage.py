@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A damaged store is not served, and says why; with --salvage what can be read is served, and what is gone is named.
 
-Shown to fail without the protection: with read_event (salvage.c) not proving an event, what it has become is served.
+Shown to fail without the protection: with read_event (salvage.c) not proving an event, what it has become is served; without
+place_keep_first nothing is found in a database whose first page is damaged; with a damaged archive ending it (torn.c) none of the
+other events is served.
 """
 
 import os
@@ -17,11 +19,12 @@ EVENTS = 3000
 
 
 class Salvage(TidemarkTest):
+    pad = 50
 
     def filled(self, *options):
         self.server = self.serve(*options)
         for at in range(0, EVENTS, 500):
-            self.server.publish([{"stream": f"s{i % 5}", "type": "t", "id": f"i{i}", "data": {"n": i, "pad": "x" * 50}}
+            self.server.publish([{"stream": f"s{i % 5}", "type": "t", "id": f"i{i}", "data": {"n": i, "pad": "x" * self.pad}}
                                  for i in range(at, at + 500)])
         put = self.server.request("PUT", "/v1/sessions/me", '{"acked":700}', {"Content-Type": "application/json"})
         self.assertEqual(put.status, 200, put)
@@ -46,6 +49,7 @@ class Salvage(TidemarkTest):
 
     def salvaged(self):
         """Starts with --salvage; returns what was gone, as ranges."""
+        self.server.log.clear()
         self.server.start("--salvage")
         log = wait_until(lambda: "what was there is in" in self.server.log_text() and self.server.log_text(), "it says what it did")
         gone = re.search(r"(\d+) events are gone:((?: \d+-\d+)*)", log)
@@ -114,6 +118,9 @@ class Salvage(TidemarkTest):
         self.assertEqual(self.server.publish([{"data": 1}])["first"], EVENTS + 11)
         self.assertEqual(self.server.get("/v1/sessions/me").json()["acked"], 700)
         self.assertEqual(self.server.lines(limit=EVENTS), self.lines)
+        self.server.stop()
+        done = command("verify", self.server.data)
+        self.assertEqual(done.returncode, 0, done)
 
     def test_with_archives(self):
         self.filled("--retain-events", "1000")
@@ -129,17 +136,97 @@ class Salvage(TidemarkTest):
         self.assertIn("nothing to salvage", self.server.log_text())
         self.assertEqual(self.server.lines(), self.lines)
 
-    def test_what_is_no_database_is_told(self):
+    def edit(self, path, change):
+        """Changes a file as a whole."""
+        with open(path, "r+b") as file:
+            content = bytearray(file.read())
+            change(content)
+            file.seek(0)
+            file.write(content)
+
+    def keep(self):
+        shutil.copytree(self.server.data, self.server.data + ".kept")
+
+    def put_back(self):
+        if self.server.is_alive():
+            self.server.kill()
+        shutil.rmtree(self.server.data)
+        shutil.copytree(self.server.data + ".kept", self.server.data)
+
+    def flip(self, path, at):
+        def change(content):
+            content[at] ^= 0x10
+        self.edit(path, change)
+
+    def test_the_first_page(self):
+        """Without it nothing in the database can be found."""
         self.filled()
-        shutil.copy(self.db, self.db + ".kept")
-        with open(self.db, "r+b") as file:
-            file.write(b"\x00" * PAGE)
+        self.keep()
+        for at in (0, 3, 16, 20, 29, 40, 56, 100, 105, 3000, 3900, PAGE - 1, "all"):
+            with self.subTest(at):
+                self.put_back()
+                if at == "all":
+                    self.spoil([1])
+                else:
+                    self.flip(self.db, at)
+                self.refused()
+                gone = self.salvaged()
+                self.assertEqual(gone, [])
+                self.assertEqual(self.server.get("/v1/sessions/me").json()["acked"], 700)
+                self.assert_kept(gone)
+                self.server.stop()
+
+    def test_nothing_of_the_database(self):
+        self.filled("--retain-events", "1000")
+        self.archived("--retain-events", "1000")
+        self.edit(self.db, lambda content: content.__setitem__(slice(None), bytes(len(content))))
+        gone = self.salvaged()
+        self.assertEqual(len(gone), 1)
+        self.assertEqual(gone[0][1], EVENTS)
+        self.assertIn("sessions, leases and observations are gone", self.server.log_text())
+        self.assert_kept(gone)
+
+    def test_nothing_at_all(self):
+        self.filled()
+        self.edit(self.db, lambda content: content.__setitem__(slice(None), bytes(len(content))))
         done = command("serve", "--data", self.server.data, "--listen", "127.0.0.1:0", "--salvage")
         self.assertEqual(done.returncode, 1, done)
+        self.assertIn("nothing can be read of", done.stderr)
         self.assertIn("tidemark.db", done.stderr)
-        os.replace(self.db + ".kept", self.db)
-        self.server.start()
-        self.assertEqual(self.server.lines(), self.lines)
+
+    def archived(self, *options):
+        """Starts and stops it once most of the log is in archives; returns the last of these."""
+        self.server.start(*options)
+        wait_until(lambda: self.server.get("/v1/stats").json()["retention"]["log"]["events"] <= 1200, "some have left")
+        self.server.stop()
+        place = os.path.join(self.server.data, "archives")
+        return os.path.join(place, sorted(name for name in os.listdir(place) if name.endswith(".zst"))[-1])
+
+    def test_a_damaged_archive(self):
+        self.pad = 2000
+        self.filled()
+        archive = self.archived("--retain-events", "1000")
+        manifest = archive.replace(".ndjson.zst", ".json")
+        first, last = map(int, re.match(r"(\d+)-(\d+)", os.path.basename(archive)).groups())
+        self.assertGreater(last - first, 1500)  # of three frames at least
+        size = os.path.getsize(archive)
+        with open(manifest, encoding="ascii") as file:
+            epoch = file.read().index('"epoch"')
+        self.keep()
+        for name, path, at in (("a frame", archive, size // 2), ("the table of frames", archive, size - 20),
+                               ("its end", archive, size - 1), ("its beginning", archive, 2), ("its manifest", manifest, 60),
+                               ("whose it is", manifest, epoch + 12)):
+            with self.subTest(name):
+                self.put_back()
+                self.flip(path, at)
+                self.refused()
+                gone = self.salvaged()
+                self.assertLess(sum(l - f + 1 for f, l in gone), (last - first) // 2)
+                self.assertEqual(bool(gone), name in ("a frame", "its beginning"))
+                self.assertIn("named .damaged now", self.server.log_text())
+                self.assertIn(os.path.basename(archive) + ".damaged", os.listdir(os.path.dirname(archive)))
+                self.assert_kept(gone)
+                self.server.stop()
 
 
 if __name__ == "__main__":

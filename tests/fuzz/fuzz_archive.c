@@ -40,6 +40,12 @@ static void read_archive(const unsigned char *bytes, size_t len)
 		}
 		archive_close(a);
 	}
+	if (archive_open_damaged(path, &a, &fault) == ERR_NONE) {
+		struct archive_lines lines;
+		for (frame = 0; frame < archive_frames(a); frame++)
+			archive_unpack(a, frame, &lines, &fault);
+		archive_close(a);
+	}
 	close(fd);
 }
 

@@ -1,0 +1,102 @@
+#include "store/replace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "store/place.h"
+
+enum { PATH_LEN = 1200 };
+
+struct paths {
+	char to[PATH_LEN]; /* the store's directory */
+	char from[PATH_LEN];
+	char old[PATH_LEN];
+};
+
+static struct paths paths_of(const char *dir)
+{
+	struct paths p;
+	snprintf(p.to, sizeof p.to, "%.1000s", dir);
+	snprintf(p.from, sizeof p.from, "%.1000s/replacement", dir);
+	snprintf(p.old, sizeof p.old, "%.1000s/replacement/old", dir);
+	return p;
+}
+
+/* What is not there has been moved already. */
+static enum err move(const char *from, const char *to, const char *name, struct fault *fault)
+{
+	char source[PATH_LEN + 32];
+	char target[PATH_LEN + 32];
+	snprintf(source, sizeof source, "%s/%s", from, name);
+	snprintf(target, sizeof target, "%s/%s", to, name);
+	if (sys_rename(source, target) == 0 || errno == ENOENT)
+		return ERR_NONE;
+	return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", source, target, strerror(errno));
+}
+
+static enum err sync_dir(const char *dir, struct fault *fault)
+{
+	return sys_sync_dir(dir) == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "%s cannot be synced: %s", dir, strerror(errno));
+}
+
+static bool has_database(const char *dir)
+{
+	char path[PATH_LEN + 32];
+	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	return access(path, F_OK) == 0;
+}
+
+enum err replace_decide(const char *dir, const char *made, struct fault *fault)
+{
+	struct paths p = paths_of(dir);
+	if (sys_rename(made, p.from) != 0)
+		return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", made, p.from, strerror(errno));
+	return sync_dir(dir, fault);
+}
+
+/* As long as the new database is not in its place, whatever is there is the old one. */
+static enum err put_aside(const struct paths *p, struct fault *fault)
+{
+	static const char *const files[] = {"tidemark.db-wal", "tidemark.db-shm", "head", "tidemark.db"};
+	if (mkdir(p->old, 0700) != 0 && errno != EEXIST)
+		return fault_set(fault, ERR_IO, "cannot make %s: %s", p->old, strerror(errno));
+	enum err err = ERR_NONE;
+	for (size_t i = 0; !err && i < sizeof files / sizeof *files; i++)
+		err = move(p->to, p->old, files[i], fault);
+	return err ? err : sync_dir(p->old, fault);
+}
+
+enum err replace_finish(const char *dir, char *aside, size_t size, struct fault *fault)
+{
+	struct paths p = paths_of(dir);
+	char name[PATH_LEN + 32];
+	char stamp[32];
+	struct tm tm;
+	time_t now = (time_t)(clock_wall_ms() / 1000);
+	if (access(p.from, F_OK) != 0)
+		return ERR_NONE;
+	enum err err = ERR_NONE;
+	if (has_database(p.from)) {
+		err = put_aside(&p, fault);
+		if (!err)
+			err = move(p.from, dir, "tidemark.db", fault);
+		if (!err)
+			err = sync_dir(dir, fault);
+	}
+	if (err)
+		return err;
+	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+	snprintf(name, sizeof name, "%.1000s/damaged-%s", dir, stamp);
+	if (sys_rename_new(p.old, name) != 0 && errno != ENOENT)
+		return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", p.old, name, strerror(errno));
+	if (aside != NULL)
+		snprintf(aside, size, "%s", name);
+	place_remove(p.from);
+	return sync_dir(dir, fault);
+}

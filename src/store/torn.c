@@ -1,0 +1,371 @@
+#include "store/torn.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "event/envelope.h"
+#include "store/archive.h"
+#include "store/archive_set.h"
+#include "store/survey.h"
+
+enum {
+	PATH_LEN = 1200,
+	NAME_LEN = ARCHIVE_NAME_LEN + 16,
+	MANIFEST_MAX = 4096,
+	EPOCH_ERRORS = 2, /* characters of an epoch that may be damaged: by chance two epochs are never that close */
+};
+#define TORN_ENDING ".damaged"
+
+/* A frame that is whole: its events are consecutive. */
+struct whole_frame {
+	uint32_t file;
+	uint32_t frame;
+	uint64_t first;
+	uint32_t count;
+};
+
+struct torn {
+	char dir[PATH_LEN];
+	char (*names)[NAME_LEN];
+	uint32_t count;
+	struct whole_frame *frames;
+	size_t frame_count;
+	struct archive *open;
+	uint32_t open_file;
+};
+
+static enum err no_memory(struct fault *fault)
+{
+	return fault_set(fault, ERR_NOMEM, "out of memory");
+}
+
+static enum err add_name(struct torn *t, const char *name, struct fault *fault)
+{
+	for (uint32_t i = 0; i < t->count; i++)
+		if (strcmp(t->names[i], name) == 0)
+			return ERR_NONE;
+	char(*names)[NAME_LEN] = realloc(t->names, ((size_t)t->count + 1) * sizeof *names);
+	if (names == NULL)
+		return no_memory(fault);
+	t->names = names;
+	snprintf(t->names[t->count++], NAME_LEN, "%s", name);
+	return ERR_NONE;
+}
+
+/* Calls back with every name in the directory. */
+static enum err each_name(const char *dir, enum err (*each)(void *arg, const char *name, struct fault *fault), void *arg,
+			  struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	DIR *d = opendir(dir);
+	if (d == NULL)
+		return errno == ENOENT ? ERR_NONE
+				       : fault_set(fault, ERR_IO, "cannot open the directory of archives %s: %s", dir,
+						   strerror(errno));
+	for (const struct dirent *e; !err && (e = readdir(d)) != NULL;)
+		err = each(arg, e->d_name, fault);
+	closedir(d);
+	return err;
+}
+
+/* --- which are damaged --- */
+
+/* Whatever else is wrong with a manifest: does it name this epoch? */
+static bool names_epoch(const char *path, const char *epoch)
+{
+	char text[MANIFEST_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
+	if (fd >= 0)
+		close(fd);
+	for (ssize_t at = 0; at + STORE_EPOCH_LEN <= n; at++) {
+		int errors = 0;
+		for (int i = 0; i < STORE_EPOCH_LEN && errors <= EPOCH_ERRORS; i++)
+			errors += text[at + i] != epoch[i];
+		if (errors <= EPOCH_ERRORS)
+			return true;
+	}
+	return false;
+}
+
+struct suspects {
+	struct torn *torn;
+	struct archive_set *set;
+	const char *epoch;
+};
+
+/* One whose manifest is of no use. Without any it never was an archive. */
+static enum err suspect(void *arg, const char *name, struct fault *fault)
+{
+	struct suspects *s = arg;
+	struct manifest m;
+	struct fault why;
+	char path[PATH_LEN + NAME_LEN];
+	char manifest[PATH_LEN + NAME_LEN];
+	uint64_t first;
+	uint64_t last;
+	if (!archive_name_parse(name, ARCHIVE_ENDING, &first, &last) || archive_set_named(s->set, name, &m))
+		return ERR_NONE;
+	snprintf(path, sizeof path, "%s/%s", s->torn->dir, name);
+	enum err err = manifest_read(path, &m, &why);
+	bool foreign = !err && (strcmp(m.epoch, s->epoch) != 0 || m.count != last - first + 1);
+	if (foreign || !manifest_path(path, manifest, sizeof manifest) || !names_epoch(manifest, s->epoch))
+		return ERR_NONE;
+	return add_name(s->torn, name, fault);
+}
+
+static enum err survey_all(struct torn *t, struct archive_set *set, struct fault *fault)
+{
+	struct manifest m;
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
+		char path[PATH_LEN + NAME_LEN];
+		struct manifest found;
+		struct fault why;
+		archive_set_path(set, m.file, path, sizeof path);
+		err = archive_survey(path, &(struct survey){.expected = &m}, &found, &why);
+		if (err == ERR_NOMEM)
+			return no_memory(fault);
+		if (err)
+			err = add_name(t, m.file, fault);
+	}
+	return err;
+}
+
+static enum err find_damaged(struct torn *t, const char *epoch, struct fault *fault)
+{
+	struct archive_set *set;
+	enum err err = archive_set_open(t->dir, epoch, true, &set, fault);
+	if (err)
+		return err;
+	err = survey_all(t, set, fault);
+	if (!err)
+		err = each_name(t->dir, suspect, &(struct suspects){t, set, epoch}, fault);
+	archive_set_close(set);
+	return err;
+}
+
+static enum err rename_aside(const char *path, struct fault *fault)
+{
+	char to[PATH_LEN + 2 * NAME_LEN];
+	snprintf(to, sizeof to, "%s" TORN_ENDING, path);
+	if (sys_rename_new(path, to) == 0 || errno == ENOENT)
+		return ERR_NONE;
+	return fault_set(fault, ERR_IO, "%s cannot be renamed to %s: %s", path, to, strerror(errno));
+}
+
+/* The manifest of an archive that is not under its name any more. */
+static enum err rename_manifest(const char *archive, struct fault *fault)
+{
+	char manifest[PATH_LEN + NAME_LEN];
+	if (access(archive, F_OK) == 0 || !manifest_path(archive, manifest, sizeof manifest))
+		return ERR_NONE;
+	return rename_aside(manifest, fault);
+}
+
+static enum err sync_names(struct torn *t, struct fault *fault)
+{
+	return sys_sync_dir(t->dir) == 0 ? ERR_NONE
+					 : fault_set(fault, ERR_IO, "%s cannot be synced: %s", t->dir, strerror(errno));
+}
+
+static enum err rename_archive(struct torn *t, uint32_t index, struct fault *fault)
+{
+	char path[PATH_LEN + NAME_LEN];
+	snprintf(path, sizeof path, "%s/%s", t->dir, t->names[index]);
+	log_warn("an archive is damaged: what can be read of it goes into others", "file=\"%s" TORN_ENDING "\"", path);
+	return rename_aside(path, fault);
+}
+
+/* --- what can be read --- */
+
+static enum err find_renamed(void *arg, const char *name, struct fault *fault)
+{
+	char whole[NAME_LEN];
+	uint64_t first;
+	uint64_t last;
+	size_t len = strlen(name);
+	size_t ending = strlen(TORN_ENDING);
+	if (len <= ending || len >= sizeof whole || strcmp(name + len - ending, TORN_ENDING) != 0)
+		return ERR_NONE;
+	snprintf(whole, sizeof whole, "%.*s", (int)(len - ending), name);
+	return archive_name_parse(whole, ARCHIVE_ENDING, &first, &last) ? add_name(arg, name, fault) : ERR_NONE;
+}
+
+static bool open_file(struct torn *t, uint32_t file)
+{
+	char path[PATH_LEN + NAME_LEN];
+	if (t->open != NULL && t->open_file == file)
+		return true;
+	archive_close(t->open);
+	snprintf(path, sizeof path, "%s/%s", t->dir, t->names[file]);
+	t->open_file = file;
+	return archive_open_damaged(path, &t->open, NULL) == ERR_NONE;
+}
+
+/* Is line i event first + i, within what the file's name says? */
+static bool is_consecutive(const struct archive_lines *lines, uint64_t lowest, uint64_t highest, uint64_t *first)
+{
+	struct envelope e;
+	for (uint32_t i = 0; i < lines->count; i++) {
+		if (!envelope_read(archive_line(lines, i), &e) || e.seq < lowest || e.seq > highest)
+			return false;
+		if (i == 0)
+			*first = e.seq;
+		if (e.seq != *first + i)
+			return false;
+	}
+	return lines->count > 0;
+}
+
+static enum err add_frames(struct torn *t, uint32_t file, struct fault *fault)
+{
+	uint64_t lowest;
+	uint64_t highest;
+	char name[NAME_LEN];
+	char path[PATH_LEN + NAME_LEN];
+	snprintf(name, sizeof name, "%.*s", (int)(strlen(t->names[file]) - strlen(TORN_ENDING)), t->names[file]);
+	snprintf(path, sizeof path, "%s/%s", t->dir, name);
+	enum err err = rename_manifest(path, fault);
+	if (err || !archive_name_parse(name, ARCHIVE_ENDING, &lowest, &highest) || !open_file(t, file))
+		return err;
+	for (uint32_t i = 0; i < archive_frames(t->open); i++) {
+		struct archive_lines lines;
+		struct whole_frame f = {file, i, 0, 0};
+		err = archive_unpack(t->open, i, &lines, NULL);
+		if (err == ERR_NOMEM)
+			return no_memory(fault);
+		if (err || !is_consecutive(&lines, lowest, highest, &f.first))
+			continue;
+		f.count = lines.count;
+		struct whole_frame *frames = realloc(t->frames, (t->frame_count + 1) * sizeof *frames);
+		if (frames == NULL)
+			return no_memory(fault);
+		t->frames = frames;
+		t->frames[t->frame_count++] = f;
+	}
+	return ERR_NONE;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	uint64_t x = ((const struct whole_frame *)a)->first;
+	uint64_t y = ((const struct whole_frame *)b)->first;
+	return x < y ? -1 : x > y;
+}
+
+enum err torn_open(const char *dir, const char *epoch, struct torn **out, struct fault *fault)
+{
+	*out = NULL;
+	struct torn *t = calloc(1, sizeof *t);
+	if (t == NULL)
+		return no_memory(fault);
+	snprintf(t->dir, sizeof t->dir, "%s", dir);
+	enum err err = find_damaged(t, epoch, fault);
+	for (uint32_t i = 0; !err && i < t->count; i++)
+		err = rename_archive(t, i, fault);
+	/* An archive whose manifest is gone first would never have been one. */
+	if (!err && t->count > 0)
+		err = sync_names(t, fault);
+	t->count = 0;
+	if (!err)
+		err = each_name(t->dir, find_renamed, t, fault);
+	for (uint32_t i = 0; !err && i < t->count; i++)
+		err = add_frames(t, i, fault);
+	if (!err && t->count > 0)
+		err = sync_names(t, fault);
+	if (err) {
+		torn_close(t);
+		return err;
+	}
+	if (t->frame_count > 0)
+		qsort(t->frames, t->frame_count, sizeof *t->frames, by_first);
+	*out = t;
+	return ERR_NONE;
+}
+
+void torn_close(struct torn *t)
+{
+	if (t == NULL)
+		return;
+	archive_close(t->open);
+	free(t->names);
+	free(t->frames);
+	free(t);
+}
+
+uint32_t torn_count(const struct torn *t)
+{
+	return t->count;
+}
+
+const char *torn_name(const struct torn *t, uint32_t index)
+{
+	return t->names[index];
+}
+
+uint64_t torn_head(const struct torn *t)
+{
+	uint64_t head = 0;
+	for (size_t i = 0; i < t->frame_count; i++) {
+		uint64_t last = t->frames[i].first + t->frames[i].count - 1;
+		head = last > head ? last : head;
+	}
+	return head;
+}
+
+bool torn_find(struct torn *t, uint64_t seq, struct slice *envelope)
+{
+	for (size_t i = 0; i < t->frame_count && t->frames[i].first <= seq; i++) {
+		const struct whole_frame *f = &t->frames[i];
+		struct archive_lines lines;
+		if (seq - f->first >= f->count || !open_file(t, f->file) ||
+		    archive_unpack(t->open, f->frame, &lines, NULL) != ERR_NONE)
+			continue;
+		*envelope = archive_line(&lines, (uint32_t)(seq - f->first));
+		return true;
+	}
+	return false;
+}
+
+/* --- whose they are --- */
+
+struct epochs {
+	const char *dir;
+	char epoch[STORE_EPOCH_LEN + 1];
+	bool several;
+};
+
+static enum err note_epoch(void *arg, const char *name, struct fault *fault)
+{
+	struct epochs *e = arg;
+	struct manifest m;
+	char path[PATH_LEN + NAME_LEN];
+	uint64_t first;
+	uint64_t last;
+	if (!archive_name_parse(name, ARCHIVE_ENDING, &first, &last))
+		return ERR_NONE;
+	snprintf(path, sizeof path, "%s/%s", e->dir, name);
+	if (manifest_read(path, &m, fault) != ERR_NONE || m.count != last - first + 1)
+		return ERR_NONE;
+	e->several = e->several || (e->epoch[0] != '\0' && strcmp(e->epoch, m.epoch) != 0);
+	memcpy(e->epoch, m.epoch, sizeof e->epoch);
+	return ERR_NONE;
+}
+
+bool torn_epoch(const char *dir, char *out)
+{
+	struct epochs e = {.dir = dir};
+	struct fault fault;
+	if (each_name(dir, note_epoch, &e, &fault) != ERR_NONE || e.epoch[0] == '\0' || e.several)
+		return false;
+	memcpy(out, e.epoch, sizeof e.epoch);
+	return true;
+}

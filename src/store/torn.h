@@ -1,0 +1,31 @@
+/* Archives that are damaged, and what can still be read in them: frames, each proven by its own checksum. One thread. */
+#ifndef STORE_TORN_H
+#define STORE_TORN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tidemark/err.h"
+#include "tidemark/slice.h"
+
+struct torn;
+
+/* Looks for archives of `epoch` that are not what they should be, or whose manifests are not. They are renamed: what the
+ * directory holds as archives afterwards is sound. Also finds what an earlier attempt has renamed. Nobody else uses the
+ * directory. */
+enum err torn_open(const char *dir, const char *epoch, struct torn **out, struct fault *fault);
+void torn_close(struct torn *t); /* NULL is fine */
+
+uint32_t torn_count(const struct torn *t);
+/* The file, by index, as it is named now. */
+const char *torn_name(const struct torn *t, uint32_t index);
+
+/* The highest seq in any of them; 0. */
+uint64_t torn_head(const struct torn *t);
+/* The envelope of an event, until the next call; false where none of them has it. */
+bool torn_find(struct torn *t, uint64_t seq, struct slice *envelope);
+
+/* The epoch that all sound manifests of a directory agree on. False where there is none, or several. */
+bool torn_epoch(const char *dir, char *out);
+
+#endif
