@@ -1,5 +1,6 @@
 /* What comes in before any handler: the head of a connection, its target, and the parameters of a reader. */
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "net/head.h"
 #include "net/host.h"
 #include "net/origin.h"
+#include "net/proxy.h"
 #include "net/query.h"
 
 static void read_target(struct slice target)
@@ -21,13 +23,24 @@ static void read_target(struct slice target)
 	url_finish(&u);
 }
 
-/* As the value of a Host or an Authorization. */
+/* For whom a proxy says that it asks. */
+static void read_forwarded(struct slice text)
+{
+	static struct proxies proxies;
+	const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	if (proxies.count == 0 && (!proxies_add(&proxies, "127.0.0.1") || !proxies_add(&proxies, "2001:db8::1")))
+		abort();
+	proxies_peer(&proxies, (const struct sockaddr *)&from, text);
+}
+
+/* As the value of a Host, an Authorization or an X-Forwarded-For. */
 static void read_fields(struct slice text)
 {
 	const struct option_texts none = {0};
 	struct slice name;
 	struct slice port;
 	struct slice token = gate_bearer(text);
+	read_forwarded(text);
 	assert(token.len <= text.len && memchr(token.p, ' ', token.len) == NULL);
 	if (host_split(text, &name, &port))
 		assert(name.len + port.len == text.len);
@@ -47,6 +60,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 		origin_is_fine(head.origin, head.host, &none, NULL);
 		read_fields(head.host);
 		read_fields(head.authorization);
+		read_fields(head.forwarded);
 		read_target(head.target);
 	}
 	read_target((struct slice){text, len});
