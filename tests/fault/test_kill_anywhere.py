@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """kill -9 at the n-th change of any file, n = 1, 2, … until there is none left: at the first start, at a migration, while
-sealing, salvaging, importing, exporting, backing up, and at a clean stop. What was acknowledged is there after each, and the same thing done
-again works.
+sealing, salvaging, importing, exporting, backing up, and at a clean stop. What was acknowledged is there after each, and the same
+thing done again works.
 
 Shown to fail without the protection: with files written under their own names (new_file.c) an export that was cut short stands
-where a whole one should.
+where a whole one should; with the number of a migration committed before the migration (db.c) the store does not open again; where
+what replaces a salvaged store is not finished by whoever opens it (replace.c) there is a new, empty one.
 """
 
 import os

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Below the disk's reserve: no events are taken; reads, sessions and stopping go on."""
+"""Below the disk's reserve: no events are taken; reads, sessions and stopping go on.
+
+Shown to fail without the protection: with check_disk in writer.c finding room, publishing goes on.
+"""
 
 import unittest
 

@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Export, import, backup, verify and repair: history that outlives its disk, or says what is wrong with it."""
+"""Export, import, backup, verify and repair: history that outlives its disk, or says what is wrong with it.
+
+Shown to fail without the protection: with same_event (backup.c) comparing nothing a store is copied over another one that has gone a
+different way; imported in place instead of beside it, an interrupted import leaves half a store.
+"""
 
 import fcntl
 import json

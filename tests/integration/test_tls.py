@@ -4,7 +4,7 @@
 Shown to fail without the protection: with proxies_trust answering true anybody is who they say; with the handshake's deadline
 left out who never finishes one stays for ever; with tls_reload leaving the context as it is the new certificate is not seen; with
 one descriptor counted for an encrypted connection all are used up, and archives cannot be read; without tls_refuse the client hears
-of a wrong version.
+of a wrong version; with OpenSSL's own list of ciphers one without authenticated encryption is taken.
 """
 
 import os
@@ -150,15 +150,21 @@ class Tls(TlsTest):
         self.post(server, [{"data": 1}])
         self.assertEqual(Http(("127.0.0.1", int(told[0][1]))).request("GET", "/v1/events").json()["head"], 1)
 
+    def client(self, ciphers, least, most):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers(ciphers)
+        context.maximum_version, context.minimum_version = most, least
+        return context
+
     def test_old_versions_and_garbage_are_refused_and_silence_ends(self):
         server = self.serve_tls("--handshake-timeout", "700ms")
-        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-        old.set_ciphers("ALL:@SECLEVEL=0")
-        old.maximum_version = ssl.TLSVersion.TLSv1_1
-        old.minimum_version = ssl.TLSVersion.TLSv1
-        with self.assertRaises(OSError):
-            Wire(server.address, tls=old)
+        version = ssl.TLSVersion
+        for context in (self.client("ALL:@SECLEVEL=0", version.TLSv1, version.TLSv1_1),
+                        self.client("ECDHE-ECDSA-AES128-SHA256", version.TLSv1_2, version.TLSv1_2)):
+            with self.assertRaises(OSError):
+                Wire(server.address, tls=context)
+        server.keep(Wire(server.address, tls=self.client("ECDHE-ECDSA-AES128-GCM-SHA256", version.TLSv1_2, version.TLSv1_2))).close()
         silent = [server.wire() for _ in range(20)]
         for i, wire in enumerate(silent):
             wire.send((b"\x16\x03\x01\x02\x00\x01", b"\x80\x80garbage" * 20, b"", b"\x00" * 100)[i % 4] or b"\x16")

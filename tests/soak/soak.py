@@ -5,6 +5,8 @@ One server is published to over HTTP and WebSocket, followed over WebSocket and 
 given a wrong clock, sealed, exported and backed up, in an order that a printed seed decides. A model knows what was acknowledged; what it
 knows is compared all the time, and as a whole at the end: each event is there once, in order, with its contents, batches are whole, readers
 saw all of it, and a store restored from archives says the same.
+
+Shown to fail without the protection: answered before they are committed (finish_group in writer.c), batches are not there.
 """
 
 import collections

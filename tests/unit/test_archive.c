@@ -1,5 +1,7 @@
 /* Archives as files: what is written is read back, also by zstd itself, and no lie of a seek table, a manifest, a name or a
- * line is believed. */
+ * line is believed.
+ *
+ * Shown to fail without the protection: where seekable_table does not ask whether the frames fill the file. */
 #include "archives.h"
 #include "event/envelope.h"
 #include "store/seekable.h"

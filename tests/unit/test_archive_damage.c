@@ -1,5 +1,7 @@
 /* One flipped bit anywhere in an archive or its manifest is found and named; so is a part that was taken out, put in or
- * moved by somebody who mended the seek table afterwards. */
+ * moved by somebody who mended the seek table afterwards.
+ *
+ * Shown to fail without the protection: without the digest of the file in survey.c, and without the chain. */
 #include "archives.h"
 #include "store/packer.h"
 #include "store/seekable.h"
