@@ -246,7 +246,7 @@ class CleanStop(CrashTest):
         readers = [server.live_reader() for _ in range(3)]
         with locked(server.data):
             waiting = [Task(server.post, ndjson([{"data": i}]), NDJSON) for i in range(20)]
-            wait_until(lambda: server.get("/v1/stats").json()["queue"]["requests"] >= 10, "publishers wait")
+            wait_until(lambda: server.get("/v1/stats").json()["queue"]["events"] == 20, "publishers wait")
             server.stop(STOP_S)
         for task in waiting:
             self.assert_problem(task.result(), 503)
