@@ -40,9 +40,12 @@ uint64_t history_next(struct reader *r, uint64_t after);
 /* Bytes of the database that are in use: its file does not shrink when events leave, but is filled again. */
 enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault);
 
-/* The last seq whose time is before `time_ms` (0 where there is none): the `after` of what came at that time or
- * later. */
+/* The last seq whose time is before `time_ms` (0 where there is none). Where it cannot be told, for archives are missing, it
+ * is the last that may be. */
 enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault);
+/* The `after` of what came at that time or later: the same, but what is missing and may be of it comes behind, so that
+ * whoever reads on is told. */
+enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, struct fault *fault);
 
 /* Looks at everything the store holds. `progress` (may be NULL) is called now and then. The first fault is in
  * `fault`, and *checked counts the events that were fine before it. ERR_BUSY: another process has written to the store

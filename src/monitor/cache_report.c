@@ -224,7 +224,7 @@ enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *
 	enum err err = ERR_NONE;
 	if (r->since_ms == 0) {
 		r->since_ms = clock_wall_ms() - r->query.hours * HOUR_MS;
-		err = history_seek_time(reader, r->since_ms, &q->after, fault);
+		err = history_seek_since(reader, r->since_ms, &q->after, fault);
 	}
 	*done = err || q->after + 1 >= q->before;
 	for (int i = 0; !err && !*done && i < PORTION_PAGES; i++) {

@@ -96,7 +96,7 @@ static enum err apply_since(struct reader *reader, struct query *q, struct fault
 	if (!q->has_since)
 		return ERR_NONE;
 	uint64_t after;
-	enum err err = history_seek_time(reader, q->since_ms, &after, fault);
+	enum err err = history_seek_since(reader, q->since_ms, &after, fault);
 	bool later = q->has_after && !q->start.from_first && (q->start.from_head || q->start.after > after);
 	if (!err && !later)
 		q->start = (struct position){.after = after, .foreign = q->start.foreign};

@@ -17,7 +17,7 @@ enum err range_set(struct range *out, struct store *store, struct reader *reader
 	enum err err = ERR_NONE;
 	uint64_t seq;
 	if (q->has_since)
-		err = history_seek_time(reader, q->since_ms, &seq, fault);
+		err = history_seek_since(reader, q->since_ms, &seq, fault);
 	if (!err && q->has_since && seq > range->after)
 		range->after = seq;
 	if (!err && q->has_until)

@@ -207,7 +207,7 @@ bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out)
 	return best >= 0;
 }
 
-bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manifest *out)
+bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t hot, struct manifest *out, uint64_t *sure)
 {
 	uint32_t i = 0;
 	pthread_mutex_lock(&s->lock);
@@ -216,6 +216,9 @@ bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manife
 	bool there = i < s->count;
 	if (there)
 		*out = s->items[i];
+	uint64_t end = there && s->items[i].first < hot ? s->items[i].first : hot;
+	uint64_t held = i > 0 ? s->reach[i - 1] : 0;
+	*sure = absences_previous(&s->absent, end) > held ? held : end - 1;
 	pthread_mutex_unlock(&s->lock);
 	return there;
 }

@@ -54,8 +54,9 @@ bool archive_set_absent(struct archive_set *s, struct fault *why);
 bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why);
 /* Looks at the directory again where something is missing, every few seconds at most. */
 void archive_set_look(struct archive_set *s);
-/* The first whose last event is at or after `time_ms`. */
-bool archive_set_find_time(struct archive_set *s, int64_t time_ms, struct manifest *out);
+/* The first whose last event is at or after `time_ms`; where there is none, what is sought is in the log, from `hot` on.
+ * *sure: up to there all that should be in archives is, and is older. */
+bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t hot, struct manifest *out, uint64_t *sure);
 /* The lowest seq after, or the highest before, that any of them holds, or should hold; 0 where there is none. */
 uint64_t archive_set_next(struct archive_set *s, uint64_t after);
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before);

@@ -387,27 +387,53 @@ static enum err seek_in_log(struct reader *r, uint64_t hot, int64_t time_ms, uin
 	return ERR_NONE;
 }
 
+/* The last seq that may be before a time, and the last that surely is. */
+struct sought {
+	uint64_t seq;
+	uint64_t sure;
+};
+
 /* *again: retention was faster, and what was sought may be in an archive by now. */
-static enum err seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, bool *again, struct fault *fault)
+static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out, bool *again, struct fault *fault)
 {
 	struct manifest m;
 	uint64_t hot = store_hot(r->store);
 	*again = false;
 	/* Time never decreases with seq, hence also from archive to archive, and from them to the log. */
-	while (archive_set_find_time(store_archives(r->store), time_ms, &m) && m.first < hot) {
-		enum err err = archive_source_seek_time(r->archives, &m, time_ms, seq, fault);
+	while (archive_set_find_time(store_archives(r->store), time_ms, hot, &m, &out->sure) && m.first < hot) {
+		enum err err = archive_source_seek_time(r->archives, &m, time_ms, &out->seq, fault);
+		if (!err && out->seq >= m.first)
+			out->sure = out->seq;
 		if (err != ERR_GONE) /* else the set knows it by now */
 			return err;
 	}
-	enum err err = seek_in_log(r, hot, time_ms, seq, fault);
+	enum err err = seek_in_log(r, hot, time_ms, &out->seq, fault);
+	if (!err && out->seq >= hot)
+		out->sure = out->seq;
 	return err ? err : look_behind(r, hot - 1, again, fault);
 }
 
-enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
+static enum err seek(struct reader *r, int64_t time_ms, struct sought *out, struct fault *fault)
 {
 	bool again = true;
 	enum err err = ERR_NONE;
 	while (!err && again)
-		err = seek_time(r, time_ms, seq, &again, fault);
+		err = seek_time(r, time_ms, out, &again, fault);
+	return err;
+}
+
+enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
+{
+	struct sought found;
+	enum err err = seek(r, time_ms, &found, fault);
+	*seq = err ? 0 : found.seq;
+	return err;
+}
+
+enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, struct fault *fault)
+{
+	struct sought found;
+	enum err err = seek(r, time_ms, &found, fault);
+	*after = err ? 0 : found.sure;
 	return err;
 }

@@ -79,6 +79,16 @@ class Serving(LostArchives):
         self.assert_out_of_reach(50, "41-80.json", "damaged")
         self.assertEqual(self.server.event(40)["data"], 40)
 
+    def test_what_came_since_may_be_in_an_archive_that_cannot_be_used(self):
+        """With history_seek_since answering as history_seek_time does, it begins behind the archive, and nobody is told."""
+        time = self.server.event(41)["time"]
+        self.server.stop()
+        os.unlink(os.path.join(self.archives, "41-80.json"))
+        self.server.start()
+        self.assert_problem(self.server.get("/v1/events", since=time), 503, "event 41 cannot be read")
+        self.assert_problem(self.server.get("/v1/events", until=time, order="desc"), 503, "event 80 cannot be read")
+        self.assertEqual(self.server.history(since=self.server.event(121)["time"])["events"][0]["seq"], 121)
+
     def test_a_loss_that_is_accepted_is_a_gap(self):
         self.server.stop()
         os.unlink(os.path.join(self.archives, "1-40.ndjson.zst"))
