@@ -142,8 +142,14 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 				 ARCHIVE_ENDING, MANIFEST_ENDING);
 	archive_name(file, first, last, ARCHIVE_ENDING);
 	seal_path(api->store, text, path, sizeof path);
-	*fd = seal_named(api->store, file, &m) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	return *fd >= 0 ? ERR_NONE : fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text);
+	*fd = -1;
+	errno = ENOENT;
+	if (seal_named(api->store, file, &m))
+		*fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (*fd >= 0)
+		return ERR_NONE;
+	return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text)
+			       : fault_set(fault, ERR_IO, "the archive %s cannot be opened: %s", text, strerror(errno));
 }
 
 void api_archive_get(void *arg, struct exchange *x, struct reader *reader)

@@ -274,27 +274,6 @@ static void hand_to_http(struct http *http, struct guest *g)
 	free(g);
 }
 
-/* A WebSocket with bad parameters, or without the right to it, is left to the HTTP server, which says what is wrong. */
-static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
-{
-	struct ws_request *request = NULL;
-	const struct sockaddr *from = (const struct sockaddr *)&g->address;
-	struct visit visit = {.host = head->host,
-			      .origin = head->origin,
-			      .authorization = head->authorization,
-			      .peer = proxies_peer(d->options.gate->proxies, from, head->forwarded),
-			      .local = peer_is_local(g->fd),
-			      .guarded = true};
-	struct fault fault;
-	if (ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault) != ERR_NONE) {
-		ws_metrics_count(ws_figures_of(d->ws), (struct slice){"", 0}, WSM_UNOPENED, 1);
-		hand_to_http(d->http, g);
-		return;
-	}
-	ws_add_take(d->ws, g->fd, request, guest_peer(g));
-	free(g);
-}
-
 /* A whole answer, for those who do not get as far as the HTTP server. */
 static void answer(int fd, int status, const char *detail)
 {
@@ -330,6 +309,40 @@ static void refuse(struct door *d, const struct listener *l, int fd, const char 
 		answer(fd, 503, why);
 	close(fd);
 	atomic_fetch_add(&d->refused, 1);
+}
+
+/* The same for a guest whose request has come. */
+static void turn_away(struct door *d, struct guest *g, int status, const char *why)
+{
+	char bytes[HEAD_MAX];
+	/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
+	(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	answer(g->fd, status, why);
+	send_off(d, g);
+}
+
+/* A WebSocket with bad parameters, or without the right to it, is left to the HTTP server, which says what is wrong. */
+static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
+{
+	struct ws_request *request = NULL;
+	const struct sockaddr *from = (const struct sockaddr *)&g->address;
+	struct visit visit = {.host = head->host,
+			      .origin = head->origin,
+			      .authorization = head->authorization,
+			      .peer = proxies_peer(d->options.gate->proxies, from, head->forwarded),
+			      .local = peer_is_local(g->fd),
+			      .guarded = true};
+	struct fault fault;
+	enum err err = ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault);
+	if (!err && ws_add_take(d->ws, g->fd, request, guest_peer(g))) {
+		free(g);
+		return;
+	}
+	ws_metrics_count(ws_figures_of(d->ws), (struct slice){"", 0}, WSM_UNOPENED, 1);
+	if (!err || err == ERR_NOMEM)
+		turn_away(d, g, 503, "out of memory");
+	else
+		hand_to_http(d->http, g);
 }
 
 /* The status for a head that gets no further than the door; 0 for any other. */
@@ -369,14 +382,11 @@ static void look(struct door *d, struct guest *g)
 		return;
 	list_remove(&g->link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
-	int status = n > 0 ? refusal_of(kind) : 0;
-	if (status != 0) {
-		/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
-		(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-		answer(g->fd, status, why_refused(kind));
-	}
-	if (n <= 0 || status != 0)
+	int status = refusal_of(kind);
+	if (n <= 0)
 		send_off(d, g);
+	else if (status != 0)
+		turn_away(d, g, status, why_refused(kind));
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);
 	else

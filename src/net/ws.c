@@ -82,7 +82,10 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 	enum err err = ERR_NONE;
 	r->head_len = head->len;
 	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
-	if (url_parse(&r->url, head->target) != URL_FINE)
+	enum url_result url = url_parse(&r->url, head->target);
+	if (url == URL_NO_MEMORY)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	else if (url != URL_FINE)
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
 	else if ((r->profile = ws_profile_find(r->url.path)) == NULL)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
@@ -131,14 +134,12 @@ static void on_session_lost(void *holder, const char *why)
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
+bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
 {
 	struct ws_conn *c = calloc(1, sizeof *c);
 	if (c == NULL) {
-		close(fd);
-		w->options.on_close(w->options.on_close_arg, entered);
 		ws_request_destroy(request);
-		return;
+		return false;
 	}
 	c->ws = w;
 	c->fd = fd;
@@ -157,6 +158,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	request->grant = (struct grant){0};
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
+	return true;
 }
 
 /* --- receiving --- */

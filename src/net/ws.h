@@ -61,8 +61,9 @@ void ws_close(struct ws *w);
 /* The writer has ended. */
 void ws_destroy(struct ws *w);
 
-/* Takes a socket whose upgrade request is still in its buffer, and the request. Any thread. */
-void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
+/* Takes a socket whose upgrade request is still in its buffer, and the request. False, and the socket stays the caller's:
+ * no memory. Any thread. */
+bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
 
 /* Tokens were reloaded: closes with 4401 whose grant does not hold any longer. Any thread. */
 void ws_recheck(struct ws *w);

@@ -103,7 +103,8 @@ static enum err is_ours(struct archive_set *s, const char *archive_path, struct 
 	if (err == ERR_NOT_FOUND || (!err && strcmp(m.epoch, s->epoch) == 0))
 		return ERR_NONE;
 	if (err)
-		return fault_set(fault, ERR_CONFLICT, "%s is in the way: %s", archive_path, why.text);
+		return fault_set(fault, err == ERR_CORRUPT || err == ERR_NEWER ? ERR_CONFLICT : err, "%s is in the way: %s",
+				 archive_path, why.text);
 	return fault_set(fault, ERR_CONFLICT, "%s is in the way: it is of another store (epoch %s)", archive_path, m.epoch);
 }
 

@@ -122,7 +122,7 @@ static void add_newcomer(struct ws *w, struct access *access)
 	CHECK(ws_request_create(&head, &gate, &visit, "", &request, &fault) == ERR_NONE);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	CHECK(fd >= 0);
-	ws_add_take(w, fd, request, 0);
+	CHECK(ws_add_take(w, fd, request, 0));
 }
 
 /* Fails when newcomers are admitted until there are no more: the task comes after all of them then. */
