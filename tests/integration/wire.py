@@ -67,8 +67,13 @@ class Http:
 
     def request(self, method, path, body=None, headers=None, **query):
         headers = headers or {}
-        self.connection.request(method, target(path, query), body, headers,
-                                encode_chunked="Transfer-Encoding" in headers)
+        try:
+            self.connection.request(method, target(path, query), body, headers,
+                                    encode_chunked="Transfer-Encoding" in headers)
+        except (BrokenPipeError, ConnectionResetError):
+            if self.connection.sock is None:
+                raise
+            # Who is refused by the head of a request may find the other side closed before its body; the answer is there.
         response = self.connection.getresponse()
         fields = {name.lower(): value for name, value in response.getheaders()}
         return Response(response.status, fields, response.read())
