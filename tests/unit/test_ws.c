@@ -1,6 +1,7 @@
 /* Rules of WebSocket connections that need no client. */
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +82,65 @@ static void an_hour_of_answers_is_small(void)
 	CHECK(all == 0);
 }
 
+/* What a websocket server stands on. */
+struct house {
+	char dir[TEMP_DIR_LEN];
+	struct store *store;
+	struct pool *pool;
+	struct feed *feed;
+	struct access *access;
+	struct ws *ws;
+};
+
+static void house_open(struct house *h, void (*on_close)(void *arg, uint64_t peer))
+{
+	enum { RING = 64 << 20, CACHE = 1 << 20 };
+	struct fault fault;
+	temp_dir_make(h->dir);
+	CHECK(store_open(h->dir, (struct store_options){0}, &h->store, &fault) == ERR_NONE);
+	CHECK(pool_create(h->store, 1, &h->pool, &fault) == ERR_NONE);
+	CHECK(feed_create(h->store, h->pool, (struct feed_options){RING, CACHE}, &h->feed, &fault) == ERR_NONE);
+	CHECK(access_create(NULL, &h->access, &fault) == ERR_NONE);
+	struct ws_options options = {.feed = h->feed, .ping_ms = 20000, .on_close = on_close};
+	CHECK(ws_create(options, &h->ws, &fault) == ERR_NONE);
+}
+
+static void house_close(struct house *h)
+{
+	ws_close(h->ws);
+	ws_destroy(h->ws);
+	pool_destroy(h->pool);
+	feed_destroy(h->feed);
+	access_destroy(h->access);
+	store_close(h->store);
+	temp_dir_remove(h->dir);
+}
+
+#define REQUEST(query)                                                                                                      \
+	"GET /v1/ws?" query " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                 \
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+
+/* Hands over a socket that a request has come from. */
+static void add(struct house *h, int fd, const char *text)
+{
+	static const struct option_texts none;
+	const struct gate gate = {.access = h->access, .listen = &none, .allow_hosts = &none, .allow_origins = &none};
+	struct head head;
+	struct fault fault;
+	struct ws_request *request = NULL;
+	CHECK(head_read(slice_of(text), &head) == HEAD_WEBSOCKET);
+	struct visit visit = {.host = head.host, .local = true, .guarded = true};
+	CHECK(ws_request_create(&head, &gate, &visit, "", &request, &fault) == ERR_NONE);
+	CHECK(ws_add_take(h->ws, fd, request, 0));
+}
+
+static void begin_task(struct house *h, struct ws_task *task, void (*finish)(struct ws_task *task))
+{
+	*task = (struct ws_task){.ws = h->ws, .finish = finish};
+	list_init(&task->in_inbox);
+	ws_wake(h->ws, &h->ws->done, &task->in_inbox);
+}
+
 enum { NEWCOMERS = 100, NEWCOMERS_AT_ONCE = 40 };
 
 static sem_t first_came;
@@ -108,65 +168,163 @@ static void on_task(struct ws_task *task)
 }
 
 /* Somebody who has gone again before it is his turn, and is seen off when it comes. */
-static void add_newcomer(struct ws *w, struct access *access)
+static void add_newcomer(struct house *h)
 {
-	static const char text[] = "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-				   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-	static const struct option_texts none;
-	const struct gate gate = {.access = access, .listen = &none, .allow_hosts = &none, .allow_origins = &none};
-	struct head head;
-	struct fault fault;
-	struct ws_request *request = NULL;
-	CHECK(head_read(slice_of(text), &head) == HEAD_WEBSOCKET);
-	struct visit visit = {.host = head.host, .local = true, .guarded = true};
-	CHECK(ws_request_create(&head, &gate, &visit, "", &request, &fault) == ERR_NONE);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	CHECK(fd >= 0);
-	CHECK(ws_add_take(w, fd, request, 0));
+	add(h, fd, REQUEST("after=head"));
 }
 
 /* Fails when newcomers are admitted until there are no more: the task comes after all of them then. */
 static void who_is_in_does_not_wait_for_all_newcomers(void)
 {
-	char dir[TEMP_DIR_LEN];
-	struct store *store;
-	struct pool *pool;
-	struct feed *feed;
-	struct access *access;
-	struct ws *w;
-	struct fault fault;
-	temp_dir_make(dir);
-	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
-	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
-	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
-	CHECK(access_create(NULL, &access, &fault) == ERR_NONE);
-	CHECK(ws_create((struct ws_options){.feed = feed, .ping_ms = 20000, .on_close = on_close}, &w, &fault) == ERR_NONE);
-	struct ws_task task = {.ws = w, .finish = on_task};
-	list_init(&task.in_inbox);
+	struct house h;
+	struct ws_task task;
+	house_open(&h, on_close);
 	sem_init(&first_came, 0, 0);
 	sem_init(&go_on, 0, 0);
 	sem_init(&task_ran, 0, 0);
-	add_newcomer(w, access);
+	add_newcomer(&h);
 	sem_wait(&first_came);
 	for (int i = 1; i < NEWCOMERS; i++)
-		add_newcomer(w, access);
-	ws_wake(w, &w->done, &task.in_inbox);
+		add_newcomer(&h);
+	begin_task(&h, &task, on_task);
 	sem_post(&go_on);
 	sem_wait(&task_ran);
 	CHECK(seen_off_before > 0 && seen_off_before <= NEWCOMERS_AT_ONCE);
-	ws_close(w);
-	ws_destroy(w);
+	house_close(&h);
 	CHECK(atomic_load(&seen_off) == NEWCOMERS);
-	pool_destroy(pool);
-	feed_destroy(feed);
-	access_destroy(access);
-	store_close(store);
-	temp_dir_remove(dir);
+}
+
+/* A herd that replays, and who is live. The websocket thread publishes and looks, at the end of each turn of its loop. */
+enum { HERD = 30 /* are admitted at once */, PAST = 3000, HELLO_MAX = 1024 /* bytes, and no event */ };
+
+static struct {
+	struct house house;
+	int live; /* our ends of the sockets */
+	int readers[HERD];
+	sem_t held;
+	sem_t come;
+	sem_t over;
+	struct ev_prepare turn;
+	int served;       /* readers who had something when the last event was published */
+	int helpings_max; /* from an event until the end of the turn */
+	bool late;        /* it had ended before the live reader had the event */
+} herd;
+
+static void publish(struct store *store, struct feed *feed, int count)
+{
+	struct batch *batch;
+	struct fault fault;
+	struct receipt receipt;
+	struct committed *committed;
+	struct buf text;
+	buf_init(&text);
+	for (int i = 0; i < count; i++)
+		buf_printf(&text, "{\"data\":\"%01000d\"}\n", i);
+	CHECK(batch_parse(text.data, text.len, BATCH_LINES, (struct batch_limits){2000, PAST}, &batch, &fault) == ERR_NONE);
+	CHECK(store_append(store, batch, NULL, &receipt, &fault) == ERR_NONE);
+	CHECK(store_commit(store, &committed, &fault) == ERR_NONE);
+	feed_publish_take(feed, committed);
+	receipt_finish(&receipt);
+	batch_destroy(batch);
+	buf_finish(&text);
+}
+
+/* Nobody reads what they are sent: each has one helping, as much as the socket takes. */
+static int served(void)
+{
+	int count = 0;
+	for (int i = 0; i < HERD; i++) {
+		int bytes;
+		CHECK(ioctl(herd.readers[i], FIONREAD, &bytes) == 0);
+		count += bytes > HELLO_MAX;
+	}
+	return count;
+}
+
+/* The end of a turn: that of what was published at the end of the one before. */
+static void on_turn(struct ev_loop *loop, struct ev_prepare *watcher, int events)
+{
+	(void)events;
+	char event[2000];
+	int helpings = served() - herd.served;
+	herd.late = herd.late || recv(herd.live, event, sizeof event, MSG_DONTWAIT) <= 0;
+	herd.helpings_max = helpings > herd.helpings_max ? helpings : herd.helpings_max;
+	herd.served += helpings;
+	if (herd.served < HERD) {
+		publish(herd.house.store, herd.house.feed, 1);
+		return;
+	}
+	ev_prepare_stop(loop, watcher);
+	sem_post(&herd.over);
+}
+
+static void on_held(struct ws_task *task)
+{
+	sem_post(&herd.held);
+	sem_wait(&herd.come);
+	ev_prepare_init(&herd.turn, on_turn);
+	ev_prepare_start(task->ws->loop, &herd.turn);
+	publish(herd.house.store, herd.house.feed, 1);
+}
+
+static int come(const char *request)
+{
+	int ends[2];
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	CHECK(send(ends[0], request, strlen(request), 0) == (ssize_t)strlen(request));
+	add(&herd.house, ends[1], request);
+	return ends[0];
+}
+
+static void wait_until_live(int fd)
+{
+	static const char live[] = "{\"op\":\"live\"";
+	char text[HELLO_MAX];
+	for (size_t len = 0; memmem(text, len, live, strlen(live)) == NULL;) {
+		ssize_t n = recv(fd, text + len, sizeof text - len, 0);
+		CHECK(n > 0);
+		len += (size_t)n;
+	}
+}
+
+static void on_left(void *arg, uint64_t peer)
+{
+	(void)arg;
+	(void)peer;
+}
+
+/* Fails without turns (ws_turn_is_due false), and where the line is served on after a commit (w->committed not looked at in
+ * ws_turn.c): all 30 have their helpings in the turn of one event. */
+static void who_is_live_is_before_all_but_one_of_a_herd(void)
+{
+	struct ws_task task;
+	house_open(&herd.house, on_left);
+	sem_init(&herd.held, 0, 0);
+	sem_init(&herd.come, 0, 0);
+	sem_init(&herd.over, 0, 0);
+	publish(herd.house.store, herd.house.feed, PAST);
+	herd.live = come(REQUEST("after=head"));
+	wait_until_live(herd.live);
+	begin_task(&herd.house, &task, on_held);
+	sem_wait(&herd.held);
+	for (int i = 0; i < HERD; i++)
+		herd.readers[i] = come(REQUEST("after=first"));
+	sem_post(&herd.come);
+	sem_wait(&herd.over);
+	CHECK(!herd.late);
+	CHECK(herd.helpings_max == 1);
+	close(herd.live);
+	for (int i = 0; i < HERD; i++)
+		close(herd.readers[i]);
+	house_close(&herd.house);
 }
 
 int main(void)
 {
 	RUN(who_is_in_does_not_wait_for_all_newcomers);
+	RUN(who_is_live_is_before_all_but_one_of_a_herd);
 	RUN(answers_come_back_as_they_were);
 	RUN(an_hour_of_answers_is_small);
 	RUN(a_publisher_may_be_silent_for_an_hour);
