@@ -3,7 +3,8 @@
 probes and closes; and publishing resumes without a restart once the files work again.
 
 Shown to fail without the protection: with the result of COMMIT not looked at (store.c) what a failed sync left is acknowledged; with
-open_breaker leaving it closed the state; with place_check answering 0 a directory that was moved away is written on.
+open_breaker leaving it closed the state; with place_check answering 0 a directory that was moved away is written on; with
+RETRY_SPREAD_S 1 (problem.c) all publishers are told to come back after the same time.
 """
 
 import errno
@@ -84,6 +85,9 @@ class IoErrors(TidemarkTest):
         for _ in range(3):
             self.faults.arm(SYNC, times=0, place="tidemark.db")
             self.assert_refused_and_reading(503)
+            waits = {int(self.refusal().headers["retry-after"]) for _ in range(40)}
+            self.assertLessEqual(waits, set(range(1, 6)))
+            self.assertGreater(len(waits), 1, "a herd must not come back at once")
             self.assertGreater(self.faults.disarm(), 0)
             self.assert_resumes()
         self.end()

@@ -2,8 +2,9 @@
 """Limits hold on real sockets: connections, publish rates, descriptors, and clients that never come to an end.
 
 Shown to fail without the protection: with crowd_enter answering true the limit of an address; with rates_take answering
-0 the rates; without the spare descriptor who waits hangs; without callers_sweep cutting off what is over its deadline slow
-bodies and heads stay for ever; without TCP_KEEPIDLE the timer is two hours away.
+0 the rates; with RETRY_SPREAD_S 1 (problem.c) all who are refused are told to come back after the same time; without the
+spare descriptor who waits hangs; without callers_sweep cutting off what is over its deadline slow bodies and heads stay for
+ever; without TCP_KEEPIDLE the timer is two hours away.
 """
 
 import json
@@ -72,6 +73,9 @@ class Connections(TidemarkTest):
         held = [server.wire() for _ in range(4)]
         wait_until(lambda: self.get(server, "127.0.0.2").status == 503, "it is full")
         self.assert_problem(self.get(server), 503, "--max-connections")
+        waits = {int(self.get(server).headers["retry-after"]) for _ in range(40)}
+        self.assertLessEqual(waits, set(range(1, 6)))
+        self.assertGreater(len(waits), 1, "a herd must not come back at once")
         held[0].close()
         wait_until(lambda: self.get(server).status == 200, "there is room again")
 

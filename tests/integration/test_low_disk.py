@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Below the disk's reserve: no events are taken; reads, sessions and stopping go on.
 
-Shown to fail without the protection: with check_disk in writer.c finding room, publishing goes on.
+Shown to fail without the protection: with check_disk in writer.c finding room, publishing goes on; with RETRY_SPREAD_S 1
+(problem.c) all that are refused are told to come back after the same time.
 """
 
 import unittest
@@ -36,6 +37,11 @@ class LowDisk(TidemarkTest):
         self.assert_problem(self.server.post('{"data":1}'), 507, "reserve")
         self.assertEqual(len(self.server.everything()), 10)
         self.assertEqual(self.server.get("/readyz").status, 503)
+
+    def test_who_is_refused_is_told_to_come_back_at_various_times(self):
+        waits = {int(self.server.post('{"data":1}').headers["retry-after"]) for _ in range(40)}
+        self.assertLessEqual(waits, set(range(5, 10)))
+        self.assertGreater(len(waits), 1, "a herd must not come back at once")
 
     def test_a_session_moves_durably(self):
         self.assertEqual(self.put("old", 7).status, 200)
