@@ -17,6 +17,11 @@ static bool fails(const char *call)
 	return true;
 }
 
+enum err sys_err(int why)
+{
+	return why == ENOSPC || why == EDQUOT ? ERR_FULL : ERR_IO;
+}
+
 int sys_create(const char *path)
 {
 	return fails("create") ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -7,6 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tidemark/err.h"
+
+/* An errno as one of ours: ERR_FULL where there is no room, on the disk or in a quota; ERR_IO. */
+enum err sys_err(int why);
+
 int sys_create(const char *path); /* a new file that nobody else may read, open for writing */
 int sys_write(int fd, const void *bytes, size_t n);
 /* Asks the kernel to begin with writing that to the disk, so that sys_sync has less to wait for. Cannot fail. */

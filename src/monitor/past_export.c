@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "monitor/past.h"
 
 enum { NAME_MAX_LEN = 100, EVENTS = 1000, BUFFER_EVENTS = 10000, PATH_LEN = 2048 };
@@ -62,7 +63,7 @@ static void write_summary(struct monitor *m, struct buf *out)
 
 static enum err failed(const char *what, const char *path, struct fault *fault)
 {
-	return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
+	return fault_set(fault, sys_err(errno), "cannot %s %s: %s", what, path, strerror(errno));
 }
 
 /* Is there room for a file more, or is it there already? */

@@ -184,7 +184,7 @@ static enum err take_lock(struct archive_set *s, struct fault *fault)
 	snprintf(path, sizeof path, "%s/lock", s->dir);
 	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0)
-		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
+		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return ERR_NONE;
 	close(s->lock_fd);
@@ -196,7 +196,7 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
 {
 	bool made = mkdir(s->dir, 0700) == 0;
 	if ((!made && errno != EEXIST) || (made && sys_sync_parent(s->dir) != 0))
-		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory of archives %s: %s",
+		return fault_set(fault, sys_err(errno), "cannot make the directory of archives %s: %s",
 				 s->dir, strerror(errno));
 	/* A lock in a directory that was removed keeps nobody out of the one that has taken its place. */
 	struct stat st;

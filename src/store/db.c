@@ -1,14 +1,22 @@
 #include "store/db.h"
 
-#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assets.h"
+#include "base/sys.h"
 #include "store/vfs.h"
 
 enum {
 	APPLICATION_ID = 0x7469646d, /* "tidm", so that file(1) and we can tell a store from any other database */
 };
+
+/* What the system said, where it was that which failed; or 0. */
+static int system_errno(sqlite3 *db, int rc)
+{
+	bool failed = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
+	return db != NULL && failed ? sqlite3_system_errno(db) : 0;
+}
 
 enum err db_err(sqlite3 *db, int rc)
 {
@@ -28,7 +36,7 @@ enum err db_err(sqlite3 *db, int rc)
 	case SQLITE_TOOBIG: return ERR_TOO_LARGE;
 	default: break;
 	}
-	return db != NULL && sqlite3_system_errno(db) == ENOSPC ? ERR_FULL : ERR_IO;
+	return sys_err(system_errno(db, rc));
 }
 
 enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
@@ -36,7 +44,9 @@ enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
 	if (rc == SQLITE_IOERR_DATA)
 		return fault_set(fault, ERR_CORRUPT, "%s: page %u of the database is damaged, its sum does not match", what,
 				 db_file_damaged());
-	return fault_set(fault, db_err(db, rc), "%s: %s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+	int why = system_errno(db, rc);
+	return fault_set(fault, db_err(db, rc), "%s: %s%s%s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
+			 why != 0 ? ": " : "", why != 0 ? strerror(why) : "");
 }
 
 enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault)
@@ -202,7 +212,8 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 enum err db_sync(sqlite3 *db, struct fault *fault)
 {
 	int rc = sqlite3_file_control(db, "main", DB_FILE_SYNC, NULL);
-	return rc == SQLITE_OK ? ERR_NONE : fault_set(fault, db_err(db, rc), "syncing the database: %s", sqlite3_errstr(rc));
+	return rc == SQLITE_OK ? ERR_NONE
+			       : fault_set(fault, db_err(NULL, rc), "syncing the database: %s", sqlite3_errstr(rc));
 }
 
 void db_set_pace(sqlite3 *db, struct db_file_pace pace)

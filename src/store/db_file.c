@@ -110,21 +110,20 @@ static int sync_pages(sqlite3_file *base)
 	return on_sync(base, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 }
 
-static int write_summed(sqlite3_file *real, const void *bytes, sqlite3_int64 at)
+static int write_summed(sqlite3_file *base, const void *bytes, sqlite3_int64 at)
 {
 	char page[DB_FILE_PAGE];
 	uint64_t sum = sum_of(bytes);
 	memcpy(page, bytes, DB_FILE_PAGE - DB_FILE_SUM_LEN);
 	memcpy(page + DB_FILE_PAGE - DB_FILE_SUM_LEN, &sum, sizeof sum);
-	return real->pMethods->xWrite(real, page, sizeof page, at);
+	return shim_write(base, page, sizeof page, at);
 }
 
 static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 at)
 {
 	struct db_file *f = of(base);
-	sqlite3_file *real = f->shim.real;
 	see_header(f, bytes, n, at);
-	int rc = f->summed && is_page(n, at) ? write_summed(real, bytes, at) : real->pMethods->xWrite(real, bytes, n, at);
+	int rc = f->summed && is_page(n, at) ? write_summed(base, bytes, at) : shim_write(base, bytes, n, at);
 	f->unsynced++;
 	return rc == SQLITE_OK && f->pace.pages > 0 && f->unsynced >= f->pace.pages ? sync_pages(base) : rc;
 }

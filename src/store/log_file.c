@@ -22,7 +22,7 @@ static int write_out(struct log_file *f)
 	int len = f->len;
 	f->len = 0;
 	f->has_header = false;
-	return len == 0 ? SQLITE_OK : f->shim.real->pMethods->xWrite(f->shim.real, f->gathered, len, f->at);
+	return len == 0 ? SQLITE_OK : shim_write(&f->shim.base, f->gathered, len, f->at);
 }
 
 static bool is_header(const struct log_file *f, int n)
@@ -62,7 +62,7 @@ static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 
 		if (rc != SQLITE_OK)
 			return rc;
 		if (!header || f->gathered == NULL)
-			return f->shim.real->pMethods->xWrite(f->shim.real, bytes, n, at);
+			return shim_write(base, bytes, n, at);
 	}
 	gather(f, bytes, n, at);
 	f->has_header = header;

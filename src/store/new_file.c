@@ -18,7 +18,7 @@ enum { SYNC_AHEAD = 8 * 1024 * 1024, RANDOM_LEN = 8 };
 static enum err failed(const char *path, const char *what, struct fault *fault)
 {
 	int why = errno;
-	enum err err = why == ENOSPC || why == EDQUOT ? ERR_FULL : why == EEXIST ? ERR_CONFLICT : ERR_IO;
+	enum err err = why == EEXIST ? ERR_CONFLICT : sys_err(why);
 	return fault_set(fault, err, "%s: %s: %s", path, what, strerror(why));
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "store/db_file.h"
 #include "store/sum.h"
 
@@ -62,7 +63,7 @@ enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struc
 	snprintf(path, sizeof path, "%s/head", dir);
 	p->note = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (p->note < 0)
-		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
+		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
 	*head = read_note(p->note);
 	return ERR_NONE;
 }

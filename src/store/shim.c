@@ -1,5 +1,7 @@
 #include "store/shim.h"
 
+#include "base/sys.h"
+
 sqlite3_file *shim_real(sqlite3_file *f)
 {
 	return ((struct shim *)(void *)f)->real;
@@ -19,14 +21,27 @@ int shim_close(sqlite3_file *f)
 	return shim_real(f)->pMethods->xClose(shim_real(f));
 }
 
+static int no_room(sqlite3_file *f, int rc)
+{
+	int why = 0;
+	if ((rc & 0xff) == SQLITE_IOERR)
+		shim_control(f, SQLITE_FCNTL_LAST_ERRNO, &why);
+	return sys_err(why) == ERR_FULL ? SQLITE_FULL : rc;
+}
+
+int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
+{
+	return no_room(f, shim_real(f)->pMethods->xWrite(shim_real(f), bytes, n, at));
+}
+
 int shim_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return shim_real(f)->pMethods->xTruncate(shim_real(f), size);
+	return no_room(f, shim_real(f)->pMethods->xTruncate(shim_real(f), size));
 }
 
 int shim_sync(sqlite3_file *f, int flags)
 {
-	return shim_real(f)->pMethods->xSync(shim_real(f), flags);
+	return no_room(f, shim_real(f)->pMethods->xSync(shim_real(f), flags));
 }
 
 int shim_size(sqlite3_file *f, sqlite3_int64 *size)

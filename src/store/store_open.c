@@ -124,7 +124,7 @@ static enum err make_dir(const char *dir, struct fault *fault)
 		*slash = '\0';
 		bool made = mkdir(path, 0700) == 0;
 		if ((!made && errno != EEXIST) || (made && sys_sync_parent(path) != 0))
-			return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot make the directory %s: %s",
+			return fault_set(fault, sys_err(errno), "cannot make the directory %s: %s",
 					 path, strerror(errno));
 		if (end)
 			return ERR_NONE;
@@ -139,7 +139,7 @@ enum err store_lock(const char *dir, int *fd, struct fault *fault)
 	snprintf(path, sizeof path, "%s/lock", dir);
 	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (*fd < 0)
-		return fault_set(fault, errno == ENOSPC ? ERR_FULL : ERR_IO, "cannot open %s: %s", path, strerror(errno));
+		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
 	char owner[32] = "";
 	if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
 		ssize_t n = read(*fd, owner, sizeof owner - 1);
