@@ -247,7 +247,7 @@ class Slow(TidemarkTest):
         wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] == 1, "all have gone")
 
     def test_a_peer_that_vanished_is_looked_for(self):
-        """Packets that are lost cannot be had here; that the kernel asks for the peer within a minute can be seen."""
+        """What is let go because it does not answer is in test_vanished.py; here, that the kernel asks within a minute, too."""
         server = self.serve()
         held = [server.live_reader(), server.sse(after="head"), server.wire()]
         wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] >= 4, "they are in")
