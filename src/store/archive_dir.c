@@ -196,8 +196,8 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
 {
 	bool made = mkdir(s->dir, 0700) == 0;
 	if ((!made && errno != EEXIST) || (made && sys_sync_parent(s->dir) != 0))
-		return fault_set(fault, sys_err(errno), "cannot make the directory of archives %s: %s",
-				 s->dir, strerror(errno));
+		return fault_set(fault, sys_err(errno), "cannot make the directory of archives %s: %s", s->dir,
+				 strerror(errno));
 	/* A lock in a directory that was removed keeps nobody out of the one that has taken its place. */
 	struct stat st;
 	if (s->lock_fd >= 0 && fstat(s->lock_fd, &st) == 0 && st.st_nlink == 0) {

@@ -277,9 +277,9 @@ static enum err put_in_place(const struct site *site, const char *dir, struct fa
 	}
 	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_sync_dir(dir) == 0 && sys_rename(site->from, site->to) == 0 &&
 		    sys_sync_dir(dir) == 0;
-	enum err err = fine ? ERR_NONE
-			    : fault_set(fault, sys_err(errno), "%s cannot be put in its place: %s",
-					site->from, strerror(errno));
+	enum err err =
+		fine ? ERR_NONE
+		     : fault_set(fault, sys_err(errno), "%s cannot be put in its place: %s", site->from, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return err;

@@ -124,8 +124,7 @@ static enum err make_dir(const char *dir, struct fault *fault)
 		*slash = '\0';
 		bool made = mkdir(path, 0700) == 0;
 		if ((!made && errno != EEXIST) || (made && sys_sync_parent(path) != 0))
-			return fault_set(fault, sys_err(errno), "cannot make the directory %s: %s",
-					 path, strerror(errno));
+			return fault_set(fault, sys_err(errno), "cannot make the directory %s: %s", path, strerror(errno));
 		if (end)
 			return ERR_NONE;
 		*slash = '/';
