@@ -46,6 +46,7 @@ struct salvage {
 	struct archive_set *archives; /* sound ones */
 	struct torn *torn;
 	struct store *to;
+	uint64_t counted;     /* up to here */
 	struct manifest last; /* the newest archive; no file: there is none */
 	struct salvage_report *report;
 };
@@ -150,6 +151,9 @@ static enum err count_event(void *arg, const struct envelope *e, struct slice te
 	struct salvage *s = arg;
 	struct restored_names names;
 	struct event event;
+	if (e->seq <= s->counted)
+		return ERR_NONE; /* archives may overlap */
+	s->counted = e->seq;
 	enum err err = restore_decode(e, &names, &event, fault);
 	if (!err)
 		err = restore_archived(s->to, e, fault);
@@ -298,7 +302,7 @@ static enum err read_aside(struct salvage *s, struct fault *fault)
 
 static enum err make_store(struct salvage *s, struct fault *fault)
 {
-	struct fault beside;
+	struct fault beside = {0};
 	enum err err = store_open(s->place, (struct store_options){.access = STORE_WRITE}, &s->to, fault);
 	if (!err)
 		err = restore_adopt(s->to, s->epoch, fault);

@@ -130,6 +130,19 @@ class Salvage(TidemarkTest):
         self.spoil([self.pages() - 3])
         self.assert_kept(self.salvaged())
 
+    def test_archives_that_overlap_are_counted_once(self):
+        self.filled()
+        self.server.start()
+        for after, before in ((0, 1001), (500, 1501)):
+            made = self.server.request("POST", "/v1/archives", after=after, before=before)
+            self.assertEqual(made.status, 201, made)
+        self.server.stop()
+        self.spoil([self.pages() - 3])
+        gone = self.salvaged()
+        streams = self.server.get("/v1/streams").json()["streams"]
+        self.assertEqual(sum(stream["count"] for stream in streams), EVENTS - sum(last - first + 1 for first, last in gone))
+        self.assert_kept(gone)
+
     def test_what_is_fine_is_left_alone(self):
         self.filled()
         self.server.start("--salvage")
