@@ -49,13 +49,12 @@ bool db_file_proves(const void *page)
 static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 {
 	struct db_file *f = of(base);
-	sqlite3_file *real = f->shim.real;
 	if (f->first != NULL && at + n <= DB_FILE_PAGE) {
 		memcpy(bytes, f->first + at, (size_t)n);
 		see_header(f, bytes, n, at);
 		return SQLITE_OK;
 	}
-	int rc = real->pMethods->xRead(real, bytes, n, at);
+	int rc = shim_read(base, bytes, n, at);
 	if (rc != SQLITE_OK)
 		return rc;
 	see_header(f, bytes, n, at);

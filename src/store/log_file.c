@@ -74,7 +74,7 @@ static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 
 static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 {
 	int rc = write_out(of(base));
-	return rc == SQLITE_OK ? shim_real(base)->pMethods->xRead(shim_real(base), bytes, n, at) : rc;
+	return rc == SQLITE_OK ? shim_read(base, bytes, n, at) : rc;
 }
 
 static int on_truncate(sqlite3_file *base, sqlite3_int64 size)

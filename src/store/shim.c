@@ -29,6 +29,12 @@ static int no_room(sqlite3_file *f, int rc)
 	return sys_err(why) == ERR_FULL ? SQLITE_FULL : rc;
 }
 
+int shim_read(sqlite3_file *f, void *bytes, int n, sqlite3_int64 at)
+{
+	int rc = shim_real(f)->pMethods->xRead(shim_real(f), bytes, n, at);
+	return rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc;
+}
+
 int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
 {
 	return no_room(f, shim_real(f)->pMethods->xWrite(shim_real(f), bytes, n, at));

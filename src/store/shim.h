@@ -18,6 +18,8 @@ int shim_open(struct shim *f, size_t size, const sqlite3_io_methods *methods, sq
 sqlite3_file *shim_real(sqlite3_file *f);
 
 int shim_close(sqlite3_file *f);
+/* What cannot be read is not damaged for that, as SQLite has it where a disk says EIO: it may be read another time. */
+int shim_read(sqlite3_file *f, void *bytes, int n, sqlite3_int64 at);
 /* SQLITE_FULL where there is no room, whatever the system calls it (sys_err): SQLite knows a write's ENOSPC alone. */
 int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at);
 int shim_truncate(sqlite3_file *f, sqlite3_int64 size);
