@@ -234,8 +234,8 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 		err = archive_writer_end(w, &m, fault);
 	if (!err)
 		err = new_file_commit(&file, fault);
+	archive_writer_destroy(w); /* first: its threads write to the file until then */
 	new_file_abandon(&file);
-	archive_writer_destroy(w);
 	struct manifest found;
 	struct survey survey = {.expected = &m};
 	if (!err)

@@ -78,8 +78,8 @@ static enum err write_archive(struct reader *r, const char *path, uint64_t first
 		err = archive_writer_end(w, out, fault);
 	if (!err)
 		err = new_file_commit(&file, fault);
+	archive_writer_destroy(w); /* first: its threads write to the file until then */
 	new_file_abandon(&file);
-	archive_writer_destroy(w);
 	return err;
 }
 

@@ -380,6 +380,7 @@ def main():
         soak.close()
     except AssertionError as error:
         soak.problems.append(str(error))
+        print(soak.server.log_text(), file=sys.stderr)
         print(error)
     print(f"soak: {'failed' if soak.problems else 'fine'}, seed {seed}")
     return 1 if soak.problems else 0
