@@ -13,6 +13,7 @@
 #include "base/sys.h"
 #include "store/archive_set_inside.h"
 #include "store/new_file.h"
+#include "store/place.h"
 
 /* One that does not count. It is told once, however often the directory is looked at. */
 static void reject(struct archive_set *s, const char *name, uint64_t first, uint64_t last, bool ours,
@@ -221,8 +222,8 @@ enum err archive_set_open(const char *dir, const char *epoch, bool own, struct a
 	bool there = own && access(dir, F_OK) == 0;
 	enum err err = there ? take_lock(s, fault) : ERR_NONE;
 	/* What a killed process has renamed may be in the kernel's memory only: it counts once it is on the disk. */
-	if (!err && there && sys_sync_dir(dir) != 0)
-		err = fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
+	if (!err && there)
+		err = place_sync_names(dir, fault);
 	if (!err)
 		err = archive_set_scan(s, fault);
 	if (err) {

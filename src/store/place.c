@@ -28,6 +28,11 @@ void place_finish(struct place *p)
 	p->note = -1;
 }
 
+enum err place_sync_names(const char *dir, struct fault *fault)
+{
+	return sys_sync_dir(dir) == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "%s cannot be synced: %s", dir, strerror(errno));
+}
+
 void place_remove(const char *dir)
 {
 	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "head", "lock"};

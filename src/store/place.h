@@ -33,6 +33,8 @@ struct place {
 /* `path` is the database's; nothing is opened yet. */
 void place_init(struct place *p, const char *path);
 void place_finish(struct place *p);
+/* The names in a directory are on stable storage when this returns. */
+enum err place_sync_names(const char *dir, struct fault *fault);
 /* Takes away a store that was made beside its place, and its directory where nothing else is in it. */
 void place_remove(const char *dir);
 

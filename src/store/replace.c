@@ -14,7 +14,6 @@
 enum { PATH_LEN = 1200 };
 
 struct paths {
-	char to[PATH_LEN]; /* the store's directory */
 	char from[PATH_LEN];
 	char old[PATH_LEN];
 };
@@ -22,7 +21,6 @@ struct paths {
 static struct paths paths_of(const char *dir)
 {
 	struct paths p;
-	snprintf(p.to, sizeof p.to, "%.1000s", dir);
 	snprintf(p.from, sizeof p.from, "%.1000s/replacement", dir);
 	snprintf(p.old, sizeof p.old, "%.1000s/replacement/old", dir);
 	return p;
@@ -40,11 +38,6 @@ static enum err move(const char *from, const char *to, const char *name, struct 
 	return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", source, target, strerror(errno));
 }
 
-static enum err sync_dir(const char *dir, struct fault *fault)
-{
-	return sys_sync_dir(dir) == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "%s cannot be synced: %s", dir, strerror(errno));
-}
-
 static bool has_database(const char *dir)
 {
 	char path[PATH_LEN + 32];
@@ -57,19 +50,19 @@ enum err replace_decide(const char *dir, const char *made, struct fault *fault)
 	struct paths p = paths_of(dir);
 	if (sys_rename(made, p.from) != 0)
 		return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", made, p.from, strerror(errno));
-	return sync_dir(dir, fault);
+	return place_sync_names(dir, fault);
 }
 
 /* As long as the new database is not in its place, whatever is there is the old one. */
-static enum err put_aside(const struct paths *p, struct fault *fault)
+static enum err put_aside(const char *dir, const struct paths *p, struct fault *fault)
 {
 	static const char *const files[] = {"tidemark.db-wal", "tidemark.db-shm", "head", "tidemark.db"};
 	if (mkdir(p->old, 0700) != 0 && errno != EEXIST)
 		return fault_set(fault, ERR_IO, "cannot make %s: %s", p->old, strerror(errno));
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < sizeof files / sizeof *files; i++)
-		err = move(p->to, p->old, files[i], fault);
-	return err ? err : sync_dir(p->old, fault);
+		err = move(dir, p->old, files[i], fault);
+	return err ? err : place_sync_names(p->old, fault);
 }
 
 enum err replace_finish(const char *dir, char *aside, size_t size, struct fault *fault)
@@ -83,11 +76,11 @@ enum err replace_finish(const char *dir, char *aside, size_t size, struct fault 
 		return ERR_NONE;
 	enum err err = ERR_NONE;
 	if (has_database(p.from)) {
-		err = put_aside(&p, fault);
+		err = put_aside(dir, &p, fault);
 		if (!err)
 			err = move(p.from, dir, "tidemark.db", fault);
 		if (!err)
-			err = sync_dir(dir, fault);
+			err = place_sync_names(dir, fault);
 	}
 	if (err)
 		return err;
@@ -98,5 +91,5 @@ enum err replace_finish(const char *dir, char *aside, size_t size, struct fault 
 	if (aside != NULL)
 		snprintf(aside, size, "%s", name);
 	place_remove(p.from);
-	return sync_dir(dir, fault);
+	return place_sync_names(dir, fault);
 }

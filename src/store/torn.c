@@ -13,6 +13,7 @@
 #include "event/envelope.h"
 #include "store/archive.h"
 #include "store/archive_set.h"
+#include "store/place.h"
 #include "store/survey.h"
 
 enum {
@@ -170,12 +171,6 @@ static enum err rename_manifest(const char *archive, struct fault *fault)
 	return rename_aside(manifest, fault);
 }
 
-static enum err sync_names(struct torn *t, struct fault *fault)
-{
-	return sys_sync_dir(t->dir) == 0 ? ERR_NONE
-					 : fault_set(fault, ERR_IO, "%s cannot be synced: %s", t->dir, strerror(errno));
-}
-
 static enum err rename_archive(struct torn *t, uint32_t index, struct fault *fault)
 {
 	char path[PATH_LEN + NAME_LEN];
@@ -273,14 +268,14 @@ enum err torn_open(const char *dir, const char *epoch, struct torn **out, struct
 		err = rename_archive(t, i, fault);
 	/* An archive whose manifest is gone first would never have been one. */
 	if (!err && t->count > 0)
-		err = sync_names(t, fault);
+		err = place_sync_names(t->dir, fault);
 	t->count = 0;
 	if (!err)
 		err = each_name(t->dir, find_renamed, t, fault);
 	for (uint32_t i = 0; !err && i < t->count; i++)
 		err = add_frames(t, i, fault);
 	if (!err && t->count > 0)
-		err = sync_names(t, fault);
+		err = place_sync_names(t->dir, fault);
 	if (err) {
 		torn_close(t);
 		return err;
@@ -304,11 +299,6 @@ void torn_close(struct torn *t)
 uint32_t torn_count(const struct torn *t)
 {
 	return t->count;
-}
-
-const char *torn_name(const struct torn *t, uint32_t index)
-{
-	return t->names[index];
 }
 
 uint64_t torn_head(const struct torn *t)

@@ -17,9 +17,6 @@ enum err torn_open(const char *dir, const char *epoch, struct torn **out, struct
 void torn_close(struct torn *t); /* NULL is fine */
 
 uint32_t torn_count(const struct torn *t);
-/* The file, by index, as it is named now. */
-const char *torn_name(const struct torn *t, uint32_t index);
-
 /* The highest seq in any of them; 0. */
 uint64_t torn_head(const struct torn *t);
 /* The envelope of an event, until the next call; false where none of them has it. */
