@@ -247,7 +247,9 @@ static void stop(struct server *s)
 		ws_close(s->ws);
 	if (s->writer != NULL)
 		writer_save(s->writer); /* acknowledged and counted until the last moment */
-	pool_destroy(s->pool);          /* runs what waits there: requests, and pages for readers */
+	if (s->feed != NULL)
+		feed_close(s->feed);
+	pool_destroy(s->pool); /* runs what waits there */
 	http_destroy(s->http);
 	http_destroy(s->streams);
 	ws_destroy(s->ws);

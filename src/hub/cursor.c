@@ -379,10 +379,10 @@ void cursor_load(struct cursor *c)
 	struct selection *select = c->filtered ? c->select : NULL;
 	if (c->filtered)
 		c->select = NULL;
-	enum err err = feed_load(c->feed, c->after, c->form, select, &c->waiter);
+	enum err err = feed_load(c->feed, c->after, c->form, select, &c->waiter, &c->waiter.fault);
 	if (err) {
 		c->select = select;
-		c->waiter.err = fault_set(&c->waiter.fault, err, "out of memory");
+		c->waiter.err = err;
 		c->waiter.wake(c->waiter.arg);
 	}
 	pthread_mutex_unlock(feed_lock(c->feed));

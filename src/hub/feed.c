@@ -51,6 +51,7 @@ struct feed {
 
 	struct list loads; /* under way, then those that wait for one of them to end, oldest first */
 	int loads_under_way;
+	bool closed; /* the pool is about to go */
 	uint64_t load_count;
 
 	struct listener listeners[FEED_LISTENERS_MAX];
@@ -256,6 +257,13 @@ static void deliver(struct load *l, struct page *page, enum err err, const struc
 	}
 }
 
+/* The selection is still the load's only when its cursor has gone. */
+static void load_destroy(struct load *l)
+{
+	selection_destroy(l->select);
+	free(l);
+}
+
 /* With the lock. */
 static void submit_loads(struct feed *f)
 {
@@ -291,12 +299,36 @@ static void run_load(struct pool_job *job, struct reader *reader)
 	deliver(l, page, err, &fault);
 	pthread_mutex_unlock(&f->lock);
 	page_unref(page);
-	selection_destroy(l->select); /* still here only when its cursor has gone */
-	free(l);
+	load_destroy(l);
 }
 
-enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct selection *select, struct waiter *waiter)
+static enum err refuse_load(struct fault *fault)
 {
+	return fault_set(fault, ERR_CLOSED, "the server is shutting down");
+}
+
+void feed_close(struct feed *f)
+{
+	struct fault fault;
+	enum err err = refuse_load(&fault);
+	pthread_mutex_lock(&f->lock);
+	f->closed = true;
+	LIST_EACH (link, &f->loads) {
+		struct load *l = LIST_ITEM(link, struct load, link);
+		if (l->submitted)
+			continue;
+		list_remove(link);
+		deliver(l, NULL, err, &fault);
+		load_destroy(l);
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
+enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct selection *select, struct waiter *waiter,
+		   struct fault *fault)
+{
+	if (f->closed)
+		return refuse_load(fault);
 	if (select == NULL)
 		LIST_EACH (link, &f->loads) {
 			struct load *l = LIST_ITEM(link, struct load, link);
@@ -308,7 +340,7 @@ enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct select
 		}
 	struct load *l = calloc(1, sizeof *l);
 	if (l == NULL)
-		return ERR_NOMEM;
+		return fault_set(fault, ERR_NOMEM, "out of memory");
 	l->job.run = run_load;
 	l->feed = f;
 	l->after = after;
@@ -328,9 +360,9 @@ void feed_prefetch(struct feed *f, uint64_t after, enum wire form)
 	/* A page that ends early is full of large events: where the page behind the next begins is not known yet. */
 	int pages = after % PAGE_EVENTS == 0 ? PREFETCH_PAGES : 1;
 	for (; pages > 0 && after < f->ring_after; pages--) {
-		/* Without memory the reader will ask for itself. */
+		/* When it fails the reader will ask for itself. */
 		if (in_cache(f, after) == NULL)
-			(void)feed_load(f, after, form, NULL, NULL);
+			(void)feed_load(f, after, form, NULL, NULL, NULL);
 		after += PAGE_EVENTS - after % PAGE_EVENTS;
 	}
 }

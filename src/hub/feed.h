@@ -21,6 +21,8 @@ struct feed_options {
 
 enum err feed_create(struct store *store, struct pool *pool, struct feed_options options, struct feed **out,
 		     struct fault *fault);
+/* Before the pool ends: pages that wait for it are not read any more, nor those that are asked for from now on. */
+void feed_close(struct feed *f);
 /* No cursor is left. */
 void feed_destroy(struct feed *f);
 

@@ -44,8 +44,9 @@ int feed_ring_pages(struct feed *f, uint64_t after, struct page **pages, int max
 /* A page from the cache that holds what follows `after`, with a reference; NULL. */
 struct page *feed_cached(struct feed *f, uint64_t after);
 /* Reads the page that follows `after`, for a waiter or (NULL) for whoever comes. `select` (NULL: everything) is lent
- * to the load. ERR_NOMEM. */
-enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct selection *select, struct waiter *waiter);
+ * to the load. ERR_NOMEM, ERR_CLOSED. */
+enum err feed_load(struct feed *f, uint64_t after, enum wire form, struct selection *select, struct waiter *waiter,
+		   struct fault *fault);
 /* Starts reading what follows `after` if a reader is going to need it and nobody has. */
 void feed_prefetch(struct feed *f, uint64_t after, enum wire form);
 

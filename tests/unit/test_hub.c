@@ -303,6 +303,18 @@ static void run_hold(struct pool_job *job, struct reader *reader)
 	wait_for(&h->let_go, 1);
 }
 
+/* Both threads of the pool are busy, and wait. */
+static void hold_pool(struct hold_job holds[2])
+{
+	for (int i = 0; i < 2; i++) {
+		holds[i].job.run = run_hold;
+		bell_init(&holds[i].begun);
+		bell_init(&holds[i].let_go);
+		pool_submit(pool, &holds[i].job);
+		wait_for(&holds[i].begun, 1);
+	}
+}
+
 static void run_request(struct pool_job *job, struct reader *reader)
 {
 	(void)job;
@@ -321,33 +333,34 @@ static void publish_places(void)
 		CHECK(publish(lines) == ERR_NONE);
 }
 
-/* Fails when each page that is asked for goes to the pool at once: the request then comes behind all 20. */
-static void a_request_does_not_wait_for_the_pages_of_a_whole_herd(void)
+/* Readers of all places; nothing is in memory. */
+static void ask_for_places(struct cursor *cursors[PLACES], struct bell *bell)
 {
-	struct hold_job holds[2] = {{.job.run = run_hold}, {.job.run = run_hold}};
-	struct pool_job request = {.run = run_request};
-	struct cursor *cursors[PLACES];
-	struct bell bell;
 	struct chunk chunks[8];
 	int count;
-	fresh_hub(1 << 20);
-	publish_places();
-	close_hub();
-	open_hub(1 << 20, roomy); /* nothing is in memory */
-	for (int i = 0; i < 2; i++) {
-		bell_init(&holds[i].begun);
-		bell_init(&holds[i].let_go);
-		pool_submit(pool, &holds[i].job);
-		wait_for(&holds[i].begun, 1);
-	}
-	bell_init(&bell);
-	bell_init(&request_ran);
+	bell_init(bell);
 	for (uint64_t i = 0; i < PLACES; i++) {
 		struct position at = {.after = i * PLACE_EVENTS};
-		CHECK(cursor_create(feed, at, 0, NULL, WIRE_WS, ring, &bell, &cursors[i]) == ERR_NONE);
+		CHECK(cursor_create(feed, at, 0, NULL, WIRE_WS, ring, bell, &cursors[i]) == ERR_NONE);
 		CHECK(cursor_fill(cursors[i], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
 		cursor_load(cursors[i]);
 	}
+}
+
+/* Fails when each page that is asked for goes to the pool at once: the request then comes behind all 20. */
+static void a_request_does_not_wait_for_the_pages_of_a_whole_herd(void)
+{
+	struct hold_job holds[2];
+	struct pool_job request = {.run = run_request};
+	struct cursor *cursors[PLACES];
+	struct bell bell;
+	fresh_hub(1 << 20);
+	publish_places();
+	close_hub();
+	open_hub(1 << 20, roomy);
+	hold_pool(holds);
+	ask_for_places(cursors, &bell);
+	bell_init(&request_ran);
 	pool_submit(pool, &request);
 	ring(&holds[0].let_go); /* one thread, so that there is an order */
 	wait_for(&request_ran, 1);
@@ -356,6 +369,49 @@ static void a_request_does_not_wait_for_the_pages_of_a_whole_herd(void)
 	wait_for(&bell, PLACES);
 	for (int i = 0; i < PLACES; i++)
 		cursor_destroy(cursors[i]);
+	close_hub();
+	remove_dir();
+}
+
+/* Fails without feed_close (the pool reads all 20), and where it does not end what waits (nobody rings for them), nor
+ * refuses what comes later (it goes to a pool that has gone). */
+static void a_closed_feed_reads_no_more_pages(void)
+{
+	struct hold_job holds[2];
+	struct cursor *cursors[PLACES];
+	struct bell bell;
+	struct chunk chunks[8];
+	struct feed_figures figures;
+	int count;
+	fresh_hub(1 << 20);
+	publish_places();
+	close_hub();
+	open_hub(1 << 20, roomy);
+	hold_pool(holds);
+	ask_for_places(cursors, &bell);
+	feed_close(feed);
+	CHECK(rings_of(&bell) == PLACES - LOADS_AT_ONCE);
+	for (int i = 0; i < 2; i++)
+		ring(&holds[i].let_go);
+	pool_destroy(pool); /* what it had is read */
+	pool = NULL;
+	CHECK(rings_of(&bell) == PLACES);
+	feed_read(feed, &figures);
+	CHECK(figures.loads == LOADS_AT_ONCE);
+	CHECK(cursor_fill(cursors[LOADS_AT_ONCE - 1], chunks, 8, SIZE_MAX, &count) ==
+	      CURSOR_READY); /* and nothing prefetched */
+	cursor_release(chunks, count);
+	for (int i = LOADS_AT_ONCE; i < PLACES; i++)
+		CHECK(cursor_fill(cursors[i], chunks, 8, SIZE_MAX, &count) == CURSOR_FAILED &&
+		      cursor_fault(cursors[i])->code == ERR_CLOSED);
+	for (int i = 0; i < PLACES; i++)
+		cursor_destroy(cursors[i]);
+	CHECK(cursor_create(feed, (struct position){.after = (PLACES - 1) * PLACE_EVENTS}, 0, NULL, WIRE_WS, ring, &bell,
+			    &cursors[0]) == ERR_NONE);
+	CHECK(cursor_fill(cursors[0], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
+	cursor_load(cursors[0]);
+	CHECK(rings_of(&bell) == PLACES + 1);
+	cursor_destroy(cursors[0]);
 	close_hub();
 	remove_dir();
 }
@@ -918,6 +974,7 @@ int main(void)
 {
 	RUN(a_commit_wakes_whom_it_concerns);
 	RUN(a_request_does_not_wait_for_the_pages_of_a_whole_herd);
+	RUN(a_closed_feed_reads_no_more_pages);
 	RUN(positions_that_cannot_be_honoured_are_gaps);
 	RUN(cursors_cross_the_seam_under_load);
 	RUN(a_load_ends_where_the_feed_does);
