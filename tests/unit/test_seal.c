@@ -1,5 +1,6 @@
 /* Sealing and leaving when the n-th system call fails, or is the last that the process makes: whatever is cut short, every
  * event can be read from seq 1 on, once, in order, with its contents; and doing it again works. */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,20 +70,26 @@ static void commit(void)
 	CHECK(store_maintain(store, true, &fault) == ERR_NONE);
 }
 
-static void append(uint64_t first, uint64_t last)
+static void append_lines(char *lines, size_t len, uint64_t first, uint64_t last)
 {
-	struct buf lines;
 	struct batch *b;
 	struct receipt r;
-	buf_init(&lines);
-	for (uint64_t i = first; i <= last; i++)
-		buf_printf(&lines, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":{\"n\":%d}}\n", (int)i % 3,
-			   (int)i % 2, (int)i, (int)i);
-	CHECK(batch_parse_take(lines.data, lines.len, BATCH_LINES, limits, &b, &fault) == ERR_NONE);
+	CHECK(batch_parse(lines, len, BATCH_LINES, limits, &b, &fault) == ERR_NONE);
 	CHECK(store_append(store, b, NULL, &r, &fault) == ERR_NONE && r.first == first && r.last == last);
 	batch_destroy(b);
 	receipt_finish(&r);
 	commit();
+}
+
+static void append(uint64_t first, uint64_t last)
+{
+	struct buf lines;
+	buf_init(&lines);
+	for (uint64_t i = first; i <= last; i++)
+		buf_printf(&lines, "{\"stream\":\"s%d\",\"type\":\"t%d\",\"id\":\"i%d\",\"data\":{\"n\":%d}}\n", (int)i % 3,
+			   (int)i % 2, (int)i, (int)i);
+	append_lines(lines.data, lines.len, first, last);
+	buf_finish(&lines);
 }
 
 /* Every line there is from `after` on, a few at a time. */
@@ -322,6 +329,62 @@ static void nobody_elses_archive_is_cleared_away(void)
 	tear_down();
 }
 
+/* --- an end while a thread writes --- */
+
+enum { LARGE = 900 * 1000 /* bytes: two are more than a frame */, LARGE_EVENTS = 4, HELD_MS = 500 };
+
+static atomic_bool writing;
+static atomic_bool removed;
+static atomic_bool wrote_after;
+
+/* The thread that writes a frame is held until the file has been removed; where that waits for the thread, for a while. */
+static bool on_held_write(const char *call)
+{
+	if (strcmp(call, "remove") == 0 && atomic_load(&writing))
+		atomic_store(&removed, true);
+	if (strcmp(call, "write") != 0)
+		return false;
+	atomic_store(&writing, true);
+	for (int i = 0; i < HELD_MS && !atomic_load(&removed); i++)
+		usleep(1000);
+	if (atomic_load(&removed))
+		atomic_store(&wrote_after, true);
+	return false;
+}
+
+static bool stop_while_writing(void *arg)
+{
+	int *asked = arg;
+	if (++*asked < LARGE_EVENTS)
+		return false;
+	while (!atomic_load(&writing))
+		usleep(1000);
+	return true;
+}
+
+/* Fails when the file is closed and removed before the threads that write to it have ended: its descriptor may be another
+ * file's by then. */
+static void a_seal_that_is_stopped_has_stopped_writing(void)
+{
+	static char lines[LARGE_EVENTS * (LARGE + 32)];
+	size_t len = 0;
+	int asked = 0;
+	struct manifest m;
+	struct seal_watch watch = {.stop = stop_while_writing, .arg = &asked};
+	temp_dir_make(dir);
+	open_store();
+	for (int i = 0; i < LARGE_EVENTS; i++)
+		len += (size_t)sprintf(lines + len, "{\"data\":\"%0*d\"}\n", LARGE, i);
+	append_lines(lines, len, 1, LARGE_EVENTS);
+	sys_fault = on_held_write;
+	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){3, 2}, &watch, &m, &fault) == ERR_CLOSED);
+	sys_fault = NULL;
+	CHECK(atomic_load(&writing) && !atomic_load(&wrote_after));
+	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){3, 2}, NULL, &m, &fault) == ERR_NONE);
+	close_store();
+	tear_down();
+}
+
 static void expect_corrupt(uint64_t after, bool descending)
 {
 	struct page *p;
@@ -452,6 +515,7 @@ int main(void)
 	RUN(an_end_at_any_call_loses_nothing);
 	RUN(an_end_inside_the_transaction_loses_nothing);
 	RUN(a_rollback_brings_back_what_was_leaving);
+	RUN(a_seal_that_is_stopped_has_stopped_writing);
 	RUN(nobody_elses_archive_is_cleared_away);
 	RUN(an_archive_in_the_place_of_another_is_not_believed);
 	RUN(a_spoilt_archive_is_made_anew_from_the_log);
