@@ -29,11 +29,12 @@ static unsigned lane_of(struct lanes *l, uint64_t client)
 	return lane;
 }
 
-void lanes_append(struct lanes *l, uint64_t client, struct list *item)
+const struct list *lanes_append(struct lanes *l, uint64_t client, struct list *item)
 {
 	unsigned lane = lane_of(l, client);
 	list_append(&l->lane[lane], item);
 	l->filled |= UINT64_C(1) << lane;
+	return &l->lane[lane];
 }
 
 struct list *lanes_current(struct lanes *l, unsigned *turn)

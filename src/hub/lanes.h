@@ -28,7 +28,8 @@ static inline int lanes_filled(const struct lanes *l)
 {
 	return __builtin_popcountll(l->filled);
 }
-void lanes_append(struct lanes *l, uint64_t client, struct list *item);
+/* Returns the lane it went to. */
+const struct list *lanes_append(struct lanes *l, uint64_t client, struct list *item);
 /* Whoever takes keeps a number of whose turn it is. This lane's, the next one that has something: its first item can be
  * removed with lanes_remove. */
 struct list *lanes_current(struct lanes *l, unsigned *turn);

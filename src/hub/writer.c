@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "hub/lanes.h"
 #include "hub/write_back.h"
@@ -13,9 +14,11 @@
 enum {
 	GROUP_BYTES_MAX = 4 * 1024 * 1024, /* of one transaction */
 	SHARED_BYTES_MAX = 512 * 1024,     /* the same while there are several clients */
-	BRIEF_EVENTS_MAX = 16,             /* of a request that need not wait for long ones */
+	BRIEF_EVENTS_MAX = 16,             /* of a request that need not wait for long ones, with what waits before it */
 	BRIEF_BYTES_MAX = 64 * 1024,
-	SHARED_MS = 250,    /* for so long after the last change of clients there are several; the same of brief requests */
+	/* For so long after the last change of clients there are several; the same of brief requests, and of a flood. */
+	SHARED_MS = 250,
+	FLOODS = 64,        /* that are known at a time */
 	ACK_DELAY_MS = 100, /* acknowledgements of sessions gather for so long, unless a commit comes by */
 	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
@@ -25,6 +28,12 @@ enum {
 	PAUSE_MAX_US = 20000,
 	LAG_MAX_PAGES = 512, /* and when the write-back lags by 2 MiB, for that, before each commit: */
 	LAG_WAIT_US = 1000,
+};
+
+/* A client whose brief requests have piled up. */
+struct flood {
+	uint64_t client;
+	int64_t until_ms; /* monotonic */
 };
 
 struct writer {
@@ -39,6 +48,7 @@ struct writer {
 	pthread_mutex_t lock; /* guards what follows, up to the meters */
 	pthread_cond_t wake;
 	struct lanes queue;
+	struct flood floods[FLOODS]; /* each in the place that its hash says */
 	uint64_t last_client;
 	int64_t shared_until_ms;
 	uint64_t queued_events;
@@ -85,14 +95,14 @@ static uint64_t op_bytes(const struct write_op *op)
 	return op->batch != NULL ? batch_bytes(op->batch) : 0;
 }
 
-static bool is_long(const struct write_op *op)
-{
-	return op_events(op) > BRIEF_EVENTS_MAX || op_bytes(op) > BRIEF_BYTES_MAX;
-}
-
 static bool is_brief(const struct write_op *op)
 {
-	return op->change == NULL && !op->flush && !is_long(op);
+	return op->brief;
+}
+
+static bool is_long(const struct write_op *op)
+{
+	return op->batch != NULL && !op->brief;
 }
 
 /* --- the queue --- */
@@ -126,6 +136,37 @@ static void note_client(struct writer *w, uint64_t client)
 	w->last_client = client;
 }
 
+static bool piles_up(const struct list *lane)
+{
+	uint64_t events = 0;
+	for (const struct list *link = lane->prev; link != lane && events <= BRIEF_EVENTS_MAX; link = link->prev) {
+		uint64_t n = op_events(LIST_ITEM(link, struct write_op, link));
+		events += n > 0 ? n : 1;
+	}
+	return events > BRIEF_EVENTS_MAX;
+}
+
+/* Many brief requests at once are no less than a long one. Where clients share lanes it cannot be told whose they are. */
+static bool is_flood(struct writer *w, uint64_t client, const struct list *lane)
+{
+	struct flood *f = &w->floods[hash_bytes(&client, sizeof client) % FLOODS];
+	if (!w->queue.crowded && piles_up(lane))
+		*f = (struct flood){client, clock_mono_ms() + SHARED_MS};
+	return f->client == client && clock_mono_ms() < f->until_ms;
+}
+
+/* With the lock. */
+static void append(struct writer *w, struct write_op *op)
+{
+	const struct list *lane = lanes_append(&w->queue, op->client, &op->link);
+	op->brief = op->change == NULL && !op->flush && op_events(op) <= BRIEF_EVENTS_MAX &&
+		    op_bytes(op) <= BRIEF_BYTES_MAX && !is_flood(w, op->client, lane);
+	w->queued_events += op_events(op);
+	w->queued_bytes += op_bytes(op);
+	if (w->queued_requests++ == 0 || (w->pausing && is_brief(op)))
+		pthread_cond_signal(&w->wake);
+}
+
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault)
 {
 	op->err = ERR_NONE;
@@ -134,11 +175,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 	enum err err = admit(w, op, fault);
 	if (!err) {
 		note_client(w, op->client);
-		lanes_append(&w->queue, op->client, &op->link);
-		w->queued_events += op_events(op);
-		w->queued_bytes += op_bytes(op);
-		if (w->queued_requests++ == 0 || (w->pausing && is_brief(op)))
-			pthread_cond_signal(&w->wake);
+		append(w, op);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return err;

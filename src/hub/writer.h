@@ -72,6 +72,7 @@ struct write_op {
 	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
 	bool flush;       /* write the write-ahead log back once all of it is committed */
 	void (*done)(struct write_op *op);
+	bool brief; /* the writer's: it goes before what is long */
 	/* The result. The receipt is the caller's to finish. */
 	enum err err;
 	struct fault fault;

@@ -477,20 +477,34 @@ static void admit_some(struct ws *w)
 	lws_cancel_service(w->context); /* for the others */
 }
 
+static void send_answers(struct ws_conn *c)
+{
+	ws_throttle(c);
+	ws_pump_out(c);
+	ws_errands_check(c);
+}
+
+/* Those that follow each other on a connection, as a commit has them, go out together. */
+static void finish_tasks(struct ws *w)
+{
+	struct ws_conn *answered = NULL;
+	struct list *link;
+	while ((link = take_first(w, &w->done)) != NULL) {
+		struct ws_task *task = LIST_ITEM(link, struct ws_task, in_inbox);
+		if (answered != NULL && answered != task->conn)
+			send_answers(answered);
+		answered = task->conn;
+		task->finish(task);
+	}
+	if (answered != NULL)
+		send_answers(answered);
+}
+
 static void read_inbox(struct ws *w)
 {
 	struct list *link;
 	admit_some(w);
-	while ((link = take_first(w, &w->done)) != NULL) {
-		struct ws_task *task = LIST_ITEM(link, struct ws_task, in_inbox);
-		struct ws_conn *c = task->conn;
-		task->finish(task);
-		if (c == NULL)
-			continue;
-		ws_throttle(c);
-		ws_pump_out(c);
-		ws_errands_check(c);
-	}
+	finish_tasks(w);
 	while ((link = take_first(w, &w->ready)) != NULL) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
 		pthread_mutex_lock(&w->lock);

@@ -701,6 +701,35 @@ static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
 	remove_dir();
 }
 
+/* Fails where each of many is as good as one alone: all of them then come before the other client's. */
+static void brief_requests_that_pile_up_are_no_less_than_a_long_one(void)
+{
+	enum { PILE = 100, BRIEF_EVENTS = 16 };
+	static struct op pile[PILE];
+	struct op holder;
+	struct op other;
+	fresh_hub(1 << 20);
+	hold_writer(&holder, 2, NULL); /* whose turn is over then */
+	for (int i = 0; i < PILE; i++) {
+		prepare(&pile[i], 1, "{\"data\":1}");
+		CHECK(writer_submit(writer, &pile[i].op, &fault) == ERR_NONE);
+	}
+	prepare(&other, 2, "{\"data\":2}");
+	CHECK(writer_submit(writer, &other.op, &fault) == ERR_NONE);
+	ring(&hold);
+	wait_for(&other.bell, 1);
+	CHECK(other.op.receipt.first <= BRIEF_EVENTS + 1);
+	for (int i = 0; i < PILE; i++) {
+		wait_for(&pile[i].bell, 1);
+		CHECK(i == 0 || pile[i].op.receipt.first > pile[i - 1].op.receipt.first);
+		finish(&pile[i]);
+	}
+	finish(&other);
+	finish(&holder);
+	close_hub();
+	remove_dir();
+}
+
 static const struct op *answered[3];
 static int answers;
 
@@ -986,6 +1015,7 @@ int main(void)
 	RUN(who_waits_for_a_session_is_told_when_it_is_durable);
 	RUN(one_client_alone_gets_long_commits);
 	RUN(all_have_their_turns_among_many_of_both_kinds);
+	RUN(brief_requests_that_pile_up_are_no_less_than_a_long_one);
 	RUN(brief_requests_do_not_wait_for_long_ones_nor_hold_them_up);
 	RUN(a_closed_writer_has_done_what_it_accepted);
 }
