@@ -28,6 +28,7 @@ enum {
 	PAUSE_MAX_US = 20000,
 	LAG_MAX_PAGES = 512, /* and when the write-back lags by 2 MiB, for that, before each commit: */
 	LAG_WAIT_US = 1000,
+	OVERHEAD_EVENTS = 3, /* what a small one of a flood counts as then: to answer it takes longer than to append it */
 };
 
 /* A client whose brief requests have piled up. */
@@ -252,6 +253,7 @@ struct group {
 	uint64_t bytes;
 	uint64_t events_max;
 	uint64_t bytes_max;
+	uint64_t overhead; /* events that a request counts as, besides its own */
 	bool full;
 };
 
@@ -296,7 +298,7 @@ static void take_turn(struct writer *w, struct group *g, unsigned *turn, bool (*
 		}
 		lanes_remove(&w->queue, *turn, &op->link);
 		list_append(g->ops, &op->link);
-		g->events += op_events(op);
+		g->events += op_events(op) + g->overhead;
 		g->bytes += op_bytes(op);
 		taken += op_events(op) > 0 ? op_events(op) : 1;
 		w->queued_requests--;
@@ -339,8 +341,10 @@ static void take_group(struct writer *w, struct list *ops)
 	w->brief_last = next != NULL;
 	if (next != NULL && is_long(next))
 		note_brief(w);
-	else if (writer_has_brief(w))
+	else if (writer_has_brief(w)) {
 		g.events_max = WRITER_TURN_EVENTS;
+		g.overhead = OVERHEAD_EVENTS;
+	}
 	while (!w->brief_last && !g.full && !lanes_empty(&w->queue))
 		take_turn(w, &g, &w->turn, NULL);
 }
