@@ -46,8 +46,8 @@ def single():
     yield slower("", "until acknowledged, p99 (p50)", http, redis, "Redis", 1)
 
 
-# Who floods: connections over HTTP, events a request.
-FLOODS = ((4, 1000), (1, 1000), (4, 100), (1, 100), (16, 1))
+# Who floods: connections, events a request, and over WebSocket how many of these wait at a time.
+FLOODS = ((4, 1000, 0), (1, 1000, 0), (4, 100, 0), (1, 100, 0), (16, 1, 0), (4, 1000, 8), (4, 100, 8), (4, 16, 64), (4, 1, 64))
 
 
 def fair():
@@ -60,13 +60,15 @@ def fair():
         with Tidemark() as server:
             return single(server)
 
-    def beside(connections, batch):
+    def beside(connections, batch, window):
+        how = dict(protocol="ws", path="/v1/ws?stream=none", window=window) if window else dict(protocol="http")
         with Tidemark() as server:
-            flood = start("publish", server, protocol="http", connections=connections, batch=batch)
+            flood = start("publish", server, connections=connections, batch=batch, **how)
             figures = single(server)
             return figures | {"flood": finish(flood, server)["rate"]}
 
     *flooded, quiet = alternate(*((lambda f=f: beside(*f)) for f in FLOODS), alone)
-    work = "one publisher over HTTP, one event at a time, until acknowledged, p99 (p50), beside {} × {:,} a request ({:,.0f}/s)"
-    for (connections, batch), figures in zip(FLOODS, flooded):
-        yield slower("19", work.format(connections, batch, figures["flood"]), figures, quiet, "without them", 3)
+    work = "one publisher over HTTP, one event at a time, until acknowledged, p99 (p50), beside {} × {:,} a request{} ({:,.0f}/s)"
+    for (connections, batch, window), figures in zip(FLOODS, flooded):
+        how = f", {window} at a time over WebSocket" if window else ""
+        yield slower("19", work.format(connections, batch, how, figures["flood"]), figures, quiet, "without them", 3)

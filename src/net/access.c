@@ -156,6 +156,14 @@ void grant_drop(struct grant *g)
 	*g = (struct grant){0};
 }
 
+struct grant grant_share(const struct grant *g)
+{
+	struct grant shared = *g;
+	if (g->tokens != NULL)
+		tokens_ref(g->tokens);
+	return shared;
+}
+
 bool grant_may(const struct grant *g, enum need need)
 {
 	const struct token *t = g->token;

@@ -51,6 +51,8 @@ const char *denial_name(enum denial why);
 /* --- grants --- */
 
 void grant_drop(struct grant *g);
+/* The same once more, for another who may have it for longer. */
+struct grant grant_share(const struct grant *g);
 bool grant_may(const struct grant *g, enum need need);
 /* To some streams. */
 bool grant_is_limited(const struct grant *g);

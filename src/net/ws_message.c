@@ -5,12 +5,21 @@
 #include "net/problem.h"
 #include "net/ws_conn.h"
 
-/* A publish that the writer has. */
+/* Bytes that take long enough to read that others would wait for it. */
+enum { LONG_MESSAGE = 32 * 1024 };
+
+/* A publish, which the writer has, or a thread of the pool that reads it. It does not need the connection. */
 struct publish {
 	struct write_op op; /* first: the writer gives it back */
 	struct ws_task task;
-	struct slice ref; /* JSON text in the batch's memory, empty where there was none */
+	struct pool_job job;
+	struct buf text;  /* the message, until the batch owns it */
+	struct op said;   /* slices of it */
+	struct slice ref; /* JSON text */
 	char *ref_text;
+	struct grant grant;
+	uint64_t peer;
+	size_t waiting; /* bytes of the message that count while it is read */
 };
 
 static void refuse(struct ws_conn *c, const struct fault *fault, struct slice ref)
@@ -29,6 +38,8 @@ static void destroy(struct publish *p)
 {
 	receipt_finish(&p->op.receipt);
 	batch_destroy(p->op.batch);
+	buf_finish(&p->text);
+	grant_drop(&p->grant);
 	free(p->ref_text);
 	free(p);
 }
@@ -51,54 +62,119 @@ static void say_published(struct ws_conn *c, struct publish *p)
 	buf_finish(&text);
 }
 
+static void obey(struct ws_conn *c, const struct op *op);
+
 static void answer(struct ws_task *task)
 {
 	struct publish *p = LIST_ITEM(task, struct publish, task);
 	struct ws_conn *c = task->conn;
 	ws_task_end(task);
+	task->ws->messages -= p->waiting;
+	if (c != NULL && p->waiting > 0)
+		c->busy = false;
 	if (c != NULL && p->op.err)
 		refuse(c, &p->op.fault, p->ref);
-	else if (c != NULL)
+	else if (c != NULL && p->said.kind == OP_PUBLISH)
 		say_published(c, p);
+	else if (c != NULL)
+		obey(c, &p->said);
 	destroy(p);
 }
 
-/* The message belongs to the batch from here on: its events are slices of it. */
-static void publish(struct ws_conn *c, struct slice events, struct slice ref)
+/* Takes the message. NULL: no memory. */
+static struct publish *create(struct ws_conn *c)
+{
+	struct publish *p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	p->op.done = on_committed;
+	p->op.client = c->number;
+	p->grant = grant_share(&c->grant);
+	p->peer = c->peer;
+	p->text = c->in;
+	c->in = (struct buf){0};
+	ws_task_begin(c, &p->task, answer);
+	return p;
+}
+
+/* It outlives the message. */
+static enum err keep_ref(struct publish *p, struct fault *fault)
+{
+	if (p->said.ref.len == 0)
+		return ERR_NONE;
+	p->ref_text = malloc(p->said.ref.len);
+	if (p->ref_text == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	memcpy(p->ref_text, p->said.ref.p, p->said.ref.len);
+	p->ref = (struct slice){p->ref_text, p->said.ref.len};
+	return ERR_NONE;
+}
+
+/* What was said is handed to the writer, whose it is then. The message belongs to the batch from here on: its events are
+ * slices of it. Any thread. */
+static enum err submit(struct publish *p, struct fault *fault)
+{
+	const struct ws_options *o = &p->task.ws->options;
+	int retry_s; /* the text says it, too */
+	char *text = p->text.data;
+	p->text = (struct buf){0};
+	enum err err = batch_from_value_take(p->said.events, text, BATCH_JSON, o->limits, &p->op.batch, fault);
+	if (!err)
+		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);
+	if (!err)
+		err = rates_take(o->rates, grant_client(&p->grant, p->peer), batch_count(p->op.batch), &retry_s, fault);
+	return err ? err : writer_submit(o->writer, &p->op, fault);
+}
+
+static void publish(struct ws_conn *c, const struct op *op)
 {
 	struct fault fault;
-	int retry_s; /* the text says it, too */
-	struct publish *p = calloc(1, sizeof *p);
-	char *ref_text = malloc(ref.len + 1);
-	enum err err = p != NULL && ref_text != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
-	if (!err) {
-		memcpy(ref_text, ref.p, ref.len);
-		p->ref_text = ref_text;
-		p->ref = ref = (struct slice){ref_text, ref.len};
-		p->op.done = on_committed;
-		p->op.client = c->number;
-		ws_task_begin(c, &p->task, answer);
-		char *text = c->in.data;
-		c->in = (struct buf){0};
-		err = batch_from_value_take(events, text, BATCH_JSON, c->ws->options.limits, &p->op.batch, &fault);
+	struct publish *p = create(c);
+	if (p == NULL) {
+		fault_set(&fault, ERR_NOMEM, "out of memory");
+		refuse(c, &fault, op->ref);
+		return;
 	}
-	if (!err)
-		err = grant_publish(&c->grant, p->op.batch, c->peer, &fault);
-	if (!err)
-		err = rates_take(c->ws->options.rates, grant_client(&c->grant, c->peer), batch_count(p->op.batch), &retry_s,
-				 &fault);
-	if (!err)
-		err = writer_submit(c->ws->options.writer, &p->op, &fault);
-	if (err) {
-		refuse(c, &fault, ref);
-		if (p == NULL || p->ref_text == NULL) {
-			free(ref_text);
-			free(p);
-			return;
-		}
-		ws_task_end(&p->task);
-		destroy(p);
-	}
+	p->said = *op;
+	if (keep_ref(p, &fault) == ERR_NONE && submit(p, &fault) == ERR_NONE)
+		return;
+	refuse(c, &fault, p->ref);
+	ws_task_end(&p->task);
+	destroy(p);
+}
+
+/* On a pool thread. */
+static void run_read(struct pool_job *job, struct reader *reader)
+{
+	(void)reader;
+	struct publish *p = LIST_ITEM(job, struct publish, job);
+	struct fault fault;
+	enum err err = op_read(p->text.data, p->text.len, &p->said, &fault);
+	enum err kept = keep_ref(p, err ? NULL : &fault);
+	err = err ? err : kept;
+	if (!err && p->said.kind == OP_PUBLISH && (err = submit(p, &fault)) == ERR_NONE)
+		return;
+	p->op.err = err;
+	if (err)
+		p->op.fault = fault;
+	ws_task_done(&p->task);
+}
+
+/* A long message beside what others say briefly is read elsewhere; what follows it on the connection waits. */
+static bool read_elsewhere(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	if (c->in.len <= LONG_MESSAGE || !writer_has_brief(w->options.writer) || !grant_may(&c->grant, NEED_PUBLISH))
+		return false;
+	struct publish *p = create(c);
+	if (p == NULL)
+		return false;
+	p->waiting = p->text.cap;
+	w->messages += p->waiting;
+	c->busy = true;
+	p->job.run = run_read;
+	pool_submit(w->options.pool, &p->job);
+	return true;
 }
 
 /* --- the other ops --- */
@@ -128,25 +204,31 @@ static void pong(struct ws_conn *c)
 	buf_finish(&text);
 }
 
+static void obey(struct ws_conn *c, const struct op *op)
+{
+	switch (op->kind) {
+	case OP_PUBLISH: publish(c, op); break;
+	case OP_ACK: acknowledge(c, op); break;
+	case OP_PING: pong(c); break;
+	case OP_NONE: break; /* is a fault */
+	}
+}
+
 static void on_message(struct ws_conn *c)
 {
 	struct op op;
 	struct fault fault;
+	if (read_elsewhere(c))
+		return;
 	enum err err = op_read(c->in.data, c->in.len, &op, &fault);
 	if (op.kind == OP_PUBLISH && !grant_may(&c->grant, NEED_PUBLISH)) {
 		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
 		err = fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish");
 	}
-	if (err) {
+	if (err)
 		refuse(c, &fault, op.ref);
-		return;
-	}
-	switch (op.kind) {
-	case OP_PUBLISH: publish(c, op.events, op.ref); break;
-	case OP_ACK: acknowledge(c, &op); break;
-	case OP_PING: pong(c); break;
-	case OP_NONE: break; /* is a fault */
-	}
+	else
+		obey(c, &op);
 }
 
 /* --- what the server says of itself --- */

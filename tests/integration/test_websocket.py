@@ -2,10 +2,11 @@
 """GET /v1/ws: hello, replay, live, gap, publish, ping, errors, and the protocol below."""
 
 import json
+import threading
 import time
 import unittest
 
-from harness import DEADLINE_S, KIB, TidemarkTest, in_parallel, seqs, wait_until
+from harness import DEADLINE_S, JSON, KIB, Task, TidemarkTest, in_parallel, scaled, seqs, wait_until
 from websocket_client import CLOSE, CONTINUATION, PING, TEXT, Closed, frame, handshake
 from wire import Refused
 
@@ -338,6 +339,68 @@ class Publishing(TidemarkTest):
         self.assertEqual(seqs(events), list(range(1, 601)))
         for first, (last, data) in events_of.items():
             self.assertEqual([e["data"] for e in events[first - 1:last]], data)
+
+
+class LongBesideBrief(TidemarkTest):
+    """Long messages are read by another thread while somebody else publishes little (decision 13). Shown to fail where what
+    follows on the connection is read meanwhile: a small message then overtakes the large one before it."""
+
+    def setUp(self):
+        self.server = self.serve()
+        self.socket = self.server.live_reader(stream="nothing")
+        self.over = threading.Event()
+        self.brief = Task(self.publish_little)
+
+    def tearDown(self):
+        self.over.set()
+        self.brief.result()
+
+    def publish_little(self):
+        http = self.server.http()
+        while not self.over.is_set():
+            self.assertEqual(http.request("POST", "/v1/events", '{"data":0}', {"Content-Type": JSON}).status, 201)
+
+    def long(self, value, *more):
+        return [{"data": value, "text": "x" * 200}] * 400 + list(more)
+
+    def test_messages_keep_their_order(self):
+        rounds = scaled(60, 20)
+        for i in range(rounds):
+            self.socket.send({"op": "publish", "ref": 5 * i, "events": self.long(i)})
+            self.socket.send({"op": "publish", "ref": 5 * i + 1, "events": [{"data": i}]})
+            self.socket.send({"op": "publish", "ref": 5 * i + 2, "events": self.long(i, {"stream": ""})})
+            self.socket.send_text('{"op":"ack","ref":%d,%s"seq":1}' % (5 * i + 3, " " * 40 * KIB))
+            self.socket.send_text('{"op":"publish","ref":"%d",%s"events":[' % (5 * i + 4, " " * 40 * KIB))
+        frames = []
+        while len(frames) < 5 * rounds:
+            frame = self.socket.receive()
+            if frame["op"] in ("published", "error"):
+                frames.append(frame)
+        by_ref = {frame.get("ref", ""): frame for frame in frames}
+        expected = 0
+        for i in range(rounds):
+            large, small, bad, ack = (by_ref[5 * i + k] for k in range(4))
+            self.assertEqual((large["count"], small["count"]), (400, 1))
+            self.assertGreater(large["first"], expected)
+            self.assertGreater(small["first"], large["last"])
+            expected = small["last"]
+            self.assertEqual((bad["op"], bad["status"]), ("error", 400))
+            self.assertEqual(bad["index"], 400)
+            self.assertIn("session", ack["detail"])
+        self.assertEqual(sum(frame["op"] == "error" for frame in frames), 3 * rounds)
+        self.socket.ping()
+
+    def test_what_a_client_sent_before_it_left_is_stored(self):
+        for i in range(scaled(20, 8)):
+            socket = self.server.live_reader(stream="nothing")
+            socket.send({"op": "publish", "events": [{"stream": "left", "data": i}] * 2000})
+            socket.leave()
+
+        def stored():
+            streams = {s["name"]: s["count"] for s in self.server.get("/v1/streams").json()["streams"]}
+            return streams.get("left") == 2000 * scaled(20, 8)
+
+        wait_until(stored, "all of it is stored")
 
 
 class Protocol(TidemarkTest):
