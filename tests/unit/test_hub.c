@@ -333,11 +333,16 @@ static void publish_places(void)
 		CHECK(publish(lines) == ERR_NONE);
 }
 
-/* Readers of all places; nothing is in memory. */
-static void ask_for_places(struct cursor *cursors[PLACES], struct bell *bell)
+/* A hub that has just started, with nothing in memory, whose pool is held; and readers who ask for all places. */
+static void let_a_herd_ask(struct hold_job holds[2], struct cursor *cursors[PLACES], struct bell *bell)
 {
 	struct chunk chunks[8];
 	int count;
+	fresh_hub(1 << 20);
+	publish_places();
+	close_hub();
+	open_hub(1 << 20, roomy);
+	hold_pool(holds);
 	bell_init(bell);
 	for (uint64_t i = 0; i < PLACES; i++) {
 		struct position at = {.after = i * PLACE_EVENTS};
@@ -354,12 +359,7 @@ static void a_request_does_not_wait_for_the_pages_of_a_whole_herd(void)
 	struct pool_job request = {.run = run_request};
 	struct cursor *cursors[PLACES];
 	struct bell bell;
-	fresh_hub(1 << 20);
-	publish_places();
-	close_hub();
-	open_hub(1 << 20, roomy);
-	hold_pool(holds);
-	ask_for_places(cursors, &bell);
+	let_a_herd_ask(holds, cursors, &bell);
 	bell_init(&request_ran);
 	pool_submit(pool, &request);
 	ring(&holds[0].let_go); /* one thread, so that there is an order */
@@ -383,12 +383,7 @@ static void a_closed_feed_reads_no_more_pages(void)
 	struct chunk chunks[8];
 	struct feed_figures figures;
 	int count;
-	fresh_hub(1 << 20);
-	publish_places();
-	close_hub();
-	open_hub(1 << 20, roomy);
-	hold_pool(holds);
-	ask_for_places(cursors, &bell);
+	let_a_herd_ask(holds, cursors, &bell);
 	feed_close(feed);
 	CHECK(rings_of(&bell) == PLACES - LOADS_AT_ONCE);
 	for (int i = 0; i < 2; i++)
