@@ -381,7 +381,8 @@ void cursor_load(struct cursor *c)
 		c->select = NULL;
 	enum err err = feed_load(c->feed, c->after, c->form, select, &c->waiter, &c->waiter.fault);
 	if (err) {
-		c->select = select;
+		if (c->filtered)
+			c->select = select;
 		c->waiter.err = err;
 		c->waiter.wake(c->waiter.arg);
 	}

@@ -151,7 +151,7 @@ static bool piles_up(const struct list *lane)
 static bool is_flood(struct writer *w, uint64_t client, const struct list *lane)
 {
 	struct flood *f = &w->floods[hash_bytes(&client, sizeof client) % FLOODS];
-	if (!w->queue.crowded && piles_up(lane))
+	if (client != 0 && !w->queue.crowded && piles_up(lane))
 		*f = (struct flood){client, clock_mono_ms() + SHARED_MS};
 	return f->client == client && clock_mono_ms() < f->until_ms;
 }

@@ -98,15 +98,22 @@ class Rates(TidemarkTest):
 
     def test_a_client_that_is_too_fast_is_429(self):
         server = self.serve("--rate-limit-client", "50")
-        self.assertEqual(self.post(server, 400).status, 201)  # more than a second's worth is never too large, only paid for
+        self.assertEqual(self.post(server, 2000).status, 201)  # more than a second's worth is never too large, only paid for
         refused = self.post(server, 1)
         self.assert_problem(refused, 429, "--rate-limit-client")
-        self.assertIn(int(refused.headers["retry-after"]), range(1, 9))
+        self.assertIn(int(refused.headers["retry-after"]), range(1, 41))
         self.assertEqual(self.post(server, 1, "127.0.0.2").status, 201)  # another client is none the worse
-        time.sleep(int(refused.headers["retry-after"]))
-        self.assertEqual(self.post(server, 1).status, 201)
-        self.assertEqual(server.head(), 402)
+        self.assertEqual(server.head(), 2001)
         self.assertEqual(server.get("/v1/stats").json()["rate_limited"], 1)
+
+    def test_who_was_too_fast_may_come_back_when_it_was_told_to(self):
+        server = self.serve("--rate-limit-client", "50")
+        self.assertEqual(self.post(server, 200).status, 201)
+        answer = self.post(server, 1)
+        if answer.status == 429:  # else the machine took its time
+            time.sleep(int(answer.headers["retry-after"]))
+            answer = self.post(server, 1)
+        self.assertEqual(answer.status, 201)
 
     def test_all_together_are_too_fast(self):
         server = self.serve("--rate-limit", "100")

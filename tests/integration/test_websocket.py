@@ -396,11 +396,19 @@ class LongBesideBrief(TidemarkTest):
             socket.send({"op": "publish", "events": [{"stream": "left", "data": i}] * 2000})
             socket.leave()
 
-        def stored():
-            streams = {s["name"]: s["count"] for s in self.server.get("/v1/streams").json()["streams"]}
-            return streams.get("left") == 2000 * scaled(20, 8)
+        wait_until(lambda: self.stored("left") == 2000 * scaled(20, 8), "all of it is stored")
 
-        wait_until(stored, "all of it is stored")
+    def test_a_connection_may_go_while_its_message_is_read(self):
+        for i in range(scaled(30, 8)):
+            taken = self.server.live_reader(stream="nothing", session="s")
+            taken.send({"op": "publish", "events": [{"stream": "taken", "data": i, "text": "x" * 200}] * 2000})
+            self.server.websocket(stream="nothing", session="s").close()
+            taken.closed()
+        self.assertEqual(self.socket.publish([{"data": "on"}])["count"], 1)
+        self.assertEqual(self.stored("taken") % 2000, 0, "batches are whole")
+
+    def stored(self, stream):
+        return {s["name"]: s["count"] for s in self.server.get("/v1/streams").json()["streams"]}.get(stream, 0)
 
 
 class Protocol(TidemarkTest):
