@@ -221,6 +221,13 @@ void db_set_pace(sqlite3 *db, struct db_file_pace pace)
 	sqlite3_file_control(db, "main", DB_FILE_PACE, &pace);
 }
 
+bool db_read_first(sqlite3 *db, void *page)
+{
+	sqlite3_file *file;
+	return sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK &&
+	       file->pMethods->xRead(file, page, DB_FILE_PAGE, 0) == SQLITE_OK;
+}
+
 void db_copy_anew(sqlite3 *db)
 {
 	sqlite3_file_control(db, "main", DB_FILE_COPY_ANEW, NULL);

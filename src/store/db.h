@@ -32,6 +32,10 @@ void db_trust_pages(sqlite3 *db);
 void db_set_pace(sqlite3 *db, struct db_file_pace pace);
 /* Waits until what was written into the database is on the disk. */
 enum err db_sync(sqlite3 *db, struct fault *fault);
+/* The first page as the file has it, DB_FILE_PAGE bytes. Through SQLite's own descriptor: whoever else opens the file and
+ * closes it gives up all locks that the process has on it (fcntl(2)), and the next program that closes the database takes
+ * the write-ahead log away. */
+bool db_read_first(sqlite3 *db, void *page);
 /* After a failure of the disk: the next checkpoint copies all of the write-ahead log (db_file.h). */
 void db_copy_anew(sqlite3 *db);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "store/db.h"
 #include "store/db_file.h"
 #include "store/sum.h"
 
@@ -82,16 +83,11 @@ void place_note(struct place *p, uint64_t head)
 		(void)!ftruncate(p->note, 0);
 }
 
-void place_keep_first(struct place *p)
+void place_keep_first(struct place *p, sqlite3 *db)
 {
 	char page[DB_FILE_PAGE];
-	if (p->note < 0 || p->kept)
-		return;
-	int fd = open(p->db.path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && pread(fd, page, sizeof page, 0) == sizeof page && db_file_proves(page))
+	if (p->note >= 0 && !p->kept && db_read_first(db, page) && db_file_proves(page))
 		p->kept = pwrite(p->note, page, sizeof page, DB_FILE_PAGE) == sizeof page;
-	if (fd >= 0)
-		close(fd);
 }
 
 /* A number in the header of a database (its file format, 1.3). */
@@ -119,9 +115,10 @@ bool place_read_first(const struct place *p, uint64_t bytes, void *page)
 static void look(struct place_file *f)
 {
 	struct stat st;
-	f->known = stat(f->path, &st) == 0;
-	f->device = f->known ? st.st_dev : 0;
-	f->inode = f->known ? st.st_ino : 0;
+	bool there = stat(f->path, &st) == 0;
+	f->known = true;
+	f->device = there ? st.st_dev : 0;
+	f->inode = there ? st.st_ino : 0;
 }
 
 static enum err check(const struct place_file *f, struct fault *fault)

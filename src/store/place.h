@@ -7,6 +7,7 @@
 #ifndef STORE_PLACE_H
 #define STORE_PLACE_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,7 +44,7 @@ void place_remove(const char *dir);
 enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struct fault *fault);
 void place_note(struct place *p, uint64_t head);
 /* Once all of the log is in the database: the first page goes into the note. */
-void place_keep_first(struct place *p);
+void place_keep_first(struct place *p, sqlite3 *db);
 /* The copy of the first page, DB_FILE_PAGE bytes, as of a file of `bytes` bytes. False where there is none. */
 bool place_read_first(const struct place *p, uint64_t bytes, void *page);
 

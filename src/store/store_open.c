@@ -463,6 +463,10 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = frame_stored(s, known, fault);
 	if (!err)
 		err = load_events(s, trail_end(s->trail), fault); /* known, or further when it is tried again */
+	if (!err) {
+		place_look(&s->place);
+		err = place_check(&s->place, fault); /* both are there */
+	}
 	if (err) {
 		store_forget_pages(s);
 		store_close_db(s);
@@ -470,7 +474,6 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	}
 	if ((uint64_t)last > known)
 		store_set_head(s, (uint64_t)last);
-	place_look(&s->place);
 	place_note(&s->place, s->head);
 	*out = s->committed;
 	s->committed = NULL;

@@ -27,7 +27,7 @@ enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 	if (rc == SQLITE_OK && !passive)
 		s->wal_pages = 0;
 	if (rc == SQLITE_OK && mode == SQLITE_CHECKPOINT_TRUNCATE)
-		place_keep_first(&s->place);
+		place_keep_first(&s->place, s->db);
 	/* Only a write-back is in the way of a passive one: it is tried again after the next commit. */
 	if (rc == SQLITE_OK || !passive)
 		s->asked_pages = s->wal_pages;

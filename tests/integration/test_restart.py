@@ -6,8 +6,11 @@ looked up (find_id in store.c) batches of unknown outcome are there twice; witho
 requests one by one (store_begin), a stop takes 5 s for each publisher; with another code in ws_close nobody is told 1001.
 """
 
+import contextlib
 import http.client
+import os
 import random
+import sqlite3
 import threading
 import time
 import unittest
@@ -223,6 +226,25 @@ class KillLoop(CrashTest):
             self.assertEqual(receipt["last"], (delay + 1) * 50)
         self.assertEqual([e["id"] for e in server.everything()],
                          [e["id"] for e in batch] * scaled(10, 4))
+
+
+class OtherPrograms(TidemarkTest):
+    """Shown to fail where the server opens and closes the database besides SQLite (place_keep_first), which gives its locks up."""
+
+    def test_one_that_reads_the_store_takes_nothing_away(self):
+        server = self.serve()
+        server.publish([{"data": 1}])
+        files = {name: os.path.join(server.data, name) for name in ("tidemark.db", "tidemark.db-wal", "head")}
+        wait_until(lambda: os.path.getsize(files["head"]) > 4096, "the log is in the database, and a copy of its first page is kept")
+        for i in range(2, 5):
+            with contextlib.closing(sqlite3.connect(files["tidemark.db"])) as other:
+                self.assertEqual(other.execute("SELECT max(seq) FROM event").fetchone(), (i - 1,))
+            self.assertTrue(os.path.exists(files["tidemark.db-wal"]))
+            self.assertEqual(server.publish([{"data": i}])["first"], i)
+        self.assertEqual(server.get("/v1/stats").json()["breaker"]["opens"], 0)
+        server.kill()
+        server.start()
+        self.assertEqual([event["data"] for event in server.everything()], [1, 2, 3, 4])
 
 
 class CleanStop(CrashTest):
