@@ -376,15 +376,13 @@ void cursor_release(struct chunk *chunks, int count)
 void cursor_load(struct cursor *c)
 {
 	pthread_mutex_lock(feed_lock(c->feed));
-	struct selection *select = c->filtered ? c->select : NULL;
-	if (c->filtered)
-		c->select = NULL;
-	enum err err = feed_load(c->feed, c->after, c->form, select, &c->waiter, &c->waiter.fault);
+	struct selection *lent = c->filtered ? c->select : NULL;
+	enum err err = feed_load(c->feed, c->after, c->form, lent, &c->waiter, &c->waiter.fault);
 	if (err) {
-		if (c->filtered)
-			c->select = select;
 		c->waiter.err = err;
 		c->waiter.wake(c->waiter.arg);
+	} else if (c->filtered) {
+		c->select = NULL;
 	}
 	pthread_mutex_unlock(feed_lock(c->feed));
 }

@@ -96,6 +96,13 @@ static uint64_t op_bytes(const struct write_op *op)
 	return op->batch != NULL ? batch_bytes(op->batch) : 0;
 }
 
+/* What a request takes of its client's turn. */
+static uint64_t op_share(const struct write_op *op)
+{
+	uint64_t events = op_events(op);
+	return events > 0 ? events : 1;
+}
+
 static bool is_brief(const struct write_op *op)
 {
 	return op->brief;
@@ -140,10 +147,8 @@ static void note_client(struct writer *w, uint64_t client)
 static bool piles_up(const struct list *lane)
 {
 	uint64_t events = 0;
-	for (const struct list *link = lane->prev; link != lane && events <= BRIEF_EVENTS_MAX; link = link->prev) {
-		uint64_t n = op_events(LIST_ITEM(link, struct write_op, link));
-		events += n > 0 ? n : 1;
-	}
+	for (const struct list *link = lane->prev; link != lane && events <= BRIEF_EVENTS_MAX; link = link->prev)
+		events += op_share(LIST_ITEM(link, struct write_op, link));
 	return events > BRIEF_EVENTS_MAX;
 }
 
@@ -300,7 +305,7 @@ static void take_turn(struct writer *w, struct group *g, unsigned *turn, bool (*
 		list_append(g->ops, &op->link);
 		g->events += op_events(op) + g->overhead;
 		g->bytes += op_bytes(op);
-		taken += op_events(op) > 0 ? op_events(op) : 1;
+		taken += op_share(op);
 		w->queued_requests--;
 	}
 	lanes_next(turn);

@@ -148,15 +148,13 @@ static void run_read(struct pool_job *job, struct reader *reader)
 {
 	(void)reader;
 	struct publish *p = LIST_ITEM(job, struct publish, job);
-	struct fault fault;
-	enum err err = op_read(p->text.data, p->text.len, &p->said, &fault);
-	enum err kept = keep_ref(p, err ? NULL : &fault);
+	struct fault *fault = &p->op.fault;
+	enum err err = op_read(p->text.data, p->text.len, &p->said, fault);
+	enum err kept = keep_ref(p, err ? NULL : fault);
 	err = err ? err : kept;
-	if (!err && p->said.kind == OP_PUBLISH && (err = submit(p, &fault)) == ERR_NONE)
+	if (!err && p->said.kind == OP_PUBLISH && (err = submit(p, fault)) == ERR_NONE)
 		return;
 	p->op.err = err;
-	if (err)
-		p->op.fault = fault;
 	ws_task_done(&p->task);
 }
 
