@@ -1,4 +1,5 @@
-/* What a reader wants to see: any of some streams, and any of some types. */
+/* What a reader wants to see: any of some streams, and any of some types. A name that ends in `*` stands for all that begin
+ * with what is before it. */
 #ifndef TIDEMARK_FILTER_H
 #define TIDEMARK_FILTER_H
 
@@ -21,8 +22,13 @@ enum err filter_add_type(struct filter *f, struct slice name);
 
 /* Only streams that fit one of the patterns added pass, whatever else is asked for. */
 enum err filter_add_pattern(struct filter *f, struct slice pattern);
-/* A pattern is a name, or the beginning of names and a `*`. */
 bool filter_pattern_fits(struct slice pattern, struct slice stream);
+
+/* Appends the filter as text (JSON), from which filter_read makes it again; nothing where everything passes. */
+struct buf;
+void filter_write(struct buf *out, const struct filter *f);
+/* ERR_INVALID where `text` is none that filter_write has written; ERR_NOMEM. */
+enum err filter_read(struct slice text, struct filter **out);
 
 /* NULL and an empty filter let everything pass. */
 bool filter_is_open(const struct filter *f);

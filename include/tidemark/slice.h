@@ -21,6 +21,19 @@ static inline bool slice_eq(struct slice a, struct slice b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
+static inline bool slice_begins(struct slice a, struct slice with)
+{
+	return a.len >= with.len && (with.len == 0 || memcmp(a.p, with.p, with.len) == 0);
+}
+
+/* Negative, 0 or positive as `a` comes before, is, or comes after `b` in the order of their bytes. */
+static inline int slice_compare(struct slice a, struct slice b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 static inline bool slice_is(struct slice a, const char *text)
 {
 	return slice_eq(a, slice_of(text));

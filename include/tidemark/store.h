@@ -95,9 +95,15 @@ uint32_t committed_pages(const struct committed *c);
 /* A page of it, borrowed. */
 struct page *committed_page(const struct committed *c, uint32_t index);
 
-/* Sessions (durable readers), in the open transaction. */
-enum err store_session_put(struct store *s, struct slice name, uint64_t acked, int64_t updated_ms, struct fault *fault);
-typedef enum err store_session_fn(void *arg, struct slice name, uint64_t acked, int64_t updated_ms);
+/* Sessions (durable readers), in the open transaction. The slices are borrowed for the call. */
+struct stored_session {
+	struct slice name;
+	uint64_t acked;
+	int64_t updated_ms;  /* Unix */
+	struct slice filter; /* filter_write; empty: everything passes. p NULL (put): as it is */
+};
+enum err store_session_put(struct store *s, const struct stored_session *session, struct fault *fault);
+typedef enum err store_session_fn(void *arg, const struct stored_session *session);
 /* Calls back with each stored session, until one call fails. */
 enum err store_session_each(struct store *s, store_session_fn *each, void *arg, struct fault *fault);
 enum err store_session_delete(struct store *s, struct slice name, struct fault *fault);

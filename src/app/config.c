@@ -212,6 +212,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		 0},
 		{"max-lag", OPTION_INTEGER, &c->max_lag, "N",
 		 "close WebSocket readers that are further behind; 0: never (0)", 0, INT64_MAX, 0},
+		{"session-expiry", OPTION_DURATION, &c->session_expiry, "DURATION",
+		 "delete sessions that no reader has used for so long; 0: never (0)", 0, INT64_MAX, 0},
 		{"disk-reserve", OPTION_SIZE, &c->disk_reserve, "SIZE",
 		 "refuse to publish when less than this is free on the disk (64MiB)", 0, INT64_MAX, 0},
 		{"allow-origin", OPTION_TEXTS, &c->allow_origins, "ORIGIN",

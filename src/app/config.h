@@ -31,6 +31,7 @@ struct config {
 	int64_t handshake_timeout; /* ms */
 	int64_t ping_interval;     /* ms */
 	int64_t max_lag;           /* events, 0: any */
+	int64_t session_expiry;    /* ms, 0: never */
 	int64_t disk_reserve;      /* bytes */
 	struct option_texts allow_origins;
 	struct option_texts allow_hosts;

@@ -107,8 +107,11 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	struct writer_options writer = {(uint64_t)c->queue_events, (uint64_t)c->queue_bytes, (uint64_t)c->disk_reserve,
 					monitor_observer(s->monitor)};
 	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
+	struct keeper_options keeper = c->retention;
+	keeper.sessions = s->sessions;
+	keeper.session_expiry_ms = c->session_expiry;
 	if (!err)
-		err = keeper_create(s->store, s->writer, c->retention, &s->keeper, fault);
+		err = keeper_create(s->store, s->writer, keeper, &s->keeper, fault);
 	if (!err)
 		err = watch_create(s->leases, s->auditor, s->writer, &s->watch, fault);
 	if (!err && (s->probe = probe_create(s->writer)) == NULL)
@@ -171,7 +174,8 @@ static enum err make_net(struct server *s, struct fault *fault)
 	if (!err)
 		door_ports(s->door, &s->gate.own);
 	if (!err)
-		err = push_create(s->feed, (uint64_t)c->max_lag, &s->push, fault);
+		err = push_create((struct push_options){s->feed, s->sessions, s->writer, (uint64_t)c->max_lag}, &s->push,
+				  fault);
 	if (!err)
 		err = make_ws(s, limits, bodies_max, fault);
 	s->api = (struct api){

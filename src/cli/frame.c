@@ -10,10 +10,8 @@ struct form {
 };
 
 static const struct form forms[] = {
-	{"hello", FRAME_HELLO, "epoch"},
-	{"gap", FRAME_GAP, "reason"},
-	{"live", FRAME_LIVE, NULL},
-	{"error", FRAME_ERROR, "detail"},
+	{"hello", FRAME_HELLO, "epoch"},        {"gap", FRAME_GAP, "reason"}, {"live", FRAME_LIVE, NULL},
+	{"checkpoint", FRAME_CHECKPOINT, NULL}, {"moved", FRAME_MOVED, NULL}, {"error", FRAME_ERROR, "detail"},
 };
 
 enum { FORMS = sizeof forms / sizeof *forms };

@@ -10,6 +10,8 @@ enum frame_kind {
 	FRAME_HELLO,
 	FRAME_GAP,
 	FRAME_LIVE,
+	FRAME_CHECKPOINT,
+	FRAME_MOVED,
 	FRAME_ERROR,
 	FRAME_OTHER,  /* with an op that does not concern us */
 	FRAME_BROKEN, /* neither an event nor a message */
@@ -19,8 +21,8 @@ enum { FRAME_TEXT_LEN = 1024 };
 
 struct frame {
 	enum frame_kind kind;
-	uint64_t seq;              /* event, live */
-	uint64_t after;            /* hello */
+	uint64_t seq;              /* event, live, checkpoint */
+	uint64_t after;            /* hello, moved */
 	uint64_t requested;        /* gap */
 	uint64_t first;            /* hello, gap */
 	char text[FRAME_TEXT_LEN]; /* hello: epoch; gap: reason; error: detail */

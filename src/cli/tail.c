@@ -29,6 +29,7 @@ enum {
 	CLOSE_MS = 5000,
 	EXPLAIN_SILENCE_MS = 10000,
 	EPOCH_LEN = 64,
+	CLOSE_DELETED = 4404,
 	CLOSE_TAKEN_OVER = 4409,
 };
 
@@ -40,17 +41,21 @@ static const struct command_help help = {
 		   "printed twice.\n\n"
 		   "With --session the server remembers under that name what has been printed, and\n"
 		   "the next tail with the same name goes on behind it. Only one connection can\n"
-		   "hold a session: a second takes it over, and the first ends.",
+		   "hold a session: a second takes it over, and the first ends. --after beats what\n"
+		   "the session remembers; --start counts only while the session is new.",
 	.examples = "  tidemark tail\n"
 		    "  tidemark tail --after first --stream orders --type created\n"
-		    "  tidemark tail --session billing | ./billing\n"
+		    "  tidemark tail --stream 'logs-*' --since -15m\n"
+		    "  tidemark tail --session billing --start first | ./billing\n"
 		    "  tidemark tail --after first --until-live > everything.ndjson",
 };
 
 struct tail {
 	const char *url;
 	const char *after;
+	const char *since;
 	const char *session;
+	const char *start;
 	struct option_texts streams;
 	struct option_texts types;
 	bool until_live;
@@ -81,11 +86,16 @@ static int parse(struct tail *t, int argc, char **argv)
 {
 	const struct option options[] = {
 		{"after", OPTION_TEXT, &t->after, "SEQ", "start after this event; also first, or head (head)", 0, 0, 0},
+		{"since", OPTION_TEXT, &t->since, "TIME",
+		 "start with the events of this time or later: RFC 3339, or a duration ago such as -15m", 0, 0, 0},
 		{"session", OPTION_TEXT, &t->session, "NAME",
 		 "go on after what this session has seen, and remember what it sees", 0, 0, 0},
-		{"stream", OPTION_TEXTS, &t->streams, "NAME", "only events of this stream, repeatable: any of them", 0, 0,
-		 's'},
-		{"type", OPTION_TEXTS, &t->types, "NAME", "only events of this type, repeatable: any of them", 0, 0, 't'},
+		{"start", OPTION_TEXT, &t->start, "SEQ",
+		 "where the session starts if it is new: after this event; also first, or head (head)", 0, 0, 0},
+		{"stream", OPTION_TEXTS, &t->streams, "NAME",
+		 "only events of this stream, repeatable: any of them; NAME* for all that begin so", 0, 0, 's'},
+		{"type", OPTION_TEXTS, &t->types, "NAME",
+		 "only events of this type, repeatable: any of them; NAME* for all that begin so", 0, 0, 't'},
 		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when everything there is has been printed", 0, 0, 0},
 		{"count", OPTION_INTEGER, &t->count, "N", "end after so many events", 1, INT64_MAX, 'n'},
 		CLI_OPTION_URL(&t->url),
@@ -112,8 +122,13 @@ static void set_target(struct tail *t)
 	if (t->epoch[0] != '\0') {
 		cli_param(b, "after", after);
 		cli_param(b, "epoch", t->epoch);
-	} else if (t->after != NULL) {
-		cli_param(b, "after", t->after);
+	} else {
+		if (t->after != NULL)
+			cli_param(b, "after", t->after);
+		if (t->since != NULL)
+			cli_param(b, "since", t->since);
+		if (t->start != NULL)
+			cli_param(b, "start", t->start);
 	}
 	if (t->session != NULL)
 		cli_param(b, "session", t->session);
@@ -152,13 +167,25 @@ static void on_hello(struct tail *t, const struct frame *f)
 		cli_say("connected again, going on after %llu", (unsigned long long)t->position);
 }
 
-static void on_live(struct tail *t, uint64_t seq)
+/* All that matches up to here has been sent, also where a filter keeps the last of it from being seen. */
+static void on_checkpoint(struct tail *t, uint64_t seq)
 {
-	/* All that matches up to here has been sent, also where a filter keeps the last of it from being seen. */
 	t->position = seq > t->position ? seq : t->position;
 	t->moved = true;
+}
+
+static void on_live(struct tail *t, uint64_t seq)
+{
+	on_checkpoint(t, seq);
 	if (t->until_live)
 		end(t);
+}
+
+/* Somebody has moved the session: what follows that position is printed, perhaps again. */
+static void on_moved(struct tail *t, uint64_t after)
+{
+	t->position = t->flushed = t->acked = after;
+	cli_say("the session was moved, going on after %llu", (unsigned long long)after);
 }
 
 /* The output has failed; that is told once. */
@@ -203,6 +230,8 @@ static void on_text(void *arg, char *text, size_t len)
 	case FRAME_HELLO: on_hello(t, &f); break;
 	case FRAME_GAP: cli_gap(f.text, f.requested, f.first); break;
 	case FRAME_LIVE: on_live(t, f.seq); break;
+	case FRAME_CHECKPOINT: on_checkpoint(t, f.seq); break;
+	case FRAME_MOVED: on_moved(t, f.after); break;
 	case FRAME_ERROR: cli_say("the server says: %s", f.text); break;
 	case FRAME_OTHER: break;
 	case FRAME_BROKEN: cli_say("the server sent something that is neither an event nor a message"); break;
@@ -253,6 +282,8 @@ static void on_close(void *arg, struct client_end how)
 		return;
 	if (how.code == CLOSE_TAKEN_OVER)
 		fail(t, "another connection has taken the session over");
+	else if (how.code == CLOSE_DELETED)
+		fail(t, "the session was deleted");
 	else if (how.opened)
 		try_later(t, how.text);
 	else if (explain(t, how.text, &fault))
@@ -371,7 +402,7 @@ int tail_main(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	set_target(&t);
-	status = cli_check("tail", buf_slice(&t.target), Q_AFTER | Q_FILTER | Q_SESSION);
+	status = cli_check("tail", buf_slice(&t.target), Q_AFTER | Q_SINCE | Q_FILTER | Q_SESSION);
 	if (status != CLI_GO_ON) {
 		buf_finish(&t.target);
 		return status;

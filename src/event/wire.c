@@ -114,11 +114,11 @@ static char *put_ws_header(char *out, size_t len)
 	return out;
 }
 
-size_t wire_record_size(enum wire form, uint64_t seq, size_t envelope)
+size_t wire_record_size(enum wire form, uint64_t seq, const char *epoch, size_t envelope)
 {
 	switch (form) {
 	case WIRE_LINE: return envelope + 1;
-	case WIRE_SSE: return LEN(sse_id) + digits(seq) + LEN(sse_data) + envelope + 2;
+	case WIRE_SSE: return LEN(sse_id) + digits(seq) + 1 + strlen(epoch) + LEN(sse_data) + envelope + 2;
 	case WIRE_WS: return ws_header_size(envelope) + envelope;
 	case WIRE_FLAT:
 	case WIRE_COUNT: break;
@@ -127,13 +127,15 @@ size_t wire_record_size(enum wire form, uint64_t seq, size_t envelope)
 	return 0;
 }
 
-char *wire_begin(enum wire form, uint64_t seq, size_t envelope, char *out)
+char *wire_begin(enum wire form, uint64_t seq, const char *epoch, size_t envelope, char *out)
 {
 	if (form == WIRE_WS)
 		return put_ws_header(out, envelope);
 	if (form == WIRE_SSE) {
 		out = put(out, sse_id, LEN(sse_id));
 		out = put_number(out, seq);
+		*out++ = '.';
+		out = put(out, epoch, strlen(epoch));
 		out = put(out, sse_data, LEN(sse_data));
 	}
 	return out;

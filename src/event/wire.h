@@ -1,7 +1,7 @@
 /* How an event looks on the wire. The envelope is the same everywhere; a form is what stands around it:
  *
  *     WIRE_LINE   envelope \n                              NDJSON
- *     WIRE_SSE    id: SEQ \n data: envelope \n\n           text/event-stream
+ *     WIRE_SSE    id: SEQ.EPOCH \n data: envelope \n\n     text/event-stream
  *     WIRE_WS     header envelope                          a final, unmasked WebSocket text frame (RFC 6455, 5.2)
  *     WIRE_FLAT   header object                            the same around the live shape of event/flat.h: made from an
  *                                                          envelope, and empty where the event has no such shape
@@ -35,10 +35,10 @@ size_t wire_envelope_size(const struct wire_event *e);
 /* Writes wire_envelope_size bytes and returns the end. */
 char *wire_envelope(const struct wire_event *e, char *out);
 
-/* The size of a record around an envelope of `envelope` bytes. */
-size_t wire_record_size(enum wire form, uint64_t seq, size_t envelope);
+/* The size of a record around an envelope of `envelope` bytes. `epoch` is the store's. */
+size_t wire_record_size(enum wire form, uint64_t seq, const char *epoch, size_t envelope);
 /* What stands before and after the envelope; each writes and returns the end. */
-char *wire_begin(enum wire form, uint64_t seq, size_t envelope, char *out);
+char *wire_begin(enum wire form, uint64_t seq, const char *epoch, size_t envelope, char *out);
 char *wire_end(enum wire form, char *out);
 
 /* The envelope inside a record. */

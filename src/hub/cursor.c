@@ -5,12 +5,14 @@
 
 #include "base/buf.h"
 #include "hub/feed_inside.h"
+#include "tidemark/history.h"
 
 enum { PAGES_AT_ONCE = 16 };
 
 struct cursor {
 	struct feed *feed;
 	uint64_t after;  /* everything up to here is sent, or does not match */
+	uint64_t sent;   /* the last event that was sent whole */
 	uint64_t before; /* where it ends; 0: never */
 	size_t skip;     /* bytes of the next record that are sent already */
 	enum wire form;
@@ -34,7 +36,8 @@ void gap_write(struct buf *out, const struct gap *gap)
 		   (unsigned long long)gap->requested, (unsigned long long)gap->first, gap_reason_name(gap->reason));
 }
 
-bool position_resolve(struct store *s, uint64_t head, struct position start, uint64_t *after, struct gap *gap)
+bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,
+		      struct gap *gap)
 {
 	uint64_t first = store_first(s);
 	*after = start.from_head ? head : start.from_first ? first - 1 : start.after;
@@ -51,10 +54,9 @@ bool position_resolve(struct store *s, uint64_t head, struct position start, uin
 		return true;
 	}
 	gap->first = store_next(s, *after);
-	if (gap->first == *after + 1)
-		return false;
+	bool missing = gap->first > *after + 1 && history_may_miss(s, select, *after);
 	*after = gap->first - 1;
-	return true;
+	return missing;
 }
 
 enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum wire form,
@@ -74,7 +76,7 @@ enum err cursor_create(struct feed *f, struct position start, uint64_t before, s
 	c->waiter.wake = wake;
 	c->waiter.arg = arg;
 	list_init(&c->waiter.link);
-	c->has_gap = position_resolve(feed_store(f), feed_head(f), start, &c->after, &c->gap);
+	c->has_gap = position_resolve(feed_store(f), feed_head(f), start, select, &c->after, &c->gap);
 	return ERR_NONE;
 }
 
@@ -229,14 +231,21 @@ static enum err add_pages(struct cursor *c, struct filling *f, struct page **pag
 
 /* --- where the next pages are --- */
 
+/* What a load has given back. */
+static void take_back(struct cursor *c)
+{
+	struct waiter *w = &c->waiter;
+	if (w->select == NULL)
+		return;
+	c->select = w->select;
+	w->select = NULL;
+}
+
 /* The page that was loaded for this cursor, while it still serves. */
 static struct page *loaded_page(struct cursor *c)
 {
 	struct waiter *w = &c->waiter;
-	if (w->select != NULL) {
-		c->select = w->select;
-		w->select = NULL;
-	}
+	take_back(c);
 	if (w->page != NULL && (page_after(w->page) > c->after || page_last(w->page) <= c->after)) {
 		page_unref(w->page);
 		w->page = NULL;
@@ -259,7 +268,7 @@ static enum source find_pages(struct cursor *c, struct page **pages, int *count,
 	}
 	if (!c->has_gap && c->skip == 0 && next > c->after + 1) {
 		c->gap = (struct gap){c->after, next, GAP_RETENTION};
-		c->has_gap = true;
+		c->has_gap = history_may_miss(feed_store(c->feed), c->select, c->after);
 		c->after = next - 1;
 	}
 	if (c->has_gap)
@@ -333,7 +342,7 @@ static uint64_t advance_inside(struct cursor *c, const struct chunk *chunk, size
 	size_t start;
 	uint32_t i = record_at(form, chunk, sent, &start);
 	if (i > chunk->index)
-		c->after = page_entry(chunk->page, i - 1).seq;
+		c->after = c->sent = page_entry(chunk->page, i - 1).seq;
 	c->skip = start - (i > 0 ? form->ends[i - 1] : 0);
 	return i - chunk->index;
 }
@@ -361,6 +370,7 @@ uint64_t cursor_advance(struct cursor *c, const struct chunk *chunks, int count,
 			return events + advance_inside(c, &chunks[i], sent);
 		sent -= chunks[i].len;
 		events += chunks[i].count;
+		c->sent = page_entry(chunks[i].page, chunks[i].index + chunks[i].count - 1).seq;
 		c->after = chunks[i].done_after;
 		c->skip = 0;
 	}
@@ -390,6 +400,30 @@ void cursor_load(struct cursor *c)
 uint64_t cursor_after(const struct cursor *c)
 {
 	return c->after;
+}
+
+uint64_t cursor_sent(const struct cursor *c)
+{
+	return c->sent;
+}
+
+void cursor_seek(struct cursor *c, uint64_t after)
+{
+	struct position start = {.after = after};
+	uint64_t head = feed_head(c->feed);
+	assert(c->skip == 0);
+	pthread_mutex_lock(feed_lock(c->feed));
+	take_back(c);
+	page_unref(c->waiter.page);
+	c->waiter.page = NULL;
+	c->waiter.err = ERR_NONE;
+	pthread_mutex_unlock(feed_lock(c->feed));
+	c->has_gap = position_resolve(feed_store(c->feed), head, start, c->select, &c->after, &c->gap);
+}
+
+bool cursor_is_filtered(const struct cursor *c)
+{
+	return c->filtered;
 }
 
 void cursor_pass(struct cursor *c, uint64_t seq)

@@ -40,8 +40,9 @@ struct position {
 };
 
 /* Turns a position into a seq to read after, where `head` is the last event there is. True when it cannot be honoured: then
- * `gap` says why. */
-bool position_resolve(struct store *s, uint64_t head, struct position start, uint64_t *after, struct gap *gap);
+ * `gap` says why. What is missing is no gap where nothing that passes `select` (NULL: everything does) can be missing. */
+bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,
+		      struct gap *gap);
 
 /* A page is there for a cursor that asked with cursor_load. Called with the feed locked, from any thread: it must only
  * wake the cursor's owner. */
@@ -76,6 +77,12 @@ void cursor_release(struct chunk *chunks, int count);
 void cursor_load(struct cursor *c);
 
 uint64_t cursor_after(const struct cursor *c);
+/* The last event that was sent; 0: none was. With a filter, cursor_after may be past it. */
+uint64_t cursor_sent(const struct cursor *c);
+/* Goes on from there instead, back as well; not while a load runs, nor inside a record. */
+void cursor_seek(struct cursor *c, uint64_t after);
+/* Does it pass over events? Then its position moves unseen between two matches. */
+bool cursor_is_filtered(const struct cursor *c);
 /* At the head: nothing up to `seq` matches. It goes on behind that. */
 void cursor_pass(struct cursor *c, uint64_t seq);
 /* What it reads; NULL: everything. Not while a load runs. */

@@ -18,6 +18,7 @@ enum {
 	FAILED_MAX_MS = 60 * 1000,
 	SEGMENT_EVENTS = 1000000,
 	HALVINGS_MAX = 10,
+	SESSION_GRACE_MS = 10 * 60 * 1000,
 	SEGMENT_BYTES = 256 * 1024 * 1024, /* of the log; an archive is about a fifth of it */
 };
 
@@ -234,13 +235,29 @@ static void run_jobs(struct keeper *k)
 	}
 }
 
+/* What a reader had when the server ended is not known: all get some time to come back after a start. */
+static void expire_sessions(struct keeper *k, int64_t started_ms)
+{
+	int64_t expiry_ms = k->options.session_expiry_ms;
+	int64_t grace_ms = expiry_ms < SESSION_GRACE_MS ? expiry_ms : SESSION_GRACE_MS;
+	if (expiry_ms == 0 || clock_mono_ms() - started_ms < grace_ms)
+		return;
+	uint64_t count = sessions_expire(k->options.sessions, clock_wall_ms() - expiry_ms);
+	if (count == 0)
+		return;
+	log_info("sessions have expired", "count=%llu", (unsigned long long)count);
+	writer_poke(k->writer);
+}
+
 static void *work(void *arg)
 {
 	struct keeper *k = arg;
+	int64_t started_ms = clock_mono_ms();
 	int64_t retry_ms = 0; /* monotonic: not before */
 	while (!atomic_load(&k->closing)) {
 		run_jobs(k);
 		seal_look(k->store);
+		expire_sessions(k, started_ms);
 		if (clock_mono_ms() >= retry_ms) {
 			struct fault fault = {0};
 			tell(k, keep(k, &fault), &fault);

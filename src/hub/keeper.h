@@ -6,7 +6,9 @@
  * A crash anywhere leaves every event in the log, in an archive, or in both; what is in both is read from the log. So that
  * archives do not become too small, it waits until a limit is passed by an eighth, and then goes back to the limit.
  *
- * The log is cut at one place: an event whose time is up leaves when all before it may leave, too. */
+ * The log is cut at one place: an event whose time is up leaves when all before it may leave, too.
+ *
+ * The same thread deletes sessions that have expired. */
 #ifndef HUB_KEEPER_H
 #define HUB_KEEPER_H
 
@@ -30,6 +32,8 @@ struct keeper_options {
 	struct keeper_stream streams[KEEPER_STREAMS_MAX];
 	int stream_count;
 	bool discard; /* no archives: what leaves is gone */
+	struct sessions *sessions;
+	int64_t session_expiry_ms; /* sessions that nobody has used for so long are deleted; 0: never */
 	struct archive_options archives;
 };
 

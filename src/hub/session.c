@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "tidemark/history.h"
 
 enum { BUCKETS = 4096 };
 
@@ -16,23 +18,36 @@ enum { BUCKETS = 4096 };
  *                     └─────────────────────────────┘                                                     */
 enum write_state { CLEAN, DIRTY, WRITING };
 
+/* Events in (after, upto] that pass the filter: what was counted when the lag was last asked for. */
+struct lag_count {
+	uint64_t after;
+	uint64_t upto;
+	uint64_t count;
+};
+
 struct session {
 	struct list in_bucket;
 	struct list in_changed; /* DIRTY and WRITING ones */
 	enum write_state state;
 	bool deleted; /* stays until the deletion is written */
+	bool moved;   /* and its reader has not taken the new position yet */
 	uint64_t acked;
-	int64_t updated_ms;
-	void *holder;
-	session_lost_fn *lost;
+	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
+	int64_t updated_ms;            /* Unix */
+	int64_t used_ms;               /* Unix: the same, or when its last reader went */
+	struct session_reader *reader; /* NULL: none is connected */
+	char *filter;                  /* as filter_write writes it; NULL: everything passes */
+	struct lag_count counted;
 	size_t name_len;
 	char name[];
 };
 
 struct sessions {
 	pthread_mutex_t lock;
+	struct store *store;
 	size_t count;
-	bool loading; /* what is stored already is not limited */
+	size_t filters; /* bytes of all of them */
+	bool loading;   /* what is stored already is not limited */
 	struct list changed;
 	struct list buckets[BUCKETS];
 };
@@ -65,7 +80,7 @@ static struct session *find(struct sessions *s, struct slice name)
 
 static void change(struct sessions *s, struct session *e)
 {
-	e->updated_ms = clock_wall_ms();
+	e->updated_ms = e->used_ms = clock_wall_ms();
 	if (e->state == CLEAN)
 		list_append(&s->changed, &e->in_changed);
 	e->state = DIRTY;
@@ -92,20 +107,49 @@ static struct session *obtain(struct sessions *s, struct slice name, uint64_t st
 		list_append(bucket(s, name), &e->in_bucket);
 		s->count++;
 	}
-	e->deleted = false;
+	e->deleted = e->moved = false;
 	e->acked = start;
+	e->sent = UINT64_MAX;
+	e->counted = (struct lag_count){0};
 	return e;
 }
 
-static enum err on_load(void *arg, struct slice name, uint64_t acked, int64_t updated_ms)
+static size_t filter_len(const struct session *e)
+{
+	return e->filter != NULL ? strlen(e->filter) : 0;
+}
+
+static bool has_filter(const struct session *e, struct slice text)
+{
+	return slice_eq((struct slice){e->filter != NULL ? e->filter : "", filter_len(e)}, text);
+}
+
+/* Remembers what passes; `text` is copied. */
+static enum err set_filter(struct sessions *s, struct session *e, struct slice text)
+{
+	size_t before = filter_len(e);
+	if (!s->loading && s->filters - before + text.len > SESSION_FILTERS_MAX)
+		return ERR_BUSY;
+	char *copy = text.len > 0 ? strndup(text.p, text.len) : NULL;
+	if (text.len > 0 && copy == NULL)
+		return ERR_NOMEM;
+	free(e->filter);
+	e->filter = copy;
+	s->filters += text.len - before;
+	e->counted = (struct lag_count){0};
+	return ERR_NONE;
+}
+
+static enum err on_load(void *arg, const struct stored_session *stored)
 {
 	struct sessions *s = arg;
 	bool is_new;
 	enum err err;
-	struct session *e = obtain(s, name, acked, &is_new, &err);
-	if (e != NULL)
-		e->updated_ms = updated_ms;
-	return err;
+	struct session *e = obtain(s, stored->name, stored->acked, &is_new, &err);
+	if (e == NULL)
+		return err;
+	e->updated_ms = e->used_ms = stored->updated_ms;
+	return set_filter(s, e, stored->filter);
 }
 
 enum err sessions_create(struct store *store, struct sessions **out, struct fault *fault)
@@ -115,6 +159,7 @@ enum err sessions_create(struct store *store, struct sessions **out, struct faul
 	if (s == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&s->lock, NULL);
+	s->store = store;
 	list_init(&s->changed);
 	for (int i = 0; i < BUCKETS; i++)
 		list_init(&s->buckets[i]);
@@ -129,68 +174,121 @@ enum err sessions_create(struct store *store, struct sessions **out, struct faul
 	return ERR_NONE;
 }
 
+static void free_session(struct sessions *s, struct session *e)
+{
+	s->filters -= filter_len(e);
+	free(e->filter);
+	free(e);
+}
+
 void sessions_destroy(struct sessions *s)
 {
 	if (s == NULL)
 		return;
 	for (int i = 0; i < BUCKETS; i++)
 		LIST_EACH (link, &s->buckets[i])
-			free(LIST_ITEM(link, struct session, in_bucket));
+			free_session(s, LIST_ITEM(link, struct session, in_bucket));
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
-static void lose(struct session *e, const char *why)
+/* The reader does not hold the session any more. */
+static void lose(struct session *e, enum session_news why)
 {
-	if (e->holder != NULL)
-		e->lost(e->holder, why);
-	e->holder = NULL;
+	struct session_reader *r = e->reader;
+	e->reader = NULL;
+	e->moved = false;
+	if (r == NULL)
+		return;
+	e->sent = atomic_load(&r->sent);
+	r->on_news(r, why);
 }
 
 static void describe(const struct session *e, bool is_new, struct session_state *out)
 {
-	*out = (struct session_state){e->acked, e->updated_ms, e->holder != NULL, is_new};
+	*out = (struct session_state){e->acked, e->updated_ms, e->reader != NULL, is_new};
 }
 
-enum err sessions_attach(struct sessions *s, struct slice name, void *holder, session_lost_fn *lost, uint64_t start,
-			 struct session_state *out)
+enum err sessions_attach(struct sessions *s, struct slice name, struct session_reader *r, const struct filter *filter,
+			 uint64_t start, struct session_state *out)
 {
 	bool is_new;
 	enum err err;
+	struct buf text;
+	buf_init(&text);
+	filter_write(&text, filter);
+	if (buf_failed(&text)) {
+		buf_finish(&text);
+		return ERR_NOMEM;
+	}
 	pthread_mutex_lock(&s->lock);
 	struct session *e = obtain(s, name, start, &is_new, &err);
-	if (e != NULL) {
-		lose(e, "the session was taken over by another connection");
-		e->holder = holder;
-		e->lost = lost;
-		if (is_new)
-			change(s, e);
+	bool changes = e != NULL && (is_new || !has_filter(e, buf_slice(&text)));
+	if (changes && (err = set_filter(s, e, buf_slice(&text))) != ERR_NONE)
+		e->deleted = is_new; /* then it never was */
+	if (changes)
+		change(s, e);
+	if (e != NULL && !err) {
+		lose(e, SESSION_TAKEN);
+		e->reader = r;
+		e->used_ms = clock_wall_ms();
 		describe(e, is_new, out);
 	}
 	pthread_mutex_unlock(&s->lock);
+	buf_finish(&text);
 	return err;
 }
 
-void sessions_detach(struct sessions *s, struct slice name, const void *holder)
+/* The session of a name that `r` holds; NULL. */
+static struct session *held_by(struct sessions *s, struct slice name, const struct session_reader *r)
+{
+	struct session *e = find(s, name);
+	return e != NULL && e->reader == r ? e : NULL;
+}
+
+void sessions_detach(struct sessions *s, struct slice name, struct session_reader *r)
 {
 	pthread_mutex_lock(&s->lock);
-	struct session *e = find_any(s, name);
-	if (e != NULL && e->holder == holder)
-		e->holder = NULL;
+	struct session *e = held_by(s, name, r);
+	if (e != NULL) {
+		e->sent = atomic_load(&r->sent);
+		e->used_ms = clock_wall_ms();
+		e->reader = NULL;
+		e->moved = false;
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
-enum err sessions_ack(struct sessions *s, struct slice name, const void *holder, uint64_t seq)
+bool sessions_take_move(struct sessions *s, struct slice name, struct session_reader *r, uint64_t *after)
 {
 	pthread_mutex_lock(&s->lock);
-	struct session *e = find(s, name);
-	bool held = e != NULL && e->holder == holder;
-	if (held && seq > e->acked) {
+	struct session *e = held_by(s, name, r);
+	bool moved = e != NULL && e->moved;
+	if (moved) {
+		e->moved = false;
+		*after = e->acked;
+		atomic_store(&r->sent, e->acked);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return moved;
+}
+
+enum err sessions_ack(struct sessions *s, struct slice name, const struct session_reader *r, uint64_t seq, uint64_t *sent)
+{
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&s->lock);
+	struct session *e = r != NULL ? held_by(s, name, r) : find(s, name);
+	*sent = e == NULL ? 0 : e->reader != NULL ? atomic_load(&e->reader->sent) : e->sent;
+	if (e == NULL)
+		err = r != NULL ? ERR_GONE : ERR_NOT_FOUND;
+	else if (seq > e->acked && seq > *sent)
+		err = ERR_INVALID;
+	else if (seq > e->acked && !e->moved) {
 		e->acked = seq;
 		change(s, e);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return held ? ERR_NONE : ERR_GONE;
+	return err;
 }
 
 enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked)
@@ -201,23 +299,117 @@ enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked)
 	struct session *e = obtain(s, name, acked, &is_new, &err);
 	if (e != NULL) {
 		e->acked = acked;
+		e->sent = UINT64_MAX;
 		change(s, e);
+		e->moved = e->reader != NULL;
+		if (e->moved)
+			e->reader->on_news(e->reader, SESSION_MOVED);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return err;
+}
+
+static void delete (struct sessions *s, struct session *e)
+{
+	lose(e, SESSION_DELETED);
+	e->deleted = true;
+	change(s, e);
 }
 
 bool sessions_delete(struct sessions *s, struct slice name)
 {
 	pthread_mutex_lock(&s->lock);
 	struct session *e = find(s, name);
-	if (e != NULL) {
-		lose(e, "the session was deleted");
-		e->deleted = true;
-		change(s, e);
-	}
+	if (e != NULL)
+		delete (s, e);
 	pthread_mutex_unlock(&s->lock);
 	return e != NULL;
+}
+
+uint64_t sessions_expire(struct sessions *s, int64_t before_ms)
+{
+	uint64_t count = 0;
+	pthread_mutex_lock(&s->lock);
+	for (int i = 0; i < BUCKETS; i++)
+		LIST_EACH (link, &s->buckets[i]) {
+			struct session *e = LIST_ITEM(link, struct session, in_bucket);
+			if (e->deleted || e->reader != NULL || e->used_ms >= before_ms)
+				continue;
+			delete (s, e);
+			count++;
+		}
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+uint64_t sessions_count(struct sessions *s)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t count = s->count;
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+/* --- lag --- */
+
+/* Adds the events in (after, upto] that pass. */
+static enum err add_count(struct reader *reader, struct selection *select, uint64_t after, uint64_t upto, uint64_t *sum,
+			  struct fault *fault)
+{
+	uint64_t count = 0;
+	enum err err = after < upto ? history_count(reader, select, after, upto + 1, &count, fault) : ERR_NONE;
+	*sum += count;
+	return err;
+}
+
+/* Counts up to the head what follows `after`, with what is known of it in `c`. */
+static enum err count_on(struct reader *reader, struct selection *select, uint64_t after, uint64_t head, struct lag_count *c,
+			 struct fault *fault)
+{
+	uint64_t handled = 0;
+	if (after < c->after || after > c->upto)
+		*c = (struct lag_count){after, after, 0};
+	enum err err = add_count(reader, select, c->after, after, &handled, fault);
+	if (!err)
+		err = add_count(reader, select, c->upto, head, &c->count, fault);
+	if (err)
+		return err;
+	c->count -= handled;
+	c->after = after;
+	c->upto = head > c->upto ? head : c->upto;
+	return ERR_NONE;
+}
+
+enum err sessions_lag(struct sessions *s, struct slice name, struct reader *reader, uint64_t *lag, struct fault *fault)
+{
+	uint64_t head = store_head(s->store);
+	*lag = 0;
+	pthread_mutex_lock(&s->lock);
+	struct session *e = find(s, name);
+	uint64_t acked = e != NULL ? e->acked : 0;
+	struct lag_count counted = e != NULL ? e->counted : (struct lag_count){0};
+	char *text = e != NULL && e->filter != NULL ? strdup(e->filter) : NULL;
+	bool starved = e != NULL && e->filter != NULL && text == NULL;
+	pthread_mutex_unlock(&s->lock);
+	if (e == NULL)
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such session");
+	struct filter *filter = NULL;
+	enum err err = starved ? ERR_NOMEM : text != NULL ? filter_read(slice_of(text), &filter) : ERR_NONE;
+	struct selection *select = err ? NULL : history_select_take(s->store, filter);
+	if (err || select == NULL) {
+		free(text);
+		return fault_set(fault, err ? err : ERR_NOMEM, "the session's filter cannot be read");
+	}
+	err = count_on(reader, select, acked, head, &counted, fault);
+	*lag = counted.count;
+	pthread_mutex_lock(&s->lock);
+	e = err ? NULL : find(s, name);
+	if (e != NULL && has_filter(e, slice_of(text != NULL ? text : "")))
+		e->counted = counted;
+	pthread_mutex_unlock(&s->lock);
+	selection_destroy(select);
+	free(text);
+	return err;
 }
 
 bool sessions_saved(struct sessions *s, struct slice name)
@@ -267,8 +459,9 @@ enum err sessions_write(struct sessions *s, struct store *store, struct fault *f
 	pthread_mutex_lock(&s->lock);
 	LIST_EACH (link, &s->changed) {
 		struct session *e = LIST_ITEM(link, struct session, in_changed);
-		err = e->deleted ? store_session_delete(store, name_of(e), fault)
-				 : store_session_put(store, name_of(e), e->acked, e->updated_ms, fault);
+		struct stored_session stored = {name_of(e), e->acked, e->updated_ms,
+						e->filter != NULL ? slice_of(e->filter) : (struct slice){"", 0}};
+		err = e->deleted ? store_session_delete(store, name_of(e), fault) : store_session_put(store, &stored, fault);
 		if (err)
 			break;
 		e->state = WRITING;
@@ -292,7 +485,7 @@ void sessions_written(struct sessions *s, bool committed)
 			continue;
 		list_remove(&e->in_bucket);
 		s->count--;
-		free(e);
+		free_session(s, e);
 	}
 	pthread_mutex_unlock(&s->lock);
 }

@@ -3,20 +3,33 @@
 #ifndef HUB_SESSION_H
 #define HUB_SESSION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tidemark/filter.h"
 #include "tidemark/store.h"
 
 struct sessions;
 
-enum { SESSIONS_MAX = 100000 };
+enum {
+	SESSIONS_MAX = 100000,
+	SESSION_FILTERS_MAX = 64 * 1024 * 1024, /* bytes of all filters that sessions remember */
+};
 
 enum err sessions_create(struct store *store, struct sessions **out, struct fault *fault);
 void sessions_destroy(struct sessions *s);
 
-/* Called when a holder has lost its session; with the registry locked, from any thread. */
-typedef void session_lost_fn(void *holder, const char *why);
+/* What a connected reader has to know of its session. After TAKEN and DELETED the reader does not hold it any more; after
+ * MOVED it takes the new position (sessions_take_move), and until then its acknowledgements change nothing. */
+enum session_news { SESSION_TAKEN = 1 << 0, SESSION_DELETED = 1 << 1, SESSION_MOVED = 1 << 2 };
+
+/* The reader that is connected to a session: a part of its connection, which outlives the attachment. */
+struct session_reader {
+	/* Called with the registry locked, from any thread: it must only wake the reader's own thread. */
+	void (*on_news)(struct session_reader *r, enum session_news news);
+	atomic_ullong sent; /* the last position that the connection was sent: as much may be acknowledged */
+};
 
 struct session_state {
 	uint64_t acked;
@@ -25,26 +38,41 @@ struct session_state {
 	bool is_new;
 };
 
-/* `holder` becomes the connected reader of the session; one that was is told so. A new session starts at `start`.
- * ERR_BUSY when there are SESSIONS_MAX, ERR_NOMEM. */
-enum err sessions_attach(struct sessions *s, struct slice name, void *holder, session_lost_fn *lost, uint64_t start,
-			 struct session_state *out);
-/* No effect where the holder has lost it already. */
-void sessions_detach(struct sessions *s, struct slice name, const void *holder);
+/* `r` becomes the connected reader of the session; one that was gets SESSION_TAKEN. A new session starts at `start`. The
+ * session remembers `filter` (NULL: everything passes), from which its lag is told. ERR_BUSY when there are SESSIONS_MAX,
+ * or filters of SESSION_FILTERS_MAX; ERR_NOMEM. */
+enum err sessions_attach(struct sessions *s, struct slice name, struct session_reader *r, const struct filter *filter,
+			 uint64_t start, struct session_state *out);
+/* No effect where the reader does not hold it any more. */
+void sessions_detach(struct sessions *s, struct slice name, struct session_reader *r);
+/* The position that the session of a reader was moved to, from which it goes on; false where it was not. */
+bool sessions_take_move(struct sessions *s, struct slice name, struct session_reader *r, uint64_t *after);
 
-/* All up to `seq` is handled; what is not above the last acknowledgement changes nothing. ERR_GONE where the holder
- * has lost the session. */
-enum err sessions_ack(struct sessions *s, struct slice name, const void *holder, uint64_t seq);
-/* Moves a session (or makes it), back as well. */
+/* All up to `seq` is handled; what is not above the last acknowledgement changes nothing. `r` is the reader that says so;
+ * NULL: somebody who knows the name. ERR_GONE where the reader does not hold the session any more, ERR_NOT_FOUND where there
+ * is none, ERR_INVALID where its reader was not sent so much: *sent says how much. */
+enum err sessions_ack(struct sessions *s, struct slice name, const struct session_reader *r, uint64_t seq, uint64_t *sent);
+/* Moves a session (or makes it), back as well; a connected reader gets SESSION_MOVED. */
 enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked);
-/* False when there is none. A connected reader loses it. */
+/* False when there is none. A connected reader gets SESSION_DELETED. */
 bool sessions_delete(struct sessions *s, struct slice name);
+/* Deletes the sessions that nobody is connected to and that were last used before `before_ms` (Unix). How many. */
+uint64_t sessions_expire(struct sessions *s, int64_t before_ms);
 
 /* Everything about the session is durable. */
 bool sessions_saved(struct sessions *s, struct slice name);
 bool sessions_get(struct sessions *s, struct slice name, struct session_state *out);
+uint64_t sessions_count(struct sessions *s);
+
 typedef void session_each_fn(void *arg, struct slice name, const struct session_state *state);
+/* Calls back with each session, in no order, with the registry locked. */
 void sessions_each(struct sessions *s, session_each_fn *each, void *arg);
+
+/* How many events pass the session's filter and are not acknowledged. ERR_NOT_FOUND where there is none. Reads the index
+ * and, where the session is as far behind, archives: what was counted once is kept with the session. On a thread that may
+ * wait for the disk. */
+struct reader;
+enum err sessions_lag(struct sessions *s, struct slice name, struct reader *reader, uint64_t *lag, struct fault *fault);
 
 /* --- the writer --- */
 

@@ -60,6 +60,12 @@ bool subscription_waits(const struct subscription *s)
 	return !list_empty(&s->all);
 }
 
+uint64_t subscription_after(const struct subscriptions *t, const struct subscription *s, const struct cursor *c)
+{
+	uint64_t after = cursor_after(c);
+	return subscription_waits(s) && t->seen > after ? t->seen : after;
+}
+
 void subscriptions_catch_up(struct subscriptions *t)
 {
 	assert(list_empty(&t->all));

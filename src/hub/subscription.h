@@ -36,6 +36,8 @@ void subscription_finish(struct subscription *s);
 bool subscription_park(struct subscriptions *t, struct subscription *s, struct cursor *c);
 void subscription_unpark(struct subscriptions *t, struct subscription *s);
 bool subscription_waits(const struct subscription *s);
+/* How far its cursor has come: while it waits, past all that was dispatched without it. */
+uint64_t subscription_after(const struct subscriptions *t, const struct subscription *s, const struct cursor *c);
 
 /* While nobody waits: what was committed so far concerns nobody. For an owner that does not dispatch meanwhile. */
 void subscriptions_catch_up(struct subscriptions *t);

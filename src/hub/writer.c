@@ -365,7 +365,8 @@ static enum err change_session(struct writer *w, const struct write_op *op, stru
 {
 	if (op->session_delete)
 		return store_session_delete(w->store, op->session, fault);
-	return store_session_put(w->store, op->session, op->session_acked, clock_wall_ms(), fault);
+	struct stored_session moved = {op->session, op->session_acked, clock_wall_ms(), {NULL, 0}};
+	return store_session_put(w->store, &moved, fault);
 }
 
 /* What is durable now takes effect. */

@@ -13,6 +13,7 @@ const struct http_route api_routes[] = {
 	{"GET", "/v1/sessions/{}", NEED_READ, api_session_get, 0},
 	{"PUT", "/v1/sessions/{}", NEED_READ, api_session_put, ROUTE_DIRECT},
 	{"DELETE", "/v1/sessions/{}", NEED_ADMIN, api_session_delete, ROUTE_DIRECT},
+	{"POST", "/v1/sessions/{}/ack", NEED_READ, api_session_ack, ROUTE_DIRECT},
 	{"GET", "/v1/export", NEED_READ_ALL, api_export, 0},
 	{"GET", "/v1/archives", NEED_READ_ALL, api_archives, ROUTE_DIRECT},
 	{"POST", "/v1/archives", NEED_ADMIN, api_archive_make, 0},

@@ -71,6 +71,7 @@ http_handler api_sessions;
 http_handler api_session_get;
 http_handler api_session_put;
 http_handler api_session_delete;
+http_handler api_session_ack;
 http_handler api_export;
 http_handler api_archives;
 http_handler api_archive_make;

@@ -7,6 +7,8 @@
 #include "net/field.h"
 #include "net/lines.h"
 #include "net/range.h"
+#include "net/reading.h"
+#include "tidemark/history.h"
 
 enum {
 	REPLY_BYTES_MAX =
@@ -19,7 +21,7 @@ enum form { FORM_JSON, FORM_LINES, FORM_SSE };
 static const unsigned allowed[] = {
 	[FORM_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
 	[FORM_LINES] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
-	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED,
+	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED | Q_SESSION | Q_LAST_EVENT_ID,
 };
 
 /* A request for a page, kept with the exchange: a long poll comes by twice. */
@@ -76,49 +78,17 @@ static enum err parse(struct api *api, struct exchange *x, enum form form, struc
 
 /* --- server-sent events --- */
 
-/* Last-Event-ID wins over `after`: a browser repeats the original URL when it reconnects. An id that is none of ours
- * can only be another store's. */
-static void apply_last_event_id(const struct exchange *x, struct query *q)
-{
-	struct slice id = field_trim(exchange_header(x, "Last-Event-ID"));
-	if (id.len == 0)
-		return;
-	bool foreign = q->start.foreign;
-	q->start = (struct position){.foreign = foreign};
-	if (!json_sequence(id, &q->start.after))
-		q->start.foreign = true;
-	q->has_after = true;
-	q->has_since = false;
-}
-
-static enum err apply_since(struct reader *reader, struct query *q, struct fault *fault)
-{
-	if (!q->has_since)
-		return ERR_NONE;
-	uint64_t after;
-	enum err err = history_seek_since(reader, q->since_ms, &after, fault);
-	bool later = q->has_after && !q->start.from_first && (q->start.from_head || q->start.after > after);
-	if (!err && !later)
-		q->start = (struct position){.after = after, .foreign = q->start.foreign};
-	return err;
-}
-
 static void stream_events(struct api *api, struct exchange *x, struct reader *reader)
 {
 	struct query q;
 	struct fault fault;
 	enum err err = parse(api, x, FORM_SSE, &q, &fault);
 	if (!err) {
-		apply_last_event_id(x, &q);
-		if (!q.has_after && !q.has_since)
-			q.start.from_head = true;
-		err = apply_since(reader, &q, &fault);
+		query_apply_event_id(&q, field_trim(exchange_header(x, "Last-Event-ID")), store_epoch(api->store));
+		err = reading_apply_since(reader, &q, &fault);
 	}
-	struct selection *select = err ? NULL : api_select_take(api, &q);
-	if (!err && select == NULL)
-		err = fault_set(&fault, ERR_NOMEM, "out of memory");
-	if (!err && push_stream(api->push, x, &q, select) != ERR_NONE)
-		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err)
+		err = push_stream(api->push, x, &q, &fault);
 	query_finish(&q);
 	if (err)
 		exchange_fault(x, &fault);
@@ -153,22 +123,24 @@ static void add_link(struct history *h, uint64_t next, const char *epoch)
 }
 
 /* Goes past what is missing: true when the page has to end before it, since it can tell of a gap at its beginning only. */
-static bool pass_gap(struct history *h, struct reader *reader, struct history_query *q, uint32_t count)
+static bool pass_gap(struct history *h, struct store *store, struct history_query *q, uint32_t count)
 {
-	uint64_t next = history_next(reader, q->after);
+	uint64_t next = store_next(store, q->after);
 	if (q->descending || next == q->after + 1)
 		return false;
-	if (count > 0)
+	bool missing = history_may_miss(store, q->select, q->after);
+	if (missing && count > 0)
 		return true;
-	if (!h->range.has_gap)
+	if (missing && !h->range.has_gap)
 		h->range.gap = (struct gap){q->after, next, GAP_RETENTION};
-	h->range.has_gap = true;
+	h->range.has_gap = h->range.has_gap || missing;
 	q->after = next - 1;
 	return false;
 }
 
 /* Writes up to `limit` events of the range, and finds out whether there is one more. *next is 0 where there is none. */
-static enum err write_events(struct history *h, struct reader *reader, uint32_t limit, uint64_t *next, struct fault *fault)
+static enum err write_events(struct api *api, struct history *h, struct reader *reader, uint32_t limit, uint64_t *next,
+			     struct fault *fault)
 {
 	struct buf *out = exchange_out(h->exchange);
 	struct history_query q = h->range.query;
@@ -180,7 +152,7 @@ static enum err write_events(struct history *h, struct reader *reader, uint32_t 
 		struct page *page;
 		q.count_max = limit + 1 - count;
 		q.bytes_max = PAGE_BYTES;
-		if (pass_gap(h, reader, &q, count)) {
+		if (pass_gap(h, api->store, &q, count)) {
 			*next = q.after;
 			return ERR_NONE;
 		}
@@ -222,15 +194,20 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 		return api_full(fault);
 	h->bytes_max = room < REPLY_BYTES_MAX ? room : REPLY_BYTES_MAX;
 	buf_adds(out, "{\"events\":[");
-	enum err err = write_events(h, reader, limit, &next, fault);
+	enum err err = write_events(api, h, reader, limit, &next, fault);
 	if (err)
 		return err;
 	if (next != 0)
 		buf_printf(out, "],\"next\":%llu", (unsigned long long)next);
 	else
 		buf_adds(out, "],\"next\":null");
-	buf_printf(out, ",\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)store_first(api->store),
-		   (unsigned long long)store_head(api->store), store_epoch(api->store));
+	/* A poller goes on at the checkpoint: everything that matches up to there is in this page, or before it. */
+	uint64_t end = h->range.query.before - 1;
+	uint64_t checkpoint = next != 0 && !h->query.descending ? next
+			      : end > h->range.query.after      ? end
+								: h->range.query.after;
+	buf_printf(out, ",\"checkpoint\":%llu,\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)checkpoint,
+		   (unsigned long long)store_first(api->store), (unsigned long long)h->range.head, store_epoch(api->store));
 	if (h->range.has_gap) {
 		buf_adds(out, ",\"gap\":");
 		gap_write(out, &h->range.gap);
@@ -242,12 +219,14 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 	return ERR_NONE;
 }
 
-static enum err reply_lines(struct history *h, struct fault *fault)
+static enum err reply_lines(struct api *api, struct history *h, struct fault *fault)
 {
 	if (exchange_room(h->exchange) == 0)
 		return api_full(fault);
-	struct lines_options options = {.packed =
-						field_quality(exchange_header(h->exchange, "Accept-Encoding"), "zstd") > 0};
+	struct lines_options options = {
+		.store = api->store,
+		.packed = field_quality(exchange_header(h->exchange, "Accept-Encoding"), "zstd") > 0,
+	};
 	if (h->range.has_gap) {
 		gap_write(&options.head, &h->range.gap);
 		buf_addc(&options.head, '\n');
@@ -262,7 +241,7 @@ static enum err reply_lines(struct history *h, struct fault *fault)
 }
 
 /* Is there anything in the range? */
-static enum err is_empty(struct history *h, struct reader *reader, bool *empty, struct fault *fault)
+static enum err is_empty(struct api *api, struct history *h, struct reader *reader, bool *empty, struct fault *fault)
 {
 	struct history_query q = h->range.query;
 	q.count_max = 1;
@@ -270,7 +249,7 @@ static enum err is_empty(struct history *h, struct reader *reader, bool *empty, 
 	*empty = true;
 	while (*empty && q.after + 1 < q.before) {
 		struct page *page;
-		pass_gap(h, reader, &q, 0);
+		pass_gap(h, api->store, &q, 0);
 		enum err err = history_page(reader, &q, &page, fault);
 		if (err == ERR_GONE && history_next(reader, q.after) > q.after + 1)
 			continue;
@@ -324,14 +303,14 @@ static enum err answer(struct api *api, struct history *h, struct reader *reader
 	enum err err = range_set(&h->range, api->store, reader, &h->query, h->select, fault);
 	bool empty = false;
 	if (!err && may_wait(h, store_head(api->store)))
-		err = is_empty(h, reader, &empty, fault);
+		err = is_empty(api, h, reader, &empty, fault);
 	if (err)
 		return err;
 	if (empty) {
 		*ready = false;
 		return wait_for_more(api, h, fault);
 	}
-	return h->form == FORM_LINES ? reply_lines(h, fault) : reply_json(api, h, reader, fault);
+	return h->form == FORM_LINES ? reply_lines(api, h, fault) : reply_json(api, h, reader, fault);
 }
 
 static struct history *start(struct api *api, struct exchange *x, enum form form, struct fault *fault)

@@ -1,4 +1,6 @@
 /* /metrics: the figures of /v1/stats in the text format of Prometheus (version 0.0.4). */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "monitor/watch.h"
 #include "net/api.h"
@@ -110,6 +112,58 @@ static void put_readers(struct api *api, struct buf *out)
 	put_counter(out, "cache_loads_total", "Pages read from the disk for readers.", f.loads);
 }
 
+enum { SESSIONS_SHOWN = 100 };
+
+/* The sessions that were used last, newest first. */
+struct recent {
+	struct {
+		char *name;
+		size_t len;
+		int64_t updated_ms;
+	} items[SESSIONS_SHOWN];
+	int count;
+};
+
+static void on_session(void *arg, struct slice name, const struct session_state *state)
+{
+	struct recent *r = arg;
+	if (r->count == SESSIONS_SHOWN && r->items[r->count - 1].updated_ms >= state->updated_ms)
+		return;
+	char *copy = strndup(name.p, name.len);
+	if (copy == NULL)
+		return;
+	if (r->count == SESSIONS_SHOWN)
+		free(r->items[--r->count].name);
+	int at = r->count++;
+	for (; at > 0 && r->items[at - 1].updated_ms < state->updated_ms; at--)
+		r->items[at] = r->items[at - 1];
+	r->items[at].name = copy;
+	r->items[at].len = name.len;
+	r->items[at].updated_ms = state->updated_ms;
+}
+
+/* A label's value: JSON's escapes of what a name may hold are those of Prometheus. */
+static void put_sessions(struct api *api, struct reader *reader, struct buf *out)
+{
+	struct recent recent = {.count = 0};
+	put_gauge(out, "sessions", "Sessions.", sessions_count(api->sessions));
+	sessions_each(api->sessions, on_session, &recent);
+	put_help(out, "session_lag", "gauge",
+		 "Events that pass the filter of a session and are not acknowledged, of the 100 sessions that were used "
+		 "last.");
+	for (int i = 0; i < recent.count; i++) {
+		struct slice name = {recent.items[i].name, recent.items[i].len};
+		struct fault fault;
+		uint64_t lag;
+		if (sessions_lag(api->sessions, name, reader, &lag, &fault) == ERR_NONE) {
+			buf_adds(out, "tidemark_session_lag{session=");
+			buf_json(out, name);
+			buf_printf(out, "} %llu\n", (unsigned long long)lag);
+		}
+		free(recent.items[i].name);
+	}
+}
+
 static void put_connections(struct api *api, struct buf *out)
 {
 	struct door_figures d;
@@ -131,7 +185,6 @@ static void put_connections(struct api *api, struct buf *out)
 
 void api_metrics(void *arg, struct exchange *x, struct reader *reader)
 {
-	(void)reader;
 	struct api *api = arg;
 	if (api_refuse_params(x))
 		return;
@@ -142,6 +195,7 @@ void api_metrics(void *arg, struct exchange *x, struct reader *reader)
 	put_log(api, out);
 	put_writer(api, out);
 	put_readers(api, out);
+	put_sessions(api, reader, out);
 	put_connections(api, out);
 	put_gauge(out, "resident_bytes", "Resident memory.", watch_resident());
 	exchange_status(x, 200, "text/plain; version=0.0.4; charset=utf-8");

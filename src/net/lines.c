@@ -6,6 +6,7 @@
 #include "net/body.h"
 #include "store/page_build.h"
 #include "store/squeeze.h"
+#include "tidemark/history.h"
 
 enum {
 	PAGE_EVENTS = 1024,
@@ -17,6 +18,7 @@ enum {
 
 struct lines {
 	struct exchange *exchange;
+	struct store *store;
 	struct history_query query; /* the rest that is still to come */
 	bool limited;
 	uint32_t left; /* events, where it is limited */
@@ -46,8 +48,10 @@ static bool tell_gap(struct lines *l, struct reader *reader)
 	struct gap gap = {l->query.after, history_next(reader, l->query.after), GAP_RETENTION};
 	if (l->query.descending || gap.first == gap.requested + 1)
 		return false;
-	gap_write(&l->text, &gap);
-	buf_addc(&l->text, '\n');
+	if (history_may_miss(l->store, l->query.select, l->query.after)) {
+		gap_write(&l->text, &gap);
+		buf_addc(&l->text, '\n');
+	}
 	l->query.after = gap.first - 1;
 	return true;
 }
@@ -115,6 +119,7 @@ enum err lines_stream_take(struct exchange *x, const struct history_query *q, st
 		return ERR_NOMEM;
 	}
 	l->exchange = x;
+	l->store = options->store;
 	l->query = *q;
 	l->limited = q->count_max > 0;
 	l->left = q->count_max;

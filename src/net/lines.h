@@ -6,6 +6,7 @@
 #include "tidemark/history.h"
 
 struct lines_options {
+	struct store *store;
 	struct buf head; /* sent first */
 	bool packed;     /* with Content-Encoding: zstd */
 };

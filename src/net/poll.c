@@ -45,7 +45,8 @@ enum err push_wait(struct push *p, const struct query *query, struct selection *
 		return ERR_NOMEM;
 	}
 	struct cursor *cursor;
-	enum err err = cursor_create(p->feed, query->start, query->before, select, WIRE_LINE, on_poll_loaded, poll, &cursor);
+	enum err err = cursor_create(p->options.feed, query->start, query->before, select, WIRE_LINE, on_poll_loaded, poll,
+				     &cursor);
 	if (err) {
 		free(poll);
 		return err;

@@ -23,6 +23,7 @@ static void on_commit(void *arg)
 static void put(struct push *p, struct parked *item)
 {
 	list_append(&p->parked, &item->link);
+	item->look = item->look || atomic_load(&item->urgent);
 	if (item->cursor != NULL && !item->look)
 		item->look = !subscription_park(p->subscriptions, &item->subscription, item->cursor);
 	int64_t next = item->look ? 0 : item->deadline_ms;
@@ -37,6 +38,7 @@ static void wake(struct push *p, struct parked *item, bool time_is_up)
 	list_remove(&item->link);
 	subscription_unpark(p->subscriptions, &item->subscription);
 	item->look = false;
+	atomic_store(&item->urgent, false);
 	if (!item->wake(item, time_is_up))
 		put(p, item);
 }
@@ -79,6 +81,18 @@ void push_park(struct push *p, struct parked *item)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void push_urge(struct push *p, struct parked *item)
+{
+	atomic_store(&item->urgent, true);
+	pthread_mutex_lock(&p->lock);
+	if (!list_empty(&item->link) && !item->look) {
+		item->look = true;
+		p->next_ms = 0;
+		pthread_cond_signal(&p->signal);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
 static void *work(void *arg)
 {
 	struct push *p = arg;
@@ -92,7 +106,7 @@ static void *work(void *arg)
 		if (p->next_ms <= now)
 			wake_due(p, now);
 		int64_t next = p->next_ms;
-		if (p->lag_max > 0) {
+		if (p->options.lag_max > 0) {
 			sse_cut_laggards(p);
 			next = next < now + LAG_CHECK_MS ? next : now + LAG_CHECK_MS;
 		}
@@ -103,25 +117,24 @@ static void *work(void *arg)
 	return NULL;
 }
 
-enum err push_create(struct feed *feed, uint64_t lag_max, struct push **out, struct fault *fault)
+enum err push_create(struct push_options options, struct push **out, struct fault *fault)
 {
 	*out = NULL;
 	struct push *p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	p->feed = feed;
-	p->lag_max = lag_max;
+	p->options = options;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->signal);
 	list_init(&p->parked);
 	list_init(&p->streams);
-	enum err err = subscriptions_create(feed, &p->subscriptions);
+	enum err err = subscriptions_create(options.feed, &p->subscriptions);
 	if (err || pthread_create(&p->thread, NULL, work, p) != 0) {
 		push_destroy(p);
 		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
 	}
 	p->running = true;
-	feed_listen(feed, on_commit, p);
+	feed_listen(options.feed, on_commit, p);
 	*out = p;
 	return ERR_NONE;
 }

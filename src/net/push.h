@@ -4,19 +4,28 @@
 #define NET_PUSH_H
 
 #include "hub/cursor.h"
+#include "hub/session.h"
+#include "hub/writer.h"
 #include "net/http.h"
 #include "net/query.h"
 
 struct push;
 
-/* `lag_max`: a reader that was live and is further behind is cut off; 0: never. */
-enum err push_create(struct feed *feed, uint64_t lag_max, struct push **out, struct fault *fault);
+struct push_options {
+	struct feed *feed;
+	struct sessions *sessions;
+	struct writer *writer;
+	uint64_t lag_max; /* events: a reader that was live and is further behind is cut off; 0: never */
+};
+
+enum err push_create(struct push_options options, struct push **out, struct fault *fault);
 /* Ends every stream and answers every long poll; none waits any more from here on. */
 void push_close(struct push *p);
 void push_destroy(struct push *p);
 
-/* Streams what `query` asks for as the reply of `x`, for ever. Takes `select`, the query's filter made ready. */
-enum err push_stream(struct push *p, struct exchange *x, const struct query *query, struct selection *select);
+/* Streams what `query` asks for as the reply of `x`, for ever. Takes the query's filter; its `since` is applied
+ * (reading.h). ERR_BUSY, ERR_NOMEM. */
+enum err push_stream(struct push *p, struct exchange *x, struct query *query, struct fault *fault);
 
 /* Calls `again` on the push thread once there may be something after the query's start, or when `wait_ms` are over. */
 typedef void push_again(void *arg, bool time_is_up);

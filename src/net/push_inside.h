@@ -15,6 +15,7 @@ struct parked {
 	struct cursor *cursor; /* waits for a commit that concerns it; NULL: waits for the time only */
 	int64_t deadline_ms;   /* monotonic */
 	bool look;             /* something may have come already */
+	atomic_bool urgent;    /* push_urge has been called since it was last woken */
 	/* With the lock, after the item was taken out. False: park it again. */
 	bool (*wake)(struct parked *item, bool time_is_up);
 };
@@ -24,7 +25,7 @@ struct push {
 	pthread_cond_t signal;
 	pthread_t thread;
 	bool running;
-	struct feed *feed;
+	struct push_options options;
 	struct subscriptions *subscriptions;
 	struct list parked;
 	struct list streams; /* all, for the figures */
@@ -32,11 +33,12 @@ struct push {
 	bool committed;      /* since the thread last looked */
 	bool closing;
 	uint64_t long_polls;
-	uint64_t lag_max;
 	atomic_ullong delivered;
 };
 
 void push_park(struct push *p, struct parked *item);
+/* Wakes an item at once, or as soon as it is parked. Any thread. */
+void push_urge(struct push *p, struct parked *item);
 
 /* sse.c, with the lock */
 

@@ -12,6 +12,7 @@ struct parse {
 	struct query *q;
 	const char *epoch;
 	struct slice value;
+	struct slice event_id; /* lastEventId */
 	struct fault *fault;
 	bool starved; /* a parameter is fine, but there is no memory for it */
 };
@@ -39,10 +40,39 @@ static bool read_after(struct parse *p)
 	return p->q->has_after;
 }
 
+static bool is_name(struct slice text)
+{
+	return text.len > 0 && text.len <= EVENT_NAME_MAX && json_plain_text(text);
+}
+
+static bool read_after_name(struct parse *p)
+{
+	p->q->after_name = p->value;
+	return is_name(p->value);
+}
+
+static bool read_prefix(struct parse *p)
+{
+	p->q->prefix = p->value;
+	return is_name(p->value);
+}
+
 static bool read_epoch(struct parse *p)
 {
 	p->q->start.foreign = !slice_is(p->value, p->epoch);
 	return p->value.len > 0;
+}
+
+static bool read_start(struct parse *p)
+{
+	p->q->has_session_start = query_position(p->value, &p->q->session_start);
+	return p->q->has_session_start;
+}
+
+static bool read_last_event_id(struct parse *p)
+{
+	p->event_id = p->value;
+	return true;
 }
 
 static bool read_before(struct parse *p)
@@ -77,11 +107,6 @@ static bool read_until(struct parse *p)
 {
 	p->q->has_until = read_time(p->value, &p->q->until_ms);
 	return p->q->has_until;
-}
-
-static bool is_name(struct slice text)
-{
-	return text.len > 0 && text.len <= EVENT_NAME_MAX && json_plain_text(text);
 }
 
 static bool read_name(struct parse *p, enum err (*add)(struct filter *f, struct slice name))
@@ -162,6 +187,8 @@ static bool read_session(struct parse *p)
 
 static const struct rule rules[] = {
 	{"after", Q_AFTER, false, "a seq (0 to 9007199254740991), first or head", read_after},
+	{"after", Q_NAMES, false, "a name of 1 to 255 bytes, UTF-8 without control characters", read_after_name},
+	{"prefix", Q_NAMES, false, "1 to 255 bytes, UTF-8 without control characters", read_prefix},
 	{"epoch", Q_AFTER, false, "an epoch", read_epoch},
 	{"before", Q_BEFORE, false, "a seq (1 to 9007199254740991)", read_before},
 	{"since", Q_TIME | Q_SINCE, false, "an RFC 3339 time or a duration ago such as -15m", read_since},
@@ -174,21 +201,25 @@ static const struct rule rules[] = {
 	{"level", Q_LEVEL, false, "a zstd level from 1 to 19", read_level},
 	{"speed", Q_SPEED, false, "a number from 0.01 to 10000", read_speed},
 	{"session", Q_SESSION, false, "a name of 1 to 255 bytes, UTF-8 without control characters", read_session},
+	{"start", Q_SESSION, false, "a seq (0 to 9007199254740991), first or head", read_start},
+	{"lastEventId", Q_LAST_EVENT_ID, false, "the id of a block of an event stream", read_last_event_id},
 };
 
 enum { RULES = sizeof rules / sizeof *rules };
 
-static const struct rule *find_rule(struct slice name)
+/* The rule of a name: of several, the one that is allowed. */
+static const struct rule *find_rule(struct slice name, unsigned allowed)
 {
+	const struct rule *found = NULL;
 	for (int i = 0; i < RULES; i++)
-		if (slice_is(name, rules[i].name))
-			return &rules[i];
-	return NULL;
+		if (slice_is(name, rules[i].name) && (found == NULL || (rules[i].allowed & allowed) != 0))
+			found = &rules[i];
+	return found;
 }
 
 static enum err read_param(struct parse *p, const struct url_param *param, unsigned allowed, bool *seen)
 {
-	const struct rule *rule = find_rule(param->name);
+	const struct rule *rule = find_rule(param->name, allowed);
 	if (rule == NULL)
 		return fault_set(p->fault, ERR_INVALID, "%.*s: there is no such parameter",
 				 (int)(param->name.len < 64 ? param->name.len : 64), param->name.p);
@@ -215,9 +246,28 @@ enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, s
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < u->param_count; i++)
 		err = read_param(&p, &u->params[i], allowed, seen);
+	if (!err && q->has_session_start && q->session.len == 0)
+		err = fault_set(fault, ERR_INVALID, "start: goes with a session, which it is the first position of");
+	if (!err && q->has_session_start && (q->has_after || q->has_since))
+		err = fault_set(fault, ERR_INVALID, "start: does not go with %s", q->has_after ? "after" : "since");
 	if (err)
 		query_finish(q);
+	else
+		query_apply_event_id(q, p.event_id, epoch);
 	return err;
+}
+
+void query_apply_event_id(struct query *q, struct slice id, const char *epoch)
+{
+	if (id.len == 0)
+		return;
+	const char *dot = memchr(id.p, '.', id.len);
+	struct slice seq = {id.p, dot != NULL ? (size_t)(dot - id.p) : id.len};
+	bool foreign = dot != NULL ? !slice_is((struct slice){dot + 1, id.len - seq.len - 1}, epoch) : q->start.foreign;
+	q->start = (struct position){0};
+	q->start.foreign = !json_sequence(seq, &q->start.after) || foreign;
+	q->has_after = true;
+	q->has_since = false;
 }
 
 enum err query_narrow(struct query *q, const struct url *u, const struct grant *g, struct fault *fault)

@@ -16,16 +16,26 @@ enum query_allowed {
 	Q_LIMIT = 1 << 5,
 	Q_WAIT = 1 << 6,
 	Q_SPEED = 1 << 7,
-	Q_SESSION = 1 << 8,
-	Q_SINCE = 1 << 9, /* since alone */
+	Q_SESSION = 1 << 8, /* with start */
+	Q_SINCE = 1 << 9,   /* since alone */
 	Q_LEVEL = 1 << 10,
+	Q_NAMES = 1 << 12,         /* of a list of names: after (a name) and prefix */
+	Q_LAST_EVENT_ID = 1 << 11, /* lastEventId: clients of event streams that cannot set headers add it */
 };
 
-enum { QUERY_LIMIT_DEFAULT = 100, QUERY_LIMIT_MAX = 10000, QUERY_WAIT_MAX_S = 60, QUERY_LEVEL_MAX = 19 };
+enum {
+	QUERY_LIMIT_DEFAULT = 100,
+	QUERY_LIMIT_MAX = 10000,
+	QUERY_NAMES_DEFAULT = 1000,
+	QUERY_WAIT_MAX_S = 60,
+	QUERY_LEVEL_MAX = 19
+};
 
 struct query {
 	struct position start;
 	bool has_after;
+	struct position session_start; /* where a session starts that is new */
+	bool has_session_start;
 	uint64_t before; /* 0: none */
 	bool has_since;
 	bool has_until;
@@ -34,9 +44,11 @@ struct query {
 	bool descending;
 	uint32_t limit; /* 0: none given */
 	int64_t wait_ms;
-	double speed;          /* 0: none given */
-	int level;             /* of zstd; 0: none given */
-	struct slice session;  /* points into the url; empty: none given */
+	double speed;         /* 0: none given */
+	int level;            /* of zstd; 0: none given */
+	struct slice session; /* these three point into the url; empty: none given */
+	struct slice after_name;
+	struct slice prefix;
 	struct filter *filter; /* owned until taken */
 };
 
@@ -49,5 +61,10 @@ void query_finish(struct query *q);
 
 /* "after", "first" or "head" as a position. */
 bool query_position(struct slice text, struct position *out);
+
+/* The id of a block of an event stream that a reader has come back with, SEQ or SEQ.EPOCH, as where to start; it comes
+ * before whatever else the query says. What is none of our ids can only be another store's. Empty: there is none, nothing
+ * changes. */
+void query_apply_event_id(struct query *q, struct slice id, const char *epoch);
 
 #endif

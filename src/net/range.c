@@ -9,7 +9,8 @@ enum err range_set(struct range *out, struct store *store, struct reader *reader
 	uint64_t after;
 	uint64_t head = store_head(store);
 	*out = (struct range){0};
-	out->has_gap = position_resolve(store, head, start, &after, &out->gap);
+	out->head = head;
+	out->has_gap = position_resolve(store, head, start, select, &after, &out->gap);
 	struct history_query *range = &out->query;
 	*range = (struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = select};
 	if (q->before != 0 && q->before < range->before)

@@ -7,6 +7,7 @@
 
 struct range {
 	struct history_query query; /* after, before, descending and select are set */
+	uint64_t head;              /* the last event there was */
 	bool has_gap;               /* it cannot begin where it was asked to */
 	struct gap gap;
 };

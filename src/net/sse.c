@@ -7,10 +7,13 @@
 #include "base/random.h"
 #include "net/pace.h"
 #include "net/push_inside.h"
+#include "net/reading.h"
+#include "tidemark/history.h"
 
 enum {
 	HEARTBEAT_MS = 15000,
-	RETRY_MIN_MS = 1000, /* a browser comes back after 1 to 4 s: spread, so that a herd does not come at once */
+	CHECKPOINT_MS = 8000, /* a filtered reader learns its position within 10 s */
+	RETRY_MIN_MS = 1000,  /* a browser comes back after 1 to 4 s: spread, so that a herd does not come at once */
 	RETRY_SPREAD_MS = 3000,
 	CHUNKS = 16,
 };
@@ -22,22 +25,26 @@ struct stream {
 	struct exchange *exchange;
 	struct cursor *cursor;
 	struct pace pace;
-	struct buf pending;  /* text of ours that goes out before the next event */
-	int64_t beat_ms;     /* monotonic: when the last comment was sent */
-	atomic_ullong after; /* a copy of the cursor's, for the other threads */
-	atomic_bool live;    /* has been at the head */
+	struct session_reader reader; /* `sent` is the last position that an id has told */
+	struct slice session;         /* lives as long as the exchange; empty: none */
+	atomic_uint news;             /* of the session: enum session_news */
+	struct buf pending;           /* text of ours that goes out before the next event */
+	int64_t beat_ms;              /* monotonic: when the last comment was sent */
+	int64_t told_ms;              /* monotonic: when an id was last sent */
+	atomic_ullong after;          /* a copy of the cursor's, for the other threads */
+	atomic_bool live;             /* has been at the head */
 };
 
 /* Was it live, and has it fallen too far behind? Replaying is not lagging. */
 static bool lags_too_far(const struct stream *s, uint64_t head)
 {
-	uint64_t max = s->push->lag_max;
+	uint64_t max = s->push->options.lag_max;
 	return max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + max;
 }
 
 void sse_cut_laggards(struct push *p)
 {
-	uint64_t head = feed_head(p->feed);
+	uint64_t head = feed_head(p->options.feed);
 	LIST_EACH (link, &p->streams) {
 		struct stream *s = LIST_ITEM(link, struct stream, link);
 		if (!subscription_waits(&s->parked.subscription) && lags_too_far(s, head))
@@ -48,6 +55,8 @@ void sse_cut_laggards(struct push *p)
 static void stream_destroy(void *arg)
 {
 	struct stream *s = arg;
+	if (s->session.len > 0)
+		sessions_detach(s->push->options.sessions, s->session, &s->reader);
 	pthread_mutex_lock(&s->push->lock);
 	list_remove(&s->link);
 	pthread_mutex_unlock(&s->push->lock);
@@ -71,17 +80,40 @@ static bool on_stream_due(struct parked *item, bool time_is_up)
 	return true;
 }
 
-/* For a commit, where `c` is at the head, but at most `wait_ms`, and no longer than to the next heartbeat. */
+static void on_news(struct session_reader *r, enum session_news news)
+{
+	struct stream *s = LIST_ITEM(r, struct stream, reader);
+	atomic_fetch_or(&s->news, news);
+	push_urge(s->push, &s->parked);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* For a commit, where `c` is at the head, but at most `wait_ms`, and no longer than to the next heartbeat, or to when the
+ * position has to be told. */
 static long wait_for(struct stream *s, struct cursor *c, int64_t wait_ms)
 {
 	exchange_wait(s->exchange);
 	int64_t now = clock_mono_ms();
-	int64_t beat = s->beat_ms + HEARTBEAT_MS;
-	s->parked.deadline_ms = now + wait_ms < beat ? now + wait_ms : beat;
+	s->parked.deadline_ms = earlier(now + wait_ms, s->beat_ms + HEARTBEAT_MS);
+	if (cursor_is_filtered(s->cursor)) {
+		int64_t told = s->told_ms > now - CHECKPOINT_MS ? s->told_ms : now; /* it has not moved since */
+		s->parked.deadline_ms = earlier(s->parked.deadline_ms, told + CHECKPOINT_MS);
+	}
 	s->parked.cursor = c;
 	s->parked.wake = on_stream_due;
 	push_park(s->push, &s->parked);
 	return HTTP_WAIT;
+}
+
+/* The reader knows its position: what it was sent has the id. */
+static void note_told(struct stream *s, uint64_t seq)
+{
+	atomic_store(&s->reader.sent, seq);
+	s->told_ms = clock_mono_ms();
 }
 
 /* Sends as much of the chunks as fits, of paced ones only what is due. */
@@ -96,18 +128,72 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
 	atomic_fetch_add(&s->push->delivered, events);
 	atomic_store(&s->after, cursor_after(s->cursor));
+	if (events > 0)
+		note_told(s, cursor_sent(s->cursor));
 	return (long)n;
+}
+
+/* A block of ours: its id is the position. `data` is finished. */
+static void add_block(struct stream *s, const char *event, struct buf *data)
+{
+	buf_printf(&s->pending, "event: %s\nid: ", event);
+	reading_event_id(&s->pending, s->push->options.feed, cursor_after(s->cursor));
+	buf_printf(&s->pending, "\ndata: %.*s\n\n", (int)data->len, data->data);
+	s->pending.failed = s->pending.failed || buf_failed(data); /* it must not go untold */
+	buf_finish(data);
+	note_told(s, cursor_after(s->cursor));
+}
+
+static void add_hello(struct stream *s, bool resumed)
+{
+	struct buf data;
+	buf_init(&data);
+	buf_addc(&data, '{');
+	reading_hello(&data, s->push->options.feed, cursor_after(s->cursor));
+	if (s->session.len > 0) {
+		buf_adds(&data, ",\"session\":");
+		buf_json(&data, s->session);
+		buf_printf(&data, ",\"resumed\":%s", resumed ? "true" : "false");
+	}
+	buf_addc(&data, '}');
+	buf_printf(&s->pending, "retry: %d\n", RETRY_MIN_MS + (int)(random_u64() % RETRY_SPREAD_MS));
+	add_block(s, "hello", &data);
 }
 
 static void add_gap(struct stream *s)
 {
-	struct buf gap;
-	buf_init(&gap);
-	gap_write(&gap, cursor_gap(s->cursor));
-	buf_printf(&s->pending, "event: gap\ndata: %.*s\n\n", (int)gap.len, gap.data);
-	if (buf_failed(&gap))
-		s->pending.failed = true; /* a gap must not go untold */
-	buf_finish(&gap);
+	struct buf data;
+	buf_init(&data);
+	gap_write(&data, cursor_gap(s->cursor));
+	add_block(s, "gap", &data);
+}
+
+/* Tells a filtered reader how far it has come without a match. */
+static void add_checkpoint(struct stream *s)
+{
+	struct buf data;
+	uint64_t after = cursor_after(s->cursor);
+	if (!cursor_is_filtered(s->cursor) || cursor_is_inside(s->cursor) || after <= atomic_load(&s->reader.sent) ||
+	    clock_mono_ms() - s->told_ms < CHECKPOINT_MS)
+		return;
+	buf_init(&data);
+	reading_checkpoint(&data, after);
+	add_block(s, "checkpoint", &data);
+}
+
+/* The session was moved, and the reader goes on there. */
+static void add_move(struct stream *s)
+{
+	struct buf data;
+	uint64_t after;
+	if (!sessions_take_move(s->push->options.sessions, s->session, &s->reader, &after))
+		return;
+	cursor_seek(s->cursor, after);
+	s->pace = (struct pace){.speed = s->pace.speed};
+	atomic_store(&s->live, false); /* it may have a long way to go again */
+	buf_init(&data);
+	reading_moved(&data, after);
+	add_block(s, "moved", &data);
 }
 
 static long send_pending(struct stream *s, char *out, size_t max)
@@ -125,7 +211,7 @@ static void add_heartbeat(struct stream *s)
 	if (now - s->beat_ms < HEARTBEAT_MS || cursor_is_inside(s->cursor))
 		return;
 	s->beat_ms = now;
-	buf_adds(&s->pending, ":\n\n");
+	buf_adds(&s->pending, ":\n");
 }
 
 static bool is_closing(struct push *p)
@@ -144,21 +230,30 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 	int chunks_max = s->pace.speed > 0 ? 1 : CHUNKS;
 	size_t bytes_max = s->pace.speed > 0 ? 1 : max;
 	for (;;) {
+		bool inside = cursor_is_inside(s->cursor);
+		unsigned news = atomic_load(&s->news);
+		if ((news & (SESSION_TAKEN | SESSION_DELETED)) != 0)
+			return inside ? HTTP_BROKEN : HTTP_END;
+		if ((news & SESSION_MOVED) != 0 && !inside) {
+			atomic_fetch_and(&s->news, ~(unsigned)SESSION_MOVED);
+			add_move(s);
+		}
 		add_heartbeat(s);
+		add_checkpoint(s);
 		if (buf_failed(&s->pending))
 			return HTTP_BROKEN;
 		if (s->pending.len > 0)
 			return send_pending(s, out, max);
-		if (lags_too_far(s, feed_head(s->push->feed)))
+		if (lags_too_far(s, feed_head(s->push->options.feed)))
 			return HTTP_BROKEN;
 		if (is_closing(s->push))
-			return cursor_is_inside(s->cursor) ? HTTP_BROKEN : HTTP_END;
+			return inside ? HTTP_BROKEN : HTTP_END;
 		struct chunk chunks[CHUNKS];
 		int count;
 		switch (cursor_fill(s->cursor, chunks, chunks_max, bytes_max, &count)) {
 		case CURSOR_READY: {
 			int64_t time_ms = page_entry(chunks[0].page, chunks[0].index).time_ms;
-			int64_t wait_ms = cursor_is_inside(s->cursor) ? 0 : pace_wait(&s->pace, time_ms);
+			int64_t wait_ms = inside ? 0 : pace_wait(&s->pace, time_ms);
 			long n = 0;
 			if (wait_ms == 0)
 				n = send_chunks(s, chunks, count, out, max);
@@ -180,27 +275,44 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 	}
 }
 
-enum err push_stream(struct push *p, struct exchange *x, const struct query *query, struct selection *select)
+/* Finds out where to start, and takes the session. */
+static enum err begin(struct stream *s, struct query *query, bool *resumed, struct fault *fault)
 {
+	const struct push_options *o = &s->push->options;
+	struct reading reading = {o->feed, o->sessions, o->writer};
+	struct position start;
+	enum err err = reading_begin(&reading, query, &s->reader, &start, resumed, fault);
+	if (err)
+		return err;
+	s->session = query->session;
+	struct selection *select = history_select_take(feed_store(o->feed), query->filter);
+	query->filter = NULL;
+	if (select != NULL)
+		err = cursor_create(o->feed, start, query->before, select, WIRE_SSE, on_loaded, s, &s->cursor);
+	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+enum err push_stream(struct push *p, struct exchange *x, struct query *query, struct fault *fault)
+{
+	bool resumed;
 	struct stream *s = calloc(1, sizeof *s);
-	if (s == NULL) {
-		selection_destroy(select);
-		return ERR_NOMEM;
-	}
+	if (s == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
 	s->push = p;
 	s->exchange = x;
 	s->pace.speed = query->speed;
+	s->reader.on_news = on_news;
 	list_init(&s->link);
 	list_init(&s->parked.link);
 	subscription_init(&s->parked.subscription);
 	s->beat_ms = clock_mono_ms();
-	enum err err = cursor_create(p->feed, query->start, query->before, select, WIRE_SSE, on_loaded, s, &s->cursor);
+	enum err err = begin(s, query, &resumed, fault);
 	if (err) {
-		free(s);
+		stream_destroy(s);
 		return err;
 	}
 	atomic_store(&s->after, cursor_after(s->cursor));
-	buf_printf(&s->pending, "retry: %d\n\n", RETRY_MIN_MS + (int)(random_u64() % RETRY_SPREAD_MS));
+	add_hello(s, resumed);
 	pthread_mutex_lock(&p->lock);
 	list_append(&p->streams, &s->link);
 	pthread_mutex_unlock(&p->lock);
@@ -213,7 +325,7 @@ enum err push_stream(struct push *p, struct exchange *x, const struct query *que
 
 void sse_read(struct push *p, struct push_figures *out)
 {
-	uint64_t head = feed_head(p->feed);
+	uint64_t head = feed_head(p->options.feed);
 	LIST_EACH (link, &p->streams) {
 		struct stream *s = LIST_ITEM(link, struct stream, link);
 		uint64_t after = atomic_load(&s->after);

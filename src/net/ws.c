@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "net/problem.h"
 #include "net/ws_errand.h"
 #include "net/ws_share.h"
 #include "net/ws_turn.h"
@@ -21,6 +22,8 @@ enum {
 	CLOSE_MAX_MS = 4000,   /* for all peers to take their close frames */
 	ADMITTED_AT_ONCE = 32, /* newcomers at a turn of the loop: those who are in wait for no more of them */
 	CLOSE_REVOKED = 4401,
+	CLOSE_TRY_AGAIN = 1013,
+	CLOSE_DELETED = 4404,
 	CLOSE_TAKEN_OVER = 4409,
 };
 
@@ -121,15 +124,17 @@ static void on_commit(void *arg)
 static void on_loaded(void *arg)
 {
 	struct ws_conn *c = arg;
+	pthread_mutex_lock(&c->ws->lock);
+	c->loaded = true;
+	pthread_mutex_unlock(&c->ws->lock);
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-static void on_session_lost(void *holder, const char *why)
+static void on_session_news(struct session_reader *r, enum session_news news)
 {
-	struct ws_conn *c = holder;
+	struct ws_conn *c = LIST_ITEM(r, struct ws_conn, reader);
 	pthread_mutex_lock(&c->ws->lock);
-	c->lost = true;
-	c->lost_why = why;
+	c->news |= news;
 	pthread_mutex_unlock(&c->ws->lock);
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
@@ -151,6 +156,7 @@ bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	list_init(&c->tasks);
 	list_init(&c->errands);
 	acks_init(&c->acks, &w->acks);
+	c->reader.on_news = on_session_news;
 	c->profile = request->profile;
 	c->peer = request->peer;
 	c->entered = entered;
@@ -228,40 +234,23 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 /* --- the life of a connection --- */
 
 /* A named session that was known already has come back. */
-static void note_return(struct ws_conn *c, bool is_new)
+static void note_return(struct ws_conn *c)
 {
-	if (is_new)
-		return;
 	c->pulse.reconnections++;
 	c->ws->pulse.reconnections++;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RECONNECT, 1);
 }
 
-/* Where to start: what was asked for, else after what the session acknowledged, else at the head. */
-static enum err take_session(struct ws_conn *c, struct position *start)
+/* Where to start, and whose session it is. */
+static enum err take_session(struct ws_conn *c, struct position *start, struct fault *fault)
 {
 	struct ws *w = c->ws;
 	const struct query *q = &c->request->query;
-	*start = q->start;
-	if (!q->has_after && !q->start.foreign)
-		start->from_head = true;
-	if (q->session.len == 0)
-		return ERR_NONE;
-	struct session_state state;
-	uint64_t after;
-	struct gap gap;
-	position_resolve(feed_store(w->options.feed), feed_head(w->options.feed), *start, &after, &gap);
-	c->session = strndup(q->session.p, q->session.len);
-	if (c->session == NULL)
-		return ERR_NOMEM;
-	enum err err = sessions_attach(w->options.sessions, q->session, c, on_session_lost, after, &state);
-	if (err)
-		return err;
-	writer_poke(w->options.writer);
-	note_return(c, state.is_new);
-	if (!q->has_after && !q->start.foreign)
-		*start = (struct position){.after = state.acked};
-	return ERR_NONE;
+	struct reading reading = {w->options.feed, w->options.sessions, w->options.writer};
+	enum err err = reading_begin(&reading, q, &c->reader, start, &c->resumed, fault);
+	if (!err && c->resumed)
+		note_return(c);
+	return err;
 }
 
 /* The services among the streams that a dashboard asked for; a set of test events alone is no service. */
@@ -274,19 +263,20 @@ static unsigned services_of(const struct url *u)
 	return services;
 }
 
-static enum err make_cursor(struct ws_conn *c)
+static enum err make_cursor(struct ws_conn *c, struct fault *fault)
 {
 	struct ws *w = c->ws;
 	c->services = services_of(&c->request->url);
 	struct position start;
 	struct query *q = &c->request->query;
-	enum err err = take_session(c, &start);
+	enum err err = take_session(c, &start, fault);
 	if (err)
 		return err;
 	struct selection *select = history_select_take(feed_store(w->options.feed), q->filter);
 	q->filter = NULL;
-	return select == NULL ? ERR_NOMEM
-			      : cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
+	if (select != NULL)
+		err = cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
+	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 static void check_grant(struct ws_conn *c)
@@ -295,28 +285,92 @@ static void check_grant(struct ws_conn *c)
 		ws_hang_up(c, CLOSE_REVOKED, "the token was revoked");
 }
 
-static int on_open(struct ws_conn *c)
+/* The reader has its position: what it is told first follows. */
+static void begin(struct ws_conn *c)
 {
-	struct ws *w = c->ws;
-	pulse_start(&c->pulse, clock_mono_ms());
-	if (c->profile->reads && make_cursor(c) != ERR_NONE) {
-		ws_metrics_count(w->metrics, ws_session(c), WSM_UNOPENED, 1);
-		lws_close_reason(c->wsi, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, NULL, 0);
-		return -1;
+	struct fault fault;
+	if (c->profile->reads && make_cursor(c, &fault) != ERR_NONE) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_UNOPENED, 1);
+		log_warn("a WebSocket reader cannot begin", "error=%s", log_text(fault.text));
+		ws_hang_up(c, CLOSE_TRY_AGAIN, "the reader cannot begin: too many sessions, or no memory");
+		return;
 	}
 	c->pace.speed = c->request->query.speed;
 	ws_request_destroy(c->request);
 	c->request = NULL;
+	c->busy = false;
+	c->profile->open(c);
+	ws_throttle(c);
+	ws_pump(c);
+}
+
+/* A time that is being looked for in the log, on a thread of the pool. */
+struct since {
+	struct ws_task task;
+	struct pool_job job;
+	struct query *query; /* the request's, which waits for this */
+	struct query found;  /* a copy: the connection may go meanwhile */
+	enum err err;
+	struct fault fault;
+};
+
+static void run_since(struct pool_job *job, struct reader *reader)
+{
+	struct since *s = LIST_ITEM(job, struct since, job);
+	s->err = reading_apply_since(reader, &s->found, &s->fault);
+	ws_task_done(&s->task);
+}
+
+static void on_since(struct ws_task *task)
+{
+	struct since *s = LIST_ITEM(task, struct since, task);
+	struct ws_conn *c = task->conn;
+	ws_task_end(task);
+	if (c != NULL && s->err) {
+		c->profile->error(c, problem_status(s->err), &s->fault);
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
+	} else if (c != NULL && c->close_code == 0) {
+		c->request->query = s->found;
+		begin(c);
+	}
+	free(s);
+}
+
+/* `since` is found in the log, which may take a while: until then nothing is sent, and nothing is read. */
+static void begin_since(struct ws_conn *c)
+{
+	struct since *s = calloc(1, sizeof *s);
+	if (s == NULL) {
+		ws_hang_up(c, CLOSE_TRY_AGAIN, "out of memory");
+		return;
+	}
+	s->found = c->request->query;
+	s->job.run = run_since;
+	c->busy = true;
+	ws_throttle(c);
+	ws_task_begin(c, &s->task, on_since);
+	pool_submit(c->ws->options.pool, &s->job);
+}
+
+static int on_open(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	pulse_start(&c->pulse, clock_mono_ms());
 	ws_hear(c);
 	c->spoke_ms = c->heard_ms;
+	struct slice session = c->request->query.session;
+	c->session = session.len > 0 ? strndup(session.p, session.len) : NULL;
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
 	atomic_fetch_add(&w->dashboards, c->profile == &ws_dashboard);
 	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
 	ws_metrics_enter(w->metrics, ws_session(c));
-	c->profile->open(c);
-	ws_throttle(c);
-	ws_pump(c);
+	if (session.len > 0 && c->session == NULL)
+		ws_hang_up(c, CLOSE_TRY_AGAIN, "out of memory");
+	else if (c->profile->reads && c->request->query.has_since)
+		begin_since(c);
+	else
+		begin(c);
 	check_grant(c); /* a reload since the door looked */
 	if (w->closed)
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
@@ -345,7 +399,7 @@ static void conn_destroy(struct ws_conn *c)
 		ws_failed(c);
 	lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
 	if (c->session != NULL)
-		sessions_detach(w->options.sessions, ws_session(c), c);
+		sessions_detach(w->options.sessions, ws_session(c), &c->reader);
 	subscription_unpark(w->subscriptions, &c->subscription);
 	subscription_finish(&c->subscription);
 	cursor_destroy(c->cursor);
@@ -431,14 +485,26 @@ static void admit(struct ws_conn *c)
 	}
 }
 
-static void go_on(struct ws_conn *c, bool lost, const char *why)
+/* What its session, or a page that was loaded, has woken it for. */
+static void go_on(struct ws_conn *c, bool loaded, unsigned news)
 {
-	if (lost) {
-		ws_hang_up(c, CLOSE_TAKEN_OVER, why);
-	} else if (c->wait == WAIT_LOAD) {
-		c->wait = WAIT_NOTHING;
-		ws_pump(c);
+	if ((news & SESSION_DELETED) != 0) {
+		ws_hang_up(c, CLOSE_DELETED, "the session was deleted");
+		return;
 	}
+	if ((news & SESSION_TAKEN) != 0) {
+		ws_hang_up(c, CLOSE_TAKEN_OVER, "the session was taken over by another connection");
+		return;
+	}
+	bool was_loading = c->wait == WAIT_LOAD;
+	if (was_loading && loaded)
+		c->wait = WAIT_NOTHING;
+	if ((news & SESSION_MOVED) != 0)
+		c->moving = true;
+	if (c->moving && c->wait != WAIT_LOAD && c->cursor != NULL)
+		ws_move(c);
+	else if (was_loading && loaded)
+		ws_pump(c);
 }
 
 static struct list *take_first(struct ws *w, struct list *inbox)
@@ -508,10 +574,12 @@ static void read_inbox(struct ws *w)
 	while ((link = take_first(w, &w->ready)) != NULL) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
 		pthread_mutex_lock(&w->lock);
-		bool lost = c->lost;
-		const char *why = c->lost_why;
+		unsigned news = c->news;
+		bool loaded = c->loaded;
+		c->news = 0;
+		c->loaded = false;
 		pthread_mutex_unlock(&w->lock);
-		go_on(c, lost, why);
+		go_on(c, loaded, news);
 	}
 	if (atomic_exchange(&w->reloaded, false))
 		LIST_EACH (every, &w->all)

@@ -18,6 +18,7 @@
 #include "monitor/pulse.h"
 #include "net/acks.h"
 #include "net/pace.h"
+#include "net/reading.h"
 #include "net/ws.h"
 #include "net/ws_metrics.h"
 
@@ -54,6 +55,9 @@ struct ws_profile {
 	void (*gap)(struct ws_conn *c, const struct gap *gap);
 	/* The reader is at the head. */
 	void (*live)(struct ws_conn *c);
+	/* A filtered reader has come as far as `seq`; its session was moved there. NULL: it is not told. */
+	void (*checkpoint)(struct ws_conn *c, uint64_t seq);
+	void (*moved)(struct ws_conn *c, uint64_t seq);
 	/* Makes frames in conn.out of what waits elsewhere, while the socket has room. NULL: nothing does. */
 	void (*drain)(struct ws_conn *c);
 };
@@ -78,19 +82,23 @@ struct ws_conn {
 	struct ws_request *request; /* until the connection is open */
 	struct grant grant;
 	uint64_t peer;
-	uint64_t entered;   /* the peer that the door has let in, which may be a proxy */
-	char *session;      /* NULL: none */
-	struct list in_all; /* ws.all */
+	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
+	char *session;                /* NULL: none */
+	bool resumed;                 /* the session was known */
+	struct session_reader reader; /* `sent` is the last position that the peer was told */
+	int64_t told_ms;              /* monotonic: when it was */
+	struct list in_all;           /* ws.all */
 	struct subscription subscription;
 	struct list in_inbox; /* ws.arrived or ws.ready; with ws.lock */
 
 	struct cursor *cursor;
 	enum ws_wait wait;
 	struct list in_line; /* ws.turns.line */
-	bool live_told;
-	uint64_t retries; /* how often the socket was full */
-	bool failed;      /* that something could not be sent is counted */
-	bool retrying;    /* the socket took less than was offered, and has taken nothing since */
+	bool live_told;      /* once a connection */
+	bool live;           /* has been at the head since it began, or was moved */
+	uint64_t retries;    /* how often the socket was full */
+	bool failed;         /* that something could not be sent is counted */
+	bool retrying;       /* the socket took less than was offered, and has taken nothing since */
 	struct pace pace;
 	lws_sorted_usec_list_t timer;
 	struct buf out;   /* frames of ours, whole, that go out before the next event */
@@ -117,8 +125,9 @@ struct ws_conn {
 	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
 	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
 
-	bool lost; /* the session was taken; with ws.lock */
-	const char *lost_why;
+	unsigned news; /* of the session: enum session_news; with ws.lock */
+	bool loaded;   /* a page that the cursor has asked for is there; with ws.lock */
+	bool moving;   /* the session was moved, and the cursor is not there yet */
 	int close_code;
 	const char *close_why;
 	int64_t seen_ms;   /* Unix: the last sign of life */
@@ -218,6 +227,12 @@ bool ws_send_out(struct ws_conn *c);
 void ws_pump_out(struct ws_conn *c);
 /* Sends all that can be sent, events too, and sees to being woken for the rest. */
 void ws_pump(struct ws_conn *c);
+/* The peer knows its position: `seq` is the last of it. */
+void ws_note_told(struct ws_conn *c, uint64_t seq);
+/* Tells a filtered reader how far it has come, where that is due. */
+void ws_checkpoint(struct ws_conn *c, int64_t now_ms);
+/* The session was moved: the reader goes on there. Not while a page is on its way. */
+void ws_move(struct ws_conn *c);
 /* The same for a reader whose turn it is (ws_turn.h). */
 void ws_serve(struct ws_conn *c);
 /* Closes the connection as soon as its socket takes the close frame. */

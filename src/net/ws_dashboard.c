@@ -245,10 +245,10 @@ static void acknowledge(struct ws_conn *c, struct slice message)
 {
 	struct slice value;
 	uint64_t seq;
-	if (c->session == NULL || !json_member(message, "seq", &value) || !json_sequence(value, &seq) ||
-	    seq > store_head(feed_store(c->ws->options.feed)))
+	uint64_t sent;
+	if (c->session == NULL || !json_member(message, "seq", &value) || !json_sequence(value, &seq))
 		return;
-	if (sessions_ack(c->ws->options.sessions, ws_session(c), c, seq) == ERR_NONE)
+	if (sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, seq, &sent) == ERR_NONE)
 		writer_poke(c->ws->options.writer);
 }
 

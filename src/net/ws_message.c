@@ -57,7 +57,7 @@ static void say_published(struct ws_conn *c, struct publish *p)
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_DUPLICATE, r->duplicates);
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
 		buf_printf(&text, "%s%llu", i == 0 ? ",\"seqs\":[" : ",", (unsigned long long)r->seqs[i]);
-	buf_adds(&text, r->seqs != NULL ? "]}" : "}");
+	buf_printf(&text, "%s,\"epoch\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(feed_store(c->ws->options.feed)));
 	ws_say(c, &text);
 	buf_finish(&text);
 }
@@ -180,24 +180,26 @@ static bool read_elsewhere(struct ws_conn *c)
 static void acknowledge(struct ws_conn *c, const struct op *op)
 {
 	struct fault fault;
-	uint64_t head = store_head(feed_store(c->ws->options.feed));
-	enum err err = ERR_NONE;
-	if (c->session == NULL)
-		err = fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME");
-	else if (op->seq > head)
-		err = fault_set(&fault, ERR_INVALID, "ack: %llu is past the head, which is %llu",
-				(unsigned long long)op->seq, (unsigned long long)head);
-	else if (sessions_ack(c->ws->options.sessions, ws_session(c), c, op->seq) == ERR_NONE)
+	uint64_t sent;
+	enum err err = c->session == NULL
+			       ? fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME")
+			       : sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, op->seq, &sent);
+	if (!err)
 		writer_poke(c->ws->options.writer);
-	if (err)
+	else if (c->session != NULL && err == ERR_INVALID)
+		fault_set(&fault, err, "ack: %llu is past what this connection was sent, which is %llu",
+			  (unsigned long long)op->seq, (unsigned long long)sent);
+	if (err == ERR_INVALID) /* else the session has gone, and the connection goes, too */
 		refuse(c, &fault, op->ref);
 }
 
-static void pong(struct ws_conn *c)
+static void pong(struct ws_conn *c, const struct op *op)
 {
 	struct buf text;
 	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"pong\",\"head\":%llu}", (unsigned long long)feed_head(c->ws->options.feed));
+	buf_printf(&text, "{\"op\":\"pong\",\"head\":%llu", (unsigned long long)feed_head(c->ws->options.feed));
+	ws_add_ref(&text, op->ref);
+	buf_addc(&text, '}');
 	ws_say(c, &text);
 	buf_finish(&text);
 }
@@ -207,7 +209,7 @@ static void obey(struct ws_conn *c, const struct op *op)
 	switch (op->kind) {
 	case OP_PUBLISH: publish(c, op); break;
 	case OP_ACK: acknowledge(c, op); break;
-	case OP_PING: pong(c); break;
+	case OP_PING: pong(c, op); break;
 	case OP_NONE: break; /* is a fault */
 	}
 }
@@ -236,14 +238,35 @@ static void say_hello(struct ws_conn *c)
 	struct feed *feed = c->ws->options.feed;
 	struct buf text;
 	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"hello\",\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu,\"session\":",
-		   store_epoch(feed_store(feed)), (unsigned long long)feed_first(feed), (unsigned long long)feed_head(feed),
-		   (unsigned long long)cursor_after(c->cursor));
+	buf_adds(&text, "{\"op\":\"hello\",");
+	reading_hello(&text, feed, cursor_after(c->cursor));
+	buf_adds(&text, ",\"session\":");
 	if (c->session != NULL)
 		buf_json(&text, ws_session(c));
 	else
 		buf_adds(&text, "null");
+	if (c->session != NULL)
+		buf_adds(&text, c->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
 	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&text);
+	ws_note_told(c, cursor_after(c->cursor));
+}
+
+static void say_checkpoint(struct ws_conn *c, uint64_t seq)
+{
+	struct buf text;
+	buf_init(&text);
+	reading_checkpoint(&text, seq);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void say_moved(struct ws_conn *c, uint64_t after)
+{
+	struct buf text;
+	buf_init(&text);
+	reading_moved(&text, after);
 	ws_say(c, &text);
 	buf_finish(&text);
 }
@@ -267,6 +290,7 @@ static void say_live(struct ws_conn *c)
 	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
 	ws_say(c, &text);
 	buf_finish(&text);
+	ws_note_told(c, cursor_after(c->cursor));
 }
 
 static void say_error(struct ws_conn *c, int status, const struct fault *fault)
@@ -285,4 +309,6 @@ const struct ws_profile ws_v1 = {
 	.error = say_error,
 	.gap = say_gap,
 	.live = say_live,
+	.checkpoint = say_checkpoint,
+	.moved = say_moved,
 };

@@ -11,6 +11,7 @@
 #include "net/ws_turn.h"
 
 enum {
+	CHECKPOINT_MS = 8000,     /* a filtered reader learns its position within 10 s */
 	CHUNKS = 64,              /* of one write */
 	WRITE_BYTES = 256 * 1024, /* of one write, about */
 	TURN_BYTES = 1024 * 1024, /* of one connection, before the others have theirs */
@@ -97,7 +98,7 @@ static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t ev
 	if (c->retrying)
 		ws_metrics_count(m, ws_session(c), WSM_RETRY_FINE, 1);
 	c->retrying = false;
-	if (c->live_told)
+	if (c->live)
 		ws_metrics_latency(m, clock_wall_ms() - page_entry(chunks[0].page, chunks[0].index).time_ms);
 }
 
@@ -122,8 +123,46 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	size_t rest_len = *full ? cursor_record_rest(c->cursor, chunks, count, sent, &rest) : 0;
 	if (rest_len > 0)
 		leave_rest(c, rest, rest_len);
-	note_sent(c, chunks, cursor_advance(c->cursor, chunks, count, sent + rest_len));
+	uint64_t events = cursor_advance(c->cursor, chunks, count, sent + rest_len);
+	note_sent(c, chunks, events);
+	if (events > 0)
+		ws_note_told(c, cursor_sent(c->cursor));
 	return sent;
+}
+
+void ws_note_told(struct ws_conn *c, uint64_t seq)
+{
+	atomic_store(&c->reader.sent, seq);
+	c->told_ms = clock_mono_ms();
+}
+
+void ws_checkpoint(struct ws_conn *c, int64_t now_ms)
+{
+	if (c->profile->checkpoint == NULL || c->cursor == NULL || c->close_code != 0 || !cursor_is_filtered(c->cursor) ||
+	    now_ms - c->told_ms < CHECKPOINT_MS)
+		return;
+	uint64_t after = subscription_after(c->ws->subscriptions, &c->subscription, c->cursor);
+	if (after <= atomic_load(&c->reader.sent))
+		return;
+	c->profile->checkpoint(c, after);
+	ws_note_told(c, after);
+	ws_pump_out(c);
+}
+
+void ws_move(struct ws_conn *c)
+{
+	uint64_t after;
+	c->moving = false;
+	if (!sessions_take_move(c->ws->options.sessions, ws_session(c), &c->reader, &after))
+		return;
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	cursor_seek(c->cursor, after);
+	c->pace = (struct pace){.speed = c->pace.speed};
+	c->live = false; /* it may have a long way to go again */
+	ws_note_told(c, after);
+	if (c->profile->moved != NULL)
+		c->profile->moved(c, after);
+	ws_pump(c);
 }
 
 void ws_add_ref(struct buf *out, struct slice ref)
@@ -160,7 +199,7 @@ static void on_time(lws_sorted_usec_list_t *timer)
 static void go_live(struct ws_conn *c)
 {
 	c->profile->live(c);
-	c->live_told = true;
+	c->live_told = c->live = true;
 	if (!ws_send_out(c)) {
 		wait_for_socket(c);
 		return;
@@ -186,6 +225,7 @@ static void tell_gap(struct ws_conn *c)
 	if (gap->reason == GAP_RETENTION && gap->first > gap->requested)
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_EXPIRED, gap->first - gap->requested - 1);
 	c->profile->gap(c, gap);
+	ws_note_told(c, cursor_after(c->cursor));
 }
 
 /* Sends one helping of events. True when there may be more to send at once. */
@@ -232,7 +272,7 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 	uint64_t max = c->ws->options.lag_max;
 	if (c->close_code != 0)
 		return true; /* and has been counted, if that is why */
-	if (max == 0 || !c->live_told || ws_lag(c, head) <= max)
+	if (max == 0 || !c->live || ws_lag(c, head) <= max)
 		return false;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);
 	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");

@@ -286,6 +286,13 @@ void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t byt
 	count_one(&stream_at(c, e->topic.stream_id)->figures, seq, bytes);
 }
 
+void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
+{
+	pthread_mutex_lock(&c->lock);
+	topic_at(c, topic)->figures.gone = seq;
+	pthread_mutex_unlock(&c->lock);
+}
+
 void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f)
 {
 	struct topic_entry *e = topic_at(c, topic);

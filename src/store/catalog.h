@@ -30,6 +30,7 @@ struct figures {
 	uint64_t last;
 	uint64_t count;
 	uint64_t bytes; /* of payload */
+	uint64_t gone;  /* of a topic: the last event that was removed for good, as far as is known; 0: none */
 };
 
 struct catalog *catalog_create(void);
@@ -48,6 +49,8 @@ uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
 /* Counts an event into the figures of its topic and stream. Between lock and unlock. */
 void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
+/* Events of a topic up to `seq` are about to be gone for good. */
+void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq);
 /* Sets the figures of a topic that has lost events, its oldest. Between lock and unlock. */
 void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f);
 void catalog_unlock(struct catalog *c);

@@ -1,18 +1,40 @@
 #include "store/gone.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "store/db.h"
 
+/* Notes that the topics of all that is gone by now are unknown: up to the number which the note ends with. */
+static enum err note_unknown(sqlite3 *db, const char *conflict, struct fault *fault)
+{
+	char sql[256];
+	snprintf(sql, sizeof sql,
+		 "INSERT OR %s INTO meta(key, value) SELECT 'gone_unknown', "
+		 "CAST(substr(value, length(rtrim(value, '0123456789')) + 1) AS INTEGER) FROM meta WHERE key = 'gone'",
+		 conflict);
+	return db_exec(db, sql, fault);
+}
+
+/* What an older version has noted does not say which topics it was of. */
 enum err gone_prepare(sqlite3 *db, struct fault *fault)
 {
-	return db_exec(
+	enum err err = db_exec(
 		db,
 		"INSERT OR IGNORE INTO meta(key, value) SELECT 'gone', CASE WHEN (SELECT min(seq) FROM event) > 1 AND "
 		"NOT EXISTS (SELECT 1 FROM meta WHERE key = 'chain' AND value LIKE '%:_%') "
 		"THEN '1-' || (SELECT min(seq) - 1 FROM event) ELSE '' END",
 		fault);
+	return err ? err : note_unknown(db, "IGNORE", fault);
+}
+
+enum err gone_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault)
+{
+	sqlite3_int64 value = 0;
+	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_unknown'", 0, &value, fault);
+	*seq = (uint64_t)value;
+	return err;
 }
 
 static enum err add_range(struct gone *g, struct gone_range range, struct fault *fault)
@@ -109,7 +131,7 @@ static void join(struct gone *g)
 	g->count = kept + 1;
 }
 
-enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, struct fault *fault)
+enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, struct fault *fault)
 {
 	struct gone g;
 	enum err err = gone_load(db, &g, fault);
@@ -121,7 +143,7 @@ enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, struct fault *faul
 	if (!err)
 		err = save(db, &g, fault);
 	gone_finish(&g);
-	return err;
+	return err || counted ? err : note_unknown(db, "REPLACE", fault);
 }
 
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault)
@@ -136,7 +158,7 @@ enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault
 		g.ranges[g.count - 1].last = end - 1;
 	err = save(to, &g, fault);
 	gone_finish(&g);
-	return err;
+	return err ? err : note_unknown(to, "REPLACE", fault); /* the copy's topics have counted nothing out */
 }
 
 /* The last seq of the piece that `seq` is in: gone, or in an archive; 0 where it is in neither. */

@@ -23,8 +23,10 @@ struct gone {
 enum err gone_prepare(sqlite3 *db, struct fault *fault);
 enum err gone_load(sqlite3 *db, struct gone *out, struct fault *fault);
 void gone_finish(struct gone *g);
-/* Adds to the note, in the open transaction. */
-enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, struct fault *fault);
+/* Adds to the note, in the open transaction. `counted`: each of the events was counted out of its topic (topic.gone). */
+enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, struct fault *fault);
+/* Up to which seq something is gone whose topics are not known; 0: nothing is. */
+enum err gone_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault);
 /* Notes in `to` what is noted in `from`, below `end`. */
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault);
 

@@ -284,7 +284,7 @@ enum err history_page_as(struct reader *r, const struct history_query *q, enum w
 		/* Many events in a row fill a page; a search may find nothing. */
 		size_t expected = !empty && selection_is_open(q->select) && q->count_max >= MANY_ROWS ? q->bytes_max : 0;
 		struct progress p = {.q = q,
-				     .builder = page_builder_create(form, q->after, expected),
+				     .builder = page_builder_create(form, store_epoch(r->store), q->after, expected),
 				     .after = q->after,
 				     .before = before,
 				     .full = q->count_max == 0};
@@ -320,6 +320,71 @@ enum err history_page_as(struct reader *r, const struct history_query *q, enum w
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault)
 {
 	return history_page_as(r, q, WIRE_LINE, out, fault);
+}
+
+/* --- counting --- */
+
+enum { COUNT_EVENTS = 65536, COUNT_BYTES = 1024 * 1024 };
+
+/* What the log holds of (*after, before), at most COUNT_EVENTS of it. `seqs` has room for them. */
+static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *seqs,
+			     uint64_t *count, struct fault *fault)
+{
+	struct seq_query q = {*after, before, false, COUNT_EVENTS};
+	uint32_t n;
+	enum err err = trail_find(store_trail(r->store), &r->postings, select, store_catalog(r->store), q, seqs, &n, fault);
+	if (err)
+		return err;
+	*count += n;
+	*after = n == COUNT_EVENTS ? seqs[n - 1] : before - 1;
+	return ERR_NONE;
+}
+
+/* What one page of archives holds of (*after, before). */
+static enum err count_in_archive(struct reader *r, struct selection *select, uint64_t *after, uint64_t before,
+				 uint64_t *count, struct fault *fault)
+{
+	struct page *page;
+	struct history_query q = {
+		.after = *after, .before = before, .count_max = COUNT_EVENTS, .bytes_max = COUNT_BYTES, .select = select};
+	enum err err = history_page(r, &q, &page, fault);
+	if (err)
+		return err;
+	*count += page_count(page);
+	*after = page_last(page);
+	page_unref(page);
+	return ERR_NONE;
+}
+
+enum err history_count(struct reader *r, struct selection *select, uint64_t after, uint64_t before, uint64_t *count,
+		       struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	uint64_t *seqs = malloc(COUNT_EVENTS * sizeof *seqs);
+	*count = 0;
+	if (seqs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	while (!err && (after = history_next(r, after) - 1) + 1 < before) {
+		uint64_t hot = store_hot(r->store);
+		uint64_t before_after = after;
+		uint64_t before_count = *count;
+		if (after + 1 < hot) {
+			err = count_in_archive(r, select, &after, before < hot ? before : hot, count, fault);
+			if (err == ERR_GONE && history_next(r, before_after) > before_after + 1)
+				err = ERR_NONE;
+		} else if (selection_is_open(select)) {
+			*count += before - 1 - after;
+			after = before - 1;
+		} else {
+			err = count_in_log(r, select, &after, before, seqs, count, fault);
+			if (before_after + 1 < store_hot(r->store)) { /* retention was faster: it is in archives now */
+				after = before_after;
+				*count = before_count;
+			}
+		}
+	}
+	free(seqs);
+	return err;
 }
 
 uint64_t history_next(struct reader *r, uint64_t after)

@@ -244,7 +244,7 @@ static enum err take_all(struct import *im, struct fault *fault)
 	enum err err = restore_begin(im->store, epoch, first, fault);
 	/* What came before a log that begins here is nowhere else. */
 	if (!err && im->old_hot == 0 && first > 1)
-		err = gone_add(im->store->db, 1, first - 1, fault);
+		err = gone_add(im->store->db, 1, first - 1, false, fault);
 	for (int i = 0; !err && i < im->count; i++)
 		err = take_piece(im, &im->pieces[i], fault);
 	if (!err && im->chain_seq != 0)

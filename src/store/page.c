@@ -17,6 +17,7 @@ struct topic_index {
 
 struct page {
 	atomic_uint refs;
+	const char *epoch; /* borrowed */
 	uint64_t after;
 	uint64_t last;
 	uint32_t count;
@@ -29,6 +30,7 @@ struct page {
 
 struct page_builder {
 	enum wire form;
+	const char *epoch;
 	uint64_t after;
 	struct buf bytes;
 	struct page_entry *entries;
@@ -166,7 +168,7 @@ static struct page_form *form_make(const struct page *p, enum wire form)
 	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
 	size_t size = 0;
 	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
-		size += wire_record_size(form, p->entries[i].seq, page_envelope(p, i).len);
+		size += wire_record_size(form, p->entries[i].seq, p->epoch, page_envelope(p, i).len);
 		ends[i] = (uint32_t)size;
 	}
 	char *bytes = malloc(size + 1);
@@ -179,7 +181,7 @@ static struct page_form *form_make(const struct page *p, enum wire form)
 	char *at = bytes;
 	for (uint32_t i = 0; i < p->count; i++) {
 		struct slice envelope = page_envelope(p, i);
-		at = wire_begin(form, p->entries[i].seq, envelope.len, at);
+		at = wire_begin(form, p->entries[i].seq, p->epoch, envelope.len, at);
 		memcpy(at, envelope.p, envelope.len);
 		at = wire_end(form, at + envelope.len);
 	}
@@ -287,12 +289,13 @@ const uint32_t *page_topic(struct page *p, uint32_t topic, uint32_t *count, enum
 	return *count > 0 ? t->indexes + from : NULL;
 }
 
-struct page_builder *page_builder_create(enum wire form, uint64_t after, size_t bytes)
+struct page_builder *page_builder_create(enum wire form, const char *epoch, uint64_t after, size_t bytes)
 {
 	struct page_builder *b = calloc(1, sizeof *b);
 	if (b == NULL)
 		return NULL;
 	b->form = form == WIRE_FLAT ? WIRE_WS : form; /* it is made from envelopes */
+	b->epoch = epoch;
 	b->after = after;
 	buf_reserve(&b->bytes, bytes); /* failing is told by the first event */
 	return b;
@@ -335,10 +338,10 @@ static void note_record(struct page_builder *b, const char *end, struct page_ent
 enum err page_builder_add(struct page_builder *b, const struct wire_event *e, int64_t time_ms, uint32_t topic)
 {
 	size_t envelope = wire_envelope_size(e);
-	size_t size = wire_record_size(b->form, e->seq, envelope);
+	size_t size = wire_record_size(b->form, e->seq, b->epoch, envelope);
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
-	char *at = wire_begin(b->form, e->seq, envelope, b->bytes.data + b->bytes.len);
+	char *at = wire_begin(b->form, e->seq, b->epoch, envelope, b->bytes.data + b->bytes.len);
 	note_record(b, wire_end(b->form, wire_envelope(e, at)), (struct page_entry){e->seq, time_ms, topic});
 	return ERR_NONE;
 }
@@ -346,10 +349,10 @@ enum err page_builder_add(struct page_builder *b, const struct wire_event *e, in
 enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct slice envelope, int64_t time_ms,
 				   uint32_t topic)
 {
-	size_t size = wire_record_size(b->form, seq, envelope.len);
+	size_t size = wire_record_size(b->form, seq, b->epoch, envelope.len);
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
-	char *at = wire_begin(b->form, seq, envelope.len, b->bytes.data + b->bytes.len);
+	char *at = wire_begin(b->form, seq, b->epoch, envelope.len, b->bytes.data + b->bytes.len);
 	memcpy(at, envelope.p, envelope.len);
 	note_record(b, wire_end(b->form, at + envelope.len), (struct page_entry){seq, time_ms, topic});
 	return ERR_NONE;
@@ -384,6 +387,7 @@ struct page *page_builder_take(struct page_builder *b, uint64_t last)
 	/* A page may live for hours in the ring: give back what growing has left over. */
 	*f = (struct page_form){shrink(b->bytes.data, b->bytes.len), shrink(b->ends, b->count * sizeof *b->ends)};
 	p->refs = 1;
+	p->epoch = b->epoch;
 	p->after = b->after;
 	p->last = last;
 	p->count = b->count;

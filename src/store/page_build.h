@@ -20,8 +20,9 @@ const uint32_t *page_topics(struct page *p);
 /* A page under construction, owned by one thread. */
 struct page_builder;
 
-/* `form` is the one the page is going to be read in first, `bytes` how much of it to expect. */
-struct page_builder *page_builder_create(enum wire form, uint64_t after, size_t bytes);
+/* `form` is the one the page is going to be read in first, `bytes` how much of it to expect. `epoch` is borrowed: the
+ * store's, which outlives its pages. */
+struct page_builder *page_builder_create(enum wire form, const char *epoch, uint64_t after, size_t bytes);
 void page_builder_destroy(struct page_builder *b);
 enum err page_builder_add(struct page_builder *b, const struct wire_event *e, int64_t time_ms, uint32_t topic);
 /* The same for an event whose envelope is there already. */

@@ -58,14 +58,15 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 	sqlite3_int64 mark = 0;
 	enum err err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
 	if (!err)
-		err = db_prepare(s->db, "SELECT id, first, last, count, bytes FROM topic", &st, fault);
+		err = db_prepare(s->db, "SELECT id, first, last, count, bytes, gone FROM topic", &st, fault);
 	if (err)
 		return err;
 	r->mark = (uint64_t)mark;
 	int rc;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct figures f = {(uint64_t)sqlite3_column_int64(st, 1), (uint64_t)sqlite3_column_int64(st, 2),
-				    (uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4)};
+				    (uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
+				    (uint64_t)sqlite3_column_int64(st, 5)};
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
 		if (id >= 0 && id < catalog_topics(s->catalog))
 			catalog_restore(s->catalog, (uint32_t)id, f);

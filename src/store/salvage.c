@@ -192,7 +192,7 @@ static enum err add_event(struct salvage *s, struct page_builder *b, uint64_t se
 
 static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t first, uint64_t last, struct fault *fault)
 {
-	struct page_builder *b = page_builder_create(WIRE_LINE, first - 1, 0);
+	struct page_builder *b = page_builder_create(WIRE_LINE, "", first - 1, 0);
 	enum err err = b != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	for (uint64_t seq = first; !err && seq <= last; seq++)
 		err = add_event(s, b, seq, fault);

@@ -225,7 +225,7 @@ enum err store_end_page(struct store *s)
 enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic)
 {
 	if (s->builder == NULL)
-		s->builder = page_builder_create(WIRE_WS, s->next_seq - 1, 0);
+		s->builder = page_builder_create(WIRE_WS, s->epoch, s->next_seq - 1, 0);
 	if (s->builder == NULL)
 		return ERR_NOMEM;
 	if (s->pending_count == s->pending_cap) {
@@ -462,28 +462,37 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 }
 /* --- sessions --- */
 
-enum err store_session_put(struct store *s, struct slice name, uint64_t acked, int64_t updated_ms, struct fault *fault)
+enum err store_session_put(struct store *s, const struct stored_session *session, struct fault *fault)
 {
+	sqlite3_stmt *st = s->statements[S_SESSION_PUT];
 	enum err err = store_begin(s, fault);
 	if (err)
 		return err;
-	store_bind(s->statements[S_SESSION_PUT], 1, name);
-	sqlite3_bind_int64(s->statements[S_SESSION_PUT], 2, (sqlite3_int64)acked);
-	sqlite3_bind_int64(s->statements[S_SESSION_PUT], 3, updated_ms);
+	store_bind(st, 1, session->name);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)session->acked);
+	sqlite3_bind_int64(st, 3, session->updated_ms);
+	if (session->filter.p != NULL)
+		store_bind(st, 4, session->filter);
+	else
+		sqlite3_bind_null(st, 4);
 	return store_run(s, S_SESSION_PUT, "storing a session", fault);
 }
 
 enum err store_session_each(struct store *s, store_session_fn *each, void *arg, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT name, acked, updated FROM session", &st, fault);
+	enum err err = db_prepare(s->db, "SELECT name, acked, updated, filter FROM session", &st, fault);
 	if (err)
 		return err;
 	int rc;
 	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-		struct slice name = {(const char *)sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0)};
-		err = rc == SQLITE_ROW ? each(arg, name, (uint64_t)sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2))
-				       : db_fault(s->db, rc, "loading the sessions", fault);
+		struct stored_session session = {
+			.name = {(const char *)sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0)},
+			.acked = (uint64_t)sqlite3_column_int64(st, 1),
+			.updated_ms = sqlite3_column_int64(st, 2),
+			.filter = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)},
+		};
+		err = rc == SQLITE_ROW ? each(arg, &session) : db_fault(s->db, rc, "loading the sessions", fault);
 	}
 	sqlite3_finalize(st);
 	return err;

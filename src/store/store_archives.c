@@ -84,7 +84,7 @@ static enum err miss(struct store *s, struct gone_range range, struct fault *fau
 		return ERR_NONE;
 	}
 	archive_set_excuse(s->archives, range.first, range.last);
-	return gone_add(s->db, range.first, range.last, fault);
+	return gone_add(s->db, range.first, range.last, false, fault);
 }
 
 /* What is below the log and neither gone nor in an archive that can be used should be in one: it is not told as removed. */
@@ -119,6 +119,10 @@ enum err store_open_archives(struct store *s, struct fault *fault)
 		err = follow_chain(s, fault);
 	if (!err)
 		err = expect_archives(s, fault);
+	uint64_t unknown = 0;
+	if (!err)
+		err = gone_unknown(s->db, &unknown, fault);
+	atomic_store(&s->unknown, unknown);
 	/* New events would get the seqs of those that it holds, and be taken for them. */
 	return err || !keeps ? err : archive_set_check_end(s->archives, s->head, fault);
 }

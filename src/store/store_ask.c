@@ -4,7 +4,9 @@
 #include <sys/statvfs.h>
 
 #include "store/db.h"
+#include "store/selection.h"
 #include "store/store_inside.h"
+#include "tidemark/history.h"
 
 void store_set_head(struct store *s, uint64_t head)
 {
@@ -143,11 +145,27 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
 	enum err err = db_integer(db, "SELECT min(seq) FROM event", 0, &first, fault);
 	if (err || (uint64_t)first <= store_hot(s))
 		return err;
-	/* The archives first: readers go there from the moment that the log begins elsewhere. */
+	/* The archives first: readers go there from the moment that the log begins elsewhere. Which topics the server has
+	 * counted out is not known here. */
 	err = archive_set_scan(s->archives, fault);
-	if (!err)
-		store_set_hot(s, (uint64_t)first);
-	return err;
+	if (err)
+		return err;
+	atomic_store(&s->unknown, (unsigned long long)first - 1);
+	store_set_hot(s, (uint64_t)first);
+	return ERR_NONE;
+}
+
+bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
+{
+	if (selection_is_open(select) || after < atomic_load(&s->unknown) || selection_refresh(select) != ERR_NONE)
+		return true;
+	for (uint32_t i = 0; i < selection_count(select); i++) {
+		struct figures f;
+		catalog_topic_figures(s->catalog, selection_topic(select, i), &f);
+		if (f.gone > after)
+			return true;
+	}
+	return false;
 }
 
 struct archive_set *store_archives(const struct store *s)

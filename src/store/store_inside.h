@@ -85,7 +85,8 @@ struct store {
 	pthread_mutex_t back_lock; /* before `lock`; held during a write-back */
 	sqlite3 *back;             /* its connection; NULL: none yet */
 
-	atomic_bool hurry; /* store_hurry */
+	atomic_bool hurry;     /* store_hurry */
+	atomic_ullong unknown; /* what is gone up to here may be of any topic: it was not counted out of them */
 
 	/* The writing thread's own. */
 	struct place place;

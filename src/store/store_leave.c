@@ -12,6 +12,7 @@
 struct leaving {
 	uint32_t topic;
 	uint64_t bytes;
+	uint64_t seq;
 };
 
 static int by_topic(const void *a, const void *b)
@@ -84,7 +85,7 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 					(unsigned long long)seq);
 		else if (id.len > 0)
 			err = store_remember(s, seq, catalog_topic(s->catalog, topic)->stream, id, fault);
-		out[(*count)++] = (struct leaving){topic, (uint64_t)sqlite3_column_int64(st, 3)};
+		out[(*count)++] = (struct leaving){topic, (uint64_t)sqlite3_column_int64(st, 3), seq};
 	}
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(s->db, rc, "reading what leaves the log", fault);
@@ -126,25 +127,36 @@ static enum err find_first(struct store *s, uint32_t topic, uint64_t end, uint64
 	return err;
 }
 
-/* Takes `n` events of `bytes` off a topic. The table says what was true at the mark of the trailing index. */
-static enum err reduce(struct store *s, uint32_t topic, uint64_t n, uint64_t bytes, struct gone_range range,
-		       struct fault *fault)
+/* What leaves of one topic. */
+struct share {
+	uint32_t topic;
+	uint64_t count;
+	uint64_t bytes;
+	uint64_t last;
+};
+
+/* Takes a topic's share off its figures. The table says what was true at the mark of the trailing index. */
+static enum err reduce(struct store *s, const struct share *share, struct gone_range range, struct fault *fault)
 {
 	struct figures f;
+	uint32_t topic = share->topic;
 	catalog_topic_figures(s->catalog, topic, &f);
-	f.count -= n;
-	f.bytes -= bytes;
+	f.count -= share->count;
+	f.bytes -= share->bytes;
+	f.gone = share->last;
 	/* What is below the log is in an archive, and stays the first. */
 	enum err err = f.first < range.first ? ERR_NONE : find_first(s, topic, range.last, &f.first, fault);
 	if (err)
 		return err;
 	f.last = f.count > 0 ? f.last : 0;
 	s->reduced[s->reduced_count++] = (struct reduced){topic, f};
+	catalog_note_gone(s->catalog, topic, f.gone);
 	sqlite3_stmt *st = s->statements[S_TOPIC_REDUCE];
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)n);
-	sqlite3_bind_int64(st, 2, (sqlite3_int64)bytes);
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)share->count);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)share->bytes);
 	sqlite3_bind_int64(st, 3, (sqlite3_int64)f.first);
 	sqlite3_bind_int64(st, 4, topic);
+	sqlite3_bind_int64(st, 5, (sqlite3_int64)f.gone);
 	return store_run(s, S_TOPIC_REDUCE, "updating a topic", fault);
 }
 
@@ -158,11 +170,13 @@ static enum err reduce_all(struct store *s, struct leaving *leaving, size_t coun
 	qsort(leaving, count, sizeof *leaving, by_topic);
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < count;) {
-		uint64_t bytes = 0;
-		size_t from = i;
-		for (; i < count && leaving[i].topic == leaving[from].topic; i++)
-			bytes += leaving[i].bytes;
-		err = reduce(s, leaving[from].topic, i - from, bytes, range, fault);
+		struct share share = {.topic = leaving[i].topic};
+		for (; i < count && leaving[i].topic == share.topic; i++) {
+			share.count++;
+			share.bytes += leaving[i].bytes;
+			share.last = leaving[i].seq > share.last ? leaving[i].seq : share.last;
+		}
+		err = reduce(s, &share, range, fault);
 	}
 	return err;
 }
@@ -198,14 +212,16 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	size_t count = 0;
 	if (leaving == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	/* Readers go to the archive from here on, before the events are gone. */
 	uint64_t begin = s->hot;
-	store_set_hot(s, end + 1);
 	err = take_out(s, end, leaving, &count, fault);
 	if (!err && chain == NULL)
 		err = reduce_all(s, leaving, count, (struct gone_range){begin, end}, fault);
+	/* Readers go to the archive from here on, before the events are gone; where there is none, it is known by now whose
+	 * they were. */
+	if (!err)
+		store_set_hot(s, end + 1);
 	if (!err && chain == NULL)
-		err = gone_add(s->db, begin, end, fault);
+		err = gone_add(s->db, begin, end, true, fault);
 	if (!err) {
 		sqlite3_bind_int64(s->statements[S_POSTING_LEAVE], 1, (sqlite3_int64)end);
 		err = store_run(s, S_POSTING_LEAVE, "removing postings", fault);

@@ -31,7 +31,8 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
 	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
-	[S_SESSION_PUT] = "INSERT OR REPLACE INTO session(name, acked, updated) VALUES (?, ?, ?)",
+	[S_SESSION_PUT] = "INSERT INTO session(name, acked, updated, filter) VALUES (?1, ?2, ?3, coalesce(?4, '')) "
+			  "ON CONFLICT(name) DO UPDATE SET acked = ?2, updated = ?3, filter = coalesce(?4, filter)",
 	[S_SESSION_DELETE] = "DELETE FROM session WHERE name = ?",
 	[S_NOTE_PUT] = "INSERT OR REPLACE INTO note(kind, key, at, value) VALUES (?, ?, ?, ?)",
 	[S_NOTE_DELETE] = "DELETE FROM note WHERE kind = ? AND key = ?",
@@ -46,8 +47,8 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_POSTING_LEAVE] = "DELETE FROM posting WHERE \"window\" <= ?",
 	[S_POSTING_NEXT] = "SELECT \"window\", seqs FROM posting WHERE topic = ? AND \"window\" > ? ORDER BY \"window\"",
 	[S_TOPIC_REDUCE] = "UPDATE topic SET first = CASE WHEN count > ?1 THEN ?3 ELSE 0 END, "
-			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2 "
-			   "WHERE id = ?4",
+			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
+			   "gone = ?5 WHERE id = ?4",
 	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
 	[S_CHAIN] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('chain', ?)",
 };
@@ -193,7 +194,8 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 	if (!is_new || topic != sqlite3_column_int64(st, 0))
 		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", sqlite3_column_int64(st, 0));
 	struct figures f = {(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
-			    (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6)};
+			    (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
+			    (uint64_t)sqlite3_column_int64(st, 7)};
 	catalog_restore(s->catalog, topic, f);
 	return ERR_NONE;
 }
@@ -202,9 +204,9 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 static enum err load_topics(struct store *s, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err =
-		db_prepare(s->db, "SELECT id, stream, type, first, last, count, bytes FROM topic WHERE id >= ? ORDER BY id",
-			   &st, fault);
+	enum err err = db_prepare(
+		s->db, "SELECT id, stream, type, first, last, count, bytes, gone FROM topic WHERE id >= ? ORDER BY id", &st,
+		fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));

@@ -110,7 +110,7 @@ static void make_store(void)
 		publish(i, BATCH);
 		usleep(2000); /* the next ones have another time */
 	}
-	CHECK(store_session_put(store, slice_of("me"), 7, 1, &fault) == ERR_NONE);
+	CHECK(store_session_put(store, &(struct stored_session){slice_of("me"), 7, 1, {NULL, 0}}, &fault) == ERR_NONE);
 	CHECK(store_note_put(store, "kind", slice_of("key"), 3, slice_of("value"), &fault) == ERR_NONE);
 	commit();
 	note_times();
@@ -132,9 +132,10 @@ static enum err put_figures(struct buf *out)
 	return ERR_NONE;
 }
 
-static enum err put_session(void *arg, struct slice name, uint64_t acked, int64_t updated_ms)
+static enum err put_session(void *arg, const struct stored_session *s)
 {
-	buf_printf(arg, "session %.*s %llu %lld\n", (int)name.len, name.p, (unsigned long long)acked, (long long)updated_ms);
+	buf_printf(arg, "session %.*s %llu %lld %.*s\n", (int)s->name.len, s->name.p, (unsigned long long)s->acked,
+		   (long long)s->updated_ms, (int)s->filter.len, s->filter.p);
 	return ERR_NONE;
 }
 

@@ -133,7 +133,8 @@ static bool publish(struct model *m)
 static bool acknowledge(struct model *m)
 {
 	m->session_maybe = m->head;
-	if (store_session_put(store, slice_of("me"), m->head, 1, &fault) != ERR_NONE || !commit())
+	if (store_session_put(store, &(struct stored_session){slice_of("me"), m->head, 1, {NULL, 0}}, &fault) != ERR_NONE ||
+	    !commit())
 		return false;
 	m->session = m->session_maybe;
 	return true;
@@ -161,11 +162,11 @@ static bool take_out(void)
 	return true;
 }
 
-static enum err see_session(void *arg, struct slice name, uint64_t acked, int64_t updated_ms)
+static enum err see_session(void *arg, const struct stored_session *stored)
 {
 	struct model *m = arg;
-	(void)updated_ms;
-	CHECK(slice_is(name, "me") && acked <= store_head(store));
+	uint64_t acked = stored->acked;
+	CHECK(slice_is(stored->name, "me") && acked <= store_head(store));
 	CHECK(relaxed || acked == m->session || acked == m->session_maybe);
 	m->session = m->session_maybe = acked;
 	return ERR_NONE;

@@ -254,9 +254,9 @@ class Server:
         path = target("/v1/ws", query)
         return self.keep(WebSocket(self.address, path, receive_buffer, **(headers or {})))
 
-    def reader(self, **query):
+    def reader(self, receive_buffer=None, **query):
         """A WebSocket past its `hello`, which is kept in `hello`."""
-        socket = self.websocket(**query)
+        socket = self.websocket(receive_buffer, **query)
         socket.hello = socket.receive()
         assert socket.hello["op"] == "hello", socket.hello
         return socket

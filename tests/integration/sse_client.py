@@ -19,7 +19,7 @@ class Message(NamedTuple):
 
 
 class EventSource:
-    """A connected reader; `retry`, `comments` and `lines` tell what else came."""
+    """A connected reader; `hello`, `retry`, `comments` and `checkpoints` tell what else came."""
 
     def __init__(self, address, path, receive_buffer=None, tls=None, **headers):
         self.wire = Wire(address, receive_buffer, tls)
@@ -37,10 +37,16 @@ class EventSource:
         self._chunked = Chunked() if chunked else None
         self._text = bytearray()
         self._at = 0
-        self._event, self._id, self._data = None, None, []
+        self._event, self._id, self._data, self._id_is_new = None, None, [], False
         self.first_line = None
         self.retry = None
         self.comments = []
+        self.checkpoints = []
+        self.ids = 0
+        first = self.message()
+        assert first.event == "hello", first
+        self.hello = first.json()
+        assert first.id == f"{self.hello['after']}.{self.hello['epoch']}", first
 
     def _more(self, deadline):
         """Reads on; False at the end of the stream."""
@@ -67,21 +73,40 @@ class EventSource:
             self.first_line = line
         return line
 
+    @property
+    def last_id(self):
+        """What a browser would come back with, unless it is inside a block."""
+        return self._id
+
+    @property
+    def inside(self):
+        """Has a block begun that is not whole yet?"""
+        return bool(self._event or self._data or self._id_is_new)
+
+    def line(self, seconds=DEADLINE_S):
+        """Takes one more line; the message that it ends, but for checkpoints, which are kept aside."""
+        line = self._line(time.monotonic() + seconds)
+        if line.startswith(":"):
+            self.comments.append(line[1:])
+            return None
+        if line:
+            self._field(*line.partition(":")[::2])
+            return None
+        event, data = self._event, self._data
+        self._event, self._data, self._id_is_new = None, [], False
+        assert data, "a block without data"
+        message = Message(event, self._id, "\n".join(data))
+        if event == "checkpoint":
+            self.checkpoints.append(message)
+            return None
+        return message
+
     def message(self, seconds=DEADLINE_S):
-        """The next dispatched event; raises EOFError where the stream ends."""
+        """The next dispatched event but for checkpoints; raises EOFError where the stream ends."""
         deadline = time.monotonic() + seconds
-        while True:
-            line = self._line(deadline)
-            if line.startswith(":"):
-                self.comments.append(line[1:])
-                continue
-            if line:
-                self._field(*line.partition(":")[::2])
-                continue
-            event, data = self._event, self._data
-            self._event, self._data = None, []
-            if data:
-                return Message(event, self._id, "\n".join(data))
+        while (message := self.line(deadline - time.monotonic())) is None:
+            pass
+        return message
 
     def _field(self, name, value):
         value = value.removeprefix(" ")
@@ -89,6 +114,8 @@ class EventSource:
             self._data.append(value)
         elif name == "id":
             self._id = value
+            self._id_is_new = True
+            self.ids += 1
         elif name == "event":
             self._event = value
         elif name == "retry":
@@ -101,7 +128,7 @@ class EventSource:
         message = self.message()
         assert message.event is None, f"expected an event, got {message}"
         envelope = message.json()
-        assert message.id == str(envelope["seq"]), message
+        assert message.id == f"{envelope['seq']}.{self.hello['epoch']}", message
         return envelope
 
     def events(self, count):
@@ -111,7 +138,8 @@ class EventSource:
         """Waits for one more comment line."""
         deadline = time.monotonic() + DEADLINE_S
         while not (line := self._line(deadline)).startswith(":"):
-            assert line == "" or line.startswith("retry:"), line
+            if line:
+                self._field(*line.partition(":")[::2])
         return line
 
     def ended(self):

@@ -32,6 +32,7 @@ ROUTES = {
     ("GET", "/v1/sessions/{}"): READ,
     ("PUT", "/v1/sessions/{}"): READ,
     ("DELETE", "/v1/sessions/{}"): ADMIN,
+    ("POST", "/v1/sessions/{}/ack"): READ,
     ("GET", "/v1/export"): READ_ALL,
     ("GET", "/v1/archives"): READ_ALL,
     ("POST", "/v1/archives"): ADMIN,
@@ -146,7 +147,7 @@ class Access(TidemarkTest):
         """Every route with a token: let in where it is good for it, and refused everywhere else."""
         body = {"POST": '{"stream":"own","data":1}', "PUT": '{"acked":0}'}
         for (method, pattern), need in ROUTES.items():
-            path = pattern.replace("{+}", "app.js").replace("{}", {"/v1/events/{}": "1", "/v1/sessions/{}": "narrow"}.get(
+            path = pattern.replace("{+}", "app.js").replace("{}", {"/v1/events/{}": "1", "/v1/sessions/{}": "narrow", "/v1/sessions/{}/ack": "narrow"}.get(
                 pattern, "own" if "streams" in pattern else "7"))
             for verb in [method] + (["HEAD"] if method == "GET" else []):
                 with self.subTest(f"{verb} {pattern} with {token}"):

@@ -19,8 +19,8 @@ EVENT = {"specversion": "1.0", "id": "a1", "source": "/orders", "type": "com.exa
 
 # A value that each parameter of a query takes.
 VALUES = {"after": "0", "epoch": "x", "before": "9", "since": "-1h", "until": "2099-01-01T00:00:00Z", "stream": "s", "type": "t",
-          "order": "desc", "limit": "1", "wait": "0", "speed": "2", "level": "3", "session": "s", "expect": "0", "holder": "h",
-          "surprise": "1"}
+          "order": "desc", "limit": "1", "wait": "0", "speed": "2", "level": "3", "session": "s", "start": "first", "prefix": "p",
+          "lastEventId": "1", "expect": "0", "holder": "h", "surprise": "1"}
 
 
 def source(*path):
@@ -112,7 +112,8 @@ class Documents(unittest.TestCase):
         return {p["properties"][member]["const"] for p in payloads if "const" in p.get("properties", {}).get(member, {})}
 
     def test_the_frames_are_those_of_the_source(self):
-        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_send.c"), ("hub", "cursor.c")))
+        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_send.c"), ("net", "reading.c"),
+                                                         ("hub", "cursor.c")))
         self.assertEqual(self.names("v1Says", "op"), set(re.findall(r'\\"op\\":\\"(\w+)', said)))
         self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = "(\w+)"', source("src", "event", "op.c"))))
         said = "".join(source("src", *path) for path in (("net", "ws_dashboard.c"), ("net", "ws_errand.c"), ("event", "flat.c"),
@@ -341,7 +342,7 @@ class Answers(TidemarkTest):
             parameters = [resolve(self.openapi, p["$ref"]) for p in self.openapi["paths"][path][verb].get("parameters", [])]
             taken = {p["name"] for p in parameters if p["in"] == "query"}
             if path == "/v1/events" and verb == "get":
-                taken -= {"before", "until", "order", "limit", "wait"} if headers else {"speed"}
+                taken -= {"before", "until", "order", "limit", "wait"} if headers else {"speed", "session", "start", "lastEventId"}
             for name, value in VALUES.items():
                 with self.subTest(f"{verb} {path} {headers} {name}"):
                     body = {"/v1/events": '{"data":1}', "/v1/leases": "{}"}.get(path) if verb == "post" else None

@@ -66,10 +66,10 @@ class Answers(HistoryTest):
         receipt = self.server.publish([{"data": 1}, {"data": 2}])
         response = self.server.get("/v1/events", JSON)
         document = response.json()
-        self.assertEqual(set(document), {"events", "next", "first", "head", "epoch"})
+        self.assertEqual(set(document), {"events", "next", "checkpoint", "first", "head", "epoch"})
         self.assertEqual(seqs(document["events"]), [1, 2])
-        self.assertEqual((document["next"], document["first"], document["head"], document["epoch"]),
-                         (None, 1, 2, receipt["epoch"]))
+        self.assertEqual((document["next"], document["checkpoint"], document["first"], document["head"],
+                          document["epoch"]), (None, 2, 1, 2, receipt["epoch"]))
         self.assertNotIn("link", response.headers)
 
     def test_an_empty_store_has_an_empty_history(self):

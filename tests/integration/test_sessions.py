@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Durable readers: what a session acknowledged outlives connections and crashes."""
 
+import json
 import time
 import unittest
 from urllib.parse import quote
 
-from harness import SCALE, TIME, TidemarkTest, seqs, wait_until
+from harness import SCALE, TIME, TidemarkTest, command, scaled, seqs, wait_until
 from wire import Refused
 
 # "Durable within 1 s"; a slow build gets longer to keep the promise.
@@ -169,7 +170,7 @@ class Acknowledging(SessionTest):
     def test_an_ack_without_a_session_is_an_error(self):
         self.fill()
         self.error(self.server.live_reader(), {"op": "ack", "seq": 1})
-        self.assertEqual(self.server.get("/v1/sessions").json(), {"sessions": []})
+        self.assertEqual(self.server.get("/v1/sessions").json(), {"sessions": [], "next": None})
 
     def test_a_malformed_ack_is_an_error(self):
         self.fill()
@@ -210,7 +211,232 @@ class TakeOver(SessionTest):
         self.assertEqual(seqs(other.events(3)), [1, 2, 3])
 
 
+class Starting(SessionTest):
+
+    def test_a_reader_learns_whether_its_session_was_known(self):
+        self.fill()
+        self.assertIs(self.server.reader(session="s").hello["resumed"], False)
+        self.assertIs(self.server.reader(session="s").hello["resumed"], True)
+        self.assertNotIn("resumed", self.server.reader().hello)
+        self.server.request("DELETE", "/v1/sessions/s")
+        self.assertIs(self.server.reader(session="s").hello["resumed"], False)
+
+    def test_start_counts_only_while_the_session_is_new(self):
+        self.fill()
+        for name, start, after in (("f", "first", 0), ("h", "head", 20), ("n", 5, 5)):
+            self.assertEqual(self.server.reader(session=name, start=start).hello["after"], after)
+            self.assertEqual(self.server.reader(session=name, start=11).hello["after"], after)
+        socket = self.server.reader(session="past", start=99)
+        self.assert_gap(socket.receive(), "ahead", requested=99)
+        self.assertEqual(self.session("past")["acked"], 20)
+
+    def test_start_goes_with_a_session_and_without_a_position(self):
+        for query in ({"start": 1}, {"start": 1, "session": "s", "after": 1},
+                      {"start": 1, "session": "s", "since": "-1h"}, {"start": "x", "session": "s"}):
+            with self.subTest(query):
+                with self.assertRaises(Refused) as refused:
+                    self.server.websocket(**query)
+                self.assert_problem(refused.exception.response, 400, "start")
+                with self.assertRaises(Refused) as refused:
+                    self.server.sse(**query)
+                self.assert_problem(refused.exception.response, 400, "start")
+
+    def test_tail_begins_at_start_only_once(self):
+        self.fill(5)
+        for expected in (5, 0):
+            done = command("tail", self.server.url, "--session", "m", "--start", "first", "--until-live")
+            self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, expected), done)
+
+
+class Moving(SessionTest):
+
+    def test_a_connected_reader_goes_on_where_its_session_was_moved(self):
+        self.fill()
+        socket = self.server.reader(session="s", start="first")
+        socket.events(20)
+        self.acknowledge(socket, 20)
+        for acked, expected in ((0, range(1, 21)), (17, range(18, 21)), (20, ())):
+            self.assertEqual(self.put("s", '{"acked":%d}' % acked).json()["acked"], acked)
+            self.assertEqual(socket.op("moved"), {"op": "moved", "after": acked})
+            self.assertEqual(seqs(socket.events(len(expected))), list(expected))
+        self.fill(2)
+        self.assertEqual(seqs(socket.events(2)), [21, 22])
+
+    def test_an_acknowledgement_from_before_the_move_does_not_undo_it(self):
+        self.fill()
+        socket = self.server.reader(session="s", start="first", stream="a")
+        socket.events(10)
+        self.put("s", '{"acked":0}')
+        socket.op("moved")
+        socket.events(10)
+        self.assertEqual(self.session()["acked"], 0)
+        self.server.publish([{"stream": "b", "data": i} for i in range(9)])
+        self.put("s", '{"acked":29}')
+        socket.op("moved")
+        socket.send({"op": "ack", "seq": 19})
+        socket.send({"op": "ping"})
+        socket.op("pong")
+        self.assertEqual(self.session()["acked"], 29)
+
+    def test_a_filtered_reader_that_waits_is_moved_back(self):
+        self.fill()
+        socket = self.server.live_reader(session="s", stream="a")
+        self.put("s", '{"acked":10}')
+        self.assertEqual(socket.op("moved")["after"], 10)
+        self.assertEqual(seqs(socket.events(5)), [11, 13, 15, 17, 19])
+
+    def test_a_reader_in_the_middle_of_a_long_replay_is_moved(self):
+        self.server.restart("--ring", "64KiB", "--cache", "64KiB")
+        self.server.publish_lines({"data": "x" * 500} for _ in range(scaled(20000, 4000)))
+        head = self.server.head()
+        socket = self.server.reader(receive_buffer=4096, session="s", start="first")
+        source = self.server.sse(receive_buffer=4096, session="t", start="first")
+        socket.events(100)
+        source.events(100)
+        for name in "st":
+            self.put(name, '{"acked":%d}' % (head - 10))
+        while (document := socket.receive()).get("op") != "moved":
+            pass
+        while (message := source.message()).event != "moved":
+            pass
+        self.assertEqual(message.id, f"{head - 10}.{source.hello['epoch']}")
+        self.assertEqual(seqs(socket.events(10)), list(range(head - 9, head + 1)))
+        self.assertEqual(seqs(source.events(10)), list(range(head - 9, head + 1)))
+
+
+class EventStreams(SessionTest):
+
+    def ack(self, seq, name="s"):
+        return self.server.request("POST", f"/v1/sessions/{name}/ack", json.dumps({"seq": seq}),
+                                   {"Content-Type": "application/json"})
+
+    def test_a_session_is_read_and_acknowledged(self):
+        self.fill()
+        source = self.server.sse(session="s", start="first")
+        self.assertEqual((source.hello["session"], source.hello["resumed"]), ("s", False))
+        source.events(20)
+        self.assertEqual(self.ack(12).json()["acked"], 12)
+        self.assertEqual(self.ack(7).json()["acked"], 12, "what is below changes nothing")
+        self.server.kill()
+        self.server.start()
+        source = self.server.sse(session="s")
+        self.assertEqual((source.hello["after"], source.hello["resumed"]), (12, True))
+        self.assertEqual(seqs(source.events(8)), list(range(13, 21)))
+
+    def test_the_last_event_id_comes_before_what_was_acknowledged(self):
+        self.fill()
+        self.server.sse(session="s", start="first").events(20)
+        self.ack(5)
+        source = self.server.sse(headers={"Last-Event-ID": "15"}, session="s", start="first")
+        self.assertEqual(source.event()["seq"], 16)
+
+    def test_a_stream_that_lost_its_session_ends(self):
+        self.fill()
+        first = self.server.sse(session="s", start="first")
+        first.events(20)
+        second = self.server.live_reader(session="s", after=20)
+        self.assertTrue(first.ended())
+        third = self.server.sse(session="s")
+        self.assertEqual(second.closed().code, 4409)
+        self.server.request("DELETE", "/v1/sessions/s")
+        self.assertTrue(third.ended())
+
+    def test_a_stream_is_moved(self):
+        self.fill()
+        source = self.server.sse(session="s")
+        self.put("s", '{"acked":18}')
+        message = source.message()
+        self.assertEqual((message.event, message.json()), ("moved", {"op": "moved", "after": 18}))
+        self.assertEqual(message.id, f"18.{source.hello['epoch']}")
+        self.assertEqual(seqs(source.events(2)), [19, 20])
+
+    def test_no_more_is_acknowledged_than_was_sent(self):
+        self.fill()
+        source = self.server.sse(session="s", after=5)
+        source.events(15)
+        self.fill(1)
+        source.event()
+        self.assert_problem(self.ack(22), 400, "head")
+        self.server.sse(headers={"Last-Event-ID": "7"}, session="s", stream="none")
+        self.assert_problem(self.ack(21), 400, "sent")
+        self.assertEqual(self.ack(7).status, 200)
+        self.assert_problem(self.ack(1, "nobody"), 404)
+        for body in ("", "{}", '{"seq":1,"seq":2}', '{"seq":1,"x":2}', '{"seq":"1"}', "[1]"):
+            response = self.server.request("POST", "/v1/sessions/s/ack", body, {"Content-Type": "application/json"})
+            self.assert_problem(response, 400)
+
+
+class Lag(SessionTest):
+
+    def lag(self, name="s"):
+        return self.session(name)["lag"]
+
+    def test_lag_counts_what_passes_the_filter_and_is_not_acknowledged(self):
+        socket = self.server.live_reader(session="s", stream="b")
+        self.fill(20)
+        socket.events(10)
+        self.assertEqual(self.lag(), 10)
+        self.acknowledge(socket, 10)
+        self.assertEqual(self.lag(), 5)
+        self.acknowledge(socket, 20)
+        self.assertEqual(self.lag(), 0)
+        self.server.publish([{"stream": "a", "data": i} for i in range(50)])
+        self.assertEqual(self.lag(), 0, "what does not pass is no lag")
+        self.leave(socket)
+        self.fill(6)
+        self.assertEqual(self.lag(), 3)
+        self.server.kill()
+        self.server.start()
+        self.assertEqual(self.lag(), 3, "the filter is remembered")
+        self.assertIn('tidemark_session_lag{session="s"} 3\n', self.server.get("/metrics").text)
+
+    def test_lag_reaches_into_archives(self):
+        self.server.restart("--retain-events", "500")
+        socket = self.server.live_reader(session="s", stream="a")
+        socket.leave()
+        self.put("t", '{"acked":0}')
+        for _ in range(20):
+            self.fill(1000)
+        wait_until(lambda: self.fill(2) or self.server.retention()["log"]["first"] > 5000, "there are archives")
+        head = self.server.head()
+        self.assertEqual((self.lag(), self.lag("t")), (head // 2, head))
+        for acked in (4000, 9000, 100, head - 10):
+            self.put("s", '{"acked":%d}' % acked)
+            self.assertEqual(self.lag(), (head - acked) // 2)
+
+
+class Expiring(SessionTest):
+
+    def test_sessions_that_nobody_uses_expire(self):
+        self.server.restart("--session-expiry", "2s")
+        connected = self.server.live_reader(session="connected")
+        self.put("idle", '{"acked":0}')
+        wait_until(lambda: self.server.get("/v1/sessions/idle").status == 404, "it has expired")
+        self.assertTrue(self.session("connected")["connected"])
+        connected.leave()
+        wait_until(lambda: self.server.get("/v1/sessions").json()["sessions"] == [], "the other, too")
+        self.server.restart()
+        self.assertEqual(self.server.get("/v1/sessions").json()["sessions"], [])
+
+
 class Resource(SessionTest):
+
+    def test_the_list_has_pages(self):
+        names = sorted(f"{prefix}{i:02}" for prefix in ("a", "b/é", "c ") for i in range(7))
+        for name in names:
+            self.put(quote(name, safe=""), '{"acked":0}')
+        for query, expected in (({}, names), ({"prefix": "b/é"}, names[7:14])):
+            seen, after = [], {}
+            while True:
+                page = self.server.get("/v1/sessions", **query, **after, limit=3).json()
+                self.assertLessEqual(len(page["sessions"]), 3)
+                seen += [session["name"] for session in page["sessions"]]
+                if page["next"] is None:
+                    break
+                after = {"after": page["next"]}
+            self.assertEqual(seen, expected)
+        for query in ({"limit": 0}, {"limit": 10001}, {"after": ""}, {"prefix": "\n"}, {"stream": "x"}):
+            self.assert_problem(self.server.get("/v1/sessions", **query), 400, list(query)[0])
 
     def test_a_session_tells_its_state(self):
         self.fill()
@@ -228,7 +454,7 @@ class Resource(SessionTest):
 
     def test_all_sessions_are_listed_and_outlive_a_restart(self):
         self.fill()
-        self.assertEqual(self.server.get("/v1/sessions").json(), {"sessions": []})
+        self.assertEqual(self.server.get("/v1/sessions").json(), {"sessions": [], "next": None})
         for seq, name in enumerate(("a", "b", "c/d"), 4):
             socket = self.server.reader(session=name, after="first")
             self.acknowledge(socket, seq)
@@ -272,7 +498,7 @@ class Resource(SessionTest):
         socket = self.server.reader(session="s", after="first")
         self.acknowledge(socket, 12)
         self.assertIn(self.server.request("DELETE", "/v1/sessions/s").status, (200, 204))
-        self.assertEqual(socket.closed().code, 4409)
+        self.assertEqual(socket.closed().code, 4404)
         self.assert_problem(self.server.get("/v1/sessions/s"), 404)
         self.server.kill()
         self.server.start()

@@ -41,14 +41,21 @@ class Form(SseTest):
         source = self.follow(after="first")
         for seq in (1, 2):
             message = source.message()
-            self.assertEqual(message, (None, str(seq), self.server.event_text(seq)))
+            self.assertEqual(message, (None, f"{seq}.{source.hello['epoch']}", self.server.event_text(seq)))
 
-    def test_retry_is_sent_first_and_spread_at_random(self):
+    def test_the_first_block_says_where_reading_starts(self):
+        self.fill()
+        for query, after in (({}, 10), ({"after": "first"}, 0), ({"after": 7}, 7), ({"stream": "a"}, 10)):
+            with self.subTest(query):
+                source = self.follow(**query)
+                epoch = self.server.history()["epoch"]
+                self.assertEqual(source.hello, {"epoch": epoch, "first": 1, "head": 10, "after": after})
+
+    def test_retry_is_part_of_the_first_block_and_spread_at_random(self):
         self.fill()
         retries = set()
         for _ in range(12):
             source = self.follow(after="first")
-            source.message()
             self.assertRegex(source.first_line, r"^retry: ?\d+$")
             retries.add(source.retry)
         self.assertGreater(len(retries), 1, "a herd must not come back at once")

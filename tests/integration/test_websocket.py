@@ -246,7 +246,7 @@ class Publishing(TidemarkTest):
     def test_publish_is_answered_once_stored(self):
         reply = self.socket.publish([{"stream": "s", "type": "t", "id": "i", "data": 1}, {"n": 1}], "r1")
         self.assertEqual(reply, {"op": "published", "ref": "r1", "first": 1, "last": 2, "count": 2,
-                                 "duplicates": 0})
+                                 "duplicates": 0, "epoch": self.server.history()["epoch"]})
         first, second = self.server.everything()
         self.assertEqual((first["stream"], first["type"], first["id"], first["data"]),
                          ("s", "t", "i", 1))

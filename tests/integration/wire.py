@@ -96,6 +96,9 @@ class Wire:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.buffer = bytearray()
 
+    def __del__(self):
+        self.sock.close()  # where a client failed before it was whole
+
     def send(self, data):
         self.sock.settimeout(DEADLINE_S)
         self.sock.sendall(data)

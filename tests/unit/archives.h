@@ -39,7 +39,7 @@ static inline void write_envelope(struct buf *out, uint64_t seq, size_t size)
 
 static inline struct page *page_of(uint64_t first, uint64_t last, size_t size)
 {
-	struct page_builder *b = page_builder_create(WIRE_LINE, first - 1, 0);
+	struct page_builder *b = page_builder_create(WIRE_LINE, "", first - 1, 0);
 	struct buf text;
 	CHECK(b != NULL);
 	for (uint64_t seq = first; seq <= last; seq++) {

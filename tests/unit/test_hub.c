@@ -418,16 +418,18 @@ static void positions_that_cannot_be_honoured_are_gaps(void)
 	uint64_t after;
 	fresh_hub(1 << 20);
 	CHECK(publish("{\"data\":1}\n{\"data\":2}") == ERR_NONE);
-	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 2}, &after, &gap) &&
+	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 2}, NULL, &after, &gap) &&
 	      after == 2);
-	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.from_head = true}, &after, &gap) &&
+	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.from_head = true}, NULL, &after,
+				&gap) &&
 	      after == 2);
-	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.from_first = true}, &after, &gap) &&
+	CHECK(!position_resolve(feed_store(feed), feed_head(feed), (struct position){.from_first = true}, NULL, &after,
+				&gap) &&
 	      after == 0);
-	CHECK(position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 3}, &after, &gap) &&
+	CHECK(position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 3}, NULL, &after, &gap) &&
 	      after == 2 && gap.reason == GAP_AHEAD);
-	CHECK(position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 1, .foreign = true}, &after,
-			       &gap));
+	CHECK(position_resolve(feed_store(feed), feed_head(feed), (struct position){.after = 1, .foreign = true}, NULL,
+			       &after, &gap));
 	CHECK(after == 0 && gap.reason == GAP_EPOCH && gap.requested == 1 && gap.first == 1);
 	close_hub();
 	remove_dir();
@@ -538,32 +540,68 @@ static void figures_of_an_idle_session_are_dropped_after_an_hour(void)
 	remove_dir();
 }
 
-static const char *lost_why;
+/* A connected reader that only counts. */
+struct counted {
+	struct session_reader reader;
+	int taken;
+	int deleted;
+	int moved;
+};
 
-static void on_lost(void *holder, const char *why)
+static void on_news(struct session_reader *r, enum session_news news)
 {
-	*(int *)holder += 1;
-	lost_why = why;
+	struct counted *c = LIST_ITEM(r, struct counted, reader);
+	c->taken += news == SESSION_TAKEN;
+	c->deleted += news == SESSION_DELETED;
+	c->moved += news == SESSION_MOVED;
+}
+
+static struct counted *reader_of(struct counted *c)
+{
+	*c = (struct counted){.reader.on_news = on_news};
+	atomic_store(&c->reader.sent, 100);
+	return c;
+}
+
+static enum err attach(const char *name, struct counted *c, uint64_t start, struct session_state *out)
+{
+	return sessions_attach(sessions, slice_of(name), &c->reader, NULL, start, out);
+}
+
+static enum err ack(const char *name, const struct counted *c, uint64_t seq)
+{
+	uint64_t sent;
+	return sessions_ack(sessions, slice_of(name), c != NULL ? &c->reader : NULL, seq, &sent);
 }
 
 static void sessions_are_taken_over_and_survive(void)
 {
 	struct session_state s;
-	int first = 0;
-	int second = 0;
+	struct counted first;
+	struct counted second;
+	uint64_t after;
+	reader_of(&first);
+	reader_of(&second);
 	fresh_hub(1 << 20);
 	CHECK(publish("{\"data\":1}\n{\"data\":2}\n{\"data\":3}") == ERR_NONE);
-	CHECK(sessions_attach(sessions, slice_of("s"), &first, on_lost, 3, &s) == ERR_NONE && s.is_new && s.acked == 3);
-	CHECK(sessions_set(sessions, slice_of("s"), 1) == ERR_NONE);
-	CHECK(sessions_ack(sessions, slice_of("s"), &first, 2) == ERR_NONE);
-	CHECK(sessions_ack(sessions, slice_of("s"), &first, 1) == ERR_NONE); /* changes nothing */
-	CHECK(sessions_attach(sessions, slice_of("s"), &second, on_lost, 3, &s) == ERR_NONE && !s.is_new && s.acked == 2);
-	CHECK(first == 1 && second == 0);
-	CHECK(sessions_ack(sessions, slice_of("s"), &first, 3) == ERR_GONE);
-	sessions_detach(sessions, slice_of("s"), &first); /* it is the second's now */
+	CHECK(attach("s", &first, 3, &s) == ERR_NONE && s.is_new && s.acked == 3);
+	CHECK(sessions_set(sessions, slice_of("s"), 1) == ERR_NONE && first.moved == 1);
+	CHECK(ack("s", &first, 3) == ERR_NONE); /* what it had said before it knew: changes nothing */
+	CHECK(sessions_take_move(sessions, slice_of("s"), &first.reader, &after) && after == 1);
+	CHECK(!sessions_take_move(sessions, slice_of("s"), &first.reader, &after));
+	CHECK(ack("s", &first, 2) == ERR_INVALID); /* it was not sent since */
+	atomic_store(&first.reader.sent, 2);
+	CHECK(ack("s", &first, 2) == ERR_NONE);
+	CHECK(ack("s", &first, 1) == ERR_NONE); /* changes nothing */
+	CHECK(attach("s", &second, 3, &s) == ERR_NONE && !s.is_new && s.acked == 2);
+	CHECK(first.taken == 1 && second.taken == 0);
+	CHECK(ack("s", &first, 3) == ERR_GONE);
+	sessions_detach(sessions, slice_of("s"), &first.reader); /* it is the second's now */
 	CHECK(sessions_get(sessions, slice_of("s"), &s) && s.connected && s.acked == 2);
-	CHECK(sessions_attach(sessions, slice_of("t"), &first, on_lost, 3, &s) == ERR_NONE);
-	CHECK(sessions_delete(sessions, slice_of("t")) && first == 2 && !sessions_get(sessions, slice_of("t"), &s));
+	CHECK(ack("nobody", NULL, 1) == ERR_NOT_FOUND);
+	reader_of(&first);
+	CHECK(attach("t", &first, 3, &s) == ERR_NONE);
+	CHECK(sessions_delete(sessions, slice_of("t")) && first.deleted == 1 && !sessions_get(sessions, slice_of("t"), &s));
 	CHECK(!sessions_delete(sessions, slice_of("t")));
 	CHECK(writer_wait(writer, NULL, 10000) && sessions_saved(sessions, slice_of("s")));
 	close_hub();
@@ -780,12 +818,13 @@ static void who_waits_for_a_session_is_told_when_it_is_durable(void)
 	struct op holder;
 	struct op waiter;
 	struct session_state s;
-	int me = 0;
+	struct counted me;
+	reader_of(&me);
 	fresh_hub(1 << 20);
 	CHECK(publish("{\"data\":1}\n{\"data\":2}") == ERR_NONE);
-	CHECK(sessions_attach(sessions, slice_of("s"), &me, on_lost, 0, &s) == ERR_NONE);
+	CHECK(attach("s", &me, 0, &s) == ERR_NONE);
 	hold_writer(&holder, 1, NULL);
-	CHECK(sessions_ack(sessions, slice_of("s"), &me, 2) == ERR_NONE);
+	CHECK(ack("s", &me, 2) == ERR_NONE);
 	prepare(&waiter, 0, NULL);
 	waiter.op.done = on_saved;
 	CHECK(writer_submit(writer, &waiter.op, &fault) == ERR_NONE);

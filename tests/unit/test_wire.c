@@ -7,8 +7,8 @@ static const char time_text[] = "2026-11-22T18:00:00.123Z";
 static void encode(enum wire form, const struct wire_event *e, char *out, size_t *len)
 {
 	size_t envelope = wire_envelope_size(e);
-	*len = wire_record_size(form, e->seq, envelope);
-	char *end = wire_end(form, wire_envelope(e, wire_begin(form, e->seq, envelope, out)));
+	*len = wire_record_size(form, e->seq, "0123456789abcdef", envelope);
+	char *end = wire_end(form, wire_envelope(e, wire_begin(form, e->seq, "0123456789abcdef", envelope, out)));
 	CHECK((size_t)(end - out) == *len);
 	struct slice inside = wire_inside(form, (struct slice){out, *len});
 	CHECK(inside.len == envelope && inside.p[0] == '{' && inside.p[inside.len - 1] == '}');
@@ -27,8 +27,9 @@ static void the_envelope_is_the_contracts(void)
 						"\"type\":\"event\",\"id\":\"a\\\\1\",\"data\":{}}\n");
 	e.id = (struct slice){"", 0};
 	encode(WIRE_SSE, &e, out, &len);
-	CHECK_SLICE(((struct slice){out, len}), "id: 7\ndata: {\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":"
-						"\"ki\\\"mi\",\"type\":\"event\",\"data\":{}}\n\n");
+	CHECK_SLICE(((struct slice){out, len}),
+		    "id: 7.0123456789abcdef\ndata: {\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":"
+		    "\"ki\\\"mi\",\"type\":\"event\",\"data\":{}}\n\n");
 	buf_finish(&topic);
 }
 
@@ -58,7 +59,7 @@ static void frames_of_every_length_are_well_formed(void)
 
 static struct page *make_page(uint64_t after, uint32_t count, uint32_t topics)
 {
-	struct page_builder *b = page_builder_create(WIRE_WS, after, 0);
+	struct page_builder *b = page_builder_create(WIRE_WS, "0123456789abcdef", after, 0);
 	for (uint32_t i = 0; i < count; i++) {
 		struct wire_event e = {
 			after + 1 + i, time_text, slice_of("\"stream\":\"s\",\"type\":\"t\""), {"", 0}, slice_of("1")};

@@ -1,0 +1,280 @@
+/* Sessions: durable readers. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "event/json.h"
+#include "net/api.h"
+#include "net/query.h"
+#include "tidemark/event.h"
+
+#define U(n) ((unsigned long long)(n))
+
+/* --- one --- */
+
+static enum err write_session(struct api *api, struct reader *reader, struct buf *out, struct slice name,
+			      struct fault *fault)
+{
+	struct session_state s;
+	uint64_t lag;
+	char updated[CLOCK_TEXT_LEN];
+	enum err err = sessions_lag(api->sessions, name, reader, &lag, fault);
+	if (err)
+		return err;
+	if (!sessions_get(api->sessions, name, &s))
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such session");
+	clock_format(s.updated_ms, updated);
+	buf_adds(out, "{\"name\":");
+	buf_json(out, name);
+	buf_printf(out, ",\"acked\":%llu,\"lag\":%llu,\"connected\":%s,\"updated\":\"%.*s\"}", U(s.acked), U(lag),
+		   s.connected ? "true" : "false", CLOCK_TEXT_LEN, updated);
+	return ERR_NONE;
+}
+
+/* On a pool thread. */
+static void reply_session(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct fault fault;
+	if (write_session(arg, reader, exchange_out(x), exchange_segment(x), &fault) != ERR_NONE)
+		api_fault_done(x, &fault);
+	else
+		api_json_done(x, 200);
+}
+
+/* True when it may not, which is told. */
+static bool refuse_session(struct exchange *x)
+{
+	if (grant_has_session(exchange_grant(x), exchange_segment(x)))
+		return false;
+	exchange_problem(x, 403, "this session is not the token's own");
+	exchange_done(x);
+	return true;
+}
+
+void api_session_get(void *arg, struct exchange *x, struct reader *reader)
+{
+	if (!refuse_session(x) && !api_refuse_params(x))
+		reply_session(arg, x, reader);
+}
+
+/* --- all --- */
+
+/* The names of a page, in their order. */
+struct names {
+	const struct query *query;
+	const struct grant *grant;
+	struct slice *items;
+	size_t count;
+	size_t cap;
+	bool starved;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static void on_session(void *arg, struct slice name, const struct session_state *state)
+{
+	struct names *n = arg;
+	const struct query *q = n->query;
+	(void)state;
+	if (n->starved || !grant_has_session(n->grant, name) ||
+	    (q->after_name.len > 0 && slice_compare(name, q->after_name) <= 0) || !slice_begins(name, q->prefix))
+		return;
+	if (n->count == n->cap) {
+		size_t cap = n->cap ? n->cap * 2 : 64;
+		struct slice *items = realloc(n->items, cap * sizeof *items);
+		n->starved = items == NULL;
+		if (n->starved)
+			return;
+		n->items = items;
+		n->cap = cap;
+	}
+	char *copy = strndup(name.p, name.len);
+	n->starved = copy == NULL;
+	if (copy != NULL)
+		n->items[n->count++] = (struct slice){copy, name.len};
+}
+
+static enum err write_page(struct api *api, struct reader *reader, struct buf *out, const struct names *n, uint32_t limit,
+			   struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	size_t shown = 0;
+	bool any = false;
+	buf_adds(out, "{\"sessions\":[");
+	for (; !err && shown < n->count && shown < limit; shown++) {
+		size_t before = out->len;
+		buf_adds(out, any ? "," : "");
+		err = write_session(api, reader, out, n->items[shown], fault);
+		any = any || !err;
+		if (err == ERR_NOT_FOUND) { /* it has gone meanwhile */
+			out->len = before;
+			err = ERR_NONE;
+		}
+	}
+	buf_adds(out, "],\"next\":");
+	if (shown < n->count)
+		buf_json(out, n->items[shown - 1]);
+	else
+		buf_adds(out, "null");
+	buf_addc(out, '}');
+	return err;
+}
+
+void api_sessions(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct fault fault;
+	struct query q;
+	if (api_refuse_full(x))
+		return;
+	if (query_parse(exchange_url(x), Q_NAMES | Q_LIMIT, store_epoch(api->store), &q, &fault) != ERR_NONE) {
+		api_fault_done(x, &fault);
+		return;
+	}
+	struct names names = {.query = &q, .grant = exchange_grant(x)};
+	sessions_each(api->sessions, on_session, &names);
+	enum err err = names.starved ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	if (!err && names.count > 0)
+		qsort(names.items, names.count, sizeof *names.items, by_name);
+	if (!err)
+		err = write_page(api, reader, exchange_out(x), &names, q.limit != 0 ? q.limit : QUERY_NAMES_DEFAULT, &fault);
+	for (size_t i = 0; i < names.count; i++)
+		free((char *)names.items[i].p);
+	free(names.items);
+	query_finish(&q);
+	if (err)
+		api_fault_done(x, &fault);
+	else
+		api_json_done(x, 200);
+}
+
+/* --- changes --- */
+
+/* A change to a session that waits until it is durable. */
+struct session_change {
+	struct write_op op; /* first: the writer gives it back */
+	struct exchange *exchange;
+};
+
+static void on_session_durable(struct write_op *op)
+{
+	struct session_change *c = (struct session_change *)op;
+	if (op->err) {
+		exchange_fault(c->exchange, &op->fault);
+		exchange_done(c->exchange);
+	} else if (c->op.session_delete) {
+		exchange_status(c->exchange, 204, "application/json");
+		exchange_done(c->exchange);
+	} else {
+		exchange_defer(c->exchange, reply_session);
+	}
+}
+
+/* Hands `change` to the writer: what it says, or (no session) what was changed before it, is durable when it comes back. */
+static void submit(struct api *api, struct exchange *x, struct write_op change)
+{
+	struct fault fault;
+	struct session_change *c = calloc(1, sizeof *c);
+	enum err err = c != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err) {
+		c->op = change;
+		c->op.done = on_session_durable;
+		c->exchange = x;
+		exchange_keep(x, c, free);
+		err = writer_submit(api->writer, &c->op, &fault);
+	}
+	if (err)
+		api_fault_done(x, &fault);
+}
+
+/* A body of one member, a seq. */
+static enum err read_seq_member(struct exchange *x, const char *name, uint64_t head, uint64_t *seq, struct fault *fault)
+{
+	size_t len;
+	char *body = exchange_body_take(x, &len);
+	struct slice value = {body, 0};
+	struct json_error error;
+	enum err err = ERR_NONE;
+	if (body == NULL || !json_minify(body, len, body, &value.len, &error) || json_kind(value) != JSON_OBJECT) {
+		err = fault_set(fault, ERR_INVALID, "the body is no JSON object; it wants {\"%s\":N}", name);
+	} else {
+		struct json_walk w = json_walk(value);
+		bool fine = json_next(&w) && json_key_is(w.key, name) && json_sequence(w.value, seq) && !json_next(&w);
+		if (!fine)
+			err = fault_set(
+				fault, ERR_INVALID,
+				"the body wants {\"%s\":N}, once and nothing else, with a seq (0 to 9007199254740991)",
+				name);
+		else if (*seq > head)
+			err = fault_set(fault, ERR_INVALID, "%s: %llu is past the head, which is %llu", name, U(*seq),
+					U(head));
+	}
+	free(body);
+	return err;
+}
+
+static bool check_session_name(struct exchange *x)
+{
+	struct slice name = exchange_segment(x);
+	if (name.len > 0 && name.len <= EVENT_NAME_MAX && json_plain_text(name))
+		return true;
+	exchange_problem(x, 400, "a session's name has 1 to 255 bytes, UTF-8 without control characters");
+	exchange_done(x);
+	return false;
+}
+
+void api_session_put(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t acked;
+	if (refuse_session(x) || api_refuse_params(x) || !check_session_name(x))
+		return;
+	if (read_seq_member(x, "acked", store_head(api->store), &acked, &fault) != ERR_NONE)
+		api_fault_done(x, &fault);
+	else
+		submit(api, x, (struct write_op){.session = exchange_segment(x), .session_acked = acked});
+}
+
+/* The acknowledgement of a reader that cannot say it where it reads, as of an event stream. */
+void api_session_ack(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t seq;
+	uint64_t sent;
+	if (refuse_session(x) || api_refuse_params(x))
+		return;
+	enum err err = read_seq_member(x, "seq", store_head(api->store), &seq, &fault);
+	if (!err) {
+		err = sessions_ack(api->sessions, exchange_segment(x), NULL, seq, &sent);
+		if (err == ERR_INVALID)
+			fault_set(&fault, err, "seq: %llu is past what the session's reader was sent, which is %llu", U(seq),
+				  U(sent));
+		else if (err)
+			fault_set(&fault, err, "there is no such session");
+	}
+	if (err)
+		api_fault_done(x, &fault);
+	else
+		submit(api, x, (struct write_op){0});
+}
+
+void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (api_refuse_params(x))
+		return;
+	struct session_state state;
+	if (sessions_get(api->sessions, exchange_segment(x), &state)) {
+		submit(api, x, (struct write_op){.session = exchange_segment(x), .session_delete = true});
+		return;
+	}
+	exchange_problem(x, 404, "there is no such session");
+	exchange_done(x);
+}

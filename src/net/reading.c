@@ -1,0 +1,66 @@
+#include "net/reading.h"
+
+#include "tidemark/history.h"
+
+enum err reading_apply_since(struct reader *reader, struct query *q, struct fault *fault)
+{
+	if (!q->has_since)
+		return ERR_NONE;
+	uint64_t after;
+	enum err err = history_seek_since(reader, q->since_ms, &after, fault);
+	bool later = q->has_after && !q->start.from_first && (q->start.from_head || q->start.after > after);
+	if (!err && !later)
+		q->start = (struct position){.after = after, .foreign = q->start.foreign};
+	q->has_after = true;
+	q->has_since = false;
+	return err;
+}
+
+enum err reading_begin(const struct reading *reading, const struct query *q, struct session_reader *r,
+		       struct position *start, bool *resumed, struct fault *fault)
+{
+	bool asked = q->has_after || q->start.foreign;
+	struct store *store = feed_store(reading->feed);
+	struct session_state state;
+	uint64_t after;
+	struct gap gap;
+	*resumed = false;
+	*start = asked ? q->start : q->has_session_start ? q->session_start : (struct position){.from_head = true};
+	position_resolve(store, feed_head(reading->feed), *start, NULL, &after, &gap);
+	atomic_store(&r->sent, after);
+	if (q->session.len == 0)
+		return ERR_NONE;
+	enum err err = sessions_attach(reading->sessions, q->session, r, q->filter, after, &state);
+	if (err)
+		return fault_set(fault, err,
+				 err == ERR_BUSY ? "there are too many sessions, or their filters are too long"
+						 : "out of memory");
+	writer_poke(reading->writer);
+	*resumed = !state.is_new;
+	if (!asked && *resumed) {
+		*start = (struct position){.after = state.acked};
+		atomic_store(&r->sent, state.acked);
+	}
+	return ERR_NONE;
+}
+
+void reading_hello(struct buf *out, struct feed *feed, uint64_t after)
+{
+	buf_printf(out, "\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu", store_epoch(feed_store(feed)),
+		   (unsigned long long)feed_first(feed), (unsigned long long)feed_head(feed), (unsigned long long)after);
+}
+
+void reading_event_id(struct buf *out, struct feed *feed, uint64_t seq)
+{
+	buf_printf(out, "%llu.%s", (unsigned long long)seq, store_epoch(feed_store(feed)));
+}
+
+void reading_checkpoint(struct buf *out, uint64_t seq)
+{
+	buf_printf(out, "{\"op\":\"checkpoint\",\"seq\":%llu}", (unsigned long long)seq);
+}
+
+void reading_moved(struct buf *out, uint64_t after)
+{
+	buf_printf(out, "{\"op\":\"moved\",\"after\":%llu}", (unsigned long long)after);
+}

@@ -1,0 +1,35 @@
+/* How a reader begins, the same over WebSocket and server-sent events: where it starts, whose session it takes, and what it
+ * is told of that first. */
+#ifndef NET_READING_H
+#define NET_READING_H
+
+#include "hub/session.h"
+#include "hub/writer.h"
+#include "net/query.h"
+
+/* Turns `since` into a position, on a thread that may wait for the disk. Where `after` is given, too, the later one counts.
+ */
+enum err reading_apply_since(struct reader *reader, struct query *q, struct fault *fault);
+
+/* What a reader begins with. */
+struct reading {
+	struct feed *feed;
+	struct sessions *sessions;
+	struct writer *writer; /* makes a new session durable */
+};
+
+/* Where to start: at what was asked for, else after what the session has acknowledged, else at the head. Where the query
+ * names a session, `r` becomes its reader; *resumed says whether it was known. The query's `since` is applied, its filter
+ * still there. ERR_BUSY, ERR_NOMEM: `r` has no session. */
+enum err reading_begin(const struct reading *reading, const struct query *q, struct session_reader *r,
+		       struct position *start, bool *resumed, struct fault *fault);
+
+/* The members of a hello, without braces: epoch, first, head, after. */
+void reading_hello(struct buf *out, struct feed *feed, uint64_t after);
+/* The id of a block of an event stream: SEQ.EPOCH. */
+void reading_event_id(struct buf *out, struct feed *feed, uint64_t seq);
+/* {"op":"checkpoint",…} and {"op":"moved",…} */
+void reading_checkpoint(struct buf *out, uint64_t seq);
+void reading_moved(struct buf *out, uint64_t after);
+
+#endif
