@@ -201,7 +201,9 @@ int config_parse(struct config *c, int argc, char **argv)
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
 		 "what answers from the past hold in memory until they are read: those to all dashboards, of which further "
-		 "ones wait, and those over HTTP, which become short, then 503 (64MiB)",
+		 "ones wait, and those over HTTP, which become short; a request that finds no room waits for it, and "
+		 "connections "
+		 "that take nothing of their answer are cut off meanwhile (64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-timeout", OPTION_DURATION, &c->reply_timeout, "DURATION",
 		 "a dashboard that takes nothing of its answer for so long is closed (30s)", 100, 86400000, 0},

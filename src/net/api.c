@@ -5,11 +5,11 @@
 
 const struct http_route api_routes[] = {
 	{"POST", "/v1/events", NEED_PUBLISH, api_publish, ROUTE_DIRECT},
-	{"GET", "/v1/events", NEED_READ, api_history, 0},
-	{"GET", "/v1/events/{}", NEED_READ, api_event, 0},
-	{"GET", "/v1/streams", NEED_READ, api_streams, 0},
+	{"GET", "/v1/events", NEED_READ, api_history, ROUTE_HELD},
+	{"GET", "/v1/events/{}", NEED_READ, api_event, ROUTE_HELD},
+	{"GET", "/v1/streams", NEED_READ, api_streams, ROUTE_HELD},
 	{"GET", "/v1/streams/{}", NEED_READ, api_stream, 0},
-	{"GET", "/v1/sessions", NEED_READ, api_sessions, 0},
+	{"GET", "/v1/sessions", NEED_READ, api_sessions, ROUTE_HELD},
 	{"GET", "/v1/sessions/{}", NEED_READ, api_session_get, 0},
 	{"PUT", "/v1/sessions/{}", NEED_READ, api_session_put, ROUTE_DIRECT},
 	{"DELETE", "/v1/sessions/{}", NEED_ADMIN, api_session_delete, ROUTE_DIRECT},

@@ -267,7 +267,7 @@ static void on_waited(void *arg, bool time_is_up)
 	(void)time_is_up;
 	struct history *h = arg;
 	h->waited = true;
-	exchange_defer(h->exchange, api_history);
+	exchange_defer_reply(h->exchange, api_history);
 }
 
 /* Waits for something to come after the range, which is empty. */

@@ -1,7 +1,11 @@
 #include "net/caller.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "net/peer.h"
@@ -65,7 +69,8 @@ void caller_answers(struct callers *cs, struct caller *c, bool answering)
 {
 	pthread_mutex_lock(&cs->lock);
 	c->answering = answering;
-	c->deadline_ms = clock_mono_ms() + cs->head_ms;
+	c->taken_ms = clock_mono_ms();
+	c->deadline_ms = c->taken_ms + cs->head_ms;
 	pthread_mutex_unlock(&cs->lock);
 }
 
@@ -86,12 +91,40 @@ static bool has_ended(int fd)
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-void callers_sweep(struct callers *cs)
+/* Something that changes when the peer takes bytes: how many it has acknowledged, or (a pair of sockets, tls.h) how many
+ * still wait for it. */
+static uint64_t taken_from(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof info;
+	int queued = 0;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+		return info.tcpi_bytes_acked;
+	return ioctl(fd, SIOCOUTQ, &queued) == 0 ? (uint64_t)queued : 0;
+}
+
+static bool is_stuck(struct caller *c, int64_t now)
+{
+	uint64_t taken = taken_from(c->fd);
+	if (taken != c->taken)
+		c->taken_ms = now;
+	c->taken = taken;
+	return now - c->taken_ms >= CALLER_STUCK_MS;
+}
+
+void callers_sweep(struct callers *cs, size_t short_of)
 {
 	int64_t now = clock_mono_ms();
 	pthread_mutex_lock(&cs->lock);
 	LIST_EACH (link, &cs->all) {
 		struct caller *c = LIST_ITEM(link, struct caller, link);
+		size_t held = c->answering ? atomic_load(&c->held) : 0;
+		if (held > 0 && is_stuck(c, now) && short_of > 0) {
+			short_of -= held < short_of ? held : short_of;
+			c->taken_ms = now; /* counted once, though it may take a while to go */
+			cs->slow++;
+			shutdown(c->fd, SHUT_RDWR);
+		}
 		if (c->answering)
 			continue;
 		if (now > c->deadline_ms) {

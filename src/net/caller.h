@@ -5,6 +5,7 @@
 #define NET_CALLER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "net/access.h"
@@ -23,6 +24,9 @@ struct caller {
 	int fd;
 	bool local;                /* came in over the loopback */
 	bool answering;            /* a handler runs, or its reply is on its way */
+	atomic_size_t held;        /* bytes of the reply that are in memory until the peer takes them */
+	uint64_t taken;            /* what the socket has said of that, when it was last looked at */
+	int64_t taken_ms;          /* monotonic: when that last changed */
 	const struct grant *grant; /* of the request under way, which owns it; NULL: none */
 	int64_t deadline_ms;       /* monotonic: for the next head, or the body under way */
 	int64_t begun_ms;          /* the body under way */
@@ -45,8 +49,10 @@ void caller_answers(struct callers *cs, struct caller *c, bool answering);
 /* What the request under way was granted; NULL: nothing any more. False when it does not hold any longer. */
 bool caller_holds(struct callers *cs, struct caller *c, const struct grant *grant);
 
-/* To be called now and then: cuts off who has gone, and who takes too long. */
-void callers_sweep(struct callers *cs);
+/* To be called now and then: cuts off who has gone, and who takes too long. `short_of`: requests wait for so many bytes that
+ * replies hold; connections that have taken nothing of theirs for CALLER_STUCK_MS are cut off until as much is free. */
+enum { CALLER_STUCK_MS = 2000 };
+void callers_sweep(struct callers *cs, size_t short_of);
 /* Tokens were reloaded: cuts off whose grant does not hold any longer. */
 void callers_recheck(struct callers *cs);
 uint64_t callers_slow(struct callers *cs);

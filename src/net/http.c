@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "net/caller.h"
 #include "net/origin.h"
@@ -25,6 +27,10 @@ enum {
 	SEGMENT_MAX = 1024,
 	REFUSE_POLL_US = 100,
 	DISCARD_MAX = 64 * 1024 * 1024, /* of a body that is refused, before the connection is cut */
+	ROOM_SHARE = 64,                /* as much of all replies' memory has to be free for one more */
+	ROOM_WAIT_MS = 10000,           /* then a request is refused for want of it */
+	SERVED_AT_ONCE = 2,             /* of those who have waited for room */
+	RECLAIMED_SHARE = 4,            /* as much of that memory is taken from who takes nothing, at a time */
 };
 
 struct http {
@@ -35,6 +41,9 @@ struct http {
 	atomic_int handing_over; /* threads that are about to hand something to the pool */
 	atomic_size_t bodies;    /* bytes of all bodies in memory */
 	atomic_size_t replies;   /* and of all replies, until their readers have them */
+	pthread_mutex_t lock;    /* guards what follows */
+	struct list waiting;     /* exchanges that wait for room among the replies, oldest first */
+	int served;              /* that have waited, and whose reply is being made */
 	struct callers callers;
 };
 
@@ -54,7 +63,10 @@ struct exchange {
 	struct caller *caller; /* NULL: there was no memory for it */
 	struct grant grant;
 	struct pool_job job;
-	http_handler *deferred; /* what the job runs */
+	http_handler *deferred;   /* what the job runs */
+	struct list in_waiting;   /* http.waiting */
+	int64_t waiting_since_ms; /* monotonic */
+	bool served;              /* has waited, and its reply is being made */
 	const struct http_route *route;
 
 	struct url url;
@@ -82,6 +94,73 @@ struct exchange {
 	void (*state_destroy)(void *state);
 };
 
+/* --- room for replies --- */
+
+static bool has_room(const struct http *h)
+{
+	size_t held = atomic_load(&h->replies);
+	return held < h->options.replies_max && h->options.replies_max - held >= h->options.replies_max / ROOM_SHARE;
+}
+
+/* The pool may end once http_refuse has returned: what the daemon's threads hand to it comes between these two. */
+static bool begin_handing_over(struct http *h)
+{
+	atomic_fetch_add(&h->handing_over, 1);
+	if (!h->refusing)
+		return true;
+	atomic_fetch_sub(&h->handing_over, 1);
+	return false;
+}
+
+static void end_handing_over(struct http *h)
+{
+	atomic_fetch_sub(&h->handing_over, 1);
+}
+
+/* The oldest that waits, if there is room for it or it has waited since `late_ms` or longer. Few at a time, so that each
+ * finds what the one before it has left. */
+static struct exchange *next_waiting(struct http *h, int64_t late_ms)
+{
+	struct exchange *x = NULL;
+	pthread_mutex_lock(&h->lock);
+	if (!list_empty(&h->waiting) && h->served < SERVED_AT_ONCE) {
+		struct exchange *first = LIST_ITEM(h->waiting.next, struct exchange, in_waiting);
+		if (has_room(h) || first->waiting_since_ms <= late_ms)
+			x = first;
+	}
+	if (x != NULL) {
+		list_remove(&x->in_waiting);
+		x->served = true;
+		h->served++;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return x;
+}
+
+/* Lets go on who finds room, or has waited for too long. */
+static void serve_waiting(struct http *h, int64_t late_ms)
+{
+	if (!begin_handing_over(h))
+		return;
+	for (struct exchange *x; (x = next_waiting(h, late_ms)) != NULL;)
+		pool_submit(h->pool, &x->job);
+	end_handing_over(h);
+}
+
+/* Waits where there is no room, or others wait already. */
+static bool wait_for_room(struct exchange *x)
+{
+	struct http *h = x->http;
+	pthread_mutex_lock(&h->lock);
+	bool waits = !h->refusing && (!list_empty(&h->waiting) || !has_room(h));
+	if (waits) {
+		x->waiting_since_ms = clock_mono_ms();
+		list_append(&h->waiting, &x->in_waiting);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return waits;
+}
+
 /* --- making and ending exchanges --- */
 
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
@@ -91,6 +170,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 		return NULL; /* told in on_request */
 	x->http = arg;
 	x->connection = connection;
+	list_init(&x->in_waiting);
 	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	if (x->url_result == URL_FINE)
@@ -106,7 +186,7 @@ static void exchange_destroy(struct exchange *x)
 		caller_holds(&x->http->callers, x->caller, NULL);
 	grant_drop(&x->grant);
 	atomic_fetch_sub(&x->http->bodies, x->body.cap);
-	atomic_fetch_sub(&x->http->replies, x->held);
+	exchange_hold(x, 0);
 	buf_finish(&x->body);
 	buf_finish(&x->out);
 	url_finish(&x->url);
@@ -195,8 +275,13 @@ size_t exchange_room_long(const struct exchange *x)
 
 void exchange_hold(struct exchange *x, size_t bytes)
 {
+	bool less = bytes < x->held;
 	atomic_fetch_add(&x->http->replies, bytes - x->held); /* which may wrap, and that is fine */
 	x->held = bytes;
+	if (x->caller != NULL)
+		atomic_store(&x->caller->held, bytes);
+	if (less)
+		serve_waiting(x->http, 0);
 }
 
 void exchange_static(struct exchange *x, const void *bytes, size_t len)
@@ -601,19 +686,12 @@ void exchange_defer(struct exchange *x, http_handler *run)
 	pool_submit(x->http->pool, &x->job);
 }
 
-/* The pool may end once http_refuse has returned: what the daemon's threads hand to it comes between these two. */
-static bool begin_handing_over(struct http *h)
+void exchange_defer_reply(struct exchange *x, http_handler *run)
 {
-	atomic_fetch_add(&h->handing_over, 1);
-	if (!h->refusing)
-		return true;
-	atomic_fetch_sub(&h->handing_over, 1);
-	return false;
-}
-
-static void end_handing_over(struct http *h)
-{
-	atomic_fetch_sub(&h->handing_over, 1);
+	x->deferred = run;
+	x->job.run = run_deferred;
+	if (!wait_for_room(x))
+		pool_submit(x->http->pool, &x->job);
 }
 
 /* The connection is suspended before anybody can resume it. */
@@ -624,15 +702,26 @@ static void run_handler(struct exchange *x)
 	MHD_suspend_connection(x->connection);
 	if ((x->route->flags & ROUTE_DIRECT) != 0)
 		x->route->handle(x->http->options.arg, x, NULL);
+	else if ((x->route->flags & ROUTE_HELD) != 0)
+		exchange_defer_reply(x, x->route->handle);
 	else
 		exchange_defer(x, x->route->handle);
 }
 
 void exchange_done(struct exchange *x)
 {
+	struct http *h = x->http;
+	bool served = x->served;
 	x->stage = DONE;
+	x->served = false;
 	exchange_hold(x, x->held + x->out.cap);
 	MHD_resume_connection(x->connection);
+	if (!served)
+		return;
+	pthread_mutex_lock(&h->lock);
+	h->served--;
+	pthread_mutex_unlock(&h->lock);
+	serve_waiting(h, 0);
 }
 
 void exchange_wait(struct exchange *x)
@@ -663,7 +752,11 @@ void exchange_cut(struct exchange *x)
 
 void http_sweep(struct http *h)
 {
-	callers_sweep(&h->callers);
+	pthread_mutex_lock(&h->lock);
+	bool wanted = !list_empty(&h->waiting) && !has_room(h);
+	pthread_mutex_unlock(&h->lock);
+	callers_sweep(&h->callers, wanted ? h->options.replies_max / RECLAIMED_SHARE : 0);
+	serve_waiting(h, clock_mono_ms() - ROOM_WAIT_MS);
 }
 
 void http_recheck(struct http *h)
@@ -744,6 +837,8 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	h->pool = pool;
 	h->options = options;
+	pthread_mutex_init(&h->lock, NULL);
+	list_init(&h->waiting);
 	callers_init(&h->callers, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
 	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
 			 MHD_USE_ERROR_LOG;
@@ -759,6 +854,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 	if (h->daemon == NULL) {
 		callers_finish(&h->callers);
+		pthread_mutex_destroy(&h->lock);
 		free(h);
 		return fault_set(fault, ERR_IO, "cannot start the HTTP server");
 	}
@@ -771,6 +867,12 @@ void http_refuse(struct http *h)
 	h->refusing = true;
 	while (h->handing_over > 0)
 		usleep(REFUSE_POLL_US); /* none of them waits for anything */
+	pthread_mutex_lock(&h->lock);
+	LIST_EACH (link, &h->waiting) {
+		list_remove(link);
+		pool_submit(h->pool, &LIST_ITEM(link, struct exchange, in_waiting)->job);
+	}
+	pthread_mutex_unlock(&h->lock);
 }
 
 void http_destroy(struct http *h)
@@ -779,6 +881,7 @@ void http_destroy(struct http *h)
 		return;
 	MHD_stop_daemon(h->daemon);
 	callers_finish(&h->callers);
+	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
 

@@ -24,7 +24,8 @@ enum http_route_flag {
 	ROUTE_DIRECT = 1 << 0,   /* runs on the network thread, without a reader: must not wait for anything */
 	ROUTE_CATCHALL = 1 << 1, /* may find nothing at the path: other methods get a 404, not a 405 */
 	ROUTE_OPEN = 1 << 2,     /* pages of any web origin may read it (CORS); those of --allow-origin may read all */
-	ROUTE_SOCKET = 1 << 3,   /* a WebSocket: only pages of our own may ask for it, though it is a GET */
+	ROUTE_HELD = 1 << 4, /* its reply may be large, and is in memory until it is read: waits for room (exchange_room) */
+	ROUTE_SOCKET = 1 << 3, /* a WebSocket: only pages of our own may ask for it, though it is a GET */
 };
 
 struct http_route {
@@ -40,7 +41,8 @@ struct http_options {
 	void *arg;                       /* of the handlers */
 	size_t body_max;
 	size_t bodies_max;  /* bytes of all bodies in memory at once */
-	size_t replies_max; /* the same of replies that wait to be read; handlers ask exchange_room */
+	size_t replies_max; /* the same of replies that wait to be read; handlers ask exchange_room. Requests wait for
+			     * room, and connections that take nothing of their reply are cut off for it. */
 	int connections_max;
 	int64_t patience_ms;      /* for a head that follows another, and three times that for a body; see caller.h */
 	size_t connection_memory; /* for the head of a request, and for what is on its way out */
@@ -131,6 +133,8 @@ void exchange_cut(struct exchange *x);
 /* Runs something for the exchange on a pool thread: a handler that goes on later. Only while the exchange waits for
  * it, before exchange_done. */
 void exchange_defer(struct exchange *x, http_handler *run);
+/* The same for what makes a reply that is held in memory: once there is room for it, or after a while in any case. */
+void exchange_defer_reply(struct exchange *x, http_handler *run);
 
 /* The reply is complete. Any thread; the exchange must not be touched afterwards. */
 void exchange_done(struct exchange *x);

@@ -200,6 +200,14 @@ class Readers(TidemarkTest):
             poll.close()
         wait_until(lambda: server.get("/v1/events", after=1000, limit=1020).body.count(b'"seq":') == 1020, "there is room")
 
+    def cut_off(self, server):
+        return server.get("/v1/stats").json()["connections"]["silent"]
+
+    def stuck_at_a_large_answer(self, server):
+        wire = self.ask(server, "/v1/events/1", JSON)
+        self.assertEqual(wire.head(time.monotonic() + DEADLINE_S)[0], 200)
+        return wire
+
     def test_where_room_is_short_pages_are(self):
         server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
         server.publish({"data": "x" * 14 * MIB})
@@ -209,27 +217,38 @@ class Readers(TidemarkTest):
         def page():
             return server.get("/v1/events", after=1, limit=10000).body.count(b'"seq":')
 
-        def stuck():
-            wire = self.ask(server, "/v1/events/1", JSON)
-            self.assertEqual(wire.head(time.monotonic() + DEADLINE_S)[0], 200)
-            return wire
-
         full = page()
         self.assertGreater(full, 400)
-        one = stuck()
+        one = self.stuck_at_a_large_answer(server)
         short = wait_until(page, "it answers")
         self.assertIn(short, range(50, full - 100))
-        two = stuck()
-        for path in ("/v1/events", "/v1/events/2", "/v1/streams", "/v1/sessions"):
-            refused = server.get(path)
-            self.assert_problem(refused, 503, "--reply-memory")
-            self.assertIn(int(refused.headers["retry-after"]), range(1, 7))
-        self.assertEqual(len(server.reader(after=1).events(700)), 700)
-        self.assertEqual(server.get("/v1/stats").status, 200)
-        for wire in (one, two):
-            wire.close()
-        wait_until(lambda: server.get("/v1/events", after=1).status == 200, "there is room again")
-        wait_until(lambda: page() == full, "and pages are as they were")
+        one.close()
+        wait_until(lambda: page() == full, "pages are as they were")
+
+    def test_who_takes_nothing_is_cut_off_for_those_who_wait_for_room(self):
+        server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
+        server.publish({"data": "x" * 14 * MIB})
+        server.publish([{"data": i} for i in range(700)])
+        for path in ("/v1/events/2", "/v1/events?after=1", "/v1/streams", "/v1/sessions"):
+            stuck = [self.stuck_at_a_large_answer(server) for _ in range(2)]
+            before = self.cut_off(server)
+            self.assertEqual(server.get(path).status, 200, path)
+            self.assertGreater(self.cut_off(server), before, path)
+            self.assertEqual(len(server.reader(after=1).events(700)), 700)
+            for wire in stuck:
+                wire.close()
+
+    def test_who_takes_a_little_is_not_and_others_are_told(self):
+        server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
+        server.publish({"data": "x" * 14 * MIB})
+        slow = [self.stuck_at_a_large_answer(server) for _ in range(2)]
+        refused = Task(server.get, "/v1/streams")
+        while refused.is_alive():
+            for wire in slow:
+                self.assertTrue(wire.more(time.monotonic() + DEADLINE_S), "it is not cut off")
+            time.sleep(0.05)
+        self.assert_problem(refused.result(), 503, "--reply-memory")
+        self.assertIn(int(refused.result().headers["retry-after"]), range(1, 7))
 
     def test_stuck_streams_of_all_kinds_are_bounded_together(self):
         server = self.serve(*SMALL, "--queue-bytes", "8MiB", "--reply-memory", "8MiB")
