@@ -23,6 +23,7 @@ struct caller {
 	int fd;
 	bool local;                /* came in over the loopback */
 	bool answering;            /* a handler runs, or its reply is on its way */
+	bool taken;                /* the socket is a WebSocket's: `fd` is a stub (the network thread's own) */
 	const struct grant *grant; /* of the request under way, which owns it; NULL: none */
 	int64_t deadline_ms;       /* monotonic: for the next head, or the body under way */
 	int64_t begun_ms;          /* the body under way */

@@ -1,5 +1,6 @@
 #include "net/ws.h"
 
+#include <assert.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct ws_request {
 	struct query query;
 	struct grant grant;
 	uint64_t peer;
+	struct ws_conn *conn; /* made beforehand, so that nothing can fail once the socket is taken */
 };
 
 /* Dashboards see the services, and nothing else: other streams have no flat shape. */
@@ -72,6 +74,22 @@ static enum err pass(struct ws_request *r, const struct gate *gate, struct visit
 	return fine ? ERR_NONE : ERR_DENIED;
 }
 
+/* What is left to do once it has passed the gate. Takes the request where it fails. */
+static enum err complete(struct ws_request *r, const struct head *head, const char *epoch, struct ws_request **out,
+			 struct fault *fault)
+{
+	r->head_len = head->len;
+	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
+	enum err err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
+	if (!err && (r->conn = calloc(1, sizeof *r->conn)) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (err)
+		ws_request_destroy(r);
+	else
+		*out = r;
+	return err;
+}
+
 enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
 			   struct ws_request **out, struct fault *fault)
 {
@@ -80,8 +98,6 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 	if (r == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	enum err err = ERR_NONE;
-	r->head_len = head->len;
-	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
 	enum url_result url = url_parse(&r->url, head->target);
 	if (url == URL_NO_MEMORY)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
@@ -89,14 +105,28 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
 	else if ((r->profile = ws_profile_find(r->url.path)) == NULL)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
-	else if ((err = pass(r, gate, visit, fault)) == ERR_NONE)
-		err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
-	if (err) {
-		ws_request_destroy(r);
-		return err;
-	}
-	*out = r;
-	return ERR_NONE;
+	else
+		err = pass(r, gate, visit, fault);
+	if (!err)
+		return complete(r, head, epoch, out, fault);
+	ws_request_destroy(r);
+	return err;
+}
+
+enum err ws_request_create_passed(const struct head *head, struct url *url, const struct grant *grant, uint64_t peer,
+				  const char *epoch, struct ws_request **out, struct fault *fault)
+{
+	*out = NULL;
+	struct ws_request *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	r->url = *url;
+	*url = (struct url){0};
+	r->profile = ws_profile_find(r->url.path);
+	assert(r->profile != NULL);
+	r->grant = grant_share(grant);
+	r->peer = peer;
+	return complete(r, head, epoch, out, fault);
 }
 
 void ws_request_destroy(struct ws_request *r)
@@ -106,6 +136,7 @@ void ws_request_destroy(struct ws_request *r)
 	query_finish(&r->query);
 	grant_drop(&r->grant);
 	url_finish(&r->url);
+	free(r->conn);
 	free(r);
 }
 
@@ -134,13 +165,10 @@ static void on_session_lost(void *holder, const char *why)
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
 {
-	struct ws_conn *c = calloc(1, sizeof *c);
-	if (c == NULL) {
-		ws_request_destroy(request);
-		return false;
-	}
+	struct ws_conn *c = request->conn;
+	request->conn = NULL;
 	c->ws = w;
 	c->fd = fd;
 	c->request = request;
@@ -158,7 +186,6 @@ bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	request->grant = (struct grant){0};
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
-	return true;
 }
 
 /* --- receiving --- */
@@ -317,7 +344,7 @@ static int on_open(struct ws_conn *c)
 	c->profile->open(c);
 	ws_throttle(c);
 	ws_pump(c);
-	check_grant(c); /* a reload since the door looked */
+	check_grant(c); /* a reload since the request passed the gate */
 	if (w->closed)
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
 	return 0;
@@ -408,12 +435,13 @@ static void admit(struct ws_conn *c)
 {
 	char head[HEAD_MAX];
 	char request[512];
-	ssize_t n = recv(c->fd, head, c->request->head_len, MSG_DONTWAIT);
+	size_t left = c->request->head_len;
+	ssize_t n = left > 0 ? recv(c->fd, head, left, MSG_DONTWAIT) : 0;
 	int len = snprintf(request, sizeof request,
 			   "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 			   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
 			   c->request->key);
-	if (n != (ssize_t)c->request->head_len) { /* it was there a moment ago: the connection has broken */
+	if (n != (ssize_t)left) { /* it was there a moment ago: the connection has broken */
 		close(c->fd);
 		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		conn_destroy(c);
@@ -558,7 +586,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_RECEIVE_PONG: ws_pong(c); return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: save_session(c); return 0;
-	case LWS_CALLBACK_HTTP: return -1; /* the door lets only WebSockets in */
+	case LWS_CALLBACK_HTTP: return -1; /* only WebSockets come here */
 	case LWS_CALLBACK_WSI_DESTROY:
 		lws_set_opaque_user_data(wsi, NULL);
 		conn_destroy(c);
@@ -673,6 +701,11 @@ void ws_destroy(struct ws *w)
 	subscriptions_destroy(w->subscriptions);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
+}
+
+void ws_count_unopened(void *ws)
+{
+	ws_metrics_count(ws_figures_of(ws), (struct slice){"", 0}, WSM_UNOPENED, 1);
 }
 
 void ws_recheck(struct ws *w)

@@ -33,7 +33,28 @@ static void a_websocket_is_told_from_all_else(void)
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") ==
 	      HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 0\r\n" KEY "\r\n") == HEAD_WEBSOCKET);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Transfer-Encoding: chunked\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE KEY KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
+}
+
+static int upgrade_of(const char *text)
+{
+	struct head h;
+	head_read(slice_of(text), &h);
+	return head_upgrade(&h, NULL);
+}
+
+static void what_is_wrong_with_an_upgrade_is_said(void)
+{
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE KEY "\r\n") == 0);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\nHost: h\r\n\r\n") == 426);
+	CHECK(upgrade_of("POST / HTTP/1.1\r\n" UPGRADE KEY "\r\n") == 426);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "\r\n") == 426);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "Sec-WebSocket-Version: 8\r\n\r\n") == 426);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "Sec-WebSocket-Version: 13\r\n\r\n") == 400);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "Content-Length: 1\r\n" KEY "\r\n") == 400);
 }
 
 static void every_prefix_is_incomplete(void)
@@ -129,6 +150,7 @@ static void queries_are_read(void)
 int main(void)
 {
 	RUN(a_websocket_is_told_from_all_else);
+	RUN(what_is_wrong_with_an_upgrade_is_said);
 	RUN(every_prefix_is_incomplete);
 	RUN(garbage_is_known_at_once);
 	RUN(foreign_origins_are_refused);
