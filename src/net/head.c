@@ -168,6 +168,14 @@ int head_refusal(const struct head *h, struct fault *fault)
 	const char *why = NULL;
 	if (h->bad_framing || h->lengths + h->codings > 1) /* RFC 9112, 6.3 */
 		why = "Content-Length must be one number, Transfer-Encoding must be chunked, and not both";
+	else if (h->hosts == 0 && h->http_1_1) /* RFC 9112, 3.2 */
+		why = "there must be a Host header";
+	else if (h->hosts > 1)
+		why = "there must be one Host header only";
+	else if (h->origins > 1)
+		why = "there must be one Origin header only";
+	else if (h->authorizations > 1)
+		why = "there must be one Authorization header only";
 	if (why == NULL)
 		return 0;
 	fault_set(fault, ERR_INVALID, "%s", why);
@@ -193,9 +201,22 @@ int head_upgrade(const struct head *h, struct fault *fault)
 	return asked && current ? 400 : 426;
 }
 
+/* The length of the empty lines before a request line (RFC 9112, 2.2). */
+static size_t empty_lines(struct slice bytes)
+{
+	size_t n = 0;
+	while (n < bytes.len && (bytes.p[n] == '\n' || (bytes.p[n] == '\r' && n + 1 < bytes.len && bytes.p[n + 1] == '\n')))
+		n++;
+	return n;
+}
+
 enum head_kind head_read(struct slice bytes, struct head *out)
 {
 	*out = (struct head){0};
+	size_t before = empty_lines(bytes);
+	bytes = (struct slice){bytes.p + before, bytes.len - before};
+	if (bytes.len == 0 || slice_is(bytes, "\r"))
+		return HEAD_INCOMPLETE;
 	if (!begins_well(bytes))
 		return HEAD_GARBAGE;
 	struct slice rest = {bytes.p, head_len(bytes)};
@@ -203,7 +224,7 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 		return HEAD_INCOMPLETE;
 	if (memchr(rest.p, '\0', rest.len) != NULL)
 		return HEAD_GARBAGE;
-	out->len = rest.len;
+	out->len = before + rest.len;
 	if (count(rest, '\n') > HEAD_LINES_MAX || count(rest, '&') >= URL_PARAMS_MAX)
 		return HEAD_TOO_LARGE;
 	read_request_line(cut_line(&rest), out);
@@ -211,7 +232,7 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 		read_header(line, out);
 	if (head_refusal(out, NULL) != 0)
 		return HEAD_REFUSED;
-	if (head_upgrade(out, NULL) == 0 && out->host.len > 0)
+	if (head_upgrade(out, NULL) == 0)
 		return HEAD_WEBSOCKET;
 	bool stream = out->get && out->stream && out->lengths + out->codings == 0;
 	return stream && out->http_1_1 ? HEAD_STREAM : HEAD_HTTP;

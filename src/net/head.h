@@ -23,7 +23,7 @@ enum head_kind {
 };
 
 struct head {
-	size_t len; /* bytes of it that lie in the socket, with the blank line; 0: it was taken out */
+	size_t len; /* bytes of it that lie in the socket, with the empty lines around it; 0: it was taken out */
 	struct slice target;
 	bool get;
 	bool http_1_1;     /* or a later 1.x */

@@ -71,8 +71,10 @@ struct exchange {
 	struct buf body;
 	bool discard; /* the reply is an error already: the rest of the body is thrown away */
 	size_t discarded;
+	bool closes; /* the connection, with the reply */
 
-	bool open; /* see ROUTE_OPEN */
+	bool open;   /* see ROUTE_OPEN */
+	bool shared; /* pages of the Origin that was sent may read the reply */
 	int status;
 	const char *content_type;
 	struct reply_header headers[REPLY_HEADERS_MAX];
@@ -291,13 +293,12 @@ static struct MHD_Response *make_response(struct exchange *x)
 /* Lets pages of other origins read the reply, where they may (Fetch standard, CORS). */
 static void share(const struct exchange *x, struct MHD_Response *r)
 {
-	const struct gate *gate = x->http->options.gate;
 	struct slice origin = exchange_header(x, "Origin");
 	if (x->open) {
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", "*");
 	} else if (origin.len > 0) {
 		MHD_add_response_header(r, "Vary", "Origin");
-		if (origin_is_fine(x->head.origin, x->head.host, gate->allow_origins, &gate->own))
+		if (x->shared)
 			MHD_add_response_header(r, "Access-Control-Allow-Origin", origin.p);
 	}
 }
@@ -317,7 +318,7 @@ static enum MHD_Result send_reply(struct exchange *x)
 	share(x, r);
 	for (int i = 0; i < x->header_count; i++)
 		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
-	if (x->http->options.once && x->read == NULL)
+	if (x->closes || (x->http->options.once && x->read == NULL))
 		MHD_add_response_header(r, "Connection", "close");
 	if (head_upgrade(&x->head, NULL) == 0)
 		x->http->options.on_unopened(x->http->options.on_unopened_arg);
@@ -467,6 +468,10 @@ static bool find_route(struct exchange *x)
 	char allow[64] = "";
 	bool head = strcmp(x->method, MHD_HTTP_METHOD_HEAD) == 0;
 	bool options = strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0;
+	if (options && slice_is(x->url.path, "*")) { /* the server as a whole (RFC 9110, 9.3.7) */
+		answer_options(x, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+		return false;
+	}
 	for (const struct http_route *r = x->http->options.routes; r->method != NULL; r++) {
 		if (!path_fits(x, r->path))
 			continue;
@@ -554,11 +559,11 @@ static unsigned long long content_length(const struct exchange *x)
 	return strtoull(exchange_header(x, "Content-Length").p, NULL, 10);
 }
 
-/* Will the rest of a refused request not come, or be too much to wait for? Then the answer goes out at once, and the
- * connection ends with it. */
+/* Will the rest of a refused request not come, be too much to wait for, or have no certain end? Then the answer goes out at
+ * once, and the connection ends with it. */
 static bool answers_at_once(const struct exchange *x)
 {
-	return exchange_header(x, "Expect").len > 0 || content_length(x) > DISCARD_MAX;
+	return x->closes || exchange_header(x, "Expect").len > 0 || content_length(x) > DISCARD_MAX;
 }
 
 static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len, const char *value,
@@ -575,15 +580,29 @@ static void read_head(struct exchange *x, const char *method, const char *versio
 	x->head.get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
 	x->head.http_1_1 = strcmp(version, MHD_HTTP_VERSION_1_0) != 0; /* and not before that: this has no headers */
 	MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, on_field, &x->head);
+	if (x->url.authority.p != NULL) /* RFC 9112, 3.2.2 */
+		x->head.host = x->url.authority;
+	const struct gate *gate = x->http->options.gate;
+	x->shared = origin_is_fine(x->head.origin, x->head.host, gate->allow_origins, &gate->own);
 }
 
 /* Looks at the headers. False when the reply is ready: an error. */
 static bool accept_request(struct exchange *x)
 {
+	struct fault fault;
+	int status = head_refusal(&x->head, &fault);
+	if (status != 0) {
+		exchange_problem(x, status, fault.text);
+		x->closes = true;
+		return false;
+	}
 	switch (x->url_result) {
 	case URL_FINE: break;
 	case URL_NO_MEMORY: exchange_problem(x, 503, "out of memory"); return false;
-	case URL_MALFORMED: exchange_problem(x, 400, "the URL holds a broken percent-encoding"); return false;
+	case URL_MALFORMED:
+		exchange_problem(x, 400,
+				 "the URL holds a broken percent-encoding, or an authority with a user or without a host");
+		return false;
 	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}
 	if (x->http->refusing || x->caller == NULL) {

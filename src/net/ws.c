@@ -67,6 +67,8 @@ enum err ws_query_parse(const struct url *u, const char *epoch, const struct gra
 static enum err pass(struct ws_request *r, const struct gate *gate, struct visit *visit, struct fault *fault)
 {
 	url_take(&r->url, "access_token", &visit->access_token);
+	if (r->url.authority.p != NULL)
+		visit->host = r->url.authority;
 	visit->path = r->url.path;
 	visit->need = r->profile->need;
 	r->peer = visit->peer;
