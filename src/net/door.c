@@ -328,6 +328,7 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 	struct visit visit = {.host = head->host,
 			      .origin = head->origin,
 			      .authorization = head->authorization,
+			      .subprotocol = head->bearer,
 			      .peer = proxies_peer(d->options.gate->proxies, from, &head->forwarded),
 			      .local = peer_is_local(g->fd),
 			      .guarded = true};

@@ -72,6 +72,22 @@ static bool add_framing(struct head *h, struct slice name, struct slice value)
 	return true;
 }
 
+/* Names of subprotocols know upper and lower case. */
+static void add_protocols(struct head *h, struct slice list)
+{
+	static const char bearer[] = "bearer.";
+	size_t before = sizeof bearer - 1;
+	while (list.len > 0) {
+		struct slice name = field_cut(&list, ',');
+		if (name.len > before && memcmp(name.p, bearer, before) == 0) {
+			h->bearers++;
+			h->bearer = (struct slice){name.p + before, name.len - before};
+		}
+		h->protocol_v1 = h->protocol_v1 || slice_is(name, HEAD_SUBPROTOCOL);
+		h->protocols += name.len > 0;
+	}
+}
+
 /* What makes it a WebSocket. */
 static bool add_upgrade(struct head *h, struct slice name, struct slice value)
 {
@@ -86,6 +102,8 @@ static bool add_upgrade(struct head *h, struct slice name, struct slice value)
 	} else if (is(name, "Sec-WebSocket-Key")) {
 		h->keys++;
 		h->key = value;
+	} else if (is(name, "Sec-WebSocket-Protocol")) {
+		add_protocols(h, value);
 	} else {
 		return false;
 	}
@@ -176,6 +194,8 @@ int head_refusal(const struct head *h, struct fault *fault)
 		why = "there must be one Origin header only";
 	else if (h->authorizations > 1)
 		why = "there must be one Authorization header only";
+	else if (h->bearers > 1)
+		why = "there must be one subprotocol bearer.TOKEN only";
 	if (why == NULL)
 		return 0;
 	fault_set(fault, ERR_INVALID, "%s", why);
@@ -195,6 +215,9 @@ int head_upgrade(const struct head *h, struct fault *fault)
 		why = "Sec-WebSocket-Key must be 16 bytes in base64, once";
 	else if (h->has_body)
 		why = "a request for a WebSocket must have no body";
+	else if (h->protocols > 0 && !h->protocol_v1)
+		why = "Sec-WebSocket-Protocol: the subprotocol here is " HEAD_SUBPROTOCOL
+		      ": offer it, with bearer.TOKEN beside it where a token is wanted, or none";
 	if (why == NULL)
 		return 0;
 	fault_set(fault, ERR_INVALID, "%s", why);

@@ -10,6 +10,9 @@
 #include "tidemark/err.h"
 #include "tidemark/slice.h"
 
+/* The subprotocol of our WebSockets (RFC 6455, 1.9). */
+#define HEAD_SUBPROTOCOL "tidemark.v1"
+
 enum { HEAD_LINES_MAX = 100 }; /* headers; parameters are limited in url.h */
 
 enum head_kind {
@@ -46,6 +49,10 @@ struct head {
 	int versions;
 	struct slice key; /* Sec-WebSocket-Key */
 	int keys;
+	int protocols;       /* subprotocols that are offered */
+	bool protocol_v1;    /* HEAD_SUBPROTOCOL is one of them */
+	struct slice bearer; /* the token of "bearer.TOKEN" among them; p is NULL where there is none */
+	int bearers;
 };
 
 /* Takes in one header line; the slices are kept. */

@@ -504,6 +504,7 @@ static bool find_route(struct exchange *x)
 static struct visit visit_of(const struct exchange *x)
 {
 	const struct http_route *r = x->route;
+	bool socket = r != NULL && (r->flags & ROUTE_SOCKET) != 0;
 	return (struct visit){
 		.path = x->url.path,
 		.host = x->head.host,
@@ -512,7 +513,8 @@ static struct visit visit_of(const struct exchange *x)
 		.access_token = x->access_token,
 		.peer = exchange_peer(x),
 		.local = x->caller->local,
-		.guarded = r != NULL && (strcmp(r->method, MHD_HTTP_METHOD_GET) != 0 || (r->flags & ROUTE_SOCKET) != 0),
+		.subprotocol = socket ? x->head.bearer : (struct slice){0},
+		.guarded = socket || (r != NULL && strcmp(r->method, MHD_HTTP_METHOD_GET) != 0),
 		.need = r != NULL ? r->need : NEED_NOTHING,
 	};
 }

@@ -1,6 +1,7 @@
 #include "net/ws.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "net/close_frame.h"
 #include "net/ws_errand.h"
 #include "net/ws_share.h"
 #include "net/ws_turn.h"
@@ -21,6 +23,7 @@ enum {
 	SAVE_MAX_MS = 500,
 	CLOSE_MAX_MS = 4000,   /* for all peers to take their close frames */
 	ADMITTED_AT_ONCE = 32, /* newcomers at a turn of the loop: those who are in wait for no more of them */
+	FIN_CLOSE = 0x88,      /* the first byte of a Close frame */
 	CLOSE_REVOKED = 4401,
 	CLOSE_TAKEN_OVER = 4409,
 };
@@ -29,6 +32,7 @@ struct ws_request {
 	const struct ws_profile *profile;
 	size_t head_len; /* bytes of the request in the socket */
 	char key[KEY_LEN + 1];
+	bool subprotocol; /* is agreed */
 	struct url url;
 	struct query query;
 	struct grant grant;
@@ -81,6 +85,7 @@ static enum err complete(struct ws_request *r, const struct head *head, const ch
 			 struct fault *fault)
 {
 	r->head_len = head->len;
+	r->subprotocol = head->protocol_v1;
 	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
 	enum err err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
 	if (!err && (r->conn = calloc(1, sizeof *r->conn)) == NULL)
@@ -234,7 +239,7 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
 	ws_hear(c);
 	c->spoke_ms = c->heard_ms;
-	if (c->close_code != 0)
+	if (c->close_code != 0 || c->peer_closed)
 		return;
 	c->begun_ms = c->begun_ms != 0 ? c->begun_ms : c->heard_ms;
 	c->begun_len += len;
@@ -413,6 +418,35 @@ static void save_session(struct ws_conn *c)
 		writer_wait(c->ws->options.writer, NULL, SAVE_MAX_MS);
 }
 
+/* libwebsockets answers a Close with its own payload. Where that is no payload of a Close, the answer is made here, and the
+ * connection ends without another. */
+static int on_peer_close(struct ws_conn *c, struct slice payload)
+{
+	int fault = close_frame_fault(payload);
+	c->peer_closed = true;
+	if (fault == 0) {
+		save_session(c);
+		return 0;
+	}
+	const unsigned char frame[] = {FIN_CLOSE, 2, (unsigned char)(fault >> 8), (unsigned char)fault};
+	if (!lws_partial_buffered(c->wsi))
+		(void)!send(c->fd, frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL); /* the peer may have gone */
+	return -1;
+}
+
+/* libwebsockets ends an open connection. Where nobody has asked for it and the peer is there, the peer has broken the
+ * protocol: it is told so in all cases, as libwebsockets does in most. */
+static void on_ending(struct ws_conn *c)
+{
+	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	bool there = n > 0 || (n < 0 && errno == EAGAIN);
+	if (list_empty(&c->in_all) || c->close_code != 0 || c->peer_closed || !there)
+		return;
+	c->close_code = CLOSE_PROTOCOL_ERROR;
+	lws_close_reason(c->wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, NULL, 0);
+}
+
 static int on_writable(struct ws_conn *c)
 {
 	if (c->close_code == 0) {
@@ -431,18 +465,19 @@ static int on_writable(struct ws_conn *c)
 /* --- the thread --- */
 
 /* libwebsockets gets a request of ours in place of the client's, which is taken out of the socket: it has narrow limits
- * for URLs and headers, and everything in them that matters has been read. Neither a subprotocol nor an extension is
- * offered on, so that none is agreed. */
+ * for URLs and headers, and everything in them that matters has been read. A subprotocol is offered on where it is agreed,
+ * an extension never. */
 static void admit(struct ws_conn *c)
 {
 	char head[HEAD_MAX];
 	char request[512];
 	size_t left = c->request->head_len;
 	ssize_t n = left > 0 ? recv(c->fd, head, left, MSG_DONTWAIT) : 0;
-	int len = snprintf(request, sizeof request,
-			   "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-			   c->request->key);
+	int len =
+		snprintf(request, sizeof request,
+			 "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+			 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
+			 c->request->key, c->request->subprotocol ? "Sec-WebSocket-Protocol: " HEAD_SUBPROTOCOL "\r\n" : "");
 	if (n != (ssize_t)left) { /* it was there a moment ago: the connection has broken */
 		close(c->fd);
 		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
@@ -587,7 +622,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_RECEIVE: on_receive(c, in, len); return 0;
 	case LWS_CALLBACK_RECEIVE_PONG: ws_pong(c); return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
-	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: save_session(c); return 0;
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return on_peer_close(c, (struct slice){in, len});
+	case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: on_ending(c); return 0;
 	case LWS_CALLBACK_HTTP: return -1; /* only WebSockets come here */
 	case LWS_CALLBACK_WSI_DESTROY:
 		lws_set_opaque_user_data(wsi, NULL);
@@ -597,7 +633,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	}
 }
 
-static const struct lws_protocols protocols[] = {{.name = "tidemark", .callback = on_event, .rx_buffer_size = 4096}, {0}};
+/* Only with memory of its own for each connection does libwebsockets tell of its ending. */
+static const struct lws_protocols protocols[] = {
+	{.name = HEAD_SUBPROTOCOL, .callback = on_event, .per_session_data_size = 1, .rx_buffer_size = 4096}, {0}};
 
 static bool is_over(struct ws *w)
 {

@@ -117,7 +117,8 @@ struct ws_conn {
 	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
 	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
 
-	bool lost; /* the session was taken; with ws.lock */
+	bool peer_closed; /* its Close frame has come: nothing behind it counts */
+	bool lost;        /* the session was taken; with ws.lock */
 	const char *lost_why;
 	int close_code;
 	const char *close_why;
