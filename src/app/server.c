@@ -214,6 +214,8 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.gate = &s->gate,
 		.on_close = door_leave,
 		.on_close_arg = s->door,
+		.on_unopened = ws_count_unopened,
+		.on_unopened_arg = s->ws,
 	};
 	if (!err)
 		err = http_create(s->pool, http, &s->http, fault);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/units.h"
 
@@ -63,6 +64,28 @@ static enum url_result parse_params(struct url *u, char *from, char *end)
 	return URL_FINE;
 }
 
+/* The length of scheme and authority, where the target begins with them (RFC 9112, 3.2.2). */
+static size_t take_authority(struct url *u, size_t len)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+	for (int i = 0; i < 2; i++) {
+		size_t before = strlen(schemes[i]);
+		if (len < before || strncasecmp(u->text, schemes[i], before) != 0)
+			continue;
+		size_t after = before;
+		while (after < len && u->text[after] != '/' && u->text[after] != '?')
+			after++;
+		u->authority = (struct slice){u->text + before, after - before};
+		return after;
+	}
+	return 0;
+}
+
+static bool authority_fits(struct slice a)
+{
+	return a.p == NULL || (a.len > 0 && memchr(a.p, '@', a.len) == NULL);
+}
+
 enum url_result url_parse(struct url *u, struct slice target)
 {
 	*u = (struct url){.text = malloc(target.len + 1)};
@@ -71,8 +94,13 @@ enum url_result url_parse(struct url *u, struct slice target)
 	memcpy(u->text, target.p, target.len);
 	u->text[target.len] = '\0';
 	char *end = u->text + target.len;
-	char *query = memchr(u->text, '?', target.len);
-	u->path = (struct slice){u->text, (size_t)((query != NULL ? query : end) - u->text)};
+	char *from = u->text + take_authority(u, target.len);
+	char *query = memchr(from, '?', (size_t)(end - from));
+	u->path = (struct slice){from, (size_t)((query != NULL ? query : end) - from)};
+	if (u->authority.p != NULL && u->path.len == 0)
+		u->path = slice_of("/");
+	if (!authority_fits(u->authority))
+		return URL_MALFORMED;
 	return query != NULL ? parse_params(u, query + 1, end) : URL_FINE;
 }
 

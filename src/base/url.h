@@ -17,6 +17,7 @@ struct url_param {
 /* A request target, split and decoded. The slices point into `text`, which the struct owns, as it does `params`. */
 struct url {
 	char *text;
+	struct slice authority; /* of an absolute form, "http://HOST:PORT/…"; p is NULL where there is none */
 	struct slice path;
 	size_t param_count;
 	struct url_param *params;
@@ -24,7 +25,8 @@ struct url {
 
 enum url_result { URL_FINE, URL_NO_MEMORY, URL_MALFORMED, URL_TOO_MANY_PARAMS };
 
-/* Decodes `target` ("/v1/events?after=3"). `+` in the query means a space. Broken escapes are malformed.
+/* Decodes `target` ("/v1/events?after=3"). `+` in the query means a space. Broken escapes are malformed, and so is an
+ * authority that is empty or names a user.
  * The path stays encoded where it holds %2F, so that a name with a slash is one segment: decode segments with
  * `url_decode`. */
 enum url_result url_parse(struct url *u, struct slice target);

@@ -467,6 +467,18 @@ bool json_sequence(struct slice value, uint64_t *out)
 	return value.len > 0 && v < UINT64_C(1) << 53;
 }
 
+bool json_utf8(struct slice text)
+{
+	const unsigned char *p = (const unsigned char *)text.p;
+	const unsigned char *end = p + text.len;
+	size_t n = 1;
+	while (p < end && n > 0) {
+		n = utf8_length(p, end);
+		p += n;
+	}
+	return n > 0;
+}
+
 bool json_plain_text(struct slice text)
 {
 	const unsigned char *p = (const unsigned char *)text.p;

@@ -53,7 +53,9 @@ bool json_key_is(struct slice key, const char *name);
 /* A number without fraction or exponent, 0 to 2^53 - 1. */
 bool json_sequence(struct slice value, uint64_t *out);
 
-/* True for valid UTF-8 without control characters (C0, DEL, C1). */
+/* True for valid UTF-8. */
+bool json_utf8(struct slice text);
+/* The same without control characters (C0, DEL, C1). */
 bool json_plain_text(struct slice text);
 
 #endif

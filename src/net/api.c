@@ -107,24 +107,42 @@ struct selection *api_select_take(struct api *api, struct query *q)
 	return s;
 }
 
-/* What the door did not pass on as a WebSocket: say what is wrong with it. */
+/* The request is no upgrade, or a malformed one. */
+static void refuse_upgrade(struct exchange *x, bool ours, int status, const struct fault *fault)
+{
+	/* 400 is what the Python hub said to a request without an upgrade. */
+	exchange_problem(x, !ours && exchange_head(x)->upgrades == 0 ? 400 : status, fault->text);
+	if (status != 426)
+		return;
+	exchange_add_header(x, "Upgrade", "websocket");
+	exchange_add_header(x, "Connection", "Upgrade");
+	exchange_add_header(x, "Sec-WebSocket-Version", "13");
+}
+
+/* A WebSocket that the door did not pass on: it is not the first request of its connection, or something is wrong with it.
+ */
 void api_websocket(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
 	struct fault fault;
-	struct query q;
-	if (ws_query_parse(exchange_url(x), store_epoch(api->store), exchange_grant(x), &q, &fault) != ERR_NONE) {
-		exchange_fault(x, &fault);
-		exchange_done(x);
-		return;
-	}
-	query_finish(&q);
+	struct ws_request *request;
+	int fd;
+	uint64_t peer;
 	bool ours = slice_is(exchange_url(x)->path, "/v1/ws");
-	/* 400 is what the Python hub said. */
-	exchange_problem(x, ours ? 426 : 400,
-			 "this is a WebSocket: connect with Upgrade: websocket on a connection of its own");
-	if (ours)
-		exchange_add_header(x, "Upgrade", "websocket");
+	struct url url = exchange_url_take(x);
+	enum err err = ws_request_create_passed(exchange_head(x), &url, exchange_grant(x), exchange_peer(x),
+						store_epoch(api->store), &request, &fault);
+	int status = err ? 0 : head_upgrade(exchange_head(x), &fault);
+	if (!err && status == 0)
+		err = exchange_take_socket(x, &fd, &peer, &fault);
+	if (err)
+		exchange_fault(x, &fault);
+	else if (status != 0)
+		refuse_upgrade(x, ours, status, &fault);
+	else
+		ws_add_take(api->ws, fd, request, peer);
+	if (err || status != 0)
+		ws_request_destroy(request);
 	exchange_done(x);
 }

@@ -69,8 +69,8 @@ void caller_answers(struct callers *cs, struct caller *c, bool answering)
 {
 	pthread_mutex_lock(&cs->lock);
 	c->answering = answering;
-	c->taken_ms = clock_mono_ms();
-	c->deadline_ms = c->taken_ms + cs->head_ms;
+	c->progress_ms = clock_mono_ms();
+	c->deadline_ms = c->progress_ms + cs->head_ms;
 	pthread_mutex_unlock(&cs->lock);
 }
 
@@ -93,7 +93,7 @@ static bool has_ended(int fd)
 
 /* Something that changes when the peer takes bytes: how many it has acknowledged, or (a pair of sockets, tls.h) how many
  * still wait for it. */
-static uint64_t taken_from(int fd)
+static uint64_t progress_of(int fd)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof info;
@@ -105,11 +105,11 @@ static uint64_t taken_from(int fd)
 
 static bool is_stuck(struct caller *c, int64_t now)
 {
-	uint64_t taken = taken_from(c->fd);
-	if (taken != c->taken)
-		c->taken_ms = now;
-	c->taken = taken;
-	return now - c->taken_ms >= CALLER_STUCK_MS;
+	uint64_t progress = progress_of(c->fd);
+	if (progress != c->progress)
+		c->progress_ms = now;
+	c->progress = progress;
+	return now - c->progress_ms >= CALLER_STUCK_MS;
 }
 
 void callers_sweep(struct callers *cs, size_t short_of)
@@ -121,7 +121,7 @@ void callers_sweep(struct callers *cs, size_t short_of)
 		size_t held = c->answering ? atomic_load(&c->held) : 0;
 		if (held > 0 && is_stuck(c, now) && short_of > 0) {
 			short_of -= held < short_of ? held : short_of;
-			c->taken_ms = now; /* counted once, though it may take a while to go */
+			c->progress_ms = now; /* counted once, though it may take a while to go */
 			cs->slow++;
 			shutdown(c->fd, SHUT_RDWR);
 		}

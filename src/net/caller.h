@@ -25,8 +25,9 @@ struct caller {
 	bool local;                /* came in over the loopback */
 	bool answering;            /* a handler runs, or its reply is on its way */
 	atomic_size_t held;        /* bytes of the reply that are in memory until the peer takes them */
-	uint64_t taken;            /* what the socket has said of that, when it was last looked at */
-	int64_t taken_ms;          /* monotonic: when that last changed */
+	uint64_t progress;         /* what the socket has said of that, when it was last looked at */
+	int64_t progress_ms;       /* monotonic: when that last changed */
+	bool taken;                /* the socket is a WebSocket's: `fd` is a stub (the network thread's own) */
 	const struct grant *grant; /* of the request under way, which owns it; NULL: none */
 	int64_t deadline_ms;       /* monotonic: for the next head, or the body under way */
 	int64_t begun_ms;          /* the body under way */

@@ -25,7 +25,6 @@
 #include "net/problem.h"
 #include "net/query.h"
 #include "net/ws.h"
-#include "net/ws_metrics.h"
 
 enum {
 	LISTENERS_MAX = 8,
@@ -329,44 +328,35 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 	struct visit visit = {.host = head->host,
 			      .origin = head->origin,
 			      .authorization = head->authorization,
-			      .peer = proxies_peer(d->options.gate->proxies, from, head->forwarded),
+			      .subprotocol = head->bearer,
+			      .peer = proxies_peer(d->options.gate->proxies, from, &head->forwarded),
 			      .local = peer_is_local(g->fd),
 			      .guarded = true};
 	struct fault fault;
-	enum err err = ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault);
-	if (!err && ws_add_take(d->ws, g->fd, request, guest_peer(g))) {
-		free(g);
+	if (ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault) != ERR_NONE) {
+		hand_to_http(d->http, g);
 		return;
 	}
-	ws_metrics_count(ws_figures_of(d->ws), (struct slice){"", 0}, WSM_UNOPENED, 1);
-	if (!err || err == ERR_NOMEM)
-		turn_away(d, g, 503, "out of memory");
-	else
-		hand_to_http(d->http, g);
+	ws_add_take(d->ws, g->fd, request, guest_peer(g));
+	free(g);
 }
 
-/* The status for a head that gets no further than the door; 0 for any other. */
-static int refusal_of(enum head_kind kind)
+/* The status for a head that gets no further than the door, and why; 0 for any other. */
+static int refusal_of(enum head_kind kind, const struct head *head, struct fault *fault)
 {
 	switch (kind) {
-	case HEAD_GARBAGE:
-	case HEAD_BAD_BODY: return 400;
+	case HEAD_GARBAGE: fault_set(fault, ERR_INVALID, "this is no HTTP request"); return 400;
+	case HEAD_REFUSED: return head_refusal(head, fault);
 	case HEAD_INCOMPLETE: /* as much as we look at, and no end */
-	case HEAD_TOO_LARGE: return 431;
+	case HEAD_TOO_LARGE:
+		fault_set(fault, ERR_TOO_LARGE,
+			  "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits");
+		return 431;
 	case HEAD_HTTP:
 	case HEAD_STREAM:
 	case HEAD_WEBSOCKET: break;
 	}
 	return 0;
-}
-
-static const char *why_refused(enum head_kind kind)
-{
-	if (kind == HEAD_GARBAGE)
-		return "this is no HTTP request";
-	if (kind == HEAD_BAD_BODY)
-		return "Content-Length must be one number, Transfer-Encoding must be chunked, and not both";
-	return "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits";
 }
 
 /* Looks at what has come so far. */
@@ -382,11 +372,12 @@ static void look(struct door *d, struct guest *g)
 		return;
 	list_remove(&g->link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
-	int status = refusal_of(kind);
+	struct fault fault;
+	int status = refusal_of(kind, &head, &fault);
 	if (n <= 0)
 		send_off(d, g);
 	else if (status != 0)
-		turn_away(d, g, status, why_refused(kind));
+		turn_away(d, g, status, fault.text);
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);
 	else

@@ -26,12 +26,20 @@ int gate_host(const struct gate *g, const struct visit *v, struct fault *fault)
 	return 421;
 }
 
-/* The token that was sent, in one way or the other, but not in both (RFC 6750, 2). */
+/* In how many ways a token was sent. */
+static int ways(const struct visit *v)
+{
+	return (v->authorization.len > 0) + (v->access_token.p != NULL) + (v->subprotocol.p != NULL);
+}
+
+/* The token that was sent in one way; in more than one it is none (RFC 6750, 2). */
 static struct slice token_of(const struct visit *v)
 {
-	bool both = v->authorization.len > 0 && v->access_token.p != NULL;
-	struct slice sent = v->access_token.p != NULL ? v->access_token : gate_bearer(v->authorization);
-	return both ? (struct slice){"", 0} : sent;
+	if (ways(v) != 1)
+		return (struct slice){"", 0};
+	if (v->subprotocol.p != NULL)
+		return v->subprotocol;
+	return v->access_token.p != NULL ? v->access_token : gate_bearer(v->authorization);
 }
 
 int gate_pass(const struct gate *g, const struct visit *v, struct grant *grant, struct fault *fault)
@@ -44,10 +52,10 @@ int gate_pass(const struct gate *g, const struct visit *v, struct grant *grant, 
 	if (v->need == NEED_NOTHING)
 		return 0;
 	if (!access_grant(g->access, token_of(v), grant)) {
-		bool sent = v->authorization.len > 0 || v->access_token.p != NULL;
 		fault_set(fault, ERR_DENIED,
-			  sent ? "the token is not known here, or was not sent in one way only"
-			       : "a token is wanted: Authorization: Bearer, or ?access_token= where headers cannot be set");
+			  ways(v) > 0 ? "the token is not known here, or was not sent in one way only"
+				      : "a token is wanted: Authorization: Bearer, or where headers cannot be set "
+					"?access_token=, or of a WebSocket the subprotocol bearer.TOKEN");
 		return 401;
 	}
 	if (grant_may(grant, v->need))

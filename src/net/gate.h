@@ -25,6 +25,7 @@ struct visit {
 	struct slice origin;
 	struct slice authorization;
 	struct slice access_token; /* of the URL; p is NULL where there is none */
+	struct slice subprotocol;  /* the token among those of a WebSocket; likewise */
 	uint64_t peer;
 	bool local;   /* came in over the loopback */
 	bool guarded; /* changes something, or is a WebSocket: pages of other origins may not */

@@ -28,19 +28,6 @@ static bool has_token(struct slice list, const char *token)
 	return false;
 }
 
-/* What the headers say about an upgrade. */
-struct upgrade {
-	int upgrades; /* Upgrade headers */
-	bool websocket;
-	bool connection;
-	bool version;
-	bool key;
-	int lengths;    /* Content-Length headers */
-	int codings;    /* Transfer-Encoding headers */
-	bool malformed; /* one of the two makes no sense */
-	bool stream;    /* wants text/event-stream */
-};
-
 /* 16 bytes in base64 (RFC 6455, 4.1). */
 static bool is_key(struct slice s)
 {
@@ -60,54 +47,108 @@ static bool is_length(struct slice s)
 	return fine;
 }
 
-static void read_header(struct slice line, struct upgrade *u, struct head *out)
+static bool is_zero(struct slice s)
+{
+	size_t zeros = 0;
+	while (zeros < s.len && s.p[zeros] == '0')
+		zeros++;
+	return zeros == s.len;
+}
+
+/* What says where the body ends. */
+static bool add_framing(struct head *h, struct slice name, struct slice value)
+{
+	if (is(name, "Content-Length")) {
+		h->lengths++;
+		h->bad_framing = h->bad_framing || !is_length(value);
+		h->has_body = h->has_body || !is_zero(value);
+	} else if (is(name, "Transfer-Encoding")) {
+		h->codings++;
+		h->bad_framing = h->bad_framing || !is(value, "chunked");
+		h->has_body = true;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Names of subprotocols know upper and lower case. */
+static void add_protocols(struct head *h, struct slice list)
+{
+	static const char bearer[] = "bearer.";
+	size_t before = sizeof bearer - 1;
+	while (list.len > 0) {
+		struct slice name = field_cut(&list, ',');
+		if (name.len > before && memcmp(name.p, bearer, before) == 0) {
+			h->bearers++;
+			h->bearer = (struct slice){name.p + before, name.len - before};
+		}
+		h->protocol_v1 = h->protocol_v1 || slice_is(name, HEAD_SUBPROTOCOL);
+		h->protocols += name.len > 0;
+	}
+}
+
+/* What makes it a WebSocket. */
+static bool add_upgrade(struct head *h, struct slice name, struct slice value)
+{
+	if (is(name, "Upgrade")) {
+		h->upgrades++;
+		h->websocket = is(value, "websocket");
+	} else if (is(name, "Connection")) {
+		h->connection_upgrade = h->connection_upgrade || has_token(value, "upgrade");
+	} else if (is(name, "Sec-WebSocket-Version")) {
+		h->versions++;
+		h->version_13 = is(value, "13");
+	} else if (is(name, "Sec-WebSocket-Key")) {
+		h->keys++;
+		h->key = value;
+	} else if (is(name, "Sec-WebSocket-Protocol")) {
+		add_protocols(h, value);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+void head_add(struct head *h, struct slice name, struct slice value)
+{
+	value = field_trim(value);
+	if (is(name, "Host")) {
+		h->hosts++;
+		h->host = value;
+	} else if (is(name, "Origin")) {
+		h->origins++;
+		h->origin = value;
+	} else if (is(name, "Authorization")) {
+		h->authorizations++;
+		h->authorization = value;
+	} else if (is(name, "X-Forwarded-For")) {
+		forwarded_add(&h->forwarded, value);
+	} else if (is(name, "Accept")) {
+		h->stream = h->stream || field_quality(value, "text/event-stream") > 0;
+	} else if (!add_framing(h, name, value)) {
+		add_upgrade(h, name, value);
+	}
+}
+
+static void read_header(struct slice line, struct head *out)
 {
 	const char *colon = memchr(line.p, ':', line.len);
 	if (colon == NULL)
 		return;
-	struct slice name = {line.p, (size_t)(colon - line.p)};
-	struct slice value = field_trim((struct slice){colon + 1, line.len - name.len - 1});
-	if (is(name, "Upgrade")) {
-		u->upgrades++;
-		u->websocket = is(value, "websocket");
-	} else if (is(name, "Connection")) {
-		u->connection = u->connection || has_token(value, "upgrade");
-	} else if (is(name, "Sec-WebSocket-Version")) {
-		u->version = is(value, "13");
-	} else if (is(name, "Sec-WebSocket-Key")) {
-		u->key = is_key(value);
-		out->key = value;
-	} else if (is(name, "Content-Length")) {
-		u->lengths++;
-		u->malformed = u->malformed || !is_length(value);
-	} else if (is(name, "Transfer-Encoding")) {
-		u->codings++;
-		u->malformed = u->malformed || !is(value, "chunked");
-	} else if (is(name, "Accept")) {
-		u->stream = u->stream || field_quality(value, "text/event-stream") > 0;
-	} else if (is(name, "Origin")) {
-		out->origin = value;
-	} else if (is(name, "Authorization")) {
-		out->authorization = value;
-	} else if (is(name, "Host")) {
-		out->host = value;
-	} else if (is(name, "X-Forwarded-For")) {
-		out->forwarded = value;
-	}
+	size_t len = (size_t)(colon - line.p);
+	head_add(out, (struct slice){line.p, len}, (struct slice){colon + 1, line.len - len - 1});
 }
 
 /* "GET /target HTTP/1.1" */
-static bool read_request_line(struct slice line, struct slice *target)
+static void read_request_line(struct slice line, struct head *out)
 {
-	static const char method[] = "GET ";
-	static const char version[] = " HTTP/1.1";
-	size_t before = sizeof method - 1;
-	size_t after = sizeof version - 1;
-	if (line.len <= before + after || memcmp(line.p, method, before) != 0 ||
-	    memcmp(line.p + line.len - after, version, after) != 0)
-		return false;
-	*target = (struct slice){line.p + before, line.len - before - after};
-	return memchr(target->p, ' ', target->len) == NULL;
+	static const char version[] = "HTTP/1.";
+	size_t n = sizeof version - 1;
+	struct slice method = field_cut(&line, ' ');
+	out->target = field_cut(&line, ' ');
+	out->get = slice_is(method, "GET");
+	out->http_1_1 = line.len == n + 1 && memcmp(line.p, version, n) == 0 && line.p[n] >= '1' && line.p[n] <= '9';
 }
 
 /* Can this be the beginning of a request line: a method in capitals, a space, a printable target? */
@@ -140,9 +181,65 @@ static size_t count(struct slice bytes, char c)
 	return n;
 }
 
+int head_refusal(const struct head *h, struct fault *fault)
+{
+	const char *why = NULL;
+	if (h->bad_framing || h->lengths + h->codings > 1) /* RFC 9112, 6.3 */
+		why = "Content-Length must be one number, Transfer-Encoding must be chunked, and not both";
+	else if (h->hosts == 0 && h->http_1_1) /* RFC 9112, 3.2 */
+		why = "there must be a Host header";
+	else if (h->hosts > 1)
+		why = "there must be one Host header only";
+	else if (h->origins > 1)
+		why = "there must be one Origin header only";
+	else if (h->authorizations > 1)
+		why = "there must be one Authorization header only";
+	else if (h->bearers > 1)
+		why = "there must be one subprotocol bearer.TOKEN only";
+	if (why == NULL)
+		return 0;
+	fault_set(fault, ERR_INVALID, "%s", why);
+	return 400;
+}
+
+int head_upgrade(const struct head *h, struct fault *fault)
+{
+	bool asked = h->get && h->http_1_1 && h->upgrades == 1 && h->websocket && h->connection_upgrade;
+	bool current = h->versions == 1 && h->version_13;
+	const char *why = NULL;
+	if (!asked)
+		why = "this is a WebSocket: connect with Upgrade: websocket and Connection: Upgrade";
+	else if (!current)
+		why = "Sec-WebSocket-Version must be 13";
+	else if (h->keys != 1 || !is_key(h->key))
+		why = "Sec-WebSocket-Key must be 16 bytes in base64, once";
+	else if (h->has_body)
+		why = "a request for a WebSocket must have no body";
+	else if (h->protocols > 0 && !h->protocol_v1)
+		why = "Sec-WebSocket-Protocol: the subprotocol here is " HEAD_SUBPROTOCOL
+		      ": offer it, with bearer.TOKEN beside it where a token is wanted, or none";
+	if (why == NULL)
+		return 0;
+	fault_set(fault, ERR_INVALID, "%s", why);
+	return asked && current ? 400 : 426;
+}
+
+/* The length of the empty lines before a request line (RFC 9112, 2.2). */
+static size_t empty_lines(struct slice bytes)
+{
+	size_t n = 0;
+	while (n < bytes.len && (bytes.p[n] == '\n' || (bytes.p[n] == '\r' && n + 1 < bytes.len && bytes.p[n + 1] == '\n')))
+		n++;
+	return n;
+}
+
 enum head_kind head_read(struct slice bytes, struct head *out)
 {
 	*out = (struct head){0};
+	size_t before = empty_lines(bytes);
+	bytes = (struct slice){bytes.p + before, bytes.len - before};
+	if (bytes.len == 0 || slice_is(bytes, "\r"))
+		return HEAD_INCOMPLETE;
 	if (!begins_well(bytes))
 		return HEAD_GARBAGE;
 	struct slice rest = {bytes.p, head_len(bytes)};
@@ -150,19 +247,16 @@ enum head_kind head_read(struct slice bytes, struct head *out)
 		return HEAD_INCOMPLETE;
 	if (memchr(rest.p, '\0', rest.len) != NULL)
 		return HEAD_GARBAGE;
-	out->len = rest.len;
+	out->len = before + rest.len;
 	if (count(rest, '\n') > HEAD_LINES_MAX || count(rest, '&') >= URL_PARAMS_MAX)
 		return HEAD_TOO_LARGE;
-	bool get = read_request_line(cut_line(&rest), &out->target);
-	struct upgrade u = {0};
+	read_request_line(cut_line(&rest), out);
 	for (struct slice line = cut_line(&rest); line.len > 0; line = cut_line(&rest))
-		read_header(line, &u, out);
-	/* Where the body ends must be beyond doubt: whoever stands between may see it otherwise (RFC 9112, 6.3). */
-	int bodies = u.lengths + u.codings;
-	if (u.malformed || bodies > 1)
-		return HEAD_BAD_BODY;
-	bool upgrades = u.upgrades == 1 && u.websocket && u.connection && u.version && u.key;
-	if (get && upgrades && bodies == 0 && out->host.len > 0)
+		read_header(line, out);
+	if (head_refusal(out, NULL) != 0)
+		return HEAD_REFUSED;
+	if (head_upgrade(out, NULL) == 0)
 		return HEAD_WEBSOCKET;
-	return get && u.stream && bodies == 0 ? HEAD_STREAM : HEAD_HTTP;
+	bool stream = out->get && out->stream && out->lengths + out->codings == 0;
+	return stream && out->http_1_1 ? HEAD_STREAM : HEAD_HTTP;
 }

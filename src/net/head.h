@@ -1,10 +1,17 @@
-/* Reading a request's head where it lies in a socket's buffer: just enough to tell a WebSocket from all else. */
+/* The head of a request, as far as it decides what becomes of the request: where its body ends, whether it asks for a
+ * WebSocket, what the gate asks for. It is filled line by line, of a connection's first request from the bytes that lie in
+ * the socket, and of all that reach the HTTP server from what that has parsed: the same rules hold for both. */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
 
 #include <stdbool.h>
 
+#include "net/proxy.h"
+#include "tidemark/err.h"
 #include "tidemark/slice.h"
+
+/* The subprotocol of our WebSockets (RFC 6455, 1.9). */
+#define HEAD_SUBPROTOCOL "tidemark.v1"
 
 enum { HEAD_LINES_MAX = 100 }; /* headers; parameters are limited in url.h */
 
@@ -12,23 +19,52 @@ enum head_kind {
 	HEAD_INCOMPLETE, /* more may come */
 	HEAD_GARBAGE,    /* no HTTP at all */
 	HEAD_TOO_LARGE,  /* more lines or parameters than the HTTP server could take */
-	HEAD_BAD_BODY,   /* Content-Length and Transfer-Encoding make no sense */
+	HEAD_REFUSED,    /* see head_refusal */
 	HEAD_HTTP,       /* a whole head, for the HTTP server */
 	HEAD_STREAM,     /* the same: a GET that asks for an endless stream of events */
-	HEAD_WEBSOCKET,  /* a well-formed upgrade to WebSocket version 13 */
+	HEAD_WEBSOCKET,  /* see head_upgrade */
 };
 
 struct head {
-	size_t len; /* with the blank line */
+	size_t len; /* bytes of it that lie in the socket, with the empty lines around it; 0: it was taken out */
 	struct slice target;
-	struct slice key;    /* Sec-WebSocket-Key */
-	struct slice origin; /* empty where there is none */
-	struct slice host;
+	bool get;
+	bool http_1_1;     /* or a later 1.x */
+	struct slice host; /* these three: empty where there is no such header */
+	struct slice origin;
 	struct slice authorization;
-	struct slice forwarded; /* X-Forwarded-For, the last of them */
+	int hosts; /* how many lines there are of each */
+	int origins;
+	int authorizations;
+	struct forwarded forwarded;
+	bool stream;      /* text/event-stream is wanted */
+	int lengths;      /* Content-Length */
+	int codings;      /* Transfer-Encoding */
+	bool bad_framing; /* one of the two makes no sense */
+	bool has_body;
+	bool connection_upgrade;
+	bool websocket; /* the value of the last Upgrade */
+	int upgrades;
+	bool version_13; /* the value of the last Sec-WebSocket-Version */
+	int versions;
+	struct slice key; /* Sec-WebSocket-Key */
+	int keys;
+	int protocols;       /* subprotocols that are offered */
+	bool protocol_v1;    /* HEAD_SUBPROTOCOL is one of them */
+	struct slice bearer; /* the token of "bearer.TOKEN" among them; p is NULL where there is none */
+	int bearers;
 };
 
-/* `bytes` begin at the start of the connection. The slices point into them. */
+/* Takes in one header line; the slices are kept. */
+void head_add(struct head *h, struct slice name, struct slice value);
+/* `bytes` begin at the start of the connection; the slices point into them. */
 enum head_kind head_read(struct slice bytes, struct head *out);
+
+/* 0, or the status of the answer to a head that two servers may understand differently, as a proxy in front of this one
+ * might have. `fault` may be NULL. */
+int head_refusal(const struct head *h, struct fault *fault);
+/* 0 where this is a whole request for a WebSocket of version 13; else what is wrong with it: 426 where another request would
+ * be one, 400 where this one is malformed. `fault` may be NULL. */
+int head_upgrade(const struct head *h, struct fault *fault);
 
 #endif

@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,6 +36,7 @@ enum {
 
 struct http {
 	struct MHD_Daemon *daemon;
+	int stub; /* a socket whose other end is closed: what libmicrohttpd has in place of one that was taken */
 	struct pool *pool;
 	struct http_options options;
 	atomic_bool refusing;
@@ -48,8 +50,9 @@ struct http {
 };
 
 /*   READING ─▶ RUNNING ─▶ DONE ─▶ SENT
- *      └──────────────────▲   (errors seen before the handler) */
-enum stage { READING, RUNNING, DONE, SENT };
+ *      │          └─▶ TAKEN ▲   (the socket: there is no reply)
+ *      └────────────────────┘   (errors seen before the handler) */
+enum stage { READING, RUNNING, TAKEN, DONE, SENT };
 
 struct reply_header {
 	const char *name;
@@ -69,6 +72,7 @@ struct exchange {
 	bool served;              /* has waited, and its reply is being made */
 	const struct http_route *route;
 
+	struct head head;
 	struct url url;
 	enum url_result url_result;
 	struct slice access_token; /* of the URL, where it is not left: nothing repeats it */
@@ -79,8 +83,10 @@ struct exchange {
 	struct buf body;
 	bool discard; /* the reply is an error already: the rest of the body is thrown away */
 	size_t discarded;
+	bool closes; /* the connection, with the reply */
 
-	bool open; /* see ROUTE_OPEN */
+	bool open;   /* see ROUTE_OPEN */
+	bool shared; /* pages of the Origin that was sent may read the reply */
 	int status;
 	const char *content_type;
 	struct reply_header headers[REPLY_HEADERS_MAX];
@@ -230,9 +236,11 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 		*socket_context = callers_add(&h->callers, fd);
 		return;
 	}
+	bool taken = c != NULL && c->taken;
 	if (c != NULL)
 		callers_remove(&h->callers, c);
-	h->options.on_close(h->options.on_close_arg, peer);
+	if (!taken)
+		h->options.on_close(h->options.on_close_arg, peer);
 }
 
 /* --- the reply --- */
@@ -370,13 +378,12 @@ static struct MHD_Response *make_response(struct exchange *x)
 /* Lets pages of other origins read the reply, where they may (Fetch standard, CORS). */
 static void share(const struct exchange *x, struct MHD_Response *r)
 {
-	const struct gate *gate = x->http->options.gate;
 	struct slice origin = exchange_header(x, "Origin");
 	if (x->open) {
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", "*");
 	} else if (origin.len > 0) {
 		MHD_add_response_header(r, "Vary", "Origin");
-		if (origin_is_fine(origin, exchange_header(x, "Host"), gate->allow_origins, &gate->own))
+		if (x->shared)
 			MHD_add_response_header(r, "Access-Control-Allow-Origin", origin.p);
 	}
 }
@@ -396,8 +403,10 @@ static enum MHD_Result send_reply(struct exchange *x)
 	share(x, r);
 	for (int i = 0; i < x->header_count; i++)
 		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
-	if (x->http->options.once && x->read == NULL)
+	if (x->closes || (x->http->options.once && x->read == NULL))
 		MHD_add_response_header(r, "Connection", "close");
+	if (head_upgrade(&x->head, NULL) == 0)
+		x->http->options.on_unopened(x->http->options.on_unopened_arg);
 	enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->status, r);
 	MHD_destroy_response(r);
 	x->stage = SENT;
@@ -409,6 +418,18 @@ static enum MHD_Result send_reply(struct exchange *x)
 const struct url *exchange_url(const struct exchange *x)
 {
 	return &x->url;
+}
+
+const struct head *exchange_head(const struct exchange *x)
+{
+	return &x->head;
+}
+
+struct url exchange_url_take(struct exchange *x)
+{
+	struct url url = x->url;
+	x->url = (struct url){0};
+	return url;
 }
 
 struct slice exchange_segment(const struct exchange *x)
@@ -456,8 +477,7 @@ uint64_t exchange_connection(const struct exchange *x)
 
 uint64_t exchange_peer(const struct exchange *x)
 {
-	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection),
-			    exchange_header(x, "X-Forwarded-For"));
+	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection), &x->head.forwarded);
 }
 
 size_t exchange_body_len(const struct exchange *x)
@@ -533,6 +553,10 @@ static bool find_route(struct exchange *x)
 	char allow[64] = "";
 	bool head = strcmp(x->method, MHD_HTTP_METHOD_HEAD) == 0;
 	bool options = strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0;
+	if (options && slice_is(x->url.path, "*")) { /* the server as a whole (RFC 9110, 9.3.7) */
+		answer_options(x, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+		return false;
+	}
 	for (const struct http_route *r = x->http->options.routes; r->method != NULL; r++) {
 		if (!path_fits(x, r->path))
 			continue;
@@ -565,15 +589,17 @@ static bool find_route(struct exchange *x)
 static struct visit visit_of(const struct exchange *x)
 {
 	const struct http_route *r = x->route;
+	bool socket = r != NULL && (r->flags & ROUTE_SOCKET) != 0;
 	return (struct visit){
 		.path = x->url.path,
-		.host = exchange_header(x, "Host"),
-		.origin = exchange_header(x, "Origin"),
-		.authorization = exchange_header(x, "Authorization"),
+		.host = x->head.host,
+		.origin = x->head.origin,
+		.authorization = x->head.authorization,
 		.access_token = x->access_token,
 		.peer = exchange_peer(x),
 		.local = x->caller->local,
-		.guarded = r != NULL && (strcmp(r->method, MHD_HTTP_METHOD_GET) != 0 || (r->flags & ROUTE_SOCKET) != 0),
+		.subprotocol = socket ? x->head.bearer : (struct slice){0},
+		.guarded = socket || (r != NULL && strcmp(r->method, MHD_HTTP_METHOD_GET) != 0),
 		.need = r != NULL ? r->need : NEED_NOTHING,
 	};
 }
@@ -620,20 +646,50 @@ static unsigned long long content_length(const struct exchange *x)
 	return strtoull(exchange_header(x, "Content-Length").p, NULL, 10);
 }
 
-/* Will the rest of a refused request not come, or be too much to wait for? Then the answer goes out at once, and the
- * connection ends with it. */
+/* Will the rest of a refused request not come, be too much to wait for, or have no certain end? Then the answer goes out at
+ * once, and the connection ends with it. */
 static bool answers_at_once(const struct exchange *x)
 {
-	return exchange_header(x, "Expect").len > 0 || content_length(x) > DISCARD_MAX;
+	return x->closes || exchange_header(x, "Expect").len > 0 || content_length(x) > DISCARD_MAX;
+}
+
+static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len, const char *value,
+				size_t value_len)
+{
+	(void)kind;
+	head_add(arg, (struct slice){name, name_len}, (struct slice){value != NULL ? value : "", value_len});
+	return MHD_YES;
+}
+
+static void read_head(struct exchange *x, const char *method, const char *version)
+{
+	x->method = method;
+	x->head.get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+	x->head.http_1_1 = strcmp(version, MHD_HTTP_VERSION_1_0) != 0; /* and not before that: this has no headers */
+	MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, on_field, &x->head);
+	if (x->url.authority.p != NULL) /* RFC 9112, 3.2.2 */
+		x->head.host = x->url.authority;
+	const struct gate *gate = x->http->options.gate;
+	x->shared = origin_is_fine(x->head.origin, x->head.host, gate->allow_origins, &gate->own);
 }
 
 /* Looks at the headers. False when the reply is ready: an error. */
 static bool accept_request(struct exchange *x)
 {
+	struct fault fault;
+	int status = head_refusal(&x->head, &fault);
+	if (status != 0) {
+		exchange_problem(x, status, fault.text);
+		x->closes = true;
+		return false;
+	}
 	switch (x->url_result) {
 	case URL_FINE: break;
 	case URL_NO_MEMORY: exchange_problem(x, 503, "out of memory"); return false;
-	case URL_MALFORMED: exchange_problem(x, 400, "the URL holds a broken percent-encoding"); return false;
+	case URL_MALFORMED:
+		exchange_problem(x, 400,
+				 "the URL holds a broken percent-encoding, or an authority with a user or without a host");
+		return false;
 	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}
 	if (x->http->refusing || x->caller == NULL) {
@@ -712,7 +768,8 @@ void exchange_done(struct exchange *x)
 {
 	struct http *h = x->http;
 	bool served = x->served;
-	x->stage = DONE;
+	if (x->stage != TAKEN)
+		x->stage = DONE;
 	x->served = false;
 	exchange_hold(x, x->held + x->out.cap);
 	MHD_resume_connection(x->connection);
@@ -748,6 +805,25 @@ void exchange_resume(struct exchange *x)
 void exchange_cut(struct exchange *x)
 {
 	shutdown(x->caller->fd, SHUT_RDWR);
+}
+
+/* The connection is suspended, so that libmicrohttpd has taken the descriptor out of its epoll set. What it does with the
+ * number from here on, it does with the stub: a shutdown, and a close (docs/decisions/0019-upgrade-on-any-request.md). */
+enum err exchange_take_socket(struct exchange *x, int *fd, uint64_t *peer, struct fault *fault)
+{
+	struct http *h = x->http;
+	assert(x->stage == RUNNING && (x->route->flags & ROUTE_DIRECT) != 0);
+	int number = x->caller->fd;
+	int taken = fcntl(number, F_DUPFD_CLOEXEC, 0);
+	if (taken < 0)
+		return fault_set(fault, ERR_IO, "the server has no descriptor left (see the limit of open files)");
+	int rc = dup3(h->stub, number, O_CLOEXEC);
+	assert(rc == number); /* both are open */
+	x->caller->taken = true;
+	x->stage = TAKEN;
+	*fd = taken;
+	*peer = peer_key(address_of(x->connection));
+	return ERR_NONE;
 }
 
 void http_sweep(struct http *h)
@@ -786,14 +862,12 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 				  const char *version, const char *upload, size_t *upload_len, void **state)
 {
 	(void)arg;
-	(void)connection;
 	(void)uri;
-	(void)version;
 	struct exchange *x = *state;
 	if (x == NULL)
 		return refuse_without_memory(connection);
 	if (x->method == NULL) { /* the headers are here, the body is not */
-		x->method = method;
+		read_head(x, method, version);
 		x->discard = !accept_request(x);
 		if (x->discard && answers_at_once(x))
 			return send_reply(x);
@@ -807,6 +881,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		/* An error can be told only behind the body; who sends on and on does not get it. */
 		return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 	}
+	if (x->stage == TAKEN)
+		return MHD_NO; /* closes the stub */
 	if (x->stage == DONE || x->discard)
 		return send_reply(x);
 	if (!begin_handing_over(x->http)) {
@@ -829,6 +905,16 @@ static void on_log(void *arg, const char *format, va_list args)
 	log_debug("http", "detail=%s", log_text(text));
 }
 
+/* -1: there is none. */
+static int open_stub(void)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	close(pair[1]);
+	return pair[0];
+}
+
 enum err http_create(struct pool *pool, struct http_options options, struct http **out, struct fault *fault)
 {
 	*out = NULL;
@@ -840,6 +926,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 	pthread_mutex_init(&h->lock, NULL);
 	list_init(&h->waiting);
 	callers_init(&h->callers, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
+	h->stub = open_stub();
 	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
 			 MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem items[] = {
@@ -848,14 +935,13 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options.connection_memory, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	h->daemon =
-		MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h,
-				 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+	if (h->stub >= 0)
+		h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h,
+					     MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
+					     on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+					     MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 	if (h->daemon == NULL) {
-		callers_finish(&h->callers);
-		pthread_mutex_destroy(&h->lock);
-		free(h);
+		http_destroy(h);
 		return fault_set(fault, ERR_IO, "cannot start the HTTP server");
 	}
 	*out = h;
@@ -879,7 +965,10 @@ void http_destroy(struct http *h)
 {
 	if (h == NULL)
 		return;
-	MHD_stop_daemon(h->daemon);
+	if (h->daemon != NULL)
+		MHD_stop_daemon(h->daemon);
+	if (h->stub >= 0)
+		close(h->stub);
 	callers_finish(&h->callers);
 	pthread_mutex_destroy(&h->lock);
 	free(h);

@@ -5,6 +5,8 @@
  *
  *     headers ─▶ body ─▶ suspended: handler ─▶ exchange_done ─▶ resumed: reply ─▶ destroyed
  *                          (on a pool thread, or here and now)
+ *
+ * A handler that takes the socket (exchange_take_socket) ends it without a reply.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -13,6 +15,7 @@
 #include "base/url.h"
 #include "hub/pool.h"
 #include "net/gate.h"
+#include "net/head.h"
 
 struct http;
 struct exchange;
@@ -51,6 +54,9 @@ struct http_options {
 	/* A connection that came in by http_add has ended. */
 	void (*on_close)(void *arg, uint64_t peer);
 	void *on_close_arg;
+	/* A request for a WebSocket gets an answer instead. */
+	void (*on_unopened)(void *arg);
+	void *on_unopened_arg;
 };
 
 enum err http_create(struct pool *pool, struct http_options options, struct http **out, struct fault *fault);
@@ -74,6 +80,10 @@ void http_add_take(struct http *h, int fd, const void *address, unsigned address
 const struct url *exchange_url(const struct exchange *x);
 /* The segment that {} stood for, decoded. */
 struct slice exchange_segment(const struct exchange *x);
+/* What its head says, but for the URL. */
+const struct head *exchange_head(const struct exchange *x);
+/* The URL, which is the caller's from now on (url_finish). */
+struct url exchange_url_take(struct exchange *x);
 /* Empty where there is none. */
 struct slice exchange_header(const struct exchange *x, const char *name);
 /* Calls `visit` for each header whose name begins with `prefix` (case does not matter), with the rest of its name; what it
@@ -129,6 +139,11 @@ void exchange_resume(struct exchange *x);
 /* Ends the connection of a stream whose reader does not read: its socket fails from now on. Any thread, while the
  * exchange lives. */
 void exchange_cut(struct exchange *x);
+
+/* Takes the socket of the connection away from the HTTP server, of a ROUTE_DIRECT handler only; exchange_done follows, and
+ * no reply. The socket is the caller's, and so is on_close, with `*peer`. What the client has sent behind the request may
+ * be lost. ERR_IO: there is no descriptor for it, and nothing has changed. */
+enum err exchange_take_socket(struct exchange *x, int *fd, uint64_t *peer, struct fault *fault);
 
 /* Runs something for the exchange on a pool thread: a handler that goes on later. Only while the exchange waits for
  * it, before exchange_done. */

@@ -84,21 +84,38 @@ bool proxies_trust(const struct proxies *p, const struct sockaddr *from)
 	return p->count > 0 && read_sockaddr(from, &a) && has(p, &a);
 }
 
-uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, struct slice forwarded)
+void forwarded_add(struct forwarded *f, struct slice line)
+{
+	if (f->count == PROXIES_MAX)
+		memmove(f->lines, f->lines + 1, sizeof f->lines - sizeof f->lines[0]);
+	else
+		f->count++;
+	f->lines[f->count - 1] = line;
+}
+
+/* From the last address of the line to the first, as long as they are proxies. False when one is not. */
+static bool walk_back(const struct proxies *p, struct slice line, struct sockaddr_storage *client)
+{
+	while (line.len > 0) {
+		const char *comma = memrchr(line.p, ',', line.len);
+		size_t at = comma != NULL ? (size_t)(comma - line.p) + 1 : 0;
+		struct address a;
+		if (!read_text(field_trim((struct slice){line.p + at, line.len - at}), &a))
+			return false; /* what is left of it nobody vouches for */
+		write_sockaddr(&a, client);
+		if (!has(p, &a))
+			return false;
+		line.len = at > 0 ? at - 1 : 0;
+	}
+	return true;
+}
+
+uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, const struct forwarded *forwarded)
 {
 	if (!proxies_trust(p, from))
 		return peer_key(from);
 	struct sockaddr_storage client = {0};
-	while (forwarded.len > 0) {
-		const char *comma = memrchr(forwarded.p, ',', forwarded.len);
-		size_t at = comma != NULL ? (size_t)(comma - forwarded.p) + 1 : 0;
-		struct address a;
-		if (!read_text(field_trim((struct slice){forwarded.p + at, forwarded.len - at}), &a))
-			break; /* what is left of it nobody vouches for */
-		write_sockaddr(&a, &client);
-		if (!has(p, &a))
-			break;
-		forwarded.len = at > 0 ? at - 1 : 0;
-	}
+	for (int i = forwarded->count; i > 0 && walk_back(p, forwarded->lines[i - 1], &client);)
+		i--;
 	return client.ss_family != 0 ? peer_key((const void *)&client) : peer_key(from);
 }

@@ -20,11 +20,20 @@ struct proxies {
 	struct address items[PROXIES_MAX];
 };
 
+/* The X-Forwarded-For lines of a request, in order, as if they were one list. More lines than there can be proxies push the
+ * first ones out, which nobody vouches for. Zeroed: there is none. */
+struct forwarded {
+	int count;
+	struct slice lines[PROXIES_MAX];
+};
+
+void forwarded_add(struct forwarded *f, struct slice line);
+
 /* False when `text` is no IPv4 or IPv6 address, or there are PROXIES_MAX. */
 bool proxies_add(struct proxies *p, const char *text);
 bool proxies_trust(const struct proxies *p, const struct sockaddr *from);
 /* Whose request it is (net/peer.h): of whoever is at the other end, or where that is a proxy, the last in `forwarded` that
  * is not one. */
-uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, struct slice forwarded);
+uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, const struct forwarded *forwarded);
 
 #endif

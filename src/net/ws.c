@@ -1,5 +1,7 @@
 #include "net/ws.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "net/close_frame.h"
 #include "net/problem.h"
 #include "net/ws_errand.h"
 #include "net/ws_share.h"
@@ -21,6 +24,7 @@ enum {
 	SAVE_MAX_MS = 500,
 	CLOSE_MAX_MS = 4000,   /* for all peers to take their close frames */
 	ADMITTED_AT_ONCE = 32, /* newcomers at a turn of the loop: those who are in wait for no more of them */
+	FIN_CLOSE = 0x88,      /* the first byte of a Close frame */
 	CLOSE_REVOKED = 4401,
 	CLOSE_TRY_AGAIN = 1013,
 	CLOSE_DELETED = 4404,
@@ -31,10 +35,12 @@ struct ws_request {
 	const struct ws_profile *profile;
 	size_t head_len; /* bytes of the request in the socket */
 	char key[KEY_LEN + 1];
+	bool subprotocol; /* is agreed */
 	struct url url;
 	struct query query;
 	struct grant grant;
 	uint64_t peer;
+	struct ws_conn *conn; /* made beforehand, so that nothing can fail once the socket is taken */
 };
 
 /* Dashboards see the services, and nothing else: other streams have no flat shape. */
@@ -68,11 +74,30 @@ enum err ws_query_parse(const struct url *u, const char *epoch, const struct gra
 static enum err pass(struct ws_request *r, const struct gate *gate, struct visit *visit, struct fault *fault)
 {
 	url_take(&r->url, "access_token", &visit->access_token);
+	if (r->url.authority.p != NULL)
+		visit->host = r->url.authority;
 	visit->path = r->url.path;
 	visit->need = r->profile->need;
 	r->peer = visit->peer;
 	bool fine = gate_host(gate, visit, fault) == 0 && gate_pass(gate, visit, &r->grant, fault) == 0;
 	return fine ? ERR_NONE : ERR_DENIED;
+}
+
+/* What is left to do once it has passed the gate. Takes the request where it fails. */
+static enum err complete(struct ws_request *r, const struct head *head, const char *epoch, struct ws_request **out,
+			 struct fault *fault)
+{
+	r->head_len = head->len;
+	r->subprotocol = head->protocol_v1;
+	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
+	enum err err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
+	if (!err && (r->conn = calloc(1, sizeof *r->conn)) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (err)
+		ws_request_destroy(r);
+	else
+		*out = r;
+	return err;
 }
 
 enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
@@ -83,8 +108,6 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 	if (r == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	enum err err = ERR_NONE;
-	r->head_len = head->len;
-	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
 	enum url_result url = url_parse(&r->url, head->target);
 	if (url == URL_NO_MEMORY)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
@@ -92,14 +115,28 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
 	else if ((r->profile = ws_profile_find(r->url.path)) == NULL)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
-	else if ((err = pass(r, gate, visit, fault)) == ERR_NONE)
-		err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
-	if (err) {
-		ws_request_destroy(r);
-		return err;
-	}
-	*out = r;
-	return ERR_NONE;
+	else
+		err = pass(r, gate, visit, fault);
+	if (!err)
+		return complete(r, head, epoch, out, fault);
+	ws_request_destroy(r);
+	return err;
+}
+
+enum err ws_request_create_passed(const struct head *head, struct url *url, const struct grant *grant, uint64_t peer,
+				  const char *epoch, struct ws_request **out, struct fault *fault)
+{
+	*out = NULL;
+	struct ws_request *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	r->url = *url;
+	*url = (struct url){0};
+	r->profile = ws_profile_find(r->url.path);
+	assert(r->profile != NULL);
+	r->grant = grant_share(grant);
+	r->peer = peer;
+	return complete(r, head, epoch, out, fault);
 }
 
 void ws_request_destroy(struct ws_request *r)
@@ -109,6 +146,7 @@ void ws_request_destroy(struct ws_request *r)
 	query_finish(&r->query);
 	grant_drop(&r->grant);
 	url_finish(&r->url);
+	free(r->conn);
 	free(r);
 }
 
@@ -139,13 +177,10 @@ static void on_session_news(struct session_reader *r, enum session_news news)
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
 {
-	struct ws_conn *c = calloc(1, sizeof *c);
-	if (c == NULL) {
-		ws_request_destroy(request);
-		return false;
-	}
+	struct ws_conn *c = request->conn;
+	request->conn = NULL;
 	c->ws = w;
 	c->fd = fd;
 	c->request = request;
@@ -164,7 +199,6 @@ bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	request->grant = (struct grant){0};
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
-	return true;
 }
 
 /* --- receiving --- */
@@ -211,7 +245,7 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
 	ws_hear(c);
 	c->spoke_ms = c->heard_ms;
-	if (c->close_code != 0)
+	if (c->close_code != 0 || c->peer_closed)
 		return;
 	c->begun_ms = c->begun_ms != 0 ? c->begun_ms : c->heard_ms;
 	c->begun_len += len;
@@ -371,7 +405,7 @@ static int on_open(struct ws_conn *c)
 		begin_since(c);
 	else
 		begin(c);
-	check_grant(c); /* a reload since the door looked */
+	check_grant(c); /* a reload since the request passed the gate */
 	if (w->closed)
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
 	return 0;
@@ -438,6 +472,35 @@ static void save_session(struct ws_conn *c)
 		writer_wait(c->ws->options.writer, NULL, SAVE_MAX_MS);
 }
 
+/* libwebsockets answers a Close with its own payload. Where that is no payload of a Close, the answer is made here, and the
+ * connection ends without another. */
+static int on_peer_close(struct ws_conn *c, struct slice payload)
+{
+	int fault = close_frame_fault(payload);
+	c->peer_closed = true;
+	if (fault == 0) {
+		save_session(c);
+		return 0;
+	}
+	const unsigned char frame[] = {FIN_CLOSE, 2, (unsigned char)(fault >> 8), (unsigned char)fault};
+	if (!lws_partial_buffered(c->wsi))
+		(void)!send(c->fd, frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL); /* the peer may have gone */
+	return -1;
+}
+
+/* libwebsockets ends an open connection. Where nobody has asked for it and the peer is there, the peer has broken the
+ * protocol: it is told so in all cases, as libwebsockets does in most. */
+static void on_ending(struct ws_conn *c)
+{
+	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	bool there = n > 0 || (n < 0 && errno == EAGAIN);
+	if (list_empty(&c->in_all) || c->close_code != 0 || c->peer_closed || !there)
+		return;
+	c->close_code = CLOSE_PROTOCOL_ERROR;
+	lws_close_reason(c->wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, NULL, 0);
+}
+
 static int on_writable(struct ws_conn *c)
 {
 	if (c->close_code == 0) {
@@ -456,18 +519,20 @@ static int on_writable(struct ws_conn *c)
 /* --- the thread --- */
 
 /* libwebsockets gets a request of ours in place of the client's, which is taken out of the socket: it has narrow limits
- * for URLs and headers, and everything in them that matters has been read. Neither a subprotocol nor an extension is
- * offered on, so that none is agreed. */
+ * for URLs and headers, and everything in them that matters has been read. A subprotocol is offered on where it is agreed,
+ * an extension never. */
 static void admit(struct ws_conn *c)
 {
 	char head[HEAD_MAX];
 	char request[512];
-	ssize_t n = recv(c->fd, head, c->request->head_len, MSG_DONTWAIT);
-	int len = snprintf(request, sizeof request,
-			   "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-			   c->request->key);
-	if (n != (ssize_t)c->request->head_len) { /* it was there a moment ago: the connection has broken */
+	size_t left = c->request->head_len;
+	ssize_t n = left > 0 ? recv(c->fd, head, left, MSG_DONTWAIT) : 0;
+	int len =
+		snprintf(request, sizeof request,
+			 "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+			 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
+			 c->request->key, c->request->subprotocol ? "Sec-WebSocket-Protocol: " HEAD_SUBPROTOCOL "\r\n" : "");
+	if (n != (ssize_t)left) { /* it was there a moment ago: the connection has broken */
 		close(c->fd);
 		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		conn_destroy(c);
@@ -625,8 +690,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_RECEIVE: on_receive(c, in, len); return 0;
 	case LWS_CALLBACK_RECEIVE_PONG: ws_pong(c); return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
-	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: save_session(c); return 0;
-	case LWS_CALLBACK_HTTP: return -1; /* the door lets only WebSockets in */
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return on_peer_close(c, (struct slice){in, len});
+	case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: on_ending(c); return 0;
+	case LWS_CALLBACK_HTTP: return -1; /* only WebSockets come here */
 	case LWS_CALLBACK_WSI_DESTROY:
 		lws_set_opaque_user_data(wsi, NULL);
 		conn_destroy(c);
@@ -635,7 +701,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	}
 }
 
-static const struct lws_protocols protocols[] = {{.name = "tidemark", .callback = on_event, .rx_buffer_size = 4096}, {0}};
+/* Only with memory of its own for each connection does libwebsockets tell of its ending. */
+static const struct lws_protocols protocols[] = {
+	{.name = HEAD_SUBPROTOCOL, .callback = on_event, .per_session_data_size = 1, .rx_buffer_size = 4096}, {0}};
 
 static bool is_over(struct ws *w)
 {
@@ -741,6 +809,11 @@ void ws_destroy(struct ws *w)
 	subscriptions_destroy(w->subscriptions);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
+}
+
+void ws_count_unopened(void *ws)
+{
+	ws_metrics_count(ws_figures_of(ws), (struct slice){"", 0}, WSM_UNOPENED, 1);
 }
 
 void ws_recheck(struct ws *w)

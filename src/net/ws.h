@@ -19,14 +19,18 @@ enum { WS_QUERY = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED | Q_SESSION };
  * that is more than was granted. */
 enum err ws_query_parse(const struct url *u, const char *epoch, const struct grant *g, struct query *q, struct fault *fault);
 
-/* What a connection asked for in its URL. */
+/* A WebSocket that was asked for, with all that it needs to be opened. */
 struct ws_request;
 
-/* `visit` holds what the head and the socket say. ERR_NOT_FOUND where the path is no WebSocket's; ERR_INVALID names the
- * parameter; ERR_DENIED. */
+/* Of a request that has passed no check yet: `visit` holds what the head and the socket say. ERR_NOT_FOUND where the path is
+ * no WebSocket's; ERR_INVALID names the parameter; ERR_DENIED. Any thread. */
 enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
 			   struct ws_request **out, struct fault *fault);
-void ws_request_destroy(struct ws_request *r);
+/* Of one that has passed the gate, to a path of a WebSocket; `head` need not be an upgrade. Takes the URL, also where it
+ * fails. */
+enum err ws_request_create_passed(const struct head *head, struct url *url, const struct grant *grant, uint64_t peer,
+				  const char *epoch, struct ws_request **out, struct fault *fault);
+void ws_request_destroy(struct ws_request *r); /* NULL is fine */
 
 struct ws;
 struct ws_metrics;
@@ -61,9 +65,11 @@ void ws_close(struct ws *w);
 /* The writer has ended. */
 void ws_destroy(struct ws *w);
 
-/* Takes a socket whose upgrade request is still in its buffer, and the request. False, and the socket stays the caller's:
- * no memory. Any thread. */
-bool ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
+/* Takes a socket and the request that came on it, of whose head `head.len` bytes are still in the socket. Any thread. */
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
+
+/* A request for a WebSocket that comes to nothing elsewhere. Any thread. */
+void ws_count_unopened(void *ws);
 
 /* Tokens were reloaded: closes with 4401 whose grant does not hold any longer. Any thread. */
 void ws_recheck(struct ws *w);

@@ -125,9 +125,10 @@ struct ws_conn {
 	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
 	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
 
-	unsigned news; /* of the session: enum session_news; with ws.lock */
-	bool loaded;   /* a page that the cursor has asked for is there; with ws.lock */
-	bool moving;   /* the session was moved, and the cursor is not there yet */
+	bool peer_closed; /* its Close frame has come: nothing behind it counts */
+	unsigned news;    /* of the session: enum session_news; with ws.lock */
+	bool loaded;      /* a page that the cursor has asked for is there; with ws.lock */
+	bool moving;      /* the session was moved, and the cursor is not there yet */
 	int close_code;
 	const char *close_why;
 	int64_t seen_ms;   /* Unix: the last sign of life */

@@ -30,7 +30,9 @@ static void read_forwarded(struct slice text)
 	const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	if (proxies.count == 0 && (!proxies_add(&proxies, "127.0.0.1") || !proxies_add(&proxies, "2001:db8::1")))
 		abort();
-	proxies_peer(&proxies, (const struct sockaddr *)&from, text);
+	struct forwarded forwarded = {0};
+	forwarded_add(&forwarded, text);
+	proxies_peer(&proxies, (const struct sockaddr *)&from, &forwarded);
 }
 
 /* As the value of a Host, an Authorization or an X-Forwarded-For. */
@@ -60,7 +62,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 		origin_is_fine(head.origin, head.host, &none, NULL);
 		read_fields(head.host);
 		read_fields(head.authorization);
-		read_fields(head.forwarded);
+		for (int i = 0; i < head.forwarded.count; i++)
+			read_fields(head.forwarded.lines[i]);
 		read_target(head.target);
 	}
 	read_target((struct slice){text, len});

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""HTTPS and WSS on the same port, certificates that change, and a reverse proxy that says who its clients are.
+"""HTTPS and WSS on the same port, certificates that change, and reverse proxies that say who their clients are.
 
 Shown to fail without the protection: with proxies_trust answering true anybody is who they say; with the handshake's deadline
 left out who never finishes one stays for ever; with tls_reload leaving the context as it is the new certificate is not seen; with
@@ -10,15 +10,13 @@ of a wrong version; with OpenSSL's own list of ciphers one without authenticated
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import time
 import unittest
 
-from harness import JSON, NDJSON, ROOT, TidemarkTest, command, memory, ndjson, scaled, seqs, stored, wait_until
+from harness import JSON, NDJSON, TidemarkTest, command, memory, ndjson, scaled, seqs, stored, wait_until
 from sse_client import EventSource
 from websocket_client import WebSocket
 from wire import Http, Wire
@@ -257,68 +255,6 @@ class Forwarded(TidemarkTest):
         done = command("serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "proxy.example")
         self.assertEqual(done.returncode, 2)
         self.assertIn("proxy.example", done.stderr)
-
-
-@unittest.skipUnless(shutil.which("nginx"), "wants nginx")
-class BehindNginx(TlsTest):
-    """packaging/nginx.conf, with other ports and files."""
-
-    def setUp(self):
-        self.server = self.serve("--trusted-proxy", "127.0.0.1", "--rate-limit-client", "50", "--allow-host", "events.example")
-        home = self.server.home
-        self.cert, self.key = make_certificate(home)
-        self.tls = ssl.create_default_context(cafile=self.cert)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        with open(os.path.join(ROOT, "packaging", "nginx.conf"), encoding="utf-8") as file:
-            text = file.read()
-        for what, by in (("127.0.0.1:8080", "127.0.0.1:%d" % self.server.port), ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
-                         ("/etc/ssl/events.example.pem", self.cert), ("/etc/ssl/events.example.key", self.key)):
-            self.assertIn(what, text)
-            text = text.replace(what, by)
-        temporary = "".join(f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        conf = os.path.join(home, "nginx.conf")
-        with open(conf, "w", encoding="utf-8") as file:
-            file.write(f"daemon off; master_process off; pid {home}/pid; error_log {home}/error.log;\n"
-                       f"events {{}}\nhttp {{ access_log off; {temporary}\n{text}\n}}\n")
-        self.nginx = subprocess.Popen(["nginx", "-c", conf, "-e", f"{home}/error.log"], stderr=subprocess.DEVNULL)
-        self.addCleanup(self.end_nginx)
-        wait_until(self.listens, "nginx listens")
-
-    def end_nginx(self):
-        self.nginx.terminate()
-        self.nginx.wait()
-
-    def listens(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            return True
-        except OSError:
-            return False
-
-    def test_publish_stream_and_websocket_pass(self):
-        address = ("127.0.0.1", self.port)
-        http = Http(address, self.tls)
-        headers = {"Content-Type": JSON, "Host": "events.example"}
-        self.assertEqual(http.request("POST", "/v1/events", '[{"data":1},{"data":2}]', headers).status, 201)
-        stream = self.server.keep(EventSource(address, "/v1/events?after=first", tls=self.tls, Host="events.example"))
-        socket_ = self.server.keep(WebSocket(address, "/v1/ws?after=first", tls=self.tls, Host="events.example"))
-        self.assertEqual(seqs(stream.events(2)), [1, 2])
-        self.assertEqual(seqs(socket_.events(2)), [1, 2])
-        other = self.server.keep(WebSocket(address, "/v1/ws?stream=nothing", tls=self.tls, Host="events.example"))
-        other.op("hello")
-        self.assertEqual(other.publish([{"data": 3}], 1)["first"], 3)
-        self.assertEqual(stream.event()["seq"], 3)  # at once, not when a buffer is full
-        self.assertEqual(socket_.event()["seq"], 3)
-        # The client that nginx names (not the proxy's own address) has its own limit; what it says of itself does not help it.
-        http = Http(address, self.tls)
-        http.connection.source_address = ("127.0.0.2", 0)
-        statuses = [http.request("POST", "/v1/events", "[" + ",".join(['{"data":1}'] * 40) + "]",
-                                 {**headers, "X-Forwarded-For": f"192.0.2.{i}"}).status for i in range(6)]
-        self.assertIn(429, statuses)
-        self.assertEqual(Http(self.server.address).request("POST", "/v1/events", '{"data":1}',
-                                                           {"Content-Type": JSON, "X-Forwarded-For": "192.0.2.77"}).status, 201)
 
 
 if __name__ == "__main__":

@@ -55,10 +55,11 @@ class WebSocket:
 
     Pings are answered unless `answer_pings` is False; what came is in `pings`
     and `pongs`. Frames with an `op` that `event()` passes are in `notices`.
+    `wire` is a connection that has had requests before.
     """
 
-    def __init__(self, address, path, receive_buffer=None, tls=None, **headers):
-        self.wire = Wire(address, receive_buffer, tls)
+    def __init__(self, address, path, receive_buffer=None, tls=None, wire=None, **headers):
+        self.wire = wire or Wire(address, receive_buffer, tls)
         self.pings, self.pongs, self.notices = [], [], []
         self.answer_pings = True
         self._at = 0  # where the next frame starts in the wire's buffer
@@ -69,11 +70,13 @@ class WebSocket:
         status, fields = self.wire.head(deadline)
         if status != 101:
             body = self.wire.body(status, fields, deadline)
-            self.wire.close()
+            if wire is None:
+                self.wire.close()
             raise Refused(Response(status, fields, body))
         accept = base64.b64encode(hashlib.sha1(key + ACCEPT_GUID).digest()).decode()
         assert fields.get("sec-websocket-accept") == accept, fields
         assert fields.get("upgrade", "").lower() == "websocket", fields
+        self.answer = fields
 
     # ---- sending
 

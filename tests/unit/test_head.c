@@ -33,7 +33,77 @@ static void a_websocket_is_told_from_all_else(void)
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") ==
 	      HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 0\r\n" KEY "\r\n") == HEAD_WEBSOCKET);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Transfer-Encoding: chunked\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE KEY KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_REFUSED);
+}
+
+static void heads_that_mean_two_things_are_refused(void)
+{
+	CHECK(kind("GET / HTTP/1.1\r\n\r\n") == HEAD_REFUSED);
+	CHECK(kind("GET / HTTP/1.0\r\n\r\n") == HEAD_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost:\r\n\r\n") == HEAD_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nHOST: h\r\n\r\n") == HEAD_REFUSED);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nOrigin: a\r\nOrigin: a\r\n\r\n") == HEAD_REFUSED);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n") == HEAD_REFUSED);
+	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n") == HEAD_REFUSED);
+	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1x\r\n\r\n") == HEAD_REFUSED);
+}
+
+static void empty_lines_come_before_a_request(void)
+{
+	struct head h;
+	struct slice text = slice_of("\r\n\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\nmore");
+	CHECK(head_read(text, &h) == HEAD_HTTP && h.len == text.len - 4);
+	CHECK_SLICE(h.target, "/");
+	for (size_t n = 1; n < text.len - 4; n++)
+		CHECK(head_read((struct slice){text.p, n}, &h) == HEAD_INCOMPLETE);
+	CHECK(kind("\rGET / HTTP/1.1\r\n\r\n") == HEAD_GARBAGE);
+}
+
+static void an_absolute_form_has_an_authority(void)
+{
+	static const struct {
+		const char *target;
+		const char *authority; /* NULL: malformed */
+		const char *path;
+	} cases[] = {{"http://h:1/a/b?limit=1", "h:1", "/a/b"},
+		     {"HTTPS://h", "h", "/"},
+		     {"http://h?x=/", "h", "/"},
+		     {"http:///a", NULL, NULL},
+		     {"http://u@h/a", NULL, NULL},
+		     {"http://", NULL, NULL}};
+	struct url u;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		bool fine = url_parse(&u, slice_of(cases[i].target)) == URL_FINE;
+		CHECK(fine == (cases[i].authority != NULL));
+		if (fine) {
+			CHECK_SLICE(u.authority, cases[i].authority);
+			CHECK_SLICE(u.path, cases[i].path);
+		}
+		url_finish(&u);
+	}
+	CHECK(url_parse(&u, slice_of("/http://h/")) == URL_FINE && u.authority.p == NULL);
+	url_finish(&u);
+}
+
+static int upgrade_of(const char *text)
+{
+	struct head h;
+	head_read(slice_of(text), &h);
+	return head_upgrade(&h, NULL);
+}
+
+static void what_is_wrong_with_an_upgrade_is_said(void)
+{
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE KEY "\r\n") == 0);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\nHost: h\r\n\r\n") == 426);
+	CHECK(upgrade_of("POST / HTTP/1.1\r\n" UPGRADE KEY "\r\n") == 426);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "\r\n") == 426);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "Sec-WebSocket-Version: 8\r\n\r\n") == 426);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "Sec-WebSocket-Version: 13\r\n\r\n") == 400);
+	CHECK(upgrade_of("GET / HTTP/1.1\r\n" UPGRADE "Content-Length: 1\r\n" KEY "\r\n") == 400);
 }
 
 static void every_prefix_is_incomplete(void)
@@ -129,6 +199,10 @@ static void queries_are_read(void)
 int main(void)
 {
 	RUN(a_websocket_is_told_from_all_else);
+	RUN(heads_that_mean_two_things_are_refused);
+	RUN(empty_lines_come_before_a_request);
+	RUN(an_absolute_form_has_an_authority);
+	RUN(what_is_wrong_with_an_upgrade_is_said);
 	RUN(every_prefix_is_incomplete);
 	RUN(garbage_is_known_at_once);
 	RUN(foreign_origins_are_refused);
