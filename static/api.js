@@ -4,11 +4,21 @@ import { askToken, authorization } from './token.js';
 
 const TIMEOUT_MS = 10000;
 
-/** Fetches `path`; throws an Error that says what the server said. */
+/** Where the server's paths begin: beside this file, or above it where it was loaded from /static/. */
+export const root = new URL(/\/static\/[^/]*$/.test(import.meta.url) ? '..' : '.', import.meta.url);
+
+/** The address of a WebSocket of the server. */
+export function socketURL(path) {
+  const url = new URL(path, root);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url;
+}
+
+/** Fetches `path`, relative to the root; throws an Error that says what the server said. */
 export async function request(path, { method = 'GET', headers = {}, body } = {}) {
   let response;
   try {
-    response = await fetch(path, {
+    response = await fetch(new URL(path, root), {
       method, headers: { ...headers, ...authorization }, body, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch {

@@ -131,7 +131,7 @@ async function applyFilter() {
   if (type) query.set('type', type);
   const asked = store;
   try {
-    const response = await request(`/v1/events?${query}`, { headers: { Accept: 'application/x-ndjson' } });
+    const response = await request(`v1/events?${query}`, { headers: { Accept: 'application/x-ndjson' } });
     const found = (await response.text()).split('\n').map(readEnvelope).filter(Boolean);
     if (key !== applyFilter.key || asked !== store) return;
     rows.addHistory(found.map(record => Object.assign(record, { store })));
@@ -181,7 +181,7 @@ for (const example of document.querySelectorAll('.example')) {
 
 async function refreshStats() {
   try {
-    const stats = await (await request('/v1/stats')).json();
+    const stats = await (await request('v1/stats')).json();
     feed.noteHead(stats.epoch, stats.head);
     showFigures(stats);
     showInstruments();
@@ -193,7 +193,7 @@ async function refreshStats() {
 
 async function refreshStreams() {
   try {
-    streams.show((await (await request('/v1/streams')).json()).streams);
+    streams.show((await (await request('v1/streams')).json()).streams);
   } catch {
     // The last list stands; the connection's state says what is wrong.
   }

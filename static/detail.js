@@ -1,6 +1,6 @@
 // The side panel: one event, with its payload laid out but not altered.
 
-import { bytes, request } from './api.js';
+import { bytes, request, root } from './api.js';
 import { indent, readEnvelope } from './json.js';
 import { token } from './token.js';
 
@@ -59,7 +59,7 @@ export class Detail {
     for (const name of ['seq', 'time', 'stream', 'type', 'id']) {
       this.#part(`.${name}`).textContent = record[name] ?? 'none';
     }
-    this.#part('.raw').href = `/v1/events/${record.seq}`;
+    this.#part('.raw').href = new URL(`v1/events/${record.seq}`, root);
     this.#part('.raw').hidden = token !== null; // a link shows no token, and must not hold one
     const pre = this.#part('pre');
     let data = record.data;
@@ -67,7 +67,7 @@ export class Detail {
       this.#part('.size').textContent = '';
       pre.textContent = 'Fetching the payload …';
       try {
-        const text = await (await request(`/v1/events/${record.seq}`)).text();
+        const text = await (await request(`v1/events/${record.seq}`)).text();
         data = readEnvelope(text.trim()).data;
       } catch (error) {
         data = '';

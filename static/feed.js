@@ -1,7 +1,7 @@
 // The page's reader: one WebSocket, one position. It comes back by itself and
 // resumes after the last seq it saw, so nothing is lost or shown twice.
 
-import { request } from './api.js';
+import { request, socketURL } from './api.js';
 import { delayAfter } from './backoff.js';
 import { readEnvelope } from './json.js';
 import { token } from './token.js';
@@ -61,16 +61,14 @@ export class Feed {
   // back that retention has already removed it. Every token that may read may
   // ask this, also one that is limited to some streams.
   async #locate() {
-    const { epoch, first, head } = await (await request('/v1/events?after=head&limit=1')).json();
+    const { epoch, first, head } = await (await request('v1/events?after=head&limit=1')).json();
     this.epoch = epoch;
     this.head = head;
     this.seq = first > 0 ? Math.max(head - HISTORY, first - 1, 0) : head;
   }
 
   #open() {
-    const url = new URL('/v1/ws', location.href);
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    url.hash = '';
+    const url = socketURL('v1/ws');
     url.searchParams.set('after', this.seq);
     url.searchParams.set('epoch', this.epoch);
     if (token) url.searchParams.set('access_token', token);

@@ -1,6 +1,7 @@
 // The services view's reader: one WebSocket at /ws, and its position. It comes
 // back by itself after the last seq it saw.
 
+import { socketURL } from './api.js';
 import { delayAfter } from './backoff.js';
 import { token } from './token.js';
 
@@ -20,9 +21,7 @@ export class Monitor {
 
   connect() {
     this.#set('connecting');
-    const url = new URL('/ws', location.href);
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    url.hash = '';
+    const url = socketURL('ws');
     if (this.seq !== null) {
       url.searchParams.set('after', this.seq);
       url.searchParams.set('epoch', this.epoch);

@@ -30,7 +30,7 @@ export function publishForm(form) {
     button.disabled = true;
     output.classList.remove('failed');
     try {
-      const response = await request('/v1/events', {
+      const response = await request('v1/events', {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: body(form),
       });
       output.textContent = receipt(await response.json());

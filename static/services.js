@@ -1,7 +1,7 @@
 // The services view: cards, charts, the log, leases, health and the auditor.
 // Whatever comes from the server ends in text nodes.
 
-import { bytes, count, duration, measure, request } from './api.js';
+import { bytes, count, duration, measure, request, root } from './api.js';
 import { drawLines, lastHour } from './charts.js';
 import { Monitor } from './monitor.js';
 import { authorization } from './token.js';
@@ -142,7 +142,7 @@ function showCharts() {
 // ---- the auditor ----------------------------------------------------------------
 
 async function acknowledge(id) {
-  await request(`/api/auditor/observations/${encodeURIComponent(id)}/acknowledge`, { method: 'POST' });
+  await request(`api/auditor/observations/${encodeURIComponent(id)}/acknowledge`, { method: 'POST' });
 }
 
 function observationItem(o) {
@@ -162,7 +162,7 @@ function observationItem(o) {
 }
 
 async function refreshAuditor() {
-  const found = await (await request('/api/auditor/observations?limit=50')).json();
+  const found = await (await request('api/auditor/observations?limit=50')).json();
   const open = found.filter(o => !o.acknowledged);
   $('observations').replaceChildren(...found.map(observationItem));
   $('calm').hidden = found.length > 0;
@@ -187,7 +187,7 @@ function showPairs(list, pairs) {
 }
 
 async function refreshHealth() {
-  const response = await fetch('/health', { cache: 'no-store', headers: authorization });   // 503 has a document, too
+  const response = await fetch(new URL('health', root), { cache: 'no-store', headers: authorization });   // 503 has a document, too
   const { status, components: c } = await response.json();
   $('health-state').textContent = status;
   showPairs($('health'), [
@@ -217,7 +217,7 @@ function showClients(clients) {
 }
 
 async function refreshFigures() {
-  const stats = await (await request('/v1/stats')).json();
+  const stats = await (await request('v1/stats')).json();
   const m = stats.websocket;
   $('version').textContent = stats.version;
   $('breaker').textContent = `breaker ${m.circuit_breaker.state}`;

@@ -2,7 +2,9 @@
 #ifndef TIDEMARK_ERR_H
 #define TIDEMARK_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What can go wrong, seen from the caller: each code asks for another reaction. 0 is fine. */
 enum err {
@@ -27,7 +29,11 @@ enum err {
 /* An error with its place, for the person who has to mend it. Owned by the caller, filled by the callee. */
 struct fault {
 	enum err code;
-	long place; /* line (from 1) or index (from 0) of the offending event, -1 where there is none */
+	long place;       /* line (from 1) or index (from 0) of the offending event, -1 where there is none */
+	const char *kind; /* which problem it is where the code does not say (net/problem.h), a static string; else NULL */
+	bool compared;    /* an expectation does not hold; then: */
+	uint64_t expected;
+	uint64_t actual;
 	char text[232];
 };
 
@@ -36,6 +42,8 @@ const char *err_name(enum err code);
 
 /* Fills `f` (which may be NULL) and returns `code`, so that `return fault_set(…)` reads well. */
 enum err fault_set(struct fault *f, enum err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Says which problem it is, after fault_set, and returns the code. */
+enum err fault_kind(struct fault *f, enum err code, const char *kind);
 /* Puts `where` and a colon before the text of a fault that came from below, and returns its code. */
 enum err fault_in(struct fault *f, const char *where, enum err code);
 

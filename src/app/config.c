@@ -119,11 +119,22 @@ static int check(struct config *c)
 	return GO_ON;
 }
 
+/* Written into JSON and HTML as it is. */
+static bool is_base_path(const char *text)
+{
+	enum { BASE_MAX = 128 };
+	static const char fine[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+	size_t n = strlen(text);
+	return n == 0 || (n <= BASE_MAX && text[0] == '/' && text[n - 1] != '/' && strspn(text, fine) == n &&
+			  strstr(text, "//") == NULL && strstr(text, "/.") == NULL);
+}
+
 int config_parse(struct config *c, int argc, char **argv)
 {
 	*c = (struct config){
 		.data = "./tidemark-data",
 		.listen = {1, {"127.0.0.1:8080"}},
+		.base = "",
 		.durability = "fsync",
 		.max_event = MIB,
 		.max_request = 32 * MIB,
@@ -169,6 +180,11 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"trusted-proxy", OPTION_TEXTS, &trusted_proxies, "ADDRESS",
 		 "a reverse proxy whose X-Forwarded-For says who the client is, for limits and the log; repeatable", 0, 0,
 		 0},
+		{"base-path", OPTION_TEXT, &c->base, "PATH",
+		 "the path under which a reverse proxy shows this server, such as /tidemark: it begins the paths in "
+		 "answers, and "
+		 "may begin those of requests (none)",
+		 0, 0, 0},
 		{"durability", OPTION_TEXT, &c->durability, "fsync|relaxed",
 		 "acknowledge after fsync, or after write: a power loss may then take the newest events (fsync)", 0, 0, 0},
 		{"max-event", OPTION_SIZE, &c->max_event, "SIZE", "largest data of one event (1MiB)", 1, 64 * MIB, 0},
@@ -286,6 +302,12 @@ int config_parse(struct config *c, int argc, char **argv)
 	}
 	if (c->archive_dir != NULL && c->archive_dir[0] == '\0') {
 		fprintf(stderr, "tidemark: --archive-dir is empty (see tidemark serve --help)\n");
+		return USAGE;
+	}
+	if (!is_base_path(c->base)) {
+		fprintf(stderr,
+			"tidemark: --base-path wants a path such as /tidemark, of letters, digits and -._~/, without a "
+			"slash at its end\n");
 		return USAGE;
 	}
 	c->retention.bytes = (uint64_t)retain_bytes;

@@ -33,6 +33,7 @@ struct config {
 	int64_t max_lag;           /* events, 0: any */
 	int64_t session_expiry;    /* ms, 0: never */
 	int64_t disk_reserve;      /* bytes */
+	const char *base;          /* "", or a path without a slash at its end */
 	struct option_texts allow_origins;
 	struct option_texts allow_hosts;
 	const char *tokens;        /* NULL: none are wanted */

@@ -132,6 +132,7 @@ static enum err make_ws(struct server *s, struct batch_limits limits, size_t bod
 		.rates = s->rates,
 		.port = door_port(s->door),
 		.limits = limits,
+		.base = c->base,
 		.message_max = (size_t)c->max_request,
 		.messages_max = bodies_max,
 		.patience_ms = c->handshake_timeout,
@@ -168,7 +169,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 	enum err err = access_create(c->tokens, &s->access, fault);
 	if (!err && (s->rates = rates_create(c->rate_limit, c->rate_limit_client)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies, {0}};
+	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies, {0}, c->base};
 	if (!err)
 		err = door_create(door, &s->door, fault);
 	if (!err)
@@ -193,6 +194,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.keeper = s->keeper,
 		.disk_reserve = (uint64_t)c->disk_reserve,
 		.durability = strcmp(c->durability, "fsync") == 0 ? "fsync" : "written",
+		.base = c->base,
 		.started_mono_ms = clock_mono_ms(),
 		.monitor = s->monitor,
 		.leases = s->leases,

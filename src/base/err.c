@@ -34,8 +34,17 @@ enum err fault_set(struct fault *f, enum err code, const char *format, ...)
 	va_start(args, format);
 	f->code = code;
 	f->place = -1;
+	f->kind = NULL;
+	f->compared = false;
 	vsnprintf(f->text, sizeof f->text, format, args);
 	va_end(args);
+	return code;
+}
+
+enum err fault_kind(struct fault *f, enum err code, const char *kind)
+{
+	if (f != NULL)
+		f->kind = kind;
 	return code;
 }
 
@@ -44,8 +53,8 @@ enum err fault_in(struct fault *f, const char *where, enum err code)
 	if (f == NULL)
 		return code;
 	struct fault below = *f;
-	long place = f->place;
 	fault_set(f, code, "%s: %s", where, below.text);
-	f->place = place;
+	f->place = below.place;
+	f->kind = below.kind;
 	return code;
 }

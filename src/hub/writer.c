@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/kind.h"
 #include "base/log.h"
 #include "hub/lanes.h"
 #include "hub/write_back.h"
@@ -126,12 +127,13 @@ static enum err admit(struct writer *w, const struct write_op *op, struct fault 
 	if (w->closing)
 		return refuse(w, ERR_CLOSED, "the server is shutting down", fault);
 	if (w->breaker != BREAKER_CLOSED)
-		return refuse(w, w->reason.code, w->reason.text, fault);
+		return fault_kind(fault, refuse(w, w->reason.code, w->reason.text, fault),
+				  w->reason.code == ERR_FULL ? NULL : KIND_COMMITS_FAIL);
 	/* A request that is larger than the whole queue passes when it is alone. */
 	bool full = w->queued_events + op_events(op) > w->options.queue_events_max ||
 		    w->queued_bytes + op_bytes(op) > w->options.queue_bytes_max;
 	if (full && w->queued_requests > 0)
-		return refuse(w, ERR_BUSY, "the publish queue is full", fault);
+		return fault_kind(fault, refuse(w, ERR_BUSY, "the publish queue is full", fault), KIND_QUEUE_FULL);
 	return ERR_NONE;
 }
 

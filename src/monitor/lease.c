@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/kind.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/units.h"
@@ -117,9 +118,10 @@ static enum err check(struct leases *l, const struct lease_request *r, int scope
 		used += counts(LIST_ITEM(link, struct lease, link), scope, r);
 	if (used < l->options.limits[scope].limit)
 		return ERR_NONE;
-	return fault_set(fault, ERR_CONFLICT, "%s: all %llu leases are taken",
-			 scope < LEASE_PROVIDERS ? scopes[scope] : l->options.limits[scope].name,
-			 (unsigned long long)l->options.limits[scope].limit);
+	fault_set(fault, ERR_CONFLICT, "%s: all %llu leases are taken",
+		  scope < LEASE_PROVIDERS ? scopes[scope] : l->options.limits[scope].name,
+		  (unsigned long long)l->options.limits[scope].limit);
+	return fault_kind(fault, ERR_CONFLICT, KIND_LEASES);
 }
 
 static enum err check_all(struct leases *l, const struct lease_request *r, int provider, struct fault *fault)

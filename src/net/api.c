@@ -1,6 +1,7 @@
 #include "net/api.h"
 
 #include "base/clock.h"
+#include "base/kind.h"
 #include "net/ws.h"
 
 const struct http_route api_routes[] = {
@@ -49,6 +50,8 @@ const struct http_route api_routes[] = {
 	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, ROUTE_OPEN},
 	{"GET", "/api/auditor/observations", NEED_READ_ALL, api_observations, ROUTE_DIRECT | ROUTE_OPEN},
 	{"POST", "/api/auditor/observations/{}/acknowledge", NEED_ADMIN, api_acknowledge, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/problems/", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/problems/{}", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/static/{+}", NEED_NOTHING, api_file, 0},
 	{"GET", "/monitoring_dashboard.html", NEED_NOTHING, api_dashboard_page, 0},
 	{"GET", "/semaphore_monitor.html", NEED_NOTHING, api_dashboard_page, 0},
@@ -68,7 +71,8 @@ bool api_refuse_params(struct exchange *x)
 
 enum err api_full(struct fault *fault)
 {
-	return fault_set(fault, ERR_BUSY, "too many answers wait to be read (see --reply-memory)");
+	return fault_kind(fault, fault_set(fault, ERR_BUSY, "too many answers wait to be read (see --reply-memory)"),
+			  KIND_ANSWERS_FULL);
 }
 
 bool api_refuse_full(struct exchange *x)
@@ -84,7 +88,6 @@ bool api_refuse_full(struct exchange *x)
 void api_json_done(struct exchange *x, int status)
 {
 	exchange_status(x, status, "application/json");
-	exchange_add_header(x, "Cache-Control", "no-store");
 	exchange_done(x);
 }
 

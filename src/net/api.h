@@ -42,6 +42,7 @@ struct api {
 	atomic_int exports;     /* how many are being sent */
 	int64_t ping_ms;        /* a WebSocket's peer answers within this */
 	const char *static_dir; /* NULL: none */
+	const char *base;       /* of the paths in answers; see gate.h */
 };
 
 extern const struct http_route api_routes[];
@@ -82,6 +83,7 @@ http_handler api_readyz;
 http_handler api_websocket;
 http_handler api_contract;
 http_handler api_page;
+http_handler api_problem;
 http_handler api_file;
 http_handler api_dashboard_page;
 

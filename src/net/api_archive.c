@@ -8,9 +8,10 @@
 
 #include "net/api.h"
 #include "net/body.h"
+#include "net/entity.h"
 #include "net/range.h"
 
-enum { PIECE = 256 * 1024, PATH_LEN = 1200, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
+enum { PIECE = 256 * 1024, PATH_LEN = 1200, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
 
 /* --- list --- */
 
@@ -92,6 +93,7 @@ void api_archive_make(void *arg, struct exchange *x, struct reader *reader)
 
 struct file {
 	int fd;
+	uint64_t left; /* bytes of the part that is asked for */
 };
 
 static void destroy(void *arg)
@@ -109,24 +111,70 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	ssize_t n;
 	do
-		n = read(f->fd, out->data, PIECE);
+		n = read(f->fd, out->data, f->left < PIECE ? (size_t)f->left : PIECE);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fault_set(fault, ERR_IO, "an archive cannot be read: %s", strerror(errno));
+	if (n == 0 && f->left > 0)
+		return fault_set(fault, ERR_IO, "an archive has become shorter");
 	out->len = (size_t)n;
-	*end = n == 0;
+	f->left -= (uint64_t)n;
+	*end = f->left == 0;
 	return ERR_NONE;
 }
 
-/* 0: unknown. */
-static uint64_t file_length(int fd)
+/* The part of a file that is asked for, which is the whole where nothing else is said. */
+static enum err choose_part(struct exchange *x, struct file *f, uint64_t size, const char *tag, const char *type,
+			    struct fault *fault)
+{
+	char range[80];
+	uint64_t from;
+	switch (entity_range(exchange_header(x, "Range"), exchange_header(x, "If-Range"), tag, size, &from, &f->left)) {
+	case RANGE_ALL: exchange_status(x, 200, type); break;
+	case RANGE_PART:
+		exchange_status(x, 206, type);
+		snprintf(range, sizeof range, "bytes %llu-%llu/%llu", (unsigned long long)from,
+			 (unsigned long long)(from + f->left - 1), (unsigned long long)size);
+		exchange_add_header(x, "Content-Range", range);
+		break;
+	case RANGE_NONE:
+		exchange_problem(x, 416, "the range lies outside of the file");
+		snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)size);
+		exchange_add_header(x, "Content-Range", range);
+		f->left = 0;
+		return ERR_NONE;
+	}
+	return lseek(f->fd, (off_t)from, SEEK_SET) >= 0
+		       ? ERR_NONE
+		       : fault_set(fault, ERR_IO, "the archive cannot be read: %s", strerror(errno));
+}
+
+/* Archives never change: whoever has one is told so, and a part may be asked for. Takes the file, also on failure. */
+static enum err send_file_take(struct exchange *x, struct file *f, const char *tag, const char *type, struct fault *fault)
 {
 	struct stat st;
-	return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	enum err err = ERR_NONE;
+	f->left = 0;
+	exchange_add_header(x, "ETag", tag);
+	exchange_add_header(x, "Accept-Ranges", "bytes");
+	exchange_add_header(x, "Cache-Control", "no-cache");
+	if (entity_is_known(exchange_header(x, "If-None-Match"), tag))
+		exchange_status(x, 304, type);
+	else if (fstat(f->fd, &st) != 0)
+		err = fault_set(fault, ERR_IO, "the archive cannot be read: %s", strerror(errno));
+	else
+		err = choose_part(x, f, (uint64_t)st.st_size, tag, type, fault);
+	if (err || f->left == 0) {
+		destroy(f);
+		return err;
+	}
+	exchange_length(x, f->left);
+	return body_stream_take(x, fill, f, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 /* The name of an archive that the server keeps, or of its manifest. */
-static enum err open_kept(struct api *api, struct slice name, bool *manifest, int *fd, struct fault *fault)
+static enum err open_kept(struct api *api, struct slice name, bool *manifest, int *fd, char tag[TAG_LEN],
+			  struct fault *fault)
 {
 	char text[ARCHIVE_NAME_LEN];
 	char file[ARCHIVE_NAME_LEN];
@@ -146,8 +194,10 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 	errno = ENOENT;
 	if (seal_named(api->store, file, &m))
 		*fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*fd >= 0)
+	if (*fd >= 0) {
+		snprintf(tag, TAG_LEN, "\"%s%s\"", *manifest ? "manifest-" : "", m.sha256);
 		return ERR_NONE;
+	}
 	return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text)
 			       : fault_set(fault, ERR_IO, "the archive %s cannot be opened: %s", text, strerror(errno));
 }
@@ -157,19 +207,18 @@ void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct fault fault;
 	bool manifest = false;
+	char tag[TAG_LEN];
 	struct file *f = malloc(sizeof *f);
 	if (api_refuse_params(x) || api_refuse_full(x)) {
 		free(f);
 		return;
 	}
-	enum err err = f != NULL ? open_kept(arg, exchange_segment(x), &manifest, &f->fd, &fault)
+	enum err err = f != NULL ? open_kept(arg, exchange_segment(x), &manifest, &f->fd, tag, &fault)
 				 : fault_set(&fault, ERR_NOMEM, "out of memory");
-	if (err)
+	if (err) {
 		free(f);
-	if (!err) {
-		exchange_status(x, 200, manifest ? "application/json" : "application/zstd");
-		exchange_length(x, file_length(f->fd));
-		err = body_stream_take(x, fill, f, 0, destroy) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	} else {
+		err = send_file_take(x, f, tag, manifest ? "application/json" : "application/zstd", &fault);
 	}
 	if (err)
 		exchange_fault(x, &fault);

@@ -130,7 +130,6 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 		 (unsigned long long)range.query.after + 1, (unsigned long long)range.query.before - 1);
 	exchange_status(x, 200, "application/zstd");
 	exchange_add_header(x, "Content-Disposition", disposition);
-	exchange_add_header(x, "Cache-Control", "no-store");
 	exchange_add_header(x, "Tidemark-Epoch", store_epoch(api->store));
 	return body_stream_take(x, fill, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }

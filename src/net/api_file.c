@@ -10,6 +10,8 @@
 #include "base/assets.h"
 #include "base/hash.h"
 #include "net/api.h"
+#include "net/entity.h"
+#include "net/problem.h"
 
 enum { FILE_MAX = 16 * 1024 * 1024, PATH_LEN = 4096 };
 
@@ -152,7 +154,7 @@ static bool send_file(struct api *api, struct exchange *x, struct slice path)
 	add_modified(x, st.st_mtim.tv_sec);
 	exchange_add_header(x, "Cache-Control", "no-cache");
 	exchange_add_header(x, "Content-Security-Policy", "frame-ancestors 'self'");
-	bool known = slice_is(exchange_header(x, "If-None-Match"), tag);
+	bool known = entity_is_known(exchange_header(x, "If-None-Match"), tag);
 	exchange_status(x, known ? 304 : 200, content_type(path));
 	if (!known && !read_all(fd, exchange_out(x), (size_t)st.st_size))
 		exchange_problem(x, 503, "the file cannot be read");
@@ -181,7 +183,7 @@ static bool send_asset(struct exchange *x, const struct assets *assets, struct s
 		exchange_add_header(x, "Content-Security-Policy",
 				    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
 		exchange_add_header(x, "Cache-Control", "no-cache");
-		if (slice_is(exchange_header(x, "If-None-Match"), tag)) {
+		if (entity_is_known(exchange_header(x, "If-None-Match"), tag)) {
 			exchange_status(x, 304, content_type(name));
 		} else {
 			exchange_status(x, 200, content_type(name));
@@ -207,14 +209,57 @@ void api_page(void *arg, struct exchange *x, struct reader *reader)
 		send_nothing(x);
 }
 
+/* The document with the base where it says that the paths begin at the root. */
+static bool send_contract_below(struct exchange *x, const struct asset *a, const char *base)
+{
+	static const char *const roots[] = {"{\"url\": \"/\"}", "\"pathname\": \"/\""};
+	static const char *const forms[] = {"{\"url\": \"%s\"}", "\"pathname\": \"%s\""};
+	for (int i = 0; i < 2; i++) {
+		const char *text = (const char *)a->bytes;
+		const char *root = memmem(text, a->len, roots[i], strlen(roots[i]));
+		if (root == NULL)
+			continue;
+		struct buf *out = exchange_out(x);
+		const char *rest = root + strlen(roots[i]);
+		buf_add(out, text, (size_t)(root - text));
+		buf_printf(out, forms[i], base);
+		buf_add(out, rest, (size_t)(text + a->len - rest));
+		api_json_done(x, 200);
+		return true;
+	}
+	return false;
+}
+
 /* What the server promises, for machines: every path of these routes is a file of ours. */
 void api_contract(void *arg, struct exchange *x, struct reader *reader)
 {
+	(void)reader;
+	struct api *api = arg;
+	struct slice path = exchange_url(x)->path;
+	struct slice name = {path.p + 1, path.len - 1};
+	if (api_refuse_params(x))
+		return;
+	for (size_t i = 0; api->base[0] != '\0' && i < contract_assets.count; i++)
+		if (slice_is(name, contract_assets.items[i].name) &&
+		    send_contract_below(x, &contract_assets.items[i], api->base))
+			return;
+	if (!send_asset(x, &contract_assets, name))
+		send_nothing(x);
+}
+
+/* The page that a problem's type leads to; without a name, the list of all. */
+void api_problem(void *arg, struct exchange *x, struct reader *reader)
+{
 	(void)arg;
 	(void)reader;
-	struct slice path = exchange_url(x)->path;
-	if (!api_refuse_params(x) && !send_asset(x, &contract_assets, (struct slice){path.p + 1, path.len - 1}))
+	if (problem_page(exchange_out(x), exchange_segment(x))) {
+		exchange_status(x, 200, "text/html; charset=utf-8");
+		exchange_add_header(x, "Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'");
+		exchange_add_header(x, "Cache-Control", "no-cache");
+		exchange_done(x);
+	} else {
 		send_nothing(x);
+	}
 }
 
 /* /static/…: DIR may be the folder itself, or the one that holds it. */

@@ -16,7 +16,7 @@ enum {
 	PAGE_BYTES = 1024 * 1024,
 };
 
-enum form { FORM_JSON, FORM_LINES, FORM_SSE };
+enum form { FORM_JSON, FORM_LINES, FORM_SSE, FORMS };
 
 static const unsigned allowed[] = {
 	[FORM_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
@@ -43,23 +43,29 @@ static void destroy(void *arg)
 	free(h);
 }
 
-/* The form that the Accept header likes best; JSON where it names none of ours. */
+static const char *const form_types[FORMS] = {
+	[FORM_JSON] = "application/json", [FORM_LINES] = "application/x-ndjson", [FORM_SSE] = "text/event-stream"};
+
+/* One line of Accept, of which there may be several. */
+static void on_accept(void *arg, struct slice name, struct slice value)
+{
+	struct field_preference *preferences = arg;
+	if (name.len > 0)
+		return; /* of Accept-Encoding and others */
+	for (enum form f = 0; f < FORMS; f++)
+		field_prefer(&preferences[f], value, form_types[f]);
+	field_prefer(&preferences[FORM_LINES], value, "application/ndjson");
+}
+
+/* The form that the request likes best; JSON where it names none of ours. */
 static enum form wanted_form(const struct exchange *x)
 {
-	static const char *const types[] = {
-		[FORM_JSON] = "application/json", [FORM_LINES] = "application/x-ndjson", [FORM_SSE] = "text/event-stream"};
-	struct slice accept = exchange_header(x, "Accept");
+	struct field_preference preferences[FORMS] = {0};
 	enum form best = FORM_JSON;
-	double best_quality = 0;
-	for (enum form f = FORM_JSON; f <= FORM_SSE; f++) {
-		double quality = field_quality(accept, types[f]);
-		if (f == FORM_LINES && quality == 0)
-			quality = field_quality(accept, "application/ndjson");
-		if (quality > best_quality) {
+	exchange_each_header(x, "Accept", on_accept, preferences);
+	for (enum form f = 0; f < FORMS; f++)
+		if (field_is_better(preferences[f], preferences[best]))
 			best = f;
-			best_quality = quality;
-		}
-	}
 	return best;
 }
 
@@ -98,13 +104,13 @@ static void stream_events(struct api *api, struct exchange *x, struct reader *re
 /* --- pages --- */
 
 /* The same request for the page that follows. */
-static void add_link(struct history *h, uint64_t next, const char *epoch)
+static void add_link(struct history *h, uint64_t next, const char *base, const char *epoch)
 {
 	const struct url *u = exchange_url(h->exchange);
 	const char *own = h->query.descending ? "before" : "after";
 	struct buf link;
 	buf_init(&link);
-	buf_printf(&link, "</v1/events?%s=%llu", own, (unsigned long long)next);
+	buf_printf(&link, "<%s/v1/events?%s=%llu", base, own, (unsigned long long)next);
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct slice value = u->params[i].value;
 		if (slice_is(u->params[i].name, own) || slice_is(u->params[i].name, "wait"))
@@ -214,8 +220,9 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 	}
 	buf_addc(out, '}');
 	exchange_status(h->exchange, 200, "application/json");
+	exchange_add_header(h->exchange, "Vary", "Accept");
 	if (next != 0)
-		add_link(h, next, store_epoch(api->store));
+		add_link(h, next, api->base, store_epoch(api->store));
 	return ERR_NONE;
 }
 
@@ -225,7 +232,7 @@ static enum err reply_lines(struct api *api, struct history *h, struct fault *fa
 		return api_full(fault);
 	struct lines_options options = {
 		.store = api->store,
-		.packed = field_quality(exchange_header(h->exchange, "Accept-Encoding"), "zstd") > 0,
+		.packed = field_names(exchange_header(h->exchange, "Accept-Encoding"), "zstd"),
 	};
 	if (h->range.has_gap) {
 		gap_write(&options.head, &h->range.gap);

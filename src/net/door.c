@@ -274,7 +274,7 @@ static void hand_to_http(struct http *http, struct guest *g)
 }
 
 /* A whole answer, for those who do not get as far as the HTTP server. */
-static void answer(int fd, int status, const char *detail)
+static void answer(const struct door *d, int fd, int status, const char *detail)
 {
 	char retry[40] = "";
 	int seconds = problem_retry_after(status);
@@ -286,9 +286,10 @@ static void answer(int fd, int status, const char *detail)
 	buf_init(&body);
 	buf_init(&reply);
 	fault_set(&fault, ERR_INVALID, "%s", detail);
-	problem_write(&body, status, &fault, false);
+	problem_write(&body, status, &fault, (struct problem_form){d->options.gate->base, false});
 	buf_printf(&reply,
-		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\n%sConnection: close\r\nContent-Length: "
+		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n%sConnection: "
+		   "close\r\nContent-Length: "
 		   "%zu\r\n\r\n",
 		   status, problem_title(status), retry, body.len);
 	buf_add(&reply, body.data, body.len);
@@ -305,7 +306,7 @@ static void refuse(struct door *d, const struct listener *l, int fd, const char 
 	if (l->encrypted)
 		tls_refuse(fd);
 	else
-		answer(fd, 503, why);
+		answer(d, fd, 503, why);
 	close(fd);
 	atomic_fetch_add(&d->refused, 1);
 }
@@ -316,7 +317,7 @@ static void turn_away(struct door *d, struct guest *g, int status, const char *w
 	char bytes[HEAD_MAX];
 	/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
 	(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	answer(g->fd, status, why);
+	answer(d, g->fd, status, why);
 	send_off(d, g);
 }
 
@@ -407,7 +408,7 @@ static void seat(struct door *d, struct guest *g)
 	if (watch(d, g->fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) == ERR_NONE)
 		return;
 	list_remove(&g->link);
-	answer(g->fd, 503, fault.text);
+	answer(d, g->fd, 503, fault.text);
 	send_off(d, g);
 }
 

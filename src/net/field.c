@@ -39,16 +39,39 @@ static double weight(struct slice parameter)
 	return q < 0 ? 0 : q > 1 ? 1 : q;
 }
 
-double field_quality(struct slice accept, const char *type)
+/* How exactly an item of Accept names a type: 3 the type itself, 2 its kind ("text" and a wildcard), 1 any; 0 not at all. */
+static int names_type(struct slice item, struct slice type)
+{
+	const char *slash = memchr(type.p, '/', type.len);
+	size_t kind = slash != NULL ? (size_t)(slash - type.p) + 1 : type.len;
+	if (field_is(item, type))
+		return FIELD_EXACT;
+	if (item.len == kind + 1 && item.p[kind] == '*' && strncasecmp(item.p, type.p, kind) == 0)
+		return 2;
+	return slice_is(item, "*/*");
+}
+
+void field_prefer(struct field_preference *p, struct slice accept, const char *type)
 {
 	while (accept.len > 0) {
 		struct slice item = field_cut(&accept, ',');
-		if (!field_is(field_cut(&item, ';'), slice_of(type)))
-			continue;
+		int exactness = names_type(field_cut(&item, ';'), slice_of(type));
 		double quality = 1;
 		while (item.len > 0)
 			quality *= weight(field_cut(&item, ';'));
-		return quality;
+		if (exactness > p->exactness)
+			*p = (struct field_preference){quality, exactness};
 	}
-	return 0;
+}
+
+bool field_is_better(struct field_preference a, struct field_preference b)
+{
+	return a.quality > b.quality || (a.quality > 0 && a.quality == b.quality && a.exactness > b.exactness);
+}
+
+bool field_names(struct slice accept, const char *type)
+{
+	struct field_preference p = {0, 0};
+	field_prefer(&p, accept, type);
+	return p.exactness == FIELD_EXACT && p.quality > 0;
 }

@@ -13,7 +13,19 @@ struct slice field_cut(struct slice *rest, char c);
 /* Equal but for upper and lower case (ASCII). */
 bool field_is(struct slice value, struct slice text);
 
-/* How much an Accept header likes a media type that it names: 0 (not named, or q=0) to 1. Wildcards name nothing. */
-double field_quality(struct slice accept, const char *type);
+/* How much a request likes a media type (RFC 9110, 12.5.1). */
+enum { FIELD_EXACT = 3 };
+struct field_preference {
+	double quality; /* 0 to 1; 0: it is not wanted */
+	int exactness;  /* of the item that says so: FIELD_EXACT where it names the type, less for wildcards, 0 where none
+			   does */
+};
+/* Takes in an Accept line, or another that lists preferences: the item counts that names the type most exactly. `p` begins
+ * as zeros. */
+void field_prefer(struct field_preference *p, struct slice accept, const char *type);
+/* Is `a` liked better than `b`? Of two that are liked as much, the one that is named more exactly is. */
+bool field_is_better(struct field_preference a, struct field_preference b);
+/* Is the type named itself, and wanted? */
+bool field_names(struct slice accept, const char *type);
 
 #endif

@@ -1,5 +1,6 @@
 #include "net/gate.h"
 
+#include "base/kind.h"
 #include "net/field.h"
 #include "net/host.h"
 
@@ -15,6 +16,13 @@ struct slice gate_bearer(struct slice authorization)
 	struct slice token = field_trim(rest);
 	bool one = memchr(token.p, ' ', token.len) == NULL && memchr(token.p, ',', token.len) == NULL;
 	return field_is(scheme, slice_of("Bearer")) && one ? token : none;
+}
+
+struct slice gate_path(const struct gate *g, struct slice path)
+{
+	size_t n = strlen(g->base);
+	bool below = n > 0 && slice_begins(path, slice_of(g->base)) && path.len > n && path.p[n] == '/';
+	return below ? (struct slice){path.p + n, path.len - n} : path;
 }
 
 int gate_host(const struct gate *g, const struct visit *v, struct fault *fault)
@@ -47,6 +55,7 @@ int gate_pass(const struct gate *g, const struct visit *v, struct grant *grant, 
 	*grant = (struct grant){0};
 	if (v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins, &g->own)) {
 		fault_set(fault, ERR_DENIED, "a page of this Origin may not do this here (see --allow-origin)");
+		fault->kind = KIND_ORIGIN;
 		return 403;
 	}
 	if (v->need == NEED_NOTHING)

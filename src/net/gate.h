@@ -16,7 +16,11 @@ struct gate {
 	const struct option_texts *allow_origins;
 	const struct proxies *proxies;
 	struct own_ports own; /* known once the door is there */
+	const char *base;     /* of our paths as clients see them (--base-path): "" or "/…", without a slash at its end */
 };
+
+/* Takes the base off a path that begins with it; a proxy may have done so before. */
+struct slice gate_path(const struct gate *g, struct slice path);
 
 /* What a request says of itself. */
 struct visit {

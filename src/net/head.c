@@ -125,7 +125,7 @@ void head_add(struct head *h, struct slice name, struct slice value)
 	} else if (is(name, "X-Forwarded-For")) {
 		forwarded_add(&h->forwarded, value);
 	} else if (is(name, "Accept")) {
-		h->stream = h->stream || field_quality(value, "text/event-stream") > 0;
+		h->stream = h->stream || field_names(value, "text/event-stream");
 	} else if (!add_framing(h, name, value)) {
 		add_upgrade(h, name, value);
 	}

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kind.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "net/caller.h"
@@ -179,6 +180,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	list_init(&x->in_waiting);
 	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
+	x->url.path = gate_path(x->http->options.gate, x->url.path);
 	if (x->url_result == URL_FINE)
 		url_take(&x->url, "access_token", &x->access_token);
 	return x;
@@ -306,7 +308,7 @@ static void put_problem(struct exchange *x, int status, const struct fault *faul
 {
 	exchange_status(x, status, "application/problem+json");
 	buf_finish(&x->out);
-	problem_write(&x->out, status, fault, speaks_lines(x));
+	problem_write(&x->out, status, fault, (struct problem_form){x->http->options.gate->base, speaks_lines(x)});
 	int seconds = problem_retry_after(status);
 	if (seconds == 0)
 		return;
@@ -352,7 +354,7 @@ void exchange_length(struct exchange *x, uint64_t bytes)
 /* What is said when there is no memory to say anything. */
 static struct MHD_Response *no_memory_response(void)
 {
-	static char text[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+	static char text[] = "{\"type\":\"/problems/unavailable\",\"title\":\"Service Unavailable\",\"status\":503,"
 			     "\"detail\":\"the server is out of memory\"}";
 	return MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
 }
@@ -385,7 +387,27 @@ static void share(const struct exchange *x, struct MHD_Response *r)
 		MHD_add_response_header(r, "Vary", "Origin");
 		if (x->shared)
 			MHD_add_response_header(r, "Access-Control-Allow-Origin", origin.p);
+		if (x->shared && origin_may_send_credentials(origin, x->http->options.gate->allow_origins))
+			MHD_add_response_header(r, "Access-Control-Allow-Credentials", "true");
 	}
+	if (x->open || x->shared)
+		MHD_add_response_header(r, "Access-Control-Expose-Headers",
+					"Link, Location, Retry-After, Content-Disposition, ETag, Tidemark-Epoch");
+}
+
+/* What is not said otherwise is not to be kept: a proxy must not give an old page for a new one. */
+static void add_headers(const struct exchange *x, struct MHD_Response *r)
+{
+	bool cached = false;
+	MHD_add_response_header(r, "Content-Type", x->content_type);
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+	for (int i = 0; i < x->header_count; i++) {
+		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
+		cached = cached || strcmp(x->headers[i].name, "Cache-Control") == 0;
+	}
+	if (!cached)
+		MHD_add_response_header(r, "Cache-Control", "no-store");
 }
 
 static enum MHD_Result send_reply(struct exchange *x)
@@ -397,12 +419,8 @@ static enum MHD_Result send_reply(struct exchange *x)
 	/* A slow reader is not an idle one. */
 	if (x->read != NULL)
 		MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
-	MHD_add_response_header(r, "Content-Type", x->content_type);
-	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+	add_headers(x, r);
 	share(x, r);
-	for (int i = 0; i < x->header_count; i++)
-		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
 	if (x->closes || (x->http->options.once && x->read == NULL))
 		MHD_add_response_header(r, "Connection", "close");
 	if (head_upgrade(&x->head, NULL) == 0)
@@ -533,8 +551,10 @@ static void answer_options(struct exchange *x, const char *allow)
 	exchange_status(x, 204, "text/plain");
 	exchange_add_header(x, "Allow", allow);
 	exchange_add_header(x, "Access-Control-Allow-Methods", allow);
+	/* Any: those of CloudEvents have names of the publisher's own, and a wildcard does not count with credentials. */
+	struct slice wanted = exchange_header(x, "Access-Control-Request-Headers");
 	exchange_add_header(x, "Access-Control-Allow-Headers",
-			    "Authorization, Content-Type, Content-Encoding, Last-Event-ID, *"); /* ce- headers are any */
+			    wanted.len > 0 ? wanted.p : "Authorization, Content-Type, Content-Encoding, Last-Event-ID");
 	exchange_add_header(x, "Access-Control-Max-Age", "600");
 }
 
@@ -609,7 +629,7 @@ static bool let_pass(struct exchange *x, int status, const struct visit *v, cons
 	if (status == 0)
 		return true;
 	gate_refused(x->http->options.gate, v, status);
-	exchange_problem(x, status, fault->text);
+	put_problem(x, status, fault);
 	if (status == 401)
 		exchange_add_header(x, "WWW-Authenticate", "Bearer realm=\"tidemark\"");
 	return false;
@@ -673,6 +693,29 @@ static void read_head(struct exchange *x, const char *method, const char *versio
 	x->shared = origin_is_fine(x->head.origin, x->head.host, gate->allow_origins, &gate->own);
 }
 
+/* The base without a slash: relative links in the page at the root would miss it. */
+static bool redirect_to_root(struct exchange *x)
+{
+	char root[160];
+	const char *base = x->http->options.gate->base;
+	if (base[0] == '\0' || !slice_is(x->url.path, base))
+		return false;
+	snprintf(root, sizeof root, "%s/", base);
+	exchange_status(x, 308, "text/plain");
+	exchange_add_header(x, "Location", root);
+	return true;
+}
+
+static void refuse_unready(struct exchange *x)
+{
+	struct fault fault;
+	if (x->caller == NULL)
+		fault_set(&fault, ERR_NOMEM, "out of memory");
+	else
+		fault_set(&fault, ERR_CLOSED, "the server is shutting down");
+	exchange_fault(x, &fault);
+}
+
 /* Looks at the headers. False when the reply is ready: an error. */
 static bool accept_request(struct exchange *x)
 {
@@ -693,10 +736,12 @@ static bool accept_request(struct exchange *x)
 	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}
 	if (x->http->refusing || x->caller == NULL) {
-		exchange_problem(x, 503, x->caller == NULL ? "out of memory" : "the server is shutting down");
+		refuse_unready(x);
 		return false;
 	}
 	caller_reads(&x->http->callers, x->caller);
+	if (redirect_to_root(x))
+		return false;
 	if (!check_host(x) || !find_route(x) || !check_rights(x))
 		return false;
 	if (content_length(x) > x->http->options.body_max) {
@@ -723,7 +768,9 @@ static void take_body(struct exchange *x, const char *bytes, size_t n)
 	size_t all = atomic_fetch_add(&h->bodies, x->body.cap - before) + (x->body.cap - before);
 	if (!buf_failed(&x->body) && all <= h->options.bodies_max)
 		return;
-	exchange_problem(x, 503, "too many requests are on their way in");
+	struct fault fault;
+	fault_kind(&fault, fault_set(&fault, ERR_BUSY, "too many requests are on their way in"), KIND_UPLOADS_FULL);
+	exchange_fault(x, &fault);
 	x->discard = true;
 }
 
@@ -886,7 +933,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	if (x->stage == DONE || x->discard)
 		return send_reply(x);
 	if (!begin_handing_over(x->http)) {
-		exchange_problem(x, 503, "the server is shutting down");
+		refuse_unready(x);
 		return send_reply(x);
 	}
 	run_handler(x);

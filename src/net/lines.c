@@ -126,7 +126,6 @@ enum err lines_stream_take(struct exchange *x, const struct history_query *q, st
 	l->text = options->head;
 	l->squeeze = squeeze;
 	exchange_status(x, 200, "application/x-ndjson");
-	exchange_add_header(x, "Cache-Control", "no-store");
 	exchange_add_header(x, "Vary", "Accept, Accept-Encoding");
 	if (squeeze != NULL)
 		exchange_add_header(x, "Content-Encoding", "zstd");

@@ -42,12 +42,22 @@ static bool is_same(struct slice origin, struct slice host, const struct own_por
 	       (is_loopback(origin, &from) && is_loopback(host, &to) && (slice_eq(from, to) || is_own(from, own)));
 }
 
+bool origin_may_send_credentials(struct slice origin, const struct option_texts *allowed)
+{
+	for (int i = 0; i < allowed->count; i++)
+		if (field_is(origin, slice_of(allowed->items[i])))
+			return true;
+	return false;
+}
+
 bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed, const struct own_ports *own)
 {
 	if (origin.len == 0)
 		return true;
+	if (origin_may_send_credentials(origin, allowed))
+		return true;
 	for (int i = 0; i < allowed->count; i++)
-		if (field_is(origin, slice_of(allowed->items[i])) || slice_is(slice_of(allowed->items[i]), "*"))
+		if (slice_is(slice_of(allowed->items[i]), "*"))
 			return true;
 	static const char *const schemes[] = {"http://", "https://"};
 	for (int i = 0; i < 2; i++) {

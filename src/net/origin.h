@@ -19,4 +19,7 @@ struct own_ports {
  * of this machine is the server's own where the server listens on that port, too; `own` may be NULL. */
 bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed, const struct own_ports *own);
 
+/* Has the operator listed it by name? To a `*` no credentials are sent. */
+bool origin_may_send_credentials(struct slice origin, const struct option_texts *allowed);
+
 #endif

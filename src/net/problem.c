@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/kind.h"
 #include "base/random.h"
 #include "event/json.h"
 
@@ -30,6 +31,83 @@ int problem_status(enum err code)
 	return 500;
 }
 
+/* Every problem there is. Of those with one status the first is meant where the fault does not say which. */
+static const struct problem {
+	const char *name;
+	int status;
+	const char *what; /* has happened */
+	const char *now;  /* what to do */
+} problems[] = {
+	{"invalid-request", 400,
+	 "Something in the request breaks a rule: a parameter, a header, the body, or one of the events in it.",
+	 "The detail names what and where; \"line\" or \"index\" say which event. Nothing was stored. Sending the same "
+	 "again fails "
+	 "again."},
+	{"unauthorized", 401, "The server wants a token, and the request brought none that it knows.",
+	 "Send it as Authorization: Bearer, or as ?access_token= where headers cannot be set."},
+	{"forbidden", 403, "The token is known, but its scopes or streams do not cover this.",
+	 "Use another token; \"tidemark token\" shows what each is good for."},
+	{KIND_ORIGIN, 403, "A page of another origin has asked for something that only the server's own pages may do.",
+	 "List the origin with --allow-origin."},
+	{"not-found", 404, "There is nothing at this path, or nothing of this name, and there never was.",
+	 "Check the path and the name."},
+	{"method-not-allowed", 405, "The path exists, but does not take this method.",
+	 "The header Allow lists those that it takes."},
+	{"conflict", 409, "The request contradicts what there is.", "Look at what there is, and decide anew."},
+	{KIND_EXPECTATION, 409, "The last seq of the stream is not the one that the request expected. Nothing was stored.",
+	 "\"actual\" is the stream's last seq, \"expected\" what was asked for: read what has been published in between, "
+	 "and try "
+	 "again."},
+	{KIND_LEASES, 409, "As many leases of this name are held as there may be.",
+	 "Try again when one has been given back."},
+	{"removed", 410, "It existed, and retention has removed it.", "Archives and backups may still have it."},
+	{"too-large", 413, "The request, or one of its events, is larger than the server takes.",
+	 "The detail names the limit. Send less at once."},
+	{"unsupported-media-type", 415, "The body is of a kind that this path does not take.",
+	 "The detail lists what it takes."},
+	{"range-not-satisfiable", 416, "The range that was asked for lies outside of the file.",
+	 "The header Content-Range says how long it is."},
+	{"misdirected-request", 421, "The server is not called by the name in the Host header.",
+	 "List the name with --allow-host if it is right."},
+	{"upgrade-required", 426, "This path is a WebSocket.", "Connect to it with a WebSocket client, version 13."},
+	{"too-many-requests", 429, "More was published within a short time than the rate limits allow.",
+	 "Wait for as long as Retry-After says."},
+	{"header-too-large", 431, "The head of the request is too large.", "Send fewer or shorter headers and parameters."},
+	{"internal-error", 500,
+	 "The server cannot do this, and that is not the request's fault: something stored is damaged.",
+	 "The server's log says more. \"tidemark verify\" finds what is damaged."},
+	{"unavailable", 503, "The server cannot do this at the moment.",
+	 "Wait for as long as Retry-After says, and try again."},
+	{KIND_QUEUE_FULL, 503,
+	 "More is being published than can be stored; the queue is full. Nothing of the request was stored.",
+	 "Wait for as long as Retry-After says, and send it again."},
+	{KIND_COMMITS_FAIL, 503,
+	 "The store cannot commit, for example because the disk fails. Publishing stops until it can; reading "
+	 "goes on.",
+	 "Try again; /readyz says when it works."},
+	{KIND_ANSWERS_FULL, 503, "Too many answers wait to be read by their clients.",
+	 "Wait for as long as Retry-After says. Read answers to their end; --reply-memory is the limit."},
+	{KIND_UPLOADS_FULL, 503, "Too many requests are on their way in at once.", "Wait for as long as Retry-After says."},
+	{KIND_STOPPING, 503, "The server is shutting down.", "Try again once it has been started."},
+	{KIND_ARCHIVE, 503, "The events are in an archive that is out of reach or damaged.",
+	 "Bring the archive back; /v1/stats and the log name it. --accept-loss gives its events up."},
+	{"version-not-supported", 505, "The request is of another version of HTTP than 1.0 and 1.1.", "Speak HTTP/1.1."},
+	{"disk-full", 507,
+	 "The disk has less left than the reserve, or is full. Nothing of the request was stored; reading goes on.",
+	 "Make room, then publish again. --disk-reserve is the reserve."},
+};
+
+enum { PROBLEMS = sizeof problems / sizeof *problems };
+
+static const struct problem *problem_of(int status, const char *kind)
+{
+	const struct problem *found = NULL;
+	for (int i = PROBLEMS; i-- > 0;)
+		if (kind != NULL ? strcmp(problems[i].name, kind) == 0 : problems[i].status == status)
+			found = &problems[i];
+	return found != NULL ? found : problem_of(500, NULL);
+}
+
 const char *problem_title(int status)
 {
 	switch (status) {
@@ -43,11 +121,13 @@ const char *problem_title(int status)
 	case 410: return "Gone";
 	case 413: return "Content Too Large";
 	case 415: return "Unsupported Media Type";
+	case 416: return "Range Not Satisfiable";
 	case 421: return "Misdirected Request";
 	case 426: return "Upgrade Required";
 	case 429: return "Too Many Requests";
 	case 431: return "Request Header Fields Too Large";
 	case 503: return "Service Unavailable";
+	case 505: return "HTTP Version Not Supported";
 	case 507: return "Insufficient Storage";
 	default: return "Internal Server Error";
 	}
@@ -78,12 +158,54 @@ static void put_detail(struct buf *out, const char *detail)
 	buf_json(out, text);
 }
 
-void problem_write(struct buf *out, int status, const struct fault *fault, bool line_form)
+void problem_write(struct buf *out, int status, const struct fault *fault, struct problem_form form)
 {
-	buf_printf(out, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":", problem_title(status),
-		   status);
+	const char *kind = fault->kind == NULL && fault->code == ERR_CLOSED ? KIND_STOPPING : fault->kind;
+	buf_printf(out, "{\"type\":\"%s/problems/%s\",\"title\":\"%s\",\"status\":%d,\"detail\":", form.base,
+		   problem_of(status, kind)->name, problem_title(status), status);
 	put_detail(out, fault->text);
 	if (fault->place >= 0)
-		buf_printf(out, ",\"%s\":%ld", line_form ? "line" : "index", fault->place);
+		buf_printf(out, ",\"%s\":%ld", form.lines ? "line" : "index", fault->place);
+	if (fault->compared)
+		buf_printf(out, ",\"expected\":%llu,\"actual\":%llu", (unsigned long long)fault->expected,
+			   (unsigned long long)fault->actual);
 	buf_addc(out, '}');
+}
+
+static void put_head(struct buf *out, const char *title)
+{
+	buf_printf(out,
+		   "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>%s – Tidemark</title>\n"
+		   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		   "<link rel=\"stylesheet\" href=\"../problems.css\">\n<main>\n<h1>%s</h1>\n",
+		   title, title);
+}
+
+static void put_list(struct buf *out)
+{
+	put_head(out, "Problems");
+	buf_adds(out, "<p>What can be the <code>type</code> of a problem document (RFC 9457):</p>\n<dl>\n");
+	for (int i = 0; i < PROBLEMS; i++)
+		buf_printf(out, "<dt><a href=\"%s\">%s</a> (%d)</dt><dd>%s</dd>\n", problems[i].name, problems[i].name,
+			   problems[i].status, problems[i].what);
+	buf_adds(out, "</dl>\n</main>\n</html>\n");
+}
+
+bool problem_page(struct buf *out, struct slice name)
+{
+	if (name.len == 0) {
+		put_list(out);
+		return true;
+	}
+	for (int i = 0; i < PROBLEMS; i++) {
+		const struct problem *p = &problems[i];
+		if (!slice_is(name, p->name))
+			continue;
+		put_head(out, p->name);
+		buf_printf(out, "<p class=\"status\">%d %s</p>\n<p>%s</p>\n<h2>What to do</h2>\n<p>%s</p>\n", p->status,
+			   problem_title(p->status), p->what, p->now);
+		buf_adds(out, "<p><a href=\"./\">All problems</a></p>\n</main>\n</html>\n");
+		return true;
+	}
+	return false;
 }

@@ -1,4 +1,5 @@
-/* Errors as users see them: statuses, titles, and RFC 9457 problem documents. */
+/* Errors as users see them: statuses, titles, and RFC 9457 problem documents. Every problem has a type of its own,
+ * /problems/NAME, at which a page explains it. */
 #ifndef NET_PROBLEM_H
 #define NET_PROBLEM_H
 
@@ -12,7 +13,16 @@ const char *problem_title(int status);
 /* Seconds after which trying again makes sense, spread at random so that those who were refused together do not return
  * together; 0: it does not. */
 int problem_retry_after(int status);
-/* The JSON document. `line_form`: the place is a line, not an index. */
-void problem_write(struct buf *out, int status, const struct fault *fault, bool line_form);
+
+/* How a problem document is written. */
+struct problem_form {
+	const char *base; /* of the server's paths (--base-path): "" or "/…" */
+	bool lines;       /* the place is a line, not an index */
+};
+/* The JSON document. */
+void problem_write(struct buf *out, int status, const struct fault *fault, struct problem_form form);
+
+/* The page that explains a problem, as HTML; false where there is none of that name. An empty name: the list of all. */
+bool problem_page(struct buf *out, struct slice name);
 
 #endif

@@ -305,9 +305,9 @@ static bool open_inner(struct tls *t, struct conn *c)
 /* Somebody who speaks plain HTTP is told so in it. */
 static void tell_plain(const struct conn *c)
 {
-	static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,"
+	static const char body[] = "{\"type\":\"/problems/invalid-request\",\"title\":\"Bad Request\",\"status\":400,"
 				   "\"detail\":\"this port speaks TLS: say https:// or wss://\"}";
-	char text[256];
+	char text[320];
 	int n = snprintf(text, sizeof text,
 			 "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
 			 "Content-Length: %zu\r\n\r\n%s",

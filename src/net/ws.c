@@ -113,7 +113,7 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	else if (url != URL_FINE)
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
-	else if ((r->profile = ws_profile_find(r->url.path)) == NULL)
+	else if ((r->profile = ws_profile_find(r->url.path = gate_path(gate, r->url.path))) == NULL)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
 	else
 		err = pass(r, gate, visit, fault);

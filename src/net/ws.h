@@ -45,6 +45,7 @@ struct ws_options {
 	struct rates *rates;
 	int port; /* what the monitoring profile calls this server */
 	struct batch_limits limits;
+	const char *base;    /* of problem types; see gate.h */
 	size_t message_max;  /* bytes */
 	size_t messages_max; /* bytes of all unfinished messages in memory */
 	size_t replies_max;  /* bytes that answers from the past hold, of all dashboards */

@@ -179,7 +179,7 @@ void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct s
 	struct buf text;
 	buf_init(&problem);
 	buf_init(&text);
-	problem_write(&problem, status, fault, false);
+	problem_write(&problem, status, fault, (struct problem_form){c->ws->options.base, false});
 	/* The problem document, as a frame: its members behind an op. */
 	buf_adds(&text, "{\"op\":\"error\",");
 	buf_join(&text, &problem, 1, 1);

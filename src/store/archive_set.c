@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kind.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "store/new_file.h"
@@ -302,9 +303,12 @@ static enum err why_not(struct archive_set *s, uint64_t seq, struct fault *fault
 {
 	pthread_mutex_lock(&s->lock);
 	const struct absent *a = absences_find(&s->absent, seq);
-	enum err err = a == NULL ? fault_set(fault, ERR_GONE, "event %llu was removed by retention", (unsigned long long)seq)
-				 : fault_set(fault, ERR_IO, "event %llu cannot be read: its archive cannot be used: %s",
-					     (unsigned long long)seq, a->why.text);
+	enum err err =
+		a == NULL ? fault_set(fault, ERR_GONE, "event %llu was removed by retention", (unsigned long long)seq)
+			  : fault_kind(fault,
+				       fault_set(fault, ERR_IO, "event %llu cannot be read: its archive cannot be used: %s",
+						 (unsigned long long)seq, a->why.text),
+				       KIND_ARCHIVE);
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }

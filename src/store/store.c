@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/kind.h"
 #include "store/db.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
@@ -164,8 +165,12 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 	uint64_t last = last_of_stream(s, stream);
 	if (all_stored || last == expected)
 		return ERR_NONE;
-	return fault_set(fault, ERR_CONFLICT, "the stream's last seq is %llu, not %llu", (unsigned long long)last,
-			 (unsigned long long)expected);
+	fault_set(fault, ERR_CONFLICT, "the stream's last seq is %llu, not %llu", (unsigned long long)last,
+		  (unsigned long long)expected);
+	fault->compared = true;
+	fault->expected = expected;
+	fault->actual = last;
+	return fault_kind(fault, ERR_CONFLICT, KIND_EXPECTATION);
 }
 
 enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
