@@ -72,7 +72,7 @@ static bool add_framing(struct head *h, struct slice name, struct slice value)
 	return true;
 }
 
-/* Names of subprotocols know upper and lower case. */
+/* Names of subprotocols are case-sensitive (RFC 6455, 4.1). */
 static void add_protocols(struct head *h, struct slice list)
 {
 	static const char bearer[] = "bearer.";

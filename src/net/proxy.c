@@ -86,7 +86,7 @@ bool proxies_trust(const struct proxies *p, const struct sockaddr *from)
 
 void forwarded_add(struct forwarded *f, struct slice line)
 {
-	if (f->count == PROXIES_MAX)
+	if (f->count == FORWARDED_MAX)
 		memmove(f->lines, f->lines + 1, sizeof f->lines - sizeof f->lines[0]);
 	else
 		f->count++;

@@ -8,7 +8,7 @@
 
 #include "tidemark/slice.h"
 
-enum { PROXIES_MAX = 16 };
+enum { PROXIES_MAX = 16, FORWARDED_MAX = 8 };
 
 struct address {
 	int family; /* AF_INET or AF_INET6 */
@@ -20,13 +20,14 @@ struct proxies {
 	struct address items[PROXIES_MAX];
 };
 
-/* The X-Forwarded-For lines of a request, in order, as if they were one list. More lines than there can be proxies push the
- * first ones out, which nobody vouches for. Zeroed: there is none. */
+/* The X-Forwarded-For lines of a request, in order, which are one list: a proxy may add a line of its own. Zeroed: there is
+ * none. */
 struct forwarded {
 	int count;
-	struct slice lines[PROXIES_MAX];
+	struct slice lines[FORWARDED_MAX];
 };
 
+/* Where there are FORWARDED_MAX lines the first one goes: it is the farthest from this server. */
 void forwarded_add(struct forwarded *f, struct slice line);
 
 /* False when `text` is no IPv4 or IPv6 address, or there are PROXIES_MAX. */

@@ -128,8 +128,10 @@ enum err ws_request_create_passed(const struct head *head, struct url *url, cons
 {
 	*out = NULL;
 	struct ws_request *r = calloc(1, sizeof *r);
-	if (r == NULL)
+	if (r == NULL) {
+		url_finish(url);
 		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
 	r->url = *url;
 	*url = (struct url){0};
 	r->profile = ws_profile_find(r->url.path);

@@ -1,5 +1,5 @@
-/* WebSockets over libwebsockets: sockets come in from the door, readers are cursors on the feed. One thread serves them
- * all and waits for nothing but sockets. */
+/* WebSockets over libwebsockets: sockets come in from the door and from HTTP, readers are cursors on the feed. One thread
+ * serves them all and waits for nothing but sockets. */
 #ifndef NET_WS_H
 #define NET_WS_H
 

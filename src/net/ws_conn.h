@@ -23,7 +23,7 @@
 #include "net/ws_metrics.h"
 
 /*            ws_add_take         handshake             close, error, peer gone
- *  (door) ──▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
+ *  (request) ▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
  *
  *  While OPEN, what the cursor waits for decides what wakes it:
  *      WAIT_LIVE      a commit that concerns it  (ws.subscriptions)

@@ -3,8 +3,8 @@
 whoever asks gets an answer, what was acknowledged is there once, and nothing leaks (the sanitizers' builds see it).
 
 Shown to fail without the protection: with query.c answering 400 for want of memory; with http.c closing the connection of a
-request for whose URL there is none, or ws_message.c giving a publish request no answer then; with the door handing a
-WebSocket that it has no memory for to the HTTP server, which blames the client (door.c: hand_to_ws); with api_archive.c
+request for whose URL there is none, or ws_message.c giving a publish request no answer then; with a URL that is not freed where a
+WebSocket's request finds no memory (ws.c; seen by AddressSanitizer, with a STEP of 1); with api_archive.c
 calling an archive that cannot be opened one that is not there; with an export said to be there that could not be renamed
 (past_export.c); with the keeper letting go what could not be sealed; with a store that ends at once when its last checkpoint
 fails; before readers made sure that their transaction has ended (db_rollback), one whose ROLLBACK had found no memory went on
@@ -27,7 +27,7 @@ from faults import (ACCEPT, EPOLL, Faults, MALLOC, MKDIR, MMAP, NAMES, OPEN, REA
 from harness import NDJSON, SCALE, TidemarkTest, command, is_sanitized, ndjson, wait_until
 from sse_client import EventSource
 from websocket_client import Closed, WebSocket
-from wire import Http, Refused
+from wire import Http, Refused, Wire
 
 # The end of a connection. That nothing comes for a minute is not among it.
 LOST = (ConnectionError, EOFError, Closed, http.client.HTTPException)
@@ -183,6 +183,18 @@ class EveryCall(TidemarkTest):
         if events[0]["id"] not in self.acknowledged:
             self.publish_again(events)
 
+    def late_websocket(self):
+        """Not the first request of its connection."""
+        try:
+            with contextlib.closing(Wire(self.server.address)) as wire:
+                wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                if wire.response().status == 200:
+                    self.assertEqual(WebSocket(self.server.address, "/v1/ws", wire=wire).receive()["op"], "hello")
+        except Refused as refusal:
+            self.assertIn(refusal.response.status, REFUSED)
+        except LOST as error:
+            self.lose(error)
+
     def stream(self):
         try:
             source = EventSource(self.server.address, "/v1/events?after=first")
@@ -220,6 +232,7 @@ class EveryCall(TidemarkTest):
         self.archive()
         self.read()
         self.websocket()
+        self.late_websocket()
         self.stream()
         self.export()
 
