@@ -177,6 +177,7 @@ static void put_head(struct buf *out, const char *title)
 	buf_printf(out,
 		   "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>%s – Tidemark</title>\n"
 		   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		   "<link rel=\"icon\" href=\"../favicon.svg\" type=\"image/svg+xml\">\n"
 		   "<link rel=\"stylesheet\" href=\"../problems.css\">\n<main>\n<h1>%s</h1>\n",
 		   title, title);
 }
