@@ -175,7 +175,8 @@ class Poller(Reader):
         try:
             while True:
                 page = http.request("GET", "/v1/events", None, {"Accept": JSON}, after=self.after,
-                                    limit=self.rng.choice((1, 7, 1000)), wait=0, **self.query).json()
+                                    limit=self.rng.choice((1, 7, 1000)), wait=self.rng.choice((0, 0, 1)),
+                                    **self.query).json()
                 for event in page["events"]:
                     self.take(event["seq"])
                 self.after = page["checkpoint"]

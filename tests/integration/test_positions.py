@@ -5,7 +5,7 @@ import json
 import time
 import unittest
 
-from harness import JSON, TidemarkTest, scaled, seqs, wait_until
+from harness import JSON, TidemarkTest, edited, scaled, seqs, wait_until
 
 WITHIN_S = 60  # for what comes every ten seconds, on a machine that is busy
 
@@ -245,6 +245,15 @@ class Retention(PositionTest):
         self.server.start()
         self.assert_no_gap_for("rare", 1)
         self.assert_gap_for(0, stream="rare")
+
+    def test_what_an_older_version_removed_may_be_of_any_stream(self):
+        self.server.stop()
+        with edited(self.server.data) as database:
+            database.executescript("ALTER TABLE topic DROP COLUMN gone; ALTER TABLE session DROP COLUMN filter; "
+                                   "DELETE FROM meta WHERE key = 'gone_unknown'; PRAGMA user_version=3;")
+        self.server.start()
+        self.assert_gap_for(1, stream="rare")
+        self.assert_no_gap_for("rare", self.server.head())
 
     def test_a_session_between_two_matches_has_missed_nothing(self):
         self.server.request("PUT", "/v1/sessions/s", '{"acked":1}', {"Content-Type": JSON})
