@@ -53,7 +53,7 @@ static const struct problem {
 	 "Check the path and the name."},
 	{"method-not-allowed", 405, "The path exists, but does not take this method.",
 	 "The header Allow lists those that it takes."},
-	{"conflict", 409, "The request contradicts what there is.", "Look at what there is, and decide anew."},
+	{"conflict", 409, "The request contradicts what there is.", "Read the current state, and decide again."},
 	{KIND_EXPECTATION, 409, "The last seq of the stream is not the one that the request expected. Nothing was stored.",
 	 "\"actual\" is the stream's last seq, \"expected\" what was asked for: read what has been published in between, "
 	 "and try "
