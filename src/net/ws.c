@@ -321,7 +321,7 @@ static void check_grant(struct ws_conn *c)
 		ws_hang_up(c, CLOSE_REVOKED, "the token was revoked");
 }
 
-/* The reader has its position: what it is told first follows. */
+/* The reader has its position: the hello follows. */
 static void begin(struct ws_conn *c)
 {
 	struct fault fault;
