@@ -2,10 +2,11 @@
 """Every reader has a position to come back to, at all times: before its first event, between two matches of its filter, behind a gap."""
 
 import json
+import threading
 import time
 import unittest
 
-from harness import JSON, TidemarkTest, edited, scaled, seqs, wait_until
+from harness import JSON, Task, TidemarkTest, edited, scaled, seqs, wait_until
 
 WITHIN_S = 60  # for what comes every ten seconds, on a machine that is busy
 
@@ -156,16 +157,23 @@ class Pages(PositionTest):
                 self.assertLessEqual(page["checkpoint"], page["head"])
 
     def test_polling_by_the_checkpoint_misses_nothing_beside_publishers(self):
+        stop = threading.Event()
+
+        def publish():
+            http = self.server.http()
+            while not stop.is_set():
+                http.request("POST", "/v1/events", '[{"stream":"x","data":1},{"stream":"y","data":2}]', {"Content-Type": JSON})
+
+        publishers = [Task(publish) for _ in range(3)]
         http = self.server.http()
-        published = 0
-        after = 0
-        seen = []
-        for round_ in range(scaled(150, 20)):
-            self.server.publish(events("x" if round_ % 3 == 0 else "y", 4, published))
-            published += 4
+        after, seen = 0, []
+        for _ in range(scaled(3000, 300)):
             page = http.request("GET", "/v1/events", None, {"Accept": JSON}, after=after, stream="x").json()
             seen += seqs(page["events"])
             after = page["checkpoint"]
+        stop.set()
+        for publisher in publishers:
+            publisher.result()
         seen += seqs(self.server.history(after=after, stream="x", limit=10000)["events"])
         self.assertEqual(seen, [e["seq"] for e in self.server.everything() if e["stream"] == "x"])
 
