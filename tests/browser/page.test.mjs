@@ -1,6 +1,6 @@
 // The dashboard in a real browser against the real server.
 //
-//   npm ci && TIDEMARK_BIN=../../build/release/tidemark npm test
+//   scripts/bootstrap test && cd tests/browser && ../../scripts/node --test page.test.mjs
 //
 // Every test has a store, a server and a page of its own. At its end the page
 // must have asked no other origin for anything and logged no error, except for

@@ -19,7 +19,7 @@ from faults import CHANGES, Faults, KILL, TEAR
 from harness import BIN, SCALE, TidemarkTest, command, edited, environment, wait_until
 
 EVENTS = 300
-STEP = 1 if SCALE >= 1 else 5
+STEP = max(1, round(1 / SCALE))
 
 
 class KillAnywhere(TidemarkTest):

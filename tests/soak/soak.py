@@ -336,6 +336,7 @@ class Soak:
         self.start()
         for thread in self.publishers + self.followers:
             thread.start()
+        wait_until(lambda: self.server.head() > 0, "something is stored")  # an export of nothing is an error
         until = time.monotonic() + self.seconds
         try:
             while time.monotonic() < until and not self.problems:
