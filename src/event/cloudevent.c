@@ -186,20 +186,28 @@ static enum err bad_header(struct slice name, const char *why, struct fault *fau
 	return fault_set(fault, ERR_INVALID, "ce-%.*s: %s", shown(name), name.p, why);
 }
 
-/* Copies a value without the quotes that older publishers put around it (RFC 9110, 5.6.4); false where one is missing. */
+/* A byte of ISO-8859-1 as UTF-8. */
+static void add_latin1(struct buf *out, char c)
+{
+	unsigned char byte = (unsigned char)c;
+	if (byte >= 0x80)
+		buf_addc(out, (char)(0xc0 | byte >> 6));
+	buf_addc(out, (char)(byte < 0x80 ? byte : 0x80 | (byte & 0x3f)));
+}
+
+/* Copies a value without the quotes that older publishers put around it (RFC 9110, 5.6.4); false where one is missing. What
+ * is not UTF-8 is ISO-8859-1, which Node.js and browsers write header values in (RFC 9110, 5.5). */
 static bool unquote(struct slice value, struct buf *out)
 {
-	if (value.len == 0 || value.p[0] != '"') {
-		buf_add(out, value.p, value.len);
-		return true;
-	}
-	size_t i = 1;
-	for (; i < value.len && value.p[i] != '"'; i++) {
-		i += value.p[i] == '\\';
+	void (*add)(struct buf *, char) = json_utf8(value) ? buf_addc : add_latin1;
+	bool quoted = value.len > 0 && value.p[0] == '"';
+	size_t i = quoted;
+	for (; i < value.len && !(quoted && value.p[i] == '"'); i++) {
+		i += quoted && value.p[i] == '\\';
 		if (i < value.len)
-			buf_addc(out, value.p[i]);
+			add(out, value.p[i]);
 	}
-	return i + 1 == value.len;
+	return i == value.len - quoted;
 }
 
 /* Appends the value as a JSON string (HTTP binding, 3.1.3.2). */

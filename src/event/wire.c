@@ -14,8 +14,8 @@ static const char seq_key[] = "{\"seq\":";
 static const char time_key[] = ",\"time\":\"";
 static const char id_key[] = ",\"id\":";
 static const char data_key[] = ",\"data\":";
-static const char sse_id[] = "id: ";
-static const char sse_data[] = "\ndata: ";
+static const char sse_data[] = "data: ";
+static const char sse_id[] = "\nid: ";
 
 #define LEN(literal) (sizeof(literal) - 1)
 
@@ -118,7 +118,7 @@ size_t wire_record_size(enum wire form, uint64_t seq, const char *epoch, size_t 
 {
 	switch (form) {
 	case WIRE_LINE: return envelope + 1;
-	case WIRE_SSE: return LEN(sse_id) + digits(seq) + 1 + strlen(epoch) + LEN(sse_data) + envelope + 2;
+	case WIRE_SSE: return LEN(sse_data) + envelope + LEN(sse_id) + digits(seq) + 1 + strlen(epoch) + 2;
 	case WIRE_WS: return ws_header_size(envelope) + envelope;
 	case WIRE_FLAT:
 	case WIRE_COUNT: break;
@@ -127,27 +127,26 @@ size_t wire_record_size(enum wire form, uint64_t seq, const char *epoch, size_t 
 	return 0;
 }
 
-char *wire_begin(enum wire form, uint64_t seq, const char *epoch, size_t envelope, char *out)
+char *wire_begin(enum wire form, size_t envelope, char *out)
 {
 	if (form == WIRE_WS)
 		return put_ws_header(out, envelope);
-	if (form == WIRE_SSE) {
-		out = put(out, sse_id, LEN(sse_id));
-		out = put_number(out, seq);
-		*out++ = '.';
-		out = put(out, epoch, strlen(epoch));
-		out = put(out, sse_data, LEN(sse_data));
-	}
+	if (form == WIRE_SSE)
+		return put(out, sse_data, LEN(sse_data));
 	return out;
 }
 
-char *wire_end(enum wire form, char *out)
+char *wire_end(enum wire form, uint64_t seq, const char *epoch, char *out)
 {
 	if (form == WIRE_LINE)
 		return put(out, "\n", 1);
-	if (form == WIRE_SSE)
-		return put(out, "\n\n", 2);
-	return out;
+	if (form != WIRE_SSE)
+		return out;
+	out = put(out, sse_id, LEN(sse_id));
+	out = put_number(out, seq);
+	*out++ = '.';
+	out = put(out, epoch, strlen(epoch));
+	return put(out, "\n\n", 2);
 }
 
 struct slice wire_inside(enum wire form, struct slice record)
@@ -157,9 +156,10 @@ struct slice wire_inside(enum wire form, struct slice record)
 	if (form == WIRE_LINE) {
 		after = 1;
 	} else if (form == WIRE_SSE) {
-		const char *newline = memchr(record.p, '\n', record.len);
-		before = (size_t)(newline - record.p) + LEN(sse_data);
-		after = 2;
+		before = LEN(sse_data);
+		after = 3; /* at least one of the id's line and the two line ends */
+		while (record.p[record.len - after] != '\n')
+			after++;
 	} else {
 		unsigned char len = (unsigned char)record.p[1];
 		before = len < WS_LEN_16 ? 2 : len == WS_LEN_16 ? 4 : WS_HEADER_MAX;

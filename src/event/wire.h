@@ -1,10 +1,13 @@
 /* How an event looks on the wire. The envelope is the same everywhere; a form is what stands around it:
  *
  *     WIRE_LINE   envelope \n                              NDJSON
- *     WIRE_SSE    id: SEQ.EPOCH \n data: envelope \n\n     text/event-stream
+ *     WIRE_SSE    data: envelope \n id: SEQ.EPOCH \n\n     text/event-stream
  *     WIRE_WS     header envelope                          a final, unmasked WebSocket text frame (RFC 6455, 5.2)
  *     WIRE_FLAT   header object                            the same around the live shape of event/flat.h: made from an
  *                                                          envelope, and empty where the event has no such shape
+ *
+ * The id comes last: widely used clients keep it when they read its line, and one that was cut off between an id and its
+ * data would come back behind an event that it has not seen.
  *
  * A record is one event in one form. The same event always has the same bytes, wherever it is read from: a reader that
  * stopped in the middle of a record can go on with the rest of a copy made later. */
@@ -38,8 +41,8 @@ char *wire_envelope(const struct wire_event *e, char *out);
 /* The size of a record around an envelope of `envelope` bytes. `epoch` is the store's. */
 size_t wire_record_size(enum wire form, uint64_t seq, const char *epoch, size_t envelope);
 /* What stands before and after the envelope; each writes and returns the end. */
-char *wire_begin(enum wire form, uint64_t seq, const char *epoch, size_t envelope, char *out);
-char *wire_end(enum wire form, char *out);
+char *wire_begin(enum wire form, size_t envelope, char *out);
+char *wire_end(enum wire form, uint64_t seq, const char *epoch, char *out);
 
 /* The envelope inside a record. */
 struct slice wire_inside(enum wire form, struct slice record);

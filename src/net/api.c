@@ -50,7 +50,7 @@ const struct http_route api_routes[] = {
 	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, ROUTE_OPEN},
 	{"GET", "/api/auditor/observations", NEED_READ_ALL, api_observations, ROUTE_DIRECT | ROUTE_OPEN},
 	{"POST", "/api/auditor/observations/{}/acknowledge", NEED_ADMIN, api_acknowledge, ROUTE_DIRECT | ROUTE_OPEN},
-	{"GET", "/problems/", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/problems", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/problems/{}", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/static/{+}", NEED_NOTHING, api_file, 0},
 	{"GET", "/monitoring_dashboard.html", NEED_NOTHING, api_dashboard_page, 0},

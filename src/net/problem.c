@@ -172,23 +172,24 @@ void problem_write(struct buf *out, int status, const struct fault *fault, struc
 	buf_addc(out, '}');
 }
 
-static void put_head(struct buf *out, const char *title)
+/* `up` leads to the server's own pages. */
+static void put_head(struct buf *out, const char *title, const char *up)
 {
 	buf_printf(out,
 		   "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>%s – Tidemark</title>\n"
 		   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-		   "<link rel=\"icon\" href=\"../favicon.svg\" type=\"image/svg+xml\">\n"
-		   "<link rel=\"stylesheet\" href=\"../problems.css\">\n<main>\n<h1>%s</h1>\n",
-		   title, title);
+		   "<link rel=\"icon\" href=\"%sfavicon.svg\" type=\"image/svg+xml\">\n"
+		   "<link rel=\"stylesheet\" href=\"%sproblems.css\">\n<main>\n<h1>%s</h1>\n",
+		   title, up, up, title);
 }
 
 static void put_list(struct buf *out)
 {
-	put_head(out, "Problems");
+	put_head(out, "Problems", "");
 	buf_adds(out, "<p>What can be the <code>type</code> of a problem document (RFC 9457):</p>\n<dl>\n");
 	for (int i = 0; i < PROBLEMS; i++)
-		buf_printf(out, "<dt><a href=\"%s\">%s</a> (%d)</dt><dd>%s</dd>\n", problems[i].name, problems[i].name,
-			   problems[i].status, problems[i].what);
+		buf_printf(out, "<dt><a href=\"problems/%s\">%s</a> (%d)</dt><dd>%s</dd>\n", problems[i].name,
+			   problems[i].name, problems[i].status, problems[i].what);
 	buf_adds(out, "</dl>\n</main>\n</html>\n");
 }
 
@@ -202,10 +203,10 @@ bool problem_page(struct buf *out, struct slice name)
 		const struct problem *p = &problems[i];
 		if (!slice_is(name, p->name))
 			continue;
-		put_head(out, p->name);
+		put_head(out, p->name, "../");
 		buf_printf(out, "<p class=\"status\">%d %s</p>\n<p>%s</p>\n<h2>What to do</h2>\n<p>%s</p>\n", p->status,
 			   problem_title(p->status), p->what, p->now);
-		buf_adds(out, "<p><a href=\"./\">All problems</a></p>\n</main>\n</html>\n");
+		buf_adds(out, "<p><a href=\"../problems\">All problems</a></p>\n</main>\n</html>\n");
 		return true;
 	}
 	return false;

@@ -133,12 +133,12 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	return (long)n;
 }
 
-/* A block of ours: its id is the position. `data` is finished. */
+/* A block of ours: its id is the position, and comes last (wire.h). `data` is finished. */
 static void add_block(struct stream *s, const char *event, struct buf *data)
 {
-	buf_printf(&s->pending, "event: %s\nid: ", event);
+	buf_printf(&s->pending, "event: %s\ndata: %.*s\nid: ", event, (int)data->len, data->data);
 	reading_event_id(&s->pending, s->push->options.feed, cursor_after(s->cursor));
-	buf_printf(&s->pending, "\ndata: %.*s\n\n", (int)data->len, data->data);
+	buf_adds(&s->pending, "\n\n");
 	s->pending.failed = s->pending.failed || buf_failed(data); /* it must not go untold */
 	buf_finish(data);
 	note_told(s, cursor_after(s->cursor));

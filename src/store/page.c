@@ -181,9 +181,9 @@ static struct page_form *form_make(const struct page *p, enum wire form)
 	char *at = bytes;
 	for (uint32_t i = 0; i < p->count; i++) {
 		struct slice envelope = page_envelope(p, i);
-		at = wire_begin(form, p->entries[i].seq, p->epoch, envelope.len, at);
+		at = wire_begin(form, envelope.len, at);
 		memcpy(at, envelope.p, envelope.len);
-		at = wire_end(form, at + envelope.len);
+		at = wire_end(form, p->entries[i].seq, p->epoch, at + envelope.len);
 	}
 	*f = (struct page_form){bytes, ends};
 	return f;
@@ -341,8 +341,9 @@ enum err page_builder_add(struct page_builder *b, const struct wire_event *e, in
 	size_t size = wire_record_size(b->form, e->seq, b->epoch, envelope);
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
-	char *at = wire_begin(b->form, e->seq, b->epoch, envelope, b->bytes.data + b->bytes.len);
-	note_record(b, wire_end(b->form, wire_envelope(e, at)), (struct page_entry){e->seq, time_ms, topic});
+	char *at = wire_begin(b->form, envelope, b->bytes.data + b->bytes.len);
+	note_record(b, wire_end(b->form, e->seq, b->epoch, wire_envelope(e, at)),
+		    (struct page_entry){e->seq, time_ms, topic});
 	return ERR_NONE;
 }
 
@@ -352,9 +353,9 @@ enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct 
 	size_t size = wire_record_size(b->form, seq, b->epoch, envelope.len);
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
-	char *at = wire_begin(b->form, seq, b->epoch, envelope.len, b->bytes.data + b->bytes.len);
+	char *at = wire_begin(b->form, envelope.len, b->bytes.data + b->bytes.len);
 	memcpy(at, envelope.p, envelope.len);
-	note_record(b, wire_end(b->form, at + envelope.len), (struct page_entry){seq, time_ms, topic});
+	note_record(b, wire_end(b->form, seq, b->epoch, at + envelope.len), (struct page_entry){seq, time_ms, topic});
 	return ERR_NONE;
 }
 

@@ -404,14 +404,14 @@ def command(*arguments, text=None, extra=None, seconds=DEADLINE_S):
 
 
 class Running:
-    """A `tidemark` command at work: `lines` has what it printed so far."""
+    """A `tidemark` command (or another `program`) at work: `lines` has what it printed so far."""
 
-    def __init__(self, *arguments, extra=None):
+    def __init__(self, *arguments, program=BIN, extra=None, folder=None):
         self.lines = []
         self.errors = []
         self.process = subprocess.Popen(
-            [BIN, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=environment(extra))
+            [program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=environment(extra), cwd=folder)
         self._readers = [Task(self._read, self.process.stdout, self.lines),
                          Task(self._read, self.process.stderr, self.errors)]
 

@@ -67,7 +67,7 @@ ROUTES = {
     ("GET", "/api/cache-metrics"): READ_ALL,
     ("GET", "/api/auditor/observations"): READ_ALL,
     ("POST", "/api/auditor/observations/{}/acknowledge"): ADMIN,
-    ("GET", "/problems/"): NOTHING,
+    ("GET", "/problems"): NOTHING,
     ("GET", "/problems/{}"): NOTHING,
     ("GET", "/static/{+}"): NOTHING,
     ("GET", "/monitoring_dashboard.html"): NOTHING,

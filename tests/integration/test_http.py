@@ -3,12 +3,14 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 import unittest
+from urllib.parse import urljoin
 
 from harness import BIN, DEADLINE_S, TidemarkTest, command, environment, wait_until
 from wire import Http
@@ -45,6 +47,18 @@ class Service(TidemarkTest):
         self.assertIn("<html", response.text.lower())
         for elsewhere in ('src="http', "src='http", 'href="http', "@import", 'src="//'):
             self.assertNotIn(elsewhere, response.text)
+
+    def test_the_type_of_a_problem_is_a_page_and_all_of_them_are_linked(self):
+        paths = ["/problems", self.server.get("/nothing").json()["type"]]
+        for path in paths:
+            page = self.server.get(path)
+            self.assertEqual(page.status, 200, path)
+            for link in re.findall(r'href="([^"]+)"', page.text):
+                if (to := urljoin(path, link)) not in paths:
+                    paths.append(to)
+        self.assertIn("/problems.css", paths)
+        self.assertIn("/problems/expectation-failed", paths)
+        self.assertGreater(len(paths), 15)
 
     def test_an_unknown_path_is_404(self):
         for path in ("/nothing", "/v1", "/v1/", "/v2/events", "/v1/events/1/2", "/v1/event",

@@ -70,15 +70,30 @@ class Form(SseTest):
             time.sleep(0.1)
         comments.result()
 
-    def test_a_client_of_http_1_0_is_served(self):
-        self.fill(3)
-        wire = self.server.wire()
-        wire.send(b"GET /v1/events?after=first HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
+    def blocks(self, wire, query, until):
+        """What comes for `query`, as text, up to a block with `until`."""
+        wire.send(f"GET /v1/events?{query} HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n".encode())
         deadline = time.monotonic() + DEADLINE_S
-        while not wire.buffer.endswith(self.server.event_text(3).encode() + b"\n\n"):
+        while until.encode() not in wire.buffer or not wire.buffer.endswith(b"\n\n"):
             self.assertTrue(wire.more(deadline))
         self.assertEqual(wire.head(deadline)[0], 200)
-        self.assertNotIn(b"\r", wire.buffer)
+        return wire.buffer.decode()
+
+    def test_a_client_of_http_1_0_is_served(self):
+        self.fill(3)
+        text = self.blocks(self.server.wire(), "after=first", self.server.event_text(3))
+        self.assertNotIn("\r", text)
+
+    def test_the_id_is_the_last_line_of_every_block(self):
+        # Clients that keep an id when they read its line must not come back behind what they were not given.
+        self.fill(3)
+        for query, until in (("after=first", self.server.event_text(3)), ("after=9", "event: gap")):
+            with self.subTest(query):
+                blocks = self.blocks(self.server.wire(), query, until).split("\n\n")
+                self.assertEqual(blocks.pop(), "")
+                self.assertGreater(len(blocks), 1)
+                for block in blocks:
+                    self.assertEqual([line for line in block.split("\n") if line.startswith("id: ")], block.split("\n")[-1:])
 
     def test_many_readers_get_the_same(self):
         sources = [self.follow(after="first") for _ in range(30)]

@@ -246,10 +246,11 @@ static void values_are_decoded(void)
 				     {"d", "a\"b\\c+d%25"},
 				     {"e", "\"\""},
 				     {"f", "caf\xc3\xa9"},
+				     {"g", "\"caf\xe9 \\\xff %C3%A9\""},
 				     {0}};
 	composed(pairs, "", "",
 		 "{\"a\":\"Euro \xe2\x82\xac \xf0\x9f\x98\x80\",\"b\":\"quoted \\\"x\\\" A\",\"c\":\"\","
-		 "\"d\":\"a\\\"b\\\\c+d%\",\"e\":\"\",\"f\":\"caf\xc3\xa9\"}");
+		 "\"d\":\"a\\\"b\\\\c+d%\",\"e\":\"\",\"f\":\"caf\xc3\xa9\",\"g\":\"caf\xc3\xa9 \xc3\xbf \xc3\xa9\"}");
 }
 
 static void wrong_headers_are_named(void)
@@ -257,7 +258,8 @@ static void wrong_headers_are_named(void)
 	not_composed("x", "50%", "ce-x: a broken percent-encoding");
 	not_composed("x", "%zz", "ce-x: a broken percent-encoding");
 	not_composed("x", "%C0%A0", "ce-x: not UTF-8");
-	not_composed("x", "\xe9", "ce-x: not UTF-8");
+	not_composed("x", "a\x85", "ce-x: not UTF-8");
+	not_composed("x", "\xe9%E9", "ce-x: not UTF-8");
 	not_composed("x", "a%0Ab", "ce-x: not UTF-8");
 	not_composed("x", "a\tb", "ce-x: not UTF-8");
 	not_composed("x", "\"a", "ce-x: a quoted string");
