@@ -429,8 +429,8 @@ pageTest('the pages live under a path of a proxy', async bench => {
   await bench.newest(1);
   await page.click('nav a[href="services.html"]');
   await page.waitForSelector('body[data-state="live"]', { timeout: WAIT_MAX_MS });
-  await page.goto(`${server.origin}/tide/mark/problems/`);
-  await page.click('a[href="queue-full"]');
+  await page.goto(`${server.origin}/tide/mark/problems`);
+  await page.click('a[href="problems/queue-full"]');
   assert.equal(await page.textContent('h1'), 'queue-full');
   assert.ok(asked.includes('/tide/mark/ws'), asked.join(' '));
   assert.deepEqual(asked.filter(path => !path.startsWith('/tide/mark/')), []);

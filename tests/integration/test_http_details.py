@@ -21,7 +21,7 @@ class Caching(TidemarkTest):
 
     def test_every_answer_says_how_long_it_is_good_for(self):
         for path in ("/v1/events", "/v1/events/1", "/v1/streams", "/v1/streams/a%2Fb", "/v1/sessions", "/v1/archives", "/v1/stats",
-                     "/v1/leases", "/metrics", "/healthz", "/readyz", "/health", "/status", "/v1/export", "/v1/ws", "/problems/",
+                     "/v1/leases", "/metrics", "/healthz", "/readyz", "/health", "/status", "/v1/export", "/v1/ws", "/problems",
                      "/nothing", "/v1/events?limit=x", "/v1/events/99"):
             with self.subTest(path):
                 headers = self.server.get(path).headers
@@ -164,15 +164,15 @@ class Problems(TidemarkTest):
             "misdirected-request": server.request("GET", "/v1/events", None, {"Host": "evil.example"}),
             "foreign-origin": server.request("POST", "/v1/events", '{"data":1}', {**put, "Origin": PAGE}),
         }
-        listed = server.get("/problems/").text
+        listed = server.get("/problems").text
         for name, response in seen.items():
             with self.subTest(name):
                 self.assertEqual(response.json()["type"], f"/problems/{name}")
                 page = server.get(response.json()["type"])
                 self.assertEqual((page.status, page.headers["content-type"]), (200, "text/html; charset=utf-8"))
                 self.assertIn(f"<h1>{name}</h1>", page.text)
-                self.assertIn(f'href="{name}"', listed)
-        for name in re.findall(r'href="([a-z-]+)"', listed):
+                self.assertIn(f'href="problems/{name}"', listed)
+        for name in re.findall(r'href="problems/([a-z-]+)"', listed):
             self.assertIn('<p class="status">', server.get(f"/problems/{name}").text)
         self.assert_problem(server.get("/problems/nothing"), 404)
 
@@ -215,7 +215,7 @@ class BasePath(TidemarkTest):
         self.assertEqual(source.event()["seq"], 1)
 
     def test_pages_hold_no_path_from_the_root(self):
-        for page in ("", "services.html", "problems/", "problems/not-found"):
+        for page in ("", "services.html", "problems", "problems/not-found"):
             text = self.server.get("/tide/mark/" + page).text
             self.assertEqual(re.findall(r'(?:href|src)="/[^"]*"', text), [], page)
 
