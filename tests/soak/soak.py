@@ -81,7 +81,7 @@ class Publisher(threading.Thread):
         try:
             while not self.soak.resting.is_set():
                 socket.send({"op": "publish", "ref": 1, "events": self.batch()})
-                while (frame := socket.receive(20)).get("op") in ("hello", "live"):
+                while (frame := socket.receive(20)).get("op") in ("hello", "live", "checkpoint"):
                     pass
                 if frame["op"] == "published":
                     self.answered(frame["first"], frame["last"])
