@@ -1,5 +1,5 @@
 # The few commands a person needs. Everything else is CMake: see CMakePresets.json.
-.PHONY: run build test bench bench-curves bench-instructions bench-build fuzz lint soak clean deps
+.PHONY: run build test check bench bench-curves bench-instructions bench-build fuzz lint soak fresh clean deps
 
 ARGS ?=
 build/release/tidemark: build
@@ -15,8 +15,11 @@ deps:
 run: build ## install what is missing, build, start the server
 	build/release/tidemark serve $(ARGS)
 
-test: ## install what is missing, build in all flavours, run all tests
+test: ## install what is missing, build in all flavours, run all tests; about 12 minutes
 	@scripts/test
+
+check: ## the tests for everyday work: one build, unit and integration tests; under 3 minutes
+	@scripts/test check
 
 bench: bench-build ## measure beside the peers, print the table; about 15 minutes
 	@benchmarks/run
@@ -41,6 +44,9 @@ lint: deps ## static analysis: clang-tidy, cppcheck, gcc's analyzer
 soak: build ## ten minutes of faults of all kinds at random, with a model that knows what must be there
 	@scripts/bootstrap test
 	@TIDEMARK_BIN=build/release/tests/tidemark-faulty python3 -B tests/soak/soak.py $(or $(SECONDS),600) $(SEED)
+
+fresh: ## both commands of the README on a bare Debian 12, which is built for it and removed; as root
+	@scripts/fresh
 
 clean:
 	rm -rf build

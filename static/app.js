@@ -1,7 +1,7 @@
 // The dashboard: puts the modules together. See feed.js for how events come in
 // and rows.js for how they are shown.
 
-import { count, request } from './api.js';
+import { count, request, root } from './api.js';
 import { Detail, copyButton } from './detail.js';
 import { Feed } from './feed.js';
 import { Rate, drawSparkline, showFigures } from './figures.js';
@@ -173,7 +173,7 @@ publishForm($('publish'));
 
 for (const example of document.querySelectorAll('.example')) {
   const code = example.querySelector('code');
-  code.textContent = code.textContent.replace('ORIGIN', location.origin);
+  code.textContent = code.textContent.replace('ORIGIN', root.href.replace(/\/$/, ''));
   copyButton(example.querySelector('button'), () => code.textContent);
 }
 

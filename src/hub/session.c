@@ -23,6 +23,7 @@ struct lag_count {
 	uint64_t after;
 	uint64_t upto;
 	uint64_t count;
+	uint64_t first; /* the first event there was: what has been removed since does not count any more */
 };
 
 struct session {
@@ -367,8 +368,9 @@ static enum err count_on(struct reader *reader, struct selection *select, uint64
 			 struct fault *fault)
 {
 	uint64_t handled = 0;
-	if (after < c->after || after > c->upto)
-		*c = (struct lag_count){after, after, 0};
+	uint64_t first = history_next(reader, 0);
+	if (after < c->after || after > c->upto || first != c->first)
+		*c = (struct lag_count){after, after, 0, first};
 	enum err err = add_count(reader, select, c->after, after, &handled, fault);
 	if (!err)
 		err = add_count(reader, select, c->upto, head, &c->count, fault);

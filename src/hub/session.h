@@ -39,7 +39,7 @@ struct session_state {
 };
 
 /* `r` becomes the connected reader of the session; one that was gets SESSION_TAKEN. A new session starts at `start`. The
- * session remembers `filter` (NULL: everything passes), from which its lag is told. ERR_BUSY when there are SESSIONS_MAX,
+ * session remembers `filter` (NULL: everything passes), by which its lag is counted. ERR_BUSY when there are SESSIONS_MAX,
  * or filters of SESSION_FILTERS_MAX; ERR_NOMEM. */
 enum err sessions_attach(struct sessions *s, struct slice name, struct session_reader *r, const struct filter *filter,
 			 uint64_t start, struct session_state *out);

@@ -149,7 +149,8 @@ static enum err choose_part(struct exchange *x, struct file *f, uint64_t size, c
 		       : fault_set(fault, ERR_IO, "the archive cannot be read: %s", strerror(errno));
 }
 
-/* Archives never change: whoever has one is told so, and a part may be asked for. Takes the file, also on failure. */
+/* Archives never change: a client that has one already gets a 304, and it may ask for a part. Takes the file, also on
+ * failure. */
 static enum err send_file_take(struct exchange *x, struct file *f, const char *tag, const char *type, struct fault *fault)
 {
 	struct stat st;

@@ -40,7 +40,7 @@ static void reply_session(void *arg, struct exchange *x, struct reader *reader)
 		api_json_done(x, 200);
 }
 
-/* True when it may not, which is told. */
+/* True when the token may not use the session; then the refusal is sent. */
 static bool refuse_session(struct exchange *x)
 {
 	if (grant_has_session(exchange_grant(x), exchange_segment(x)))

@@ -50,8 +50,9 @@ void caller_answers(struct callers *cs, struct caller *c, bool answering);
 /* What the request under way was granted; NULL: nothing any more. False when it does not hold any longer. */
 bool caller_holds(struct callers *cs, struct caller *c, const struct grant *grant);
 
-/* To be called now and then: cuts off who has gone, and who takes too long. `short_of`: requests wait for so many bytes that
- * replies hold; connections that have taken nothing of theirs for CALLER_STUCK_MS are cut off until as much is free. */
+/* To be called now and then: cuts off connections whose peer has gone, or takes too long. `short_of`: requests wait for so
+ * many bytes that replies hold; connections that have taken nothing of theirs for CALLER_STUCK_MS are cut off until as much
+ * is free. */
 enum { CALLER_STUCK_MS = 2000 };
 void callers_sweep(struct callers *cs, size_t short_of);
 /* Tokens were reloaded: cuts off whose grant does not hold any longer. */

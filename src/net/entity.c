@@ -41,7 +41,7 @@ enum range_kind entity_range(struct slice range, struct slice if_range, const ch
 	struct slice first_text = field_trim((struct slice){range.p, (size_t)(dash - range.p)});
 	struct slice last_text = field_trim((struct slice){dash + 1, range.len - (size_t)(dash - range.p) - 1});
 	bool has_last = read_number(last_text, &last);
-	if (first_text.len == 0) { /* the last so many */
+	if (first_text.len == 0) { /* that many from the end */
 		if (!has_last)
 			return RANGE_ALL;
 		*len = last < size ? last : size;

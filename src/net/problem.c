@@ -53,7 +53,7 @@ static const struct problem {
 	 "Check the path and the name."},
 	{"method-not-allowed", 405, "The path exists, but does not take this method.",
 	 "The header Allow lists those that it takes."},
-	{"conflict", 409, "The request contradicts what there is.", "Look at what there is, and decide anew."},
+	{"conflict", 409, "The request contradicts what there is.", "Read the current state, and decide again."},
 	{KIND_EXPECTATION, 409, "The last seq of the stream is not the one that the request expected. Nothing was stored.",
 	 "\"actual\" is the stream's last seq, \"expected\" what was asked for: read what has been published in between, "
 	 "and try "
@@ -178,8 +178,9 @@ static void put_head(struct buf *out, const char *title, const char *up)
 	buf_printf(out,
 		   "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>%s – Tidemark</title>\n"
 		   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		   "<link rel=\"icon\" href=\"%sfavicon.svg\" type=\"image/svg+xml\">\n"
 		   "<link rel=\"stylesheet\" href=\"%sproblems.css\">\n<main>\n<h1>%s</h1>\n",
-		   title, up, title);
+		   title, up, up, title);
 }
 
 static void put_list(struct buf *out)

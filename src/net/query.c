@@ -207,12 +207,12 @@ static const struct rule rules[] = {
 
 enum { RULES = sizeof rules / sizeof *rules };
 
-/* The rule of a name: of several, the one that is allowed. */
+/* The rule of a name: of several, the first that is allowed. */
 static const struct rule *find_rule(struct slice name, unsigned allowed)
 {
 	const struct rule *found = NULL;
 	for (int i = 0; i < RULES; i++)
-		if (slice_is(name, rules[i].name) && (found == NULL || (rules[i].allowed & allowed) != 0))
+		if (slice_is(name, rules[i].name) && (found == NULL || (found->allowed & allowed) == 0))
 			found = &rules[i];
 	return found;
 }

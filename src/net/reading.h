@@ -1,5 +1,5 @@
-/* How a reader begins, the same over WebSocket and server-sent events: where it starts, whose session it takes, and what it
- * is told of that first. */
+/* How a reader begins, the same over WebSocket and server-sent events: where it starts, which session it takes, and the
+ * first thing that it is sent. */
 #ifndef NET_READING_H
 #define NET_READING_H
 

@@ -321,14 +321,16 @@ static void check_grant(struct ws_conn *c)
 		ws_hang_up(c, CLOSE_REVOKED, "the token was revoked");
 }
 
-/* The reader has its position: what it is told first follows. */
+/* The reader has its position: the hello follows. */
 static void begin(struct ws_conn *c)
 {
 	struct fault fault;
-	if (c->profile->reads && make_cursor(c, &fault) != ERR_NONE) {
+	enum err err = c->profile->reads ? make_cursor(c, &fault) : ERR_NONE;
+	if (err) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_UNOPENED, 1);
 		log_warn("a WebSocket reader cannot begin", "error=%s", log_text(fault.text));
-		ws_hang_up(c, CLOSE_TRY_AGAIN, "the reader cannot begin: too many sessions, or no memory");
+		ws_hang_up(c, err == ERR_BUSY ? CLOSE_TRY_AGAIN : LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
+			   err == ERR_BUSY ? "too many sessions, or their filters are too long" : "out of memory");
 		return;
 	}
 	c->pace.speed = c->request->query.speed;
@@ -377,7 +379,7 @@ static void begin_since(struct ws_conn *c)
 {
 	struct since *s = calloc(1, sizeof *s);
 	if (s == NULL) {
-		ws_hang_up(c, CLOSE_TRY_AGAIN, "out of memory");
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 		return;
 	}
 	s->found = c->request->query;
@@ -402,7 +404,7 @@ static int on_open(struct ws_conn *c)
 	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
 	ws_metrics_enter(w->metrics, ws_session(c));
 	if (session.len > 0 && c->session == NULL)
-		ws_hang_up(c, CLOSE_TRY_AGAIN, "out of memory");
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 	else if (c->profile->reads && c->request->query.has_since)
 		begin_since(c);
 	else

@@ -119,7 +119,7 @@ void ws_dashboards_tell(struct ws *w)
 	int64_t now = clock_mono_ms();
 	struct buf leases;
 	struct buf health;
-	if (now - w->told_ms < CADENCE_MS)
+	if (atomic_load(&w->dashboards) == 0 || now - w->told_ms < CADENCE_MS)
 		return;
 	w->told_ms = now;
 	buf_init(&leases);

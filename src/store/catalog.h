@@ -49,7 +49,7 @@ uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
 /* Counts an event into the figures of its topic and stream. Between lock and unlock. */
 void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
-/* Events of a topic up to `seq` are about to be gone for good. */
+/* Events of a topic up to `seq` are about to be removed without an archive. */
 void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq);
 /* Sets the figures of a topic that has lost events, its oldest. Between lock and unlock. */
 void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f);

@@ -1,6 +1,6 @@
 // The dashboard in a real browser against the real server.
 //
-//   npm ci && TIDEMARK_BIN=../../build/release/tidemark npm test
+//   scripts/bootstrap test && cd tests/browser && ../../scripts/node --test page.test.mjs
 //
 // Every test has a store, a server and a page of its own. At its end the page
 // must have asked no other origin for anything and logged no error, except for
@@ -29,11 +29,11 @@ class Bench {
   #expected = null;
   #directories = [];
 
-  static async open(viewport = { width: 1440, height: 900 }) {
+  static async open(viewport = { width: 1440, height: 900 }, ...options) {
     const bench = new Bench();
     try {
       bench.data = await bench.directory();
-      bench.server = await Server.start(bench.data);
+      bench.server = await Server.start(bench.data, 0, ...options);
       bench.context = await browser.newContext({ viewport });
       bench.page = await bench.context.newPage();
       bench.#listen();
@@ -132,9 +132,9 @@ class Bench {
   }
 }
 
-function pageTest(name, body, viewport) {
+function pageTest(name, body, viewport, ...options) {
   test(name, { timeout: 120000 }, async () => {
-    const bench = await Bench.open(viewport);
+    const bench = await Bench.open(viewport, ...options);
     try {
       await body(bench);
       bench.check();
@@ -414,3 +414,24 @@ pageTest('fits a telephone', async bench => {
   await page.click('#detail .close');
   assert.equal(await page.isVisible('#detail'), false);
 }, { width: 400, height: 800 });
+
+pageTest('the pages live under a path of a proxy', async bench => {
+  const { page, server } = bench;
+  await bench.visit('/tide/mark'); // redirects to the slash
+  assert.equal(new URL(page.url()).pathname, '/tide/mark/');
+  await page.waitForSelector('#empty', { state: 'visible' });
+  assert.match(await bench.text('#empty code'), new RegExp(`${server.origin}/tide/mark/v1/events$`));
+  const asked = [];
+  page.on('request', request => asked.push(new URL(request.url()).pathname));
+  page.on('websocket', socket => asked.push(new URL(socket.url()).pathname));
+  await page.fill('#publish [name=data]', '{"n":1}');
+  await page.click('#publish [type=submit]');
+  await bench.newest(1);
+  await page.click('nav a[href="services.html"]');
+  await page.waitForSelector('body[data-state="live"]', { timeout: WAIT_MAX_MS });
+  await page.goto(`${server.origin}/tide/mark/problems`);
+  await page.click('a[href="problems/queue-full"]');
+  assert.equal(await page.textContent('h1'), 'queue-full');
+  assert.ok(asked.includes('/tide/mark/ws'), asked.join(' '));
+  assert.deepEqual(asked.filter(path => !path.startsWith('/tide/mark/')), []);
+}, undefined, '--base-path', '/tide/mark');

@@ -24,7 +24,7 @@ import unittest
 
 from faults import (ACCEPT, EPOLL, Faults, MALLOC, MKDIR, MMAP, NAMES, OPEN, READ, REMOVE, RENAME, SQLITE_MALLOC, SYNC, THREAD,
                     TRUNCATE, WRITE)
-from harness import NDJSON, SCALE, TidemarkTest, command, is_sanitized, ndjson, wait_until
+from harness import NDJSON, SCALE, TidemarkTest, command, ndjson, wait_until
 from sse_client import EventSource
 from websocket_client import Closed, WebSocket
 from wire import Http, Refused, Wire
@@ -35,8 +35,8 @@ CONNECTIONS = ACCEPT | EPOLL  # where these fail, connections end with them
 # An answer that says what is wrong, and that it may be tried again.
 REFUSED = (500, 503, 507)
 UNEXPECTED = 1011  # as a WebSocket says it
-STEP = 3 if is_sanitized() else 1  # of the longest sweeps
-STEP_OF_STARTS = 6 if SCALE < 1 else 2  # a start has 5,900 allocations of SQLite: each of them takes a minute
+STEP = max(1, round(0.6 / SCALE))  # of the longest sweeps
+STEP_OF_STARTS = 2 * STEP  # a start has 5,900 allocations of SQLite: each of them takes a minute
 PER_ROUND = 12
 
 

@@ -322,6 +322,7 @@ class Answers(TidemarkTest):
         self.ask("GET", "/static/app.js", at="/static/{path}")
         self.ask("GET", "/static/none.js", status=404, at="/static/{path}")
         self.ask("GET", "/app.js", at="/{page}")
+        self.ask("GET", "/package.json", status=404, at="/{page}")
         asked = {"/v1/ws", "/ws", "/events"}
         for path, item in self.openapi["paths"].items():
             if "get" in item and "{" not in path and path not in asked:

@@ -28,7 +28,7 @@ class Reader:
         self.cuts = 0
 
     def moment(self):
-        """When the connection is cut: after so many lines, but no later than then."""
+        """When the connection is cut: after a number of lines, or at a time, whichever comes first."""
         lines = self.rng.choice((0, 0, 1, 2, 5, 30, 300))
         return lines, time.monotonic() + self.rng.choice((0.001, 0.01, 0.05))
 
@@ -175,7 +175,8 @@ class Poller(Reader):
         try:
             while True:
                 page = http.request("GET", "/v1/events", None, {"Accept": JSON}, after=self.after,
-                                    limit=self.rng.choice((1, 7, 1000)), wait=0, **self.query).json()
+                                    limit=self.rng.choice((1, 7, 1000)), wait=self.rng.choice((0, 0, 1)),
+                                    **self.query).json()
                 for event in page["events"]:
                     self.take(event["seq"])
                 self.after = page["checkpoint"]

@@ -59,7 +59,7 @@ class LowDisk(TidemarkTest):
         self.assertEqual(self.acked("old"), 9)
 
     def test_it_stops_with_an_ack_on_its_way(self):
-        reader = self.server.reader(session="old")
+        reader = self.server.reader(session="old", after=5)
         reader.send({"op": "ack", "seq": 5})
         reader.ping()  # the ack was read
         self.server.stop()

@@ -197,6 +197,7 @@ class Figures(TidemarkTest):
         with edited(server.data) as database:
             database.execute("DELETE FROM event WHERE seq <= 40")
             database.execute("UPDATE meta SET value = '1-40' WHERE key = 'gone'")
+            database.execute("UPDATE meta SET value = 40 WHERE key = 'gone_unknown'")
         server.start()
         reader = server.dashboard(session="wall")
         gap = of_type(reader, "gap")

@@ -74,8 +74,6 @@ class Passes:
 
 
 class PassesForms:
-    """Behind those that keep no answers."""
-
     def test_each_form_of_a_page_is_its_own(self):
         self.server.post([{"data": 1}])
         for _ in range(2):
@@ -226,7 +224,7 @@ class BehindApache(PassesForms, PassesWebSockets, ProxyTest):
 
 
 @wants("varnishd")
-class BehindVarnish(PassesWebSockets, ProxyTest):
+class BehindVarnish(PassesForms, PassesWebSockets, ProxyTest):
 
     def start(self):
         varnish(self.proxy, """vcl 4.1;

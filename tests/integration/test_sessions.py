@@ -405,6 +405,22 @@ class Lag(SessionTest):
             self.assertEqual(self.lag(), (head - acked) // 2)
 
 
+    def test_what_was_removed_is_no_lag(self):
+        self.server.restart("--retain-events", "500", "--archive", "none")
+        self.put("t", '{"acked":0}')
+        socket = self.server.live_reader(session="s", stream="a")
+        for _ in range(10):
+            self.fill(1000)
+            self.lag()
+        wait_until(lambda: self.fill(2) or self.server.retention()["log"]["first"] > 5000, "events were removed")
+        socket.leave()
+        wait_until(lambda: self.lag() == len(self.server.lines(stream="a")), "what is left is the lag")
+        wait_until(lambda: self.lag("t") == len(self.server.lines()), "of everything")
+        head = self.server.head()
+        self.put("s", '{"acked":%d}' % (head - 4))
+        self.assertEqual(self.lag(), 2)
+
+
 class Expiring(SessionTest):
 
     def test_sessions_that_nobody_uses_expire(self):

@@ -81,7 +81,7 @@ class Publisher(threading.Thread):
         try:
             while not self.soak.resting.is_set():
                 socket.send({"op": "publish", "ref": 1, "events": self.batch()})
-                while (frame := socket.receive(20)).get("op") in ("hello", "live"):
+                while (frame := socket.receive(20)).get("op") in ("hello", "live", "checkpoint"):
                     pass
                 if frame["op"] == "published":
                     self.answered(frame["first"], frame["last"])
@@ -336,6 +336,7 @@ class Soak:
         self.start()
         for thread in self.publishers + self.followers:
             thread.start()
+        wait_until(lambda: self.server.head() > 0, "something is stored")  # an export of nothing is an error
         until = time.monotonic() + self.seconds
         try:
             while time.monotonic() < until and not self.problems:

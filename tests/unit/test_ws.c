@@ -101,7 +101,7 @@ static void house_open(struct house *h, void (*on_close)(void *arg, uint64_t pee
 	CHECK(pool_create(h->store, 1, &h->pool, &fault) == ERR_NONE);
 	CHECK(feed_create(h->store, h->pool, (struct feed_options){RING, CACHE}, &h->feed, &fault) == ERR_NONE);
 	CHECK(access_create(NULL, &h->access, &fault) == ERR_NONE);
-	struct ws_options options = {.feed = h->feed, .ping_ms = 20000, .on_close = on_close};
+	struct ws_options options = {.feed = h->feed, .base = "", .ping_ms = 20000, .on_close = on_close};
 	CHECK(ws_create(options, &h->ws, &fault) == ERR_NONE);
 }
 
@@ -124,7 +124,8 @@ static void house_close(struct house *h)
 static void add(struct house *h, int fd, const char *text)
 {
 	static const struct option_texts none;
-	const struct gate gate = {.access = h->access, .listen = &none, .allow_hosts = &none, .allow_origins = &none};
+	const struct gate gate = {
+		.access = h->access, .listen = &none, .allow_hosts = &none, .allow_origins = &none, .base = ""};
 	struct head head;
 	struct fault fault;
 	struct ws_request *request = NULL;
