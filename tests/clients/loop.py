@@ -31,8 +31,8 @@ def interpreted(path):
 
 class LoopTest(TidemarkTest):
 
-    def prepare_loop(self):
-        self.server = self.serve()
+    def prepare_loop(self, *options):
+        self.server = self.serve(*options)
         self.cutter = Cutter(self.server.address)
         self.addCleanup(self.cutter.close)
         self.published = 0
@@ -64,15 +64,15 @@ class LoopTest(TidemarkTest):
         self.server.kill()
         self.server.start(port=self.server.port)
 
-    def loop(self, command, *arguments, **how):
-        """From the first event. The connection is cut inside of an event first."""
-        self.prepare_loop()
+    def loop(self, command, *arguments, folder=None, options=()):
+        """From the first event. The connection is cut inside of an event first. `options` are the server's."""
+        self.prepare_loop(*options)
         self.publish(SMALL)
         self.server.publish({"data": "x" * LARGE})
         self.published += 1
         self.publish(SMALL)
         self.cutter.cut_after(LARGE)
-        program = self.run_reader(command, self.url, *arguments, **how)
+        program = self.run_reader(command, self.url, *arguments, folder=folder)
         self.assert_seen(program)
         self.assertTrue(self.cutter.has_cut())
         self.publish()

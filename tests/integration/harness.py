@@ -411,7 +411,7 @@ class Running:
         self.errors = []
         self.process = subprocess.Popen(
             [program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=environment(extra), cwd=folder)
+            stderr=subprocess.PIPE, env=environment(extra), cwd=folder, process_group=0)
         self._readers = [Task(self._read, self.process.stdout, self.lines),
                          Task(self._read, self.process.stderr, self.errors)]
 
@@ -448,9 +448,9 @@ class Running:
         return code
 
     def close(self):
-        """Ends it by its process if it still runs."""
+        """Ends it, if it still runs, with all processes that it has started."""
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         for reader in self._readers:
             reader.result()

@@ -67,6 +67,11 @@ class Passes:
             self.server.post([{"data": i}])
             self.assertEqual(stream.event()["seq"], i)
 
+    def test_a_name_with_a_slash_in_the_path_stays_one_name(self):
+        self.server.post([{"stream": "/orders", "data": 1}])
+        answer = self.http().request("GET", "/v1/streams/%2Forders")
+        self.assertEqual(answer.json().get("name"), "/orders", answer)
+
 
 class PassesForms:
     def test_each_form_of_a_page_is_its_own(self):
@@ -215,7 +220,7 @@ class BehindNginxAsItIs(PassesForms, Passes, ProxyTest):
 class BehindApache(PassesForms, PassesWebSockets, ProxyTest):
 
     def start(self):
-        apache(self.proxy, 'ProxyPass "/" "http://127.0.0.1:%d/" upgrade=websocket\n' % self.server.port)
+        apache(self.proxy, 'AllowEncodedSlashes NoDecode\nProxyPass "/" "http://127.0.0.1:%d/" upgrade=websocket\n' % self.server.port)
 
 
 @wants("varnishd")
