@@ -129,6 +129,8 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 /* What is due between commits: start the write-ahead log anew. `idle`: there is nothing else to do, so shrink it as well.
  * Also says what a write-back has failed with. */
 enum err store_maintain(struct store *s, bool idle, struct fault *fault);
+/* Does the write-ahead log hold anything? Not after a store_maintain that had nothing in its way, when idle. */
+bool store_has_log(const struct store *s);
 /* By how many pages the log has grown since this last said so, if that is enough for another store_write_back; or 0. */
 int store_write_back_due(struct store *s);
 /* Writes the write-ahead log back into the database: how many pages it holds, and how many of them are copied now. Readers

@@ -630,7 +630,7 @@ static void after_commit(struct writer *w, bool idle)
 	else
 		write_back_ask(w->write_back, store_write_back_due(w->store));
 	if (idle) {
-		w->wrote = false;
+		w->wrote = store_has_log(w->store); /* a reader was in the way: it is tried again */
 		w->idle_ms = clock_mono_ms() + IDLE_MS;
 	}
 }

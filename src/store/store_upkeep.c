@@ -57,6 +57,11 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	return store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
 }
 
+bool store_has_log(const struct store *s)
+{
+	return s->wal_pages > 0;
+}
+
 int store_write_back_due(struct store *s)
 {
 	int pages = s->wal_pages <= RESTART_PAGES ? growth(s) : 0;

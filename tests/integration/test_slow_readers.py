@@ -5,8 +5,10 @@ Shown to fail without the protection: with a ring that drops nothing (feed.c) th
 a stuck stream stays.
 """
 
+import contextlib
 import os
 import re
+import sqlite3
 import time
 import unittest
 
@@ -96,6 +98,19 @@ class SlowReaders(TidemarkTest):
         seen = [int(seq) for seq in re.findall(rb'^\{"seq":(\d+)', body, re.MULTILINE)]
         self.assertEqual(seen, list(range(1, len(seen) + 1)))
         self.assertLessEqual(len(seen), head)
+
+    def test_the_log_is_shrunk_once_a_reader_in_the_way_has_gone(self):
+        server = self.serve(*OPTIONS)
+        self.publish(server, 8)
+        with contextlib.closing(sqlite3.connect(server.data + "/tidemark.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM event").fetchone()  # reads the log from here on
+            time.sleep(3)  # longer than the server waits before it shrinks an idle log
+            self.assertGreater(self.log_size(server), 0)
+        wait_until(lambda: self.log_size(server) == 0, "the log is empty, though nothing is written")
+
+    def log_size(self, server):
+        return os.path.getsize(server.data + "/tidemark.db-wal")
 
     def test_a_server_with_stuck_readers_stops(self):
         server = self.serve(*OPTIONS)
