@@ -203,8 +203,8 @@ class Browser(SnippetTest):
         program = self.open("follow.html")
         self.assert_seen(program)
         with self.cutter.away():
-            self.server.restart(*self.static, "--max-connections", "2", "--handshake-timeout", "10m", same_port=True)
             self.publish()
+            self.server.restart(*self.static, "--max-connections", "2", "--handshake-timeout", "10m", same_port=True)
             held = [self.server.wire() for _ in range(2)]
         wait_until(lambda: any("503" in line for line in program.errors), "the browser is refused")
         for wire in held:
@@ -231,7 +231,7 @@ class Browser(SnippetTest):
         self.assertEqual(sorted(set(seqs(first))), list(range(1, self.published + 1)))
         wait_until(lambda: self.server.get("/v1/sessions/page").json()["acked"] == self.published, "all is acknowledged")
         second = self.open("session.html")
-        wait_until(lambda: any("session" in line for line in first.errors), "the first page is told")
+        wait_until(lambda: any("taken over" in line for line in first.errors), "the first page has lost it")
         self.publish()
         self.wait_handled(second)
         self.assertEqual(seqs(second), list(range(self.published - 9, self.published + 1)))
