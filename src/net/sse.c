@@ -318,6 +318,7 @@ enum err push_stream(struct push *p, struct exchange *x, struct query *query, st
 	pthread_mutex_unlock(&p->lock);
 	exchange_keep(x, s, stream_destroy);
 	exchange_status(x, 200, "text/event-stream");
+	exchange_add_header(x, "Cache-Control", "no-store, no-transform"); /* nor packed on the way: that waits for more */
 	exchange_add_header(x, "Vary", "Accept");
 	exchange_add_header(x, "X-Accel-Buffering", "no"); /* nginx would hold events back until a buffer is full */
 	exchange_stream(x, read_stream);

@@ -26,6 +26,7 @@ class Caching(TidemarkTest):
             with self.subTest(path):
                 headers = self.server.get(path).headers
                 self.assertIn(headers.get("cache-control"), ("no-store", "no-cache"), headers)
+        self.assertEqual(self.server.sse().headers["cache-control"], "no-store, no-transform")
         for path in ("/", "/app.js", "/openapi.json"):
             headers = self.server.get(path).headers
             self.assertEqual(headers["cache-control"], "no-cache")
