@@ -1,4 +1,4 @@
-/* The handlers behind the routes of CONTRACT.md section 3. */
+/* The handlers behind the routes of schema/openapi.json. */
 #ifndef NET_API_H
 #define NET_API_H
 

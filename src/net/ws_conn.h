@@ -1,7 +1,7 @@
 /* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and the profiles: what is said on it. All
  * on the ws thread.
  *
- *     ws_message.c     /v1/ws    CONTRACT.md, section 4
+ *     ws_message.c     /v1/ws    schema/asyncapi.json
  *     ws_dashboard.c   /ws       the monitoring profile's dashboards: the same cursor with another wire form
  *     ws_ingest.c      /events   the monitoring profile's publishers: no cursor */
 #ifndef NET_WS_CONN_H
