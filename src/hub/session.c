@@ -193,16 +193,22 @@ void sessions_destroy(struct sessions *s)
 	free(s);
 }
 
-/* The reader does not hold the session any more. */
-static void lose(struct session *e, enum session_news why)
+/* The reader does not hold the session any more. Returns it; NULL: there was none. */
+static struct session_reader *release(struct session *e)
 {
 	struct session_reader *r = e->reader;
+	if (r != NULL)
+		e->sent = atomic_load(&r->sent);
 	e->reader = NULL;
 	e->moved = false;
-	if (r == NULL)
-		return;
-	e->sent = atomic_load(&r->sent);
-	r->on_news(r, why);
+	return r;
+}
+
+static void lose(struct session *e, enum session_news why)
+{
+	struct session_reader *r = release(e);
+	if (r != NULL)
+		r->on_news(r, why);
 }
 
 static void describe(const struct session *e, bool is_new, struct session_state *out)
@@ -252,10 +258,8 @@ void sessions_detach(struct sessions *s, struct slice name, struct session_reade
 	pthread_mutex_lock(&s->lock);
 	struct session *e = held_by(s, name, r);
 	if (e != NULL) {
-		e->sent = atomic_load(&r->sent);
+		release(e);
 		e->used_ms = clock_wall_ms();
-		e->reader = NULL;
-		e->moved = false;
 	}
 	pthread_mutex_unlock(&s->lock);
 }
