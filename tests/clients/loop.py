@@ -64,6 +64,16 @@ class LoopTest(TidemarkTest):
         self.server.kill()
         self.server.start(port=self.server.port)
 
+    def outages(self, check, program):
+        """The connection is away while events are published, then the server restarts; `check(program)` after each."""
+        with self.cutter.away():
+            self.publish()
+        check(program)
+        with self.cutter.away(reset=True):
+            self.restart()
+            self.publish()
+        check(program)
+
     def loop(self, command, *arguments, folder=None, options=()):
         """From the first event. The connection is cut inside of an event first. `options` are the server's."""
         self.prepare_loop(*options)
@@ -77,13 +87,7 @@ class LoopTest(TidemarkTest):
         self.assertTrue(self.cutter.has_cut())
         self.publish()
         self.assert_seen(program)
-        with self.cutter.away():
-            self.publish()
-        self.assert_seen(program)
-        with self.cutter.away(reset=True):
-            self.restart()
-            self.publish()
-        self.assert_seen(program)
+        self.outages(self.assert_seen, program)
         self.publish()
         self.assert_seen(program)
         return program

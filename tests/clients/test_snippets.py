@@ -112,13 +112,7 @@ class Language:
         self.publish(50)
         program = self.run_snippet("session", *self.session_arguments("s"))
         self.assert_seen(program)
-        with self.cutter.away():
-            self.publish()
-        self.wait_handled(program)
-        with self.cutter.away(reset=True):
-            self.restart()
-            self.publish()
-        self.wait_handled(program)
+        self.outages(self.wait_handled, program)
         self.assertEqual(sorted(set(seqs(program))), list(range(1, self.head() + 1)))
         wait_until(lambda: self.server.get("/v1/sessions/s").json()["acked"] == self.head(), "all is acknowledged")
         program.close()
@@ -217,13 +211,7 @@ class Browser(SnippetTest):
         self.publish(50)
         first = self.open("session.html")
         self.assert_seen(first)
-        with self.cutter.away():
-            self.publish()
-        self.wait_handled(first)
-        with self.cutter.away(reset=True):
-            self.restart()
-            self.publish()
-        self.wait_handled(first)
+        self.outages(self.wait_handled, first)
         first.write("publish({ id: 'from the page', data: 1 })\n")
         self.published += 1
         wait_until(lambda: self.head() == self.published, "the page's event is stored")
