@@ -493,7 +493,7 @@ static int on_peer_close(struct ws_conn *c, struct slice payload)
 }
 
 /* libwebsockets ends an open connection. Where nobody has asked for it and the peer is there, the peer has broken the
- * protocol: it is told so in all cases, as libwebsockets does in most. */
+ * protocol: it gets a Close frame with 1002 in every case; libwebsockets sends one in most. */
 static void on_ending(struct ws_conn *c)
 {
 	char byte;

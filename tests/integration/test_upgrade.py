@@ -102,7 +102,7 @@ class AnyRequest(UpgradeTest):
         socket = self.reader(server, self.used_wire(server))
         slow = server.keep(Wire(server.address))
         slow.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
-        slow.rest()  # whoever is too slow has been cut off by now
+        slow.rest()  # the server has closed the slow connection by now
         server.post([{"data": 1}])
         self.assertEqual(socket.event()["seq"], 1)
 
