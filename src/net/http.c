@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "net/caller.h"
+#include "net/http_loop.h"
 #include "net/origin.h"
 #include "net/peer.h"
 #include "net/problem.h"
@@ -37,6 +38,7 @@ enum {
 
 struct http {
 	struct MHD_Daemon *daemon;
+	struct http_loop *loop;
 	int stub; /* a socket whose other end is closed: what libmicrohttpd has in place of one that was taken */
 	struct pool *pool;
 	struct http_options options;
@@ -819,7 +821,7 @@ void exchange_done(struct exchange *x)
 		x->stage = DONE;
 	x->served = false;
 	exchange_hold(x, x->held + x->out.cap);
-	MHD_resume_connection(x->connection);
+	http_loop_resume(x->http->loop, x->connection);
 	if (!served)
 		return;
 	pthread_mutex_lock(&h->lock);
@@ -846,7 +848,7 @@ bool exchange_wait_for(struct exchange *x, http_handler *run)
 
 void exchange_resume(struct exchange *x)
 {
-	MHD_resume_connection(x->connection);
+	http_loop_resume(x->http->loop, x->connection);
 }
 
 void exchange_cut(struct exchange *x)
@@ -952,6 +954,14 @@ static void on_log(void *arg, const char *format, va_list args)
 	log_debug("http", "detail=%s", log_text(text));
 }
 
+static void on_arrival(void *arg, int fd, const void *address, unsigned address_len)
+{
+	struct http *h = arg;
+	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
+	if (MHD_add_connection(h->daemon, fd, address, address_len) != MHD_YES)
+		h->options.on_close(h->options.on_close_arg, peer_key(address));
+}
+
 /* -1: there is none. */
 static int open_stub(void)
 {
@@ -974,8 +984,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 	list_init(&h->waiting);
 	callers_init(&h->callers, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
 	h->stub = open_stub();
-	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
-			 MHD_USE_ERROR_LOG;
+	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem items[] = {
 		{MHD_OPTION_CONNECTION_LIMIT, options.connections_max, NULL},
 		{MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, NULL},
@@ -987,12 +996,13 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 					     MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
 					     on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 					     MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-	if (h->daemon == NULL) {
+	enum err err = h->daemon != NULL ? http_loop_start(h->daemon, on_arrival, h, &h->loop, fault)
+					 : fault_set(fault, ERR_IO, "cannot start the HTTP server");
+	if (err)
 		http_destroy(h);
-		return fault_set(fault, ERR_IO, "cannot start the HTTP server");
-	}
-	*out = h;
-	return ERR_NONE;
+	else
+		*out = h;
+	return err;
 }
 
 void http_refuse(struct http *h)
@@ -1012,6 +1022,8 @@ void http_destroy(struct http *h)
 {
 	if (h == NULL)
 		return;
+	if (h->loop != NULL)
+		http_loop_stop(h->loop);
 	if (h->daemon != NULL)
 		MHD_stop_daemon(h->daemon);
 	if (h->stub >= 0)
@@ -1023,7 +1035,6 @@ void http_destroy(struct http *h)
 
 void http_add_take(struct http *h, int fd, const void *address, unsigned address_len)
 {
-	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
-	if (MHD_add_connection(h->daemon, fd, address, address_len) != MHD_YES)
+	if (!http_loop_take(h->loop, fd, address, address_len))
 		h->options.on_close(h->options.on_close_arg, peer_key(address));
 }

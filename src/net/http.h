@@ -1,5 +1,5 @@
 /* HTTP over libmicrohttpd: sockets come in from the door, requests go out to handlers as exchanges. No handler knows
- * libmicrohttpd, and nobody outside http.c does.
+ * libmicrohttpd, and nobody outside http.c and http_loop.c does.
  *
  * The life of an exchange:
  *

@@ -8,9 +8,18 @@ newcomers, at a turn of the websocket thread (unit/test_ws.c), the door before a
 under way at the same time (unit/test_hub.c).
 """
 
+import os
+import signal
 import unittest
 
-from harness import TidemarkTest, in_parallel, scaled
+from harness import TidemarkTest, in_parallel, scaled, wait_until
+
+
+def thread_states(pid):
+    """The letter that proc(5) has for each thread of the process."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as stat:
+            yield stat.read().rpartition(")")[2].split()[0]
 
 
 class Herd(TidemarkTest):
@@ -31,6 +40,25 @@ class Herd(TidemarkTest):
         loads = server.get("/v1/stats").json()["cache"]["loads"]
         # A page ends after 256 KiB, which is 126 events here; the few places where readers begin have some of their own.
         self.assertLess(loads, 3 * events / 100, "each page is read about once, not once for each reader")
+
+    def test_requests_that_come_at_once_are_answered_however_many_they_are(self):
+        """libmicrohttpd looks at 128 events at a time: a round number of them is no reason to wait for one more."""
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for count in (127, 128, 129, 256):
+            with self.subTest(count):
+                server = self.serve()
+                wires = [server.wire() for _ in range(count)]
+                for wire in wires:
+                    wire.send(request)
+                    self.assertEqual(wire.response().status, 200)
+                os.kill(server.process.pid, signal.SIGSTOP)
+                wait_until(lambda: set(thread_states(server.process.pid)) == {"T"}, "the server is stopped")
+                for wire in wires:
+                    wire.send(request)
+                os.kill(server.process.pid, signal.SIGCONT)
+                for wire in wires:
+                    self.assertEqual(wire.response().status, 200)
+                server.stop()
 
 
 if __name__ == "__main__":
