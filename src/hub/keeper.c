@@ -225,11 +225,22 @@ static struct keeper_job *next_job(struct keeper *k)
 	return job;
 }
 
+static enum err delete_archive(struct keeper *k, const char *file, struct fault *fault)
+{
+	enum err err = seal_delete(k->reader, file, fault);
+	if (!err)
+		log_info("deleted an archive", "file=%s", file);
+	return err;
+}
+
 static void run_jobs(struct keeper *k)
 {
 	for (struct keeper_job *job; (job = next_job(k)) != NULL;) {
 		set_working(k, true);
-		job->err = seal(k, job->first, job->last, &job->manifest, &job->fault);
+		if (job->file[0] != '\0')
+			job->err = delete_archive(k, job->file, &job->fault);
+		else
+			job->err = seal(k, job->first, job->last, &job->manifest, &job->fault);
 		set_working(k, false);
 		job->done(job);
 	}

@@ -43,15 +43,16 @@ enum err keeper_create(struct store *store, struct writer *writer, struct keeper
 void keeper_close(struct keeper *k);
 void keeper_destroy(struct keeper *k); /* NULL is fine */
 
-/* An archive that somebody asks for. Kept alive by the caller until `done` is called, on the keeper's thread. */
+/* An archive that somebody asks for, or wants deleted. Kept alive by the caller until `done` is called, on the keeper's thread. */
 struct keeper_job {
 	struct list link;
+	char file[ARCHIVE_NAME_LEN]; /* of the one to be deleted; empty: one is made */
 	uint64_t first;
 	uint64_t last;
 	void (*done)(struct keeper_job *job);
 	enum err err;
 	struct fault fault;
-	struct manifest manifest;
+	struct manifest manifest; /* of what was made */
 };
 /* ERR_BUSY: too many wait already; ERR_CLOSED. When it fails, `done` is not called. Any thread. */
 enum err keeper_submit(struct keeper *k, struct keeper_job *job, struct fault *fault);

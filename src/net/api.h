@@ -77,6 +77,7 @@ http_handler api_export;
 http_handler api_archives;
 http_handler api_archive_make;
 http_handler api_archive_get;
+http_handler api_archive_delete;
 http_handler api_stats;
 http_handler api_metrics;
 http_handler api_readyz;

@@ -1,4 +1,4 @@
-/* /v1/archives: made, listed and fetched. */
+/* /v1/archives: made, listed, fetched and deleted. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +13,22 @@
 
 enum { PIECE = 256 * 1024, PATH_LEN = 1200, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
 
+/* The manifest, and the name that the archive has here. */
+static void put_archive(struct buf *out, const struct manifest *m)
+{
+	struct buf manifest;
+	buf_init(&manifest);
+	manifest_write(&manifest, m);
+	buf_adds(out, "{\"name\":");
+	buf_json(out, slice_of(m->file));
+	buf_adds(out, ",");
+	if (buf_failed(&manifest))
+		out->failed = true;
+	else
+		buf_add(out, manifest.data + 1, manifest.len - 1);
+	buf_finish(&manifest);
+}
+
 /* --- list --- */
 
 void api_archives(void *arg, struct exchange *x, struct reader *reader)
@@ -26,7 +42,7 @@ void api_archives(void *arg, struct exchange *x, struct reader *reader)
 	buf_adds(out, "{\"archives\":[");
 	for (uint32_t i = 0; seal_at(api->store, i, &m); i++) {
 		buf_adds(out, i > 0 ? "," : "");
-		manifest_write(out, &m);
+		put_archive(out, &m);
 	}
 	buf_adds(out, "]}");
 	api_json_done(x, 200);
@@ -34,15 +50,25 @@ void api_archives(void *arg, struct exchange *x, struct reader *reader)
 
 /* --- make --- */
 
-struct making {
+struct order {
 	struct keeper_job job; /* first: the keeper gives it back */
 	struct exchange *exchange;
 };
 
+/* Gives the keeper something to do for this request. */
+static enum err submit(struct api *api, struct exchange *x, struct keeper_job job, struct fault *fault)
+{
+	struct order *o = calloc(1, sizeof *o);
+	if (o == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	*o = (struct order){job, x};
+	exchange_keep(x, o, free);
+	return keeper_submit(api->keeper, &o->job, fault);
+}
+
 static void on_made(struct keeper_job *job)
 {
-	struct making *m = (struct making *)job;
-	struct exchange *x = m->exchange;
+	struct exchange *x = ((struct order *)job)->exchange;
 	if (job->err == ERR_LOCKED) /* the directory of archives, not this request */
 		job->fault.code = ERR_BUSY;
 	if (job->err) {
@@ -52,7 +78,7 @@ static void on_made(struct keeper_job *job)
 	char location[ARCHIVE_NAME_LEN + 16];
 	snprintf(location, sizeof location, "/v1/archives/%s", job->manifest.file);
 	exchange_add_header(x, "Location", location);
-	manifest_write(exchange_out(x), &job->manifest);
+	put_archive(exchange_out(x), &job->manifest);
 	api_json_done(x, 201);
 }
 
@@ -67,13 +93,8 @@ static enum err make(struct api *api, struct exchange *x, struct reader *reader,
 				 (unsigned long long)range.gap.requested, (unsigned long long)range.gap.first);
 	if (range.query.after + 1 >= range.query.before)
 		return fault_set(fault, ERR_INVALID, "there are no events in this range");
-	struct making *m = calloc(1, sizeof *m);
-	if (m == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	exchange_keep(x, m, free);
-	m->exchange = x;
-	m->job = (struct keeper_job){.first = range.query.after + 1, .last = range.query.before - 1, .done = on_made};
-	return keeper_submit(api->keeper, &m->job, fault);
+	struct keeper_job job = {.first = range.query.after + 1, .last = range.query.before - 1, .done = on_made};
+	return submit(api, x, job, fault);
 }
 
 void api_archive_make(void *arg, struct exchange *x, struct reader *reader)
@@ -82,6 +103,9 @@ void api_archive_make(void *arg, struct exchange *x, struct reader *reader)
 	struct query q;
 	struct fault fault;
 	enum err err = query_parse(exchange_url(x), ALLOWED, store_epoch(api->store), &q, &fault);
+	if (!err && exchange_body_len(x) > 0)
+		err = fault_set(&fault, ERR_INVALID,
+				"this takes no body: the range is in the parameters after, before, since, until");
 	if (!err)
 		err = make(api, x, reader, &q, &fault);
 	query_finish(&q);
@@ -173,6 +197,22 @@ static enum err send_file_take(struct exchange *x, struct file *f, const char *t
 	return body_stream_take(x, fill, f, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
+/* "FIRST-LAST" and the ending of an archive or of a manifest, from a URL. `file`: of the archive. */
+static enum err parse_name(struct slice name, char text[ARCHIVE_NAME_LEN], char file[ARCHIVE_NAME_LEN], bool *manifest,
+			   struct fault *fault)
+{
+	uint64_t first;
+	uint64_t last;
+	bool fits = name.len < ARCHIVE_NAME_LEN && memchr(name.p, '\0', name.len) == NULL;
+	snprintf(text, ARCHIVE_NAME_LEN, "%.*s", fits ? (int)name.len : 0, name.p);
+	*manifest = archive_name_parse(text, MANIFEST_ENDING, &first, &last);
+	if (!*manifest && !archive_name_parse(text, ARCHIVE_ENDING, &first, &last))
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such archive: a name is FIRST-LAST%s or FIRST-LAST%s",
+				 ARCHIVE_ENDING, MANIFEST_ENDING);
+	archive_name(file, first, last, ARCHIVE_ENDING);
+	return ERR_NONE;
+}
+
 /* The name of an archive that the server keeps, or of its manifest. */
 static enum err open_kept(struct api *api, struct slice name, bool *manifest, int *fd, char tag[TAG_LEN],
 			  struct fault *fault)
@@ -180,16 +220,10 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 	char text[ARCHIVE_NAME_LEN];
 	char file[ARCHIVE_NAME_LEN];
 	char path[PATH_LEN];
-	uint64_t first;
-	uint64_t last;
 	struct manifest m;
-	bool fits = name.len < sizeof text && memchr(name.p, '\0', name.len) == NULL;
-	snprintf(text, sizeof text, "%.*s", fits ? (int)name.len : 0, name.p);
-	*manifest = archive_name_parse(text, MANIFEST_ENDING, &first, &last);
-	if (!*manifest && !archive_name_parse(text, ARCHIVE_ENDING, &first, &last))
-		return fault_set(fault, ERR_NOT_FOUND, "there is no such archive: a name is FIRST-LAST%s or FIRST-LAST%s",
-				 ARCHIVE_ENDING, MANIFEST_ENDING);
-	archive_name(file, first, last, ARCHIVE_ENDING);
+	enum err err = parse_name(name, text, file, manifest, fault);
+	if (err)
+		return err;
 	seal_path(api->store, text, path, sizeof path);
 	*fd = -1;
 	errno = ENOENT;
@@ -224,4 +258,34 @@ void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
 	if (err)
 		exchange_fault(x, &fault);
 	exchange_done(x);
+}
+
+/* --- delete --- */
+
+static void on_deleted(struct keeper_job *job)
+{
+	struct exchange *x = ((struct order *)job)->exchange;
+	if (job->err)
+		exchange_fault(x, &job->fault);
+	else
+		exchange_status(x, 204, "application/json");
+	exchange_done(x);
+}
+
+void api_archive_delete(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct fault fault;
+	struct keeper_job job = {.done = on_deleted};
+	char text[ARCHIVE_NAME_LEN];
+	bool manifest;
+	if (api_refuse_params(x))
+		return;
+	enum err err = parse_name(exchange_segment(x), text, job.file, &manifest, &fault);
+	if (!err && manifest)
+		err = fault_set(&fault, ERR_NOT_FOUND, "a manifest goes with its archive, which is %s", job.file);
+	if (!err)
+		err = submit(arg, x, job, &fault);
+	if (err)
+		api_fault_done(x, &fault);
 }

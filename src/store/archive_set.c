@@ -147,6 +147,14 @@ bool archive_set_is_whole(const struct archive_set *s, const char *file)
 	return manifest_path(path, manifest, sizeof manifest) && access(manifest, F_OK) == 0;
 }
 
+static void take_out(struct archive_set *s, uint32_t at)
+{
+	s->count--;
+	memmove(s->items + at, s->items + at + 1, (s->count - at) * sizeof *s->items);
+	memmove(s->chained + at, s->chained + at + 1, (s->count - at) * sizeof *s->chained);
+	set_reach(s, at);
+}
+
 void archive_set_forget(struct archive_set *s, const char *file)
 {
 	struct fault why;
@@ -154,10 +162,7 @@ void archive_set_forget(struct archive_set *s, const char *file)
 	int64_t at = index_of(s, file);
 	if (at >= 0) {
 		struct manifest m = s->items[at];
-		s->count--;
-		memmove(s->items + at, s->items + at + 1, (s->count - (uint32_t)at) * sizeof *s->items);
-		memmove(s->chained + at, s->chained + at + 1, (s->count - (uint32_t)at) * sizeof *s->chained);
-		set_reach(s, (uint32_t)at);
+		take_out(s, (uint32_t)at);
 		fault_set(&why, ERR_NOT_FOUND, "%s/%s is gone", s->dir, file);
 		absences_add(&s->absent, (struct absent){m.first, m.last, ABSENT_GONE, true, why});
 	}
@@ -196,13 +201,20 @@ static bool is_better(const struct archive_set *s, int64_t i, int64_t best)
 	return s->items[i].last > s->items[best].last;
 }
 
-bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out)
+/* The index of the one that readers of `seq` go to; -1. With the lock. */
+static int64_t best_of(const struct archive_set *s, uint64_t seq)
 {
 	int64_t best = -1;
-	pthread_mutex_lock(&s->lock);
 	for (int64_t i = (int64_t)begins_after(s, seq) - 1; i >= 0 && s->reach[i] >= seq; i--)
 		if (s->items[i].last >= seq && is_better(s, i, best))
 			best = i;
+	return best;
+}
+
+bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out)
+{
+	pthread_mutex_lock(&s->lock);
+	int64_t best = best_of(s, seq);
 	if (best >= 0)
 		*out = s->items[best];
 	pthread_mutex_unlock(&s->lock);
@@ -223,6 +235,57 @@ bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t hot,
 	*sure = absences_previous(&s->absent, end) > held ? held : end - 1;
 	pthread_mutex_unlock(&s->lock);
 	return there;
+}
+
+/* Do readers go to it for any of its events? With the lock. */
+static bool is_needed(const struct archive_set *s, int64_t at, uint64_t hot)
+{
+	uint64_t seq = s->items[at].first;
+	while (seq <= s->items[at].last && seq < hot) {
+		int64_t best = best_of(s, seq); /* and for all that follows in it: nothing reaches farther */
+		if (best == at)
+			return true;
+		seq = s->items[best].last + 1;
+	}
+	return false;
+}
+
+/* With the lock. */
+static enum err may_go(const struct archive_set *s, const char *file, uint64_t hot, struct fault *fault)
+{
+	int64_t at = index_of(s, file);
+	if (at < 0)
+		return fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", file);
+	if (s->absent.count > 0)
+		return fault_set(fault, ERR_CONFLICT, "nothing is deleted while something is missing: %s",
+				 s->absent.items[0].why.text);
+	if (is_needed(s, at, hot))
+		return fault_set(fault, ERR_CONFLICT, "%s is needed: it holds events that are not in the log any more",
+				 file);
+	return ERR_NONE;
+}
+
+/* Without its manifest it is no archive: that goes first. */
+enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t hot, struct fault *fault)
+{
+	char path[DIR_LEN + 300];
+	char manifest[DIR_LEN + 320];
+	archive_set_path(s, file, path, sizeof path);
+	pthread_mutex_lock(&s->lock);
+	enum err err = may_go(s, file, hot, fault);
+	pthread_mutex_unlock(&s->lock);
+	if (err)
+		return err;
+	if (!manifest_path(path, manifest, sizeof manifest) || (sys_remove(manifest) != 0 && errno != ENOENT))
+		return fault_set(fault, ERR_IO, "cannot delete the manifest of %s: %s", file, strerror(errno));
+	pthread_mutex_lock(&s->lock);
+	int64_t at = index_of(s, file);
+	if (at >= 0)
+		take_out(s, (uint32_t)at);
+	pthread_mutex_unlock(&s->lock);
+	if ((sys_remove(path) != 0 && errno != ENOENT) || sys_sync_dir(s->dir) != 0)
+		return fault_set(fault, ERR_IO, "cannot delete %s: %s", path, strerror(errno));
+	return ERR_NONE;
 }
 
 /* Of archives and of what should be in one. With the lock. */

@@ -33,6 +33,9 @@ enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct
 enum err archive_set_adopt(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* Does it have its manifest? */
 bool archive_set_is_whole(const struct archive_set *s, const char *file);
+/* Deletes one that no reader needs, with its manifest: the log, from `hot` on, and other archives hold all of its events, and
+ * readers go there already. ERR_NOT_FOUND; ERR_CONFLICT: it is needed, or something is missing; ERR_IO. Not while one is made. */
+enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t hot, struct fault *fault);
 /* One whose file is gone: it should be there. */
 void archive_set_forget(struct archive_set *s, const char *file);
 

@@ -187,6 +187,11 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	return err ? err : archive_set_add(set, out, fault);
 }
 
+enum err seal_delete(struct reader *r, const char *file, struct fault *fault)
+{
+	return archive_set_delete(store_archives(r->store), file, store_hot(r->store), fault);
+}
+
 /* --- asking --- */
 
 bool seal_find(struct store *s, uint64_t seq, struct manifest *out)

@@ -21,6 +21,8 @@ enum err export_events(struct reader *r, struct history_query query, struct arch
  * stays as it is. Whatever fails, nothing is left behind but a *.part file after a crash. */
 enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct archive_options options,
 		    const struct seal_watch *watch, struct manifest *out, struct fault *fault);
+/* Deletes an archive of the store that no reader needs; see archive_set.h. */
+enum err seal_delete(struct reader *r, const char *file, struct fault *fault);
 /* The archive among those of the store that holds `seq` and reaches farthest. Any thread; so are the two below. */
 bool seal_find(struct store *s, uint64_t seq, struct manifest *out);
 /* The archives of a store, ascending by their first seq; false when there are no more. */

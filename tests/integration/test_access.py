@@ -37,6 +37,7 @@ ROUTES = {
     ("GET", "/v1/archives"): READ_ALL,
     ("POST", "/v1/archives"): ADMIN,
     ("GET", "/v1/archives/{}"): READ_ALL,
+    ("DELETE", "/v1/archives/{}"): ADMIN,
     ("GET", "/v1/leases"): READ_ALL,
     ("POST", "/v1/leases"): PUBLISH_ALL,
     ("GET", "/v1/leases/{}"): READ_ALL,

@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from harness import (NDJSON, Task, TidemarkTest, edited, memory, ndjson, scaled, seqs, stored, wait_until)
+from harness import (JSON, NDJSON, Task, TidemarkTest, command, edited, memory, ndjson, scaled, seqs, stored, wait_until)
 from wire import Wire
 
 ZSTD = "application/zstd"
@@ -308,12 +308,58 @@ class ArchiveApi(ArchiveTest):
         self.assertEqual(len(file.body), made["bytes"])
         self.assertEqual(file.headers["content-length"], str(made["bytes"]))
         self.assertEqual(unzstd(file.body).decode().splitlines(), server.lines(before=201))
-        self.assertEqual(server.get("/v1/archives/1-200.json").json(), made)
+        self.assertEqual({"name": made["file"], **server.get("/v1/archives/1-200.json").json()}, made)
         for name in ("1-199.ndjson.zst", "x", "..%2f..%2ftidemark.db", "1-200.ndjson.zst%00", "lock", "201-300"):
             self.assert_problem(server.get(f"/v1/archives/{name}"), 404)
         for query in ({"after": "x"}, {"stream": "a"}, {"limit": 1}, {"after": 300}, {"after": 5, "before": 6}):
             self.assertEqual(server.request("POST", "/v1/archives", **query).status, 400, query)
+        self.assert_problem(server.request("POST", "/v1/archives", b'{"after":0}', {"Content-Type": JSON}), 400)
         self.assertEqual(server.lines(), server.lines())
+
+    def delete(self, server, name):
+        return server.request("DELETE", f"/v1/archives/{name}")
+
+    def test_an_archive_is_deleted_unless_readers_need_it(self):
+        server = self.serve()
+        server.publish_lines(self.batch(0, 300))
+        for before in (101, 201, 301):
+            stored(server.request("POST", "/v1/archives", before=before))
+        stored(server.request("POST", "/v1/archives", after=100, before=201))
+        lines = server.lines()
+        for name in ("1-99.ndjson.zst", "x", "lock", "..%2ftidemark.db", "1-100.json"):
+            self.assert_problem(self.delete(server, name), 404)
+        self.assert_problem(server.request("DELETE", "/v1/archives/1-100.ndjson.zst", force=1), 400)
+        self.assertEqual(self.delete(server, "1-300.ndjson.zst").status, 204)  # all of it is in the log
+        self.assert_problem(self.delete(server, "1-300.ndjson.zst"), 404)
+        self.assertFalse([n for n in os.listdir(self.archive_dir(server)) if n.startswith("1-300.")])
+        server.restart("--retain-events", "150")
+        self.wait_archived(server, 150)
+        wait_until(lambda: server.get("/v1/stats").json()["retention"]["log"]["first"] > 100, "events have left the log")
+        for restarted in (False, True):
+            names = [a["name"] for a in self.archives(server)]
+            left = [name for name in names if self.delete(server, name).status == 204]
+            self.assertEqual(bool(left), not restarted, "what overlaps is deleted until nothing does")
+            self.assertEqual(server.lines(), lines)
+            server.restart()
+            self.assertEqual(server.lines(), lines)
+            self.assertEqual([a["name"] for a in self.archives(server)], [n for n in names if n not in left])
+        server.stop()
+        done = command("verify", server.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_nothing_is_deleted_while_something_is_missing(self):
+        server = self.serve("--retain-events", "100")
+        server.publish_lines(self.batch(0, 300))
+        self.wait_archived(server, 200)
+        stored(server.request("POST", "/v1/archives", after=250))
+        kept = self.archive_dir(server)
+        server.stop()
+        os.rename(os.path.join(kept, self.first_archive(kept)), os.path.join(server.data, "away"))
+        server.start()
+        self.assert_problem(self.delete(server, "251-300.ndjson.zst"), 409)
+
+    def first_archive(self, directory):
+        return min(name for name in os.listdir(directory) if name.startswith("1-") and name.endswith(".zst"))
 
     def test_an_export_over_what_was_removed_is_refused(self):
         server = self.serve("--archive", "none", "--retain-events", "60")

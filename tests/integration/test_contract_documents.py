@@ -278,6 +278,7 @@ class Answers(TidemarkTest):
         self.ask("GET", "/v1/archives/1-3.json", at="/v1/archives/{name}")
         self.ask("GET", "/v1/archives/1-3.ndjson.zst", at="/v1/archives/{name}")
         self.ask("GET", "/v1/archives/2-3.json", status=404, at="/v1/archives/{name}")
+        self.ask("DELETE", "/v1/archives/1-3.ndjson.zst", status=204, at="/v1/archives/{name}")
         self.ask("GET", "/v1/export", level=1)
         self.ask("GET", "/v1/export", status=410, after=900)
         one = {"at": "/v1/leases/{id}"}
