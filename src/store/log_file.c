@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum {
+	LOG_HEADER = 32, /* of the file, see below: a log that begins, or begins again */
 	/* Of a frame (SQLite's "WAL-mode file format", 2): its header, where that says that a transaction ends, its page. */
 	HEADER = 24,
 	HEADER_ENDS = 4,
@@ -21,54 +22,51 @@ static int write_out(struct log_file *f)
 {
 	int len = f->len;
 	f->len = 0;
-	f->has_header = false;
 	return len == 0 ? SQLITE_OK : shim_write(&f->shim.base, f->gathered, len, f->at);
 }
 
-static bool is_header(const struct log_file *f, int n)
+/* The next piece of a frame that is appended. */
+static bool is_appended(const struct log_file *f, int n, sqlite3_int64 at)
 {
-	return n == HEADER && !f->has_header;
+	return at == f->end && n == (f->page_next ? PAGE : HEADER);
 }
 
-static bool is_page(const struct log_file *f, int n)
+static int gather(struct log_file *f, const void *bytes, int n, sqlite3_int64 at)
 {
-	return n == PAGE && f->has_header;
-}
-
-/* Room for another piece, right behind the last one. */
-static bool has_room(const struct log_file *f, int n, sqlite3_int64 at)
-{
-	return f->gathered != NULL && f->len + n <= GATHERED_MAX && (f->len == 0 || at == f->at + f->len);
-}
-
-static void gather(struct log_file *f, const void *bytes, int n, sqlite3_int64 at)
-{
+	static const char goes_on[HEADER_ENDS_LEN];
 	if (f->len == 0)
 		f->at = at;
 	memcpy(f->gathered + f->len, bytes, (size_t)n);
 	f->len += n;
+	f->end += n;
+	f->page_next = n == HEADER;
+	if (f->page_next)
+		f->ends = memcmp((const char *)bytes + HEADER_ENDS, goes_on, sizeof goes_on) != 0;
+	return !f->page_next && f->ends ? write_out(f) : SQLITE_OK;
+}
+
+/* At once, and everything before it first. */
+static int write_now(struct log_file *f, const void *bytes, int n, sqlite3_int64 at)
+{
+	int rc = write_out(f);
+	if (rc == SQLITE_OK)
+		rc = shim_write(&f->shim.base, bytes, n, at);
+	if (rc == SQLITE_OK && at == 0 && n == LOG_HEADER) {
+		f->end = LOG_HEADER;
+		f->page_next = false;
+	}
+	return rc;
 }
 
 static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 at)
 {
-	static const char goes_on[HEADER_ENDS_LEN];
 	struct log_file *f = of(base);
-	bool header = is_header(f, n);
-	bool page = is_page(f, n);
 	if (f->gathered == NULL)
 		f->gathered = malloc(GATHERED_MAX); /* without it, everything is written at once */
-	if (!has_room(f, n, at) || !(header || page)) {
-		int rc = write_out(f);
-		if (rc != SQLITE_OK)
-			return rc;
-		if (!header || f->gathered == NULL)
-			return shim_write(base, bytes, n, at);
-	}
-	gather(f, bytes, n, at);
-	f->has_header = header;
-	if (header)
-		f->ends = memcmp((const char *)bytes + HEADER_ENDS, goes_on, sizeof goes_on) != 0;
-	return page && f->ends ? write_out(f) : SQLITE_OK;
+	if (f->gathered == NULL || !is_appended(f, n, at))
+		return write_now(f, bytes, n, at);
+	int rc = f->len + n > GATHERED_MAX ? write_out(f) : SQLITE_OK;
+	return rc == SQLITE_OK ? gather(f, bytes, n, at) : rc;
 }
 
 static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
@@ -121,6 +119,6 @@ static const sqlite3_io_methods methods = {
 
 int log_file_open(struct log_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags)
 {
-	*f = (struct log_file){0};
+	*f = (struct log_file){.end = -1};
 	return shim_open(&f->shim, sizeof *f, &methods, real, name, flags, out_flags);
 }

@@ -272,11 +272,9 @@ static void write_out(const char *path, const struct file *f)
 	syscall(SYS_close, (int)fd);
 }
 
-void disk_restore(uint64_t seed)
+/* Each change that was not synced is there with that chance, of 256. */
+static void restore(uint64_t random, unsigned chance)
 {
-	static const unsigned odds[] = {0, 64, 128, 224, 256};
-	uint64_t random = seed;
-	unsigned chance = odds[disk_random(&random) % 5];
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < op_count; i++) {
 		bool kept = disk_random(&random) % 256 < chance;
@@ -299,6 +297,19 @@ void disk_restore(uint64_t seed)
 	cut = false;
 	left = syncs_left = 0;
 	pthread_mutex_unlock(&lock);
+}
+
+void disk_restore(uint64_t seed)
+{
+	static const unsigned odds[] = {0, 64, 128, 224, 256};
+	uint64_t random = seed;
+	unsigned chance = odds[disk_random(&random) % 5];
+	restore(random, chance);
+}
+
+void disk_keep(void)
+{
+	restore(0, 256);
 }
 
 /* --- the calls of the C library --- */

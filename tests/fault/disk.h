@@ -22,6 +22,8 @@ bool disk_is_cut(void);
 void disk_fail_sync_at(uint64_t n);
 /* Cuts it now, where it was not cut yet, and makes the directory anew. The same `seed` loses the same. */
 void disk_restore(uint64_t seed);
+/* The same for a process that was killed: all that it wrote is there, synced or not. */
+void disk_keep(void);
 /* Ends watching; what is there stays. */
 void disk_forget(void);
 
