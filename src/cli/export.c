@@ -52,6 +52,13 @@ struct export
 	char epoch[STORE_EPOCH_LEN + 1];
 };
 
+/* As many threads as processors, as far as an archive writer has them. */
+static int64_t default_threads(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	return processors < 1 ? 1 : processors < PACKER_THREADS_MAX ? processors : PACKER_THREADS_MAX;
+}
+
 static int parse(struct export *e, int argc, char **argv)
 {
 	const struct option options[] = {
@@ -79,7 +86,7 @@ static int parse(struct export *e, int argc, char **argv)
 	if (e->threads != 0 && cli_is_url(e->where))
 		return cli_wrong_usage("export", "--threads goes with a directory: a server uses one");
 	if (e->threads == 0)
-		e->threads = sysconf(_SC_NPROCESSORS_ONLN);
+		e->threads = default_threads();
 	snprintf(e->level_text, sizeof e->level_text, "%d", (int)e->level);
 	return credential_read(&e->credential, "export");
 }

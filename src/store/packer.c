@@ -1,5 +1,6 @@
 #include "store/packer.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <zstd.h>
@@ -114,6 +115,7 @@ static void *run(void *arg)
 
 enum err packer_create(int level, int threads, packer_emit *emit, void *arg, struct packer **out, struct fault *fault)
 {
+	assert(threads >= 0 && threads <= PACKER_THREADS_MAX);
 	*out = NULL;
 	struct packer *p = calloc(1, sizeof *p);
 	if (p == NULL)

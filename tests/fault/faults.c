@@ -54,8 +54,9 @@ struct faults {
 	_Atomic uint64_t error; /* errno */
 	_Atomic uint64_t seen;  /* calls since it was armed */
 	_Atomic uint64_t hits;
-	_Atomic int64_t wall_ms; /* what the wall clock is wrong by */
-	char place[192];         /* only of files whose path has this in it; empty: any */
+	_Atomic int64_t wall_ms;    /* what the wall clock is wrong by */
+	_Atomic int64_t processors; /* that the machine pretends to have; 0: those it has */
+	char place[192];            /* only of files whose path has this in it; empty: any */
 };
 
 static struct faults *faults;
@@ -280,6 +281,15 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int count, int ms)
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
 	return fails(CALL_THREAD) ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
+}
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+long __wrap_sysconf(int name)
+{
+	int64_t processors = faults != NULL && name == _SC_NPROCESSORS_ONLN ? atomic_load(&faults->processors) : 0;
+	return processors != 0 ? processors : __real_sysconf(name);
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out)

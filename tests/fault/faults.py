@@ -15,8 +15,8 @@ NAMES = {MALLOC: "malloc", SQLITE_MALLOC: "malloc of SQLite", OPEN: "open", READ
          EPOLL: "epoll", THREAD: "pthread_create"}
 FAIL, KILL, TEAR = range(3)
 
-_ARMED, _AFTER, _TIMES, _ACTION, _ERROR, _SEEN, _HITS, _WALL_MS = range(0, 64, 8)
-_PLACE, _PLACE_LEN = 64, 192
+_ARMED, _AFTER, _TIMES, _ACTION, _ERROR, _SEEN, _HITS, _WALL_MS, _PROCESSORS = range(0, 72, 8)
+_PLACE, _PLACE_LEN = 72, 192
 
 
 class Faults:
@@ -58,6 +58,10 @@ class Faults:
     def set_clock(self, milliseconds):
         """The wall clock is wrong by so much from now on."""
         self._put(_WALL_MS, milliseconds)
+
+    def set_processors(self, count):
+        """The machine has so many processors from now on."""
+        self._put(_PROCESSORS, count)
 
     def close(self):
         self._memory.close()

@@ -12,14 +12,7 @@ import os
 import signal
 import unittest
 
-from harness import TidemarkTest, in_parallel, scaled, wait_until
-
-
-def thread_states(pid):
-    """The letter that proc(5) has for each thread of the process."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as stat:
-            yield stat.read().rpartition(")")[2].split()[0]
+from harness import TidemarkTest, in_parallel, scaled
 
 
 class Herd(TidemarkTest):
@@ -51,11 +44,11 @@ class Herd(TidemarkTest):
                 for wire in wires:
                     wire.send(request)
                     self.assertEqual(wire.response().status, 200)
-                os.kill(server.process.pid, signal.SIGSTOP)
-                wait_until(lambda: set(thread_states(server.process.pid)) == {"T"}, "the server is stopped")
+                server.process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
                 for wire in wires:
                     wire.send(request)
-                os.kill(server.process.pid, signal.SIGCONT)
+                server.process.send_signal(signal.SIGCONT)
                 for wire in wires:
                     self.assertEqual(wire.response().status, 200)
                 server.stop()
