@@ -45,11 +45,8 @@ enum {
 /* Somebody who was let in and has not said yet what he wants. Oldest first in door.waiting, so that the deadlines are
  * in order. */
 struct guest {
-	struct list link;
-	int fd;
+	struct arrival a; /* first: the HTTP server gets the guest as that */
 	int64_t deadline_ms;
-	struct sockaddr_storage address;
-	socklen_t address_len;
 };
 
 struct listener {
@@ -243,13 +240,13 @@ void door_ports(const struct door *d, struct own_ports *out)
 
 static uint64_t guest_peer(const struct guest *g)
 {
-	return peer_key((const struct sockaddr *)&g->address);
+	return peer_key((const struct sockaddr *)&g->a.address);
 }
 
 static void send_off(struct door *d, struct guest *g)
 {
 	uint64_t peer = guest_peer(g);
-	close(g->fd);
+	close(g->a.fd);
 	free(g);
 	door_leave(d, peer);
 }
@@ -265,12 +262,6 @@ void door_leave(void *arg, uint64_t peer)
 	struct door *d = arg;
 	crowd_leave(d->crowd, peer);
 	atomic_fetch_sub(&d->open, 1);
-}
-
-static void hand_to_http(struct http *http, struct guest *g)
-{
-	http_add_take(http, g->fd, &g->address, g->address_len);
-	free(g);
 }
 
 /* A whole answer, for those who do not get as far as the HTTP server. */
@@ -316,8 +307,8 @@ static void turn_away(struct door *d, struct guest *g, int status, const char *w
 {
 	char bytes[HEAD_MAX];
 	/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
-	(void)!recv(g->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	answer(d, g->fd, status, why);
+	(void)!recv(g->a.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	answer(d, g->a.fd, status, why);
 	send_off(d, g);
 }
 
@@ -325,20 +316,20 @@ static void turn_away(struct door *d, struct guest *g, int status, const char *w
 static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 {
 	struct ws_request *request = NULL;
-	const struct sockaddr *from = (const struct sockaddr *)&g->address;
+	const struct sockaddr *from = (const struct sockaddr *)&g->a.address;
 	struct visit visit = {.host = head->host,
 			      .origin = head->origin,
 			      .authorization = head->authorization,
 			      .subprotocol = head->bearer,
 			      .peer = proxies_peer(d->options.gate->proxies, from, &head->forwarded),
-			      .local = peer_is_local(g->fd),
+			      .local = peer_is_local(g->a.fd),
 			      .guarded = true};
 	struct fault fault;
 	if (ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault) != ERR_NONE) {
-		hand_to_http(d->http, g);
+		http_add_take(d->http, &g->a);
 		return;
 	}
-	ws_add_take(d->ws, g->fd, request, guest_peer(g));
+	ws_add_take(d->ws, g->a.fd, request, guest_peer(g));
 	free(g);
 }
 
@@ -364,15 +355,15 @@ static int refusal_of(enum head_kind kind, const struct head *head, struct fault
 static void look(struct door *d, struct guest *g)
 {
 	char bytes[HEAD_MAX];
-	ssize_t n = recv(g->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = recv(g->a.fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	struct head head;
 	enum head_kind kind = n > 0 ? head_read((struct slice){bytes, (size_t)n}, &head) : HEAD_GARBAGE;
 	if (kind == HEAD_INCOMPLETE && n < HEAD_MAX)
 		return;
-	list_remove(&g->link);
-	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
+	list_remove(&g->a.link);
+	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->a.fd, NULL);
 	struct fault fault;
 	int status = refusal_of(kind, &head, &fault);
 	if (n <= 0)
@@ -382,7 +373,7 @@ static void look(struct door *d, struct guest *g)
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);
 	else
-		hand_to_http(kind == HEAD_STREAM && head.len <= STREAM_HEAD_MAX ? d->streams : d->http, g);
+		http_add_take(kind == HEAD_STREAM && head.len <= STREAM_HEAD_MAX ? d->streams : d->http, &g->a);
 }
 
 static void set_options(int fd)
@@ -404,11 +395,11 @@ static void set_options(int fd)
 static void seat(struct door *d, struct guest *g)
 {
 	struct fault fault;
-	list_append(&d->waiting, &g->link);
-	if (watch(d, g->fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) == ERR_NONE)
+	list_append(&d->waiting, &g->a.link);
+	if (watch(d, g->a.fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) == ERR_NONE)
 		return;
-	list_remove(&g->link);
-	answer(d, g->fd, 503, fault.text);
+	list_remove(&g->a.link);
+	answer(d, g->a.fd, 503, fault.text);
 	send_off(d, g);
 }
 
@@ -418,9 +409,9 @@ static struct guest *guest_create(const struct door *d, int fd, const struct soc
 	struct guest *g = malloc(sizeof *g);
 	if (g == NULL)
 		return NULL;
-	*g = (struct guest){.fd = fd, .deadline_ms = clock_mono_ms() + d->options.handshake_ms, .address = *address};
-	g->address_len = address_len;
-	list_init(&g->link);
+	*g = (struct guest){.a = {.fd = fd, .address = *address, .address_len = address_len},
+			    .deadline_ms = clock_mono_ms() + d->options.handshake_ms};
+	list_init(&g->a.link);
 	return g;
 }
 
@@ -433,7 +424,7 @@ static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *addre
 	pthread_mutex_lock(&d->lock);
 	bool closing = d->closing;
 	if (g != NULL && !closing)
-		list_append(&d->arrivals, &g->link);
+		list_append(&d->arrivals, &g->a.link);
 	pthread_mutex_unlock(&d->lock);
 	if (g == NULL || closing) {
 		close(fd);
@@ -462,7 +453,7 @@ static bool take_arrivals(struct door *d)
 	pthread_mutex_unlock(&d->lock);
 	LIST_EACH (link, &arrived) {
 		list_remove(link);
-		seat(d, LIST_ITEM(link, struct guest, link));
+		seat(d, LIST_ITEM(link, struct guest, a.link));
 	}
 	return !closing;
 }
@@ -553,13 +544,13 @@ static int expire(struct door *d)
 		d->swept_ms = now;
 	}
 	LIST_EACH (link, &d->waiting) {
-		struct guest *g = LIST_ITEM(link, struct guest, link);
+		struct guest *g = LIST_ITEM(link, struct guest, a.link);
 		if (g->deadline_ms > now) {
 			next = g->deadline_ms - now < next ? g->deadline_ms - now : next;
 			break;
 		}
 		list_remove(link);
-		epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->fd, NULL);
+		epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->a.fd, NULL);
 		send_off(d, g);
 		atomic_fetch_add(&d->timed_out, 1);
 	}
@@ -624,7 +615,7 @@ void door_close(struct door *d)
 	list_move_all(&d->waiting, &d->arrivals);
 	pthread_mutex_unlock(&d->lock);
 	LIST_EACH (link, &d->waiting) {
-		struct guest *g = LIST_ITEM(link, struct guest, link);
+		struct guest *g = LIST_ITEM(link, struct guest, a.link);
 		list_remove(link);
 		send_off(d, g);
 	}

@@ -17,7 +17,6 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "net/caller.h"
-#include "net/http_loop.h"
 #include "net/origin.h"
 #include "net/peer.h"
 #include "net/problem.h"
@@ -954,11 +953,12 @@ static void on_log(void *arg, const char *format, va_list args)
 	log_debug("http", "detail=%s", log_text(text));
 }
 
-static void on_arrival(void *arg, int fd, const void *address, unsigned address_len)
+static void on_arrival(void *arg, const struct arrival *a)
 {
 	struct http *h = arg;
+	const struct sockaddr *address = (const struct sockaddr *)&a->address;
 	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
-	if (MHD_add_connection(h->daemon, fd, address, address_len) != MHD_YES)
+	if (MHD_add_connection(h->daemon, a->fd, address, a->address_len) != MHD_YES)
 		h->options.on_close(h->options.on_close_arg, peer_key(address));
 }
 
@@ -1033,8 +1033,7 @@ void http_destroy(struct http *h)
 	free(h);
 }
 
-void http_add_take(struct http *h, int fd, const void *address, unsigned address_len)
+void http_add_take(struct http *h, struct arrival *a)
 {
-	if (!http_loop_take(h->loop, fd, address, address_len))
-		h->options.on_close(h->options.on_close_arg, peer_key(address));
+	http_loop_take(h->loop, a);
 }

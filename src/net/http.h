@@ -16,6 +16,7 @@
 #include "hub/pool.h"
 #include "net/gate.h"
 #include "net/head.h"
+#include "net/http_loop.h"
 
 struct http;
 struct exchange;
@@ -73,7 +74,7 @@ void http_recheck(struct http *h);
 uint64_t http_slow(struct http *h);
 
 /* Takes an accepted socket; closes it where there is no room. */
-void http_add_take(struct http *h, int fd, const void *address, unsigned address_len);
+void http_add_take(struct http *h, struct arrival *a);
 
 /* --- the request --- */
 

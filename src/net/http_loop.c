@@ -5,21 +5,12 @@
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/list.h"
-
-struct arrival {
-	struct list link;
-	int fd;
-	struct sockaddr_storage address;
-	unsigned address_len;
-};
 
 struct http_loop {
 	struct MHD_Daemon *daemon;
@@ -51,7 +42,7 @@ static bool take_arrivals(struct http_loop *l)
 	LIST_EACH (link, &arrived) {
 		struct arrival *a = LIST_ITEM(link, struct arrival, link);
 		list_remove(link);
-		l->add(l->arg, a->fd, &a->address, a->address_len);
+		l->add(l->arg, a);
 		free(a);
 	}
 	return !ending;
@@ -123,22 +114,12 @@ void http_loop_stop(struct http_loop *l)
 	loop_free(l);
 }
 
-bool http_loop_take(struct http_loop *l, int fd, const void *address, unsigned address_len)
+void http_loop_take(struct http_loop *l, struct arrival *a)
 {
-	struct arrival *a = malloc(sizeof *a);
-	if (a == NULL) {
-		close(fd);
-		return false;
-	}
-	a->fd = fd;
-	a->address_len = address_len;
-	memcpy(&a->address, address, address_len);
-	list_init(&a->link);
 	pthread_mutex_lock(&l->lock);
 	list_append(&l->arrivals, &a->link);
 	pthread_mutex_unlock(&l->lock);
 	wake(l);
-	return true;
 }
 
 void http_loop_resume(struct http_loop *l, struct MHD_Connection *connection)

@@ -5,16 +5,25 @@
 #ifndef NET_HTTP_LOOP_H
 #define NET_HTTP_LOOP_H
 
-#include <stdbool.h>
+#include <sys/socket.h>
 
+#include "base/list.h"
 #include "tidemark/err.h"
 
 struct MHD_Connection;
 struct MHD_Daemon;
 struct http_loop;
 
+/* An accepted socket on its way to the daemon, at the beginning of a piece of memory from malloc. */
+struct arrival {
+	struct list link;
+	int fd;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+};
+
 /* Hands a socket to the daemon, which closes it where it cannot have it; on the thread of the loop. */
-typedef void http_loop_add(void *arg, int fd, const void *address, unsigned address_len);
+typedef void http_loop_add(void *arg, const struct arrival *a);
 
 /* The daemon polls with epoll, has no thread of its own, and outlives the loop. */
 enum err http_loop_start(struct MHD_Daemon *daemon, http_loop_add *add, void *arg, struct http_loop **out,
@@ -22,8 +31,8 @@ enum err http_loop_start(struct MHD_Daemon *daemon, http_loop_add *add, void *ar
 /* When it returns, nothing runs the daemon any more; the sockets that were on their way are with it. */
 void http_loop_stop(struct http_loop *l);
 
-/* From any thread. False, and the socket closed, when there is no memory for it. */
-bool http_loop_take(struct http_loop *l, int fd, const void *address, unsigned address_len);
+/* From any thread. */
+void http_loop_take(struct http_loop *l, struct arrival *a);
 /* Resumes a suspended connection. From any thread. */
 void http_loop_resume(struct http_loop *l, struct MHD_Connection *connection);
 
