@@ -52,3 +52,6 @@ CREATE TABLE session (
     acked   INTEGER NOT NULL,
     updated INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
+
+PRAGMA user_version = 1;
+PRAGMA application_id = 0x7469646d; -- "tidm", so that file(1) and Tidemark can tell a store from any other database

@@ -15,3 +15,5 @@ CREATE TABLE note (
     value TEXT NOT NULL,
     PRIMARY KEY (kind, key)
 ) WITHOUT ROWID, STRICT;
+
+PRAGMA user_version = 2;

@@ -12,3 +12,5 @@ CREATE INDEX id_past_key ON id_past (key);
 
 -- What leaves the log takes its postings along, by window.
 CREATE INDEX posting_window ON posting ("window");
+
+PRAGMA user_version = 3;

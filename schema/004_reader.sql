@@ -6,3 +6,5 @@ ALTER TABLE topic ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
 
 -- What passes the filter of the session's last reader, as JSON (src/event/filter.c); empty: everything.
 ALTER TABLE session ADD COLUMN filter TEXT NOT NULL DEFAULT '';
+
+PRAGMA user_version = 4;

@@ -5,35 +5,42 @@
 #include "store/db.h"
 #include "store/store_inside.h"
 
-enum { SQL_LEN = 512 };
+/* A table, and its copy in the temporary database. */
+struct side_table {
+	const char *create;
+	const char *select;
+	const char *insert;
+};
 
-static enum err copy_table(sqlite3 *from, sqlite3 *to, const char *table, struct fault *fault)
+static const struct side_table tables[] = {
+	{"CREATE TEMP TABLE aside_session AS SELECT * FROM session WHERE 0",
+	 "SELECT name, acked, updated, filter FROM session",
+	 "INSERT INTO temp.aside_session(name, acked, updated, filter) VALUES (?, ?, ?, ?)"},
+	{"CREATE TEMP TABLE aside_note AS SELECT * FROM note WHERE 0", "SELECT kind, key, at, value FROM note",
+	 "INSERT INTO temp.aside_note(kind, key, at, value) VALUES (?, ?, ?, ?)"},
+	{"CREATE TEMP TABLE aside_id_past AS SELECT * FROM id_past WHERE 0", "SELECT seq, key, tag FROM id_past",
+	 "INSERT INTO temp.aside_id_past(seq, key, tag) VALUES (?, ?, ?)"},
+};
+
+static enum err copy_table(sqlite3 *from, sqlite3 *to, const struct side_table *t, struct fault *fault)
 {
-	char sql[SQL_LEN];
 	sqlite3_stmt *rows = NULL;
 	sqlite3_stmt *put = NULL;
-	snprintf(sql, sizeof sql, "CREATE TEMP TABLE aside_%s AS SELECT * FROM %s WHERE 0", table, table);
-	enum err err = db_exec(to, sql, fault);
-	snprintf(sql, sizeof sql, "SELECT * FROM %s", table);
+	enum err err = db_exec(to, t->create, fault);
 	if (!err)
-		err = db_prepare(from, sql, &rows, fault);
-	int columns = err ? 0 : sqlite3_column_count(rows);
-	int n = snprintf(sql, sizeof sql, "INSERT INTO temp.aside_%s VALUES (?", table);
-	for (int i = 1; i < columns; i++)
-		n += snprintf(sql + n, sizeof sql - (size_t)n, ",?");
-	snprintf(sql + n, sizeof sql - (size_t)n, ")");
+		err = db_prepare(from, t->select, &rows, fault);
 	if (!err)
-		err = db_prepare(to, sql, &put, fault);
+		err = db_prepare(to, t->insert, &put, fault);
 	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
-		for (int i = 0; i < columns; i++)
+		for (int i = 0; i < sqlite3_column_count(rows); i++)
 			sqlite3_bind_value(put, i + 1, sqlite3_column_value(rows, i));
 		int done = sqlite3_step(put);
 		sqlite3_reset(put);
-		err = done == SQLITE_DONE ? ERR_NONE : db_fault(to, done, table, fault);
+		err = done == SQLITE_DONE ? ERR_NONE : db_fault(to, done, t->insert, fault);
 	}
 	if (!err && rc != SQLITE_DONE)
-		err = db_fault(from, rc, table, fault);
+		err = db_fault(from, rc, t->select, fault);
 	sqlite3_finalize(rows);
 	sqlite3_finalize(put);
 	return err;
@@ -41,10 +48,9 @@ static enum err copy_table(sqlite3 *from, sqlite3 *to, const char *table, struct
 
 enum err aside_read_db(sqlite3 *from, struct store *to, struct fault *fault)
 {
-	static const char *const tables[] = {"session", "note", "id_past"};
 	enum err err = db_exec(from, "BEGIN", fault);
 	for (size_t i = 0; !err && i < sizeof tables / sizeof *tables; i++)
-		err = copy_table(from, to->db, tables[i], fault);
+		err = copy_table(from, to->db, &tables[i], fault);
 	db_rollback(from);
 	return err;
 }
@@ -64,25 +70,22 @@ enum err aside_read(const char *dir, struct store *to, struct fault *fault)
 
 enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fault)
 {
-	char sessions[SQL_LEN];
-	char notes[SQL_LEN];
-	char past[SQL_LEN];
-	snprintf(sessions, sizeof sessions,
-		 "DELETE FROM session; INSERT INTO session(name, acked, updated) "
-		 "SELECT name, min(acked, %llu), updated FROM temp.aside_session",
-		 (unsigned long long)head);
-	/* Figures that count events past the end are left out: they are counted again from the log. */
-	snprintf(notes, sizeof notes,
-		 "DELETE FROM note; INSERT INTO note SELECT * FROM temp.aside_note WHERE kind NOT IN "
-		 "('monitor', 'service', 'minute', 'conversation') OR "
-		 "(SELECT max(at) FROM temp.aside_note WHERE kind = 'monitor') <= %llu",
-		 (unsigned long long)head);
-	snprintf(past, sizeof past, "INSERT OR REPLACE INTO id_past SELECT * FROM temp.aside_id_past WHERE seq <= %llu",
-		 (unsigned long long)head);
-	enum err err = db_exec(to->db, sessions, fault);
+	const struct db_value end = DB_NUMBER(head);
+	enum err err = db_exec(to->db, "DELETE FROM session; DELETE FROM note", fault);
 	if (!err)
-		err = db_exec(to->db, notes, fault);
+		err = db_exec_with(to->db,
+				   "INSERT INTO session(name, acked, updated, filter) "
+				   "SELECT name, min(acked, ?), updated, filter FROM temp.aside_session",
+				   1, &end, fault);
+	/* Figures that count events past the end are left out: they are counted again from the log. */
+	if (!err)
+		err = db_exec_with(to->db,
+				   "INSERT INTO note SELECT * FROM temp.aside_note WHERE kind NOT IN "
+				   "('monitor', 'service', 'minute', 'conversation') OR "
+				   "(SELECT max(at) FROM temp.aside_note WHERE kind = 'monitor') <= ?",
+				   1, &end, fault);
 	if (!err && ids)
-		err = db_exec(to->db, past, fault);
+		err = db_exec_with(to->db, "INSERT OR REPLACE INTO id_past SELECT * FROM temp.aside_id_past WHERE seq <= ?",
+				   1, &end, fault);
 	return err;
 }

@@ -1,6 +1,6 @@
 #include "store/db.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 #include "base/assets.h"
@@ -8,7 +8,7 @@
 #include "store/vfs.h"
 
 enum {
-	APPLICATION_ID = 0x7469646d, /* "tidm", so that file(1) and we can tell a store from any other database */
+	APPLICATION_ID = 0x7469646d, /* the same in schema/001_store.sql */
 };
 
 /* What the system said, where it was that which failed; or 0. */
@@ -61,10 +61,44 @@ enum err db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fau
 	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, sql, fault);
 }
 
-enum err db_integer(sqlite3 *db, const char *sql, sqlite3_int64 absent, sqlite3_int64 *out, struct fault *fault)
+static enum err prepare_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_stmt **out,
+			     struct fault *fault)
+{
+	enum err err = db_prepare(db, sql, out, fault);
+	if (err)
+		return err;
+	assert(sqlite3_bind_parameter_count(*out) == count);
+	for (int i = 0; i < count; i++)
+		if (values[i].text != NULL)
+			sqlite3_bind_text(*out, i + 1, values[i].text, -1, SQLITE_STATIC);
+		else
+			sqlite3_bind_int64(*out, i + 1, values[i].number);
+	return ERR_NONE;
+}
+
+enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, struct fault *fault)
 {
 	sqlite3_stmt *s;
-	enum err err = db_prepare(db, sql, &s, fault);
+	enum err err = prepare_with(db, sql, count, values, &s, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(s);
+	if (rc != SQLITE_DONE)
+		err = db_fault(db, rc, sql, fault);
+	sqlite3_finalize(s);
+	return err;
+}
+
+enum err db_integer(sqlite3 *db, const char *sql, sqlite3_int64 absent, sqlite3_int64 *out, struct fault *fault)
+{
+	return db_integer_with(db, sql, 0, NULL, absent, out, fault);
+}
+
+enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_int64 absent,
+			 sqlite3_int64 *out, struct fault *fault)
+{
+	sqlite3_stmt *s;
+	enum err err = prepare_with(db, sql, count, values, &s, fault);
 	if (err)
 		return err;
 	int rc = sqlite3_step(s);
@@ -130,17 +164,17 @@ static enum err check_version(sqlite3 *db, const char *path, int known, sqlite3_
 	return ERR_NONE;
 }
 
-/* Runs the migrations that the file has not seen, each in a transaction of its own with its number. */
+/* Runs the migrations that the file has not seen, each in a transaction of its own, which also puts down its number. */
 static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 {
 	for (size_t i = (size_t)version; i < schema_assets.count; i++) {
-		char stamp[96];
-		snprintf(stamp, sizeof stamp, "PRAGMA user_version=%zu; PRAGMA application_id=%d", i + 1, APPLICATION_ID);
+		sqlite3_int64 stamped = 0;
 		enum err err = db_exec(db, "BEGIN IMMEDIATE", fault);
 		if (!err)
 			err = db_exec(db, (const char *)schema_assets.items[i].bytes, fault);
 		if (!err)
-			err = db_exec(db, stamp, fault);
+			err = db_integer(db, "PRAGMA user_version", 0, &stamped, fault);
+		assert(err || stamped == (sqlite3_int64)i + 1);
 		if (!err)
 			err = db_exec(db, "COMMIT", fault);
 		if (err) {

@@ -53,4 +53,16 @@ enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault);
 /* The first column of the first row, or `absent` where there is none (or it is NULL). */
 enum err db_integer(sqlite3 *db, const char *sql, sqlite3_int64 absent, sqlite3_int64 *out, struct fault *fault);
 
+/* What is not known when this is compiled never becomes part of SQL (scripts/lint): it is bound, in the order of its ?. */
+struct db_value {
+	const char *text; /* NULL: the number */
+	sqlite3_int64 number;
+};
+#define DB_TEXT(t) ((struct db_value){.text = (t)})
+#define DB_NUMBER(n) ((struct db_value){.number = (sqlite3_int64)(n)})
+/* The two above, with so many values. */
+enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, struct fault *fault);
+enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_int64 absent,
+			 sqlite3_int64 *out, struct fault *fault);
+
 #endif

@@ -1,20 +1,18 @@
 #include "store/gone.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "store/db.h"
 
-/* Notes that the topics of all that is gone by now are unknown: up to the number which the note ends with. */
-static enum err note_unknown(sqlite3 *db, const char *conflict, struct fault *fault)
+/* The topics of all that is gone by now are unknown: up to the number which the note ends with. */
+#define SELECT_UNKNOWN                                                                                                      \
+	"SELECT 'gone_unknown', CAST(substr(value, length(rtrim(value, '0123456789')) + 1) AS INTEGER) "                    \
+	"FROM meta WHERE key = 'gone'"
+
+static enum err note_unknown(sqlite3 *db, struct fault *fault)
 {
-	char sql[256];
-	snprintf(sql, sizeof sql,
-		 "INSERT OR %s INTO meta(key, value) SELECT 'gone_unknown', "
-		 "CAST(substr(value, length(rtrim(value, '0123456789')) + 1) AS INTEGER) FROM meta WHERE key = 'gone'",
-		 conflict);
-	return db_exec(db, sql, fault);
+	return db_exec(db, "INSERT OR REPLACE INTO meta(key, value) " SELECT_UNKNOWN, fault);
 }
 
 /* What an older version has noted does not say which topics it was of. */
@@ -26,7 +24,7 @@ enum err gone_prepare(sqlite3 *db, struct fault *fault)
 		"NOT EXISTS (SELECT 1 FROM meta WHERE key = 'chain' AND value LIKE '%:_%') "
 		"THEN '1-' || (SELECT min(seq) - 1 FROM event) ELSE '' END",
 		fault);
-	return err ? err : note_unknown(db, "IGNORE", fault);
+	return err ? err : db_exec(db, "INSERT OR IGNORE INTO meta(key, value) " SELECT_UNKNOWN, fault);
 }
 
 enum err gone_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault)
@@ -143,7 +141,7 @@ enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, stru
 	if (!err)
 		err = save(db, &g, fault);
 	gone_finish(&g);
-	return err || counted ? err : note_unknown(db, "REPLACE", fault);
+	return err || counted ? err : note_unknown(db, fault);
 }
 
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault)
@@ -158,7 +156,7 @@ enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault
 		g.ranges[g.count - 1].last = end - 1;
 	err = save(to, &g, fault);
 	gone_finish(&g);
-	return err ? err : note_unknown(to, "REPLACE", fault); /* the copy's topics have counted nothing out */
+	return err ? err : note_unknown(to, fault); /* the copy's topics have counted nothing out */
 }
 
 /* The last seq of the piece that `seq` is in: gone, or in an archive; 0 where it is in neither. */

@@ -70,6 +70,7 @@ static enum err find_range(const char *path, struct manifest *m, struct fault *f
 	return err;
 }
 
+/* Of the file alone: the store is not opened for one that is no archive. */
 static enum err look_at(struct import *im, struct piece *p, struct fault *fault)
 {
 	struct manifest *m = &p->manifest;
@@ -81,9 +82,6 @@ static enum err look_at(struct import *im, struct piece *p, struct fault *fault)
 		return err;
 	if (p->has_manifest && m->count != m->last - m->first + 1)
 		return fault_set(fault, ERR_CONFLICT, "%s holds a selection of events: a log cannot be made of it", p->path);
-	if (p->has_manifest && im->old_hot != 0 && strcmp(m->epoch, store_epoch(im->store)) != 0)
-		return fault_set(fault, ERR_CONFLICT, "%s is of another store: its epoch is %s, here it is %s", p->path,
-				 m->epoch, store_epoch(im->store));
 	im->all += m->raw_bytes;
 	return ERR_NONE;
 }
@@ -97,11 +95,17 @@ static int by_first(const void *a, const void *b)
 	return x->last > y->last ? -1 : x->last < y->last;
 }
 
+/* The last event that is there already; 0: there is none. */
+static uint64_t head_of(const struct import *im)
+{
+	return im->store != NULL ? store_head(im->store) : 0;
+}
+
 /* A store is never made older, nor can it become what nobody has. */
 static enum err check_until(const struct import *im, uint64_t covered, struct fault *fault)
 {
 	uint64_t until = im->options.until;
-	uint64_t head = store_head(im->store);
+	uint64_t head = head_of(im);
 	if (until != 0 && until < head)
 		return fault_set(
 			fault, ERR_CONFLICT,
@@ -117,10 +121,13 @@ static enum err check_until(const struct import *im, uint64_t covered, struct fa
 static enum err check_pieces(struct import *im, struct fault *fault)
 {
 	const char *epoch = NULL;
-	uint64_t covered = store_head(im->store);
+	uint64_t covered = head_of(im);
 	for (int i = 0; i < im->count; i++) {
 		const struct piece *p = &im->pieces[i];
 		const struct manifest *m = &p->manifest;
+		if (p->has_manifest && im->old_hot != 0 && strcmp(m->epoch, store_epoch(im->store)) != 0)
+			return fault_set(fault, ERR_CONFLICT, "%s is of another store: its epoch is %s, here it is %s",
+					 p->path, m->epoch, store_epoch(im->store));
 		if (p->has_manifest && epoch != NULL && strcmp(epoch, m->epoch) != 0)
 			return fault_set(fault, ERR_CONFLICT, "%s is of another store than the files before it", p->path);
 		epoch = p->has_manifest ? m->epoch : epoch;
@@ -285,14 +292,15 @@ static enum err put_in_place(const struct site *site, const char *dir, struct fa
 	return err;
 }
 
-static enum err import_fresh(struct import *im, const char *dir, struct fault *fault)
+/* `empty`: a store without events that is there, and keeps the lock; or NULL. */
+static enum err import_beside(struct import *im, struct store *empty, const char *dir, struct fault *fault)
 {
-	struct store *place = im->store; /* keeps the lock */
 	struct site site;
 	snprintf(site.dir, sizeof site.dir, "%.1000s/import" NEW_FILE_ENDING, dir);
 	snprintf(site.from, sizeof site.from, "%s/tidemark.db", site.dir);
 	snprintf(site.to, sizeof site.to, "%.1000s/tidemark.db", dir);
-	restore_abandon(place);
+	if (empty != NULL)
+		restore_abandon(empty);
 	place_remove(site.dir);
 	im->store = NULL;
 	enum err err = store_open(site.dir, (struct store_options){.access = STORE_WRITE}, &im->store, fault);
@@ -305,10 +313,27 @@ static enum err import_fresh(struct import *im, const char *dir, struct fault *f
 	im->figures->first = err ? 0 : store_first(im->store);
 	im->figures->head = err ? 0 : store_head(im->store);
 	store_close(im->store);
-	im->store = place;
+	im->store = empty;
 	if (!err)
 		err = put_in_place(&site, dir, fault);
 	place_remove(site.dir);
+	return err;
+}
+
+/* Where there is no store. When it fails, nothing is left of it. */
+static enum err import_fresh(struct import *im, const char *dir, struct fault *fault)
+{
+	int lock = -1;
+	bool made = access(dir, F_OK) != 0;
+	enum err err = place_make_dir(dir, fault);
+	if (!err)
+		err = place_lock(dir, &lock, fault);
+	if (!err)
+		err = import_beside(im, NULL, dir, fault);
+	if (lock >= 0)
+		close(lock);
+	if (err && made)
+		place_remove(dir);
 	return err;
 }
 
@@ -335,6 +360,13 @@ static enum err import_more(struct import *im, struct fault *fault)
 	return err;
 }
 
+static bool is_there(const char *dir)
+{
+	char path[PATH_LEN];
+	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
+	return access(path, F_OK) == 0;
+}
+
 enum err import_files(const char *dir, const char *const *paths, int count, struct import_options options,
 		      struct import_figures *out, struct fault *fault)
 {
@@ -343,19 +375,23 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	im.pieces = calloc((size_t)count, sizeof *im.pieces);
 	if (im.pieces == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	enum err err = store_open(dir, (struct store_options){.access = STORE_WRITE}, &im.store, fault);
-	if (!err)
-		im.old_hot = store_head(im.store) > 0 ? store_hot(im.store) : 0;
+	enum err err = ERR_NONE;
 	for (int i = 0; !err && i < count; i++) {
 		im.pieces[i].path = paths[i];
 		err = look_at(&im, &im.pieces[i], fault);
 	}
-	if (!err) {
-		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
-		err = check_pieces(&im, fault);
-	}
 	if (!err)
-		err = im.old_hot == 0 ? import_fresh(&im, dir, fault) : import_more(&im, fault);
+		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
+	if (!err && is_there(dir))
+		err = store_open(dir, (struct store_options){.access = STORE_WRITE}, &im.store, fault);
+	if (!err && im.store != NULL)
+		im.old_hot = store_head(im.store) > 0 ? store_hot(im.store) : 0;
+	if (!err)
+		err = check_pieces(&im, fault);
+	if (!err && im.store == NULL)
+		err = import_fresh(&im, dir, fault);
+	else if (!err)
+		err = im.old_hot == 0 ? import_beside(&im, im.store, dir, fault) : import_more(&im, fault);
 	store_close(im.store);
 	buf_finish(&im.scratch);
 	arrivals_finish(&im.arrivals);

@@ -12,17 +12,17 @@
 
 enum { PATH_LEN = 1200, MANIFEST_MAX = 16 * 1024 };
 
-enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_TEXT, MEMBER_DIGEST };
+enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_FILE, MEMBER_HEX };
 
 /* One table for both ways. */
 static const struct member {
 	const char *name;
 	enum member_kind kind;
 	size_t offset;
-	size_t size; /* of a text, with its NUL */
+	size_t size; /* of a text, with its NUL; one of hexadecimal digits fills it */
 } members[] = {
-	{"file", MEMBER_TEXT, offsetof(struct manifest, file), ARCHIVE_NAME_LEN},
-	{"epoch", MEMBER_TEXT, offsetof(struct manifest, epoch), STORE_EPOCH_LEN + 1},
+	{"file", MEMBER_FILE, offsetof(struct manifest, file), ARCHIVE_NAME_LEN},
+	{"epoch", MEMBER_HEX, offsetof(struct manifest, epoch), STORE_EPOCH_LEN + 1},
 	{"first", MEMBER_NUMBER, offsetof(struct manifest, first), 0},
 	{"last", MEMBER_NUMBER, offsetof(struct manifest, last), 0},
 	{"count", MEMBER_NUMBER, offsetof(struct manifest, count), 0},
@@ -31,9 +31,9 @@ static const struct member {
 	{"raw_bytes", MEMBER_NUMBER, offsetof(struct manifest, raw_bytes), 0},
 	{"bytes", MEMBER_NUMBER, offsetof(struct manifest, bytes), 0},
 	{"frames", MEMBER_NUMBER, offsetof(struct manifest, frames), 0},
-	{"sha256", MEMBER_DIGEST, offsetof(struct manifest, sha256), SHA256_TEXT_LEN + 1},
-	{"previous", MEMBER_DIGEST, offsetof(struct manifest, previous), SHA256_TEXT_LEN + 1},
-	{"chain", MEMBER_DIGEST, offsetof(struct manifest, chain), SHA256_TEXT_LEN + 1},
+	{"sha256", MEMBER_HEX, offsetof(struct manifest, sha256), SHA256_TEXT_LEN + 1},
+	{"previous", MEMBER_HEX, offsetof(struct manifest, previous), SHA256_TEXT_LEN + 1},
+	{"chain", MEMBER_HEX, offsetof(struct manifest, chain), SHA256_TEXT_LEN + 1},
 };
 
 enum { MEMBERS = sizeof members / sizeof *members };
@@ -66,8 +66,8 @@ void manifest_write(struct buf *out, const struct manifest *m)
 		switch (members[i].kind) {
 		case MEMBER_NUMBER: buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at); break;
 		case MEMBER_TIME: clock_write(out, *(const int64_t *)(const void *)at); break;
-		case MEMBER_TEXT:
-		case MEMBER_DIGEST: buf_json(out, slice_of(at)); break;
+		case MEMBER_FILE:
+		case MEMBER_HEX: buf_json(out, slice_of(at)); break;
 		}
 	}
 	write_sum(out, start);
@@ -82,12 +82,15 @@ static bool read_text(struct slice value, char *out, size_t size)
 	return json_plain_text(slice_of(out)) && strchr(out, '\\') == NULL;
 }
 
-static bool is_digest(const char *text)
+static bool is_hex(const char *text, size_t len)
 {
-	int n = 0;
-	while (units_hex(text[n]) >= 0)
-		n++;
-	return n == SHA256_TEXT_LEN && text[n] == '\0'; /* the sum finds out capitals */
+	return strspn(text, "0123456789abcdef") == len && text[len] == '\0';
+}
+
+/* A name, not a path. */
+static bool is_file(const char *text)
+{
+	return text[0] != '\0' && text[0] != '.' && strchr(text, '/') == NULL;
 }
 
 static bool read_member(struct slice object, const struct member *member, struct manifest *m)
@@ -101,8 +104,8 @@ static bool read_member(struct slice object, const struct member *member, struct
 	case MEMBER_TIME:
 		return json_kind(value) == JSON_STRING &&
 		       clock_parse((struct slice){value.p + 1, value.len - 2}, (int64_t *)(void *)at);
-	case MEMBER_TEXT: return read_text(value, at, member->size);
-	case MEMBER_DIGEST: return read_text(value, at, member->size) && is_digest(at);
+	case MEMBER_FILE: return read_text(value, at, member->size) && is_file(at);
+	case MEMBER_HEX: return read_text(value, at, member->size) && is_hex(at, member->size - 1);
 	}
 	return false;
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,47 @@ void place_finish(struct place *p)
 enum err place_sync_names(const char *dir, struct fault *fault)
 {
 	return sys_sync_dir(dir) == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "%s cannot be synced: %s", dir, strerror(errno));
+}
+
+enum err place_make_dir(const char *dir, struct fault *fault)
+{
+	char path[PLACE_PATH_LEN];
+	snprintf(path, sizeof path, "%s", dir);
+	for (char *slash = path + 1;; slash++) {
+		slash = strchrnul(slash, '/');
+		bool end = *slash == '\0';
+		*slash = '\0';
+		bool made = mkdir(path, 0700) == 0;
+		if ((!made && errno != EEXIST) || (made && sys_sync_parent(path) != 0))
+			return fault_set(fault, sys_err(errno), "cannot make the directory %s: %s", path, strerror(errno));
+		if (end)
+			return ERR_NONE;
+		*slash = '/';
+	}
+}
+
+enum err place_lock(const char *dir, int *fd, struct fault *fault)
+{
+	char path[PLACE_PATH_LEN + 8];
+	snprintf(path, sizeof path, "%s/lock", dir);
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*fd < 0)
+		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
+	char owner[32] = "";
+	if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+		ssize_t n = read(*fd, owner, sizeof owner - 1);
+		owner[n > 0 ? n : 0] = '\0';
+		owner[strcspn(owner, "\n")] = '\0';
+		close(*fd);
+		*fd = -1;
+		return fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", dir,
+				 owner[0] != '\0' ? owner : "unknown");
+	}
+	int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+	/* Only for the message above: the lock holds without it. */
+	if (ftruncate(*fd, 0) == 0 && pwrite(*fd, owner, (size_t)n, 0) != n)
+		(void)ftruncate(*fd, 0);
+	return ERR_NONE;
 }
 
 void place_remove(const char *dir)

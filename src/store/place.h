@@ -36,6 +36,10 @@ void place_init(struct place *p, const char *path);
 void place_finish(struct place *p);
 /* The names in a directory are on stable storage when this returns. */
 enum err place_sync_names(const char *dir, struct fault *fault);
+/* Makes a store's directory, and those above it, where there is none. */
+enum err place_make_dir(const char *dir, struct fault *fault);
+/* The kernel's lock on its file `lock`, which goes when *fd is closed, or the process ends. ERR_LOCKED. */
+enum err place_lock(const char *dir, int *fd, struct fault *fault);
 /* Takes away a store that was made beside its place, and its directory where nothing else is in it. */
 void place_remove(const char *dir);
 

@@ -10,9 +10,7 @@
 
 enum err restore_adopt(struct store *s, const char *epoch, struct fault *fault)
 {
-	char sql[96];
-	snprintf(sql, sizeof sql, "UPDATE meta SET value = '%s' WHERE key = 'epoch'", epoch);
-	enum err err = db_exec(s->db, sql, fault);
+	enum err err = db_exec_with(s->db, "UPDATE meta SET value = ? WHERE key = 'epoch'", 1, &DB_TEXT(epoch), fault);
 	if (!err)
 		snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
 	return err;

@@ -406,7 +406,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	*out = (struct salvage_report){0};
 	snprintf(s.place, sizeof s.place, "%.1000s/salvage" NEW_FILE_ENDING, dir);
 	snprintf(s.path, sizeof s.path, "%.1000s/tidemark.db", dir);
-	enum err err = store_lock(dir, &lock, fault);
+	enum err err = place_lock(dir, &lock, fault);
 	if (err)
 		return err;
 	err = open_damaged(&s, archive_dir, fault);

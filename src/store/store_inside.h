@@ -147,8 +147,6 @@ enum err store_remember(struct store *s, uint64_t seq, struct slice stream, stru
 /* The archives, where the last writer has said or the options say. What is below the log, and should be in one and is not,
  * is expected of them, or noted as gone where that loss was accepted. After head and hot are known. */
 enum err store_open_archives(struct store *s, struct fault *fault);
-/* The lock of a directory, which goes when *fd is closed, or the process ends. ERR_LOCKED. */
-enum err store_lock(const char *dir, int *fd, struct fault *fault);
 /* Closes the connection; what was not committed is gone. */
 void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */

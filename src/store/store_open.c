@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -115,58 +114,15 @@ static enum err sync_place(const char *dir, struct fault *fault)
 	return fine ? ERR_NONE : fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
 }
 
-static enum err make_dir(const char *dir, struct fault *fault)
-{
-	char path[STORE_PATH_LEN];
-	snprintf(path, sizeof path, "%s", dir);
-	for (char *slash = path + 1;; slash++) {
-		slash = strchrnul(slash, '/');
-		bool end = *slash == '\0';
-		*slash = '\0';
-		bool made = mkdir(path, 0700) == 0;
-		if ((!made && errno != EEXIST) || (made && sys_sync_parent(path) != 0))
-			return fault_set(fault, sys_err(errno), "cannot make the directory %s: %s", path, strerror(errno));
-		if (end)
-			return ERR_NONE;
-		*slash = '/';
-	}
-}
-
-/* The kernel's lock on its file `lock`. */
-enum err store_lock(const char *dir, int *fd, struct fault *fault)
-{
-	char path[STORE_PATH_LEN + 8];
-	snprintf(path, sizeof path, "%s/lock", dir);
-	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (*fd < 0)
-		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
-	char owner[32] = "";
-	if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
-		ssize_t n = read(*fd, owner, sizeof owner - 1);
-		owner[n > 0 ? n : 0] = '\0';
-		owner[strcspn(owner, "\n")] = '\0';
-		close(*fd);
-		*fd = -1;
-		return fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", dir,
-				 owner[0] != '\0' ? owner : "unknown");
-	}
-	int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-	/* Only for the message above: the lock holds without it. */
-	if (ftruncate(*fd, 0) == 0 && pwrite(*fd, owner, (size_t)n, 0) != n)
-		(void)ftruncate(*fd, 0);
-	return ERR_NONE;
-}
-
 static enum err load_epoch(struct store *s, struct fault *fault)
 {
 	static const char select[] = "SELECT value FROM meta WHERE key = 'epoch'";
 	sqlite3_stmt *st;
 	if (s->options.access == STORE_WRITE) {
 		char epoch[STORE_EPOCH_LEN + 1];
-		char sql[128];
 		random_hex(epoch, STORE_EPOCH_LEN / 2);
-		snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO meta(key, value) VALUES ('epoch', '%s')", epoch);
-		enum err err = db_exec(s->db, sql, fault);
+		enum err err = db_exec_with(s->db, "INSERT OR IGNORE INTO meta(key, value) VALUES ('epoch', ?)", 1,
+					    &DB_TEXT(epoch), fault);
 		if (err)
 			return err;
 	}
@@ -338,9 +294,9 @@ static enum err open_all(struct store *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	if (s->options.access == STORE_WRITE) {
-		err = make_dir(s->dir, fault);
+		err = place_make_dir(s->dir, fault);
 		if (!err)
-			err = store_lock(s->dir, &s->lock_fd, fault);
+			err = place_lock(s->dir, &s->lock_fd, fault);
 		if (!err)
 			err = replace_finish(s->dir, NULL, 0, fault);
 	}

@@ -142,6 +142,10 @@ static enum err check_figures(struct recount *c)
 	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
+		if (id < 0) {
+			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %lld", id);
+			break;
+		}
 		if (id >= c->topic_count)
 			break; /* made after we began */
 		struct figures *f = &c->topics[id];
@@ -166,12 +170,11 @@ static enum err check_figures(struct recount *c)
 static enum err check_keys(struct recount *c)
 {
 	sqlite3_int64 missing;
-	char sql[256];
-	snprintf(sql, sizeof sql,
-		 "SELECT (SELECT count(*) FROM event WHERE id IS NOT NULL AND seq <= %llu) - "
-		 "(SELECT count(*) FROM id_key WHERE seq BETWEEN %llu AND %llu)",
-		 (unsigned long long)c->mark, (unsigned long long)c->first, (unsigned long long)c->mark);
-	enum err err = db_integer(c->reader->db, sql, 0, &missing, c->fault);
+	const struct db_value values[] = {DB_NUMBER(c->mark), DB_NUMBER(c->first)};
+	enum err err = db_integer_with(c->reader->db,
+				       "SELECT (SELECT count(*) FROM event WHERE id IS NOT NULL AND seq <= ?1) - "
+				       "(SELECT count(*) FROM id_key WHERE seq BETWEEN ?2 AND ?1)",
+				       2, values, 0, &missing, c->fault);
 	if (!err && missing != 0)
 		err = fault_set(c->fault, ERR_CORRUPT, "the id keys are incomplete: %lld differ", missing);
 	return err;

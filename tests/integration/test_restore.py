@@ -6,6 +6,7 @@ different way; imported in place instead of beside it, an interrupted import lea
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -72,6 +73,30 @@ class RestoreTest(TidemarkTest):
 
 
 class Import(RestoreTest):
+
+    def forge(self, name, value):
+        """An archive of somebody else's, whose manifest says something else of itself, with the sum that goes with that."""
+        data, _ = self.aged(parts=2)
+        file = archive_files(data)[0]
+        path = file.replace(".ndjson.zst", ".json")
+        manifest = json.loads(read(path))
+        self.assertIn(name, manifest)
+        del manifest["sum"]
+        manifest[name] = value
+        text = json.dumps(manifest, separators=(",", ":"))[:-1]
+        write(path, f'{text},"sum":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n'.encode())
+        return file
+
+    def test_a_manifest_is_text_and_nothing_else(self):
+        """Shown to fail without the protection: the first made every row of `meta` an `x`."""
+        for name, value in (("epoch", "x'--"), ("epoch", "'||key||'"), ("epoch", "a"), ("epoch", "0123456789ABCDEF"),
+                            ("epoch", "0123456789abcdefg"), ("file", "../../x"), ("file", ""), ("first", -1), ("first", 0),
+                            ("last", 1 << 63), ("count", 1 << 40), ("sha256", "0" * 63), ("chain", "'" * 64),
+                            ("first_time", "yesterday"), ("bytes", "1"), ("frames", 1.5)):
+            with self.subTest(name=name, value=value):
+                target = self.path("restored")
+                self.run_wrong("import", target, self.forge(name, value), says="manifest")
+                self.assertFalse(os.path.exists(target))
 
     def test_what_was_exported_is_restored_elsewhere_to_the_byte(self):
         data, lines = self.aged()
@@ -189,7 +214,7 @@ class Import(RestoreTest):
         self.run_ok("export", data, "--stream", "s1", "-o", some)
         self.run_wrong("import", restored, some, says="selection")
         self.run_wrong("import", restored, os.path.join(data, "tidemark.db"), says="seek table")
-        self.assertEqual(self.lines(restored), [])
+        self.assertFalse(os.path.exists(restored))
         self.run_wrong("import", other.url, files[0], says="running server")
         self.run_wrong("import", other.data, files[0], says="in use")
 
@@ -273,6 +298,8 @@ class Backup(RestoreTest):
             self.assertEqual(lines, server.lines()[:len(lines)])
             sizes.append(len(lines))
             server.request("PUT", "/v1/sessions/reader", json.dumps({"acked": before}))
+        server.reader(session="picky", stream="none")
+        server.request("PUT", "/v1/sessions/picky", json.dumps({"acked": 0}))  # its lag counts what passes its filter
         stop = True
         task.result()
         self.assertEqual(sizes, sorted(sizes))
@@ -283,6 +310,9 @@ class Backup(RestoreTest):
         restored = self.serve_on(copy)
         self.assertEqual(restored.lines(), everything)
         self.assertEqual(restored.get("/v1/sessions/reader").json()["acked"], acked)
+        self.assertEqual(restored.get("/v1/sessions/picky").json()["lag"], 0)
+        restored.publish({"stream": "other", "data": 1})
+        self.assertEqual(restored.get("/v1/sessions/picky").json()["lag"], 0, "the filter was copied")
 
     def test_only_new_archives_are_copied_again(self):
         data, _ = self.aged(parts=3)
@@ -384,6 +414,12 @@ class Verify(RestoreTest):
         self.run_wrong("verify", data, says=os.path.basename(files[0]).split(".")[0])
         write(files[0], first)
         self.run_ok("verify", data)
+
+    def test_a_topic_with_a_number_below_zero_is_named(self):
+        data, _ = self.aged()
+        with edited(data) as database:
+            database.execute("INSERT INTO topic(id, stream, type) VALUES (-5, 'x', 'y')")
+        self.run_wrong("verify", data, says="-5")
 
     def test_damaged_events_of_the_log_are_put_back(self):
         data, lines = self.aged()
