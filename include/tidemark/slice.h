@@ -34,6 +34,14 @@ static inline int slice_compare(struct slice a, struct slice b)
 	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+/* Copies the bytes, which may be none (p is NULL then); returns what is behind the copy. */
+static inline char *slice_copy(char *to, struct slice from)
+{
+	if (from.len > 0)
+		memcpy(to, from.p, from.len);
+	return to + from.len;
+}
+
 static inline bool slice_is(struct slice a, const char *text)
 {
 	return slice_eq(a, slice_of(text));

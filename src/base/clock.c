@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static int64_t read_us(clockid_t id)
 {
@@ -69,15 +70,15 @@ void clock_write_seconds(struct buf *out, int64_t wall_ms)
 bool clock_set_zone(const char *name)
 {
 	char value[64];
+	char path[128];
+	snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
+	bool known = access(path, R_OK) == 0;
 	snprintf(value, sizeof value, ":%s", name); /* a file, and no rule that it might be read as */
-	if (setenv("TZ", value, 1) != 0)
+	/* What there is no file for counts as UTC, else under the name that was looked for. */
+	if (setenv("TZ", known ? value : "UTC0", 1) != 0)
 		return false;
 	tzset();
-	if (timezone != 0)
-		return true;
-	setenv("TZ", "UTC0", 1); /* what there is no file for counts as UTC, under the name that was looked for */
-	tzset();
-	return false;
+	return known;
 }
 
 void clock_write_stamp(struct buf *out, int64_t wall_ms)

@@ -8,7 +8,8 @@
 
 #include "base/buf.h"
 
-enum { CLOCK_TEXT_LEN = 24 }; /* "2026-11-22T18:00:00.123Z" */
+enum { CLOCK_TEXT_LEN = 24 };          /* "2026-11-22T18:00:00.123Z" */
+#define CLOCK_MAX_MS 253402300799999ll /* the end of the year 9999 */
 
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);

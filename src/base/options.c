@@ -7,7 +7,7 @@
 
 #include "base/units.h"
 
-enum { EXIT_USAGE = 2, GO_ON = -1, LINE_MAX_LEN = 4096, NAME_MAX_LEN = 64 };
+enum { EXIT_USAGE = 2, GO_ON = -1, NAME_MAX_LEN = 64 };
 
 /* Where a value came from, for the message when it is wrong. */
 struct origin {
@@ -129,13 +129,15 @@ static int read_file(const struct option *options, const char *path)
 		fprintf(stderr, "tidemark: --config %s: %s\n", path, strerror(errno));
 		return EXIT_USAGE;
 	}
-	char line[LINE_MAX_LEN];
+	char *line = NULL;
+	size_t size = 0;
 	int status = GO_ON;
-	for (int number = 1; status == GO_ON && fgets(line, sizeof line, f) != NULL; number++) {
+	for (int number = 1; status == GO_ON && getline(&line, &size, f) >= 0; number++) {
 		char where[512];
 		snprintf(where, sizeof where, "%s:%d", path, number);
 		status = read_line(options, (struct origin){where}, line);
 	}
+	free(line);
 	fclose(f);
 	return status;
 }

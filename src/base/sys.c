@@ -35,7 +35,9 @@ int sys_write(int fd, const void *bytes, size_t n)
 		ssize_t put = write(fd, (const char *)bytes + done, n - done);
 		if (put < 0 && errno == EINTR)
 			continue;
-		if (put < 0)
+		if (put == 0)
+			errno = ENOSPC;
+		if (put <= 0)
 			return -1;
 		done += (size_t)put;
 	}

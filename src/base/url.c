@@ -91,7 +91,7 @@ enum url_result url_parse(struct url *u, struct slice target)
 	*u = (struct url){.text = malloc(target.len + 1)};
 	if (u->text == NULL)
 		return URL_NO_MEMORY;
-	memcpy(u->text, target.p, target.len);
+	slice_copy(u->text, target);
 	u->text[target.len] = '\0';
 	char *end = u->text + target.len;
 	char *from = u->text + take_authority(u, target.len);

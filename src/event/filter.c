@@ -50,7 +50,7 @@ static enum err names_add(struct names *n, struct slice name)
 	char *copy = malloc(name.len + 1);
 	if (copy == NULL)
 		return ERR_NOMEM;
-	memcpy(copy, name.p, name.len);
+	slice_copy(copy, name);
 	n->items[n->count++] = (struct slice){copy, name.len};
 	return ERR_NONE;
 }

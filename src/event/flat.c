@@ -149,7 +149,7 @@ bool flat_number(struct slice value, double *out)
 	char text[32];
 	if (value.len >= sizeof text)
 		return false;
-	memcpy(text, value.p, value.len);
+	slice_copy(text, value);
 	text[value.len] = '\0';
 	*out = strtod(text, NULL);
 	return *out >= 0 && *out < 1e15;

@@ -103,7 +103,7 @@ static struct session *obtain(struct sessions *s, struct slice name, uint64_t st
 			return NULL;
 		}
 		e->name_len = name.len;
-		memcpy(e->name, name.p, name.len);
+		slice_copy(e->name, name);
 		list_init(&e->in_changed);
 		list_append(bucket(s, name), &e->in_bucket);
 		s->count++;

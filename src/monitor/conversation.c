@@ -88,7 +88,7 @@ static struct conversation *obtain(struct conversations *c, struct slice id)
 	struct conversation *e = calloc(1, sizeof *e + id.len);
 	if (e == NULL)
 		return NULL;
-	memcpy(e->id, id.p, id.len);
+	slice_copy(e->id, id);
 	e->id_len = id.len;
 	e->tokens_max = TOKENS_MAX;
 	list_append(in, &e->in_bucket);
@@ -182,7 +182,7 @@ bool conversations_add(struct conversations *c, const struct flat *f)
 	see(c, e, f);
 	e->messages += named;
 	if (talks) {
-		memcpy(e->model, model.p, model.len);
+		slice_copy(e->model, model);
 		e->model_len = model.len;
 		c->newest = e;
 	}
@@ -272,7 +272,7 @@ static enum err on_load(void *arg, struct slice key, int64_t at, struct slice va
 	e->tokens_max = n[2];
 	e->seen_ms = (int64_t)n[3];
 	struct slice name = text_of(model);
-	memcpy(e->model, name.p, name.len);
+	slice_copy(e->model, name);
 	e->model_len = name.len;
 	c->newest = n[4] != 0 ? e : c->newest; /* in the order of age: the last one that was it is it */
 	return ERR_NONE;

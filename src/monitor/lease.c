@@ -78,9 +78,8 @@ static struct lease *make(const struct lease_request *r, int provider)
 	const struct slice from[] = {r->holder, r->session, r->conversation};
 	struct slice *to[] = {&e->holder, &e->session, &e->conversation};
 	for (int i = 0; i < 3; i++) {
-		memcpy(at, from[i].p, from[i].len);
 		*to[i] = (struct slice){at, from[i].len};
-		at += from[i].len;
+		at = slice_copy(at, from[i]);
 	}
 	e->provider = provider;
 	return e;

@@ -94,19 +94,16 @@ static enum err write_file(const char *dir, const char *name, struct slice text,
 	enum err err = check_room(dir, path, fault);
 	if (err)
 		return err;
-	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	unlink(draft); /* of a process that was killed */
+	int fd = sys_create(draft);
 	if (fd < 0)
 		return failed("make", draft, fault);
-	for (size_t done = 0; !err && done < text.len;) {
-		ssize_t n = write(fd, text.p + done, text.len - done);
-		if (n < 0 && errno != EINTR)
-			err = failed("write", draft, fault);
-		done += n > 0 ? (size_t)n : 0;
-	}
-	if (!err && fsync(fd) != 0)
+	if (sys_write(fd, text.p, text.len) != 0)
+		err = failed("write", draft, fault);
+	if (!err && sys_sync(fd) != 0)
 		err = failed("sync", draft, fault);
 	close(fd);
-	if (!err && rename(draft, path) != 0)
+	if (!err && (sys_rename(draft, path) != 0 || sys_sync_dir(dir) != 0))
 		err = failed("make", path, fault);
 	if (err)
 		unlink(draft);

@@ -93,7 +93,7 @@ static unsigned number_of(struct acks *a, struct slice text)
 	char *own = a->texts != NULL ? malloc(text.len + 1) : NULL;
 	if (own == NULL)
 		return TEXT_INSIDE;
-	memcpy(own, text.p, text.len);
+	slice_copy(own, text);
 	a->texts[a->text_count++] = (struct slice){own, text.len};
 	return (unsigned)a->text_count;
 }

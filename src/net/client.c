@@ -82,7 +82,7 @@ static void on_close_frame(struct client *c, const unsigned char *bytes, size_t 
 	c->code = bytes[0] << 8 | bytes[1];
 	struct slice reason = {(const char *)bytes + 2, len - 2};
 	if (reason.len < sizeof c->reason && json_plain_text(reason)) {
-		memcpy(c->reason, reason.p, reason.len);
+		slice_copy(c->reason, reason);
 		c->reason[reason.len] = '\0';
 	}
 }

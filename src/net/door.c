@@ -126,7 +126,47 @@ static void describe(struct listener *l)
 	snprintf(l->address, sizeof l->address, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
-static enum err listen_on(struct door *d, const char *text, struct fault *fault)
+static int port_of(const struct listener *l)
+{
+	const char *colon = strrchr(l->address, ':');
+	return colon != NULL ? (int)strtol(colon + 1, NULL, 10) : 0;
+}
+
+/* The machine has no such protocol, or not this address of it. */
+static bool is_unsupported(int why)
+{
+	return why == EAFNOSUPPORT || why == EADDRNOTAVAIL;
+}
+
+/* A name may stand for several addresses, such as ::1 and 127.0.0.1: they get one port, also where the system chooses it.
+ * `first`: the listener of the first of them. Returns an errno, or 0. */
+static int listen_at(struct door *d, const struct addrinfo *a, bool encrypted, int first)
+{
+	if (d->listener_count == LISTENERS_MAX)
+		return ENOSPC;
+	struct listener *l = &d->listeners[d->listener_count];
+	struct sockaddr_storage address = {0};
+	int one = 1;
+	memcpy(&address, a->ai_addr, a->ai_addrlen);
+	in_port_t *port = a->ai_family == AF_INET6 ? &((struct sockaddr_in6 *)&address)->sin6_port
+						   : &((struct sockaddr_in *)&address)->sin_port;
+	if (*port == 0 && d->listener_count > first)
+		*port = htons((uint16_t)port_of(&d->listeners[first]));
+	l->encrypted = encrypted;
+	l->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool fine = l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+		    bind(l->fd, (struct sockaddr *)&address, a->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0;
+	int why = fine ? 0 : errno;
+	if (fine) {
+		d->listener_count++;
+		describe(l);
+	} else if (l->fd >= 0) {
+		close(l->fd);
+	}
+	return why;
+}
+
+static enum err listen_on(struct door *d, const char *text, bool encrypted, struct fault *fault)
 {
 	char host[256];
 	const char *port;
@@ -137,22 +177,14 @@ static enum err listen_on(struct door *d, const char *text, struct fault *fault)
 	int rc = getaddrinfo(host, port, &hints, &found);
 	if (rc != 0)
 		return fault_set(fault, ERR_INVALID, "--listen %s: %s", text, gai_strerror(rc));
-	struct listener *l = &d->listeners[d->listener_count];
-	l->encrypted = d->options.encrypted[d->listener_count];
-	int one = 1;
-	l->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool fine = l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-		    bind(l->fd, found->ai_addr, found->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0;
-	int why = errno;
+	int before = d->listener_count;
+	int why = 0;
+	for (const struct addrinfo *a = found; a != NULL && (why == 0 || is_unsupported(why)); a = a->ai_next)
+		why = listen_at(d, a, encrypted, before);
 	freeaddrinfo(found);
-	if (!fine) {
-		if (l->fd >= 0)
-			close(l->fd);
-		return fault_set(fault, ERR_IO, "cannot listen on %s: %s", text, strerror(why));
-	}
-	d->listener_count++;
-	describe(l);
-	return ERR_NONE;
+	if (why == 0 || (is_unsupported(why) && d->listener_count > before))
+		return ERR_NONE;
+	return fault_set(fault, ERR_IO, "cannot listen on %s: %s", text, strerror(why));
 }
 
 static enum err watch(struct door *d, int fd, uint32_t events, void *what, struct fault *fault)
@@ -191,7 +223,7 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	if (!err && options.listen->count > LISTENERS_MAX)
 		err = fault_set(fault, ERR_INVALID, "--listen: at most %d addresses", LISTENERS_MAX);
 	for (int i = 0; !err && i < options.listen->count; i++)
-		err = listen_on(d, options.listen->items[i], fault);
+		err = listen_on(d, options.listen->items[i], options.encrypted[i], fault);
 	if (!err)
 		err = watch(d, d->wake, EPOLLIN, &d->wake, fault);
 	struct tls_options tls = {options.cert, options.key, options.handshake_ms, on_decrypted, on_handshake_failed, d};
@@ -218,12 +250,6 @@ enum err door_reload(struct door *d, struct fault *fault)
 	return d->tls != NULL ? tls_reload(d->tls, fault) : ERR_NONE;
 }
 
-static int port_of(const struct listener *l)
-{
-	const char *colon = strrchr(l->address, ':');
-	return colon != NULL ? (int)strtol(colon + 1, NULL, 10) : 0;
-}
-
 int door_port(const struct door *d)
 {
 	return d->listener_count > 0 ? port_of(&d->listeners[0]) : 0;
@@ -238,29 +264,24 @@ void door_ports(const struct door *d, struct own_ports *out)
 
 /* --- guests --- */
 
-static uint64_t guest_peer(const struct guest *g)
+static uint64_t counted(const struct door *d, const struct sockaddr_storage *address)
 {
-	return peer_key((const struct sockaddr *)&g->a.address);
+	return proxies_counted(d->options.gate->proxies, (const struct sockaddr *)address);
 }
 
 static void send_off(struct door *d, struct guest *g)
 {
-	uint64_t peer = guest_peer(g);
+	uint64_t peer = counted(d, &g->a.address);
 	close(g->a.fd);
 	free(g);
 	door_leave(d, peer);
 }
 
-/* Proxies are as many as they need: it is their clients that are limited, and those they limit themselves. */
-static bool is_counted(const struct door *d, const struct sockaddr_storage *address)
-{
-	return !proxies_trust(d->options.gate->proxies, (const struct sockaddr *)address);
-}
-
 void door_leave(void *arg, uint64_t peer)
 {
 	struct door *d = arg;
-	crowd_leave(d->crowd, peer);
+	if (peer != 0)
+		crowd_leave(d->crowd, peer);
 	atomic_fetch_sub(&d->open, 1);
 }
 
@@ -329,7 +350,7 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 		http_add_take(d->http, &g->a);
 		return;
 	}
-	ws_add_take(d->ws, g->a.fd, request, guest_peer(g));
+	ws_add_take(d->ws, g->a.fd, request, counted(d, &g->a.address));
 	free(g);
 }
 
@@ -429,7 +450,7 @@ static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *addre
 	if (g == NULL || closing) {
 		close(fd);
 		free(g);
-		door_leave(d, peer_key((const struct sockaddr *)address));
+		door_leave(d, counted(d, address));
 		return;
 	}
 	(void)!write(d->wake, &one, sizeof one); /* a counter that small cannot be full */
@@ -437,7 +458,8 @@ static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *addre
 
 static void on_handshake_failed(void *arg, const struct sockaddr_storage *address)
 {
-	door_leave(arg, peer_key((const struct sockaddr *)address));
+	struct door *d = arg;
+	door_leave(d, counted(d, address));
 }
 
 /* False when it is time to end. */
@@ -463,7 +485,9 @@ static void let_in(struct door *d, const struct listener *l, int fd, const struc
 {
 	struct guest *g = l->encrypted ? NULL : guest_create(d, fd, address, address_len);
 	if (g == NULL && !l->encrypted) {
-		crowd_leave(d->crowd, peer_key((const struct sockaddr *)address));
+		uint64_t peer = counted(d, address);
+		if (peer != 0)
+			crowd_leave(d->crowd, peer);
 		refuse(d, l, fd, "out of memory");
 		return;
 	}
@@ -509,10 +533,10 @@ static void accept_none(struct door *d, struct listener *l, int why)
 static void meet(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
 		 socklen_t address_len)
 {
-	uint64_t peer = peer_key((const struct sockaddr *)address);
+	uint64_t peer = counted(d, address);
 	if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
 		refuse(d, l, fd, "there are too many connections (see --max-connections)");
-	else if (is_counted(d, address) && !crowd_enter(d->crowd, peer))
+	else if (peer != 0 && !crowd_enter(d->crowd, peer))
 		refuse(d, l, fd, "there are too many connections from this address (see --max-connections-per-address)");
 	else
 		let_in(d, l, fd, address, address_len);
@@ -561,6 +585,15 @@ static int expire(struct door *d)
 	return d->paused ? OUT_OF_FDS_MS : (int)next;
 }
 
+/* NULL: it is a guest. */
+static struct listener *find_listener(struct door *d, const void *what)
+{
+	for (int i = 0; i < d->listener_count; i++)
+		if (what == &d->listeners[i])
+			return &d->listeners[i];
+	return NULL;
+}
+
 static void *work(void *arg)
 {
 	struct door *d = arg;
@@ -573,8 +606,9 @@ static void *work(void *arg)
 				return NULL;
 			if (what == &d->wake)
 				continue;
-			if (what >= (void *)d->listeners && what < (void *)(d->listeners + LISTENERS_MAX))
-				accept_some(d, what);
+			struct listener *l = find_listener(d, what);
+			if (l != NULL)
+				accept_some(d, l);
 			else
 				look(d, what);
 		}

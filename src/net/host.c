@@ -37,7 +37,7 @@ bool host_is_loopback(struct slice authority)
 		return true;
 	if (name.len >= sizeof text || memchr(name.p, '\0', name.len) != NULL)
 		return false;
-	memcpy(text, name.p, name.len);
+	slice_copy(text, name);
 	text[name.len] = '\0';
 	return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }

@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <pthread.h>
@@ -233,7 +234,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 {
 	struct http *h = arg;
 	struct caller *c = *socket_context;
-	uint64_t peer = peer_key(address_of(connection));
+	uint64_t peer = proxies_counted(h->options.gate->proxies, address_of(connection));
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		*socket_context = callers_add(&h->callers, fd);
@@ -870,7 +871,7 @@ enum err exchange_take_socket(struct exchange *x, int *fd, uint64_t *peer, struc
 	x->caller->taken = true;
 	x->stage = TAKEN;
 	*fd = taken;
-	*peer = peer_key(address_of(x->connection));
+	*peer = proxies_counted(h->options.gate->proxies, address_of(x->connection));
 	return ERR_NONE;
 }
 
@@ -959,7 +960,7 @@ static void on_arrival(void *arg, const struct arrival *a)
 	const struct sockaddr *address = (const struct sockaddr *)&a->address;
 	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
 	if (MHD_add_connection(h->daemon, a->fd, address, a->address_len) != MHD_YES)
-		h->options.on_close(h->options.on_close_arg, peer_key(address));
+		h->options.on_close(h->options.on_close_arg, proxies_counted(h->options.gate->proxies, address));
 }
 
 /* -1: there is none. */
@@ -997,7 +998,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 					     on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 					     MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 	enum err err = h->daemon != NULL ? http_loop_start(h->daemon, on_arrival, h, &h->loop, fault)
-					 : fault_set(fault, ERR_IO, "cannot start the HTTP server");
+					 : fault_set(fault, ERR_IO, "cannot start the HTTP server: %s", strerror(errno));
 	if (err)
 		http_destroy(h);
 	else

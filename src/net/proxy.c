@@ -52,7 +52,7 @@ static bool read_text(struct slice text, struct address *out)
 	}
 	if (text.len == 0 || text.len >= sizeof plain || memchr(text.p, '\0', text.len) != NULL)
 		return false;
-	memcpy(plain, text.p, text.len);
+	slice_copy(plain, text);
 	plain[text.len] = '\0';
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 	*out = (struct address){.family = AF_INET};
@@ -78,10 +78,15 @@ bool proxies_add(struct proxies *p, const char *text)
 	return true;
 }
 
-bool proxies_trust(const struct proxies *p, const struct sockaddr *from)
+static bool is_proxy(const struct proxies *p, const struct sockaddr *from)
 {
 	struct address a;
 	return p->count > 0 && read_sockaddr(from, &a) && has(p, &a);
+}
+
+uint64_t proxies_counted(const struct proxies *p, const struct sockaddr *from)
+{
+	return is_proxy(p, from) ? 0 : peer_key(from);
 }
 
 void forwarded_add(struct forwarded *f, struct slice line)
@@ -112,7 +117,7 @@ static bool walk_back(const struct proxies *p, struct slice line, struct sockadd
 
 uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, const struct forwarded *forwarded)
 {
-	if (!proxies_trust(p, from))
+	if (!is_proxy(p, from))
 		return peer_key(from);
 	struct sockaddr_storage client = {0};
 	for (int i = forwarded->count; i > 0 && walk_back(p, forwarded->lines[i - 1], &client);)

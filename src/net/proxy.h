@@ -32,7 +32,9 @@ void forwarded_add(struct forwarded *f, struct slice line);
 
 /* False when `text` is no IPv4 or IPv6 address, or there are PROXIES_MAX. */
 bool proxies_add(struct proxies *p, const char *text);
-bool proxies_trust(const struct proxies *p, const struct sockaddr *from);
+/* Who counts as the peer of a connection (net/peer.h); 0 for a proxy: it has as many connections as it needs, its clients
+ * are limited, and those it limits itself. */
+uint64_t proxies_counted(const struct proxies *p, const struct sockaddr *from);
 /* Whose request it is (net/peer.h): of whoever is at the other end, or where that is a proxy, the last in `forwarded` that
  * is not one. */
 uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, const struct forwarded *forwarded);

@@ -171,7 +171,7 @@ static bool read_speed(struct parse *p)
 	char text[16];
 	if (p->value.len == 0 || p->value.len >= sizeof text)
 		return false;
-	memcpy(text, p->value.p, p->value.len);
+	slice_copy(text, p->value);
 	text[p->value.len] = '\0';
 	char *end;
 	p->q->speed = strtod(text, &end);

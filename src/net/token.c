@@ -82,7 +82,7 @@ static bool read_name(struct slice value, struct token *t)
 	struct slice name;
 	if (!read_text(value, &name) || !token_name_fits(name))
 		return false;
-	memcpy(t->name, name.p, name.len);
+	slice_copy(t->name, name);
 	return true;
 }
 
@@ -198,7 +198,7 @@ enum err tokens_parse(struct slice text, struct tokens **out, struct fault *faul
 		free(t);
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	}
-	memcpy(t->text, text.p, text.len);
+	slice_copy(t->text, text);
 	atomic_store(&t->refs, 1);
 	struct slice rest = {t->text, text.len};
 	enum err err = ERR_NONE;

@@ -435,7 +435,8 @@ static void conn_destroy(struct ws_conn *c)
 	struct ws *w = c->ws;
 	if (owes(c))
 		ws_failed(c);
-	lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
+	if (c->wsi != NULL) /* before that there is no timer, and after ws_destroy has begun no context */
+		lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
 	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), &c->reader);
 	subscription_unpark(w->subscriptions, &c->subscription);
@@ -682,6 +683,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	struct ws *w = lws_context_user(lws_get_context(wsi));
 	struct ws_conn *c = lws_get_opaque_user_data(wsi);
 	if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
+		w->wakes = true;
 		read_inbox(w);
 		return 0;
 	}
@@ -723,6 +725,14 @@ static void *work(void *arg)
 	while (!is_over(w))
 		ev_run(w->loop, EVRUN_ONCE);
 	return NULL;
+}
+
+/* Where descriptors are short, libwebsockets comes up without the pipe that wakes it, and does not say so. */
+static bool can_be_woken(struct ws *w)
+{
+	lws_cancel_service(w->context);
+	ev_run(w->loop, EVRUN_NOWAIT);
+	return w->wakes;
 }
 
 /* What libwebsockets calls an error is, among others, every connection that it is handed. */
@@ -769,6 +779,12 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	};
 	w->context = w->loop != NULL ? lws_create_context(&info) : NULL;
 	w->vhost = w->context != NULL ? lws_get_vhost_by_name(w->context, "tidemark") : NULL;
+	if (w->vhost != NULL && !can_be_woken(w)) {
+		ws_destroy(w);
+		return fault_set(
+			fault, ERR_IO,
+			"cannot start the WebSocket server: there are too few descriptors (see the limit of open files)");
+	}
 	if (w->metrics == NULL || w->vhost == NULL || pthread_create(&w->thread, NULL, work, w) != 0) {
 		ws_destroy(w);
 		return fault_set(fault, ERR_IO,

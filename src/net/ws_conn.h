@@ -172,6 +172,7 @@ struct ws {
 	struct subscriptions *subscriptions;
 	struct ws_turns turns;
 	bool closed; /* everybody was told to go */
+	bool wakes;  /* somebody else has woken the thread, or could */
 	int64_t closed_ms;
 	size_t messages; /* bytes of all unfinished messages */
 	size_t held;     /* bytes of all answers from the past, and of claims to some */

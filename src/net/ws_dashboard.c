@@ -26,7 +26,7 @@ static void repeat(char out[ECHO_MAX + 1], struct slice value)
 {
 	if (value.p == NULL || value.len > ECHO_MAX)
 		value = slice_of("null");
-	memcpy(out, value.p, value.len);
+	slice_copy(out, value);
 	out[value.len] = '\0';
 }
 
@@ -35,7 +35,7 @@ static bool number_of(struct slice message, const char *key, struct slice *value
 	char text[32];
 	if (!json_member(message, key, value) || json_kind(*value) != JSON_NUMBER || value->len >= sizeof text)
 		return false;
-	memcpy(text, value->p, value->len);
+	slice_copy(text, *value);
 	text[value->len] = '\0';
 	double number = strtod(text, NULL);
 	if (number < 0 || number > 1e9)

@@ -192,7 +192,7 @@ static void keep_type(struct frame *f, struct slice message)
 	struct slice type;
 	if (!json_member(message, "type", &type) || type.len > ACKS_TEXT_MAX || (f->type = malloc(type.len)) == NULL)
 		return;
-	memcpy(f->type, type.p, type.len);
+	slice_copy(f->type, type);
 	f->type_text = (struct slice){f->type, type.len};
 }
 

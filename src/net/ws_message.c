@@ -105,7 +105,7 @@ static enum err keep_ref(struct publish *p, struct fault *fault)
 	p->ref_text = malloc(p->said.ref.len);
 	if (p->ref_text == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	memcpy(p->ref_text, p->said.ref.p, p->said.ref.len);
+	slice_copy(p->ref_text, p->said.ref);
 	p->ref = (struct slice){p->ref_text, p->said.ref.len};
 	return ERR_NONE;
 }

@@ -81,7 +81,7 @@ static struct client *client_of(struct ws_metrics *m, struct slice session)
 	struct client *c = m->client_count < CLIENTS_MAX ? calloc(1, sizeof *c + session.len) : NULL;
 	if (c == NULL)
 		return NULL;
-	memcpy(c->name, session.p, session.len);
+	slice_copy(c->name, session);
 	c->name_len = session.len;
 	list_append(&m->clients, &c->link);
 	m->client_count++;

@@ -105,7 +105,7 @@ static bool find_topic(struct archive_source *s, const struct envelope *e, uint3
 	    !catalog_find_topic(s->catalog, stream, type, topic))
 		return false;
 	if (e->topic.len <= MEMO_LEN) {
-		memcpy(m->text, e->topic.p, e->topic.len);
+		slice_copy(m->text, e->topic);
 		m->len = e->topic.len;
 		m->topic = *topic;
 	}

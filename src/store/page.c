@@ -182,7 +182,7 @@ static struct page_form *form_make(const struct page *p, enum wire form)
 	for (uint32_t i = 0; i < p->count; i++) {
 		struct slice envelope = page_envelope(p, i);
 		at = wire_begin(form, envelope.len, at);
-		memcpy(at, envelope.p, envelope.len);
+		slice_copy(at, envelope);
 		at = wire_end(form, p->entries[i].seq, p->epoch, at + envelope.len);
 	}
 	*f = (struct page_form){bytes, ends};
@@ -354,7 +354,7 @@ enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct 
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
 	char *at = wire_begin(b->form, envelope.len, b->bytes.data + b->bytes.len);
-	memcpy(at, envelope.p, envelope.len);
+	slice_copy(at, envelope);
 	note_record(b, wire_end(b->form, seq, b->epoch, at + envelope.len), (struct page_entry){seq, time_ms, topic});
 	return ERR_NONE;
 }

@@ -24,7 +24,7 @@
 #include "store/survey.h"
 #include "store/torn.h"
 
-enum { PATH_LEN = 1200, RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPICS_MAX = 1 << 24 };
+enum { PATH_LEN = 1200, RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPIC_BYTES_MIN = 8 /* of the database */ };
 
 /* A topic of the damaged store; json.data NULL: it cannot be read. */
 struct old_topic {
@@ -42,6 +42,7 @@ struct salvage {
 	sqlite3_stmt *one;
 	struct old_topic *topics;
 	uint32_t topic_count;
+	int64_t topics_max;
 	char epoch[STORE_EPOCH_LEN + 1];
 	struct archive_set *archives; /* sound ones */
 	struct torn *torn;
@@ -85,7 +86,7 @@ static enum err read_topic(struct salvage *s, sqlite3_stmt *st, struct fault *fa
 	sqlite3_int64 id = sqlite3_column_int64(st, 0);
 	struct slice stream = {(const char *)sqlite3_column_text(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
 	struct slice type = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
-	if (id < 0 || id >= TOPICS_MAX || stream.p == NULL || type.p == NULL)
+	if (id < 0 || id >= s->topics_max || stream.p == NULL || type.p == NULL)
 		return ERR_NONE;
 	if (id >= s->topic_count) {
 		size_t count = (size_t)id + 1024;
@@ -108,6 +109,10 @@ static enum err read_topics(struct salvage *s, struct fault *fault)
 {
 	sqlite3_stmt *st = NULL;
 	enum err err = ERR_NONE;
+	struct stat file;
+	s->topics_max = stat(s->path, &file) == 0 ? file.st_size / TOPIC_BYTES_MIN : 0; /* a number past it is damaged */
+	if (s->topics_max > CATALOG_TOPICS_MAX)
+		s->topics_max = CATALOG_TOPICS_MAX;
 	if (db_prepare(s->from, "SELECT id, stream, type FROM topic ORDER BY id", &st, fault) == ERR_NONE)
 		while (!err && sqlite3_step(st) == SQLITE_ROW)
 			err = read_topic(s, st, fault);

@@ -29,6 +29,13 @@ void store_bind(sqlite3_stmt *st, int at, struct slice text)
 	sqlite3_bind_text(st, at, text.p, (int)text.len, SQLITE_STATIC);
 }
 
+enum err store_check_clock(const struct store *s, struct fault *fault)
+{
+	if (clock_wall_ms() <= CLOCK_MAX_MS && s->last_time_ms <= CLOCK_MAX_MS)
+		return ERR_NONE;
+	return fault_set(fault, ERR_IO, "the clock of this machine is past the year 9999, which no event can have: set it");
+}
+
 /* The time is that of the commit and never behind an earlier one. */
 enum err store_begin(struct store *s, struct fault *fault)
 {
@@ -37,6 +44,8 @@ enum err store_begin(struct store *s, struct fault *fault)
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
 	enum err err = place_check(&s->place, fault);
+	if (!err)
+		err = store_check_clock(s, fault);
 	if (!err)
 		err = store_run(s, S_BEGIN, "opening a transaction", fault);
 	/* Nothing that was asked for is to blame: the next one would wait as long, and as much in vain. */

@@ -134,6 +134,8 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* --- for the files of the store --- */
 
+/* ERR_IO when no event can have the time that it is. */
+enum err store_check_clock(const struct store *s, struct fault *fault);
 /* Opens a transaction where none is open. */
 enum err store_begin(struct store *s, struct fault *fault);
 

@@ -91,12 +91,13 @@ enum err store_room(const struct store *s, uint64_t *bytes)
 {
 	sqlite3_int64 spare = 0;
 	sqlite3_int64 size = 0;
-	enum err err = store_disk_free(s, bytes);
+	uint64_t unused = 0;
+	enum err err = store_disk_free(s, &unused);
 	if (!err && s->db != NULL)
 		err = db_integer(s->db, "PRAGMA freelist_count", 0, &spare, NULL);
 	if (!err && s->db != NULL)
 		err = db_integer(s->db, "PRAGMA page_size", 0, &size, NULL);
-	*bytes += (uint64_t)(spare * size);
+	*bytes = unused + (uint64_t)(spare * size);
 	return err;
 }
 
@@ -104,6 +105,9 @@ enum err store_probe(struct store *s, struct fault *fault)
 {
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
+	enum err err = store_check_clock(s, fault);
+	if (err)
+		return err;
 	sqlite3_bind_int64(s->statements[S_PROBE], 1, clock_wall_ms());
 	return store_run(s, S_PROBE, "writing a probe", fault);
 }

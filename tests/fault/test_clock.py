@@ -46,6 +46,18 @@ class Clock(TidemarkTest):
         self.server.stop()
         self.assertEqual(command("verify", self.server.data).returncode, 0)
 
+    def test_a_time_that_cannot_be_written_is_refused(self):
+        """Shown to fail without the protection: the times read 0000-…, and nothing of that can be sealed."""
+        self.begin()
+        stored = self.server.publish({"data": "before"})["last"]
+        self.faults.set_clock(8100 * 365 * 24 * HOUR)
+        self.assert_problem(self.server.post('{"data":1}'), 503, "9999")
+        wait_until(lambda: "9999" in self.server.get("/readyz").text, "the server says why")
+        self.assertEqual(self.server.get("/readyz").status, 503)
+        self.faults.set_clock(0)
+        wait_until(lambda: self.server.post('{"data":"after"}').status == 201, "it goes on by itself")
+        self.assertEqual(seqs(self.server.everything()), [stored, stored + 1])
+
     def test_timers_go_on(self):
         self.begin("--ping-interval", "1s", "--lease-timeout", "2s", "--handshake-timeout", "1s")
         for jump in (6 * HOUR, -6 * HOUR, 0):

@@ -11,10 +11,12 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import threading
 import time
 import unittest
 
-from harness import DEADLINE_S, JSON, TidemarkTest, command, wait_until
+from harness import BIN, DEADLINE_S, JSON, TidemarkTest, command, wait_until
 from wire import Refused, Wire
 
 BODY = b'{"data":1}'
@@ -180,6 +182,29 @@ class Descriptors(TidemarkTest):
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limit)
         wait_until(lambda: server.get("/healthz").status == 200, "it goes on without a restart")
         self.assertEqual(server.publish([{"data": "x"}])["first"], 21)
+
+    def test_a_start_with_too_few_descriptors_says_so(self):
+        """Shown to fail without the protection: without can_be_woken (ws.c) a start with a few too little never ends."""
+        home = self.serve().home
+        outcomes = set()
+        for count in range(12, 45):
+            with self.subTest(descriptors=count):
+                data = os.path.join(home, f"few-{count}")
+                with subprocess.Popen(["/bin/sh", "-c", f'ulimit -n {count}; exec "$@"', "sh", BIN, "serve", "--data", data,
+                                       "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, encoding="utf-8") as process:
+                    timer = threading.Timer(DEADLINE_S, process.kill)
+                    timer.start()
+                    said = ""
+                    while "listening on" not in said and (line := process.stderr.readline()):
+                        said += line
+                    process.terminate()
+                    code = process.wait()
+                    timer.cancel()
+                started = "listening on" in said
+                outcomes.add(started)
+                self.assertEqual(code, 0 if started else 1, said)
+                self.assertTrue(started or "open files" in said or "descriptors" in said, said)
+        self.assertEqual(outcomes, {False, True})
 
     def test_with_few_descriptors_there_are_few_connections(self):
         server = self.serve(within=("/bin/sh", "-c", 'ulimit -n 300; exec "$@"', "sh"))

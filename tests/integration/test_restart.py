@@ -118,14 +118,12 @@ class Follower:
 
     def follow_until(self, stop, address):
         after = self.seen[-1]["seq"] if self.seen else 0
-        socket = WebSocket(address, f"/v1/ws?after={after}")
         try:
-            while not stop.is_set():
-                self.seen.append(socket.event())
+            with contextlib.closing(WebSocket(address, f"/v1/ws?after={after}")) as socket:
+                while not stop.is_set():
+                    self.seen.append(socket.event())
         except LOST as end:
             self.end = end
-        finally:
-            socket.close()
 
 
 class CrashTest(TidemarkTest):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """HTTPS and WSS on the same port, certificates that change, and reverse proxies that say who their clients are.
 
-Shown to fail without the protection: with proxies_trust answering true anybody is who they say; with the handshake's deadline
+Shown to fail without the protection: with is_proxy (proxy.c) answering true anybody is who they say; with the handshake's deadline
 left out who never finishes one stays for ever; with tls_reload leaving the context as it is the new certificate is not seen; with
 one descriptor counted for an encrypted connection all are used up, and archives cannot be read; without tls_refuse the client hears
 of a wrong version; with OpenSSL's own list of ciphers one without authenticated encryption is taken.
