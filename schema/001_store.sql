@@ -1,6 +1,6 @@
 -- The store. Every time is Unix milliseconds.
 
--- Single values: `epoch` (random id of this store), `head` (the highest seq ever given, so that an emptied store
+-- Single values: `head` (the highest seq ever given, so that an emptied store
 -- does not start again at 1), `trail` (the seq up to which posting, id_key and the figures in topic are complete).
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

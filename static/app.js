@@ -48,6 +48,7 @@ function gapText({ reason, requested, first }) {
   switch (reason) {
     case 'retention': return `Gap: ${span} no longer exist; retention has removed them.`;
     case 'epoch': return `Gap: another store answers at this address now; reading starts at its first event.`;
+    case 'diverged': return `Gap: position ${requested} is on a line of history that ended before it; reading goes on with event ${first}.`;
     case 'ahead': return `Gap: position ${requested} is past the head; reading goes on at the head.`;
     case 'repeat': return `Event ${first} came again after ${requested}; what came twice is shown once.`;
     default: return `Gap: ${span} did not arrive (${reason}).`;

@@ -38,6 +38,9 @@ struct store_options {
 	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict
 	 * the events, and the newest events are in no index. Nothing can be appended. */
 	bool unchecked;
+	/* STORE_WRITE: for whoever makes or repairs a copy: it stays one. Anybody else begins a line of history with the first
+	 * event after those that were copied. */
+	bool copies;
 	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
 	 * (docs/decisions/0002-trailing-index.md). */
 	uint32_t index_every;
@@ -101,6 +104,7 @@ struct stored_session {
 	uint64_t acked;
 	int64_t updated_ms;  /* Unix */
 	struct slice filter; /* filter_write; empty: everything passes. p NULL (put): as it is */
+	struct slice epoch;  /* the line that `acked` is on; empty: not known */
 };
 enum err store_session_put(struct store *s, const struct stored_session *session, struct fault *fault);
 typedef enum err store_session_fn(void *arg, const struct stored_session *session);
@@ -157,7 +161,18 @@ uint64_t store_hot(struct store *s);   /* the lowest seq that is not in archives
 uint64_t store_next(struct store *s, uint64_t after);
 /* How many archives there are, and the bytes of their files. */
 void store_archive_figures(struct store *s, uint32_t *count, uint64_t *bytes);
-const char *store_epoch(const struct store *s); /* STORE_EPOCH_LEN characters and a NUL */
+const char *store_epoch(const struct store *s); /* of the newest line: STORE_EPOCH_LEN characters and a NUL */
+
+/* A line of history: a stretch that grew in one place. A store begins one when it is made, and a copy when it is opened for
+ * writing: what follows need not be what followed in the original. */
+struct line {
+	uint64_t first; /* its first event */
+	char epoch[STORE_EPOCH_LEN + 1];
+};
+/* Oldest first; false when there are no more. */
+bool store_line(const struct store *s, uint32_t index, struct line *out);
+/* The last event of the line of that name, UINT64_MAX where it goes on. False: it is no line of this store. */
+bool store_line_end(const struct store *s, const char *epoch, uint64_t *end);
 const char *store_dir(const struct store *s);
 /* Free bytes on the file system that are not reserved. */
 enum err store_disk_free(const struct store *s, uint64_t *bytes);

@@ -163,7 +163,6 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.handshake_ms = c->handshake_timeout,
 		.connections_max = (int)c->max_connections,
 		.peer_connections_max = (int)c->max_peer_connections,
-		.epoch = store_epoch(s->store),
 		.gate = &s->gate,
 	};
 	enum err err = access_create(c->tokens, &s->access, fault);

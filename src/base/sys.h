@@ -23,6 +23,9 @@ int sys_remove(const char *path);
 int sys_sync_parent(const char *path); /* of the directory that holds it */
 int sys_sync_dir(const char *dir);     /* a directory entry is on stable storage only when its directory was synced */
 
+/* The name that this run of the machine has; empty where it has none. */
+void sys_boot(char *out, size_t size);
+
 /* Called before each of them with its name; when it returns true the call fails with EIO. For tests; NULL: none. */
 extern bool (*sys_fault)(const char *call);
 

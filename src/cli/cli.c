@@ -100,7 +100,7 @@ int cli_check(const char *command, struct slice target, unsigned allowed)
 	struct fault fault;
 	enum err err = url_parse(&u, target) == URL_FINE ? ERR_NONE : fault_set(&fault, ERR_INVALID, "too many options");
 	if (!err)
-		err = query_parse(&u, allowed, "", &q, &fault);
+		err = query_parse(&u, allowed, &q, &fault);
 	url_finish(&u);
 	if (err)
 		return cli_wrong_usage(command, "--%s", fault.text);
@@ -116,6 +116,8 @@ void cli_gap(const char *reason, uint64_t requested_seq, uint64_t first_seq)
 		cli_say("gap: what follows %llu has been removed by retention; going on with %llu", requested, first);
 	else if (strcmp(reason, "epoch") == 0)
 		cli_say("gap: this is another store than before; starting with its first event, %llu", first);
+	else if (strcmp(reason, "diverged") == 0)
+		cli_say("gap: %llu is on a line of history that ended here before it; going on with %llu", requested, first);
 	else
 		cli_say("gap: %llu is past the end of the log; going on at its head", requested);
 }

@@ -49,7 +49,7 @@ struct export
 	struct new_file file;
 	struct manifest manifest;
 	uint64_t bytes;
-	char epoch[STORE_EPOCH_LEN + 1];
+	struct lineage lineage; /* of the server */
 };
 
 /* As many threads as processors, as far as an archive writer has them. */
@@ -135,15 +135,20 @@ static enum err get(struct export *e, struct http_client *http, const char *path
 	return err;
 }
 
-static enum err get_epoch(struct export *e, struct http_client *http, struct fault *fault)
+enum { LINES_MAX = 1024 };
+
+static enum err get_lineage(struct export *e, struct http_client *http, struct fault *fault)
 {
+	static struct line lines[LINES_MAX];
 	struct http_reply reply = {0};
-	struct slice epoch;
-	enum err err = get(e, http, "/v1/events", "?limit=1", NULL, &reply, fault);
-	if (!err && (reply.json.len == 0 || !json_member(reply.json, "epoch", &epoch) || epoch.len != STORE_EPOCH_LEN + 2))
+	struct slice lineage;
+	uint32_t count;
+	enum err err = get(e, http, "/v1/stats", "", NULL, &reply, fault);
+	if (!err && (reply.json.len == 0 || !json_member(reply.json, "lineage", &lineage) ||
+		     !manifest_read_lines(lineage, lines, LINES_MAX, &count) || count == 0))
 		err = fault_set(fault, ERR_INVALID, "%s is no Tidemark server", e->where);
-	if (!err)
-		snprintf(e->epoch, sizeof e->epoch, "%.*s", STORE_EPOCH_LEN, epoch.p + 1);
+	if (!err && !lineage_copy(&e->lineage, lines, count))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	http_reply_finish(&reply);
 	return err;
 }
@@ -175,7 +180,7 @@ static enum err export_server(struct export *e, struct fault *fault)
 	enum err err = http_client_open(&http, fault);
 	if (!err) {
 		http_client_authorize(http, e->credential.token);
-		err = get_epoch(e, http, fault);
+		err = get_lineage(e, http, fault);
 	}
 	if (!err) {
 		err = get(e, http, "/v1/export", e->params.data, on_body, &reply, fault);
@@ -184,7 +189,8 @@ static enum err export_server(struct export *e, struct fault *fault)
 	}
 	if (!err)
 		err = archive_survey(e->file.part, &s, &e->manifest, fault);
-	memcpy(e->manifest.epoch, e->epoch, sizeof e->epoch);
+	if (!err && e->manifest.count > 0)
+		err = manifest_set_lines(&e->manifest, &e->lineage, fault);
 	http_reply_finish(&reply);
 	http_client_close(http);
 	return err;
@@ -202,7 +208,7 @@ static enum err write_range(struct export *e, struct look *look, struct fault *f
 		return fault_set(fault, ERR_GONE, "the events after %llu are not there (%s): the first is %llu",
 				 (unsigned long long)gap->requested, gap_reason_name(gap->reason),
 				 (unsigned long long)gap->first);
-	enum err err = archive_writer_create(options, store_epoch(look->store), NULL, new_file_write, &e->file, &w, fault);
+	enum err err = archive_writer_create(options, store_lineage(look->store), NULL, new_file_write, &e->file, &w, fault);
 	if (!err)
 		err = export_events(look->reader, look->range.query, w, &watch, fault);
 	if (!err)

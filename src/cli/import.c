@@ -8,7 +8,7 @@
 static const struct command_help help = {
 	.usage = "tidemark import DIR FILE... [options]",
 	.summary = "Restores archives into a data directory that is empty, or older than they are:\n"
-		   "the same seqs, times and ids, and the same epoch. Events that are there already\n"
+		   "the same seqs, times and ids, and lines of history. Events that are there already\n"
 		   "must be the same; what is older than the log becomes an archive of the\n"
 		   "directory's own. Everything is proven on the way, and nothing is imported unless\n"
 		   "all of it can be. No server may be using the directory.\n\n"

@@ -6,7 +6,7 @@ static enum err select_range(struct look *l, struct slice params, unsigned allow
 {
 	struct url u = {0};
 	struct query q = {0};
-	enum err err = url_parse(&u, params) == URL_FINE ? query_parse(&u, allowed, store_epoch(l->store), &q, fault)
+	enum err err = url_parse(&u, params) == URL_FINE ? query_parse(&u, allowed, &q, fault)
 							 : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err) {
 		l->select = history_select_take(l->store, q.filter);

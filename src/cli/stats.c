@@ -8,7 +8,7 @@
 #include "cli/credential.h"
 #include "cli/http.h"
 #include "event/json.h"
-#include "tidemark/store.h"
+#include "store/lineage.h"
 
 enum { LABEL_WIDTH = 14, SILENCE_MS = 60000 };
 
@@ -77,8 +77,11 @@ static enum err ask_store(const char *dir, struct buf *out, struct fault *fault)
 	uint64_t head = store_head(s);
 	store_sizes(s, &db, &wal);
 	store_disk_free(s, &disk_free);
-	buf_printf(out, "{\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"events\":%llu,", store_epoch(s),
-		   (unsigned long long)first, (unsigned long long)head, (unsigned long long)(head + 1 - first));
+	const struct lineage *lineage = store_lineage(s);
+	buf_printf(out, "{\"epoch\":\"%s\",\"lineage\":", store_epoch(s));
+	lineage_write(out, lineage->lines, lineage->count);
+	buf_printf(out, ",\"first\":%llu,\"head\":%llu,\"events\":%llu,", (unsigned long long)first,
+		   (unsigned long long)head, (unsigned long long)(head + 1 - first));
 	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", (unsigned long long)db,
 		   (unsigned long long)wal, (unsigned long long)disk_free);
 	write_streams(out, s);

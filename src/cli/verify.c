@@ -131,8 +131,17 @@ static int by_first(const void *a, const void *b)
 {
 	const struct manifest *x = a;
 	const struct manifest *y = b;
-	int order = strcmp(x->epoch, y->epoch);
-	return order != 0 ? order : x->first < y->first ? -1 : x->first > y->first;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* The nearest of those before it that is of the same history; NULL. */
+static const struct manifest *find_before(const struct files *files, int at)
+{
+	for (int i = at - 1; i >= 0; i--)
+		for (uint32_t n = 0; n < files->items[at].line_count; n++)
+			if (strcmp(files->items[i].epoch, files->items[at].lines[n].epoch) == 0)
+				return &files->items[i];
+	return NULL;
 }
 
 /* Archives that are looked at together leave nothing out between them, and each follows the one before. */
@@ -140,10 +149,10 @@ static int verify_order(struct files *files)
 {
 	qsort(files->items, (size_t)files->count, sizeof *files->items, by_first);
 	for (int i = 1; i < files->count; i++) {
-		const struct manifest *before = &files->items[i - 1];
+		const struct manifest *before = find_before(files, i);
 		const struct manifest *m = &files->items[i];
 		bool chained = strspn(m->previous, "0") != SHA256_TEXT_LEN;
-		if (strcmp(before->epoch, m->epoch) != 0)
+		if (before == NULL)
 			continue;
 		if (m->first > before->last + 1)
 			return cli_fail("events %llu to %llu are missing: they are between %s and %s",

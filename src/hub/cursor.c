@@ -1,7 +1,9 @@
 #include "hub/cursor.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "hub/feed_inside.h"
@@ -26,7 +28,7 @@ struct cursor {
 
 const char *gap_reason_name(enum gap_reason reason)
 {
-	static const char *const names[] = {"retention", "epoch", "ahead"};
+	static const char *const names[] = {"retention", "epoch", "diverged", "ahead"};
 	return names[reason];
 }
 
@@ -36,15 +38,34 @@ void gap_write(struct buf *out, const struct gap *gap)
 		   (unsigned long long)gap->requested, (unsigned long long)gap->first, gap_reason_name(gap->reason));
 }
 
+void position_set_epoch(struct position *p, struct slice epoch)
+{
+	bool fits = epoch.len == STORE_EPOCH_LEN && memchr(epoch.p, '\0', epoch.len) == NULL;
+	snprintf(p->epoch, sizeof p->epoch, "%.*s", fits ? (int)epoch.len : 1, fits ? epoch.p : "?");
+}
+
+bool position_is_foreign(const struct position *p, const struct store *s)
+{
+	uint64_t end;
+	return p->epoch[0] != '\0' && !store_line_end(s, p->epoch, &end);
+}
+
 bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,
 		      struct gap *gap)
 {
 	uint64_t first = store_first(s);
 	*after = start.from_head ? head : start.from_first ? first - 1 : start.after;
 	*gap = (struct gap){start.after, first, GAP_RETENTION};
-	if (start.foreign) {
+	uint64_t end = UINT64_MAX;
+	if (start.epoch[0] != '\0' && !store_line_end(s, start.epoch, &end)) {
 		gap->reason = GAP_EPOCH;
 		*after = first - 1;
+		return true;
+	}
+	if (!start.from_head && !start.from_first && start.after > end) {
+		gap->reason = GAP_DIVERGED;
+		gap->first = store_next(s, end);
+		*after = gap->first - 1;
 		return true;
 	}
 	/* History knows an event a moment before the feed does: whoever has read it there waits for what follows. */

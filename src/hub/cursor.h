@@ -21,7 +21,7 @@ struct cursor;
 enum { CURSOR_NARROW_TOPICS = 16 };
 
 /* Why a reader does not get what it asked for. */
-enum gap_reason { GAP_RETENTION, GAP_EPOCH, GAP_AHEAD };
+enum gap_reason { GAP_RETENTION, GAP_EPOCH, GAP_DIVERGED, GAP_AHEAD };
 struct gap {
 	uint64_t requested;
 	uint64_t first; /* the first event there is */
@@ -36,9 +36,15 @@ struct position {
 	uint64_t after;
 	bool from_head;  /* at the head; `after` does not count */
 	bool from_first; /* before the first event there is; neither does it here */
-	bool foreign;    /* the reader knows another store: start at the first event, with a gap */
+	/* The line of history that the reader knows; empty: it does not say. Where this store has none of that name, reading
+	 * starts at the first event, with a gap; where that line ended before `after`, where it ended. */
+	char epoch[STORE_EPOCH_LEN + 1];
 };
 
+/* Notes the epoch that a reader knows, whatever text it is. */
+void position_set_epoch(struct position *p, struct slice epoch);
+/* Is it on a line of another store? */
+bool position_is_foreign(const struct position *p, const struct store *s);
 /* Turns a position into a seq to read after, where `head` is the last event there is. True when it cannot be honoured: then
  * `gap` says why. What is missing is no gap where nothing that passes `select` (NULL: everything does) can be missing. */
 bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,

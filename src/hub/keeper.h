@@ -43,7 +43,8 @@ enum err keeper_create(struct store *store, struct writer *writer, struct keeper
 void keeper_close(struct keeper *k);
 void keeper_destroy(struct keeper *k); /* NULL is fine */
 
-/* An archive that somebody asks for, or wants deleted. Kept alive by the caller until `done` is called, on the keeper's thread. */
+/* An archive that somebody asks for, or wants deleted. Kept alive by the caller until `done` is called, on the keeper's
+ * thread. */
 struct keeper_job {
 	struct list link;
 	char file[ARCHIVE_NAME_LEN]; /* of the one to be deleted; empty: one is made */

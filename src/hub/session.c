@@ -1,6 +1,7 @@
 #include "hub/session.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ struct session {
 	bool deleted; /* stays until the deletion is written */
 	bool moved;   /* and its reader has not taken the new position yet */
 	uint64_t acked;
+	struct position at;            /* what is stored: `acked`, but where that is past the end of its line of history */
 	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
 	int64_t updated_ms;            /* Unix */
 	int64_t used_ms;               /* Unix: the same, or when its last reader went */
@@ -87,6 +89,13 @@ static void change(struct sessions *s, struct session *e)
 	e->state = DIRTY;
 }
 
+static void set_acked(struct sessions *s, struct session *e, uint64_t acked)
+{
+	e->acked = acked;
+	e->at = (struct position){.after = acked};
+	snprintf(e->at.epoch, sizeof e->at.epoch, "%s", store_epoch(s->store));
+}
+
 /* Finds the session or makes one at `start`; a deleted one begins anew. */
 static struct session *obtain(struct sessions *s, struct slice name, uint64_t start, bool *is_new, enum err *err)
 {
@@ -109,7 +118,7 @@ static struct session *obtain(struct sessions *s, struct slice name, uint64_t st
 		s->count++;
 	}
 	e->deleted = e->moved = false;
-	e->acked = start;
+	set_acked(s, e, start);
 	e->sent = UINT64_MAX;
 	e->counted = (struct lag_count){0};
 	return e;
@@ -141,6 +150,17 @@ static enum err set_filter(struct sessions *s, struct session *e, struct slice t
 	return ERR_NONE;
 }
 
+/* What was acknowledged on a line that ends earlier here was never in this store. */
+static void clamp(struct sessions *s, struct session *e, struct slice epoch)
+{
+	uint64_t end = UINT64_MAX;
+	if (epoch.len != STORE_EPOCH_LEN)
+		return;
+	snprintf(e->at.epoch, sizeof e->at.epoch, "%.*s", STORE_EPOCH_LEN, epoch.p);
+	if (store_line_end(s->store, e->at.epoch, &end) && e->acked > end)
+		e->acked = end;
+}
+
 static enum err on_load(void *arg, const struct stored_session *stored)
 {
 	struct sessions *s = arg;
@@ -150,6 +170,7 @@ static enum err on_load(void *arg, const struct stored_session *stored)
 	if (e == NULL)
 		return err;
 	e->updated_ms = e->used_ms = stored->updated_ms;
+	clamp(s, e, stored->epoch);
 	return set_filter(s, e, stored->filter);
 }
 
@@ -213,7 +234,7 @@ static void lose(struct session *e, enum session_news why)
 
 static void describe(const struct session *e, bool is_new, struct session_state *out)
 {
-	*out = (struct session_state){e->acked, e->updated_ms, e->reader != NULL, is_new};
+	*out = (struct session_state){e->acked, e->at, e->updated_ms, e->reader != NULL, is_new};
 }
 
 enum err sessions_attach(struct sessions *s, struct slice name, struct session_reader *r, const struct filter *filter,
@@ -289,7 +310,7 @@ enum err sessions_ack(struct sessions *s, struct slice name, const struct sessio
 	else if (seq > e->acked && seq > *sent)
 		err = ERR_INVALID;
 	else if (seq > e->acked && !e->moved) {
-		e->acked = seq;
+		set_acked(s, e, seq);
 		change(s, e);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -303,7 +324,7 @@ enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked)
 	pthread_mutex_lock(&s->lock);
 	struct session *e = obtain(s, name, acked, &is_new, &err);
 	if (e != NULL) {
-		e->acked = acked;
+		set_acked(s, e, acked);
 		e->sent = UINT64_MAX;
 		change(s, e);
 		e->moved = e->reader != NULL;
@@ -465,8 +486,9 @@ enum err sessions_write(struct sessions *s, struct store *store, struct fault *f
 	pthread_mutex_lock(&s->lock);
 	LIST_EACH (link, &s->changed) {
 		struct session *e = LIST_ITEM(link, struct session, in_changed);
-		struct stored_session stored = {name_of(e), e->acked, e->updated_ms,
-						e->filter != NULL ? slice_of(e->filter) : (struct slice){"", 0}};
+		struct stored_session stored = {name_of(e), e->at.after, e->updated_ms,
+						e->filter != NULL ? slice_of(e->filter) : (struct slice){"", 0},
+						slice_of(e->at.epoch)};
 		err = e->deleted ? store_session_delete(store, name_of(e), fault) : store_session_put(store, &stored, fault);
 		if (err)
 			break;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hub/cursor.h"
 #include "tidemark/filter.h"
 #include "tidemark/store.h"
 
@@ -33,6 +34,8 @@ struct session_reader {
 
 struct session_state {
 	uint64_t acked;
+	/* Where its reader goes on: there, or past the end of a line of history, when it is told so. */
+	struct position at;
 	int64_t updated_ms;
 	bool connected;
 	bool is_new;

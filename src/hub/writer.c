@@ -367,7 +367,8 @@ static enum err change_session(struct writer *w, const struct write_op *op, stru
 {
 	if (op->session_delete)
 		return store_session_delete(w->store, op->session, fault);
-	struct stored_session moved = {op->session, op->session_acked, clock_wall_ms(), {NULL, 0}};
+	struct stored_session moved = {
+		op->session, op->session_acked, clock_wall_ms(), {NULL, 0}, slice_of(store_epoch(w->store))};
 	return store_session_put(w->store, &moved, fault);
 }
 

@@ -135,8 +135,8 @@ void api_websocket(void *arg, struct exchange *x, struct reader *reader)
 	uint64_t peer;
 	bool ours = slice_is(exchange_url(x)->path, "/v1/ws");
 	struct url url = exchange_url_take(x);
-	enum err err = ws_request_create_passed(exchange_head(x), &url, exchange_grant(x), exchange_peer(x),
-						store_epoch(api->store), &request, &fault);
+	enum err err =
+		ws_request_create_passed(exchange_head(x), &url, exchange_grant(x), exchange_peer(x), &request, &fault);
 	int status = err ? 0 : head_upgrade(exchange_head(x), &fault);
 	if (!err && status == 0)
 		err = exchange_take_socket(x, &fd, &peer, &fault);

@@ -102,7 +102,7 @@ void api_archive_make(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct query q;
 	struct fault fault;
-	enum err err = query_parse(exchange_url(x), ALLOWED, store_epoch(api->store), &q, &fault);
+	enum err err = query_parse(exchange_url(x), ALLOWED, &q, &fault);
 	if (!err && exchange_body_len(x) > 0)
 		err = fault_set(&fault, ERR_INVALID,
 				"this takes no body: the range is in the parameters after, before, since, until");

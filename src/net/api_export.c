@@ -82,7 +82,7 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 static enum err check(struct reader *reader, const struct range *r, struct fault *fault)
 {
 	static const char *const why[] = {"were removed by retention", "are of another store (see epoch)",
-					  "have not happened yet"};
+					  "are of another line of history (see epoch)", "have not happened yet"};
 	if (r->has_gap)
 		return fault_set(fault, ERR_GONE, "the events after %llu %s: the first there is is %llu",
 				 (unsigned long long)r->gap.requested, why[r->gap.reason], (unsigned long long)r->gap.first);
@@ -110,7 +110,7 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 		err = check(reader, &range, fault);
 	if (!err)
 		err = archive_writer_create((struct archive_options){q->level != 0 ? q->level : ARCHIVE_LEVEL, 0},
-					    store_epoch(api->store), NULL, on_bytes, e, &e->writer, fault);
+					    store_lineage(api->store), NULL, on_bytes, e, &e->writer, fault);
 	if (!err) {
 		e->query = range.query;
 		err = make_piece(e, reader, &e->begun, &e->ended, fault);
@@ -139,7 +139,7 @@ void api_export(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct query q;
 	struct fault fault;
-	enum err err = query_parse(exchange_url(x), ALLOWED, store_epoch(api->store), &q, &fault);
+	enum err err = query_parse(exchange_url(x), ALLOWED, &q, &fault);
 	if (!err)
 		err = start(api, x, reader, &q, &fault);
 	query_finish(&q);

@@ -76,9 +76,9 @@ static void fail(struct exchange *x, const struct fault *fault)
 }
 
 /* The parameters, and no more than the token is good for. */
-static enum err parse(struct api *api, struct exchange *x, enum form form, struct query *q, struct fault *fault)
+static enum err parse(struct exchange *x, enum form form, struct query *q, struct fault *fault)
 {
-	enum err err = query_parse(exchange_url(x), allowed[form], store_epoch(api->store), q, fault);
+	enum err err = query_parse(exchange_url(x), allowed[form], q, fault);
 	return err ? err : query_narrow(q, exchange_url(x), exchange_grant(x), fault);
 }
 
@@ -88,9 +88,9 @@ static void stream_events(struct api *api, struct exchange *x, struct reader *re
 {
 	struct query q;
 	struct fault fault;
-	enum err err = parse(api, x, FORM_SSE, &q, &fault);
+	enum err err = parse(x, FORM_SSE, &q, &fault);
 	if (!err) {
-		query_apply_event_id(&q, field_trim(exchange_header(x, "Last-Event-ID")), store_epoch(api->store));
+		query_apply_event_id(&q, field_trim(exchange_header(x, "Last-Event-ID")));
 		err = reading_apply_since(reader, &q, &fault);
 	}
 	if (!err)
@@ -283,7 +283,7 @@ static enum err wait_for_more(struct api *api, struct history *h, struct fault *
 	struct query from = {.start = {.after = h->range.query.before - 1}, .before = h->query.before};
 	struct query again = {0};
 	/* The cursor wants a selection of its own. */
-	enum err err = parse(api, h->exchange, h->form, &again, fault);
+	enum err err = parse(h->exchange, h->form, &again, fault);
 	struct selection *select = err ? NULL : api_select_take(api, &again);
 	if (!err && select == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
@@ -329,7 +329,7 @@ static struct history *start(struct api *api, struct exchange *x, enum form form
 	}
 	h->exchange = x;
 	h->form = form;
-	enum err err = parse(api, x, form, &h->query, fault);
+	enum err err = parse(x, form, &h->query, fault);
 	if (!err) {
 		h->select = api_select_take(api, &h->query);
 		err = h->select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");

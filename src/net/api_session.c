@@ -129,7 +129,7 @@ void api_sessions(void *arg, struct exchange *x, struct reader *reader)
 	struct query q;
 	if (api_refuse_full(x))
 		return;
-	if (query_parse(exchange_url(x), Q_NAMES | Q_LIMIT, store_epoch(api->store), &q, &fault) != ERR_NONE) {
+	if (query_parse(exchange_url(x), Q_NAMES | Q_LIMIT, &q, &fault) != ERR_NONE) {
 		api_fault_done(x, &fault);
 		return;
 	}

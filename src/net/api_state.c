@@ -181,8 +181,11 @@ void api_stats(void *arg, struct exchange *x, struct reader *reader)
 	if (api_refuse_params(x))
 		return;
 	struct buf *out = exchange_out(x);
-	buf_printf(out, "{\"version\":\"%s\",\"epoch\":\"%s\",\"uptime_ms\":%lld,\"durability\":\"%s\",", TIDEMARK_VERSION,
-		   store_epoch(api->store), (long long)(clock_mono_ms() - api->started_mono_ms), api->durability);
+	const struct lineage *lineage = store_lineage(api->store);
+	buf_printf(out, "{\"version\":\"%s\",\"epoch\":\"%s\",\"lineage\":", TIDEMARK_VERSION, store_epoch(api->store));
+	lineage_write(out, lineage->lines, lineage->count);
+	buf_printf(out, ",\"uptime_ms\":%lld,\"durability\":\"%s\",", (long long)(clock_mono_ms() - api->started_mono_ms),
+		   api->durability);
 	write_log_figures(api, out);
 	write_archive_figures(api, out);
 	write_writer_figures(api, out);

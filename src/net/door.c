@@ -346,7 +346,7 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 			      .local = peer_is_local(g->a.fd),
 			      .guarded = true};
 	struct fault fault;
-	if (ws_request_create(head, d->options.gate, &visit, d->options.epoch, &request, &fault) != ERR_NONE) {
+	if (ws_request_create(head, d->options.gate, &visit, &request, &fault) != ERR_NONE) {
 		http_add_take(d->http, &g->a);
 		return;
 	}

@@ -19,7 +19,6 @@ struct door_options {
 	int64_t handshake_ms;
 	int connections_max;
 	int peer_connections_max; /* of one address; 0: any number */
-	const char *epoch;        /* to judge the parameters of a WebSocket */
 	const struct gate *gate;
 };
 

@@ -10,7 +10,6 @@
 /* Where the parser stands. */
 struct parse {
 	struct query *q;
-	const char *epoch;
 	struct slice value;
 	struct slice event_id; /* lastEventId */
 	struct fault *fault;
@@ -34,9 +33,10 @@ bool query_position(struct slice text, struct position *out)
 
 static bool read_after(struct parse *p)
 {
-	bool foreign = p->q->start.foreign; /* epoch may stand before after */
-	p->q->has_after = query_position(p->value, &p->q->start);
-	p->q->start.foreign = foreign;
+	struct position start;
+	p->q->has_after = query_position(p->value, &start);
+	memcpy(start.epoch, p->q->start.epoch, sizeof start.epoch); /* which may stand before after */
+	p->q->start = start;
 	return p->q->has_after;
 }
 
@@ -59,7 +59,7 @@ static bool read_prefix(struct parse *p)
 
 static bool read_epoch(struct parse *p)
 {
-	p->q->start.foreign = !slice_is(p->value, p->epoch);
+	position_set_epoch(&p->q->start, p->value);
 	return p->value.len > 0;
 }
 
@@ -236,12 +236,12 @@ static enum err read_param(struct parse *p, const struct url_param *param, unsig
 	return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
 }
 
-enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, struct query *q, struct fault *fault)
+enum err query_parse(const struct url *u, unsigned allowed, struct query *q, struct fault *fault)
 {
 	*q = (struct query){.filter = filter_create()};
 	if (q->filter == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	struct parse p = {.q = q, .epoch = epoch, .fault = fault};
+	struct parse p = {.q = q, .fault = fault};
 	bool seen[RULES] = {false};
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < u->param_count; i++)
@@ -253,19 +253,21 @@ enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, s
 	if (err)
 		query_finish(q);
 	else
-		query_apply_event_id(q, p.event_id, epoch);
+		query_apply_event_id(q, p.event_id);
 	return err;
 }
 
-void query_apply_event_id(struct query *q, struct slice id, const char *epoch)
+void query_apply_event_id(struct query *q, struct slice id)
 {
 	if (id.len == 0)
 		return;
 	const char *dot = memchr(id.p, '.', id.len);
 	struct slice seq = {id.p, dot != NULL ? (size_t)(dot - id.p) : id.len};
-	bool foreign = dot != NULL ? !slice_is((struct slice){dot + 1, id.len - seq.len - 1}, epoch) : q->start.foreign;
-	q->start = (struct position){0};
-	q->start.foreign = !json_sequence(seq, &q->start.after) || foreign;
+	q->start.from_head = q->start.from_first = false;
+	if (dot != NULL)
+		position_set_epoch(&q->start, (struct slice){dot + 1, id.len - seq.len - 1});
+	if (!json_sequence(seq, &q->start.after))
+		position_set_epoch(&q->start, (struct slice){"", 0});
 	q->has_after = true;
 	q->has_since = false;
 }

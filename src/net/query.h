@@ -52,8 +52,8 @@ struct query {
 	struct filter *filter; /* owned until taken */
 };
 
-/* Reads the query of `u`. ERR_INVALID names the parameter. `epoch` is the store's own. */
-enum err query_parse(const struct url *u, unsigned allowed, const char *epoch, struct query *q, struct fault *fault);
+/* Reads the query of `u`. ERR_INVALID names the parameter. */
+enum err query_parse(const struct url *u, unsigned allowed, struct query *q, struct fault *fault);
 /* Narrows it to what the grant covers. ERR_DENIED where the URL asks for more by name; then, and on ERR_NOMEM, the query is
  * finished. */
 enum err query_narrow(struct query *q, const struct url *u, const struct grant *g, struct fault *fault);
@@ -65,6 +65,6 @@ bool query_position(struct slice text, struct position *out);
 /* The id of a block of an event stream that a reader has come back with, SEQ or SEQ.EPOCH, as where to start; it comes
  * before whatever else the query says. What is none of our ids can only be another store's. Empty: there is none, nothing
  * changes. */
-void query_apply_event_id(struct query *q, struct slice id, const char *epoch);
+void query_apply_event_id(struct query *q, struct slice id);
 
 #endif

@@ -9,8 +9,10 @@ enum err reading_apply_since(struct reader *reader, struct query *q, struct faul
 	uint64_t after;
 	enum err err = history_seek_since(reader, q->since_ms, &after, fault);
 	bool later = q->has_after && !q->start.from_first && (q->start.from_head || q->start.after > after);
-	if (!err && !later)
-		q->start = (struct position){.after = after, .foreign = q->start.foreign};
+	if (!err && !later) {
+		q->start.from_head = q->start.from_first = false;
+		q->start.after = after;
+	}
 	q->has_after = true;
 	q->has_since = false;
 	return err;
@@ -19,8 +21,8 @@ enum err reading_apply_since(struct reader *reader, struct query *q, struct faul
 enum err reading_begin(const struct reading *reading, const struct query *q, struct session_reader *r,
 		       struct position *start, bool *resumed, struct fault *fault)
 {
-	bool asked = q->has_after || q->start.foreign;
 	struct store *store = feed_store(reading->feed);
+	bool asked = q->has_after || position_is_foreign(&q->start, store);
 	struct session_state state;
 	uint64_t after;
 	struct gap gap;
@@ -38,7 +40,7 @@ enum err reading_begin(const struct reading *reading, const struct query *q, str
 	writer_poke(reading->writer);
 	*resumed = !state.is_new;
 	if (!asked && *resumed) {
-		*start = (struct position){.after = state.acked};
+		*start = state.at;
 		atomic_store(&r->sent, state.acked);
 	}
 	return ERR_NONE;

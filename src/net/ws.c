@@ -61,10 +61,10 @@ static enum err choose_services(const struct url *u, struct query *q, struct fau
 	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 }
 
-enum err ws_query_parse(const struct url *u, const char *epoch, const struct grant *g, struct query *q, struct fault *fault)
+enum err ws_query_parse(const struct url *u, const struct grant *g, struct query *q, struct fault *fault)
 {
 	const struct ws_profile *profile = ws_profile_find(u->path);
-	enum err err = query_parse(u, profile->query, epoch, q, fault);
+	enum err err = query_parse(u, profile->query, q, fault);
 	if (!err && profile->form == WIRE_FLAT && (err = choose_services(u, q, fault)) != ERR_NONE)
 		query_finish(q);
 	return err ? err : query_narrow(q, u, g, fault);
@@ -84,13 +84,12 @@ static enum err pass(struct ws_request *r, const struct gate *gate, struct visit
 }
 
 /* What is left to do once it has passed the gate. Takes the request where it fails. */
-static enum err complete(struct ws_request *r, const struct head *head, const char *epoch, struct ws_request **out,
-			 struct fault *fault)
+static enum err complete(struct ws_request *r, const struct head *head, struct ws_request **out, struct fault *fault)
 {
 	r->head_len = head->len;
 	r->subprotocol = head->protocol_v1;
 	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
-	enum err err = ws_query_parse(&r->url, epoch, &r->grant, &r->query, fault);
+	enum err err = ws_query_parse(&r->url, &r->grant, &r->query, fault);
 	if (!err && (r->conn = calloc(1, sizeof *r->conn)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err)
@@ -100,8 +99,8 @@ static enum err complete(struct ws_request *r, const struct head *head, const ch
 	return err;
 }
 
-enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
-			   struct ws_request **out, struct fault *fault)
+enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, struct ws_request **out,
+			   struct fault *fault)
 {
 	*out = NULL;
 	struct ws_request *r = calloc(1, sizeof *r);
@@ -118,13 +117,13 @@ enum err ws_request_create(const struct head *head, const struct gate *gate, str
 	else
 		err = pass(r, gate, visit, fault);
 	if (!err)
-		return complete(r, head, epoch, out, fault);
+		return complete(r, head, out, fault);
 	ws_request_destroy(r);
 	return err;
 }
 
 enum err ws_request_create_passed(const struct head *head, struct url *url, const struct grant *grant, uint64_t peer,
-				  const char *epoch, struct ws_request **out, struct fault *fault)
+				  struct ws_request **out, struct fault *fault)
 {
 	*out = NULL;
 	struct ws_request *r = calloc(1, sizeof *r);
@@ -138,7 +137,7 @@ enum err ws_request_create_passed(const struct head *head, struct url *url, cons
 	assert(r->profile != NULL);
 	r->grant = grant_share(grant);
 	r->peer = peer;
-	return complete(r, head, epoch, out, fault);
+	return complete(r, head, out, fault);
 }
 
 void ws_request_destroy(struct ws_request *r)

@@ -17,19 +17,19 @@ enum { WS_QUERY = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED | Q_SESSION };
 
 /* Reads the parameters of a WebSocket's path (which must be one). ERR_INVALID names the one at fault, ERR_DENIED the one
  * that is more than was granted. */
-enum err ws_query_parse(const struct url *u, const char *epoch, const struct grant *g, struct query *q, struct fault *fault);
+enum err ws_query_parse(const struct url *u, const struct grant *g, struct query *q, struct fault *fault);
 
 /* A WebSocket that was asked for, with all that it needs to be opened. */
 struct ws_request;
 
 /* Of a request that has passed no check yet: `visit` holds what the head and the socket say. ERR_NOT_FOUND where the path is
  * no WebSocket's; ERR_INVALID names the parameter; ERR_DENIED. Any thread. */
-enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, const char *epoch,
-			   struct ws_request **out, struct fault *fault);
+enum err ws_request_create(const struct head *head, const struct gate *gate, struct visit *visit, struct ws_request **out,
+			   struct fault *fault);
 /* Of one that has passed the gate, to a path of a WebSocket; `head` need not be an upgrade. Takes the URL, also where it
  * fails. */
 enum err ws_request_create_passed(const struct head *head, struct url *url, const struct grant *grant, uint64_t peer,
-				  const char *epoch, struct ws_request **out, struct fault *fault);
+				  struct ws_request **out, struct fault *fault);
 void ws_request_destroy(struct ws_request *r); /* NULL is fine */
 
 struct ws;

@@ -58,9 +58,10 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 				(unsigned long long)m.last);
 	if (!err && strcmp(m.file, file) != 0)
 		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %s", m.file);
-	ours = err || (strcmp(m.epoch, s->epoch) == 0 && m.count == last - first + 1);
-	if (!err && strcmp(m.epoch, s->epoch) != 0)
-		err = fault_set(&why, ERR_CONFLICT, "it is of another store (epoch %s)", m.epoch);
+	ours = err || (archive_set_owns(s, &m) && m.count == last - first + 1);
+	if (!err && !archive_set_owns(s, &m))
+		err = fault_set(&why, ERR_CONFLICT, "it is of another store, or another line of history (epoch %s)",
+				m.epoch);
 	if (!err && m.count != last - first + 1)
 		err = fault_set(&why, ERR_CONFLICT, "it is a selection of events");
 	if (!err) {
@@ -208,14 +209,15 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
 	return s->lock_fd < 0 ? take_lock(s, fault) : ERR_NONE;
 }
 
-enum err archive_set_open(const char *dir, const char *epoch, bool own, struct archive_set **out, struct fault *fault)
+enum err archive_set_open(const char *dir, const struct lineage *lineage, bool own, struct archive_set **out,
+			  struct fault *fault)
 {
 	*out = NULL;
 	struct archive_set *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	snprintf(s->dir, sizeof s->dir, "%s", dir);
-	snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
+	s->lineage = lineage;
 	s->own = own;
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);

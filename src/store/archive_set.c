@@ -18,6 +18,11 @@ const char *archive_set_dir(const struct archive_set *s)
 	return s->dir;
 }
 
+bool archive_set_owns(const struct archive_set *s, const struct manifest *m)
+{
+	return lineage_is(s->lineage, m->first > 1 ? m->first - 1 : 1, m->last, m->lines, m->line_count);
+}
+
 void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size)
 {
 	snprintf(out, size, "%s/%s", s->dir, name);
@@ -101,12 +106,14 @@ static enum err is_ours(struct archive_set *s, const char *archive_path, struct 
 	struct manifest m;
 	struct fault why;
 	enum err err = manifest_read(archive_path, &m, &why);
-	if (err == ERR_NOT_FOUND || (!err && strcmp(m.epoch, s->epoch) == 0))
+	if (err == ERR_NOT_FOUND || (!err && archive_set_owns(s, &m)))
 		return ERR_NONE;
 	if (err)
 		return fault_set(fault, err == ERR_CORRUPT || err == ERR_NEWER ? ERR_CONFLICT : err, "%s is in the way: %s",
 				 archive_path, why.text);
-	return fault_set(fault, ERR_CONFLICT, "%s is in the way: it is of another store (epoch %s)", archive_path, m.epoch);
+	return fault_set(fault, ERR_CONFLICT,
+			 "%s is in the way: it is of another store, or another line of history (epoch %s)", archive_path,
+			 m.epoch);
 }
 
 enum err archive_set_clear(struct archive_set *s, const struct manifest *m, struct fault *fault)

@@ -1,5 +1,5 @@
 /* The archives of a store: a directory, and what its manifests say. An archive counts when its manifest is whole, is of this
- * store's epoch and names consecutive seqs; anything else there is left alone. Archives may overlap.
+ * store's lines of history and names consecutive seqs; anything else there is left alone. Archives may overlap.
  *
  * Any thread, but for opening and closing. */
 #ifndef STORE_ARCHIVE_SET_H
@@ -11,14 +11,18 @@
 
 struct archive_set;
 
-/* `own`: makes the directory where there is none when the first archive comes, locks it, and clears away what an interrupted
- * archive left. ERR_LOCKED: another process keeps its archives there. A directory that is not there holds nothing. */
-enum err archive_set_open(const char *dir, const char *epoch, bool own, struct archive_set **out, struct fault *fault);
+/* The lineage is borrowed, and may grow. `own`: makes the directory where there is none when the first archive comes, locks
+ * it, and clears away what an interrupted archive left. ERR_LOCKED: another process keeps its archives there. A directory
+ * that is not there holds nothing. */
+enum err archive_set_open(const char *dir, const struct lineage *lineage, bool own, struct archive_set **out,
+			  struct fault *fault);
 void archive_set_close(struct archive_set *s); /* NULL is fine */
 
 /* Looks what has come into the directory since. */
 enum err archive_set_scan(struct archive_set *s, struct fault *fault);
 
+/* Is it an archive of this store's history? */
+bool archive_set_owns(const struct archive_set *s, const struct manifest *m);
 const char *archive_set_dir(const struct archive_set *s);
 /* The directory and a name in it. */
 void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size);
@@ -33,8 +37,9 @@ enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct
 enum err archive_set_adopt(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* Does it have its manifest? */
 bool archive_set_is_whole(const struct archive_set *s, const char *file);
-/* Deletes one that no reader needs, with its manifest: the log, from `hot` on, and other archives hold all of its events, and
- * readers go there already. ERR_NOT_FOUND; ERR_CONFLICT: it is needed, or something is missing; ERR_IO. Not while one is made. */
+/* Deletes one that no reader needs, with its manifest: the log, from `hot` on, and other archives hold all of its events,
+ * and readers go there already. ERR_NOT_FOUND; ERR_CONFLICT: it is needed, or something is missing; ERR_IO. Not while one is
+ * made. */
 enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t hot, struct fault *fault);
 /* One whose file is gone: it should be there. */
 void archive_set_forget(struct archive_set *s, const char *file);

@@ -11,7 +11,7 @@ enum { DIR_LEN = 1024 };
 
 struct archive_set {
 	char dir[DIR_LEN];
-	char epoch[STORE_EPOCH_LEN + 1];
+	const struct lineage *lineage; /* borrowed */
 	bool own;
 	bool opened; /* what is being written is ours from now on */
 	int lock_fd;

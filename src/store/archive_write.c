@@ -14,6 +14,7 @@ struct archive_writer {
 	struct buf entries; /* of the seek table */
 	struct sha256 *file;
 	struct sha256 *chain;
+	const struct lineage *lineage;
 	struct manifest manifest;
 };
 
@@ -35,8 +36,8 @@ static enum err on_frame(void *arg, struct slice frame, struct slice raw, struct
 	return put(w, frame, fault);
 }
 
-enum err archive_writer_create(struct archive_options options, const char *epoch, const char *previous, archive_sink *sink,
-			       void *arg, struct archive_writer **out, struct fault *fault)
+enum err archive_writer_create(struct archive_options options, const struct lineage *lineage, const char *previous,
+			       archive_sink *sink, void *arg, struct archive_writer **out, struct fault *fault)
 {
 	*out = NULL;
 	struct archive_writer *w = calloc(1, sizeof *w);
@@ -53,7 +54,7 @@ enum err archive_writer_create(struct archive_options options, const char *epoch
 		archive_writer_destroy(w);
 		return err;
 	}
-	snprintf(w->manifest.epoch, sizeof w->manifest.epoch, "%s", epoch);
+	w->lineage = lineage;
 	memset(w->manifest.previous, '0', SHA256_TEXT_LEN);
 	if (previous != NULL)
 		memcpy(w->manifest.previous, previous, SHA256_TEXT_LEN);
@@ -128,6 +129,8 @@ enum err archive_writer_end(struct archive_writer *w, struct manifest *out, stru
 	sha256_end(w->chain, digest);
 	sha256_text(digest, w->manifest.chain);
 	archive_name(w->manifest.file, w->manifest.first, w->manifest.last, ARCHIVE_ENDING);
+	if (!err && w->manifest.count > 0)
+		err = manifest_set_lines(&w->manifest, w->lineage, fault);
 	*out = w->manifest;
 	return err;
 }

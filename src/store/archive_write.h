@@ -24,9 +24,10 @@ struct archive_options {
 /* Takes the bytes of the file, in order; on the threads that compress, where there are any, one at a time. */
 typedef enum err archive_sink(void *arg, struct slice bytes, struct fault *fault);
 
-/* `previous` is the chain of the archive before; NULL: there is none. Both texts are copied. */
-enum err archive_writer_create(struct archive_options options, const char *epoch, const char *previous, archive_sink *sink,
-			       void *arg, struct archive_writer **out, struct fault *fault);
+/* Of a store with this lineage, which is borrowed. `previous` is the chain of the archive before; NULL: there is none. It is
+ * copied. */
+enum err archive_writer_create(struct archive_options options, const struct lineage *lineage, const char *previous,
+			       archive_sink *sink, void *arg, struct archive_writer **out, struct fault *fault);
 void archive_writer_destroy(struct archive_writer *w); /* NULL is fine */
 /* Ascending, without overlap. */
 enum err archive_writer_add(struct archive_writer *w, struct page *page, struct fault *fault);

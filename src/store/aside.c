@@ -14,8 +14,8 @@ struct side_table {
 
 static const struct side_table tables[] = {
 	{"CREATE TEMP TABLE aside_session AS SELECT * FROM session WHERE 0",
-	 "SELECT name, acked, updated, filter FROM session",
-	 "INSERT INTO temp.aside_session(name, acked, updated, filter) VALUES (?, ?, ?, ?)"},
+	 "SELECT name, acked, updated, filter, epoch FROM session",
+	 "INSERT INTO temp.aside_session(name, acked, updated, filter, epoch) VALUES (?, ?, ?, ?, ?)"},
 	{"CREATE TEMP TABLE aside_note AS SELECT * FROM note WHERE 0", "SELECT kind, key, at, value FROM note",
 	 "INSERT INTO temp.aside_note(kind, key, at, value) VALUES (?, ?, ?, ?)"},
 	{"CREATE TEMP TABLE aside_id_past AS SELECT * FROM id_past WHERE 0", "SELECT seq, key, tag FROM id_past",
@@ -72,11 +72,9 @@ enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fa
 {
 	const struct db_value end = DB_NUMBER(head);
 	enum err err = db_exec(to->db, "DELETE FROM session; DELETE FROM note", fault);
+	/* Positions past the end are on a line that ends before them: their readers are told so. */
 	if (!err)
-		err = db_exec_with(to->db,
-				   "INSERT INTO session(name, acked, updated, filter) "
-				   "SELECT name, min(acked, ?), updated, filter FROM temp.aside_session",
-				   1, &end, fault);
+		err = db_exec(to->db, "INSERT INTO session SELECT * FROM temp.aside_session", fault);
 	/* Figures that count events past the end are left out: they are counted again from the log. */
 	if (!err)
 		err = db_exec_with(to->db,

@@ -11,7 +11,8 @@
 enum err aside_read(const char *dir, struct store *to, struct fault *fault);
 /* The same out of an open database. */
 enum err aside_read_db(sqlite3 *from, struct store *to, struct fault *fault);
-/* In the open transaction; what was there goes. Nothing is taken over that would be ahead of `head`. `ids`: the ids, too. */
+/* In the open transaction; what was there goes. Nothing is taken over that would be ahead of `head`, but for the positions
+ * of sessions. `ids`: the ids, too. */
 enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fault);
 
 #endif

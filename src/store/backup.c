@@ -82,9 +82,13 @@ static enum err check_dest(struct backup *b, struct fault *fault)
 		return fault->code;
 	if (known == 0)
 		return ERR_NONE;
-	if (strcmp(store_epoch(b->from), store_epoch(b->to)) != 0)
-		return fault_set(fault, ERR_CONFLICT, "%s is a copy of another store (epoch %s, not %s)", store_dir(b->to),
-				 store_epoch(b->to), store_epoch(b->from));
+	const struct lineage *ours = store_lineage(b->to);
+	uint32_t lines;
+	lineage_span(ours, 1, known, &lines);
+	if (!lineage_is(store_lineage(b->from), 1, known, ours->lines, lines))
+		return fault_set(fault, ERR_CONFLICT,
+				 "%s is a copy of another store, or another line of history (epoch %s, not %s)",
+				 store_dir(b->to), store_epoch(b->to), store_epoch(b->from));
 	if (known > b->head)
 		return fault_set(fault, ERR_CONFLICT, "%s holds events up to %llu, and %llu is the last to be copied",
 				 store_dir(b->to), (unsigned long long)known, (unsigned long long)b->head);
@@ -143,7 +147,7 @@ static enum err copy_archives(struct backup *b, struct fault *fault)
 /* Into a copy that has events: with their figures, in one transaction. */
 static enum err add_archives(struct backup *b, struct fault *fault)
 {
-	enum err err = restore_begin(b->to, NULL, 0, fault);
+	enum err err = restore_begin(b->to, 0, fault);
 	if (!err)
 		err = copy_archives(b, fault);
 	if (!err)
@@ -273,13 +277,13 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 {
 	bool fresh = b->fresh = store_head(b->to) == 0;
 	b->log = log_start(b);
-	enum err err = fresh ? restore_begin(b->to, store_epoch(b->from), b->log > 0 ? b->log : 1, fault) : ERR_NONE;
+	enum err err = fresh ? restore_begin(b->to, b->log > 0 ? b->log : 1, fault) : ERR_NONE;
 	b->start = store_head(b->to);
 	if (!err)
 		err = fresh ? copy_archives(b, fault) : add_archives(b, fault);
 	for (bool begun = fresh, last = false; !err && !last; begun = false) {
 		if (!begun)
-			err = restore_begin(b->to, NULL, 0, fault);
+			err = restore_begin(b->to, 0, fault);
 		if (!err)
 			err = copy_events(b, fault);
 		last = store_head(b->to) == b->head;
@@ -287,6 +291,8 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 			err = aside_write(b->to, b->head, fresh, fault);
 		if (!err && last)
 			err = note_below(b, fault);
+		if (!err && last)
+			err = restore_adopt(b->to, store_lineage(b->from), b->head, fault);
 		if (!err)
 			err = restore_commit(b->to, fault);
 		if (!err)
@@ -295,16 +301,16 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 	return err ? err : follow(b, fault);
 }
 
-/* A fresh copy has the epoch of the original before anything else: an interrupted one knows its archives again. */
+/* A fresh copy has the lines of the original before anything else: an interrupted one knows its archives again. */
 static enum err adopt(const char *dir, const char *dest, struct fault *fault)
 {
 	struct store *from = NULL;
 	struct store *to = NULL;
 	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &from, fault);
 	if (!err)
-		err = store_open(dest, (struct store_options){.access = STORE_WRITE}, &to, fault);
-	if (!err && store_head(to) == 0 && strcmp(store_epoch(from), store_epoch(to)) != 0)
-		err = restore_adopt(to, store_epoch(from), fault);
+		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .copies = true}, &to, fault);
+	if (!err && store_head(to) == 0)
+		err = restore_adopt(to, store_lineage(from), UINT64_MAX, fault);
 	store_close(to);
 	store_close(from);
 	return err;
@@ -322,7 +328,8 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 	enum err err = adopt(dir, dest, fault);
 	/* No waiting for the disk at each commit, which a server on the same one would feel: closing the copy does it. */
 	if (!err)
-		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .relaxed = true}, &b.to, fault);
+		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .relaxed = true, .copies = true}, &b.to,
+				 fault);
 	/* What stands beside the events first: it is never ahead of events that are read later. */
 	if (!err)
 		err = aside_read(dir, b.to, fault);

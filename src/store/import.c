@@ -34,10 +34,12 @@ struct import {
 	struct import_options options;
 	struct import_figures *figures;
 	uint64_t old_hot;   /* of the store as it was; 0: it was empty */
+	bool grows;         /* there are events past the last one */
 	uint64_t counted;   /* the store's figures have the events up to here, though it has lost their archives */
 	uint64_t chain_seq; /* where the archive ends that the log's last events went to; 0: none is noted */
 	struct piece *pieces;
 	int count;
+	struct lineage lineage; /* of the store, and of what the files add to it */
 	struct buf scratch;
 	struct arrivals arrivals;
 	/* How far all of it is. */
@@ -117,20 +119,31 @@ static enum err check_until(const struct import *im, uint64_t covered, struct fa
 	return ERR_NONE;
 }
 
+/* Its events are on the same lines of history, as far as they are known, and go on from there. */
+static enum err join_lines(struct import *im, const struct piece *p, uint64_t covered, struct fault *fault)
+{
+	const struct manifest *m = &p->manifest;
+	bool same = true;
+	if (p->has_manifest && lineage_join(&im->lineage, covered, m->first, m->last, m->lines, m->line_count, &same))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (same)
+		return ERR_NONE;
+	return fault_set(
+		fault, ERR_CONFLICT,
+		"%s is of another store, or of another line of history (its epoch is %s) than %s: they cannot be joined",
+		p->path, m->epoch, im->store != NULL ? store_dir(im->store) : "the files before it");
+}
+
 /* The pieces are in order, of one store, and leave nothing out: but those from before the log, which may. */
 static enum err check_pieces(struct import *im, struct fault *fault)
 {
-	const char *epoch = NULL;
 	uint64_t covered = head_of(im);
 	for (int i = 0; i < im->count; i++) {
 		const struct piece *p = &im->pieces[i];
 		const struct manifest *m = &p->manifest;
-		if (p->has_manifest && im->old_hot != 0 && strcmp(m->epoch, store_epoch(im->store)) != 0)
-			return fault_set(fault, ERR_CONFLICT, "%s is of another store: its epoch is %s, here it is %s",
-					 p->path, m->epoch, store_epoch(im->store));
-		if (p->has_manifest && epoch != NULL && strcmp(epoch, m->epoch) != 0)
-			return fault_set(fault, ERR_CONFLICT, "%s is of another store than the files before it", p->path);
-		epoch = p->has_manifest ? m->epoch : epoch;
+		enum err err = join_lines(im, p, covered, fault);
+		if (err)
+			return err;
 		if (m->last < im->old_hot)
 			continue;
 		if (covered != 0 && m->first > covered + 1)
@@ -139,6 +152,7 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 					 (unsigned long long)covered + 1, (unsigned long long)m->first - 1);
 		covered = m->last > covered ? m->last : covered;
 	}
+	im->grows = covered > head_of(im);
 	return check_until(im, covered, fault);
 }
 
@@ -228,8 +242,8 @@ static enum err take_piece(struct import *im, struct piece *p, struct fault *fau
 	im->done += found.raw_bytes;
 	if (err || im->figures->archived == archived)
 		return err;
-	snprintf(found.epoch, sizeof found.epoch, "%s", store_epoch(im->store));
-	return arrivals_copy(&im->arrivals, p->path, &found, store_archives(im->store), fault);
+	err = manifest_set_lines(&found, store_lineage(im->store), fault);
+	return err ? err : arrivals_copy(&im->arrivals, p->path, &found, store_archives(im->store), fault);
 }
 
 /* The archive that the log's events went to may have been lost: another one is in its place then. */
@@ -244,11 +258,12 @@ static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault
 
 static enum err take_all(struct import *im, struct fault *fault)
 {
-	const char *epoch = NULL;
-	for (int i = 0; epoch == NULL && i < im->count; i++)
-		epoch = im->pieces[i].has_manifest ? im->pieces[i].manifest.epoch : NULL;
 	uint64_t first = im->pieces[0].manifest.first;
-	enum err err = restore_begin(im->store, epoch, first, fault);
+	uint64_t last = im->options.until != 0 ? im->options.until : UINT64_MAX;
+	enum err err = restore_begin(im->store, first, fault);
+	/* Files without a manifest are of nobody's history: it begins here. */
+	if (!err && im->grows && im->lineage.count > 0)
+		err = restore_adopt(im->store, &im->lineage, last, fault);
 	/* What came before a log that begins here is nowhere else. */
 	if (!err && im->old_hot == 0 && first > 1)
 		err = gone_add(im->store->db, 1, first - 1, false, fault);
@@ -303,7 +318,8 @@ static enum err import_beside(struct import *im, struct store *empty, const char
 		restore_abandon(empty);
 	place_remove(site.dir);
 	im->store = NULL;
-	enum err err = store_open(site.dir, (struct store_options){.access = STORE_WRITE}, &im->store, fault);
+	enum err err =
+		store_open(site.dir, (struct store_options){.access = STORE_WRITE, .copies = true}, &im->store, fault);
 	if (!err)
 		err = restore_in_bulk(im->store, fault);
 	if (!err)
@@ -383,7 +399,10 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	if (!err)
 		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
 	if (!err && is_there(dir))
-		err = store_open(dir, (struct store_options){.access = STORE_WRITE}, &im.store, fault);
+		err = store_open(dir, (struct store_options){.access = STORE_WRITE, .copies = true}, &im.store, fault);
+	if (!err && im.store != NULL && store_head(im.store) > 0 &&
+	    !lineage_copy(&im.lineage, store_lineage(im.store)->lines, store_lineage(im.store)->count))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err && im.store != NULL)
 		im.old_hot = store_head(im.store) > 0 ? store_hot(im.store) : 0;
 	if (!err)
@@ -395,6 +414,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	store_close(im.store);
 	buf_finish(&im.scratch);
 	arrivals_finish(&im.arrivals);
+	lineage_finish(&im.lineage);
 	free(im.pieces);
 	return err;
 }

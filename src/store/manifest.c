@@ -12,7 +12,7 @@
 
 enum { PATH_LEN = 1200, MANIFEST_MAX = 16 * 1024 };
 
-enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_FILE, MEMBER_HEX };
+enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_FILE, MEMBER_HEX, MEMBER_LINES };
 
 /* One table for both ways. */
 static const struct member {
@@ -34,6 +34,7 @@ static const struct member {
 	{"sha256", MEMBER_HEX, offsetof(struct manifest, sha256), SHA256_TEXT_LEN + 1},
 	{"previous", MEMBER_HEX, offsetof(struct manifest, previous), SHA256_TEXT_LEN + 1},
 	{"chain", MEMBER_HEX, offsetof(struct manifest, chain), SHA256_TEXT_LEN + 1},
+	{"lines", MEMBER_LINES, 0, 0},
 };
 
 enum { MEMBERS = sizeof members / sizeof *members };
@@ -56,6 +57,17 @@ static void write_sum(struct buf *out, size_t start)
 	buf_printf(out, ",\"sum\":\"%s\"}", text);
 }
 
+enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct fault *fault)
+{
+	uint32_t from = lineage_span(l, m->first > 1 ? m->first - 1 : 1, m->last, &m->line_count);
+	if (m->line_count > MANIFEST_LINES_MAX)
+		return fault_set(fault, ERR_INVALID, "events %llu to %llu are on more than %d lines of history: take fewer",
+				 (unsigned long long)m->first, (unsigned long long)m->last, MANIFEST_LINES_MAX);
+	memcpy(m->lines, l->lines + from, m->line_count * sizeof *m->lines);
+	memcpy(m->epoch, m->lines[m->line_count - 1].epoch, sizeof m->epoch);
+	return ERR_NONE;
+}
+
 void manifest_write(struct buf *out, const struct manifest *m)
 {
 	size_t start = out->len;
@@ -68,6 +80,7 @@ void manifest_write(struct buf *out, const struct manifest *m)
 		case MEMBER_TIME: clock_write(out, *(const int64_t *)(const void *)at); break;
 		case MEMBER_FILE:
 		case MEMBER_HEX: buf_json(out, slice_of(at)); break;
+		case MEMBER_LINES: lineage_write(out, m->lines, m->line_count); break;
 		}
 	}
 	write_sum(out, start);
@@ -93,6 +106,27 @@ static bool is_file(const char *text)
 	return text[0] != '\0' && text[0] != '.' && strchr(text, '/') == NULL;
 }
 
+static bool read_line(struct slice value, struct line *out)
+{
+	struct slice epoch;
+	struct slice first;
+	return json_kind(value) == JSON_OBJECT && json_member(value, "epoch", &epoch) &&
+	       read_text(epoch, out->epoch, sizeof out->epoch) && is_hex(out->epoch, STORE_EPOCH_LEN) &&
+	       json_member(value, "first", &first) && json_sequence(first, &out->first);
+}
+
+bool manifest_read_lines(struct slice array, struct line *out, uint32_t max, uint32_t *count)
+{
+	*count = 0;
+	if (json_kind(array) != JSON_ARRAY)
+		return false;
+	for (struct json_walk w = json_walk(array); json_next(&w); (*count)++)
+		if (*count == max || !read_line(w.value, &out[*count]) ||
+		    out[*count].first <= (*count > 0 ? out[*count - 1].first : 0))
+			return false;
+	return true;
+}
+
 static bool read_member(struct slice object, const struct member *member, struct manifest *m)
 {
 	struct slice value;
@@ -106,6 +140,7 @@ static bool read_member(struct slice object, const struct member *member, struct
 		       clock_parse((struct slice){value.p + 1, value.len - 2}, (int64_t *)(void *)at);
 	case MEMBER_FILE: return read_text(value, at, member->size) && is_file(at);
 	case MEMBER_HEX: return read_text(value, at, member->size) && is_hex(at, member->size - 1);
+	case MEMBER_LINES: return manifest_read_lines(value, m->lines, MANIFEST_LINES_MAX, &m->line_count);
 	}
 	return false;
 }
@@ -137,6 +172,10 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 	if (json_kind(object) != JSON_OBJECT || !json_member(object, "format", &value) || !json_sequence(value, &format) ||
 	    format == 0)
 		return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: it has no format");
+	if (format < MANIFEST_FORMAT)
+		return fault_set(fault, ERR_CORRUPT,
+				 "the archive has format %llu, which was never released: this version reads %d",
+				 (unsigned long long)format, MANIFEST_FORMAT);
 	if (format > MANIFEST_FORMAT)
 		return fault_set(fault, ERR_NEWER, "the archive has format %llu, this version reads up to %d",
 				 (unsigned long long)format, MANIFEST_FORMAT);
@@ -147,6 +186,10 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 	if (m->first == 0 || m->last < m->first || m->count == 0 || m->count > m->last - m->first + 1)
 		return fault_set(fault, ERR_CORRUPT,
 				 "the manifest is damaged: its range and its count contradict each other");
+	const struct line *newest = m->line_count > 0 ? &m->lines[m->line_count - 1] : NULL;
+	if (newest == NULL || newest->first > m->last || strcmp(newest->epoch, m->epoch) != 0)
+		return fault_set(fault, ERR_CORRUPT,
+				 "the manifest is damaged: its lines and its epoch contradict each other");
 	return check_sum(object, m, fault);
 }
 

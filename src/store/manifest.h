@@ -1,8 +1,9 @@
 /* The manifest of an archive: a JSON document beside it, FIRST-LAST.json beside FIRST-LAST.ndjson.zst.
  *
- *     {"format":1,"file":"…","epoch":"…","first":1,"last":9,"count":9,"first_time":"…","last_time":"…",
- *      "raw_bytes":…,"bytes":…,"frames":…,"sha256":"…","previous":"…","chain":"…","sum":"…"}
+ *     {"format":2,"file":"…","epoch":"…","first":1,"last":9,"count":9,"first_time":"…","last_time":"…","raw_bytes":…,
+ *      "bytes":…,"frames":…,"sha256":"…","previous":"…","chain":"…","lines":[{"epoch":"…","first":1}],"sum":"…"}
  *
+ * `lines` are the lines of history that its events are on, and the event before the first; `epoch` is the last of them.
  * `sha256` is of the file. `chain` is SHA-256 over the chain of the archive before (`previous`, 32 bytes, zeros where there
  * is none) and all raw bytes of this one: no event can be changed, removed or moved, inside an archive or between two,
  * without its showing. `sum` is SHA-256 of the text before it: what else the manifest says, such as whose events these are,
@@ -14,16 +15,19 @@
 
 #include "base/buf.h"
 #include "base/sha256.h"
+#include "store/lineage.h"
 #include "tidemark/err.h"
 #include "tidemark/store.h"
 
-enum { MANIFEST_FORMAT = 1, ARCHIVE_NAME_LEN = 64 };
+enum { MANIFEST_FORMAT = 2, MANIFEST_LINES_MAX = 8, ARCHIVE_NAME_LEN = 64 };
 #define ARCHIVE_ENDING ".ndjson.zst"
 #define MANIFEST_ENDING ".json"
 
 struct manifest {
 	char file[ARCHIVE_NAME_LEN];
 	char epoch[STORE_EPOCH_LEN + 1];
+	struct line lines[MANIFEST_LINES_MAX];
+	uint32_t line_count; /* 0: not known, and there is no epoch either */
 	uint64_t first;
 	uint64_t last;
 	uint64_t count; /* last - first + 1, unless the archive is a selection */
@@ -37,6 +41,10 @@ struct manifest {
 	char chain[SHA256_TEXT_LEN + 1];
 };
 
+/* Whose events they are: those from `first` to `last` of this lineage. ERR_INVALID where they are on too many lines. */
+enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct fault *fault);
+/* Those of a JSON array such as above. False where it is another, or has more than `max`. */
+bool manifest_read_lines(struct slice array, struct line *out, uint32_t max, uint32_t *count);
 /* Every member, in the order above. */
 void manifest_write(struct buf *out, const struct manifest *m);
 /* `text` may be any bytes and is overwritten. ERR_CORRUPT, ERR_NEWER, ERR_NOMEM. */

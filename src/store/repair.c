@@ -77,8 +77,9 @@ static enum err repair_from(struct repair *r, const char *path, struct fault *fa
 	bool has = err == ERR_NONE;
 	if (err && err != ERR_NOT_FOUND)
 		return err;
-	if (has && strcmp(expected.epoch, store_epoch(r->store)) != 0)
-		return fault_set(fault, ERR_CONFLICT, "%s is of another store: its epoch is %s, here it is %s", path,
+	if (has && !archive_set_owns(store_archives(r->store), &expected))
+		return fault_set(fault, ERR_CONFLICT,
+				 "%s is of another store, or another line of history: its epoch is %s, here it is %s", path,
 				 expected.epoch, store_epoch(r->store));
 	struct survey s = {.expected = has ? &expected : NULL, .each = on_event, .arg = r};
 	return archive_survey(path, &s, &found, fault);
@@ -219,7 +220,8 @@ enum err repair_log(const char *dir, const char *const *archives, int count, str
 {
 	struct repair r = {.figures = out};
 	*out = (struct repair_figures){0};
-	enum err err = store_open(dir, (struct store_options){.access = STORE_WRITE, .unchecked = true}, &r.store, fault);
+	enum err err = store_open(dir, (struct store_options){.access = STORE_WRITE, .unchecked = true, .copies = true},
+				  &r.store, fault);
 	if (err)
 		return err;
 	err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.look, fault);

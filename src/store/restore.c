@@ -8,12 +8,17 @@
 #include "store/store_inside.h"
 #include "store/sum.h"
 
-enum err restore_adopt(struct store *s, const char *epoch, struct fault *fault)
+enum err restore_adopt(struct store *s, const struct lineage *lineage, uint64_t last, struct fault *fault)
 {
-	enum err err = db_exec_with(s->db, "UPDATE meta SET value = ? WHERE key = 'epoch'", 1, &DB_TEXT(epoch), fault);
+	struct lineage saved = {0};
+	enum err err = lineage_save_copy(s->db, lineage, last, fault);
 	if (!err)
-		snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
-	return err;
+		err = lineage_load(s->db, &saved, fault);
+	if (err)
+		return err;
+	lineage_finish(&s->lineage);
+	s->lineage = saved;
+	return ERR_NONE;
 }
 
 /* The log of an empty store begins elsewhere. */
@@ -34,11 +39,9 @@ enum err restore_in_bulk(struct store *s, struct fault *fault)
 	return db_exec(s->db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536", fault);
 }
 
-enum err restore_begin(struct store *s, const char *epoch, uint64_t first, struct fault *fault)
+enum err restore_begin(struct store *s, uint64_t first, struct fault *fault)
 {
 	enum err err = db_exec(s->db, "BEGIN IMMEDIATE", fault);
-	if (!err && s->head == 0 && epoch != NULL)
-		err = restore_adopt(s, epoch, fault);
 	if (!err && s->head == 0)
 		err = begin_at(s, first, fault);
 	return err;

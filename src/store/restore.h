@@ -4,16 +4,16 @@
 #define STORE_RESTORE_H
 
 #include "event/envelope.h"
+#include "store/lineage.h"
 #include "tidemark/store.h"
 
 /* Makes a store that nobody needs after a crash fast: no journal, no sync. Before the first transaction. */
 enum err restore_in_bulk(struct store *s, struct fault *fault);
-/* Gives an empty store the epoch that it is going to have, at once; what it knows of its archives it knows when it is opened
- * again. */
-enum err restore_adopt(struct store *s, const char *epoch, struct fault *fault);
-/* Opens a transaction. A store without any event is told what it is going to be: it takes the epoch (NULL: keeps its own),
- * and its log begins with `first`. */
-enum err restore_begin(struct store *s, const char *epoch, uint64_t first, struct fault *fault);
+/* Gives a store the lines of history that it is a copy of, as far as they begin at or before `last`. What it knows of its
+ * archives it knows when it is opened again. */
+enum err restore_adopt(struct store *s, const struct lineage *lineage, uint64_t last, struct fault *fault);
+/* Opens a transaction. The log of a store without any event is told where it begins: with `first`. */
+enum err restore_begin(struct store *s, uint64_t first, struct fault *fault);
 /* The event after the last one, with a time not before its. */
 enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int64_t time_ms, struct fault *fault);
 /* The same for an envelope as archives hold it; ERR_CORRUPT when it is not what a server would have written. */

@@ -43,7 +43,7 @@ struct salvage {
 	struct old_topic *topics;
 	uint32_t topic_count;
 	int64_t topics_max;
-	char epoch[STORE_EPOCH_LEN + 1];
+	struct lineage lineage;
 	struct archive_set *archives; /* sound ones */
 	struct torn *torn;
 	struct store *to;
@@ -54,14 +54,10 @@ struct salvage {
 
 /* --- what can be read --- */
 
-static enum err read_epoch(struct salvage *s, struct fault *fault)
+static enum err read_lineage(struct salvage *s, struct fault *fault)
 {
-	sqlite3_stmt *st = NULL;
-	enum err err = db_prepare(s->from, "SELECT value FROM meta WHERE key = 'epoch'", &st, fault);
-	if (!err && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == STORE_EPOCH_LEN)
-		memcpy(s->epoch, sqlite3_column_text(st, 0), STORE_EPOCH_LEN);
-	sqlite3_finalize(st);
-	return err || s->epoch[0] != '\0' ? err : fault_set(fault, ERR_CORRUPT, "%s has no epoch", s->path);
+	enum err err = lineage_load(s->from, &s->lineage, fault);
+	return err || s->lineage.count > 0 ? err : fault_set(fault, ERR_CORRUPT, "%s has no line of history", s->path);
 }
 
 /* The highest seq that there ever was, as far as anything still says so. */
@@ -231,7 +227,7 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 	if (!err)
 		err = new_file_create(&file, path, fault);
 	if (!err)
-		err = archive_writer_create(options, s->epoch, chained ? s->last.chain : NULL, new_file_write, &file, &w,
+		err = archive_writer_create(options, &s->lineage, chained ? s->last.chain : NULL, new_file_write, &file, &w,
 					    fault);
 	for (uint64_t from = first; !err && from <= last; from += PAGE_EVENTS)
 		err = add_page(s, w, from, last - from < PAGE_EVENTS ? last : from + PAGE_EVENTS - 1, fault);
@@ -308,14 +304,14 @@ static enum err read_aside(struct salvage *s, struct fault *fault)
 static enum err make_store(struct salvage *s, struct fault *fault)
 {
 	struct fault beside = {0};
-	enum err err = store_open(s->place, (struct store_options){.access = STORE_WRITE}, &s->to, fault);
+	enum err err = store_open(s->place, (struct store_options){.access = STORE_WRITE, .copies = true}, &s->to, fault);
 	if (!err)
-		err = restore_adopt(s->to, s->epoch, fault);
+		err = restore_adopt(s->to, &s->lineage, UINT64_MAX, fault);
 	bool others = !err && read_aside(s, &beside) == ERR_NONE;
 	if (!others)
 		snprintf(s->report->beside, sizeof s->report->beside, "%.127s", beside.text);
 	if (!err)
-		err = restore_begin(s->to, NULL, s->report->head + 1, fault);
+		err = restore_begin(s->to, s->report->head + 1, fault);
 	if (!err && others)
 		err = aside_write(s->to, s->report->head, true, fault);
 	if (!err)
@@ -336,7 +332,7 @@ static enum err try_database(struct salvage *s, bool stands_in, struct fault *fa
 {
 	enum err err = db_open_damaged(s->path, stands_in ? s->first : NULL, false, &s->from, fault);
 	if (!err)
-		err = read_epoch(s, fault);
+		err = read_lineage(s, fault);
 	if (!err)
 		err = read_topics(s, fault);
 	if (!err)
@@ -346,6 +342,7 @@ static enum err try_database(struct salvage *s, bool stands_in, struct fault *fa
 		return ERR_NONE;
 	db_close(s->from);
 	s->from = NULL;
+	lineage_finish(&s->lineage);
 	return err;
 }
 
@@ -388,15 +385,15 @@ static enum err open_damaged(struct salvage *s, const char *archive_dir, struct 
 	enum err err = open_database(s, fault);
 	if (err == ERR_NOMEM)
 		return err;
-	if (s->from == NULL && !torn_epoch(dir, s->epoch))
+	struct fault why;
+	if (s->from == NULL && (err = torn_lineage(dir, &s->lineage, &why)) != ERR_NONE)
 		return fault_set(
-			fault, ERR_CORRUPT,
-			"nothing can be read of %s, and the archives in %s do not say whose they are: move it away to "
-			"begin anew, and import archives or a backup",
-			s->path, dir);
-	err = torn_open(dir, s->epoch, &s->torn, fault);
+			fault, err,
+			"nothing can be read of %s, and %s: move it away to begin anew, and import archives or a backup",
+			s->path, why.text);
+	err = torn_open(dir, &s->lineage, &s->torn, fault);
 	if (!err)
-		err = archive_set_open(dir, s->epoch, true, &s->archives, fault);
+		err = archive_set_open(dir, &s->lineage, true, &s->archives, fault);
 	if (err)
 		return err;
 	s->report->torn = torn_count(s->torn);
@@ -422,6 +419,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	db_close(s.from);
 	archive_set_close(s.archives);
 	torn_close(s.torn);
+	lineage_finish(&s.lineage);
 	if (!err)
 		err = replace_decide(dir, s.place, fault);
 	if (!err)

@@ -71,7 +71,7 @@ static enum err write_archive(struct reader *r, const char *path, uint64_t first
 	struct history_query q = {.after = first - 1, .before = last + 1};
 	enum err err = new_file_create(&file, path, fault);
 	if (!err)
-		err = archive_writer_create(options, store_epoch(r->store), previous, new_file_write, &file, &w, fault);
+		err = archive_writer_create(options, store_lineage(r->store), previous, new_file_write, &file, &w, fault);
 	if (!err)
 		err = export_events(r, q, w, watch, fault);
 	if (!err)

@@ -239,7 +239,7 @@ enum err store_end_page(struct store *s)
 enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic)
 {
 	if (s->builder == NULL)
-		s->builder = page_builder_create(WIRE_WS, s->epoch, s->next_seq - 1, 0);
+		s->builder = page_builder_create(WIRE_WS, store_epoch(s), s->next_seq - 1, 0);
 	if (s->builder == NULL)
 		return ERR_NOMEM;
 	if (s->pending_count == s->pending_cap) {
@@ -489,13 +489,14 @@ enum err store_session_put(struct store *s, const struct stored_session *session
 		store_bind(st, 4, session->filter);
 	else
 		sqlite3_bind_null(st, 4);
+	store_bind(st, 5, session->epoch);
 	return store_run(s, S_SESSION_PUT, "storing a session", fault);
 }
 
 enum err store_session_each(struct store *s, store_session_fn *each, void *arg, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT name, acked, updated, filter FROM session", &st, fault);
+	enum err err = db_prepare(s->db, "SELECT name, acked, updated, filter, epoch FROM session", &st, fault);
 	if (err)
 		return err;
 	int rc;
@@ -505,6 +506,7 @@ enum err store_session_each(struct store *s, store_session_fn *each, void *arg, 
 			.acked = (uint64_t)sqlite3_column_int64(st, 1),
 			.updated_ms = sqlite3_column_int64(st, 2),
 			.filter = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)},
+			.epoch = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)},
 		};
 		err = rc == SQLITE_ROW ? each(arg, &session) : db_fault(s->db, rc, "loading the sessions", fault);
 	}

@@ -112,7 +112,7 @@ enum err store_open_archives(struct store *s, struct fault *fault)
 	if (!err)
 		err = load_archive_dir(s, dir, sizeof dir, fault);
 	if (!err)
-		err = archive_set_open(dir, s->epoch, own, &s->archives, fault);
+		err = archive_set_open(dir, &s->lineage, own, &s->archives, fault);
 	if (!err)
 		err = own ? arrivals_settle(s->db, s->archives, fault) : ERR_NONE;
 	if (!err)

@@ -54,7 +54,25 @@ uint64_t store_first(struct store *s)
 
 const char *store_epoch(const struct store *s)
 {
-	return s->epoch;
+	return s->lineage.lines[s->lineage.count - 1].epoch;
+}
+
+const struct lineage *store_lineage(const struct store *s)
+{
+	return &s->lineage;
+}
+
+bool store_line(const struct store *s, uint32_t index, struct line *out)
+{
+	bool there = index < s->lineage.count;
+	if (there)
+		*out = s->lineage.lines[index];
+	return there;
+}
+
+bool store_line_end(const struct store *s, const char *epoch, uint64_t *end)
+{
+	return lineage_end(&s->lineage, epoch, end);
 }
 
 const char *store_path(const struct store *s)

@@ -13,6 +13,7 @@
 #include "store/catalog.h"
 #include "store/committed.h"
 #include "store/incoming.h"
+#include "store/lineage.h"
 #include "store/place.h"
 #include "store/trail.h"
 #include "tidemark/store.h"
@@ -66,7 +67,7 @@ struct reduced {
 struct store {
 	char dir[STORE_PATH_LEN];
 	char path[STORE_PATH_LEN];
-	char epoch[STORE_EPOCH_LEN + 1];
+	struct lineage lineage; /* of more than none, once it is open */
 	struct store_options options;
 	int lock_fd;
 	struct catalog *catalog;

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/random.h"
 #include "base/sys.h"
 #include "store/db.h"
 #include "store/replace.h"
@@ -30,8 +29,10 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
 	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
-	[S_SESSION_PUT] = "INSERT INTO session(name, acked, updated, filter) VALUES (?1, ?2, ?3, coalesce(?4, '')) "
-			  "ON CONFLICT(name) DO UPDATE SET acked = ?2, updated = ?3, filter = coalesce(?4, filter)",
+	[S_SESSION_PUT] = "INSERT INTO session(name, acked, updated, filter, epoch) VALUES (?1, ?2, ?3, coalesce(?4, ''), "
+			  "coalesce(?5, '')) "
+			  "ON CONFLICT(name) DO UPDATE SET acked = ?2, updated = ?3, filter = coalesce(?4, filter), epoch = "
+			  "coalesce(?5, '')",
 	[S_SESSION_DELETE] = "DELETE FROM session WHERE name = ?",
 	[S_NOTE_PUT] = "INSERT OR REPLACE INTO note(kind, key, at, value) VALUES (?, ?, ?, ?)",
 	[S_NOTE_DELETE] = "DELETE FROM note WHERE kind = ? AND key = ?",
@@ -114,28 +115,28 @@ static enum err sync_place(const char *dir, struct fault *fault)
 	return fine ? ERR_NONE : fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
 }
 
-static enum err load_epoch(struct store *s, struct fault *fault)
+/* A store that has no line of history yet is a new one. */
+static enum err load_lineage(struct store *s, struct fault *fault)
 {
-	static const char select[] = "SELECT value FROM meta WHERE key = 'epoch'";
-	sqlite3_stmt *st;
-	if (s->options.access == STORE_WRITE) {
-		char epoch[STORE_EPOCH_LEN + 1];
-		random_hex(epoch, STORE_EPOCH_LEN / 2);
-		enum err err = db_exec_with(s->db, "INSERT OR IGNORE INTO meta(key, value) VALUES ('epoch', ?)", 1,
-					    &DB_TEXT(epoch), fault);
-		if (err)
-			return err;
-	}
-	enum err err = db_prepare(s->db, select, &st, fault);
-	if (err)
-		return err;
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == STORE_EPOCH_LEN)
-		memcpy(s->epoch, sqlite3_column_text(st, 0), STORE_EPOCH_LEN);
-	else
-		err = fault_set(fault, ERR_CORRUPT, "%s has no epoch", s->path);
-	sqlite3_finalize(st);
+	enum err err = lineage_load(s->db, &s->lineage, fault);
+	if (!err && s->lineage.count == 0 && s->options.access == STORE_WRITE)
+		err = lineage_begin(s->db, &s->lineage, 1, fault);
+	if (!err && s->lineage.count == 0)
+		err = fault_set(fault, ERR_CORRUPT, "%s has no line of history", s->path);
 	return err;
+}
+
+/* What is written now need not be what follows elsewhere: in the original of a copy, or with those who were sent what a
+ * power loss has taken. */
+static enum err leave_original(struct store *s, struct fault *fault)
+{
+	bool doubt = false;
+	if (s->options.copies)
+		return ERR_NONE;
+	enum err err = lineage_in_doubt(s->db, &doubt, fault);
+	if (!err && doubt)
+		err = lineage_begin(s->db, &s->lineage, s->head + 1, fault);
+	return err ? err : lineage_note_relaxed(s->db, s->options.relaxed, fault);
 }
 
 static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *fault)
@@ -226,7 +227,7 @@ static enum err load(struct store *s, struct fault *fault)
 	sqlite3_int64 last = 0;
 	sqlite3_int64 time = 0;
 	sqlite3_int64 past_ids = 0;
-	enum err err = load_epoch(s, fault);
+	enum err err = load_lineage(s, fault);
 	if (!err)
 		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
 	if (!err)
@@ -311,6 +312,8 @@ static enum err open_all(struct store *s, struct fault *fault)
 	if (err || s->options.access != STORE_WRITE)
 		return err;
 	err = check_note(s, fault);
+	if (!err)
+		err = leave_original(s, fault);
 	place_look(&s->place);
 	/* Always: a process that was killed may have made them without coming this far. */
 	return err ? err : sync_place(s->dir, fault);
@@ -460,6 +463,8 @@ void store_close(struct store *s)
 	if (s->db != NULL && s->options.access == STORE_WRITE) {
 		store_rollback(s);
 		flush_trail(s);
+		if (!s->options.copies)
+			lineage_note_relaxed(s->db, false, NULL);
 		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL);
 	}
 	store_close_db(s);
@@ -469,6 +474,7 @@ void store_close(struct store *s)
 	free(s->topics);
 	free(s->pending);
 	free(s->reduced);
+	lineage_finish(&s->lineage);
 	pthread_cond_destroy(&s->commit_done);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->back_lock);

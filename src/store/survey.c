@@ -159,6 +159,8 @@ enum err archive_survey(const char *path, const struct survey *s, struct manifes
 	if (expected != NULL) {
 		memcpy(out->previous, expected->previous, sizeof out->previous);
 		memcpy(out->epoch, expected->epoch, sizeof out->epoch);
+		memcpy(out->lines, expected->lines, sizeof out->lines);
+		out->line_count = expected->line_count;
 	}
 	if (!err)
 		err = archive_open(path, &a, fault);

@@ -78,15 +78,9 @@ static enum err each_name(const char *dir, enum err (*each)(void *arg, const cha
 
 /* --- which are damaged --- */
 
-/* Whatever else is wrong with a manifest: does it name this epoch? */
-static bool names_epoch(const char *path, const char *epoch)
+static bool has_epoch(const char *text, ssize_t len, const char *epoch)
 {
-	char text[MANIFEST_MAX];
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
-	if (fd >= 0)
-		close(fd);
-	for (ssize_t at = 0; at + STORE_EPOCH_LEN <= n; at++) {
+	for (ssize_t at = 0; at + STORE_EPOCH_LEN <= len; at++) {
 		int errors = 0;
 		for (int i = 0; i < STORE_EPOCH_LEN && errors <= EPOCH_ERRORS; i++)
 			errors += text[at + i] != epoch[i];
@@ -96,10 +90,24 @@ static bool names_epoch(const char *path, const char *epoch)
 	return false;
 }
 
+/* Whatever else is wrong with a manifest: does it name one of these lines? */
+static bool names_line(const char *path, const struct lineage *lineage)
+{
+	char text[MANIFEST_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
+	if (fd >= 0)
+		close(fd);
+	for (uint32_t i = 0; i < lineage->count; i++)
+		if (has_epoch(text, n, lineage->lines[i].epoch))
+			return true;
+	return false;
+}
+
 struct suspects {
 	struct torn *torn;
 	struct archive_set *set;
-	const char *epoch;
+	const struct lineage *lineage;
 };
 
 /* One whose manifest is of no use. Without any it never was an archive. */
@@ -116,8 +124,8 @@ static enum err suspect(void *arg, const char *name, struct fault *fault)
 		return ERR_NONE;
 	snprintf(path, sizeof path, "%s/%s", s->torn->dir, name);
 	enum err err = manifest_read(path, &m, &why);
-	bool foreign = !err && (strcmp(m.epoch, s->epoch) != 0 || m.count != last - first + 1);
-	if (foreign || !manifest_path(path, manifest, sizeof manifest) || !names_epoch(manifest, s->epoch))
+	bool foreign = !err && (!archive_set_owns(s->set, &m) || m.count != last - first + 1);
+	if (foreign || !manifest_path(path, manifest, sizeof manifest) || !names_line(manifest, s->lineage))
 		return ERR_NONE;
 	return add_name(s->torn, name, fault);
 }
@@ -140,15 +148,15 @@ static enum err survey_all(struct torn *t, struct archive_set *set, struct fault
 	return err;
 }
 
-static enum err find_damaged(struct torn *t, const char *epoch, struct fault *fault)
+static enum err find_damaged(struct torn *t, const struct lineage *lineage, struct fault *fault)
 {
 	struct archive_set *set;
-	enum err err = archive_set_open(t->dir, epoch, true, &set, fault);
+	enum err err = archive_set_open(t->dir, lineage, true, &set, fault);
 	if (err)
 		return err;
 	err = survey_all(t, set, fault);
 	if (!err)
-		err = each_name(t->dir, suspect, &(struct suspects){t, set, epoch}, fault);
+		err = each_name(t->dir, suspect, &(struct suspects){t, set, lineage}, fault);
 	archive_set_close(set);
 	return err;
 }
@@ -256,14 +264,14 @@ static int by_first(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-enum err torn_open(const char *dir, const char *epoch, struct torn **out, struct fault *fault)
+enum err torn_open(const char *dir, const struct lineage *lineage, struct torn **out, struct fault *fault)
 {
 	*out = NULL;
 	struct torn *t = calloc(1, sizeof *t);
 	if (t == NULL)
 		return no_memory(fault);
 	snprintf(t->dir, sizeof t->dir, "%s", dir);
-	enum err err = find_damaged(t, epoch, fault);
+	enum err err = find_damaged(t, lineage, fault);
 	for (uint32_t i = 0; !err && i < t->count; i++)
 		err = rename_archive(t, i, fault);
 	/* An archive whose manifest is gone first would never have been one. */
@@ -327,35 +335,67 @@ bool torn_find(struct torn *t, uint64_t seq, struct slice *envelope)
 
 /* --- whose they are --- */
 
-struct epochs {
+struct lines {
 	const char *dir;
-	char epoch[STORE_EPOCH_LEN + 1];
-	bool several;
+	struct lineage *lineage;
+	bool several; /* they are not of one history */
 };
 
-static enum err note_epoch(void *arg, const char *name, struct fault *fault)
+/* Those of a sound manifest are taken in, or, once all are, held against the whole. */
+static enum err each_manifest(struct lines *l, const char *name, enum err (*take)(struct lines *l, const struct manifest *m),
+			      struct fault *fault)
 {
-	struct epochs *e = arg;
 	struct manifest m;
 	char path[PATH_LEN + NAME_LEN];
 	uint64_t first;
 	uint64_t last;
 	if (!archive_name_parse(name, ARCHIVE_ENDING, &first, &last))
 		return ERR_NONE;
-	snprintf(path, sizeof path, "%s/%s", e->dir, name);
+	snprintf(path, sizeof path, "%s/%s", l->dir, name);
 	if (manifest_read(path, &m, fault) != ERR_NONE || m.count != last - first + 1)
 		return ERR_NONE;
-	e->several = e->several || (e->epoch[0] != '\0' && strcmp(e->epoch, m.epoch) != 0);
-	memcpy(e->epoch, m.epoch, sizeof e->epoch);
+	return take(l, &m) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+static enum err insert_lines(struct lines *l, const struct manifest *m)
+{
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && i < m->line_count; i++) {
+		bool same;
+		err = lineage_insert(l->lineage, &m->lines[i], &same);
+		l->several = l->several || !same;
+	}
+	return err;
+}
+
+static enum err compare_lines(struct lines *l, const struct manifest *m)
+{
+	l->several =
+		l->several || !lineage_is(l->lineage, m->first > 1 ? m->first - 1 : 1, m->last, m->lines, m->line_count);
 	return ERR_NONE;
 }
 
-bool torn_epoch(const char *dir, char *out)
+static enum err on_insert(void *arg, const char *name, struct fault *fault)
 {
-	struct epochs e = {.dir = dir};
-	struct fault fault;
-	if (each_name(dir, note_epoch, &e, &fault) != ERR_NONE || e.epoch[0] == '\0' || e.several)
-		return false;
-	memcpy(out, e.epoch, sizeof e.epoch);
-	return true;
+	return each_manifest(arg, name, insert_lines, fault);
+}
+
+static enum err on_compare(void *arg, const char *name, struct fault *fault)
+{
+	return each_manifest(arg, name, compare_lines, fault);
+}
+
+enum err torn_lineage(const char *dir, struct lineage *out, struct fault *fault)
+{
+	struct lines l = {.dir = dir, .lineage = out};
+	*out = (struct lineage){0};
+	enum err err = each_name(dir, on_insert, &l, fault);
+	if (!err)
+		err = each_name(dir, on_compare, &l, fault);
+	if (!err && (out->count == 0 || l.several))
+		err = fault_set(fault, ERR_CORRUPT, "the archives in %s %s", dir,
+				l.several ? "are not of one history" : "do not say whose they are");
+	if (err)
+		lineage_finish(out);
+	return err;
 }

@@ -110,7 +110,8 @@ static void make_store(void)
 		publish(i, BATCH);
 		usleep(2000); /* the next ones have another time */
 	}
-	CHECK(store_session_put(store, &(struct stored_session){slice_of("me"), 7, 1, {NULL, 0}}, &fault) == ERR_NONE);
+	CHECK(store_session_put(store, &(struct stored_session){slice_of("me"), 7, 1, {NULL, 0}, {NULL, 0}}, &fault) ==
+	      ERR_NONE);
 	CHECK(store_note_put(store, "kind", slice_of("key"), 3, slice_of("value"), &fault) == ERR_NONE);
 	commit();
 	note_times();

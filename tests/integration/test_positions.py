@@ -258,6 +258,8 @@ class Retention(PositionTest):
         self.server.stop()
         with edited(self.server.data) as database:
             database.executescript("ALTER TABLE topic DROP COLUMN gone; ALTER TABLE session DROP COLUMN filter; "
+                                   "ALTER TABLE session DROP COLUMN epoch; "
+                                   "INSERT INTO meta(key, value) SELECT 'epoch', epoch FROM line; DROP TABLE line; "
                                    "DELETE FROM meta WHERE key = 'gone_unknown'; PRAGMA user_version=3;")
         self.server.start()
         self.assert_gap_for(1, stream="rare")

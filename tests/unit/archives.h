@@ -62,13 +62,15 @@ static inline enum err into_buf(void *arg, struct slice bytes, struct fault *f)
 }
 
 #define EPOCH "0123456789abcdef"
+static struct line archives_line = {1, EPOCH};
+static const struct lineage archives_lineage = {&archives_line, 1};
 
 /* An archive of events first to last in memory. */
 static inline void make_archive(struct buf *out, uint64_t first, uint64_t last, size_t size, uint64_t page_events,
 				struct archive_options options, const char *previous, struct manifest *m)
 {
 	struct archive_writer *w;
-	CHECK(archive_writer_create(options, EPOCH, previous, into_buf, out, &w, &fault) == ERR_NONE);
+	CHECK(archive_writer_create(options, &archives_lineage, previous, into_buf, out, &w, &fault) == ERR_NONE);
 	for (uint64_t seq = first; seq <= last; seq += page_events) {
 		struct page *p = page_of(seq, seq + page_events - 1 < last ? seq + page_events - 1 : last, size);
 		CHECK(archive_writer_add(w, p, &fault) == ERR_NONE);

@@ -260,8 +260,8 @@ static void a_sink_that_fails_ends_it(void)
 	for (int threads = 0; threads < 3; threads++) {
 		struct archive_writer *w;
 		struct manifest m;
-		CHECK(archive_writer_create((struct archive_options){3, threads}, EPOCH, NULL, full, NULL, &w, &fault) ==
-		      ERR_NONE);
+		CHECK(archive_writer_create((struct archive_options){3, threads}, &archives_lineage, NULL, full, NULL, &w,
+					    &fault) == ERR_NONE);
 		enum err err = ERR_NONE;
 		for (uint64_t seq = 1; !err && seq < 100000; seq += 500) {
 			struct page *p = page_of(seq, seq + 499, 700);
@@ -338,9 +338,9 @@ static void a_manifest_comes_back(void)
 	CHECK(parse(text.data, &again) == ERR_NONE && memcmp(&m, &again, sizeof m) == 0);
 	snprintf(with_space, sizeof with_space, " \n%s \n", text.data);
 	CHECK(parse(with_space, &again) == ERR_NONE && again.last == 20);
-	static const char *const members[] = {"format", "file",       "epoch",     "first",     "last",
-					      "count",  "first_time", "last_time", "raw_bytes", "bytes",
-					      "frames", "sha256",     "previous",  "chain",     "sum"};
+	static const char *const members[] = {"format",     "file",      "epoch",     "first", "last",   "count",
+					      "first_time", "last_time", "raw_bytes", "bytes", "frames", "sha256",
+					      "previous",   "chain",     "lines",     "sum"};
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 		char from[32];
 		char to[64];
@@ -354,8 +354,9 @@ static void a_manifest_comes_back(void)
 		const char *from;
 		const char *to;
 	} lies[] = {
-		{"\"format\":1", "\"format\":0"},
-		{"\"format\":1", "\"format\":-1"},
+		{"\"format\":2", "\"format\":0"},
+		{"\"format\":2", "\"format\":-1"},
+		{"\"format\":2", "\"format\":1"},
 		{"\"first\":8", "\"first\":0"},
 		{"\"first\":8", "\"first\":21"},
 		{"\"first\":8", "\"first\":9"},
@@ -369,6 +370,11 @@ static void a_manifest_comes_back(void)
 		{"0123456789abcdef", "0123456789abcdeg"},
 		{"0123456789abcdef", "0123456789abcdef0"},
 		{"8-20.ndjson.zst", "8-21.ndjson.zst"},
+		{"8-20.ndjson.zst", "../8-20"},
+		{"\"lines\":[{", "\"lines\":[],\"x\":[{"},
+		{"[{\"epoch\":\"0123456789abcdef\"", "[{\"epoch\":\"0123456789abcdee\""},
+		{"\"first\":1}", "\"first\":21}"},
+		{"\"first\":1}", "\"first\":1},{\"epoch\":\"0123456789abcdef\",\"first\":1}"},
 		{"\"first_time\":\"2", "\"first_time\":\"3"},
 		{"{", "["},
 		{"}", ""},
@@ -376,7 +382,7 @@ static void a_manifest_comes_back(void)
 	};
 	for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
 		CHECK(parse_changed(text.data, lies[i].from, lies[i].to) == ERR_CORRUPT && fault.text[0] != '\0');
-	CHECK(parse_changed(text.data, "\"format\":1", "\"format\":2") == ERR_NEWER);
+	CHECK(parse_changed(text.data, "\"format\":2", "\"format\":3") == ERR_NEWER);
 	CHECK(parse("", &again) == ERR_CORRUPT && parse("null", &again) == ERR_CORRUPT);
 	buf_finish(&file);
 	buf_finish(&text);

@@ -58,7 +58,7 @@ static void set_up(struct buf *file, struct manifest *m, size_t *ends)
 	write_file(path, buf_slice(file));
 	CHECK(archive_survey(path, &(struct survey){0}, m, &fault) == ERR_NONE);
 	CHECK(m->count == FRAMES * LINES && m->frames == FRAMES);
-	strcpy(m->epoch, EPOCH);
+	CHECK(manifest_set_lines(m, &archives_lineage, &fault) == ERR_NONE);
 	write_manifest(manifest_file, m);
 	CHECK(survey_with_manifest(path) == ERR_NONE);
 }

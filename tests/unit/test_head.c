@@ -148,7 +148,7 @@ static enum err parse(const char *target, unsigned allowed, struct query *q, str
 {
 	struct url u;
 	CHECK(url_parse(&u, slice_of(target)) == URL_FINE);
-	enum err err = query_parse(&u, allowed, "e0", q, f);
+	enum err err = query_parse(&u, allowed, q, f);
 	if (!err)
 		query_finish(q);
 	url_finish(&u);
@@ -161,8 +161,10 @@ static void queries_are_read(void)
 	struct fault f;
 	CHECK(parse("/?after=5&before=9&limit=7&order=desc&wait=2", ~0u, &q, &f) == ERR_NONE);
 	CHECK(q.has_after && q.start.after == 5 && q.before == 9 && q.limit == 7 && q.descending && q.wait_ms == 2000);
-	CHECK(parse("/?epoch=other&after=head", ~0u, &q, &f) == ERR_NONE && q.start.foreign && q.start.from_head);
-	CHECK(parse("/?after=first&epoch=e0", ~0u, &q, &f) == ERR_NONE && !q.start.foreign && q.start.from_first);
+	CHECK(parse("/?epoch=other&after=head", ~0u, &q, &f) == ERR_NONE && q.start.from_head);
+	CHECK(strcmp(q.start.epoch, "?") == 0); /* it cannot be the name of a line */
+	CHECK(parse("/?after=first&epoch=0123456789abcdef", ~0u, &q, &f) == ERR_NONE && q.start.from_first);
+	CHECK(strcmp(q.start.epoch, "0123456789abcdef") == 0);
 	CHECK(parse("/?speed=0.5", ~0u, &q, &f) == ERR_NONE && q.speed == 0.5);
 	CHECK(parse("/?since=2026-11-22T18:00:00+01:00", ~0u, &q, &f) == ERR_NONE && q.has_since);
 	static const char *const bad[] = {"after=",

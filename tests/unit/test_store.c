@@ -390,12 +390,15 @@ static void sessions_come_back(void)
 	fresh_dir();
 	open_store();
 	publish("{\"data\":1}", 1);
-	CHECK(store_session_put(store, &(struct stored_session){slice_of("s"), 1, 5, {NULL, 0}}, &fault) == ERR_NONE);
-	CHECK(store_session_put(store, &(struct stored_session){slice_of("gone"), 1, 5, {NULL, 0}}, &fault) == ERR_NONE);
+	CHECK(store_session_put(store, &(struct stored_session){slice_of("s"), 1, 5, {NULL, 0}, {NULL, 0}}, &fault) ==
+	      ERR_NONE);
+	CHECK(store_session_put(store, &(struct stored_session){slice_of("gone"), 1, 5, {NULL, 0}, {NULL, 0}}, &fault) ==
+	      ERR_NONE);
 	commit(0);
 	CHECK(store_session_delete(store, slice_of("gone"), &fault) == ERR_NONE);
 	commit(0);
-	CHECK(store_session_put(store, &(struct stored_session){slice_of("t"), 1, 5, {NULL, 0}}, &fault) == ERR_NONE);
+	CHECK(store_session_put(store, &(struct stored_session){slice_of("t"), 1, 5, {NULL, 0}, {NULL, 0}}, &fault) ==
+	      ERR_NONE);
 	store_rollback(store);
 	close_store();
 	open_store();
@@ -457,8 +460,8 @@ static void come_back_from_a_commit_in_doubt(bool with_event)
 	if (with_event)
 		CHECK(append("{\"stream\":\"a\",\"id\":\"2\",\"data\":1}", NULL, &r) == ERR_NONE);
 	else
-		CHECK(store_session_put(store, &(struct stored_session){slice_of("me"), 1, 1, {NULL, 0}}, &fault) ==
-		      ERR_NONE);
+		CHECK(store_session_put(store, &(struct stored_session){slice_of("me"), 1, 1, {NULL, 0}, {NULL, 0}},
+					&fault) == ERR_NONE);
 	CHECK(commit_in_doubt() == with_event);
 	for (; events < 12; events++)
 		publish("{\"stream\":\"a\",\"data\":1}", 1);

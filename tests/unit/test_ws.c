@@ -131,7 +131,7 @@ static void add(struct house *h, int fd, const char *text)
 	struct ws_request *request = NULL;
 	CHECK(head_read(slice_of(text), &head) == HEAD_WEBSOCKET);
 	struct visit visit = {.host = head.host, .local = true, .guarded = true};
-	CHECK(ws_request_create(&head, &gate, &visit, "", &request, &fault) == ERR_NONE);
+	CHECK(ws_request_create(&head, &gate, &visit, &request, &fault) == ERR_NONE);
 	ws_add_take(h->ws, fd, request, 0);
 }
 
