@@ -1,19 +1,22 @@
 """What clients asked of a store and what they were answered: operations, recorded by many threads into one NDJSON file.
 
-A publish is two lines, one before it is sent and one with its outcome; without the second its outcome is unknown. Everything else is one
-line, written when it is over. So whatever has been written at any moment is a whole history: nobody has seen an event whose publish is
-not there yet. Times are nanoseconds of the monotonic clock, and payloads are digests, so that a history stays small.
+A publish is two lines, one before it is sent and one with its outcome; without the second its outcome is unknown. Everything else is
+written when it is over, in one line but for long reads. So whatever has been written at any moment is a whole history: nobody has seen an
+event whose publish is not there yet. Times are nanoseconds of the monotonic clock, and payloads are digests, so that a history stays
+small.
 """
 
 import hashlib
-import itertools
 import json
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import count, islice
+from sys import intern
 from typing import NamedTuple, Optional
 
-PIECE = 2000  # events of a follower that make a line
+PIECE = 2000  # events that a reader has in one line
 
 
 class Event(NamedTuple):
@@ -129,7 +132,7 @@ class Recorder:
         self.path = path
         self._file = open(path, "w", encoding="utf-8")
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
+        self._numbers = count(1)
 
     def write(self, kind, number=None, **members):
         """Returns the operation's number."""
@@ -145,7 +148,16 @@ class Recorder:
 
     def read(self, client, begin, envelopes, **members):
         """An answer that has just come to its end; `begin` is the time before it was asked for."""
-        self.write("read", client=client, begin=begin, end=time.monotonic_ns(), rows=[row_of(e) for e in envelopes], **members)
+        self.write_read(begin=begin, end=time.monotonic_ns(), rows=map(row_of, envelopes), client=client, **members)
+
+    def write_read(self, rows, number=None, **members):
+        """A long one is written in pieces, of which the last is the operation."""
+        rows = iter(rows)
+        piece = list(islice(rows, PIECE))
+        while len(piece) == PIECE:
+            number = self.write("rows", number, rows=piece)
+            piece = list(islice(rows, PIECE))
+        self.write("read", number, rows=piece, **members)
 
     def head(self, client, begin, seq):
         self.write("head", client=client, begin=begin, end=time.monotonic_ns(), seq=seq)
@@ -205,7 +217,10 @@ def dump(operations, path):
     for operation in operations:
         members = dict(vars(operation))
         outcome = {name: members.pop(name) for name in ("end", "status", "reply")} if isinstance(operation, Publish) else {}
-        recorder.write(type(operation).__name__.lower(), **members)
+        if isinstance(operation, Read):
+            recorder.write_read(**members)
+        else:
+            recorder.write(type(operation).__name__.lower(), **members)
         if outcome.get("end") is not None:
             recorder.write("outcome", operation.number, **outcome)
     recorder.close()
@@ -213,7 +228,7 @@ def dump(operations, path):
 
 def load(path):
     """The operations of a file. A last line that is still being written does not count."""
-    operations, same = {}, {}
+    operations, rows, same = {}, defaultdict(list), {}
     with open(path, encoding="utf-8") as file:
         for line in file:
             if not line.endswith("\n"):
@@ -224,9 +239,13 @@ def load(path):
                 vars(operations[number]).update(members)
                 continue
             if "events" in members:
-                members["events"] = [Event(*e) for e in members["events"]]
+                members["events"] = [Event(intern(stream), intern(type_), *rest) for stream, type_, *rest in members["events"]]
             if "rows" in members:  # many readers see the same: it is kept once
-                members["rows"] = [same.setdefault(row, row) for row in map(Row._make, members["rows"])]
+                rows[number] += [same.get(row) or same.setdefault(row, Row(row.seq, *map(intern, row[1:4]), *row[4:]))
+                                 for row in map(Row._make, members["rows"])]
+                if kind == "rows":
+                    continue
+                members["rows"] = rows.pop(number)
             if "filter" in members:
                 members["filter"] = Filter(*map(tuple, members["filter"]))
             operations[number] = KINDS[kind](**{"end": None, **members})

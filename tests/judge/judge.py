@@ -70,6 +70,7 @@ class Judge:
         self.log = {}  # row by seq
         self.owner = {}  # the publish that stored it, by seq
         self.new, self.seqs = {}, {}  # by the number of an acknowledged publish: its new seqs, and that of each event
+        self.last = {}  # the last seq that a publish stored
         self.moments = []
         self.chosen = {}  # seqs by filter
 
@@ -82,7 +83,6 @@ class Judge:
             self.expectation(publish)
         for reader in self.readers:
             self.reader(reader)
-        self.boundaries()
         self.real_time()
 
     def fault(self, text):
@@ -113,13 +113,15 @@ class Judge:
     def acknowledgements(self):
         """What publishers were told is the log, too, if nobody has read that far."""
         self.misplaced = {}  # publishes, as keys
+        clashes = set()
         for publish in self.publishes:
             if publish.status != 201 or not self.receipt(publish):
                 continue
             for event, seq in zip(publish.events, self.seqs[publish.number]):
                 if seq not in self.new[publish.number] or self.owner.get(seq) is publish:
                     continue  # a duplicate
-                if seq in self.owner:
+                if seq in self.owner and (publish, self.owner[seq]) not in clashes:
+                    clashes.add((publish, self.owner[seq]))
                     self.fault(f"two requests were told that seq {seq} is theirs: {self.owner[seq]} and {publish}")
                 self.owner[seq] = publish
                 if self.log.setdefault(seq, Row(seq, "", *event)).event != event:
@@ -137,6 +139,7 @@ class Judge:
                  and (max(seqs) == last if count else (first, last) == (min(seqs), max(seqs))))
         if agree:
             self.new[publish.number], self.seqs[publish.number] = new, seqs
+            self.last[publish] = last
         else:
             self.fault(f"{publish} of {size} events was answered with numbers that do not agree: count {count}, duplicates "
                        f"{reply['duplicates']}, first {first}, last {last}, seqs {listed(seqs)}")
@@ -153,7 +156,7 @@ class Judge:
             if row.id is None:
                 self.nameless[row.event].append(seq)
             elif (first := self.ids.setdefault((row.stream, row.id), seq)) != seq:
-                self.fault(f"{name(row)} is stored twice, under seq {first} and seq {seq}{self.by(first)}{self.by(seq)}")
+                self.fault(f"{name(row)} is stored twice, under seq {first}{self.by(first)} and seq {seq}{self.by(seq)}")
                 self.owner.setdefault(seq, self.owner.get(first))
             if row.time:
                 if newest and row.time < newest.time:
@@ -166,7 +169,7 @@ class Judge:
         self.ends.update((h.seq, h) for h in self.heads)
 
     def by(self, seq):
-        return f", {seq} by {self.owner[seq]}" if self.owner.get(seq) else ""
+        return f" ({self.owner[seq]})" if self.owner.get(seq) else ""
 
     def last_before(self, stream, seq):
         seqs = self.streams.get(stream, ())
@@ -222,28 +225,30 @@ class Judge:
             self.fault(f"{text}: its events are torn apart, under seq {listed(there)}")
         elif told:
             self.fault(f"{text} is under seq {listed(there)}")
+        elif cut := next((s for s in there[:-1] if s in self.ends), None):
+            self.fault(f"{self.ends[cut]} ends at seq {cut}, with a part of the events of {publish}, which go on to seq {there[-1]}")
         else:
             self.fault(f"{text} is under seq {listed(there)}, though it expected {publish.expect} and the stream's last seq was "
                        f"{self.last_before(publish.events[0].stream, there[0])}")
 
     def explain(self):
         """Finds the request of an unknown outcome behind each event that was acknowledged to nobody: where several would do, that which
-        began first, as it leaves real time the least to object to."""
+        began first, as it leaves real time the least to object to. (Such requests may be repetitions of one another; if they share an
+        event in different company, with the same content, one may be taken for the other.)"""
         unowned = [s for s in self.order if s not in self.owner]
         wanted = {self.key(self.log[s]) for s in unowned}
         able = defaultdict(list)
         for publish in sorted((p for p in self.publishes if wanted and p.number not in self.new), key=lambda p: p.begin):
             for key in {self.key(e) for e in publish.events} & wanted:
                 able[key].append(publish)
-        used = set()
         for seq in unowned:
             if seq in self.owner:
                 continue
-            found = [p for p in able[self.key(self.log[seq])] if p.number not in used]
+            found = [p for p in able[self.key(self.log[seq])] if p not in self.last]
             unknown = [p for p in found if p.status in (None, 201)]
             for publish in unknown:
                 if last := self.fits(publish, seq):
-                    used.add(publish.number)
+                    self.last[publish] = last
                     self.owner.update((s, publish) for s in range(seq, last + 1))
                     self.moments.append(Moment(publish, 0, seq - 1, f"stored seq {seq} to {last}", last))
                     break
@@ -263,7 +268,9 @@ class Judge:
                 continue  # a duplicate
             own.add((event.stream, event.id))
             row = self.log.get(seq)
-            if row is None and seq > self.known and seq - 1 not in self.ends:
+            if seq > first and seq - 1 in self.ends:
+                return None
+            if row is None and seq > self.known:
                 break  # nobody has looked at the rest yet
             if row is None or row.event != event or seq in self.owner:
                 return None
@@ -363,17 +370,14 @@ class Judge:
 
     # ---- time
 
-    def boundaries(self):
-        """The log never ended within a request."""
-        for end, reader in self.ends.items():
-            owner = self.owner.get(end)
-            if owner and owner is self.owner.get(end + 1):
-                self.fault(f"{reader} ends at seq {end}, with half of the events of {owner}, which stored seq {end + 1}, too")
+    def whole(self, length):
+        """The least length of a log that ends with no part of a request and has this length at least."""
+        return max(length, self.last.get(self.owner.get(length), 0))
 
     def real_time(self):
         """Whatever was answered before a request was sent is true for it."""
         self.moments += [Moment(h, h.seq, h.seq, f"is {h.seq}") for h in self.heads]
-        points = [(m.operation.begin, 0, m, m.low) for m in self.moments]
+        points = [(m.operation.begin, 0, m, 0) for m in self.moments]
         points += [(m.operation.end, 1, m, 0) for m in self.moments if m.operation.end is not None]
         points += [(at, 2, f, row.seq) for f in self.readers if isinstance(f, Follow) for at, row in zip(f.times, f.rows)]
         points += [(f.end, 2, f, f.through) for f in self.readers if isinstance(f, Follow)]
@@ -381,11 +385,14 @@ class Judge:
         length, known_by = 0, ""
         for _, kind, what, seq in points:
             if kind == 0:
+                whole = self.whole(what.low)
+                if whole > what.high:
+                    self.fault(f"{what.text}, with a part of the events of {self.owner[what.low]}, which go on to seq {whole}")
                 if length > what.high:
                     self.fault(f"{what.text}, so the log had at most {what.high} events; but before that was sent, {known_by}")
-                what.low = max(what.low, length)
+                what.low = max(whole, length)
             else:
-                reached = seq if kind == 2 else what.stored or what.low
+                reached = self.whole(seq) if kind == 2 else what.stored or what.low
                 if reached > length:
                     length = reached
                     known_by = f"{what} saw seq {seq}" if kind == 2 else what.text

@@ -17,10 +17,11 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from history import Event, Filter, Follow, Head, Publish, Read, Recorder, Row, digest, dump, load  # noqa: E402
+from history import PIECE, Event, Filter, Follow, Head, Publish, Read, Recorder, Row, digest, dump, load  # noqa: E402
 from judge import judge  # noqa: E402
 
 SEEDS = range(6)
+SMALL = 1500  # histories of which all orders are tried
 STREAMS = ("a1", "a2", "b1")
 FILTERS = (Filter(), Filter(), Filter(("a*",)), Filter(("b1",), ("t1",)), Filter((), ("t0", "t2")))
 STEP = 100  # between the moments at which two operations take effect; they begin and end up to three of them earlier and later
@@ -168,20 +169,23 @@ class Judged(unittest.TestCase):
                 faults = judge(store.operations)
                 self.assertTrue(any(all(str(w) in fault for w in words) for fault in faults), f"{words} not in {faults}")
 
-    def some(self, store, choose, holds):
+    @staticmethod
+    def some(store, choose, holds):
         """One of the operations that `holds`."""
         return choose.choice([o for o in store.operations if holds(o)])
 
 
-def stored(operation, size=1):
+def stored(operation):
     """An acknowledged request of new events only."""
-    return isinstance(operation, Publish) and operation.status == 201 and not operation.reply["duplicates"] and len(operation.events) >= size
+    return isinstance(operation, Publish) and operation.status == 201 and not operation.reply["duplicates"]
 
 
-def reader_of(size, passing=None):
-    """Readers of many events, of all of them or of some."""
-    return lambda o: isinstance(o, (Read, Follow)) and len(o.rows) >= size and o.filter != Filter() if passing else (
-        isinstance(o, Follow) and len(o.rows) >= size and o.filter == Filter())
+def follower_of_all(operation):
+    return isinstance(operation, Follow) and operation.filter == Filter() and len(operation.rows) >= 20
+
+
+def filtered_reader(operation):
+    return isinstance(operation, (Read, Follow)) and operation.filter != Filter() and len(operation.rows) >= 5
 
 
 class Legal(Judged):
@@ -195,10 +199,12 @@ class Legal(Judged):
         store = random_store(7, 60).finish()
         for size in range(len(store.operations)):
             cut = copy.deepcopy(store.operations[:size])
-            self.assertEqual([f for f in judge(cut)], [], size)
+            self.assertEqual(judge(cut), [], size)
 
     def test_a_history_is_the_same_after_a_file(self):
-        store = random_store(8).finish()
+        store = random_store(8)
+        store.publish([store.event() for _ in range(2 * PIECE)])
+        store.finish()
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "history.ndjson")
             dump(store.operations, path)
@@ -265,7 +271,7 @@ class Requests(Judged):
         def plant(store, _):
             publish = store.publish([store.event() for _ in range(3)], settled=True)
             store.finish().whole.rows.pop()
-            return store.whole, f"ends at seq {publish.reply['first'] + 1}, with half of the events of", publish
+            return store.whole, f"ends at seq {publish.reply['first'] + 1}, with a part of the events of", publish
         self.planted(plant)
 
     def test_half_of_a_batch_of_unknown_outcome(self):
@@ -300,13 +306,13 @@ class Requests(Judged):
             del store.ids[row.stream, row.id]
             publish = store.publish([row.event], settled=True)
             store.finish()
-            return f"{row.stream}/{row.id} is stored twice", f"seq {row.seq} and seq {publish.reply['first']}", publish
+            return f"{row.stream}/{row.id} is stored twice, under seq {row.seq}", f"and seq {publish.reply['first']} ({publish})"
         self.planted(plant)
 
     def test_two_events_under_one_seq(self):
         def plant(store, choose):
             store.finish()
-            follow = self.some(store, choose, reader_of(20))
+            follow = self.some(store, choose, follower_of_all)
             i = choose.randrange(10)
             follow.rows[i] = Row(*follow.rows[i][:2], *store.event())
             return f"two events under seq {follow.rows[i].seq}", follow, store.whole
@@ -402,8 +408,8 @@ class Requests(Judged):
             first, second = (store.publish([event], settled=True) for _ in range(2))
             first.reply = second.reply
             store.finish()
-            return f"seq {len(store.log)} is {event.stream}/both, which nobody published"
-        self.planted(lambda store, choose: [plant(store, choose)])
+            return f"seq {len(store.log)} is {event.stream}/both, which nobody published",
+        self.planted(plant)
 
 
 class Expectations(Judged):
@@ -489,7 +495,7 @@ class Readers(Judged):
     def test_a_reader_skips(self):
         def plant(store, choose):
             store.finish()
-            follow = self.some(store, choose, reader_of(20))
+            follow = self.some(store, choose, follower_of_all)
             row = follow.rows.pop(choose.randrange(10))
             return follow, f"skips seq {row.seq}"
         self.planted(plant)
@@ -506,7 +512,7 @@ class Readers(Judged):
     def test_a_reader_repeats(self):
         def plant(store, choose):
             store.finish()
-            follow = self.some(store, choose, reader_of(20))
+            follow = self.some(store, choose, follower_of_all)
             i = choose.randrange(10)
             follow.rows.insert(i + 1, follow.rows[i])
             follow.times.insert(i + 1, follow.times[i])
@@ -516,7 +522,7 @@ class Readers(Judged):
     def test_a_reader_sees_another_order(self):
         def plant(store, choose):
             store.finish()
-            follow = self.some(store, choose, reader_of(20))
+            follow = self.some(store, choose, follower_of_all)
             i = choose.randrange(10)
             follow.rows[i:i + 2] = follow.rows[i + 1], follow.rows[i]
             return follow, "another order", follow.rows[i].seq, follow.rows[i + 1].seq
@@ -535,7 +541,7 @@ class Readers(Judged):
     def test_a_filtered_reader_misses_one(self):
         def plant(store, choose):
             store.finish()
-            reader = self.some(store, choose, reader_of(5, "filtered"))
+            reader = self.some(store, choose, filtered_reader)
             row = reader.rows.pop(choose.randrange(4))
             if isinstance(reader, Read) and reader.limit:
                 reader.limit -= 1
@@ -553,7 +559,7 @@ class Readers(Judged):
     def test_a_filtered_reader_gets_a_foreign_one(self):
         def plant(store, choose):
             store.finish()
-            reader = self.some(store, choose, reader_of(5, "filtered"))
+            reader = self.some(store, choose, filtered_reader)
             row = next(r for r in store.log[reader.rows[0].seq:] if not reader.filter.passes(r))
             reader.rows = sorted(reader.rows + [row])
             return reader, f"sees seq {row.seq}", "filter leaves out"
@@ -581,7 +587,7 @@ class Readers(Judged):
     def test_two_readers_see_different_times(self):
         def plant(store, choose):
             store.finish()
-            follow = self.some(store, choose, reader_of(20))
+            follow = self.some(store, choose, follower_of_all)
             follow.rows[3] = follow.rows[3]._replace(time="2025")
             return follow, store.whole, "sees seq 4 at the time 2025"
         self.planted(plant)
@@ -589,7 +595,7 @@ class Readers(Judged):
     def test_readers_see_different_contents(self):
         def plant(store, choose):
             store.finish()
-            follow = self.some(store, choose, reader_of(20))
+            follow = self.some(store, choose, follower_of_all)
             i = next(i for i, row in enumerate(follow.rows) if row.id)
             follow.rows[i] = follow.rows[i]._replace(data="spoilt")
             return follow, store.whole, f"under seq {i + 1} with another content"
@@ -618,8 +624,94 @@ class Readers(Judged):
             head = store.add(Head, batch.reply["first"])
             head.begin = batch.begin
             store.finish()
-            return head, "with half of the events of", batch
+            return head, "with a part of the events of", batch
         self.planted(plant)
+
+
+class AllOrders(unittest.TestCase):
+    """Small histories, legal or with anything in them changed, judged as by somebody who tries every order of their operations."""
+
+    @staticmethod
+    def follows(state, operation):
+        """The states that come after a state, if an operation takes effect there and is answered as it was."""
+        if not isinstance(operation, Publish):
+            rows = [r[:1] + r[2:] for r in state.log if operation.filter.passes(r)] if isinstance(operation, Read) else None
+            fine = rows == [r[:1] + r[2:] for r in operation.rows] if isinstance(operation, Read) else operation.seq == len(state.log)
+            return [state] if fine else []
+        events, last = operation.events, state.last(operation.events[0].stream)
+        refused = operation.expect not in (None, last) and not all((e.stream, e.id) in state.ids for e in events)
+        if operation.status == 503:
+            return [state]
+        if operation.status == 409:
+            return [state] if refused and operation.reply == {"expected": operation.expect, "actual": last} else []
+        after = Store(0)
+        after.log, after.ids = state.log[:], dict(state.ids)
+        reply = None if refused else after.store(events)
+        if operation.status is None:
+            return [state] if refused else [state, after]
+        return [after] if reply == operation.reply else []
+
+    def explained(self, state, left):
+        """Is there an order of the operations that are left?"""
+        first_end = min((o.end for o in left if o.end is not None), default=1 << 60)
+        return not left or any(
+            self.explained(after, [o for o in left if o is not operation])
+            for operation in left if operation.begin <= first_end for after in self.follows(state, operation))
+
+    @staticmethod
+    def small(choose, seed):
+        store = Store(seed)
+        events = [Event(stream, "t0", id_, "d") for stream, id_ in (("a1", "1"), ("a1", "2"), ("b1", "1"))]
+        for i in range(5):
+            pick = choose.random()
+            if pick < 0.7:
+                fresh = [Event(choose.choice(("a1", "b1")), "t0", None, f"{i}.{k}") for k in (0, 1)]
+                batch = choose.choice([events[:1], events[1:2], events[2:], fresh, [choose.choice(events)._replace(data=str(i)), fresh[0]]])
+                expect = choose.choice([None, store.last(batch[0].stream), choose.randrange(5)])
+                if len({e.stream for e in batch}) > 1:
+                    expect = None
+                store.publish(batch, expect, choose.choice(["answered"] * 3 + ["lost", "unknown"]))
+            elif pick < 0.85:
+                store.read(passing=choose.choice([Filter(), Filter(("a1",))]))
+            else:
+                store.head()
+        store.now += STEP * 8
+        store.read(settled=True)
+        return store.operations
+
+    @staticmethod
+    def change(operations, choose):
+        operation = choose.choice(operations[:-1])
+        pick = choose.random()
+        if pick < 0.4 and operation.end is not None:
+            operation.begin += choose.choice([-300, 300])
+            operation.end += choose.choice([0, 300]) if operation.begin < operation.end else 600
+        elif isinstance(operation, Head):
+            operation.seq = max(0, operation.seq + choose.choice([-1, 1]))
+        elif isinstance(operation, Read):
+            del operation.rows[-1:]
+        elif operation.status == 409:
+            operation.reply["actual"] = choose.randrange(6)
+        elif operation.expect is not None:
+            operation.expect = choose.randrange(6)
+        elif operation.status == 201 and pick < 0.7:
+            operation.status, operation.end, operation.reply = None, None, {}
+        elif operation.status == 201 and not operation.reply["duplicates"]:
+            operation.reply = {**operation.reply, "first": operation.reply["first"] + 1, "last": operation.reply["last"] + 1}
+        del operations[-1].rows[len(operations[-1].rows) - (choose.random() < 0.1):]
+
+    def test_the_judge_agrees_with_trying_all_orders(self):
+        verdicts = []
+        for seed in range(SMALL):
+            choose = random.Random(seed)
+            operations = self.small(choose, seed)
+            for _ in range(choose.randrange(3)):
+                self.change(operations, choose)
+            faults = judge(operations)
+            verdicts.append(not faults)
+            self.assertEqual(not faults, self.explained(Store(0), operations), (seed, faults, [vars(o) for o in operations]))
+        self.assertGreater(verdicts.count(False), SMALL // 5)
+        self.assertGreater(verdicts.count(True), SMALL // 5)
 
 
 if __name__ == "__main__":
