@@ -41,7 +41,7 @@ fuzz: deps ## a minute of fuzzing for each parser
 lint: deps ## static analysis: clang-tidy, cppcheck, gcc's analyzer
 	@scripts/lint
 
-soak: build ## ten minutes of faults of all kinds at random, with a model that knows what must be there
+soak: build ## ten minutes of faults of all kinds at random, and a judge of all that was answered
 	@scripts/bootstrap test
 	@TIDEMARK_BIN=build/release/tests/tidemark-faulty python3 -B tests/soak/soak.py $(or $(SECONDS),600) $(SEED)
 
