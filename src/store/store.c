@@ -108,13 +108,13 @@ static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bo
 	return err;
 }
 
-static int64_t id_key(const struct event *e)
+static struct id_key id_key(const struct event *e)
 {
-	return e->id.len > 0 ? sum_key(e->stream, e->id) : 0;
+	return e->id.len > 0 ? id_key_of(e->stream, e->id) : (struct id_key){0};
 }
 
 /* The seq of the stored event with this stream and id, 0 where there is none. */
-static enum err find_id(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault)
+static enum err find_id(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
 {
 	*seq = 0;
 	if (e->id.len == 0)
@@ -124,7 +124,7 @@ static enum err find_id(struct store *s, const struct event *e, int64_t key, uin
 	for (unsigned k = 0; !err && !same && trail_key(s->trail, key, k, seq); k++)
 		err = confirm(s, *seq, e, &same, fault);
 	sqlite3_stmt *st = s->statements[S_KEY];
-	sqlite3_bind_int64(st, 1, key);
+	sqlite3_bind_int64(st, 1, key.disk);
 	int rc = SQLITE_ROW;
 	while (!err && !same && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		*seq = (uint64_t)sqlite3_column_int64(st, 0);
@@ -135,7 +135,7 @@ static enum err find_id(struct store *s, const struct event *e, int64_t key, uin
 	sqlite3_reset(st);
 	if (!same)
 		*seq = 0;
-	return err || same ? err : store_find_past(s, e, key, seq, fault);
+	return err || same ? err : store_find_past(s, e, key.disk, seq, fault);
 }
 
 /* The last seq of a stream, with what the open transaction has added to it. */
@@ -282,7 +282,7 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
-static enum err add_row(struct store *s, const struct event *e, uint32_t topic, int64_t key, struct fault *fault)
+static enum err add_row(struct store *s, const struct event *e, uint32_t topic, struct id_key key, struct fault *fault)
 {
 	uint64_t seq = s->next_seq + s->incoming.count;
 	if (e->id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE)
@@ -350,7 +350,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	uint64_t first_seq = s->next_seq;
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct event *e = batch_event(batch, i);
-		int64_t key = id_key(e);
+		struct id_key key = id_key(e);
 		uint64_t seq;
 		err = find_id(s, e, key, &seq, fault);
 		bool duplicate = !err && seq != 0;
