@@ -39,7 +39,7 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_NOTE_TRIM] = "DELETE FROM note WHERE kind = ? AND at < ?",
 	[S_PROBE] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('probe', ?)",
 	[S_PAST_PUT] = "INSERT OR REPLACE INTO id_past(seq, key, tag) VALUES (?, ?, ?)",
-	[S_PAST_FIND] = "SELECT seq FROM id_past WHERE key = ? AND tag = ? ORDER BY seq LIMIT 1",
+	[S_PAST_FIND] = "SELECT seq, tag FROM id_past WHERE key = ? ORDER BY seq",
 	[S_PAST_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
 	[S_KEY_DELETE] = "DELETE FROM id_key WHERE key = ? AND seq = ?",
 	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)) FROM event WHERE seq <= ? ORDER BY seq",
@@ -510,7 +510,7 @@ void store_close(struct store *s)
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
 	catalog_destroy(s->catalog);
-	free(s->topics);
+	free(s->known);
 	free(s->pending);
 	free(s->reduced);
 	pthread_cond_destroy(&s->commit_done);

@@ -646,6 +646,28 @@ static void equal_keys_cost_no_more_than_others(void)
 	CHECK(ordinary >= CHOSEN && chosen <= 2 * ordinary);
 }
 
+static void ids_like_too_many_on_disk_are_refused(void)
+{
+	static const char format[] = "{\"stream\":\"s843\",\"id\":\"zUDd`tk+%sabcdefghijklmnop\",\"data\":1}\n";
+	struct receipt r;
+	fresh_dir();
+	open_store_with((struct store_options){.index_every = 1});
+	publish_chosen(format, any_text);
+	publish("{\"data\":1}", 1); /* and the index with it */
+	uint64_t head = store_head(store);
+	CHECK(append("{\"data\":1}\n{\"stream\":\"s843\",\"id\":\"zUDd`tk+00001000abcdefghijklmnop\",\"data\":1}", NULL,
+		     &r) == ERR_INVALID);
+	CHECK(append("{\"stream\":\"s843\",\"id\":\"zUDd`tk+00000001abcdefghijklmnop\",\"data\":1}", NULL, &r) == ERR_NONE);
+	CHECK(r.duplicates == 1);
+	receipt_finish(&r);
+	CHECK(append("{\"stream\":\"s843\",\"id\":\"other\",\"data\":1}", NULL, &r) == ERR_NONE && r.count == 1);
+	receipt_finish(&r);
+	commit(1); /* nothing of the refused batch */
+	CHECK(store_head(store) == head + 1);
+	close_store();
+	remove_dir();
+}
+
 static void chosen_names_cost_no_more_than_others(void)
 {
 	uint64_t ordinary = name_steps(any_text);
@@ -672,5 +694,6 @@ int main(void)
 	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
 	RUN(chosen_ids_cost_no_more_than_others);
 	RUN(equal_keys_cost_no_more_than_others);
+	RUN(ids_like_too_many_on_disk_are_refused);
 	RUN(chosen_names_cost_no_more_than_others);
 }
