@@ -17,7 +17,8 @@ enum { BLOCK = 1024, BLOCKS = CATALOG_TOPICS_MAX / BLOCK };
 struct stream_entry {
 	struct map_link link; /* by name */
 	uint32_t number;
-	struct slice name; /* points into the JSON-free part of its first topic's text */
+	struct slice name;  /* points into the JSON-free part of its first topic's text */
+	uint64_t open_last; /* the writer's alone */
 	struct figures figures;
 };
 
@@ -207,6 +208,17 @@ uint64_t catalog_stream_last(struct catalog *c, struct slice stream)
 {
 	struct figures f;
 	return catalog_find_stream(c, stream, &f) ? f.last : 0;
+}
+
+uint64_t catalog_open_last(const struct catalog *c, struct slice stream)
+{
+	const struct stream_entry *e = find_stream(c, hash_text(stream), stream);
+	return e != NULL ? e->open_last : 0;
+}
+
+void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq)
+{
+	stream_at(c, topic_at(c, topic)->topic.stream_id)->open_last = seq;
 }
 
 void catalog_lock(struct catalog *c)

@@ -46,6 +46,10 @@ void catalog_rollback(struct catalog *c);
 /* The last seq of a stream, 0 where there is none. Counts committed events only. */
 uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
 
+/* The last seq of a stream in the open transaction, as it was set; what is not past the head says nothing. */
+uint64_t catalog_open_last(const struct catalog *c, struct slice stream);
+void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq);
+
 /* Counts an event into the figures of its topic and stream. Between lock and unlock. */
 void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);

@@ -75,6 +75,8 @@ void store_rollback(struct store *s)
 	trail_forget_keys(s->trail, s->keys_before);
 	store_set_hot(s, s->hot_before);
 	s->past_ids = s->past_before;
+	for (size_t i = 0; i < s->pending_count; i++)
+		catalog_set_open_last(s->catalog, s->pending[i].topic, 0);
 	catalog_rollback(s->catalog);
 	store_forget_pages(s);
 }
@@ -167,10 +169,8 @@ static enum err find_id(struct store *s, const struct event *e, struct id_key ke
 /* The last seq of a stream, with what the open transaction has added to it. */
 static uint64_t last_of_stream(struct store *s, struct slice stream)
 {
-	for (size_t i = s->pending_count; i > 0; i--)
-		if (slice_eq(catalog_topic(s->catalog, s->pending[i - 1].topic)->stream, stream))
-			return s->head + i;
-	return catalog_stream_last(s->catalog, stream);
+	uint64_t last = catalog_open_last(s->catalog, stream);
+	return last > s->head ? last : catalog_stream_last(s->catalog, stream);
 }
 
 /* Does the caller's expectation hold? A retry whose events are all stored already has nothing left to expect. */
@@ -272,6 +272,7 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 	if (err)
 		return err;
 	s->pending[s->pending_count++] = (struct pending){topic, (uint32_t)data.len};
+	catalog_set_open_last(s->catalog, topic, s->next_seq);
 	s->next_seq++;
 	return page_builder_bytes(s->builder) >= COMMITTED_PAGE_BYTES ? store_end_page(s) : ERR_NONE;
 }

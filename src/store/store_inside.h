@@ -20,8 +20,8 @@
 enum {
 	STORE_PATH_LEN = 1024,
 	STORE_ROWS = 1024, /* events that one statement inserts at the most */
-	/* Other ids with the same hash that an id is compared with at the most. By chance 10^9 ids have one such pair at 3 %, but
-	 * anybody can make as many as they like (docs/decisions/0023-keyed-hash-tables.md). */
+	/* Other ids with the same hash that an id is compared with at the most. By chance 10^9 ids have one such pair at 3
+	 * %, but anybody can make as many as they like (docs/decisions/0023-keyed-hash-tables.md). */
 	STORE_SAME_KEYS = 8,
 };
 

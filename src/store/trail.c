@@ -323,21 +323,27 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 	return err;
 }
 
-/* Sorted, so that the B-tree is walked once. */
+/* So that the B-tree is walked once. NULL: no memory. */
+static struct key_row *sorted_keys(const struct trail *t)
+{
+	struct key_row *keys = malloc(t->key_count * sizeof *keys);
+	if (keys == NULL)
+		return NULL;
+	for (size_t i = 0; i < t->key_count; i++)
+		keys[i] = (struct key_row){key_at(t, i)->disk, key_at(t, i)->seq};
+	qsort(keys, t->key_count, sizeof *keys, by_key);
+	return keys;
+}
+
 static enum err write_keys(struct trail *t, sqlite3 *db, struct fault *fault)
 {
 	if (t->key_count == 0)
 		return ERR_NONE;
-	sqlite3_stmt *s = NULL;
-	struct key_row *keys = malloc(t->key_count * sizeof *keys);
-	enum err err = keys != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err)
-		err = db_prepare(db, "INSERT OR IGNORE INTO id_key(key, seq) VALUES (?, ?)", &s, fault);
-	if (!err) {
-		for (size_t i = 0; i < t->key_count; i++)
-			keys[i] = (struct key_row){key_at(t, i)->disk, key_at(t, i)->seq};
-		qsort(keys, t->key_count, sizeof *keys, by_key);
-	}
+	sqlite3_stmt *s;
+	struct key_row *keys = sorted_keys(t);
+	if (keys == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = db_prepare(db, "INSERT OR IGNORE INTO id_key(key, seq) VALUES (?, ?)", &s, fault);
 	for (size_t i = 0; !err && i < t->key_count; i++) {
 		sqlite3_bind_int64(s, 1, keys[i].key);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)keys[i].seq);

@@ -187,6 +187,7 @@ static void expectations_are_checked_against_the_stream(void)
 	struct receipt r;
 	struct append_options none = {true, 0};
 	struct append_options second = {true, 2};
+	struct append_options third = {true, 3};
 	fresh_dir();
 	open_store();
 	publish("{\"stream\":\"x\",\"data\":0}", 1);
@@ -199,6 +200,13 @@ static void expectations_are_checked_against_the_stream(void)
 	CHECK(append("{\"stream\":\"s\",\"id\":\"1\",\"data\":0}", &none, &r) == ERR_NONE && r.duplicates == 1);
 	receipt_finish(&r);
 	CHECK(append("{\"stream\":\"s\",\"data\":0}\n{\"stream\":\"t\",\"data\":0}", &none, &r) == ERR_INVALID);
+	store_rollback(store);
+	/* What a rollback took back does not. */
+	CHECK(append("{\"stream\":\"s\",\"data\":0}\n{\"stream\":\"n\",\"data\":0}", NULL, &r) == ERR_NONE && r.last == 5);
+	store_rollback(store);
+	CHECK(append("{\"stream\":\"x\",\"data\":0}\n{\"stream\":\"x\",\"data\":0}", NULL, &r) == ERR_NONE && r.last == 5);
+	CHECK(append("{\"stream\":\"n\",\"data\":0}", &third, &r) == ERR_CONFLICT && fault.actual == 0);
+	CHECK(append("{\"stream\":\"s\",\"data\":0}", &third, &r) == ERR_NONE && r.first == 6);
 	store_rollback(store);
 	verify(3);
 	close_store();
