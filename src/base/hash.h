@@ -1,17 +1,25 @@
-/* A hash for tables in memory and for tags of files (FNV-1a, 64 bits). What is on disk is hashed in store/sum.h. */
+/* Hashes (XXH3, 64 bits). Keyed ones are for tables in memory: they depend on a secret of 192 random bytes that is drawn
+ * once in each process, so that nobody outside can choose keys that collide. Fixed ones are the same everywhere, for what is
+ * on disk (store/sum.h). docs/decisions/0023-keyed-hash-tables.md. Any thread. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-static inline uint64_t hash_bytes(const void *bytes, size_t len)
-{
-	const unsigned char *p = bytes;
-	uint64_t hash = UINT64_C(14695981039346656037);
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ p[i]) * UINT64_C(1099511628211);
-	return hash;
-}
+#include "tidemark/slice.h"
+
+/* --- keyed: never store or send one --- */
+
+uint64_t hash_text(struct slice text);
+/* Of two texts: ("ab", "c") and ("a", "bc") differ. */
+uint64_t hash_texts(struct slice a, struct slice b);
+uint64_t hash_number(uint64_t n);
+
+/* --- fixed --- */
+
+uint64_t hash_fixed(const void *bytes, size_t len, uint64_t seed);
+/* XXH64, as zstd has it. */
+uint64_t hash_xxh64(const void *bytes, size_t len);
 
 #endif

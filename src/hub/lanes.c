@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#include "base/hash.h"
-
 void lanes_init(struct lanes *l)
 {
 	*l = (struct lanes){0};
@@ -11,10 +9,20 @@ void lanes_init(struct lanes *l)
 		list_init(&l->lane[i]);
 }
 
+/* FNV-1a. Not keyed: no more than LANES places are ever looked at, whatever clients choose, and the turns that they get
+ * should not differ from one process to the next. */
+static unsigned hash(uint64_t client)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+	for (int i = 0; i < 8; i++)
+		h = (h ^ (client >> 8 * i & 0xff)) * UINT64_C(1099511628211);
+	return (unsigned)(h % LANES);
+}
+
 /* In the lane that the client has, else in one that is free. */
 static unsigned lane_of(struct lanes *l, uint64_t client)
 {
-	unsigned lane = (unsigned)(hash_bytes(&client, sizeof client) % LANES);
+	unsigned lane = hash(client);
 	for (uint64_t left = l->filled; left != 0; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(left);
 		if (l->owner[i] == client)

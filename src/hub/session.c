@@ -9,9 +9,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "tidemark/history.h"
-
-enum { BUCKETS = 4096 };
 
 /*         changed                 sessions_write              sessions_written
  *  CLEAN ─────────▶ DIRTY ─────────────────────▶ WRITING ─────────────────────▶ CLEAN (DIRTY where it failed)
@@ -28,7 +27,8 @@ struct lag_count {
 };
 
 struct session {
-	struct list in_bucket;
+	struct map_link by_name;
+	struct list in_all;
 	struct list in_changed; /* DIRTY and WRITING ones */
 	enum write_state state;
 	bool deleted; /* stays until the deletion is written */
@@ -52,7 +52,8 @@ struct sessions {
 	size_t filters; /* bytes of all of them */
 	bool loading;   /* what is stored already is not limited */
 	struct list changed;
-	struct list buckets[BUCKETS];
+	struct list all; /* in the order they were made: that of a map would tell of its secret */
+	struct map by_name;
 };
 
 static struct slice name_of(const struct session *e)
@@ -60,15 +61,11 @@ static struct slice name_of(const struct session *e)
 	return (struct slice){e->name, e->name_len};
 }
 
-static struct list *bucket(struct sessions *s, struct slice name)
-{
-	return &s->buckets[hash_bytes(name.p, name.len) % BUCKETS];
-}
-
 static struct session *find_any(struct sessions *s, struct slice name)
 {
-	LIST_EACH (link, bucket(s, name)) {
-		struct session *e = LIST_ITEM(link, struct session, in_bucket);
+	MAP_EACH(link, &s->by_name, hash_text(name))
+	{
+		struct session *e = MAP_ITEM(link, struct session, by_name);
 		if (slice_eq(name_of(e), name))
 			return e;
 	}
@@ -114,7 +111,8 @@ static struct session *obtain(struct sessions *s, struct slice name, uint64_t st
 		e->name_len = name.len;
 		slice_copy(e->name, name);
 		list_init(&e->in_changed);
-		list_append(bucket(s, name), &e->in_bucket);
+		list_append(&s->all, &e->in_all);
+		map_add(&s->by_name, hash_text(name), &e->by_name);
 		s->count++;
 	}
 	e->deleted = e->moved = false;
@@ -183,8 +181,8 @@ enum err sessions_create(struct store *store, struct sessions **out, struct faul
 	pthread_mutex_init(&s->lock, NULL);
 	s->store = store;
 	list_init(&s->changed);
-	for (int i = 0; i < BUCKETS; i++)
-		list_init(&s->buckets[i]);
+	list_init(&s->all);
+	map_init(&s->by_name);
 	s->loading = true;
 	enum err err = store_session_each(store, on_load, s, fault);
 	s->loading = false;
@@ -207,9 +205,9 @@ void sessions_destroy(struct sessions *s)
 {
 	if (s == NULL)
 		return;
-	for (int i = 0; i < BUCKETS; i++)
-		LIST_EACH (link, &s->buckets[i])
-			free_session(s, LIST_ITEM(link, struct session, in_bucket));
+	LIST_EACH (link, &s->all)
+		free_session(s, LIST_ITEM(link, struct session, in_all));
+	map_finish(&s->by_name, NULL);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -356,14 +354,13 @@ uint64_t sessions_expire(struct sessions *s, int64_t before_ms)
 {
 	uint64_t count = 0;
 	pthread_mutex_lock(&s->lock);
-	for (int i = 0; i < BUCKETS; i++)
-		LIST_EACH (link, &s->buckets[i]) {
-			struct session *e = LIST_ITEM(link, struct session, in_bucket);
-			if (e->deleted || e->reader != NULL || e->used_ms >= before_ms)
-				continue;
-			delete (s, e);
-			count++;
-		}
+	LIST_EACH (link, &s->all) {
+		struct session *e = LIST_ITEM(link, struct session, in_all);
+		if (e->deleted || e->reader != NULL || e->used_ms >= before_ms)
+			continue;
+		delete (s, e);
+		count++;
+	}
 	pthread_mutex_unlock(&s->lock);
 	return count;
 }
@@ -461,14 +458,13 @@ bool sessions_get(struct sessions *s, struct slice name, struct session_state *o
 void sessions_each(struct sessions *s, session_each_fn *each, void *arg)
 {
 	pthread_mutex_lock(&s->lock);
-	for (int i = 0; i < BUCKETS; i++)
-		LIST_EACH (link, &s->buckets[i]) {
-			struct session *e = LIST_ITEM(link, struct session, in_bucket);
-			struct session_state state;
-			describe(e, false, &state);
-			if (!e->deleted)
-				each(arg, name_of(e), &state);
-		}
+	LIST_EACH (link, &s->all) {
+		struct session *e = LIST_ITEM(link, struct session, in_all);
+		struct session_state state;
+		describe(e, false, &state);
+		if (!e->deleted)
+			each(arg, name_of(e), &state);
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -511,7 +507,8 @@ void sessions_written(struct sessions *s, bool committed)
 		list_remove(&e->in_changed);
 		if (!e->deleted)
 			continue;
-		list_remove(&e->in_bucket);
+		list_remove(&e->in_all);
+		map_remove(&s->by_name, &e->by_name);
 		s->count--;
 		free_session(s, e);
 	}

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/kind.h"
 #include "base/log.h"
 #include "hub/lanes.h"
@@ -50,7 +49,7 @@ struct writer {
 	pthread_mutex_t lock; /* guards what follows, up to the meters */
 	pthread_cond_t wake;
 	struct lanes queue;
-	struct flood floods[FLOODS]; /* each in the place that its hash says */
+	struct flood floods[FLOODS];
 	uint64_t last_client;
 	int64_t shared_until_ms;
 	uint64_t queued_events;
@@ -154,10 +153,23 @@ static bool piles_up(const struct list *lane)
 	return events > BRIEF_EVENTS_MAX;
 }
 
+/* The client's place among the floods; where it has none, that of the one which is over first. */
+static struct flood *flood_of(struct writer *w, uint64_t client)
+{
+	struct flood *first_over = &w->floods[0];
+	for (struct flood *f = w->floods; f < w->floods + FLOODS; f++) {
+		if (f->client == client)
+			return f;
+		if (f->until_ms < first_over->until_ms)
+			first_over = f;
+	}
+	return first_over;
+}
+
 /* Many brief requests at once are no less than a long one. Where clients share lanes it cannot be told whose they are. */
 static bool is_flood(struct writer *w, uint64_t client, const struct list *lane)
 {
-	struct flood *f = &w->floods[hash_bytes(&client, sizeof client) % FLOODS];
+	struct flood *f = flood_of(w, client);
 	if (client != 0 && !w->queue.crowded && piles_up(lane))
 		*f = (struct flood){client, clock_mono_ms() + SHARED_MS};
 	return f->client == client && clock_mono_ms() < f->until_ms;

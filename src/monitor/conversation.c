@@ -5,12 +5,12 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "event/json.h"
 #include "monitor/numbers.h"
 #include "tidemark/store.h"
 
 enum {
-	BUCKETS = 4096,
 	CONVERSATIONS_MAX = 10000, /* then the one that was silent longest is forgotten */
 	TEXT_MAX = 255,            /* bytes of an id or a model; longer ones are none */
 	TOKENS_MAX = 128000,       /* of a model that does not say */
@@ -20,7 +20,7 @@ enum {
 
 /* Ids and models are kept as they stand in JSON, without the quotes: they are compared and written, never shown. */
 struct conversation {
-	struct list in_bucket;
+	struct map_link by_id;
 	struct list in_age;
 	uint64_t seen; /* seq of its last event */
 	int64_t seen_ms;
@@ -34,9 +34,8 @@ struct conversation {
 };
 
 struct conversations {
-	struct list buckets[BUCKETS];
-	struct list by_age; /* the one that was silent longest first */
-	size_t count;
+	struct map by_id;
+	struct list by_age;          /* the one that was silent longest first */
 	struct conversation *newest; /* of those with a model; NULL: none */
 	int64_t now_ms;              /* time of the last event that was looked at */
 };
@@ -47,16 +46,14 @@ struct conversations *conversations_create(void)
 	if (c == NULL)
 		return NULL;
 	list_init(&c->by_age);
-	for (int i = 0; i < BUCKETS; i++)
-		list_init(&c->buckets[i]);
+	map_init(&c->by_id);
 	return c;
 }
 
 static void forget(struct conversations *c, struct conversation *e)
 {
-	list_remove(&e->in_bucket);
+	map_remove(&c->by_id, &e->by_id);
 	list_remove(&e->in_age);
-	c->count--;
 	if (c->newest == e)
 		c->newest = NULL;
 	free(e);
@@ -68,20 +65,17 @@ void conversations_destroy(struct conversations *c)
 		return;
 	LIST_EACH (link, &c->by_age)
 		forget(c, LIST_ITEM(link, struct conversation, in_age));
+	map_finish(&c->by_id, NULL);
 	free(c);
-}
-
-static struct list *bucket(struct conversations *c, struct slice id)
-{
-	return &c->buckets[hash_bytes(id.p, id.len) % BUCKETS];
 }
 
 /* Finds the conversation or makes it; NULL where there is no memory. */
 static struct conversation *obtain(struct conversations *c, struct slice id)
 {
-	struct list *in = bucket(c, id);
-	LIST_EACH (link, in) {
-		struct conversation *e = LIST_ITEM(link, struct conversation, in_bucket);
+	uint64_t hash = hash_text(id);
+	MAP_EACH(link, &c->by_id, hash)
+	{
+		struct conversation *e = MAP_ITEM(link, struct conversation, by_id);
 		if (slice_eq((struct slice){e->id, e->id_len}, id))
 			return e;
 	}
@@ -91,9 +85,8 @@ static struct conversation *obtain(struct conversations *c, struct slice id)
 	slice_copy(e->id, id);
 	e->id_len = id.len;
 	e->tokens_max = TOKENS_MAX;
-	list_append(in, &e->in_bucket);
+	map_add(&c->by_id, hash, &e->by_id);
 	list_append(&c->by_age, &e->in_age);
-	c->count++;
 	return e;
 }
 
@@ -101,7 +94,7 @@ static void forget_old(struct conversations *c)
 {
 	while (!list_empty(&c->by_age)) {
 		struct conversation *oldest = LIST_ITEM(c->by_age.next, struct conversation, in_age);
-		if (c->count <= CONVERSATIONS_MAX && oldest->seen_ms + FORGET_MS > c->now_ms)
+		if (c->by_id.count <= CONVERSATIONS_MAX && oldest->seen_ms + FORGET_MS > c->now_ms)
 			return;
 		forget(c, oldest);
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/kind.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -51,24 +52,80 @@ bool lease_set_limit(struct lease_options *o, const char *text)
 	return true;
 }
 
-static struct lease *find(struct leases *l, struct slice id)
+struct lease *lease_find(const struct leases *l, struct slice id)
 {
-	LIST_EACH (link, &l->all) {
-		struct lease *e = LIST_ITEM(link, struct lease, link);
+	MAP_EACH(link, &l->by_id, hash_text(id))
+	{
+		struct lease *e = MAP_ITEM(link, struct lease, by_id);
 		if (slice_is(id, e->id))
 			return e;
 	}
 	return NULL;
 }
 
-static void drop(struct lease *e)
+static uint64_t group_hash(enum lease_scope scope, struct slice name)
+{
+	return hash_texts(slice_of(scopes[scope]), name);
+}
+
+static struct lease_group *find_group(const struct leases *l, enum lease_scope scope, struct slice name)
+{
+	MAP_EACH(link, &l->groups, group_hash(scope, name))
+	{
+		struct lease_group *g = MAP_ITEM(link, struct lease_group, link);
+		if (g->scope == scope && slice_eq((struct slice){g->name, g->name_len}, name))
+			return g;
+	}
+	return NULL;
+}
+
+static struct lease_group *enter_group(struct leases *l, enum lease_scope scope, struct slice name)
+{
+	struct lease_group *g = find_group(l, scope, name);
+	if (g == NULL) {
+		g = calloc(1, sizeof *g + name.len);
+		if (g == NULL)
+			return NULL;
+		g->scope = scope;
+		g->name_len = name.len;
+		memcpy(g->name, name.p, name.len);
+		map_add(&l->groups, group_hash(scope, name), &g->link);
+	}
+	g->count++;
+	return g;
+}
+
+static void leave_groups(struct leases *l, struct lease *e)
+{
+	for (int i = 0; i < LEASE_PROVIDERS; i++) {
+		struct lease_group *g = e->groups[i];
+		if (g == NULL || --g->count > 0)
+			continue;
+		map_remove(&l->groups, &g->link);
+		free(g);
+	}
+}
+
+static void drop(struct leases *l, struct lease *e)
 {
 	list_remove(&e->link);
+	map_remove(&l->by_id, &e->by_id);
+	l->used[e->provider]--;
+	leave_groups(l, e);
 	free(e);
 }
 
-/* Copies texts into the lease's own memory. */
-static struct lease *make(const struct lease_request *r, int provider)
+static bool enter_groups(struct leases *l, struct lease *e)
+{
+	const struct slice names[LEASE_PROVIDERS] = {[LEASE_SESSION] = e->session, [LEASE_CONVERSATION] = e->conversation};
+	for (int i = 0; i < LEASE_PROVIDERS; i++)
+		if (names[i].len > 0 && (e->groups[i] = enter_group(l, (enum lease_scope)i, names[i])) == NULL)
+			return false;
+	return true;
+}
+
+/* A new lease, with texts copied into its own memory. NULL: no memory. */
+static struct lease *make(struct leases *l, const struct lease_request *r, struct slice id, int provider)
 {
 	size_t size = r->holder.len + r->session.len + r->conversation.len;
 	struct lease *e = calloc(1, sizeof *e + size);
@@ -81,7 +138,16 @@ static struct lease *make(const struct lease_request *r, int provider)
 		*to[i] = (struct slice){at, from[i].len};
 		at = slice_copy(at, from[i]);
 	}
+	if (!enter_groups(l, e)) {
+		leave_groups(l, e);
+		free(e);
+		return NULL;
+	}
+	memcpy(e->id, id.p, LEASE_ID_LEN);
 	e->provider = provider;
+	l->used[provider]++;
+	list_append(&l->all, &e->link);
+	map_add(&l->by_id, hash_text(id), &e->by_id);
 	return e;
 }
 
@@ -99,23 +165,21 @@ static int find_name(const struct leases *l, struct slice name)
 	return -1;
 }
 
-static bool counts(const struct lease *e, int scope, const struct lease_request *r)
+static uint64_t used(const struct leases *l, int scope, const struct lease_request *r)
 {
-	switch (scope) {
-	case LEASE_GLOBAL: return true;
-	case LEASE_SESSION: return slice_eq(e->session, r->session);
-	case LEASE_CONVERSATION: return slice_eq(e->conversation, r->conversation);
-	default: return e->provider == scope;
-	}
+	if (scope == LEASE_GLOBAL)
+		return l->by_id.count;
+	if (scope >= LEASE_PROVIDERS)
+		return l->used[scope];
+	const struct lease_group *g =
+		find_group(l, (enum lease_scope)scope, scope == LEASE_SESSION ? r->session : r->conversation);
+	return g != NULL ? g->count : 0;
 }
 
 /* One of the limits that the request falls under. */
 static enum err check(struct leases *l, const struct lease_request *r, int scope, struct fault *fault)
 {
-	uint64_t used = 0;
-	LIST_EACH (link, &l->all)
-		used += counts(LIST_ITEM(link, struct lease, link), scope, r);
-	if (used < l->options.limits[scope].limit)
+	if (used(l, scope, r) < l->options.limits[scope].limit)
 		return ERR_NONE;
 	fault_set(fault, ERR_CONFLICT, "%s: all %llu leases are taken",
 		  scope < LEASE_PROVIDERS ? scopes[scope] : l->options.limits[scope].name,
@@ -154,7 +218,7 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 		return store_note_delete(store, "lease", slice_of(c->id), fault);
 	buf_init(&text);
 	pthread_mutex_lock(&l->lock);
-	struct lease *e = find(l, slice_of(c->id));
+	struct lease *e = lease_find(l, slice_of(c->id));
 	int64_t at = e->acquired_ms;
 	lease_write_note(&text, l, e);
 	pthread_mutex_unlock(&l->lock);
@@ -171,9 +235,9 @@ static void on_done(struct write_op *op)
 	struct leases *l = c->leases;
 	bool fine = op->err == ERR_NONE;
 	pthread_mutex_lock(&l->lock);
-	struct lease *e = find(l, slice_of(c->id));
+	struct lease *e = lease_find(l, slice_of(c->id));
 	if (fine && c->releases) {
-		drop(e);
+		drop(l, e);
 	} else {
 		e->state = HELD;
 		e->granted = e->granted || fine;
@@ -203,16 +267,14 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 				 (int)(request->name.len < 64 ? request->name.len : 64), request->name.p);
 	pthread_mutex_lock(&l->lock);
 	enum err err = check_all(l, request, provider, fault);
-	struct lease *e = err ? NULL : make(request, provider);
+	random_hex(change->id, LEASE_ID_LEN / 2);
+	struct lease *e = err ? NULL : make(l, request, slice_of(change->id), provider);
 	if (!err && e == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (e != NULL) {
-		random_hex(e->id, LEASE_ID_LEN / 2);
-		memcpy(change->id, e->id, sizeof change->id);
 		e->state = TAKEN;
 		e->acquired_ms = clock_wall_ms();
 		e->renewed_ms = clock_mono_ms();
-		list_append(&l->all, &e->link);
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (err)
@@ -220,7 +282,7 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 	err = submit(l, w, change, false, fault);
 	if (err) {
 		pthread_mutex_lock(&l->lock);
-		drop(find(l, slice_of(change->id)));
+		drop(l, lease_find(l, slice_of(change->id)));
 		pthread_mutex_unlock(&l->lock);
 	}
 	return err;
@@ -229,7 +291,7 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 /* Finds a lease that its holder can do something with. With the lock. */
 static enum err find_held(struct leases *l, struct slice id, struct slice holder, struct lease **out, struct fault *fault)
 {
-	struct lease *e = find(l, id);
+	struct lease *e = lease_find(l, id);
 	*out = e;
 	if (e == NULL || e->state != HELD || !e->granted)
 		return fault_set(fault, ERR_NOT_FOUND, "there is no such lease: it was released, or taken back");
@@ -322,7 +384,7 @@ void leases_sweep(struct leases *l, struct writer *w)
 		if (submit(l, w, c, true, &fault) == ERR_NONE)
 			continue;
 		pthread_mutex_lock(&l->lock);
-		struct lease *e = find(l, slice_of(c->id));
+		struct lease *e = lease_find(l, slice_of(c->id));
 		e->state = HELD; /* tried again with the next sweep */
 		l->leaks -= e->granted;
 		pthread_mutex_unlock(&l->lock);
@@ -348,15 +410,13 @@ static enum err load_lease(struct leases *l, struct slice key, int64_t at, struc
 	}
 	struct lease_request r = {texts[0], texts[1], texts[2], texts[3]};
 	int provider = find_name(l, r.name);
-	struct lease *e = make(&r, provider < 0 ? LEASE_GLOBAL : provider); /* a name that is no longer limited */
+	struct lease *e = make(l, &r, key, provider < 0 ? LEASE_GLOBAL : provider); /* a name that is no longer limited */
 	if (e == NULL)
 		return ERR_NOMEM;
-	memcpy(e->id, key.p, LEASE_ID_LEN);
 	e->state = HELD;
 	e->granted = true;
 	e->acquired_ms = at;
 	e->renewed_ms = clock_mono_ms();
-	list_append(&l->all, &e->link);
 	return ERR_NONE;
 }
 
@@ -388,6 +448,8 @@ enum err leases_create(struct store *store, struct lease_options options, struct
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&l->lock, NULL);
 	list_init(&l->all);
+	map_init(&l->by_id);
+	map_init(&l->groups);
 	l->options = options;
 	for (int i = 0; i < LEASE_NAMES_MAX; i++)
 		l->leaked_ms[i] = SILENT_FOR_EVER;
@@ -407,7 +469,9 @@ void leases_destroy(struct leases *l)
 	if (l == NULL)
 		return;
 	LIST_EACH (link, &l->all)
-		drop(LIST_ITEM(link, struct lease, link));
+		drop(l, LIST_ITEM(link, struct lease, link));
+	map_finish(&l->by_id, NULL);
+	map_finish(&l->groups, NULL);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }

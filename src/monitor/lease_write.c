@@ -50,25 +50,17 @@ static void write_lease(struct buf *out, const struct leases *l, const struct le
 
 bool leases_write_one(struct leases *l, struct buf *out, struct slice id)
 {
-	bool found = false;
 	pthread_mutex_lock(&l->lock);
-	LIST_EACH (link, &l->all) {
-		struct lease *e = LIST_ITEM(link, struct lease, link);
-		if (!slice_is(id, e->id))
-			continue;
+	const struct lease *e = lease_find(l, id);
+	if (e != NULL)
 		write_lease(out, l, e);
-		found = true;
-	}
 	pthread_mutex_unlock(&l->lock);
-	return found;
+	return e != NULL;
 }
 
 static uint64_t used_by(const struct leases *l, int name)
 {
-	uint64_t used = 0;
-	LIST_EACH (link, &l->all)
-		used += name == LEASE_GLOBAL || LIST_ITEM(link, struct lease, link)->provider == name;
-	return used;
+	return name == LEASE_GLOBAL ? l->by_id.count : l->used[name];
 }
 
 /* What the old system's diagnosis was to show, had anybody fed it. */

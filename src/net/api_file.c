@@ -168,7 +168,7 @@ static bool send_file(struct api *api, struct exchange *x, struct slice path)
 /* A hash of the bytes: an asset changes with the binary only. */
 static void make_tag(const struct asset *a, char out[24])
 {
-	snprintf(out, 24, "\"%016llx\"", (unsigned long long)hash_bytes(a->bytes, a->len));
+	snprintf(out, 24, "\"%016llx\"", (unsigned long long)hash_fixed(a->bytes, a->len, 0));
 }
 
 static bool send_asset(struct exchange *x, const struct assets *assets, struct slice name)

@@ -4,11 +4,10 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-
-enum { SLOTS = 4096 };
+#include "base/map.h"
 
 struct member {
-	struct member *next;
+	struct map_link link;
 	uint64_t peer;
 	uint64_t count;
 };
@@ -16,7 +15,7 @@ struct member {
 struct crowd {
 	uint64_t max;
 	pthread_mutex_t lock;
-	struct member *slots[SLOTS];
+	struct map members;
 };
 
 struct crowd *crowd_create(uint64_t max)
@@ -26,30 +25,43 @@ struct crowd *crowd_create(uint64_t max)
 		return NULL;
 	c->max = max;
 	pthread_mutex_init(&c->lock, NULL);
+	map_init(&c->members);
 	return c;
+}
+
+static void free_member(struct map_link *link)
+{
+	free(MAP_ITEM(link, struct member, link));
 }
 
 void crowd_destroy(struct crowd *c)
 {
 	if (c == NULL)
 		return;
-	for (int i = 0; i < SLOTS; i++)
-		while (c->slots[i] != NULL) {
-			struct member *m = c->slots[i];
-			c->slots[i] = m->next;
-			free(m);
-		}
+	map_finish(&c->members, free_member);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
-/* Where the member is, or would be. */
-static struct member **find(struct crowd *c, uint64_t peer)
+static struct member *find(struct crowd *c, uint64_t peer)
 {
-	struct member **at = &c->slots[hash_bytes(&peer, sizeof peer) % SLOTS];
-	while (*at != NULL && (*at)->peer != peer)
-		at = &(*at)->next;
-	return at;
+	MAP_EACH(link, &c->members, hash_number(peer))
+	{
+		struct member *m = MAP_ITEM(link, struct member, link);
+		if (m->peer == peer)
+			return m;
+	}
+	return NULL;
+}
+
+static struct member *obtain(struct crowd *c, uint64_t peer)
+{
+	struct member *m = find(c, peer);
+	if (m != NULL || (m = calloc(1, sizeof *m)) == NULL)
+		return m;
+	m->peer = peer;
+	map_add(&c->members, hash_number(peer), &m->link);
+	return m;
 }
 
 bool crowd_enter(struct crowd *c, uint64_t peer)
@@ -57,12 +69,10 @@ bool crowd_enter(struct crowd *c, uint64_t peer)
 	if (c->max == 0)
 		return true;
 	pthread_mutex_lock(&c->lock);
-	struct member **at = find(c, peer);
-	if (*at == NULL && (*at = calloc(1, sizeof **at)) != NULL)
-		(*at)->peer = peer;
-	bool enters = *at != NULL && (*at)->count < c->max;
+	struct member *m = obtain(c, peer);
+	bool enters = m != NULL && m->count < c->max;
 	if (enters)
-		(*at)->count++;
+		m->count++;
 	pthread_mutex_unlock(&c->lock);
 	return enters;
 }
@@ -72,10 +82,9 @@ void crowd_leave(struct crowd *c, uint64_t peer)
 	if (c->max == 0)
 		return;
 	pthread_mutex_lock(&c->lock);
-	struct member **at = find(c, peer);
-	struct member *m = *at;
+	struct member *m = find(c, peer);
 	if (m != NULL && --m->count == 0) {
-		*at = m->next;
+		map_remove(&c->members, &m->link);
 		free(m);
 	}
 	pthread_mutex_unlock(&c->lock);

@@ -7,8 +7,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/map.h"
 
-enum { SLOTS = 4096, CLIENTS_MAX = 10000 };
+enum { CLIENTS_MAX = 10000 };
 
 struct bucket {
 	double level; /* events; below 0: owed */
@@ -17,7 +18,7 @@ struct bucket {
 
 struct client {
 	struct list by_use; /* the longest unused first */
-	struct client *next;
+	struct map_link by_key;
 	uint64_t key;
 	struct bucket bucket;
 };
@@ -27,9 +28,8 @@ struct rates {
 	double client_rate;
 	pthread_mutex_t lock;
 	struct bucket all;
-	struct client *slots[SLOTS];
+	struct map by_key;
 	struct list by_use;
-	size_t count;
 	uint64_t refused;
 };
 
@@ -43,6 +43,7 @@ struct rates *rates_create(int64_t all, int64_t client)
 	r->all = (struct bucket){r->all_rate, clock_mono_ms()};
 	pthread_mutex_init(&r->lock, NULL);
 	list_init(&r->by_use);
+	map_init(&r->by_key);
 	return r;
 }
 
@@ -52,35 +53,36 @@ void rates_destroy(struct rates *r)
 		return;
 	LIST_EACH (link, &r->by_use)
 		free(LIST_ITEM(link, struct client, by_use));
+	map_finish(&r->by_key, NULL);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
 
-static struct client **find(struct rates *r, uint64_t key)
+static struct client *find(struct rates *r, uint64_t key)
 {
-	struct client **at = &r->slots[hash_bytes(&key, sizeof key) % SLOTS];
-	while (*at != NULL && (*at)->key != key)
-		at = &(*at)->next;
-	return at;
+	MAP_EACH(link, &r->by_key, hash_number(key))
+	{
+		struct client *c = MAP_ITEM(link, struct client, by_key);
+		if (c->key == key)
+			return c;
+	}
+	return NULL;
 }
 
 static void forget_oldest(struct rates *r)
 {
 	struct client *c = LIST_ITEM(r->by_use.next, struct client, by_use);
-	struct client **at = find(r, c->key);
-	*at = c->next;
+	map_remove(&r->by_key, &c->by_key);
 	list_remove(&c->by_use);
 	free(c);
-	r->count--;
 }
 
 /* NULL: no memory, then only the common limit holds. */
 static struct bucket *bucket_of(struct rates *r, uint64_t key, int64_t now)
 {
-	struct client **at = find(r, key);
-	struct client *c = *at;
+	struct client *c = find(r, key);
 	if (c == NULL) {
-		if (r->count == CLIENTS_MAX)
+		if (r->by_key.count == CLIENTS_MAX)
 			forget_oldest(r);
 		c = calloc(1, sizeof *c);
 		if (c == NULL)
@@ -88,9 +90,7 @@ static struct bucket *bucket_of(struct rates *r, uint64_t key, int64_t now)
 		c->key = key;
 		c->bucket = (struct bucket){r->client_rate, now};
 		list_init(&c->by_use);
-		at = find(r, key); /* what was forgotten may have been in its way */
-		*at = c;
-		r->count++;
+		map_add(&r->by_key, hash_number(key), &c->by_key);
 	}
 	list_remove(&c->by_use);
 	list_append(&r->by_use, &c->by_use);

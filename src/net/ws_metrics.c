@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/list.h"
+#include "base/map.h"
 
 enum { CLIENTS_MAX = 1000 };
 
@@ -16,6 +18,7 @@ struct counters {
 
 struct client {
 	struct list link;
+	struct map_link by_name;
 	int64_t seen_ms; /* monotonic */
 	struct counters counters;
 	uint64_t open; /* connections */
@@ -29,7 +32,7 @@ struct ws_metrics {
 	int64_t idle_ms;
 	struct counters all;
 	struct list clients;
-	size_t client_count;
+	struct map by_name;
 	int64_t latency_ms; /* sum */
 	uint64_t latencies;
 	struct buf texts[WS_TEXTS];
@@ -44,6 +47,7 @@ struct ws_metrics *ws_metrics_create(int64_t idle_ms)
 	m->started_ms = clock_mono_ms();
 	m->idle_ms = idle_ms;
 	list_init(&m->clients);
+	map_init(&m->by_name);
 	for (int i = 0; i < WS_TEXTS; i++)
 		buf_adds(&m->texts[i], "{}");
 	return m;
@@ -52,7 +56,7 @@ struct ws_metrics *ws_metrics_create(int64_t idle_ms)
 static void forget(struct ws_metrics *m, struct client *c)
 {
 	list_remove(&c->link);
-	m->client_count--;
+	map_remove(&m->by_name, &c->by_name);
 	free(c);
 }
 
@@ -62,6 +66,7 @@ void ws_metrics_destroy(struct ws_metrics *m)
 		return;
 	LIST_EACH (link, &m->clients)
 		forget(m, LIST_ITEM(link, struct client, link));
+	map_finish(&m->by_name, NULL);
 	for (int i = 0; i < WS_TEXTS; i++)
 		buf_finish(&m->texts[i]);
 	pthread_mutex_destroy(&m->lock);
@@ -73,18 +78,20 @@ static struct client *client_of(struct ws_metrics *m, struct slice session)
 {
 	if (session.len == 0)
 		return NULL;
-	LIST_EACH (link, &m->clients) {
-		struct client *c = LIST_ITEM(link, struct client, link);
+	uint64_t hash = hash_text(session);
+	MAP_EACH(link, &m->by_name, hash)
+	{
+		struct client *c = MAP_ITEM(link, struct client, by_name);
 		if (slice_eq((struct slice){c->name, c->name_len}, session))
 			return c;
 	}
-	struct client *c = m->client_count < CLIENTS_MAX ? calloc(1, sizeof *c + session.len) : NULL;
+	struct client *c = m->by_name.count < CLIENTS_MAX ? calloc(1, sizeof *c + session.len) : NULL;
 	if (c == NULL)
 		return NULL;
 	slice_copy(c->name, session);
 	c->name_len = session.len;
 	list_append(&m->clients, &c->link);
-	m->client_count++;
+	map_add(&m->by_name, hash, &c->by_name);
 	return c;
 }
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "store/archive.h"
-#include "store/sum.h"
 
 enum {
 	OPEN_MAX = 4,
@@ -92,7 +92,7 @@ static enum err open_archive(struct archive_source *s, const struct manifest *m,
 
 static bool find_topic(struct archive_source *s, const struct envelope *e, uint32_t *topic)
 {
-	struct memo *m = &s->memo[sum_name(e->topic) & (MEMO - 1)];
+	struct memo *m = &s->memo[hash_text(e->topic) & (MEMO - 1)];
 	if (slice_eq((struct slice){m->text, m->len}, e->topic)) {
 		*topic = m->topic;
 		return true;

@@ -6,41 +6,40 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
+#include "base/map.h"
 #include "event/wire.h"
 #include "store/sum.h"
 
 /* Topics and streams live in blocks that never move, so that readers may hold pointers without a lock. */
-enum { BLOCK = 1024, BLOCKS = CATALOG_TOPICS_MAX / BLOCK, FIRST_SLOTS = 1024 };
+enum { BLOCK = 1024, BLOCKS = CATALOG_TOPICS_MAX / BLOCK };
 
 struct stream_entry {
-	struct slice name; /* points into the JSON-free part of its first topic's text */
-	uint64_t hash;
+	struct map_link link; /* by name */
+	uint32_t number;
+	struct slice name;  /* points into the JSON-free part of its first topic's text */
+	uint64_t open_last; /* the writer's alone */
 	struct figures figures;
 };
 
 struct topic_entry {
+	struct map_link link; /* by both names */
+	uint32_t number;
 	struct topic topic;
 	struct figures figures;
 	char *text; /* stream, type and JSON, one behind the other */
 };
 
-/* Open addressing; a slot holds number + 1, 0 is free. */
-struct table {
-	uint32_t *slots;
-	uint32_t mask;
-	uint32_t used;
-};
-
 struct catalog {
-	pthread_mutex_t lock; /* guards figures, tables and stream_count */
+	pthread_mutex_t lock; /* guards figures, maps and stream_count */
 	struct topic_entry *topics[BLOCKS];
 	struct stream_entry *streams[BLOCKS];
 	uint32_t topic_count; /* with pending ones; the writer's alone */
 	uint32_t stream_count;
 	uint32_t streams_visible;
 	atomic_uint visible;
-	struct table by_names;
-	struct table by_stream;
+	struct map by_names;
+	struct map by_stream;
 };
 
 static struct topic_entry *topic_at(const struct catalog *c, uint32_t i)
@@ -53,65 +52,13 @@ static struct stream_entry *stream_at(const struct catalog *c, uint32_t i)
 	return &c->streams[i / BLOCK][i % BLOCK];
 }
 
-static bool table_init(struct table *t, uint32_t slots)
-{
-	t->slots = calloc(slots, sizeof *t->slots);
-	t->mask = slots - 1;
-	t->used = 0;
-	return t->slots != NULL;
-}
-
-static void table_put(struct table *t, uint64_t hash, uint32_t number)
-{
-	uint32_t at = (uint32_t)hash & t->mask;
-	while (t->slots[at] != 0)
-		at = (at + 1) & t->mask;
-	t->slots[at] = number + 1;
-	t->used++;
-}
-
-static uint64_t topic_hash_at(const struct catalog *c, uint32_t i)
-{
-	return topic_at(c, i)->topic.hash;
-}
-
-static uint64_t stream_hash_at(const struct catalog *c, uint32_t i)
-{
-	return stream_at(c, i)->hash;
-}
-
-/* Fills a fresh table with the first `count` entries; keeps the old one where there is no memory. */
-static bool table_rebuild(struct catalog *c, struct table *t, uint32_t slots, uint32_t count,
-			  uint64_t (*hash_at)(const struct catalog *, uint32_t))
-{
-	struct table fresh;
-	if (!table_init(&fresh, slots))
-		return false;
-	for (uint32_t i = 0; i < count; i++)
-		table_put(&fresh, hash_at(c, i), i);
-	free(t->slots);
-	*t = fresh;
-	return true;
-}
-
-static bool table_room(struct catalog *c, struct table *t, uint32_t count,
-		       uint64_t (*hash_at)(const struct catalog *, uint32_t))
-{
-	if (t->used < (t->mask + 1) / 2)
-		return true;
-	return table_rebuild(c, t, (t->mask + 1) * 2, count, hash_at);
-}
-
 struct catalog *catalog_create(void)
 {
 	struct catalog *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
-	if (!table_init(&c->by_names, FIRST_SLOTS) || !table_init(&c->by_stream, FIRST_SLOTS)) {
-		free(c->by_names.slots);
-		free(c);
-		return NULL;
-	}
+	map_init(&c->by_names);
+	map_init(&c->by_stream);
 	pthread_mutex_init(&c->lock, NULL);
 	return c;
 }
@@ -126,37 +73,32 @@ void catalog_destroy(struct catalog *c)
 		free(c->topics[i]);
 		free(c->streams[i]);
 	}
-	free(c->by_names.slots);
-	free(c->by_stream.slots);
+	map_finish(&c->by_names, NULL);
+	map_finish(&c->by_stream, NULL);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
-static bool find_topic(const struct catalog *c, uint64_t hash, struct slice stream, struct slice type, uint32_t *out)
+static const struct topic_entry *find_topic(const struct catalog *c, uint64_t hash, struct slice stream, struct slice type)
 {
-	for (uint32_t at = (uint32_t)hash & c->by_names.mask; c->by_names.slots[at] != 0; at = (at + 1) & c->by_names.mask) {
-		uint32_t i = c->by_names.slots[at] - 1;
-		const struct topic *t = &topic_at(c, i)->topic;
-		if (t->hash != hash || !slice_eq(t->stream, stream) || !slice_eq(t->type, type))
-			continue;
-		*out = i;
-		return true;
+	MAP_EACH(link, &c->by_names, hash)
+	{
+		const struct topic_entry *e = MAP_ITEM(link, struct topic_entry, link);
+		if (slice_eq(e->topic.stream, stream) && slice_eq(e->topic.type, type))
+			return e;
 	}
-	return false;
+	return NULL;
 }
 
-static bool find_stream(const struct catalog *c, struct slice name, uint32_t *out)
+static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, struct slice name)
 {
-	uint64_t hash = sum_name(name);
-	for (uint32_t at = (uint32_t)hash & c->by_stream.mask; c->by_stream.slots[at] != 0;
-	     at = (at + 1) & c->by_stream.mask) {
-		uint32_t i = c->by_stream.slots[at] - 1;
-		if (!slice_eq(stream_at(c, i)->name, name))
-			continue;
-		*out = i;
-		return true;
+	MAP_EACH(link, &c->by_stream, hash)
+	{
+		struct stream_entry *e = MAP_ITEM(link, struct stream_entry, link);
+		if (slice_eq(e->name, name))
+			return e;
 	}
-	return false;
+	return NULL;
 }
 
 /* Makes the block of the next entry. */
@@ -185,26 +127,34 @@ static bool topic_text(struct topic_entry *e, struct slice stream, struct slice 
 	return true;
 }
 
+/* The stream of that name, made where it is new. */
+static uint32_t intern_stream(struct catalog *c, struct slice name)
+{
+	uint64_t hash = hash_text(name);
+	struct stream_entry *e = find_stream(c, hash, name);
+	if (e == NULL) {
+		e = stream_at(c, c->stream_count);
+		*e = (struct stream_entry){.number = c->stream_count++, .name = name};
+		map_add(&c->by_stream, hash, &e->link);
+	}
+	return e->number;
+}
+
 static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream, struct slice type, uint32_t *out)
 {
 	uint32_t i = c->topic_count;
 	if (i == CATALOG_TOPICS_MAX)
 		return ERR_BUSY;
 	if (!block_room((void **)c->topics, i, sizeof(struct topic_entry)) ||
-	    !block_room((void **)c->streams, c->stream_count, sizeof(struct stream_entry)) ||
-	    !table_room(c, &c->by_names, i, topic_hash_at) || !table_room(c, &c->by_stream, c->stream_count, stream_hash_at))
+	    !block_room((void **)c->streams, c->stream_count, sizeof(struct stream_entry)))
 		return ERR_NOMEM;
 	struct topic_entry *e = topic_at(c, i);
-	*e = (struct topic_entry){0};
+	*e = (struct topic_entry){.number = i};
 	if (!topic_text(e, stream, type))
 		return ERR_NOMEM;
-	e->topic.hash = hash;
-	if (!find_stream(c, stream, &e->topic.stream_id)) {
-		e->topic.stream_id = c->stream_count++;
-		*stream_at(c, e->topic.stream_id) = (struct stream_entry){e->topic.stream, sum_name(stream), {0}};
-		table_put(&c->by_stream, sum_name(stream), e->topic.stream_id);
-	}
-	table_put(&c->by_names, hash, i);
+	e->topic.hash = sum_names(stream, type);
+	e->topic.stream_id = intern_stream(c, e->topic.stream);
+	map_add(&c->by_names, hash, &e->link);
 	c->topic_count++;
 	*out = i;
 	return ERR_NONE;
@@ -212,10 +162,14 @@ static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream,
 
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new)
 {
-	uint64_t hash = sum_names(stream, type);
+	uint64_t hash = hash_texts(stream, type);
+	const struct topic_entry *e =
+		find_topic(c, hash, stream, type); /* only the writer changes the map: no lock to look */
 	*is_new = false;
-	if (find_topic(c, hash, stream, type, topic)) /* only the writer changes the table: no lock to look */
+	if (e != NULL) {
+		*topic = e->number;
 		return ERR_NONE;
+	}
 	pthread_mutex_lock(&c->lock);
 	enum err err = add_topic(c, hash, stream, type, topic);
 	pthread_mutex_unlock(&c->lock);
@@ -239,19 +193,14 @@ void catalog_rollback(struct catalog *c)
 	if (c->topic_count == visible)
 		return;
 	pthread_mutex_lock(&c->lock);
-	for (uint32_t i = visible; i < c->topic_count; i++)
+	for (uint32_t i = visible; i < c->topic_count; i++) {
+		map_remove(&c->by_names, &topic_at(c, i)->link);
 		free(topic_at(c, i)->text);
+	}
+	for (uint32_t i = c->streams_visible; i < c->stream_count; i++)
+		map_remove(&c->by_stream, &stream_at(c, i)->link);
 	c->topic_count = visible;
 	c->stream_count = c->streams_visible;
-	/* Without memory for fresh tables the old ones are emptied and filled in place. */
-	struct table *tables[] = {&c->by_names, &c->by_stream};
-	uint32_t counts[] = {c->topic_count, c->stream_count};
-	for (int t = 0; t < 2; t++) {
-		memset(tables[t]->slots, 0, ((size_t)tables[t]->mask + 1) * sizeof *tables[t]->slots);
-		tables[t]->used = 0;
-		for (uint32_t i = 0; i < counts[t]; i++)
-			table_put(tables[t], t == 0 ? topic_hash_at(c, i) : stream_hash_at(c, i), i);
-	}
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -259,6 +208,17 @@ uint64_t catalog_stream_last(struct catalog *c, struct slice stream)
 {
 	struct figures f;
 	return catalog_find_stream(c, stream, &f) ? f.last : 0;
+}
+
+uint64_t catalog_open_last(const struct catalog *c, struct slice stream)
+{
+	const struct stream_entry *e = find_stream(c, hash_text(stream), stream);
+	return e != NULL ? e->open_last : 0;
+}
+
+void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq)
+{
+	stream_at(c, topic_at(c, topic)->topic.stream_id)->open_last = seq;
 }
 
 void catalog_lock(struct catalog *c)
@@ -343,8 +303,12 @@ void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *ou
 
 bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic)
 {
+	uint64_t hash = hash_texts(stream, type);
 	pthread_mutex_lock(&c->lock);
-	bool there = find_topic(c, sum_names(stream, type), stream, type, topic) && *topic < atomic_load(&c->visible);
+	const struct topic_entry *e = find_topic(c, hash, stream, type);
+	bool there = e != NULL && e->number < atomic_load(&c->visible);
+	if (there)
+		*topic = e->number;
 	pthread_mutex_unlock(&c->lock);
 	return there;
 }
@@ -371,11 +335,20 @@ bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, stru
 
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out)
 {
-	uint32_t i;
+	uint64_t hash = hash_text(name);
 	pthread_mutex_lock(&c->lock);
-	bool there = find_stream(c, name, &i) && i < c->streams_visible && stream_at(c, i)->figures.count > 0;
+	const struct stream_entry *e = find_stream(c, hash, name);
+	bool there = e != NULL && e->number < c->streams_visible && e->figures.count > 0;
 	if (there)
-		*out = stream_at(c, i)->figures;
+		*out = e->figures;
 	pthread_mutex_unlock(&c->lock);
 	return there;
+}
+
+uint64_t catalog_steps(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint64_t steps = map_steps(&c->by_names) + map_steps(&c->by_stream);
+	pthread_mutex_unlock(&c->lock);
+	return steps;
 }

@@ -46,6 +46,10 @@ void catalog_rollback(struct catalog *c);
 /* The last seq of a stream, 0 where there is none. Counts committed events only. */
 uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
 
+/* The last seq of a stream in the open transaction, as it was set; what is not past the head says nothing. */
+uint64_t catalog_open_last(const struct catalog *c, struct slice stream);
+void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq);
+
 /* Counts an event into the figures of its topic and stream. Between lock and unlock. */
 void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
@@ -71,5 +75,8 @@ uint32_t catalog_streams(struct catalog *c);
 /* False when there is no such stream, or no event in it yet. */
 bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, struct figures *out);
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out);
+
+/* What finding each topic and each stream once costs: map_steps. */
+uint64_t catalog_steps(struct catalog *c);
 
 #endif

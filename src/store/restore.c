@@ -67,7 +67,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 	if (!err)
 		err = store_insert(s, e, topic, fault);
 	if (!err && (trail_reserve(s->trail, 1) != ERR_NONE ||
-		     (e->id.len > 0 && trail_add_key(s->trail, sum_key(e->stream, e->id), seq) != ERR_NONE)))
+		     (e->id.len > 0 && trail_add_key(s->trail, id_key_of(e->stream, e->id), seq) != ERR_NONE)))
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err)
 		return err;

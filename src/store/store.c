@@ -84,6 +84,8 @@ void store_rollback(struct store *s)
 	trail_forget_keys(s->trail, s->keys_before);
 	store_set_hot(s, s->hot_before);
 	s->past_ids = s->past_before;
+	for (size_t i = 0; i < s->pending_count; i++)
+		catalog_set_open_last(s->catalog, s->pending[i].topic, 0);
 	catalog_rollback(s->catalog);
 	store_forget_pages(s);
 }
@@ -117,43 +119,67 @@ static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bo
 	return err;
 }
 
-static int64_t id_key(const struct event *e)
+static struct id_key id_key(const struct event *e)
 {
-	return e->id.len > 0 ? sum_key(e->stream, e->id) : 0;
+	return e->id.len > 0 ? id_key_of(e->stream, e->id) : (struct id_key){0};
 }
 
-/* The seq of the stored event with this stream and id, 0 where there is none. */
-static enum err find_id(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault)
+/* The seq of the event with this stream and id that the index does not have on disk yet, 0 where there is none. */
+static enum err find_in_memory(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
 {
-	*seq = 0;
-	if (e->id.len == 0)
-		return ERR_NONE;
 	bool same = false;
 	enum err err = ERR_NONE;
+	*seq = 0;
 	for (unsigned k = 0; !err && !same && trail_key(s->trail, key, k, seq); k++)
 		err = confirm(s, *seq, e, &same, fault);
-	sqlite3_stmt *st = s->statements[S_KEY];
-	sqlite3_bind_int64(st, 1, key);
+	if (!same)
+		*seq = 0;
+	return err;
+}
+
+/* The same of those that it has. Comparing with many that have the same key would take the thread for minutes. */
+static enum err find_on_disk(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
+{
+	bool same = false;
+	enum err err = ERR_NONE;
 	int rc = SQLITE_ROW;
-	while (!err && !same && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+	sqlite3_stmt *st = s->statements[S_KEY];
+	sqlite3_bind_int64(st, 1, key.disk);
+	for (int others = 0; !err && !same && (rc = sqlite3_step(st)) == SQLITE_ROW; others++) {
 		*seq = (uint64_t)sqlite3_column_int64(st, 0);
-		err = confirm(s, *seq, e, &same, fault);
+		err = others == STORE_SAME_KEYS ? store_same_keys(fault) : confirm(s, *seq, e, &same, fault);
 	}
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE && !err)
 		err = db_fault(s->db, rc, "looking for an id", fault);
 	sqlite3_reset(st);
 	if (!same)
 		*seq = 0;
-	return err || same ? err : store_find_past(s, e, key, seq, fault);
+	return err;
+}
+
+enum err store_same_keys(struct fault *fault)
+{
+	return fault_set(fault, ERR_INVALID, "id: %d other ids in the store have the same hash; choose another",
+			 STORE_SAME_KEYS);
+}
+
+/* The seq of the stored event with this stream and id, 0 where there is none. */
+static enum err find_id(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
+{
+	*seq = 0;
+	if (e->id.len == 0)
+		return ERR_NONE;
+	enum err err = find_in_memory(s, e, key, seq, fault);
+	if (!err && *seq == 0)
+		err = find_on_disk(s, e, key, seq, fault);
+	return err || *seq != 0 ? err : store_find_past(s, e, key.disk, seq, fault);
 }
 
 /* The last seq of a stream, with what the open transaction has added to it. */
 static uint64_t last_of_stream(struct store *s, struct slice stream)
 {
-	for (size_t i = s->pending_count; i > 0; i--)
-		if (slice_eq(catalog_topic(s->catalog, s->pending[i - 1].topic)->stream, stream))
-			return s->head + i;
-	return catalog_stream_last(s->catalog, stream);
+	uint64_t last = catalog_open_last(s->catalog, stream);
+	return last > s->head ? last : catalog_stream_last(s->catalog, stream);
 }
 
 /* Does the caller's expectation hold? A retry whose events are all stored already has nothing left to expect. */
@@ -255,6 +281,7 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 	if (err)
 		return err;
 	s->pending[s->pending_count++] = (struct pending){topic, (uint32_t)data.len};
+	catalog_set_open_last(s->catalog, topic, s->next_seq);
 	s->next_seq++;
 	return page_builder_bytes(s->builder) >= COMMITTED_PAGE_BYTES ? store_end_page(s) : ERR_NONE;
 }
@@ -291,7 +318,7 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
-static enum err add_row(struct store *s, const struct event *e, uint32_t topic, int64_t key, struct fault *fault)
+static enum err add_row(struct store *s, const struct event *e, uint32_t topic, struct id_key key, struct fault *fault)
 {
 	uint64_t seq = s->next_seq + s->incoming.count;
 	if (e->id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE)
@@ -300,20 +327,27 @@ static enum err add_row(struct store *s, const struct event *e, uint32_t topic, 
 	return ERR_NONE;
 }
 
-/* Of all events of a batch, before any of them is stored: running into their limit must not leave half a batch behind. */
-static enum err find_topics(struct store *s, const struct batch *batch, struct fault *fault)
+/* What is known of all events of a batch before any of them is stored: a batch that is refused must not leave half of itself
+ * behind. */
+static enum err look_up(struct store *s, const struct batch *batch, struct fault *fault)
 {
 	size_t count = batch_count(batch);
 	enum err err = ERR_NONE;
-	if (count > s->topics_cap) {
-		uint32_t *topics = realloc(s->topics, count * sizeof *topics);
-		if (topics == NULL)
+	if (count > s->known_cap) {
+		struct known *known = realloc(s->known, count * sizeof *known);
+		if (known == NULL)
 			return fault_set(fault, ERR_NOMEM, "out of memory");
-		s->topics = topics;
-		s->topics_cap = count;
+		s->known = known;
+		s->known_cap = count;
 	}
-	for (size_t i = 0; !err && i < count; i++)
-		err = store_topic_of(s, batch_event(batch, i), &s->topics[i], fault);
+	for (size_t i = 0; !err && i < count; i++) {
+		const struct event *e = batch_event(batch, i);
+		struct known *k = &s->known[i];
+		k->key = id_key(e);
+		err = find_id(s, e, k->key, &k->seq, fault);
+		if (!err)
+			err = store_topic_of(s, e, &k->topic, fault);
+	}
 	return err;
 }
 
@@ -353,19 +387,20 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
 	if (!err)
-		err = find_topics(s, batch, fault);
+		err = look_up(s, batch, fault);
 	if (err)
 		return err;
 	uint64_t first_seq = s->next_seq;
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct event *e = batch_event(batch, i);
-		int64_t key = id_key(e);
-		uint64_t seq;
-		err = find_id(s, e, key, &seq, fault);
+		const struct known *k = &s->known[i];
+		uint64_t seq = k->seq;
+		if (seq == 0 && e->id.len > 0) /* the same may stand in the batch twice */
+			err = find_in_memory(s, e, k->key, &seq, fault);
 		bool duplicate = !err && seq != 0;
 		if (!err && !duplicate) {
 			seq = s->next_seq + s->incoming.count;
-			err = add_row(s, e, s->topics[i], key, fault);
+			err = add_row(s, e, k->topic, k->key, fault);
 		}
 		if (!err)
 			err = note(receipt, i, count, seq, duplicate, first_seq, fault);

@@ -21,6 +21,9 @@
 enum {
 	STORE_PATH_LEN = 1024,
 	STORE_ROWS = 1024, /* events that one statement inserts at the most */
+	/* Other ids with the same hash that an id is compared with at the most. By chance 10^9 ids have one such pair at 3
+	 * %, but anybody can make as many as they like (docs/decisions/0023-keyed-hash-tables.md). */
+	STORE_SAME_KEYS = 8,
 };
 
 /* Every statement of the writing connection. */
@@ -53,6 +56,13 @@ enum statement {
 };
 
 /* An event of the open transaction: what is counted once it is committed. */
+/* What is known of an event before it is stored. */
+struct known {
+	struct id_key key;
+	uint64_t seq; /* of the stored event with its id; 0: there is none */
+	uint32_t topic;
+};
+
 struct pending {
 	uint32_t topic;
 	uint32_t bytes;
@@ -116,8 +126,8 @@ struct store {
 	size_t keys_before;
 	struct incoming incoming; /* what S_INSERT and S_APPEND insert: */
 	struct incoming_row rows[STORE_ROWS];
-	uint32_t *topics; /* of the batch that is being appended */
-	size_t topics_cap;
+	struct known *known; /* of the batch that is being appended */
+	size_t known_cap;
 	struct pending *pending;
 	size_t pending_count;
 	size_t pending_cap;
@@ -142,6 +152,8 @@ enum err store_begin(struct store *s, struct fault *fault);
 
 void store_bind(sqlite3_stmt *st, int at, struct slice text);
 /* The seq of an event that has left the log, by its id; 0 where there is none that is remembered. */
+/* ERR_INVALID: there are STORE_SAME_KEYS others. */
+enum err store_same_keys(struct fault *fault);
 enum err store_find_past(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault);
 /* Notes which archive the last events that have left the log went to (NULL: none), in the open transaction. */
 enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault);

@@ -27,13 +27,19 @@ enum err store_find_past(struct store *s, const struct event *e, int64_t key, ui
 	*seq = 0;
 	if (s->past_ids == 0)
 		return ERR_NONE;
+	sqlite3_int64 tag = sum_tag(e->stream, e->id);
 	sqlite3_stmt *st = s->statements[S_PAST_FIND];
 	sqlite3_bind_int64(st, 1, key);
-	sqlite3_bind_int64(st, 2, sum_tag(e->stream, e->id));
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		*seq = (uint64_t)sqlite3_column_int64(st, 0);
-	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(s->db, rc, "looking for an id", fault);
+	enum err err = ERR_NONE;
+	int rc = SQLITE_ROW;
+	for (int others = 0; !err && *seq == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW; others++) {
+		if (sqlite3_column_int64(st, 1) == tag)
+			*seq = (uint64_t)sqlite3_column_int64(st, 0);
+		else if (others == STORE_SAME_KEYS)
+			err = store_same_keys(fault);
+	}
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "looking for an id", fault);
 	sqlite3_reset(st);
 	return err;
 }

@@ -39,7 +39,7 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_NOTE_TRIM] = "DELETE FROM note WHERE kind = ? AND at < ?",
 	[S_PROBE] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('probe', ?)",
 	[S_PAST_PUT] = "INSERT OR REPLACE INTO id_past(seq, key, tag) VALUES (?, ?, ?)",
-	[S_PAST_FIND] = "SELECT seq FROM id_past WHERE key = ? AND tag = ? ORDER BY seq LIMIT 1",
+	[S_PAST_FIND] = "SELECT seq, tag FROM id_past WHERE key = ? ORDER BY seq",
 	[S_PAST_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
 	[S_KEY_DELETE] = "DELETE FROM id_key WHERE key = ? AND seq = ?",
 	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)) FROM event WHERE seq <= ? ORDER BY seq",
@@ -187,7 +187,7 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 	enum err err = trail_reserve(s->trail, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
-		err = trail_add_key(s->trail, sum_key(catalog_topic(s->catalog, (uint32_t)topic)->stream, id), seq);
+		err = trail_add_key(s->trail, id_key_of(catalog_topic(s->catalog, (uint32_t)topic)->stream, id), seq);
 	if (err)
 		return fault_set(fault, err, "out of memory");
 	trail_lock(s->trail);
@@ -471,7 +471,7 @@ void store_close(struct store *s)
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
 	catalog_destroy(s->catalog);
-	free(s->topics);
+	free(s->known);
 	free(s->pending);
 	free(s->reduced);
 	lineage_finish(&s->lineage);

@@ -1,5 +1,6 @@
-/* Hashes (XXH3, 64 bits): of names for the catalog and the id keys, and the sum that guards a stored event. The
- * values of `sum_event`, `sum_key` and `sum_tag` are on disk: changing a function here is a migration. */
+/* Hashes (XXH3, 64 bits) that are the same everywhere: the keys of ids, and the sums that guard events and pages. Their
+ * values are on disk: changing a function here is a migration. Anybody can make texts that collide: no table in memory goes
+ * by them (base/map.h does). */
 #ifndef STORE_SUM_H
 #define STORE_SUM_H
 

@@ -3,18 +3,25 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
+#include "base/map.h"
 #include "store/db.h"
+#include "store/sum.h"
 
-enum { FIRST_EVENTS = 1024, KEY_BUCKETS = 1 << 15, OVERDUE = 4 };
+enum { FIRST_EVENTS = 1024, KEY_BLOCK = 1024, OVERDUE = 4 };
 
-/* Keys in the order they came, chained by bucket: forgetting the newest ones is popping them. */
 struct key_entry {
+	struct map_link link; /* by the key's `memory` */
+	int64_t disk;
+	uint64_t seq;
+};
+
+/* As it is written. */
+struct key_row {
 	int64_t key;
 	uint64_t seq;
-	uint32_t next; /* number + 1 in the same bucket; 0 ends the chain */
 };
 
 struct trail {
@@ -26,11 +33,12 @@ struct trail {
 	size_t cap;
 	size_t flushing; /* events that the open flush has written */
 
-	struct key_entry *keys; /* the writer's alone */
+	/* Keys in the order they came, in blocks that do not move. The writer's alone. */
+	struct key_entry **key_blocks;
+	size_t key_block_count;
 	size_t key_count;
-	size_t key_cap;
 	size_t keys_flushing;
-	uint32_t buckets[KEY_BUCKETS];
+	struct map keys;
 };
 
 struct trail *trail_create(uint64_t mark, uint32_t every)
@@ -41,6 +49,7 @@ struct trail *trail_create(uint64_t mark, uint32_t every)
 	t->mark = mark;
 	t->every = every > 0 ? every : TRAIL_FLUSH;
 	pthread_mutex_init(&t->lock, NULL);
+	map_init(&t->keys);
 	return t;
 }
 
@@ -50,28 +59,44 @@ void trail_destroy(struct trail *t)
 		return;
 	pthread_mutex_destroy(&t->lock);
 	free(t->topics);
-	free(t->keys);
+	map_finish(&t->keys, NULL);
+	for (size_t i = 0; i < t->key_block_count; i++)
+		free(t->key_blocks[i]);
+	free(t->key_blocks);
 	free(t);
 }
 
-static uint32_t *bucket(struct trail *t, int64_t key)
+struct id_key id_key_of(struct slice stream, struct slice id)
 {
-	return &t->buckets[(uint64_t)key % KEY_BUCKETS];
+	return (struct id_key){sum_key(stream, id), hash_texts(stream, id)};
 }
 
-enum err trail_add_key(struct trail *t, int64_t key, uint64_t seq)
+static struct key_entry *key_at(const struct trail *t, size_t i)
 {
-	if (t->key_count == t->key_cap) {
-		size_t cap = t->key_cap ? t->key_cap * 2 : FIRST_EVENTS;
-		struct key_entry *keys = realloc(t->keys, cap * sizeof *keys);
-		if (keys == NULL)
-			return ERR_NOMEM;
-		t->keys = keys;
-		t->key_cap = cap;
-	}
-	uint32_t *first = bucket(t, key);
-	t->keys[t->key_count++] = (struct key_entry){key, seq, *first};
-	*first = (uint32_t)t->key_count;
+	return &t->key_blocks[i / KEY_BLOCK][i % KEY_BLOCK];
+}
+
+static bool add_key_block(struct trail *t)
+{
+	struct key_entry **blocks = realloc(t->key_blocks, (t->key_block_count + 1) * sizeof *blocks);
+	if (blocks == NULL)
+		return false;
+	t->key_blocks = blocks;
+	blocks[t->key_block_count] = malloc(KEY_BLOCK * sizeof **blocks);
+	if (blocks[t->key_block_count] == NULL)
+		return false;
+	t->key_block_count++;
+	return true;
+}
+
+enum err trail_add_key(struct trail *t, struct id_key key, uint64_t seq)
+{
+	if (t->key_count == t->key_block_count * KEY_BLOCK && !add_key_block(t))
+		return ERR_NOMEM;
+	struct key_entry *e = key_at(t, t->key_count++);
+	e->disk = key.disk;
+	e->seq = seq;
+	map_add(&t->keys, key.memory, &e->link);
 	return ERR_NONE;
 }
 
@@ -82,21 +107,25 @@ size_t trail_keys(const struct trail *t)
 
 void trail_forget_keys(struct trail *t, size_t keep)
 {
-	for (; t->key_count > keep; t->key_count--) {
-		struct key_entry *e = &t->keys[t->key_count - 1];
-		*bucket(t, e->key) = e->next;
-	}
+	for (; t->key_count > keep; t->key_count--)
+		map_remove(&t->keys, &key_at(t, t->key_count - 1)->link);
 }
 
-bool trail_key(const struct trail *t, int64_t key, unsigned k, uint64_t *seq)
+bool trail_key(const struct trail *t, struct id_key key, unsigned k, uint64_t *seq)
 {
-	for (uint32_t i = t->buckets[(uint64_t)key % KEY_BUCKETS]; i != 0; i = t->keys[i - 1].next) {
-		if (t->keys[i - 1].key != key || k-- > 0)
+	MAP_EACH(link, &t->keys, key.memory)
+	{
+		if (k-- > 0)
 			continue;
-		*seq = t->keys[i - 1].seq;
+		*seq = MAP_ITEM(link, struct key_entry, link)->seq;
 		return true;
 	}
 	return false;
+}
+
+uint64_t trail_steps(const struct trail *t)
+{
+	return map_steps(&t->keys);
 }
 
 enum err trail_reserve(struct trail *t, size_t n)
@@ -176,8 +205,8 @@ static int by_number(const void *a, const void *b)
 
 static int by_key(const void *a, const void *b)
 {
-	const struct key_entry *x = a;
-	const struct key_entry *y = b;
+	const struct key_row *x = a;
+	const struct key_row *y = b;
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
 	return x->seq < y->seq ? -1 : 1;
@@ -294,20 +323,27 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 	return err;
 }
 
-/* Sorted, so that the B-tree is walked once. */
+/* So that the B-tree is walked once. NULL: no memory. */
+static struct key_row *sorted_keys(const struct trail *t)
+{
+	struct key_row *keys = malloc(t->key_count * sizeof *keys);
+	if (keys == NULL)
+		return NULL;
+	for (size_t i = 0; i < t->key_count; i++)
+		keys[i] = (struct key_row){key_at(t, i)->disk, key_at(t, i)->seq};
+	qsort(keys, t->key_count, sizeof *keys, by_key);
+	return keys;
+}
+
 static enum err write_keys(struct trail *t, sqlite3 *db, struct fault *fault)
 {
 	if (t->key_count == 0)
 		return ERR_NONE;
-	sqlite3_stmt *s = NULL;
-	struct key_entry *keys = malloc(t->key_count * sizeof *keys);
-	enum err err = keys != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err)
-		err = db_prepare(db, "INSERT OR IGNORE INTO id_key(key, seq) VALUES (?, ?)", &s, fault);
-	if (!err) {
-		memcpy(keys, t->keys, t->key_count * sizeof *keys);
-		qsort(keys, t->key_count, sizeof *keys, by_key);
-	}
+	sqlite3_stmt *s;
+	struct key_row *keys = sorted_keys(t);
+	if (keys == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = db_prepare(db, "INSERT OR IGNORE INTO id_key(key, seq) VALUES (?, ?)", &s, fault);
 	for (size_t i = 0; !err && i < t->key_count; i++) {
 		sqlite3_bind_int64(s, 1, keys[i].key);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)keys[i].seq);
@@ -350,7 +386,7 @@ static void forget(struct trail *t)
 	t->count = 0;
 	pthread_mutex_unlock(&t->lock);
 	t->key_count = 0;
-	memset(t->buckets, 0, sizeof t->buckets);
+	map_finish(&t->keys, NULL);
 }
 
 void trail_flushed(struct trail *t)

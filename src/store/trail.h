@@ -23,6 +23,15 @@ struct trail;
 
 enum { TRAIL_FLUSH = 16384 }; /* events; docs/decisions/0002-trailing-index.md has the figures */
 
+/* An id of a stream, as it is found: on disk by a fixed hash, in which anybody can make others collide with it, and in
+ * memory by one that is keyed. */
+struct id_key {
+	int64_t disk;
+	uint64_t memory;
+};
+
+struct id_key id_key_of(struct slice stream, struct slice id);
+
 /* A flush is due when it lags by `every` events; 0: TRAIL_FLUSH. */
 struct trail *trail_create(uint64_t mark, uint32_t every);
 void trail_destroy(struct trail *t);
@@ -31,11 +40,13 @@ void trail_destroy(struct trail *t);
 
 /* The id keys of events that are being stored. They may be wrong after a rollback until it is told: whoever finds a
  * seq by its key compares the event's own id. */
-enum err trail_add_key(struct trail *t, int64_t key, uint64_t seq);
+enum err trail_add_key(struct trail *t, struct id_key key, uint64_t seq);
 size_t trail_keys(const struct trail *t);
 void trail_forget_keys(struct trail *t, size_t keep);
-/* The k-th (from 0) newest seq in memory with this key; false when there are no more. */
-bool trail_key(const struct trail *t, int64_t key, unsigned k, uint64_t *seq);
+/* The k-th (from 0) seq in memory with this key's `memory`; false when there are no more. */
+bool trail_key(const struct trail *t, struct id_key key, unsigned k, uint64_t *seq);
+/* What finding each key once costs: map_steps. */
+uint64_t trail_steps(const struct trail *t);
 
 /* Room for `n` more events, so that trail_add cannot fail after a commit. */
 enum err trail_reserve(struct trail *t, size_t n);

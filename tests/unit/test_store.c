@@ -7,6 +7,7 @@
 
 #include "store/db_file.h"
 #include "store/store_inside.h"
+#include "store/sum.h"
 #include "temp_dir.h"
 #include "tidemark/history.h"
 
@@ -186,6 +187,7 @@ static void expectations_are_checked_against_the_stream(void)
 	struct receipt r;
 	struct append_options none = {true, 0};
 	struct append_options second = {true, 2};
+	struct append_options third = {true, 3};
 	fresh_dir();
 	open_store();
 	publish("{\"stream\":\"x\",\"data\":0}", 1);
@@ -198,6 +200,13 @@ static void expectations_are_checked_against_the_stream(void)
 	CHECK(append("{\"stream\":\"s\",\"id\":\"1\",\"data\":0}", &none, &r) == ERR_NONE && r.duplicates == 1);
 	receipt_finish(&r);
 	CHECK(append("{\"stream\":\"s\",\"data\":0}\n{\"stream\":\"t\",\"data\":0}", &none, &r) == ERR_INVALID);
+	store_rollback(store);
+	/* What a rollback took back does not. */
+	CHECK(append("{\"stream\":\"s\",\"data\":0}\n{\"stream\":\"n\",\"data\":0}", NULL, &r) == ERR_NONE && r.last == 5);
+	store_rollback(store);
+	CHECK(append("{\"stream\":\"x\",\"data\":0}\n{\"stream\":\"x\",\"data\":0}", NULL, &r) == ERR_NONE && r.last == 5);
+	CHECK(append("{\"stream\":\"n\",\"data\":0}", &third, &r) == ERR_CONFLICT && fault.actual == 0);
+	CHECK(append("{\"stream\":\"s\",\"data\":0}", &third, &r) == ERR_NONE && r.first == 6);
 	store_rollback(store);
 	verify(3);
 	close_store();
@@ -559,6 +568,125 @@ static void the_log_is_written_back_beside_commits_and_begins_anew(void)
 	remove_dir();
 }
 
+/* --- chosen names and ids --- */
+
+enum { CHOSEN = 1000, CHOSEN_LINE = 120 };
+
+typedef bool chosen_fn(struct slice text);
+
+static bool any_text(struct slice text)
+{
+	(void)text;
+	return true;
+}
+
+/* The lowest bits are those that tables go by. */
+static bool id_collides(struct slice id)
+{
+	return (sum_key(slice_of("s"), id) & 0x7fff) == 0;
+}
+
+static bool name_collides(struct slice name)
+{
+	return (sum_name(name) & 0x7fff) == 0;
+}
+
+static bool topic_collides(struct slice name)
+{
+	return (sum_names(name, slice_of("t")) & 0x7fff) == 0;
+}
+
+/* One batch of CHOSEN events: `format` takes a text. */
+static void publish_chosen(const char *format, chosen_fn *chosen)
+{
+	static char lines[CHOSEN * CHOSEN_LINE];
+	size_t len = 0;
+	for (unsigned i = 0, n = 0; n < CHOSEN; i++) {
+		char text[16];
+		if (!chosen((struct slice){text, (size_t)snprintf(text, sizeof text, "%08u", i)}))
+			continue;
+		len += (size_t)snprintf(lines + len, CHOSEN_LINE, format, text);
+		n++;
+	}
+	publish(lines, CHOSEN);
+}
+
+static uint64_t id_steps(const char *format, chosen_fn *chosen)
+{
+	fresh_dir();
+	open_store();
+	publish_chosen(format, chosen);
+	uint64_t steps = trail_steps(store_trail(store));
+	close_store();
+	remove_dir();
+	return steps;
+}
+
+/* Steps when they were published, and after a restart. */
+static uint64_t name_steps(chosen_fn *chosen)
+{
+	fresh_dir();
+	open_store();
+	publish_chosen("{\"stream\":\"%s\",\"type\":\"t\",\"data\":1}\n", chosen);
+	uint64_t steps = catalog_steps(store_catalog(store));
+	close_store();
+	open_store();
+	steps += catalog_steps(store_catalog(store));
+	close_store();
+	remove_dir();
+	return steps;
+}
+
+static void chosen_ids_cost_no_more_than_others(void)
+{
+	static const char format[] = "{\"stream\":\"s\",\"id\":\"%s\",\"data\":1}\n";
+	uint64_t ordinary = id_steps(format, any_text);
+	CHECK(ordinary >= CHOSEN);
+	CHECK(id_steps(format, id_collides) <= 2 * ordinary);
+}
+
+/* Of a stream whose hash makes one factor of a product of XXH3 zero, so that the other does not matter: all keys are the
+ * same 64 bits. */
+static void equal_keys_cost_no_more_than_others(void)
+{
+	struct slice stream = slice_of("s843");
+	CHECK(sum_key(stream, slice_of("zUDd`tk+00000001abcdefghijklmnop")) ==
+	      sum_key(stream, slice_of("zUDd`tk+00000002abcdefghijklmnop")));
+	uint64_t ordinary = id_steps("{\"stream\":\"s843\",\"id\":\"xUDd`tk+%sabcdefghijklmnop\",\"data\":1}\n", any_text);
+	uint64_t chosen = id_steps("{\"stream\":\"s843\",\"id\":\"zUDd`tk+%sabcdefghijklmnop\",\"data\":1}\n", any_text);
+	CHECK(ordinary >= CHOSEN && chosen <= 2 * ordinary);
+}
+
+static void ids_like_too_many_on_disk_are_refused(void)
+{
+	static const char format[] = "{\"stream\":\"s843\",\"id\":\"zUDd`tk+%sabcdefghijklmnop\",\"data\":1}\n";
+	struct receipt r;
+	fresh_dir();
+	open_store_with((struct store_options){.index_every = 1});
+	publish_chosen(format, any_text);
+	publish("{\"data\":1}", 1); /* and the index with it */
+	uint64_t head = store_head(store);
+	CHECK(append("{\"data\":1}\n{\"stream\":\"s843\",\"id\":\"zUDd`tk+00001000abcdefghijklmnop\",\"data\":1}", NULL,
+		     &r) == ERR_INVALID);
+	CHECK(append("{\"stream\":\"s843\",\"id\":\"zUDd`tk+00000001abcdefghijklmnop\",\"data\":1}", NULL, &r) == ERR_NONE);
+	CHECK(r.duplicates == 1);
+	receipt_finish(&r);
+	CHECK(append("{\"stream\":\"s843\",\"id\":\"other\",\"data\":1}", NULL, &r) == ERR_NONE && r.count == 1);
+	receipt_finish(&r);
+	commit(1); /* nothing of the refused batch */
+	CHECK(store_head(store) == head + 1);
+	close_store();
+	remove_dir();
+}
+
+static void chosen_names_cost_no_more_than_others(void)
+{
+	uint64_t ordinary = name_steps(any_text);
+	CHECK(ordinary >= 4 * CHOSEN); /* streams and topics, twice */
+	CHECK(name_steps(name_collides) <= 2 * ordinary);
+	CHECK(name_steps(topic_collides) <= 2 * ordinary);
+}
+
 int main(void)
 {
 	RUN(an_empty_store_has_an_epoch_and_no_events);
@@ -575,4 +703,8 @@ int main(void)
 	RUN(a_commit_in_doubt_has_written_the_index_once);
 	RUN(brisk_commits_put_the_index_off_but_not_for_ever);
 	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
+	RUN(chosen_ids_cost_no_more_than_others);
+	RUN(equal_keys_cost_no_more_than_others);
+	RUN(ids_like_too_many_on_disk_are_refused);
+	RUN(chosen_names_cost_no_more_than_others);
 }
