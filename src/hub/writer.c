@@ -535,7 +535,8 @@ static void open_breaker(struct writer *w, const struct fault *why)
 	log_error("cannot commit; publishing stops until it works again", "error=%s", log_text(why->text));
 }
 
-/* All or nothing: nobody in the group was stored, and each is told why. */
+/* All or nothing: nobody in the group was stored, and each is told why. So is who has got a conflict: the last seq of a stream
+ * may have been that of another request in the group. */
 static void fail_group(struct writer *w, struct list *group, const struct fault *why)
 {
 	store_rollback(w->store);
@@ -545,7 +546,7 @@ static void fail_group(struct writer *w, struct list *group, const struct fault 
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		receipt_finish(&op->receipt);
-		if (!spoils_only_itself(op->err)) {
+		if (!spoils_only_itself(op->err) || op->err == ERR_CONFLICT) {
 			op->err = why->code;
 			op->fault = *why;
 		}

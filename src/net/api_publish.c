@@ -8,8 +8,11 @@
 #include "net/field.h"
 #include "store/squeeze.h"
 
-/* Bytes that take long enough to parse that others would wait for their answers. */
-enum { LONG_BODY = 32 * 1024, LONG_PACKED_BODY = 4 * 1024 };
+enum {
+	LONG_BODY = 32 * 1024, /* bytes that take long enough to parse that others would wait for their answers */
+	LONG_PACKED_BODY = 4 * 1024,
+	RECEIPT_ROOM = 512 /* of an answer: there must be memory for it before anything is stored */
+};
 
 struct publish {
 	struct write_op op; /* first: the writer gives it back */
@@ -43,6 +46,8 @@ static void write_receipt(struct publish *p)
 	buf_printf(out, "%s,\"epoch\":\"%s\",\"durability\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(p->api->store),
 		   p->api->durability);
 	exchange_status(p->exchange, 201, "application/json");
+	if (buf_failed(out)) /* what is stored is not answered with an error: rather with nothing */
+		exchange_cut(p->exchange);
 }
 
 static void on_committed(struct write_op *op)
@@ -154,6 +159,8 @@ static enum err start(struct publish *p, const struct manner *m, struct fault *f
 		err = check_streams(p, body, m->form, fault);
 	if (!err)
 		err = check_rate(p, fault);
+	if (!err && !buf_reserve(exchange_out(p->exchange), RECEIPT_ROOM))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err)
 		err = writer_submit(p->api->writer, &p->op, fault);
 	if (err && m->headers.count > 0)
