@@ -20,7 +20,7 @@ const char *archive_set_dir(const struct archive_set *s)
 
 bool archive_set_owns(const struct archive_set *s, const struct manifest *m)
 {
-	return lineage_is(s->lineage, m->first > 1 ? m->first - 1 : 1, m->last, m->lines, m->line_count);
+	return manifest_is_on(m, s->lineage);
 }
 
 void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size)
@@ -409,20 +409,6 @@ void archive_set_follow(struct archive_set *s, uint64_t last, const char *chain)
 		at = s->items[at].first > 1 ? ends_with(s, s->items[at].first - 1, s->items[at].previous) : -1;
 	}
 	pthread_mutex_unlock(&s->lock);
-}
-
-enum err archive_set_check_end(struct archive_set *s, uint64_t head, struct fault *fault)
-{
-	enum err err = ERR_NONE;
-	pthread_mutex_lock(&s->lock);
-	for (uint32_t i = 0; !err && i < s->count; i++)
-		if (s->items[i].last > head)
-			err = fault_set(fault, ERR_CONFLICT,
-					"%s/%s reaches past the log's end, which is %llu: import it first, "
-					"or take it away",
-					s->dir, s->items[i].file, (unsigned long long)head);
-	pthread_mutex_unlock(&s->lock);
-	return err;
 }
 
 bool archive_set_rejected(struct archive_set *s, struct fault *why)

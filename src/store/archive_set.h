@@ -70,8 +70,6 @@ uint64_t archive_set_next(struct archive_set *s, uint64_t after);
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before);
 /* Why something in the directory that has the name of an archive was left alone; false where nothing was. */
 bool archive_set_rejected(struct archive_set *s, struct fault *why);
-/* ERR_CONFLICT where one reaches past `head`. */
-enum err archive_set_check_end(struct archive_set *s, uint64_t head, struct fault *fault);
 /* Of archives that overlap, those are read that lead to this one by their chains. */
 void archive_set_follow(struct archive_set *s, uint64_t last, const char *chain);
 /* How many there are, and the bytes of their files. */

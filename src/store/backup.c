@@ -11,6 +11,7 @@
 #include "store/aside.h"
 #include "store/copy.h"
 #include "store/gone.h"
+#include "store/place.h"
 #include "store/reader.h"
 #include "store/restore.h"
 #include "store/survey.h"
@@ -36,6 +37,7 @@ struct backup {
 	uint64_t start;
 	bool gentle; /* a server is using the original */
 	bool fresh;  /* the copy was empty */
+	bool is_new; /* it was never finished */
 	struct arrivals arrivals;
 };
 
@@ -288,7 +290,7 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 			err = copy_events(b, fault);
 		last = store_head(b->to) == b->head;
 		if (!err && last)
-			err = aside_write(b->to, b->head, fresh, fault);
+			err = aside_write(b->to, b->head, b->is_new, fault);
 		if (!err && last)
 			err = note_below(b, fault);
 		if (!err && last)
@@ -301,12 +303,24 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 	return err ? err : follow(b, fault);
 }
 
-/* A fresh copy has the lines of the original before anything else: an interrupted one knows its archives again. */
+static bool is_there(const char *dir)
+{
+	char path[PATH_LEN];
+	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
+	return access(path, F_OK) == 0;
+}
+
+/* A fresh copy has the lines of the original before anything else: an interrupted one knows its archives again. Until all is
+ * copied, it is marked. */
 static enum err adopt(const char *dir, const char *dest, struct fault *fault)
 {
 	struct store *from = NULL;
 	struct store *to = NULL;
 	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &from, fault);
+	if (!err)
+		err = place_make_dir(dest, fault);
+	if (!err && !is_there(dest))
+		err = place_mark(dest, PLACE_NEW_COPY, fault);
 	if (!err)
 		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .copies = true}, &to, fault);
 	if (!err && store_head(to) == 0)
@@ -321,10 +335,6 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 {
 	*out = (struct backup_figures){0};
 	struct backup b = {.options = options, .figures = out, .gentle = is_in_use(dir)};
-	char path[PATH_LEN];
-	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
-	if (access(path, F_OK) != 0)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", dir);
 	enum err err = adopt(dir, dest, fault);
 	/* No waiting for the disk at each commit, which a server on the same one would feel: closing the copy does it. */
 	if (!err)
@@ -343,6 +353,9 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 			b.head = options.until;
 		err = check_dest(&b, fault);
 	}
+	b.is_new = place_marked(dest) == PLACE_NEW_COPY;
+	if (!err && !b.is_new)
+		err = place_mark(dest, PLACE_OLD_COPY, fault);
 	if (!err)
 		err = copy_all(&b, fault);
 	if (!err) {
@@ -352,6 +365,8 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 	if (err && b.to != NULL)
 		restore_abandon(b.to);
 	store_close(b.to);
+	if (!err)
+		err = place_unmark(dest, fault); /* it is on the disk now */
 	arrivals_finish(&b.arrivals);
 	reader_close(b.reader);
 	store_close(b.from);

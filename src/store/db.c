@@ -1,7 +1,10 @@
 #include "store/db.h"
 
 #include <assert.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assets.h"
 #include "base/sys.h"
@@ -9,6 +12,7 @@
 
 enum {
 	APPLICATION_ID = 0x7469646d, /* the same in schema/001_store.sql */
+	NAME_LEN = 1200,
 };
 
 /* What the system said, where it was that which failed; or 0. */
@@ -198,6 +202,32 @@ static enum err open_file(const char *path, int flags, sqlite3 **out, struct fau
 	return rc == SQLITE_OK ? ERR_NONE : db_fault(*out, rc, path, fault);
 }
 
+static bool is_missing(const char *path, const char *ending)
+{
+	char name[NAME_LEN];
+	snprintf(name, sizeof name, "%s%s", path, ending);
+	return access(name, F_OK) != 0;
+}
+
+static bool can_write_beside(const char *path)
+{
+	char dir[NAME_LEN];
+	snprintf(dir, sizeof dir, "%s", path);
+	return access(dirname(dir), W_OK) == 0;
+}
+
+/* A database without a write-ahead log that nobody writes to is read as it is: SQLite would make files beside it. */
+static enum err open_frozen(const char *path, sqlite3 **out, struct fault *fault)
+{
+	char uri[3 * NAME_LEN];
+	size_t len = (size_t)snprintf(uri, sizeof uri, path[0] == '/' ? "file://" : "file:");
+	for (; *path != '\0' && len + 32 < sizeof uri; path++)
+		len += (size_t)snprintf(uri + len, sizeof uri - len, strchr("%?#", *path) != NULL ? "%%%02X" : "%c",
+					(unsigned char)*path);
+	snprintf(uri + len, sizeof uri - len, "?immutable=1");
+	return open_file(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, out, fault);
+}
+
 enum err db_open_damaged(const char *path, const void *first, bool checked, sqlite3 **out, struct fault *fault)
 {
 	sqlite3 *db;
@@ -223,7 +253,8 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 		    : mode == DB_WRITE_BACK ? SQLITE_OPEN_READWRITE
 					    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	sqlite3 *db;
-	enum err err = open_file(path, flags, &db, fault);
+	bool frozen = mode == DB_READ && !is_missing(path, "") && is_missing(path, "-wal") && !can_write_beside(path);
+	enum err err = frozen ? open_frozen(path, &db, fault) : open_file(path, flags, &db, fault);
 	sqlite3_int64 version = 0;
 	if (!err)
 		err = check_version(db, path, (int)schema_assets.count, &version, fault);
@@ -241,6 +272,31 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	}
 	*out = db;
 	return ERR_NONE;
+}
+
+enum err db_open_look(const char *path, sqlite3 **out)
+{
+	struct fault fault;
+	bool frozen = is_missing(path, "-wal"); /* whoever writes to it has one */
+	enum err err = frozen ? open_frozen(path, out, &fault) : open_file(path, SQLITE_OPEN_READONLY, out, &fault);
+	if (!err)
+		sqlite3_busy_timeout(*out, DB_BUSY_MS);
+	if (err) {
+		sqlite3_close(*out);
+		*out = NULL;
+	}
+	return err;
+}
+
+void db_text(sqlite3 *db, const char *sql, char *out, size_t size)
+{
+	sqlite3_stmt *s;
+	struct fault fault;
+	if (db_prepare(db, sql, &s, &fault) != ERR_NONE)
+		return;
+	if (sqlite3_step(s) == SQLITE_ROW)
+		snprintf(out, size, "%s", (const char *)sqlite3_column_text(s, 0));
+	sqlite3_finalize(s);
 }
 
 enum err db_sync(sqlite3 *db, struct fault *fault)

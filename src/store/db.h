@@ -23,6 +23,8 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 /* One that is damaged, to read what can be read; it stays as it is. `first`: what is read instead of its first page, for as
  * long as it is open; NULL: that. `checked`: pages whose sum is wrong are not read. */
 enum err db_open_damaged(const char *path, const void *first, bool checked, sqlite3 **out, struct fault *fault);
+/* One that need not be a store, to look into it; nothing of it is changed. */
+enum err db_open_look(const char *path, sqlite3 **out);
 void db_close(sqlite3 *db);
 
 /* From now on pages of the database are read whose sum is wrong. */
@@ -60,7 +62,9 @@ struct db_value {
 };
 #define DB_TEXT(t) ((struct db_value){.text = (t)})
 #define DB_NUMBER(n) ((struct db_value){.number = (sqlite3_int64)(n)})
-/* The two above, with so many values. */
+/* A text in the first column of the first row; where there is none, `out` stays as it is. */
+void db_text(sqlite3 *db, const char *sql, char *out, size_t size);
+/* The first two, with so many values. */
 enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, struct fault *fault);
 enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_int64 absent,
 			 sqlite3_int64 *out, struct fault *fault);

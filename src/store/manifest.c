@@ -68,6 +68,11 @@ enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct 
 	return ERR_NONE;
 }
 
+bool manifest_is_on(const struct manifest *m, const struct lineage *l)
+{
+	return lineage_is(l, m->first > 1 ? m->first - 1 : 1, m->last, m->lines, m->line_count);
+}
+
 void manifest_write(struct buf *out, const struct manifest *m)
 {
 	size_t start = out->len;

@@ -43,6 +43,8 @@ struct manifest {
 
 /* Whose events they are: those from `first` to `last` of this lineage. ERR_INVALID where they are on too many lines. */
 enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct fault *fault);
+/* Are its events of this lineage? */
+bool manifest_is_on(const struct manifest *m, const struct lineage *l);
 /* Those of a JSON array such as above. False where it is another, or has more than `max`. */
 bool manifest_read_lines(struct slice array, struct line *out, uint32_t max, uint32_t *count);
 /* Every member, in the order above. */

@@ -76,6 +76,48 @@ enum err place_lock(const char *dir, int *fd, struct fault *fault)
 	return ERR_NONE;
 }
 
+static const char *const marks[] = {[PLACE_NEW_COPY] = "new\n", [PLACE_OLD_COPY] = "old\n"};
+
+static void mark_path(const char *dir, char out[PLACE_PATH_LEN])
+{
+	snprintf(out, PLACE_PATH_LEN, "%s/backup.part", dir);
+}
+
+enum err place_mark(const char *dir, enum place_mark mark, struct fault *fault)
+{
+	char path[PLACE_PATH_LEN];
+	mark_path(dir, path);
+	unlink(path);
+	int fd = sys_create(path);
+	bool fine = fd >= 0 && sys_write(fd, marks[mark], strlen(marks[mark])) == 0 && sys_sync(fd) == 0 &&
+		    sys_sync_dir(dir) == 0;
+	enum err err = fine ? ERR_NONE : fault_set(fault, sys_err(errno), "cannot make %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+enum place_mark place_marked(const char *dir)
+{
+	char path[PLACE_PATH_LEN];
+	char text[8] = "";
+	mark_path(dir, path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return PLACE_NO_MARK;
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	return strcmp(text, marks[PLACE_OLD_COPY]) == 0 ? PLACE_OLD_COPY : PLACE_NEW_COPY;
+}
+
+enum err place_unmark(const char *dir, struct fault *fault)
+{
+	char path[PLACE_PATH_LEN];
+	mark_path(dir, path);
+	bool fine = sys_remove(path) == 0 && sys_sync_dir(dir) == 0;
+	return fine ? ERR_NONE : fault_set(fault, sys_err(errno), "cannot remove %s: %s", path, strerror(errno));
+}
+
 void place_remove(const char *dir)
 {
 	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "head", "lock"};
@@ -114,6 +156,17 @@ enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struc
 		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
 	*head = read_note(p->note);
 	return ERR_NONE;
+}
+
+uint64_t place_noted(const char *dir)
+{
+	char path[PLACE_PATH_LEN];
+	snprintf(path, sizeof path, "%s/head", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t head = fd >= 0 ? read_note(fd) : 0;
+	if (fd >= 0)
+		close(fd);
+	return head;
 }
 
 /* A note that cannot be written is an older one, which is as right as before. */

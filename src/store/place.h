@@ -40,6 +40,15 @@ enum err place_sync_names(const char *dir, struct fault *fault);
 enum err place_make_dir(const char *dir, struct fault *fault);
 /* The kernel's lock on its file `lock`, which goes when *fd is closed, or the process ends. ERR_LOCKED. */
 enum err place_lock(const char *dir, int *fd, struct fault *fault);
+/* A copy that is being made is marked until all of it is on the disk: with the file `backup.part`. */
+enum place_mark {
+	PLACE_NO_MARK,
+	PLACE_NEW_COPY, /* it was never finished */
+	PLACE_OLD_COPY, /* it was, and is being brought up to date */
+};
+enum err place_mark(const char *dir, enum place_mark mark, struct fault *fault);
+enum place_mark place_marked(const char *dir);
+enum err place_unmark(const char *dir, struct fault *fault);
 /* Takes away a store that was made beside its place, and its directory where nothing else is in it. */
 void place_remove(const char *dir);
 
@@ -47,6 +56,8 @@ void place_remove(const char *dir);
  * was not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
 enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struct fault *fault);
 void place_note(struct place *p, uint64_t head);
+/* What the note of a directory says, which is not changed; 0 where there is none. */
+uint64_t place_noted(const char *dir);
 /* Once all of the log is in the database: the first page goes into the note. */
 void place_keep_first(struct place *p, sqlite3 *db);
 /* The copy of the first page, DB_FILE_PAGE bytes, as of a file of `bytes` bytes. False where there is none. */

@@ -380,8 +380,6 @@ static enum err open_damaged(struct salvage *s, const char *archive_dir, struct 
 	char archives[PATH_LEN + 32];
 	snprintf(archives, sizeof archives, "%.1000s/archives", s->dir);
 	const char *dir = archive_dir != NULL ? archive_dir : archives;
-	if (access(s->path, F_OK) != 0)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	enum err err = open_database(s, fault);
 	if (err == ERR_NOMEM)
 		return err;

@@ -12,6 +12,7 @@
 #include "store/replace.h"
 #include "store/store_inside.h"
 #include "store/sum.h"
+#include "store/whole.h"
 
 enum {
 	HURRIED_MS = 500, /* of DB_BUSY_MS, once the store is closed soon */
@@ -274,9 +275,8 @@ static enum err load_at_once(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* What was acknowledged must be there. A store that does not wait for the disk notes nothing, for a power loss may take it.
- */
-static enum err check_note(struct store *s, struct fault *fault)
+/* A store that does not wait for the disk notes nothing of what was acknowledged, for a power loss may take it. */
+static enum err open_note(struct store *s, struct fault *fault)
 {
 	uint64_t noted = 0;
 	enum err err = place_open_note(&s->place, s->dir, &noted, fault);
@@ -285,10 +285,7 @@ static enum err check_note(struct store *s, struct fault *fault)
 		place_finish(&s->place);
 	}
 	s->noted = noted;
-	if (err || s->options.relaxed || s->options.unchecked || noted <= s->head)
-		return err;
-	return fault_set(fault, ERR_CORRUPT, "%s has lost events: up to %llu were acknowledged, and the log ends with %llu",
-			 s->dir, (unsigned long long)noted, (unsigned long long)s->head);
+	return err;
 }
 
 static enum err open_all(struct store *s, struct fault *fault)
@@ -301,7 +298,9 @@ static enum err open_all(struct store *s, struct fault *fault)
 		if (!err)
 			err = replace_finish(s->dir, NULL, 0, fault);
 	}
-	if (s->options.access == STORE_READ && access(s->path, F_OK) != 0)
+	if (!err && !s->options.unchecked)
+		err = whole_check(s->dir, s->options.archive_dir, s->options.copies, fault);
+	if (!err && s->options.access == STORE_READ && access(s->path, F_OK) != 0)
 		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	if (!err)
 		err = open_db(s, fault);
@@ -311,7 +310,7 @@ static enum err open_all(struct store *s, struct fault *fault)
 		err = store_open_archives(s, fault);
 	if (err || s->options.access != STORE_WRITE)
 		return err;
-	err = check_note(s, fault);
+	err = open_note(s, fault);
 	if (!err)
 		err = leave_original(s, fault);
 	place_look(&s->place);

@@ -109,20 +109,14 @@ static enum err check_end(struct recount *c)
 	return err;
 }
 
-/* What is below the log is in archives, or known to be gone; and no archive reaches past the log. */
+/* What is below the log is in archives, or known to be gone. */
 static enum err check_cover(struct recount *c)
 {
 	struct archive_set *set = store_archives(c->reader->store);
 	struct gone gone;
 	struct gone_range range;
 	struct fault why;
-	sqlite3_int64 last = 0;
 	enum err err = gone_load(c->reader->db, &gone, c->fault);
-	if (!err)
-		err = db_integer(c->reader->db, "SELECT max(seq) FROM event", INT64_MAX, &last, c->fault);
-	if (!err)
-		err = archive_set_check_end(set, (uint64_t)last, c->fault) ? fault_in(c->fault, "the archives", ERR_CORRUPT)
-									   : ERR_NONE;
 	if (!err && gone.known && gone_uncovered(&gone, set, 1, c->first, &range)) {
 		err = fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: they are in no archive of %s",
 				(unsigned long long)range.first, (unsigned long long)range.last, archive_set_dir(set));

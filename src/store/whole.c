@@ -1,0 +1,163 @@
+#include "store/whole.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/archive_set.h"
+#include "store/db.h"
+#include "store/lineage.h"
+#include "store/new_file.h"
+#include "store/place.h"
+
+enum { PATH_LEN = 1200, NAME_LEN = 300 };
+
+/* What stands in the directory besides the database. */
+struct traces {
+	char path[PATH_LEN];     /* of the database */
+	char archives[PATH_LEN]; /* the directory of archives, which may be elsewhere */
+	uint64_t noted;          /* the last event that was acknowledged, as far as it was noted */
+};
+
+/* What the database says. */
+struct account {
+	bool empty; /* it has no tables */
+	bool known; /* the rest could be read */
+	uint64_t head;
+};
+
+static bool has_bytes(const char *path, const char *ending)
+{
+	char name[PATH_LEN + 8];
+	struct stat st;
+	snprintf(name, sizeof name, "%s%s", path, ending);
+	return stat(name, &st) == 0 && st.st_size > 0;
+}
+
+static bool is_archive(const char *name, uint64_t *first, uint64_t *last)
+{
+	return archive_name_parse(name, ARCHIVE_ENDING, first, last);
+}
+
+static bool has_archives(const char *path)
+{
+	uint64_t first;
+	uint64_t last;
+	bool found = false;
+	DIR *dir = opendir(path);
+	for (const struct dirent *e; dir != NULL && !found && (e = readdir(dir)) != NULL;)
+		found = is_archive(e->d_name, &first, &last);
+	if (dir != NULL)
+		closedir(dir);
+	return found;
+}
+
+/* There is no database, or nothing is in it: is that all there ever was? */
+static enum err check_rest(const char *dir, const struct traces *t, struct fault *fault)
+{
+	char part[PATH_LEN];
+	char beside[PATH_LEN];
+	struct stat st;
+	snprintf(part, sizeof part, "%.1000s/import" NEW_FILE_ENDING, dir);
+	snprintf(beside, sizeof beside, "%.1000s/archives", dir);
+	if (stat(part, &st) == 0)
+		return fault_set(fault, ERR_CORRUPT,
+				 "an import into %s was interrupted: run it again, or remove the directory", dir);
+	bool archives = has_archives(beside);
+	bool log = has_bytes(t->path, "-wal");
+	if (t->noted == 0 && !archives && !log)
+		return ERR_NONE;
+	return fault_set(
+		fault, ERR_CORRUPT,
+		"%s is missing or empty, though %s: put the database back, or start with --salvage, which makes one of "
+		"what is left",
+		t->path,
+		t->noted > 0 ? "events were acknowledged here"
+		: archives   ? "there are archives beside it"
+			     : "there is a write-ahead log beside it");
+}
+
+/* An archive of this history past the log's end: the log has lost its end, or is another one. */
+static enum err check_archives(const char *path, const struct lineage *lineage, uint64_t head, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	DIR *dir = opendir(path);
+	for (const struct dirent *e; dir != NULL && !err && (e = readdir(dir)) != NULL;) {
+		char file[PATH_LEN + NAME_LEN];
+		struct manifest m;
+		struct fault why;
+		uint64_t first;
+		uint64_t last;
+		snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+		if (!is_archive(e->d_name, &first, &last) || last <= head || manifest_read(file, &m, &why) != ERR_NONE ||
+		    m.first != first || m.last != last || !manifest_is_on(&m, lineage))
+			continue;
+		err = fault_set(fault, ERR_CONFLICT,
+				"%s reaches past the log's end, which is %llu: import it first, or take it away", file,
+				(unsigned long long)head);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return err;
+}
+
+/* The archives first: what they hold was in the log before. */
+static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_dir, bool copies, struct account *out,
+			     struct fault *fault)
+{
+	struct lineage lineage = {0};
+	sqlite3_int64 tables = 0;
+	sqlite3_int64 head = 0;
+	struct fault none; /* what cannot be read is told by whoever opens the database */
+	*out = (struct account){0};
+	if (db_integer(db, "SELECT count(*) FROM sqlite_master", 0, &tables, &none) != ERR_NONE)
+		return ERR_NONE;
+	out->empty = tables == 0;
+	if (out->empty || lineage_load(db, &lineage, &none) != ERR_NONE)
+		return ERR_NONE;
+	if (archive_dir == NULL)
+		db_text(db, "SELECT value FROM meta WHERE key = 'archive_dir'", t->archives, sizeof t->archives);
+	static const char head_sql[] = "SELECT max(coalesce((SELECT value FROM meta WHERE key = 'head'), 0), "
+				       "coalesce((SELECT max(seq) FROM event), 0))";
+	enum err err = ERR_NONE;
+	if (db_integer(db, head_sql, 0, &head, &none) == ERR_NONE) {
+		out->known = true;
+		out->head = (uint64_t)head;
+		if (!copies)
+			err = check_archives(t->archives, &lineage, out->head, fault);
+	}
+	lineage_finish(&lineage);
+	return err;
+}
+
+enum err whole_check(const char *dir, const char *archive_dir, bool copies, struct fault *fault)
+{
+	struct traces t;
+	struct account a;
+	sqlite3 *db = NULL;
+	snprintf(t.path, sizeof t.path, "%.1000s/tidemark.db", dir);
+	if (archive_dir != NULL && archive_dir[0] != '\0')
+		snprintf(t.archives, sizeof t.archives, "%.1000s", archive_dir);
+	else
+		snprintf(t.archives, sizeof t.archives, "%.1000s/archives", dir);
+	if (!copies && place_marked(dir) != PLACE_NO_MARK)
+		return fault_set(fault, ERR_CORRUPT,
+				 "a backup into %s was not finished: run it again, it goes on where it stopped", dir);
+	t.noted = place_noted(dir);
+	if (!has_bytes(t.path, ""))
+		return check_rest(dir, &t, fault);
+	if (db_open_look(t.path, &db) != ERR_NONE)
+		return ERR_NONE;
+	enum err err = read_account(db, &t, archive_dir, copies, &a, fault);
+	db_close(db);
+	if (err)
+		return err;
+	if (a.empty)
+		return check_rest(dir, &t, fault);
+	if (a.known && t.noted > a.head)
+		return fault_set(fault, ERR_CORRUPT,
+				 "%s has lost events: up to %llu were acknowledged, and the log ends with %llu", dir,
+				 (unsigned long long)t.noted, (unsigned long long)a.head);
+	return ERR_NONE;
+}
