@@ -65,7 +65,8 @@ static enum err check_rest(const char *dir, const struct traces *t, struct fault
 		return fault_set(fault, ERR_CORRUPT,
 				 "an import into %s was interrupted: run it again, or remove the directory", dir);
 	bool archives = has_archives(beside);
-	bool log = has_bytes(t->path, "-wal");
+	/* A first start that was cut short leaves a log, but beside a database: without one SQLite would throw it away. */
+	bool log = stat(t->path, &st) != 0 && has_bytes(t->path, "-wal");
 	if (t->noted == 0 && !archives && !log)
 		return ERR_NONE;
 	return fault_set(

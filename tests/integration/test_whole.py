@@ -121,7 +121,7 @@ class Whole(TidemarkTest):
         """How many events the log of a store has, whatever else there is to say of it."""
         if not os.path.exists(os.path.join(data, "tidemark.db")):
             return 0
-        with contextlib.closing(sqlite3.connect(os.path.join(data, "tidemark.db"))) as database:
+        with contextlib.closing(sqlite3.connect(f"file:{data}/tidemark.db?mode=ro", uri=True)) as database:
             try:
                 return database.execute("SELECT count(*) FROM event").fetchone()[0]
             except sqlite3.OperationalError:  # not even that
