@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "net/api.h"
 #include "net/door.h"
+#include "net/problem.h"
 #include "net/ws.h"
 #include "net/ws_metrics.h"
 
@@ -50,7 +51,9 @@ static void write_breaker(struct api *api, struct buf *out, enum grade *all)
 	bool fine = w.breaker == BREAKER_CLOSED;
 	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",\"%s\":", fine ? "healthy" : "unhealthy",
 		   fine ? "message" : "error");
-	buf_json(out, slice_of(fine ? "the newest commit did not fail" : w.reason));
+	char reason[sizeof w.reason];
+	problem_hide_paths(reason, sizeof reason, w.reason);
+	buf_json(out, slice_of(fine ? "the newest commit did not fail" : reason));
 	buf_addc(out, '}');
 	worsen(all, fine ? HEALTHY : UNHEALTHY);
 }

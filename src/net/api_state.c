@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "net/api.h"
 #include "net/door.h"
+#include "net/problem.h"
 #include "net/ws.h"
 #include "net/ws_metrics.h"
 #include "tidemark/event.h"
@@ -205,7 +206,9 @@ void api_readyz(void *arg, struct exchange *x, struct reader *reader)
 	struct writer_figures w;
 	writer_read(api->writer, &w);
 	uint64_t left;
-	const char *why = w.breaker != BREAKER_CLOSED ? w.reason : NULL;
+	char reason[sizeof w.reason];
+	problem_hide_paths(reason, sizeof reason, w.reason); /* nobody needs a token for this */
+	const char *why = w.breaker != BREAKER_CLOSED ? reason : NULL;
 	if (why == NULL && store_disk_free(api->store, &left) == ERR_NONE && left < api->disk_reserve)
 		why = "the disk has less left than the reserve (see --disk-reserve)";
 	if (why != NULL) {

@@ -1,10 +1,12 @@
 #include "net/problem.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/kind.h"
 #include "base/random.h"
 #include "event/json.h"
+#include "store/manifest.h"
 
 enum { RETRY_SPREAD_S = 5 };
 
@@ -210,4 +212,34 @@ bool problem_page(struct buf *out, struct slice name)
 		return true;
 	}
 	return false;
+}
+
+static bool is_own_name(struct slice name)
+{
+	uint64_t first;
+	uint64_t last;
+	char text[ARCHIVE_NAME_LEN];
+	snprintf(text, sizeof text, "%.*s", (int)name.len, name.p);
+	return slice_begins(name, slice_of("tidemark.db")) || archive_name_parse(text, ARCHIVE_ENDING, &first, &last);
+}
+
+void problem_hide_paths(char *out, size_t size, const char *text)
+{
+	size_t len = 0;
+	while (*text != '\0' && len + 1 < size) {
+		size_t n = strcspn(text, " \",:;()");
+		const char *slash = memrchr(text, '/', n);
+		struct slice word = {text, n};
+		if (slash != NULL) {
+			word = (struct slice){slash + 1, n - (size_t)(slash + 1 - text)};
+			if (!is_own_name(word))
+				word = slice_of("a file");
+		}
+		size_t most = size - 1 - len;
+		len += (size_t)snprintf(out + len, size - len, "%.*s%.*s", (int)(word.len < most ? word.len : most), word.p,
+					text[n] != '\0' ? 1 : 0, text + n);
+		len = len < size - 1 ? len : size - 1;
+		text += n + (text[n] != '\0');
+	}
+	out[len] = '\0';
 }

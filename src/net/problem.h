@@ -25,4 +25,7 @@ void problem_write(struct buf *out, int status, const struct fault *fault, struc
 /* The page that explains a problem, as HTML; false where there is none of that name. An empty name: the list of all. */
 bool problem_page(struct buf *out, struct slice name);
 
+/* A reason for everybody's eyes: of each path in it what is of Tidemark's own naming is left. */
+void problem_hide_paths(char *out, size_t size, const char *text);
+
 #endif

@@ -1,5 +1,6 @@
 """The REST of the monitoring profile: measured values, the auditor, pages of an operator's own, other origins."""
 
+import json
 import os
 import re
 import time
@@ -308,6 +309,38 @@ class Auditor(TidemarkTest):
         for unknown in ("99", "0", "x", "-1"):
             self.assert_problem(server.request("POST", f"/api/auditor/observations/{unknown}/acknowledge"), 404)
         self.assert_problem(server.get("/api/auditor/observations", limit=0), 400, "limit")
+
+
+class Privacy(TidemarkTest):
+    """What needs no token, or any page may read, holds no event, no path and no name."""
+
+    CONTENT = "/api/cache-metrics", "/api/auditor/observations", "/v1/events", "/v1/streams", "/v1/sessions", "/v1/stats", "/v1/leases", \
+        "/v1/archives", "/v1/export", "/metrics"
+
+    def test_no_foreign_page_reads_event_content(self):
+        """Shown to fail without the protection: with ROUTE_OPEN (api.c) any page reads keys and messages of the cache."""
+        server = self.serve()
+        server.publish({"data": 1})
+        for path in self.CONTENT:
+            with self.subTest(path):
+                response = server.request("GET", path, headers={"Origin": ORIGIN})
+                self.assertEqual(response.status, 200, response)
+                self.assertNotIn("access-control-allow-origin", response.headers)
+
+    def test_reasons_for_everybody_show_no_paths(self):
+        server = self.serve()
+        server.publish({"data": 1})
+        moved = server.data + " away"
+        os.rename(server.data, moved)
+        try:
+            wait_until(lambda: server.post('{"data":2}').status == 503, "publishing is refused")
+            for path in ("/readyz", "/healthz", "/health"):
+                text = wait_until(lambda p=path: server.get(p), "an answer").text
+                self.assertNotIn(server.home, text, path)
+            self.assertIn("tidemark.db", server.get("/readyz").text)
+            self.assertIn(server.home, json.dumps(server.get("/v1/stats").json()), "whoever may read all is told")
+        finally:
+            os.rename(moved, server.data)
 
 
 class Origins(TidemarkTest):
