@@ -140,8 +140,9 @@ int store_write_back_due(struct store *s);
 /* Writes the write-ahead log back into the database: how many pages it holds, and how many of them are copied now. Readers
  * in the way are no error. Outside of a transaction. */
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault);
-/* Bytes that can still be written: free ones of the file system, and pages of the database that events have left. */
-enum err store_room(const struct store *s, uint64_t *bytes);
+/* Finds out what store_room has to know of the database: how much of it events have left, and by how much it grows once the
+ * write-ahead log is written back. */
+enum err store_measure_room(struct store *s);
 /* A small write of its own: can the store commit? */
 enum err store_probe(struct store *s, struct fault *fault);
 
@@ -174,6 +175,9 @@ bool store_line(const struct store *s, uint32_t index, struct line *out);
 /* The last event of the line of that name, UINT64_MAX where it goes on. False: it is no line of this store. */
 bool store_line_end(const struct store *s, const char *epoch, uint64_t *end);
 const char *store_dir(const struct store *s);
+/* Bytes that can still be written: free ones of the file system and of the database, less those that the write-ahead log
+ * needs when it is written back, as of the last store_measure_room. */
+enum err store_room(const struct store *s, uint64_t *bytes);
 /* Free bytes on the file system that are not reserved. */
 enum err store_disk_free(const struct store *s, uint64_t *bytes);
 /* Bytes of the database file and of its write-ahead log. */

@@ -191,7 +191,6 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.rates = s->rates,
 		.body_max = (size_t)c->max_request,
 		.keeper = s->keeper,
-		.disk_reserve = (uint64_t)c->disk_reserve,
 		.durability = strcmp(c->durability, "fsync") == 0 ? "fsync" : "written",
 		.base = c->base,
 		.started_mono_ms = clock_mono_ms(),

@@ -23,6 +23,7 @@ enum {
 	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
+	LOW_TELL_MS = 60 * 1000,
 	/* While somebody publishes little, what is long waits after something long for one and a half times as long as that
 	 * took, but not for longer than: */
 	PAUSE_MAX_US = 20000,
@@ -75,15 +76,17 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	bool wrote;          /* since the WAL was shrunk */
-	int64_t idle_ms;     /* monotonic: shrink it then, unless something is written before */
-	bool last;           /* nothing comes after this commit */
-	int64_t long_due_us; /* monotonic: until then what is long waits, while somebody publishes little */
-	bool long_last;      /* the last transaction had something long */
-	bool brief_last;     /* the last transaction was of brief requests alone, while others waited */
-	unsigned turn;       /* of the lanes, whose it is */
-	unsigned brief_turn; /* the same among what is brief: it comes around more often */
-	bool saving;         /* the observer's figures are in the open transaction */
+	int64_t low_told_ms;  /* monotonic: when the log last heard that the disk is low; 0: never */
+	uint64_t low_refused; /* requests since then */
+	bool wrote;           /* since the WAL was shrunk */
+	int64_t idle_ms;      /* monotonic: shrink it then, unless something is written before */
+	bool last;            /* nothing comes after this commit */
+	int64_t long_due_us;  /* monotonic: until then what is long waits, while somebody publishes little */
+	bool long_last;       /* the last transaction had something long */
+	bool brief_last;      /* the last transaction was of brief requests alone, while others waited */
+	unsigned turn;        /* of the lanes, whose it is */
+	unsigned brief_turn;  /* the same among what is brief: it comes around more often */
+	bool saving;          /* the observer's figures are in the open transaction */
 };
 
 static uint64_t op_events(const struct write_op *op)
@@ -398,15 +401,41 @@ static void apply_sessions(struct writer *w, struct list *group)
 	}
 }
 
+bool writer_is_low(const struct writer *w, struct fault *why)
+{
+	uint64_t left;
+	if (store_room(w->store, &left) != ERR_NONE || left >= w->options.disk_reserve)
+		return false;
+	fault_set(why, ERR_FULL, "the disk has %llu MiB left, less than the reserve of %llu MiB (see --disk-reserve)",
+		  (unsigned long long)(left >> 20), (unsigned long long)(w->options.disk_reserve >> 20));
+	return true;
+}
+
+/* Below the reserve: counted, and told once a minute. */
+static void count_low(struct writer *w, const struct fault *low)
+{
+	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&w->lock);
+	w->refused++;
+	w->low_refused++;
+	uint64_t count = w->low_refused;
+	bool due = w->low_told_ms == 0 || now - w->low_told_ms >= LOW_TELL_MS;
+	if (due) {
+		w->low_told_ms = now;
+		w->low_refused = 0;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (due)
+		log_warn("publishing is refused", "requests=%llu why=\"%s\"", (unsigned long long)count, low->text);
+}
+
 static enum err check_disk(struct writer *w, struct fault *fault)
 {
 	int64_t now = clock_mono_ms();
-	uint64_t left;
 	if (now - w->disk_checked_ms < DISK_CHECK_MS)
 		return ERR_NONE;
-	if (store_room(w->store, &left) == ERR_NONE && left < w->options.disk_reserve)
-		return fault_set(fault, ERR_FULL, "the disk has %llu MiB left, less than the reserve of %llu MiB",
-				 (unsigned long long)(left >> 20), (unsigned long long)(w->options.disk_reserve >> 20));
+	if (store_measure_room(w->store) == ERR_NONE && writer_is_low(w, fault))
+		return fault->code;
 	w->disk_checked_ms = now;
 	return ERR_NONE;
 }
@@ -457,6 +486,7 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 		if (low->code != ERR_NONE) {
 			op->err = low->code;
 			op->fault = *low;
+			count_low(w, low);
 			continue;
 		}
 		op->err = store_append(w->store, op->batch, &op->options, &op->receipt, &op->fault);
@@ -535,8 +565,8 @@ static void open_breaker(struct writer *w, const struct fault *why)
 	log_error("cannot commit; publishing stops until it works again", "error=%s", log_text(why->text));
 }
 
-/* All or nothing: nobody in the group was stored, and each is told why. So is who has got a conflict: the last seq of a stream
- * may have been that of another request in the group. */
+/* All or nothing: nobody in the group was stored, and each is told why. So is who has got a conflict: the last seq of a
+ * stream may have been that of another request in the group. */
 static void fail_group(struct writer *w, struct list *group, const struct fault *why)
 {
 	store_rollback(w->store);

@@ -114,7 +114,7 @@ struct writer_figures {
 	uint64_t commits;
 	uint64_t events;
 	uint64_t duplicates;
-	uint64_t refused; /* requests that the queue or the breaker turned away */
+	uint64_t refused; /* requests that the queue, the breaker or the disk's reserve turned away */
 	uint64_t failed;  /* requests whose commit failed */
 	double events_1s;
 	double events_10s;
@@ -128,6 +128,8 @@ struct writer_figures {
 	char reason[160];          /* why the breaker is open */
 };
 void writer_read(struct writer *w, struct writer_figures *out);
+/* Is less left of the disk than the reserve, so that publishing is refused? Any thread. */
+bool writer_is_low(const struct writer *w, struct fault *why);
 /* The limits the writer was made with. */
 struct writer_options writer_limits(const struct writer *w);
 

@@ -31,7 +31,6 @@ struct api {
 	struct rates *rates;
 	size_t body_max; /* bytes of a request, also when it is unpacked */
 	struct keeper *keeper;
-	uint64_t disk_reserve;  /* bytes */
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
 	struct monitor *monitor;

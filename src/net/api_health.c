@@ -88,13 +88,15 @@ static void write_disk(struct api *api, struct buf *out, enum grade *all)
 	double total = (double)v.f_blocks * (double)v.f_frsize;
 	double left = (double)v.f_bavail * (double)v.f_frsize;
 	double percent = 100.0 * (1 - left / total);
-	enum grade grade = percent >= DISK_UNHEALTHY || left < (double)api->disk_reserve ? UNHEALTHY
-			   : percent >= DISK_DEGRADED                                    ? DEGRADED
-											 : HEALTHY;
-	buf_printf(out,
-		   "\"disk\":{\"status\":\"%s\",\"message\":\"%.1f %% used\",\"disk_percent\":%.2f,\"disk_free_gb\":%.3f,"
-		   "\"disk_total_gb\":%.3f}",
-		   grades[grade], percent, percent, left / MIB / 1024, total / MIB / 1024);
+	struct fault low;
+	bool is_low = writer_is_low(api->writer, &low);
+	enum grade grade = percent >= DISK_UNHEALTHY || is_low ? UNHEALTHY : percent >= DISK_DEGRADED ? DEGRADED : HEALTHY;
+	char used[32];
+	snprintf(used, sizeof used, "%.1f %% used", percent);
+	buf_printf(out, "\"disk\":{\"status\":\"%s\",\"message\":", grades[grade]);
+	buf_json(out, slice_of(is_low ? low.text : used));
+	buf_printf(out, ",\"disk_percent\":%.2f,\"disk_free_gb\":%.3f,\"disk_total_gb\":%.3f}", percent, left / MIB / 1024,
+		   total / MIB / 1024);
 	worsen(all, grade);
 }
 

@@ -76,7 +76,14 @@ static void put_writer(struct api *api, struct buf *out)
 	put_counter(out, "events_committed_total", "Events committed since the start.", w.events);
 	put_counter(out, "commits_total", "Transactions committed.", w.commits);
 	put_counter(out, "duplicates_total", "Events whose id was stored before.", w.duplicates);
-	put_counter(out, "publish_refused_total", "Requests that the queue or the breaker turned away.", w.refused);
+	put_counter(out, "publish_refused_total", "Requests that the queue, the breaker or the disk's reserve turned away.",
+		    w.refused);
+	struct fault low;
+	uint64_t left = 0;
+	store_room(api->store, &left);
+	put_gauge(out, "disk_left_bytes", "Bytes that can still be written, once the log is written back.", left);
+	put_gauge(out, "disk_low", "1 while publishing is refused for less than --disk-reserve would be left.",
+		  writer_is_low(api->writer, &low));
 	put_counter(out, "publish_failed_total", "Requests whose commit failed.", w.failed);
 	put_gauge(out, "queue_requests", "Requests that wait for a commit.", w.queued_requests);
 	put_gauge(out, "queue_events", "Events that wait for a commit.", w.queued_events);

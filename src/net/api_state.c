@@ -117,6 +117,14 @@ static void write_writer_figures(struct api *api, struct buf *out)
 		   "\"latency_ms\":{\"mean\":%.3f,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}},",
 		   U(w.commits), U(w.events), U(w.duplicates), U(w.failed), U(w.refused), w.commit.mean_ms, w.commit.p50_ms,
 		   w.commit.p99_ms, w.commit.max_ms);
+	struct fault low;
+	uint64_t left = 0;
+	store_room(api->store, &left);
+	bool is_low = writer_is_low(api->writer, &low);
+	buf_printf(out, "\"disk\":{\"left\":%llu,\"reserve\":%llu,\"low\":%s,\"reason\":", U(left), U(limits.disk_reserve),
+		   is_low ? "true" : "false");
+	buf_json(out, slice_of(is_low ? low.text : ""));
+	buf_adds(out, "},");
 	buf_printf(out,
 		   "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
 		   U(w.queued_requests), U(w.queued_events), U(w.queued_bytes), U(limits.queue_events_max),
@@ -205,12 +213,12 @@ void api_readyz(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct writer_figures w;
 	writer_read(api->writer, &w);
-	uint64_t left;
+	struct fault low;
 	char reason[sizeof w.reason];
 	problem_hide_paths(reason, sizeof reason, w.reason); /* nobody needs a token for this */
 	const char *why = w.breaker != BREAKER_CLOSED ? reason : NULL;
-	if (why == NULL && store_disk_free(api->store, &left) == ERR_NONE && left < api->disk_reserve)
-		why = "the disk has less left than the reserve (see --disk-reserve)";
+	if (why == NULL && writer_is_low(api->writer, &low))
+		why = low.text;
 	if (why != NULL) {
 		exchange_problem(x, 503, why);
 		exchange_done(x);

@@ -96,8 +96,9 @@ struct store {
 	pthread_mutex_t back_lock; /* before `lock`; held during a write-back */
 	sqlite3 *back;             /* its connection; NULL: none yet */
 
-	atomic_bool hurry;     /* store_hurry */
-	atomic_ullong unknown; /* what is gone up to here may be of any topic: it was not counted out of them */
+	atomic_bool hurry;        /* store_hurry */
+	atomic_llong room_within; /* see store_measure_room; may be negative */
+	atomic_ullong unknown;    /* what is gone up to here may be of any topic: it was not counted out of them */
 
 	/* The writing thread's own. */
 	struct place place;

@@ -1,6 +1,8 @@
 /* What is due between commits. */
 #include <assert.h>
 
+#include <sys/stat.h>
+
 #include "store/db.h"
 #include "store/store_inside.h"
 
@@ -87,17 +89,29 @@ enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct 
 	return ERR_NONE;
 }
 
-enum err store_room(const struct store *s, uint64_t *bytes)
+enum err store_measure_room(struct store *s)
 {
 	sqlite3_int64 spare = 0;
-	sqlite3_int64 size = 0;
+	sqlite3_int64 pages = 0;
+	struct stat file;
+	if (s->db == NULL)
+		return ERR_NONE;
+	enum err err = db_integer(s->db, "PRAGMA freelist_count", 0, &spare, NULL);
+	if (!err)
+		err = db_integer(s->db, "PRAGMA page_count", 0, &pages, NULL);
+	if (err || stat(s->path, &file) != 0)
+		return err ? err : ERR_IO;
+	int64_t growth = pages * DB_FILE_PAGE - file.st_size;
+	atomic_store(&s->room_within, spare * DB_FILE_PAGE - (growth > 0 ? growth : 0));
+	return ERR_NONE;
+}
+
+enum err store_room(const struct store *s, uint64_t *bytes)
+{
 	uint64_t unused = 0;
 	enum err err = store_disk_free(s, &unused);
-	if (!err && s->db != NULL)
-		err = db_integer(s->db, "PRAGMA freelist_count", 0, &spare, NULL);
-	if (!err && s->db != NULL)
-		err = db_integer(s->db, "PRAGMA page_size", 0, &size, NULL);
-	*bytes = unused + (uint64_t)(spare * size);
+	int64_t left = (int64_t)unused + atomic_load(&s->room_within);
+	*bytes = left > 0 ? (uint64_t)left : 0;
 	return err;
 }
 

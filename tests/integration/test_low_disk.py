@@ -36,7 +36,23 @@ class LowDisk(TidemarkTest):
     def test_publishing_is_refused_and_reading_is_not(self):
         self.assert_problem(self.server.post('{"data":1}'), 507, "reserve")
         self.assertEqual(len(self.server.everything()), 10)
+        self.assert_problem(self.server.get("/readyz"), 503, "reserve")
+
+    def test_it_is_counted_and_told_everywhere(self):
+        """Shown to fail without the protection: without count_low (writer.c) only /readyz knows."""
+        for _ in range(5):
+            self.assertEqual(self.server.post('{"data":1}').status, 507)
         self.assertEqual(self.server.get("/readyz").status, 503)
+        stats = self.server.get("/v1/stats").json()
+        self.assertEqual((stats["commits"]["refused"], stats["disk"]["low"]), (5, True))
+        self.assertIn("reserve", stats["disk"]["reason"])
+        metrics = self.server.get("/metrics").text
+        self.assertIn("\ntidemark_publish_refused_total 5\n", metrics)
+        self.assertIn("\ntidemark_disk_low 1\n", metrics)
+        self.assertIn("reserve", self.server.get("/health").json()["components"]["disk"]["message"])
+        told = [line for line in self.server.log if "publishing is refused" in line]
+        self.assertEqual(len(told), 1, "once a minute")
+        self.assertIn("reserve", told[0])
 
     def test_who_is_refused_is_told_to_come_back_at_various_times(self):
         waits = {int(self.server.post('{"data":1}').headers["retry-after"]) for _ in range(40)}
