@@ -198,7 +198,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	uint64_t head = store_head(im->store);
 	struct manifest known;
 	if (++im->events % STOP_EVERY == 0 && watch != NULL && watch->stop != NULL && watch->stop(watch->arg))
-		return fault_set(fault, ERR_CLOSED, "it was interrupted; nothing was imported");
+		return fault_set(fault, ERR_CLOSED, "it was interrupted");
 	if (im->options.until != 0 && e->seq > im->options.until)
 		return ERR_NONE;
 	enum err err = check_data(im, e, fault);

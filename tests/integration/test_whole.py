@@ -2,7 +2,7 @@
 """A directory that is not a whole store is taken for one by no command, and nothing is written to it before that is said.
 
 Shown to fail without the protection: without whole_check (store_open.c) a server starts empty beside the archives of a lost
-database, and verify and backup are content with a log that has lost its end; without begin_copying (backup.c) an interrupted copy is an
+database, and verify and backup are content with a log that has lost its end; without place_mark (backup.c) an interrupted copy is an
 empty store.
 """
 
@@ -172,6 +172,60 @@ class Whole(TidemarkTest):
         self.assertEqual(command("query", target).stdout, command("query", server.data).stdout)
         self.assertEqual(sorted(json.loads(command("stats", target, "--json").stdout)), sorted(
             json.loads(command("stats", server.data, "--json").stdout)))
+
+    def test_an_import_stops_when_it_is_told_to(self):
+        server = self.serve()
+        for n in range(scaled(20, 10)):
+            server.publish([{"stream": "s", "data": "x" * 500} for _ in range(2000)])
+        server.stop()
+        out, target = os.path.join(server.home, "all.ndjson.zst"), os.path.join(server.home, "restored")
+        self.assertEqual(command("export", server.data, "-o", out).returncode, 0)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([BIN, "import", target, out], stderr=subprocess.PIPE, encoding="utf-8")
+            wait_until(lambda: os.path.exists(os.path.join(target, "import.part", "tidemark.db")), "it has begun")
+            process.send_signal(number)
+            said = process.communicate()[1]
+            if process.returncode == 0:  # it was faster
+                shutil.rmtree(target)
+                continue
+            self.assertEqual(process.returncode, 1)
+            self.assertIn("interrupted", said)
+            self.assertFalse(os.path.exists(target), "nothing is left")
+
+
+class ReadOnly(TidemarkTest):
+    """A store at rest is read where nothing may be written, and by another user than its own."""
+
+    NOBODY = 65534
+
+    def run_as_nobody(self, *arguments):
+        who = {"user": self.NOBODY, "group": self.NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        return subprocess.run([self.binary, *arguments], capture_output=True, encoding="utf-8", check=False, **who)
+
+    def test_commands_that_only_read_write_nothing(self):
+        server = self.serve("--retain-events", "50")
+        for part in range(3):
+            server.publish([{"stream": "s", "data": part * 50 + n} for n in range(50)])
+        wait_until(lambda: server.retention()["log"]["first"] > 1, "something is archived")
+        lines = server.lines()
+        server.stop()
+        out = os.path.join(server.home, "out")
+        os.mkdir(out)
+        os.chmod(out, 0o777)
+        os.chmod(server.home, 0o755)
+        self.binary = shutil.copy(BIN, out)  # where anybody may run it
+        for directory, _, names in os.walk(server.data):
+            for name in names:
+                os.chmod(os.path.join(directory, name), 0o444)
+            os.chmod(directory, 0o555)
+        before = sorted(os.listdir(server.data))
+        self.assertEqual(self.run_as_nobody("query", server.data).stdout.splitlines(), lines)
+        for name, *arguments in (("verify",), ("stats",), ("export", "-o", os.path.join(out, "all.ndjson.zst")),
+                                 ("backup", os.path.join(out, "copy"))):
+            done = self.run_as_nobody(name, server.data, *arguments)
+            self.assertEqual(done.returncode, 0, (name, done.stderr))
+        self.assertEqual(sorted(os.listdir(server.data)), before)
+        self.assertEqual(self.run_as_nobody("query", os.path.join(out, "copy")).stdout.splitlines(), lines)
 
 
 if __name__ == "__main__":
