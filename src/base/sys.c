@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 bool (*sys_fault)(const char *call);
@@ -116,4 +117,26 @@ void sys_boot(char *out, size_t size)
 		close(fd);
 	out[n > 0 ? n : 0] = '\0';
 	out[strcspn(out, "\n")] = '\0';
+}
+
+static int lock(int fd, bool shared)
+{
+	if (fd >= 0 && flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return fd;
+	int why = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = why;
+	return -1;
+}
+
+int sys_lock_dir(const char *dir, const char *name, bool shared, int *fd)
+{
+	char path[PATH_MAX];
+	*fd = lock(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), shared);
+	if (*fd < 0 && (errno == EBADF || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOLCK)) {
+		snprintf(path, sizeof path, "%s/%s", dir, name);
+		*fd = lock(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), shared);
+	}
+	return *fd < 0 ? -1 : 0;
 }

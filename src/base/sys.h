@@ -23,6 +23,10 @@ int sys_remove(const char *path);
 int sys_sync_parent(const char *path); /* of the directory that holds it */
 int sys_sync_dir(const char *dir);     /* a directory entry is on stable storage only when its directory was synced */
 
+/* A lock on a directory itself, which nobody can take away without the directory; on the file `name` in it where the file
+ * system has none for directories. It goes when *fd is closed, or the process ends. -1 with EWOULDBLOCK: somebody else has
+ * it. */
+int sys_lock_dir(const char *dir, const char *name, bool shared, int *fd);
 /* The name that this run of the machine has; empty where it has none. */
 void sys_boot(char *out, size_t size);
 

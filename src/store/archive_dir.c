@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -182,16 +181,11 @@ bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why)
 
 static enum err take_lock(struct archive_set *s, struct fault *fault)
 {
-	char path[DIR_LEN + 8];
-	snprintf(path, sizeof path, "%s/lock", s->dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
-		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+	if (sys_lock_dir(s->dir, "lock", false, &s->lock_fd) == 0)
 		return ERR_NONE;
-	close(s->lock_fd);
-	s->lock_fd = -1;
-	return fault_set(fault, ERR_LOCKED, "another Tidemark server keeps its archives in %s", s->dir);
+	return errno == EWOULDBLOCK
+		       ? fault_set(fault, ERR_LOCKED, "another Tidemark server keeps its archives in %s", s->dir)
+		       : fault_set(fault, sys_err(errno), "cannot lock %s: %s", s->dir, strerror(errno));
 }
 
 enum err archive_set_prepare(struct archive_set *s, struct fault *fault)

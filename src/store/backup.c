@@ -1,12 +1,12 @@
 #include "store/backup.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "store/arrival.h"
 #include "store/aside.h"
 #include "store/copy.h"
@@ -196,10 +196,8 @@ static void rest(const struct backup *b, int64_t since_us)
 /* Whoever holds the lock of a store writes to it. */
 static bool is_in_use(const char *dir)
 {
-	char path[PATH_LEN];
-	snprintf(path, sizeof path, "%.1000s/lock", dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool used = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
+	int fd;
+	bool used = sys_lock_dir(dir, "lock", true, &fd) != 0 && errno == EWOULDBLOCK;
 	if (fd >= 0)
 		close(fd);
 	return used;

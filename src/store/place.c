@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,26 +53,34 @@ enum err place_make_dir(const char *dir, struct fault *fault)
 
 enum err place_lock(const char *dir, int *fd, struct fault *fault)
 {
-	char path[PLACE_PATH_LEN + 8];
-	snprintf(path, sizeof path, "%s/lock", dir);
-	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (*fd < 0)
-		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
+	char path[PLACE_PATH_LEN];
 	char owner[32] = "";
-	if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
-		ssize_t n = read(*fd, owner, sizeof owner - 1);
-		owner[n > 0 ? n : 0] = '\0';
-		owner[strcspn(owner, "\n")] = '\0';
+	snprintf(path, sizeof path, "%s/lock", dir);
+	bool locked = sys_lock_dir(dir, "lock", false, fd) == 0;
+	int why = errno;
+	int note = open(path, locked ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
+	enum err err = ERR_NONE;
+	if (locked && note < 0) {
+		err = fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
 		close(*fd);
 		*fd = -1;
-		return fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", dir,
-				 owner[0] != '\0' ? owner : "unknown");
+	} else if (locked) {
+		int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+		/* Only for the message below: the lock holds without it. */
+		if (ftruncate(note, 0) == 0 && pwrite(note, owner, (size_t)n, 0) != n)
+			(void)ftruncate(note, 0);
+	} else if (why != EWOULDBLOCK) {
+		err = fault_set(fault, sys_err(why), "cannot lock %s: %s", dir, strerror(why));
+	} else {
+		ssize_t n = note >= 0 ? read(note, owner, sizeof owner - 1) : 0;
+		owner[n > 0 ? n : 0] = '\0';
+		owner[strcspn(owner, "\n")] = '\0';
+		err = fault_set(fault, ERR_LOCKED, "%s is in use by another Tidemark server (process %s)", dir,
+				owner[0] != '\0' ? owner : "unknown");
 	}
-	int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-	/* Only for the message above: the lock holds without it. */
-	if (ftruncate(*fd, 0) == 0 && pwrite(*fd, owner, (size_t)n, 0) != n)
-		(void)ftruncate(*fd, 0);
-	return ERR_NONE;
+	if (note >= 0)
+		close(note);
+	return err;
 }
 
 static const char *const marks[] = {[PLACE_NEW_COPY] = "new\n", [PLACE_OLD_COPY] = "old\n"};

@@ -193,6 +193,25 @@ class Whole(TidemarkTest):
             self.assertFalse(os.path.exists(target), "nothing is left")
 
 
+class Lock(TidemarkTest):
+
+    def test_a_lock_that_is_removed_by_hand_lets_nobody_in(self):
+        """Shown to fail without the protection: with a lock on the file `lock` a second server writes beside the first."""
+        server = self.serve("--retain-events", "20")
+        server.publish([{"data": n} for n in range(60)])
+        wait_until(lambda: server.retention()["log"]["first"] > 1, "something is archived")
+        for directory in (server.data, os.path.join(server.data, "archives")):
+            if os.path.exists(os.path.join(directory, "lock")):
+                os.unlink(os.path.join(directory, "lock"))
+        other = os.path.join(server.home, "other")
+        for arguments in (["serve", "--data", server.data, "--listen", "127.0.0.1:0"],
+                          ["serve", "--data", other, "--archive-dir", os.path.join(server.data, "archives"), "--listen", "127.0.0.1:0"]):
+            done = command(*arguments)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertIn("another Tidemark server", done.stderr)
+        self.assertEqual(server.publish({"data": "next"})["first"], 61)
+
+
 class ReadOnly(TidemarkTest):
     """A store at rest is read where nothing may be written, and by another user than its own."""
 
