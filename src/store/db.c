@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -274,13 +275,15 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	return ERR_NONE;
 }
 
-enum err db_open_look(const char *path, sqlite3 **out)
+enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault)
 {
-	struct fault fault;
 	bool frozen = is_missing(path, "-wal"); /* whoever writes to it has one */
-	enum err err = frozen ? open_frozen(path, out, &fault) : open_file(path, SQLITE_OPEN_READONLY, out, &fault);
-	if (!err)
+	sqlite3_int64 version;
+	enum err err = frozen ? open_frozen(path, out, fault) : open_file(path, SQLITE_OPEN_READONLY, out, fault);
+	if (!err) {
 		sqlite3_busy_timeout(*out, DB_BUSY_MS);
+		err = check_version(*out, path, INT_MAX, &version, fault);
+	}
 	if (err) {
 		sqlite3_close(*out);
 		*out = NULL;

@@ -290,6 +290,7 @@ static enum err open_note(struct store *s, struct fault *fault)
 
 static enum err open_all(struct store *s, struct fault *fault)
 {
+	sqlite3 *looked = NULL;
 	enum err err = ERR_NONE;
 	if (s->options.access == STORE_WRITE) {
 		err = place_make_dir(s->dir, fault);
@@ -299,11 +300,12 @@ static enum err open_all(struct store *s, struct fault *fault)
 			err = replace_finish(s->dir, NULL, 0, fault);
 	}
 	if (!err && !s->options.unchecked)
-		err = whole_check(s->dir, s->options.archive_dir, s->options.copies, fault);
+		err = whole_check(s->dir, s->options.archive_dir, s->options.copies, &looked, fault);
 	if (!err && s->options.access == STORE_READ && access(s->path, F_OK) != 0)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
+		err = fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	if (!err)
 		err = open_db(s, fault);
+	db_close(looked);
 	if (!err)
 		err = load_at_once(s, fault);
 	if (!err)

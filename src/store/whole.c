@@ -23,7 +23,6 @@ struct traces {
 /* What the database says. */
 struct account {
 	bool empty; /* it has no tables */
-	bool known; /* the rest could be read */
 	uint64_t head;
 };
 
@@ -103,40 +102,46 @@ static enum err check_archives(const char *path, const struct lineage *lineage, 
 	return err;
 }
 
-/* The archives first: what they hold was in the log before. */
+/* The archives after the head: what they hold was in the log before. A database of an older schema has no lines. */
 static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_dir, bool copies, struct account *out,
 			     struct fault *fault)
 {
-	struct lineage lineage = {0};
-	sqlite3_int64 tables = 0;
-	sqlite3_int64 head = 0;
-	struct fault none; /* what cannot be read is told by whoever opens the database */
-	*out = (struct account){0};
-	if (db_integer(db, "SELECT count(*) FROM sqlite_master", 0, &tables, &none) != ERR_NONE)
-		return ERR_NONE;
-	out->empty = tables == 0;
-	if (out->empty || lineage_load(db, &lineage, &none) != ERR_NONE)
-		return ERR_NONE;
-	if (archive_dir == NULL)
-		db_text(db, "SELECT value FROM meta WHERE key = 'archive_dir'", t->archives, sizeof t->archives);
 	static const char head_sql[] = "SELECT max(coalesce((SELECT value FROM meta WHERE key = 'head'), 0), "
 				       "coalesce((SELECT max(seq) FROM event), 0))";
-	enum err err = ERR_NONE;
-	if (db_integer(db, head_sql, 0, &head, &none) == ERR_NONE) {
-		out->known = true;
+	struct lineage lineage = {0};
+	sqlite3_int64 tables = 0;
+	sqlite3_int64 lines = 0;
+	sqlite3_int64 head = 0;
+	*out = (struct account){0};
+	enum err err = db_integer(db, "SELECT count(*) FROM sqlite_master", 0, &tables, fault);
+	out->empty = tables == 0;
+	if (err || out->empty)
+		return err;
+	err = db_integer(db, "SELECT count(*) FROM sqlite_master WHERE name = 'line'", 0, &lines, fault);
+	if (!err && lines > 0)
+		err = lineage_load(db, &lineage, fault);
+	if (!err && archive_dir == NULL)
+		db_text(db, "SELECT value FROM meta WHERE key = 'archive_dir'", t->archives, sizeof t->archives);
+	struct fault past = {0};
+	if (!err)
+		err = db_integer(db, head_sql, 0, &head, fault);
+	out->head = (uint64_t)head;
+	if (!err && !copies && lines > 0 && check_archives(t->archives, &lineage, out->head, &past) != ERR_NONE) {
+		/* Some may have come since. */
+		err = db_integer(db, head_sql, 0, &head, fault);
 		out->head = (uint64_t)head;
-		if (!copies)
+		if (!err)
 			err = check_archives(t->archives, &lineage, out->head, fault);
 	}
 	lineage_finish(&lineage);
 	return err;
 }
 
-enum err whole_check(const char *dir, const char *archive_dir, bool copies, struct fault *fault)
+enum err whole_check(const char *dir, const char *archive_dir, bool copies, sqlite3 **looked, struct fault *fault)
 {
 	struct traces t;
 	struct account a;
-	sqlite3 *db = NULL;
+	*looked = NULL;
 	snprintf(t.path, sizeof t.path, "%.1000s/tidemark.db", dir);
 	if (archive_dir != NULL && archive_dir[0] != '\0')
 		snprintf(t.archives, sizeof t.archives, "%.1000s", archive_dir);
@@ -148,15 +153,16 @@ enum err whole_check(const char *dir, const char *archive_dir, bool copies, stru
 	t.noted = place_noted(dir);
 	if (!has_bytes(t.path, ""))
 		return check_rest(dir, &t, fault);
-	if (db_open_look(t.path, &db) != ERR_NONE)
-		return ERR_NONE;
-	enum err err = read_account(db, &t, archive_dir, copies, &a, fault);
-	db_close(db);
+	enum err err = db_open_look(t.path, looked, fault);
+	if (!err)
+		err = read_account(*looked, &t, archive_dir, copies, &a, fault);
+	if (err == ERR_CORRUPT)
+		return ERR_NONE; /* whoever opens it says so, and can say more */
 	if (err)
 		return err;
 	if (a.empty)
 		return check_rest(dir, &t, fault);
-	if (a.known && t.noted > a.head)
+	if (t.noted > a.head)
 		return fault_set(fault, ERR_CORRUPT,
 				 "%s has lost events: up to %llu were acknowledged, and the log ends with %llu", dir,
 				 (unsigned long long)t.noted, (unsigned long long)a.head);

@@ -4,13 +4,15 @@
 #ifndef STORE_WHOLE_H
 #define STORE_WHOLE_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 
 #include "tidemark/err.h"
 
 /* `copies`: for whoever goes on with a copy, which need not be finished. ERR_NONE also where there is no trace of a store,
  * and where the database cannot be read at all: opening it says why. ERR_CORRUPT: something is missing; ERR_CONFLICT: an
- * archive reaches past the log's end. `archive_dir`: as in store_options. */
-enum err whole_check(const char *dir, const char *archive_dir, bool copies, struct fault *fault);
+ * archive reaches past the log's end. `archive_dir`: as in store_options. *looked (or NULL) is a connection for db_close,
+ * also on failure: as long as it is open, the next one need not read the write-ahead log again. */
+enum err whole_check(const char *dir, const char *archive_dir, bool copies, sqlite3 **looked, struct fault *fault);
 
 #endif

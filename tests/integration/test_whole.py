@@ -135,9 +135,15 @@ class Whole(TidemarkTest):
         server.stop()
         everything = command("query", server.data).stdout
         copy, found = os.path.join(server.home, "copy"), [0]
-        for attempt in range(40):
+        for attempt in range(8):
             process = subprocess.Popen([BIN, "backup", server.data, copy], stderr=subprocess.DEVNULL)
-            time.sleep(0.02 * attempt)
+            time.sleep(0.01 * min(attempt, 2))
+            while attempt > 5 and process.poll() is None:  # a little at a time, until more of it is there
+                process.send_signal(signal.SIGSTOP)
+                if self.rows(copy) > found[-1]:
+                    break
+                process.send_signal(signal.SIGCONT)
+                time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
             process.wait()
             if not os.path.exists(copy):
