@@ -278,5 +278,6 @@ int export_main(int argc, char **argv)
 				(unsigned long long)e.manifest.last, raw, packed);
 	}
 	buf_finish(&e.params);
+	lineage_finish(&e.lineage);
 	return status;
 }
