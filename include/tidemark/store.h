@@ -33,13 +33,15 @@ struct store_options {
 	 * keeper said. Borrowed until store_open returns. A keeper does not start (ERR_CONFLICT) where there is an archive
 	 * that reaches past the log's end. */
 	const char *archive_dir;
-	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on. */
+	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on, and streams whose last seq
+	 * is not known are new. */
 	bool accept_loss;
+	bool salvaged; /* with accept_loss: nobody has said that of streams */
 	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict
 	 * the events, and the newest events are in no index. Nothing can be appended. */
 	bool unchecked;
-	/* STORE_WRITE: for whoever makes or repairs a copy: it stays one. Anybody else begins a line of history with the first
-	 * event after those that were copied. */
+	/* STORE_WRITE: for whoever makes or repairs a copy: it stays one. Anybody else begins a line of history with the
+	 * first event after those that were copied. */
 	bool copies;
 	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
 	 * (docs/decisions/0002-trailing-index.md). */

@@ -52,6 +52,8 @@ enum statement {
 	S_TOPIC_REDUCE,
 	S_CHAIN,
 	S_WHOLE,
+	S_LAST_PUT,
+	S_LAST_FIND,
 	STATEMENTS
 };
 
@@ -110,9 +112,10 @@ struct store {
 	int64_t patience_ms;      /* with whoever has locked the database */
 	int64_t waiting_since_ms; /* for him */
 
-	uint64_t past_ids; /* rows of id_past */
-	bool flush_wanted; /* the trailing index has to be written before more can leave */
-	bool brisk;        /* store_keep_brisk */
+	uint64_t past_ids;     /* rows of id_past */
+	uint64_t last_unknown; /* stream_last_unknown */
+	bool flush_wanted;     /* the trailing index has to be written before more can leave */
+	bool brisk;            /* store_keep_brisk */
 
 	/* The open transaction. */
 	bool open;

@@ -11,6 +11,7 @@
 #include "store/db.h"
 #include "store/replace.h"
 #include "store/store_inside.h"
+#include "store/stream_last.h"
 #include "store/sum.h"
 
 enum {
@@ -50,6 +51,8 @@ static const char *const statement_sql[STATEMENTS] = {
 			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
 			   "gone = ?5 WHERE id = ?4",
 	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
+	[S_LAST_PUT] = STREAM_LAST_PUT,
+	[S_LAST_FIND] = "SELECT last FROM stream_last WHERE stream = ?",
 	[S_CHAIN] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('chain', ?)",
 };
 
