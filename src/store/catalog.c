@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/heap.h"
 #include "base/map.h"
 #include "event/wire.h"
 #include "store/sum.h"
@@ -20,6 +21,7 @@ struct stream_entry {
 	struct slice name;  /* points into the JSON-free part of its first topic's text */
 	uint64_t open_last; /* the writer's alone */
 	struct figures figures;
+	struct heap_link *oldest; /* of its topics with events, by their first one */
 };
 
 struct topic_entry {
@@ -27,7 +29,8 @@ struct topic_entry {
 	uint32_t number;
 	struct topic topic;
 	struct figures figures;
-	char *text; /* stream, type and JSON, one behind the other */
+	struct heap_link by_first; /* in its stream's `oldest` while it has events */
+	char *text;                /* stream, type and JSON, one behind the other */
 };
 
 struct catalog {
@@ -40,6 +43,7 @@ struct catalog {
 	atomic_uint visible;
 	struct map by_names;
 	struct map by_stream;
+	uint64_t set_steps;
 };
 
 static struct topic_entry *topic_at(const struct catalog *c, uint32_t i)
@@ -231,9 +235,32 @@ void catalog_unlock(struct catalog *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static struct topic_entry *by_first_item(const struct heap_link *link)
+{
+	return HEAP_ITEM(link, struct topic_entry, by_first);
+}
+
+static bool is_older(const struct heap_link *a, const struct heap_link *b)
+{
+	return by_first_item(a)->figures.first < by_first_item(b)->figures.first;
+}
+
+/* Sets the first event of a topic; 0: it has none. */
+static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
+{
+	struct stream_entry *s = stream_at(c, e->topic.stream_id);
+	if (e->figures.first == first)
+		return;
+	if (e->figures.first != 0)
+		c->set_steps += heap_remove(&s->oldest, &e->by_first, is_older);
+	e->figures.first = first;
+	if (first != 0)
+		heap_add(&s->oldest, &e->by_first, is_older);
+	s->figures.first = s->oldest != NULL ? by_first_item(s->oldest)->figures.first : 0;
+}
+
 static void count_one(struct figures *f, uint64_t seq, uint64_t bytes)
 {
-	f->first = f->first == 0 || seq < f->first ? seq : f->first;
 	f->last = seq > f->last ? seq : f->last;
 	f->count++;
 	f->bytes += bytes;
@@ -242,6 +269,8 @@ static void count_one(struct figures *f, uint64_t seq, uint64_t bytes)
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes)
 {
 	struct topic_entry *e = topic_at(c, topic);
+	if (e->figures.first == 0 || seq < e->figures.first)
+		set_first(c, e, seq);
 	count_one(&e->figures, seq, bytes);
 	count_one(&stream_at(c, e->topic.stream_id)->figures, seq, bytes);
 }
@@ -253,35 +282,17 @@ void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f)
+void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f)
 {
 	struct topic_entry *e = topic_at(c, topic);
 	struct figures *s = &stream_at(c, e->topic.stream_id)->figures;
-	s->count -= e->figures.count - f.count;
-	s->bytes -= e->figures.bytes - f.bytes;
+	set_first(c, e, f.count > 0 ? f.first : 0);
+	s->count = s->count - e->figures.count + f.count;
+	s->bytes = s->bytes - e->figures.bytes + f.bytes;
+	s->last = s->count == 0 ? 0 : f.count > 0 && f.last > s->last ? f.last : s->last;
+	f.first = e->figures.first;
 	e->figures = f;
-	/* The stream's range is that of all its topics. */
-	s->first = s->last = 0;
-	for (uint32_t i = 0; i < c->topic_count; i++) {
-		const struct topic_entry *other = topic_at(c, i);
-		if (other->topic.stream_id != e->topic.stream_id || other->figures.count == 0)
-			continue;
-		s->first = s->first == 0 || other->figures.first < s->first ? other->figures.first : s->first;
-		s->last = other->figures.last > s->last ? other->figures.last : s->last;
-	}
-}
-
-void catalog_restore(struct catalog *c, uint32_t topic, struct figures f)
-{
-	struct topic_entry *e = topic_at(c, topic);
-	struct figures *s = &stream_at(c, e->topic.stream_id)->figures;
-	e->figures = f;
-	if (f.count == 0)
-		return;
-	s->first = s->count == 0 || f.first < s->first ? f.first : s->first;
-	s->last = f.last > s->last ? f.last : s->last;
-	s->count += f.count;
-	s->bytes += f.bytes;
+	c->set_steps++;
 }
 
 uint32_t catalog_topics(const struct catalog *c)
@@ -349,6 +360,14 @@ uint64_t catalog_steps(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
 	uint64_t steps = map_steps(&c->by_names) + map_steps(&c->by_stream);
+	pthread_mutex_unlock(&c->lock);
+	return steps;
+}
+
+uint64_t catalog_set_steps(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint64_t steps = c->set_steps;
 	pthread_mutex_unlock(&c->lock);
 	return steps;
 }

@@ -55,11 +55,10 @@ void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
 /* Events of a topic up to `seq` are about to be removed without an archive. */
 void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq);
-/* Sets the figures of a topic that has lost events, its oldest. Between lock and unlock. */
-void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f);
+/* Sets the figures of a topic, and changes those of its stream by as much: it has lost its oldest events, or is counted
+ * again. The last seq of a stream stays while it has events. Between lock and unlock. */
+void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f);
 void catalog_unlock(struct catalog *c);
-/* Sets the figures of a topic as they were stored, and adds them to its stream. */
-void catalog_restore(struct catalog *c, uint32_t topic, struct figures f);
 
 /* --- anybody --- */
 
@@ -78,5 +77,7 @@ bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *o
 
 /* What finding each topic and each stream once costs: map_steps. */
 uint64_t catalog_steps(struct catalog *c);
+/* What catalog_set_figures has cost so far: entries looked at. */
+uint64_t catalog_set_steps(struct catalog *c);
 
 #endif

@@ -46,7 +46,7 @@ static void forget_figures(struct store *s)
 {
 	catalog_lock(s->catalog);
 	for (uint32_t i = 0; i < catalog_topics(s->catalog); i++)
-		catalog_restore(s->catalog, i, (struct figures){0});
+		catalog_set_figures(s->catalog, i, (struct figures){0});
 	catalog_unlock(s->catalog);
 }
 
@@ -69,7 +69,7 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 				    (uint64_t)sqlite3_column_int64(st, 5)};
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
 		if (id >= 0 && id < catalog_topics(s->catalog))
-			catalog_restore(s->catalog, (uint32_t)id, f);
+			catalog_set_figures(s->catalog, (uint32_t)id, f);
 	}
 	if (rc != SQLITE_DONE)
 		err = db_fault(s->db, rc, "reading the figures", fault);

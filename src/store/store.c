@@ -461,7 +461,7 @@ void store_count_out(struct store *s)
 {
 	catalog_lock(s->catalog);
 	for (size_t i = 0; i < s->reduced_count; i++)
-		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
+		catalog_set_figures(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
 	catalog_unlock(s->catalog);
 	s->reduced_count = 0;
 }

@@ -156,7 +156,7 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 	struct figures f = {(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
 			    (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
 			    (uint64_t)sqlite3_column_int64(st, 7)};
-	catalog_restore(s->catalog, topic, f);
+	catalog_set_figures(s->catalog, topic, f);
 	return ERR_NONE;
 }
 
