@@ -192,9 +192,9 @@ struct stream_figures {
 struct slice store_topic_stream(const struct store *s, uint32_t topic);
 /* How many topics (pairs of stream and type) there are; it only grows. */
 uint32_t store_topics(const struct store *s);
-/* Streams are numbered from 0; false for one without events yet. */
+/* How many streams have events. history_stream_from lists them. */
 uint32_t store_streams(struct store *s);
-bool store_stream(struct store *s, uint32_t number, struct stream_figures *out);
+/* False when there is no such stream, or no event in it. */
 bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out);
 
 #endif

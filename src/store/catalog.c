@@ -40,6 +40,7 @@ struct catalog {
 	uint32_t topic_count; /* with pending ones; the writer's alone */
 	uint32_t stream_count;
 	uint32_t streams_visible;
+	uint32_t streams_with_events;
 	atomic_uint visible;
 	struct map by_names;
 	struct map by_stream;
@@ -249,6 +250,7 @@ static bool is_older(const struct heap_link *a, const struct heap_link *b)
 static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 {
 	struct stream_entry *s = stream_at(c, e->topic.stream_id);
+	bool had = s->oldest != NULL;
 	if (e->figures.first == first)
 		return;
 	if (e->figures.first != 0)
@@ -256,6 +258,7 @@ static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 	e->figures.first = first;
 	if (first != 0)
 		heap_add(&s->oldest, &e->by_first, is_older);
+	c->streams_with_events += (uint32_t)(s->oldest != NULL) - (uint32_t)had;
 	s->figures.first = s->oldest != NULL ? by_first_item(s->oldest)->figures.first : 0;
 }
 
@@ -327,21 +330,9 @@ bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice typ
 uint32_t catalog_streams(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
-	uint32_t n = c->streams_visible;
+	uint32_t n = c->streams_with_events;
 	pthread_mutex_unlock(&c->lock);
 	return n;
-}
-
-bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, struct figures *out)
-{
-	pthread_mutex_lock(&c->lock);
-	bool there = stream < c->streams_visible && stream_at(c, stream)->figures.count > 0;
-	if (there) {
-		*name = stream_at(c, stream)->name;
-		*out = stream_at(c, stream)->figures;
-	}
-	pthread_mutex_unlock(&c->lock);
-	return there;
 }
 
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out)

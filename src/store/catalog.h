@@ -70,9 +70,9 @@ void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *ou
 /* False when there is no such topic, or it is pending. */
 bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic);
 
+/* How many streams have events. */
 uint32_t catalog_streams(struct catalog *c);
-/* False when there is no such stream, or no event in it yet. */
-bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, struct figures *out);
+/* False when there is no such stream, or no event in it. */
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out);
 
 /* What finding each topic and each stream once costs: map_steps. */

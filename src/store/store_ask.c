@@ -136,15 +136,6 @@ uint32_t store_streams(struct store *s)
 	return catalog_streams(s->catalog);
 }
 
-bool store_stream(struct store *s, uint32_t number, struct stream_figures *out)
-{
-	struct figures f;
-	if (!catalog_stream(s->catalog, number, &out->name, &f))
-		return false;
-	export_figures(f, out);
-	return true;
-}
-
 bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out)
 {
 	struct figures f;

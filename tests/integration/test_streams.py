@@ -2,14 +2,18 @@
 """Streams as things of their own: the last seq that outlives the events, and lists of many.
 
 Shown to fail without the protection: with remember_last (store_leave.c) remembering nothing, a stream whose events retention has
-removed is new; without stream_last_copy a backup takes it for new.
+removed is new; without stream_last_copy a backup takes it for new. With grant_next_stream (access.c) finding nothing, a limited token does not see all
+that is its own.
 """
 
+import json
 import os
+import random
 import shutil
 import sqlite3
 import tempfile
 import unittest
+import urllib.parse
 
 from harness import TidemarkTest, command, edited, wait_until
 
@@ -80,7 +84,7 @@ class LastSeq(TidemarkTest):
         server = self.removed()
         server.stop()
         with edited(server.data) as db:
-            db.executescript("DROP TABLE stream_last; DELETE FROM meta WHERE key = 'last_unknown'; PRAGMA user_version = 5;")
+            db.executescript("DROP TABLE stream_last; DROP INDEX topic_name; DELETE FROM meta WHERE key = 'last_unknown'; PRAGMA user_version = 5;")
         server.start()
         self.assert_remembered(server)
 
@@ -150,6 +154,106 @@ class LastSeq(TidemarkTest):
         server = self.salvaged("event")
         self.assert_conflict(server, 3, None)
         self.assert_conflict(server, 0, None, "never")
+
+
+class Lists(TidemarkTest):
+
+    NAMES = sorted([f"a{i}" for i in range(40)] + [f"a-{i}" for i in range(20)] + ["a", "B", "é", "é1", "日本", "z/1", "z", "Z"],
+                   key=lambda name: name.encode())
+
+    def filled(self, *options):
+        server = self.serve(*options)
+        names = list(self.NAMES)
+        random.Random(7).shuffle(names)
+        server.publish([{"stream": name, "type": f"t{i % 3}", "data": i} for i, name in enumerate(names * 2)])
+        return server
+
+    def pages(self, get, member="streams", **query):
+        """All names, one page after another; each page but the last is full."""
+        names = []
+        after = {}
+        while True:
+            page = get(**query, **after)
+            names += [one["name"] for one in page[member]]
+            if page["next"] is None:
+                return names
+            self.assertEqual(page["next"], names[-1])
+            self.assertEqual(len(page[member]), int(query["limit"]))
+            after = {"after": page["next"]}
+
+    def test_streams_are_listed_page_by_page_by_name(self):
+        server = self.filled()
+        get = lambda **query: server.get("/v1/streams", **query).json()
+        for _ in range(2):
+            self.assertEqual(self.pages(get), self.NAMES)
+            for limit in (1, 7, len(self.NAMES) - 1, len(self.NAMES), 10000):
+                self.assertEqual(self.pages(get, limit=limit), self.NAMES)
+            for prefix in ("a", "a-", "a-1", "é", "z", "nothing", "\U0010ffff"):
+                for limit in (1, 3, 1000):
+                    with self.subTest(prefix=prefix, limit=limit):
+                        self.assertEqual(self.pages(get, prefix=prefix, limit=limit),
+                                         [name for name in self.NAMES if name.startswith(prefix)])
+            for after in ("A", "a", "a-2", "a-2x", "é", "zz", "日本"):
+                self.assertEqual([s["name"] for s in get(after=after)["streams"]],
+                                 [name for name in self.NAMES if name.encode() > after.encode()])
+            self.assertEqual([s["name"] for s in get(after="a-1", prefix="a", limit=3)["streams"]],
+                             ["a-10", "a-11", "a-12"])
+            self.assertEqual([s["name"] for s in get(after="0", prefix="z")["streams"]], ["z", "z/1"])
+            self.assertEqual(get(after="zz", prefix="z"), {"streams": [], "next": None})
+            server.restart()
+        for query, name in (({"limit": 0}, "limit"), ({"limit": 10001}, "limit"), ({"after": ""}, "after"), ({"prefix": "\n"}, "prefix"),
+                            ({"after": ["a", "b"]}, "after"), ({"stream": "x"}, "stream"), ({"wait": 1}, "wait")):
+            self.assert_problem(server.get("/v1/streams", **query), 400, name)
+
+    def test_streams_without_events_are_not_listed(self):
+        server = self.serve("--retain-events", "10", "--archive", "none")
+        server.publish([{"stream": f"gone-{i:02}", "data": i} for i in range(30)])
+        def emptied():
+            server.publish([{"stream": "x", "data": i} for i in range(50)])
+            return server.get("/v1/streams", limit=1).json() == {
+                "streams": [server.get("/v1/streams/x").json()], "next": None} and server.get("/v1/stats").json()["streams"] == 1
+        wait_until(emptied, "only one stream has events")
+
+    def test_a_limited_token_sees_its_own_page_by_page(self):
+        home = tempfile.mkdtemp(prefix="tidemark-test-")
+        self.addCleanup(shutil.rmtree, home, ignore_errors=True)
+        tokens = os.path.join(home, "tokens")
+        add = lambda name, *more: command("token", "add", name, "--tokens", tokens, *more).stdout.strip()
+        whole = add("whole", "--scope", "publish", "--scope", "read")
+        narrow = add("narrow", "--scope", "read", "--stream", "a-*", "--stream", "z", "--stream", "B", "--stream", "none")
+        server = self.serve("--tokens", tokens)
+        http = server.http()
+        bearer = lambda token: {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        body = json.dumps([{"stream": name, "data": 1} for name in self.NAMES])
+        self.assertEqual(http.request("POST", "/v1/events", body, bearer(whole)).status, 201)
+        get = lambda **query: http.request("GET", "/v1/streams", headers=bearer(narrow), **query).json()
+        own = [name for name in self.NAMES if name.startswith("a-") or name in ("z", "B")]
+        for limit in (1, 2, 5, 1000):
+            self.assertEqual(self.pages(get, limit=limit), own)
+        self.assertEqual(self.pages(get, limit=4, prefix="a"), own[1:-1])
+        self.assertEqual(self.pages(get, limit=4, prefix="é"), [])
+
+    def test_sessions_too(self):
+        server = self.serve()
+        names = list(self.NAMES)
+        random.Random(8).shuffle(names)
+        for name in names:
+            server.request("PUT", "/v1/sessions/" + urllib.parse.quote(name, safe=""), '{"acked":0}',
+                           {"Content-Type": "application/json"})
+        get = lambda **query: server.get("/v1/sessions", **query).json()
+        for limit in (1, 7, len(names) - 1, len(names), 10000):
+            self.assertEqual(self.pages(get, "sessions", limit=limit), self.NAMES)
+        self.assertEqual(self.pages(get, "sessions", limit=4, prefix="a-1"), [n for n in self.NAMES if n.startswith("a-1")])
+
+    def test_stats_lists_the_first_thousand(self):
+        server = self.serve()
+        server.publish([{"stream": f"s{i:04}", "data": 1} for i in range(1200)])
+        for where in (server.url, server.data):
+            with self.subTest(where):
+                text = command("stats", where).stdout
+                self.assertRegex(text, r"\n +1 +1 +1 .* s0000\n")
+                self.assertIn(" s0999\nand 200 more streams\n", text)
+                self.assertEqual(json.loads(command("stats", where, "--json").stdout)["streams"], 1200)
 
 
 if __name__ == "__main__":

@@ -175,9 +175,16 @@ static void check_taken_out(void)
 	CHECK(strcmp(first.chain, second.previous) == 0);
 	/* What is kept in archives still counts. */
 	uint64_t count = 0;
-	struct stream_figures f;
-	for (uint32_t i = 0; i < store_streams(store); i++)
-		count += store_stream(store, i, &f) && f.first == i + 1 ? f.count : 0;
+	struct named_stream s;
+	char name[EVENT_NAME_MAX];
+	bool there;
+	for (struct slice from = {name, 0};
+	     history_stream_from(reader, from, true, &s, &there, &fault) == ERR_NONE && there;) {
+		CHECK(s.figures.first <= store_streams(store));
+		count += s.figures.count;
+		slice_copy(name, s.figures.name);
+		from.len = s.figures.name.len;
+	}
 	CHECK(count == EVENTS);
 }
 
