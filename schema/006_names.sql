@@ -7,7 +7,4 @@ CREATE TABLE stream_last (
 ) WITHOUT ROWID, STRICT;
 INSERT INTO stream_last(stream, last) SELECT stream, max(gone) FROM topic WHERE gone > 0 GROUP BY stream;
 
--- Streams in the order of their names, for lists that are read page by page.
-CREATE INDEX topic_name ON topic (stream, type);
-
 PRAGMA user_version = 6;

@@ -3,7 +3,6 @@
 #ifndef TIDEMARK_HISTORY_H
 #define TIDEMARK_HISTORY_H
 
-#include "tidemark/event.h"
 #include "tidemark/filter.h"
 #include "tidemark/store.h"
 
@@ -36,17 +35,6 @@ enum err history_page(struct reader *r, const struct history_query *q, struct pa
  * archives are read; what is gone does not count. */
 enum err history_count(struct reader *r, struct selection *select, uint64_t after, uint64_t before, uint64_t *count,
 		       struct fault *fault);
-
-/* A stream in the order of names. */
-struct named_stream {
-	char name[EVENT_NAME_MAX];
-	struct stream_figures figures; /* its name is in `name`; a count of 0: it has no events at this moment */
-};
-
-/* The first stream whose name is `from` or comes after it, in the order of their bytes; `after`: comes after it. `from` must
- * not point into *out. Costs the logarithm of how many there are. *there is false where there is none. */
-enum err history_stream_from(struct reader *r, struct slice from, bool after, struct named_stream *out, bool *there,
-			     struct fault *fault);
 
 /* May something that passes `select` (NULL: everything does) have been removed for good past `after`? False is sure. */
 bool history_may_miss(struct store *s, struct selection *select, uint64_t after);

@@ -192,9 +192,14 @@ struct stream_figures {
 struct slice store_topic_stream(const struct store *s, uint32_t topic);
 /* How many topics (pairs of stream and type) there are; it only grows. */
 uint32_t store_topics(const struct store *s);
-/* How many streams have events. history_stream_from lists them. */
+/* How many streams have events. store_stream_from lists them. */
 uint32_t store_streams(struct store *s);
 /* False when there is no such stream, or no event in it. */
 bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out);
+/* The first stream whose name is `from` or comes after it, in the order of their bytes; `after`: comes after it. Its count
+ * is 0 where it has no events at this moment. Costs the logarithm of how many there are, and sorting those that are new
+ * since the last time. *there is false where there is none. ERR_NOMEM. ERR_BUSY: another thread is sorting very many. */
+enum err store_stream_from(struct store *s, struct slice from, bool after, struct stream_figures *out, bool *there,
+			   struct fault *fault);
 
 #endif

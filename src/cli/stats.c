@@ -9,7 +9,7 @@
 #include "cli/http.h"
 #include "event/json.h"
 #include "store/lineage.h"
-#include "tidemark/history.h"
+#include "tidemark/store.h"
 
 enum { LABEL_WIDTH = 14, SILENCE_MS = 60000, STREAMS_MAX = 1000 /* listed */ };
 
@@ -49,25 +49,24 @@ static int parse(struct stats *s, int argc, char **argv)
 /* --- where the figures come from: both leave minified JSON --- */
 
 /* As GET /v1/streams answers. */
-static enum err write_streams(struct buf *out, struct reader *r, struct fault *fault)
+static enum err write_streams(struct buf *out, struct store *store, struct fault *fault)
 {
-	struct named_stream s;
+	struct stream_figures f;
 	char last[EVENT_NAME_MAX];
 	struct slice from = {last, 0};
 	bool there = false;
 	enum err err = ERR_NONE;
 	int shown = 0;
 	buf_adds(out, "{\"streams\":[");
-	while (!(err = history_stream_from(r, from, true, &s, &there, fault)) && there && shown < STREAMS_MAX) {
-		const struct stream_figures *f = &s.figures;
-		slice_copy(last, f->name);
-		from.len = f->name.len;
-		if (f->count == 0)
+	while (!(err = store_stream_from(store, from, true, &f, &there, fault)) && there && shown < STREAMS_MAX) {
+		slice_copy(last, f.name);
+		from.len = f.name.len;
+		if (f.count == 0)
 			continue;
 		buf_adds(out, shown++ > 0 ? ",{\"name\":" : "{\"name\":");
-		buf_json(out, f->name);
-		buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", (unsigned long long)f->first,
-			   (unsigned long long)f->last, (unsigned long long)f->count, (unsigned long long)f->bytes);
+		buf_json(out, f.name);
+		buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", (unsigned long long)f.first,
+			   (unsigned long long)f.last, (unsigned long long)f.count, (unsigned long long)f.bytes);
 	}
 	buf_adds(out, "]}");
 	return err;
@@ -76,7 +75,6 @@ static enum err write_streams(struct buf *out, struct reader *r, struct fault *f
 static enum err ask_store(const char *dir, struct buf *out, struct buf *streams, struct fault *fault)
 {
 	struct store *s;
-	struct reader *r = NULL;
 	uint64_t db;
 	uint64_t wal;
 	uint64_t disk_free = 0;
@@ -95,10 +93,7 @@ static enum err ask_store(const char *dir, struct buf *out, struct buf *streams,
 	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", (unsigned long long)db,
 		   (unsigned long long)wal, (unsigned long long)disk_free);
 	buf_printf(out, "\"streams\":%u}", store_streams(s));
-	err = reader_open(s, &r, fault);
-	if (!err)
-		err = write_streams(streams, r, fault);
-	reader_close(r);
+	err = write_streams(streams, s, fault);
 	store_close(s);
 	if (err)
 		return err;

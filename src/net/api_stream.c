@@ -31,15 +31,15 @@ struct page_walk {
 };
 
 /* The next stream with the prefix that the token may see. */
-static enum err next_stream(struct page_walk *w, struct reader *reader, struct named_stream *at, bool *there,
+static enum err next_stream(struct page_walk *w, struct store *store, struct stream_figures *at, bool *there,
 			    struct fault *fault)
 {
 	for (;;) {
-		enum err err = history_stream_from(reader, w->from, w->after, at, there, fault);
-		*there = !err && *there && slice_begins(at->figures.name, w->prefix);
-		if (err || !*there || grant_has_stream(w->grant, at->figures.name))
+		enum err err = store_stream_from(store, w->from, w->after, at, there, fault);
+		*there = !err && *there && slice_begins(at->name, w->prefix);
+		if (err || !*there || grant_has_stream(w->grant, at->name))
 			return err;
-		*there = grant_next_stream(w->grant, at->figures.name, &w->from);
+		*there = grant_next_stream(w->grant, at->name, &w->from);
 		w->after = false;
 		if (!*there)
 			return ERR_NONE;
@@ -54,22 +54,22 @@ static void step_over(struct page_walk *w, struct slice name)
 	w->after = true;
 }
 
-static enum err write_page(struct page_walk *w, struct reader *reader, struct buf *out, struct fault *fault)
+static enum err write_page(struct page_walk *w, struct store *store, struct buf *out, struct fault *fault)
 {
-	struct named_stream at;
+	struct stream_figures at;
 	bool there = false;
 	enum err err;
 	buf_adds(out, "{\"streams\":[");
-	while (!(err = next_stream(w, reader, &at, &there, fault)) && there) {
+	while (!(err = next_stream(w, store, &at, &there, fault)) && there) {
 		if (w->shown == w->limit || w->empty == EMPTY_MAX || out->len > PAGE_BYTES)
 			break;
-		if (at.figures.count > 0) {
+		if (at.count > 0) {
 			buf_adds(out, w->shown++ > 0 ? "," : "");
-			write_stream(out, &at.figures);
+			write_stream(out, &at);
 		} else {
 			w->empty++;
 		}
-		step_over(w, at.figures.name);
+		step_over(w, at.name);
 	}
 	buf_adds(out, "],\"next\":");
 	if (there)
@@ -83,7 +83,8 @@ static enum err write_page(struct page_walk *w, struct reader *reader, struct bu
 /* On a pool thread. */
 void api_streams(void *arg, struct exchange *x, struct reader *reader)
 {
-	(void)arg;
+	(void)reader;
+	struct api *api = arg;
 	struct fault fault;
 	struct query q;
 	if (api_refuse_full(x))
@@ -98,7 +99,7 @@ void api_streams(void *arg, struct exchange *x, struct reader *reader)
 			      .limit = q.limit != 0 ? q.limit : QUERY_NAMES_DEFAULT,
 			      .from = after ? q.after_name : q.prefix,
 			      .after = after};
-	enum err err = write_page(&w, reader, exchange_out(x), &fault);
+	enum err err = write_page(&w, api->store, exchange_out(x), &fault);
 	query_finish(&q);
 	if (err)
 		api_fault_done(x, &fault);

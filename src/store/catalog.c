@@ -327,6 +327,19 @@ bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice typ
 	return there;
 }
 
+uint32_t catalog_streams_known(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint32_t n = c->streams_visible;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+struct slice catalog_stream_name(const struct catalog *c, uint32_t stream)
+{
+	return stream_at(c, stream)->name;
+}
+
 uint32_t catalog_streams(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);

@@ -70,6 +70,10 @@ void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *ou
 /* False when there is no such topic, or it is pending. */
 bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic);
 
+/* Streams with a number below this are visible, with events or without. */
+uint32_t catalog_streams_known(struct catalog *c);
+/* The name of one of these: it never changes, and lives as long as the catalog. */
+struct slice catalog_stream_name(const struct catalog *c, uint32_t stream);
 /* How many streams have events. */
 uint32_t catalog_streams(struct catalog *c);
 /* False when there is no such stream, or no event in it. */

@@ -22,8 +22,6 @@ static const char *const reader_sql[READER_STATEMENTS] = {
 		"SELECT seq, time, topic, id, data, sum FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
 	[R_ONE] = "SELECT seq, time, topic, id, data, sum FROM event WHERE seq = ?1",
 	[R_TIME] = "SELECT time FROM event WHERE seq = ?1",
-	[R_STREAM_FROM] = "SELECT stream FROM topic WHERE stream >= ?1 ORDER BY stream LIMIT 1",
-	[R_STREAM_AFTER] = "SELECT stream FROM topic WHERE stream > ?1 ORDER BY stream LIMIT 1",
 };
 
 enum err reader_open(struct store *s, struct reader **out, struct fault *fault)
@@ -502,27 +500,5 @@ enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, 
 	struct sought found;
 	enum err err = seek(r, time_ms, &found, fault);
 	*after = err ? 0 : found.sure;
-	return err;
-}
-
-/* --- streams by name --- */
-
-enum err history_stream_from(struct reader *r, struct slice from, bool after, struct named_stream *out, bool *there,
-			     struct fault *fault)
-{
-	sqlite3_stmt *st = r->statements[after ? R_STREAM_AFTER : R_STREAM_FROM];
-	store_bind(st, 1, from.len > 0 ? from : (struct slice){"", 0}); /* not NULL */
-	int rc = sqlite3_step(st);
-	*there = rc == SQLITE_ROW;
-	*out = (struct named_stream){0};
-	if (*there) {
-		struct slice name = {(const char *)sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0)};
-		name.len = name.len < sizeof out->name ? name.len : sizeof out->name;
-		slice_copy(out->name, name);
-		store_find_stream(r->store, (struct slice){out->name, name.len}, &out->figures);
-		out->figures.name = (struct slice){out->name, name.len};
-	}
-	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(r->db, rc, "reading the streams", fault);
-	sqlite3_reset(st);
 	return err;
 }

@@ -10,7 +10,7 @@
 #include "store/store_inside.h"
 #include "tidemark/history.h"
 
-enum reader_statement { R_UP, R_DOWN, R_ONE, R_TIME, R_STREAM_FROM, R_STREAM_AFTER, READER_STATEMENTS };
+enum reader_statement { R_UP, R_DOWN, R_ONE, R_TIME, READER_STATEMENTS };
 
 struct reader {
 	struct store *store;

@@ -146,6 +146,22 @@ bool store_find_stream(struct store *s, struct slice name, struct stream_figures
 	return true;
 }
 
+enum err store_stream_from(struct store *s, struct slice from, bool after, struct stream_figures *out, bool *there,
+			   struct fault *fault)
+{
+	uint32_t stream;
+	struct figures f = {0};
+	enum err err = stream_order_find(s->order, from, after, &stream, there);
+	if (err)
+		return fault_set(fault, err, err == ERR_BUSY ? "the streams are being sorted" : "out of memory");
+	if (*there) {
+		out->name = catalog_stream_name(s->catalog, stream);
+		catalog_find_stream(s->catalog, out->name, &f);
+		export_figures(f, out);
+	}
+	return ERR_NONE;
+}
+
 enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
 {
 	sqlite3_int64 first = 0;

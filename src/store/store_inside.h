@@ -15,6 +15,7 @@
 #include "store/incoming.h"
 #include "store/lineage.h"
 #include "store/place.h"
+#include "store/stream_order.h"
 #include "store/trail.h"
 #include "tidemark/store.h"
 
@@ -83,6 +84,7 @@ struct store {
 	struct store_options options;
 	int lock_fd;
 	struct catalog *catalog;
+	struct stream_order *order;
 	struct trail *trail;
 
 	struct archive_set *archives;

@@ -341,7 +341,8 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	clock_cond_init(&s->commit_done);
 	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
-	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	s->order = s->catalog != NULL ? stream_order_create(s->catalog) : NULL;
+	enum err err = s->order != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) {
 		store_close_db(s);
 		store_close(s);
@@ -473,6 +474,7 @@ void store_close(struct store *s)
 	store_close_db(s);
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
+	stream_order_destroy(s->order);
 	catalog_destroy(s->catalog);
 	free(s->known);
 	free(s->pending);

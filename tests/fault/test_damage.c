@@ -123,19 +123,18 @@ static void make_store(void)
 
 static enum err put_figures(struct buf *out)
 {
-	struct named_stream s;
+	struct stream_figures f;
 	char name[EVENT_NAME_MAX];
 	struct slice from = {name, 0};
 	bool there;
 	enum err err;
 	buf_printf(out, "%s %llu %llu\n", store_epoch(store), (unsigned long long)store_first(store),
 		   (unsigned long long)store_head(store));
-	while (!(err = history_stream_from(reader, from, true, &s, &there, &fault)) && there) {
-		const struct stream_figures *f = &s.figures;
-		buf_printf(out, "%.*s %llu %llu %llu %llu\n", (int)f->name.len, f->name.p, (unsigned long long)f->first,
-			   (unsigned long long)f->last, (unsigned long long)f->count, (unsigned long long)f->bytes);
-		from.len = f->name.len;
-		slice_copy(name, f->name);
+	while (!(err = store_stream_from(store, from, true, &f, &there, &fault)) && there) {
+		buf_printf(out, "%.*s %llu %llu %llu %llu\n", (int)f.name.len, f.name.p, (unsigned long long)f.first,
+			   (unsigned long long)f.last, (unsigned long long)f.count, (unsigned long long)f.bytes);
+		from.len = f.name.len;
+		slice_copy(name, f.name);
 	}
 	return err;
 }

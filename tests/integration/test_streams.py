@@ -84,7 +84,7 @@ class LastSeq(TidemarkTest):
         server = self.removed()
         server.stop()
         with edited(server.data) as db:
-            db.executescript("DROP TABLE stream_last; DROP INDEX topic_name; DELETE FROM meta WHERE key = 'last_unknown'; PRAGMA user_version = 5;")
+            db.executescript("DROP TABLE stream_last; DELETE FROM meta WHERE key = 'last_unknown'; PRAGMA user_version = 5;")
         server.start()
         self.assert_remembered(server)
 

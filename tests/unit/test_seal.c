@@ -175,15 +175,14 @@ static void check_taken_out(void)
 	CHECK(strcmp(first.chain, second.previous) == 0);
 	/* What is kept in archives still counts. */
 	uint64_t count = 0;
-	struct named_stream s;
+	struct stream_figures f;
 	char name[EVENT_NAME_MAX];
 	bool there;
-	for (struct slice from = {name, 0};
-	     history_stream_from(reader, from, true, &s, &there, &fault) == ERR_NONE && there;) {
-		CHECK(s.figures.first <= store_streams(store));
-		count += s.figures.count;
-		slice_copy(name, s.figures.name);
-		from.len = s.figures.name.len;
+	for (struct slice from = {name, 0}; store_stream_from(store, from, true, &f, &there, &fault) == ERR_NONE && there;) {
+		CHECK(f.first <= store_streams(store));
+		count += f.count;
+		slice_copy(name, f.name);
+		from.len = f.name.len;
 	}
 	CHECK(count == EVENTS);
 }

@@ -561,6 +561,51 @@ static void events_leave_at_a_cost_that_does_not_grow_with_the_names(void)
 	remove_dir();
 }
 
+/* What is listed from `from` on: as many streams as there are, each once, in order. */
+static uint32_t count_listed(struct slice from)
+{
+	struct stream_figures f;
+	char last[EVENT_NAME_MAX];
+	bool there;
+	uint32_t count = 0;
+	while (store_stream_from(store, from, count > 0, &f, &there, &fault) == ERR_NONE && there) {
+		CHECK(f.count == 1 && slice_compare(f.name, from) >= 0 && (count == 0 || !slice_eq(f.name, from)));
+		slice_copy(last, f.name);
+		from = (struct slice){last, f.name.len};
+		count++;
+	}
+	return count;
+}
+
+/* Fails when all names are sorted, or moved, for a list that has only a few new ones: 200 times as many steps. */
+static void streams_are_listed_in_order_while_new_ones_come(void)
+{
+	enum { BATCHES = 200, BATCH = 100 };
+	char lines[BATCH * MANY_LINE];
+	fresh_dir();
+	open_store();
+	CHECK(count_listed((struct slice){0}) == 0);
+	for (uint32_t i = 0; i < BATCHES; i++) {
+		size_t len = 0;
+		for (uint32_t k = 0; k < BATCH; k++) /* in no order: an odd factor reaches each number once */
+			len += (size_t)snprintf(lines + len, MANY_LINE, "{\"stream\":\"s%05u\",\"data\":1}\n",
+						(i * BATCH + k) * 7919 % (BATCHES * BATCH));
+		lines[len - 1] = '\0';
+		publish(lines, BATCH);
+		bool there;
+		struct stream_figures f;
+		CHECK(store_stream_from(store, slice_of("s1"), true, &f, &there, &fault) == ERR_NONE);
+		if (i % 20 == 0)
+			CHECK(count_listed((struct slice){0}) == (i + 1) * BATCH && there &&
+			      slice_begins(f.name, slice_of("s1")));
+	}
+	CHECK(count_listed((struct slice){0}) == BATCHES * BATCH && count_listed(slice_of("s19990")) == 10);
+	CHECK(count_listed(slice_of("s1999")) == 10 && count_listed(slice_of("t")) == 0);
+	CHECK(stream_order_steps(store->order) < (uint64_t)BATCHES * BATCH * 64);
+	close_store();
+	remove_dir();
+}
+
 /* Fails when the first event of a topic is looked for from the first of all on. */
 static void the_first_event_of_a_topic_is_found_at_once(void)
 {
@@ -772,6 +817,7 @@ int main(void)
 	RUN(a_leave_in_doubt_is_counted);
 	RUN(events_leave_at_a_cost_that_does_not_grow_with_the_names);
 	RUN(the_first_event_of_a_topic_is_found_at_once);
+	RUN(streams_are_listed_in_order_while_new_ones_come);
 	RUN(a_commit_in_doubt_has_written_the_index_once);
 	RUN(brisk_commits_put_the_index_off_but_not_for_ever);
 	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
