@@ -16,7 +16,7 @@ struct catalog;
 
 enum { CATALOG_TOPICS_MAX = 4 * 1024 * 1024 };
 
-/* What never changes about a topic; lives as long as the catalog (a pending one until rollback). */
+/* What never changes about a topic; the texts live as long as the catalog (those of a pending one until rollback). */
 struct topic {
 	struct slice stream;
 	struct slice type;
@@ -64,7 +64,7 @@ void catalog_unlock(struct catalog *c);
 
 /* Topics with a number below this are visible. */
 uint32_t catalog_topics(const struct catalog *c);
-const struct topic *catalog_topic(const struct catalog *c, uint32_t topic);
+struct topic catalog_topic(const struct catalog *c, uint32_t topic);
 void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out);
 
 /* False when there is no such topic, or it is pending. */

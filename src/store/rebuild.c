@@ -88,7 +88,7 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	if (topic < 0 || topic >= catalog_topics(s->catalog))
 		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 				 (unsigned long long)seq);
-	struct id_key key = id_key_of(catalog_topic(s->catalog, (uint32_t)topic)->stream, id);
+	struct id_key key = id_key_of(catalog_topic(s->catalog, (uint32_t)topic).stream, id);
 	if (trail_reserve(s->trail, 1) != ERR_NONE || (id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	trail_lock(s->trail);

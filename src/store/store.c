@@ -92,7 +92,7 @@ void store_rollback(struct store *s)
 
 static bool is_same(const struct store *s, uint32_t topic, struct slice id, const struct event *e)
 {
-	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic)->stream, e->stream);
+	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic).stream, e->stream);
 }
 
 /* Is `seq` really the event with this stream and id? Those that are rows so far are not in the log yet. */
@@ -272,7 +272,7 @@ static struct incoming_row make_row(const struct store *s, const struct event *e
 		.seq = seq,
 		.time_ms = s->time_ms,
 		.topic = topic,
-		.sum = sum_event(seq, s->time_ms, catalog_topic(s->catalog, topic)->hash, e->id, e->data),
+		.sum = sum_event(seq, s->time_ms, catalog_topic(s->catalog, topic).hash, e->id, e->data),
 		.id = e->id,
 		.data = e->data,
 	};
@@ -317,7 +317,7 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 		s->pending = pending;
 		s->pending_cap = cap;
 	}
-	struct wire_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic)->json, id, data};
+	struct wire_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic).json, id, data};
 	enum err err = page_builder_add(s->builder, &w, s->time_ms, topic);
 	if (err)
 		return err;

@@ -123,7 +123,7 @@ static void export_figures(struct figures f, struct stream_figures *out)
 
 struct slice store_topic_stream(const struct store *s, uint32_t topic)
 {
-	return catalog_topic(s->catalog, topic)->stream;
+	return catalog_topic(s->catalog, topic).stream;
 }
 
 uint32_t store_topics(const struct store *s)

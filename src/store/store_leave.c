@@ -90,7 +90,7 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 			err = fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 					(unsigned long long)seq);
 		else if (id.len > 0)
-			err = store_remember(s, seq, catalog_topic(s->catalog, topic)->stream, id, fault);
+			err = store_remember(s, seq, catalog_topic(s->catalog, topic).stream, id, fault);
 		out[(*count)++] = (struct leaving){topic, (uint64_t)sqlite3_column_int64(st, 3), seq};
 	}
 	if (!err && rc != SQLITE_DONE)
@@ -144,7 +144,7 @@ struct share {
 /* The last seq of a stream outlives its last event in a topic. */
 static enum err remember_last(struct store *s, uint32_t topic, uint64_t last, struct fault *fault)
 {
-	store_bind(s->statements[S_LAST_PUT], 1, catalog_topic(s->catalog, topic)->stream);
+	store_bind(s->statements[S_LAST_PUT], 1, catalog_topic(s->catalog, topic).stream);
 	sqlite3_bind_int64(s->statements[S_LAST_PUT], 2, (sqlite3_int64)last);
 	return store_run(s, S_LAST_PUT, "remembering a stream's last seq", fault);
 }

@@ -190,7 +190,7 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 	enum err err = trail_reserve(s->trail, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
-		err = trail_add_key(s->trail, id_key_of(catalog_topic(s->catalog, (uint32_t)topic)->stream, id), seq);
+		err = trail_add_key(s->trail, id_key_of(catalog_topic(s->catalog, (uint32_t)topic).stream, id), seq);
 	if (err)
 		return fault_set(fault, err, "out of memory");
 	trail_lock(s->trail);
