@@ -246,6 +246,14 @@ static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream,
 	return ERR_NONE;
 }
 
+void catalog_expect(struct catalog *c, uint32_t topics)
+{
+	pthread_mutex_lock(&c->lock);
+	map_expect(&c->by_names, topics);
+	map_expect(&c->by_stream, topics);
+	pthread_mutex_unlock(&c->lock);
+}
+
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new)
 {
 	uint64_t hash = hash_texts(stream, type);

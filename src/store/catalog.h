@@ -38,6 +38,8 @@ void catalog_destroy(struct catalog *c);
 
 /* --- the writer --- */
 
+/* An empty catalog is about to get so many topics. */
+void catalog_expect(struct catalog *c, uint32_t topics);
 /* The topic of two names, made where it is new (*is_new). ERR_BUSY when there are CATALOG_TOPICS_MAX. */
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new);
 /* Makes pending topics visible, or forgets them. */

@@ -160,6 +160,15 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 	return ERR_NONE;
 }
 
+static enum err expect_topics(struct store *s, struct fault *fault)
+{
+	sqlite3_int64 last = 0;
+	enum err err = db_integer(s->db, "SELECT max(id) FROM topic", 0, &last, fault);
+	if (!err && last > 0 && last < CATALOG_TOPICS_MAX)
+		catalog_expect(s->catalog, (uint32_t)last + 1);
+	return err;
+}
+
 /* Topics that the catalog does not know yet. */
 static enum err load_topics(struct store *s, struct fault *fault)
 {
@@ -170,7 +179,9 @@ static enum err load_topics(struct store *s, struct fault *fault)
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));
-	int rc;
+	if (catalog_topics(s->catalog) == 0)
+		err = expect_topics(s, fault);
+	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
 		err = rc == SQLITE_ROW ? load_topic(s, st, fault) : db_fault(s->db, rc, "loading the topics", fault);
 	sqlite3_finalize(st);
