@@ -41,7 +41,7 @@ const feed = new Feed({
 
 const rows = new Rows($('list'), { onSelect: record => detail.show(record), onDraw: showEvents });
 const detail = new Detail($('detail'), () => { rows.select(null); $('list').focus({ preventScroll: true }); });
-const streams = new Streams($('streams'), $('stream-names'), chooseStream);
+const streams = new Streams($('streams'), $('stream-names'), chooseStream, () => refreshStreams());
 
 function gapText({ reason, requested, first }) {
   const span = requested + 1 === first - 1 ? `Event ${first - 1}` : `Events ${requested + 1} to ${first - 1}`;
@@ -194,7 +194,7 @@ async function refreshStats() {
 
 async function refreshStreams() {
   try {
-    streams.show((await (await request('v1/streams')).json()).streams);
+    streams.show(await (await request(`v1/streams${streams.query}`)).json());
   } catch {
     // The last list stands; the connection's state says what is wrong.
   }

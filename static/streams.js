@@ -1,38 +1,56 @@
 // The table of streams. Rows are kept by name, so that a refresh under the
-// pointer or the keyboard changes figures and nothing else.
+// pointer or the keyboard changes figures and nothing else. It has the first
+// page of them by name; where there are more, what is searched for is the
+// beginning of a name, and asked of the server.
 
 import { bytes, count, measure } from './api.js';
 
 const ROWS_MAX = 200;
 const FIND_FROM = 12;            // streams; fewer need no search field
+const FIND_AFTER_MS = 300;       // without a key, before the server is asked
 const shortCount = value => (value < 1e6 ? count(value) : `${measure(value / 1e6)} M`);
 const inNameOrder = new Intl.Collator('en', { numeric: true }).compare;
 
 export class Streams {
   #panel; #body; #note; #find; #names; #onChoose;
   #streams = [];
+  #many = false;                 // more than one page
+  #asked = '';                   // the prefix of what is shown
   #rows = new Map();
   #column = 'name';
   #descending = false;
   #chosen = '';
 
-  constructor(panel, names, onChoose) {
+  constructor(panel, names, onChoose, refresh) {
     this.#panel = panel;
     this.#body = panel.querySelector('tbody');
     this.#note = panel.querySelector('.note');
     this.#find = panel.querySelector('input');
     this.#names = names;
     this.#onChoose = onChoose;
-    this.#find.addEventListener('input', () => this.#render());
+    let asking;
+    this.#find.addEventListener('input', () => {
+      this.#render();
+      clearTimeout(asking);
+      if (this.#many) asking = setTimeout(refresh, FIND_AFTER_MS);
+    });
     for (const button of panel.querySelectorAll('th button')) {
       button.addEventListener('click', () => this.#sortBy(button.dataset.column));
     }
   }
 
-  show(streams) {
+  /** What to ask the server for. */
+  get query() {
+    this.#asked = this.#many ? this.#find.value : '';
+    return this.#asked && `?prefix=${encodeURIComponent(this.#asked)}`;
+  }
+
+  show({ streams, next }) {
     this.#streams = streams;
-    this.#panel.querySelector('.count').textContent = count(streams.length);
-    this.#find.hidden = streams.length < FIND_FROM && !this.#find.value;
+    this.#many = next !== null || this.#asked !== '';
+    this.#panel.querySelector('.count').textContent = count(streams.length) + (next !== null ? '+' : '');
+    this.#find.placeholder = this.#many ? 'Find streams that begin with' : 'Find a stream';
+    this.#find.hidden = streams.length < FIND_FROM && !this.#many && !this.#find.value;
     this.#suggest();
     this.#render();
   }
@@ -66,7 +84,8 @@ export class Streams {
       ? (a, b) => sign * inNameOrder(a.name, b.name)
       : (a, b) => sign * (a[column] - b[column]) || inNameOrder(a.name, b.name);
     const text = this.#find.value.toLowerCase();
-    const found = this.#streams.filter(s => s.name.toLowerCase().includes(text)).sort(order);
+    const fits = this.#asked && this.#asked === this.#find.value ? () => true : s => s.name.toLowerCase().includes(text);
+    const found = this.#streams.filter(fits).sort(order);
     const shown = found.slice(0, ROWS_MAX);
 
     const names = new Set(shown.map(s => s.name));
@@ -82,8 +101,8 @@ export class Streams {
   }
 
   #noteText(found, shown) {
-    if (!this.#streams.length) return 'A stream appears here with its first event.';
-    if (!found) return 'No stream has this in its name.';
+    if (!this.#streams.length && !this.#asked) return 'A stream appears here with its first event.';
+    if (!found) return this.#many ? 'No stream begins with this.' : 'No stream has this in its name.';
     return found > shown ? `${count(found - shown)} more; search to narrow the list.` : '';
   }
 

@@ -34,6 +34,7 @@ struct fault {
 	bool compared;    /* an expectation does not hold; then: */
 	uint64_t expected;
 	uint64_t actual;
+	bool actual_unknown; /* and what is there nobody knows */
 	char text[232];
 };
 

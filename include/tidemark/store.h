@@ -33,13 +33,15 @@ struct store_options {
 	 * keeper said. Borrowed until store_open returns. A keeper does not start (ERR_CONFLICT) where there is an archive
 	 * that reaches past the log's end. */
 	const char *archive_dir;
-	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on. */
+	/* STORE_WRITE: events that should be in archives, and are in none, are gone from now on, and streams whose last seq
+	 * is not known are new. */
 	bool accept_loss;
+	bool salvaged; /* with accept_loss: nobody has said that of streams */
 	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict
 	 * the events, and the newest events are in no index. Nothing can be appended. */
 	bool unchecked;
-	/* STORE_WRITE: for whoever makes or repairs a copy: it stays one. Anybody else begins a line of history with the first
-	 * event after those that were copied. */
+	/* STORE_WRITE: for whoever makes or repairs a copy: it stays one. Anybody else begins a line of history with the
+	 * first event after those that were copied. */
 	bool copies;
 	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
 	 * (docs/decisions/0002-trailing-index.md). */
@@ -194,9 +196,14 @@ struct stream_figures {
 struct slice store_topic_stream(const struct store *s, uint32_t topic);
 /* How many topics (pairs of stream and type) there are; it only grows. */
 uint32_t store_topics(const struct store *s);
-/* Streams are numbered from 0; false for one without events yet. */
+/* How many streams have events. store_stream_from lists them. */
 uint32_t store_streams(struct store *s);
-bool store_stream(struct store *s, uint32_t number, struct stream_figures *out);
+/* False when there is no such stream, or no event in it. */
 bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out);
+/* The first stream whose name is `from` or comes after it, in the order of their bytes; `after`: comes after it. Its count
+ * is 0 where it has no events at this moment. Costs the logarithm of how many there are, and sorting those that are new
+ * since the last time. *there is false where there is none. ERR_NOMEM. ERR_BUSY: another thread is sorting very many. */
+enum err store_stream_from(struct store *s, struct slice from, bool after, struct stream_figures *out, bool *there,
+			   struct fault *fault);
 
 #endif

@@ -272,7 +272,10 @@ int config_parse(struct config *c, int argc, char **argv)
 		 "check the whole store first; where it is damaged, keep what can be read, say what is gone, and go on", 0,
 		 0, 0},
 		{"accept-loss", OPTION_FLAG, &c->accept_loss, NULL,
-		 "events that should be in archives, and are in none, are gone from now on: a gap", 0, 0, 0},
+		 "events that should be in archives, and are in none, are gone from now on: a gap; streams whose last seq "
+		 "is not "
+		 "known, after an import that left out the beginning, are new",
+		 0, 0, 0},
 		{"archive-level", OPTION_INTEGER, &archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,
 		 PACKER_LEVEL_MAX, 0},
 		{"archive-threads", OPTION_INTEGER, &archive_threads, "N", "threads that compress an archive (1)", 1,

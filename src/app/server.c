@@ -80,6 +80,7 @@ static enum err make_hub(struct server *s, struct fault *fault)
 	struct feed_options feed = {(size_t)c->ring, (size_t)c->cache};
 	bool salvaged = false;
 	enum err err = c->salvage ? rescue(c, &salvaged, fault) : ERR_NONE;
+	store.salvaged = salvaged && !c->accept_loss;
 	store.accept_loss = store.accept_loss || salvaged;
 	if (!err)
 		err = store_open(c->data, store, &s->store, fault);

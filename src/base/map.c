@@ -69,6 +69,20 @@ static void split(struct map *m)
 	}
 }
 
+void map_expect(struct map *m, size_t count)
+{
+	assert(m->count == 0);
+	while (m->buckets < count) {
+		size_t half = (size_t)1 << log_of(m->buckets);
+		struct map_link ***segment = &m->segments[log_of(m->buckets) - FEW_BITS];
+		if (*segment == NULL)
+			*segment = calloc(half, sizeof **segment);
+		if (*segment == NULL)
+			return;
+		m->buckets = 2 * half < count ? 2 * half : count;
+	}
+}
+
 void map_add(struct map *m, uint64_t hash, struct map_link *link)
 {
 	for (int i = 0; i < SPLITS_AT_ONCE && m->count >= m->buckets; i++)

@@ -37,6 +37,8 @@ void map_init(struct map *m);
 /* Gives the buckets back; `destroy` (NULL: none) gets each entry. The map is empty then, and may be used again. */
 void map_finish(struct map *m, void (*destroy)(struct map_link *link));
 
+/* Makes an empty map ready for `count` entries. Without memory it grows as it would have. */
+void map_expect(struct map *m, size_t count);
 void map_add(struct map *m, uint64_t hash, struct map_link *link);
 /* An entry that is in it. */
 void map_remove(struct map *m, struct map_link *link);

@@ -9,8 +9,9 @@
 #include "cli/http.h"
 #include "event/json.h"
 #include "store/lineage.h"
+#include "tidemark/store.h"
 
-enum { LABEL_WIDTH = 14, SILENCE_MS = 60000 };
+enum { LABEL_WIDTH = 14, SILENCE_MS = 60000, STREAMS_MAX = 1000 /* listed */ };
 
 static const struct command_help help = {
 	.usage = "tidemark stats DIR|URL [options]",
@@ -47,24 +48,31 @@ static int parse(struct stats *s, int argc, char **argv)
 
 /* --- where the figures come from: both leave minified JSON --- */
 
-static void write_streams(struct buf *out, struct store *s)
+/* As GET /v1/streams answers. */
+static enum err write_streams(struct buf *out, struct store *store, struct fault *fault)
 {
-	const char *comma = "";
-	buf_adds(out, "\"streams\":[");
-	for (uint32_t i = 0, n = store_streams(s); i < n; i++) {
-		struct stream_figures f;
-		if (!store_stream(s, i, &f))
+	struct stream_figures f;
+	char last[EVENT_NAME_MAX];
+	struct slice from = {last, 0};
+	bool there = false;
+	enum err err = ERR_NONE;
+	int shown = 0;
+	buf_adds(out, "{\"streams\":[");
+	while (!(err = store_stream_from(store, from, true, &f, &there, fault)) && there && shown < STREAMS_MAX) {
+		slice_copy(last, f.name);
+		from.len = f.name.len;
+		if (f.count == 0)
 			continue;
-		buf_printf(out, "%s{\"name\":", comma);
+		buf_adds(out, shown++ > 0 ? ",{\"name\":" : "{\"name\":");
 		buf_json(out, f.name);
 		buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", (unsigned long long)f.first,
 			   (unsigned long long)f.last, (unsigned long long)f.count, (unsigned long long)f.bytes);
-		comma = ",";
 	}
-	buf_addc(out, ']');
+	buf_adds(out, "]}");
+	return err;
 }
 
-static enum err ask_store(const char *dir, struct buf *out, struct fault *fault)
+static enum err ask_store(const char *dir, struct buf *out, struct buf *streams, struct fault *fault)
 {
 	struct store *s;
 	uint64_t db;
@@ -84,10 +92,12 @@ static enum err ask_store(const char *dir, struct buf *out, struct fault *fault)
 		   (unsigned long long)head, (unsigned long long)(head + 1 - first));
 	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", (unsigned long long)db,
 		   (unsigned long long)wal, (unsigned long long)disk_free);
-	write_streams(out, s);
-	buf_addc(out, '}');
+	buf_printf(out, "\"streams\":%u}", store_streams(s));
+	err = write_streams(streams, s, fault);
 	store_close(s);
-	return buf_failed(out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	if (err)
+		return err;
+	return buf_failed(out) || buf_failed(streams) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 static enum err get(struct http_client *http, const char *server, const char *path, struct buf *out, struct fault *fault)
@@ -238,15 +248,21 @@ static void print_stream(struct slice stream)
 	       text);
 }
 
-static void print_streams(struct slice document)
+/* The first of them by name. */
+static void print_streams(struct slice document, uint64_t all)
 {
 	struct slice streams;
+	uint64_t shown = 0;
 	if (!json_member(document, "streams", &streams) || json_kind(streams) != JSON_ARRAY || streams.len == 2)
 		return;
 	printf("\n%12s %12s %12s %12s  %s\n", "EVENTS", "FIRST", "LAST", "DATA", "STREAM");
 	for (struct json_walk w = json_walk(streams); json_next(&w);)
-		if (json_kind(w.value) == JSON_OBJECT)
+		if (json_kind(w.value) == JSON_OBJECT) {
 			print_stream(w.value);
+			shown++;
+		}
+	if (all > shown)
+		printf("and %llu more streams\n", (unsigned long long)(all - shown));
 }
 
 int stats_main(int argc, char **argv)
@@ -261,7 +277,7 @@ int stats_main(int argc, char **argv)
 	buf_init(&figures);
 	buf_init(&streams);
 	bool remote = cli_is_url(s.where);
-	enum err err = remote ? ask_server(&s, &figures, &streams, &fault) : ask_store(s.where, &figures, &fault);
+	enum err err = remote ? ask_server(&s, &figures, &streams, &fault) : ask_store(s.where, &figures, &streams, &fault);
 	if (err) {
 		status = cli_fail("%s: %s", s.where, fault.text);
 	} else if (s.json) {
@@ -269,7 +285,7 @@ int stats_main(int argc, char **argv)
 		status = CLI_DONE;
 	} else {
 		print_figures(buf_slice(&figures));
-		print_streams(buf_slice(remote ? &streams : &figures));
+		print_streams(buf_slice(&streams), number_of(buf_slice(&figures), "streams"));
 		status = CLI_DONE;
 	}
 	buf_finish(&figures);

@@ -196,6 +196,21 @@ bool grant_has_stream(const struct grant *g, struct slice stream)
 	return has;
 }
 
+bool grant_next_stream(const struct grant *g, struct slice stream, struct slice *out)
+{
+	bool there = false;
+	for (int i = 0; grant_is_limited(g) && i < g->token->pattern_count; i++) {
+		struct slice p = g->token->patterns[i];
+		if (p.len > 0 && p.p[p.len - 1] == '*')
+			p.len--;
+		if (slice_compare(p, stream) <= 0 || (there && slice_compare(p, *out) >= 0))
+			continue;
+		*out = p;
+		there = true;
+	}
+	return there;
+}
+
 bool grant_narrow(const struct grant *g, struct filter *f)
 {
 	bool fine = true;

@@ -57,6 +57,9 @@ bool grant_may(const struct grant *g, enum need need);
 /* To some streams. */
 bool grant_is_limited(const struct grant *g);
 bool grant_has_stream(const struct grant *g, struct slice stream);
+/* Of a limited token: where, in the order of names, the next stream after `stream` may be that it has; false: there is none.
+ * Lives as long as the grant. */
+bool grant_next_stream(const struct grant *g, struct slice stream, struct slice *out);
 /* Lets nothing through `f` but what the grant covers; false: no memory. */
 bool grant_narrow(const struct grant *g, struct filter *f);
 /* Sessions belong to nobody, but to a limited token only those that begin with its name: NAME, or NAME/ and more. */

@@ -58,13 +58,13 @@ void api_session_get(void *arg, struct exchange *x, struct reader *reader)
 
 /* --- all --- */
 
-/* The names of a page, in their order. */
+/* The first names in their order, as many as a page takes and one more: a heap, the last of them on top. */
 struct names {
 	const struct query *query;
 	const struct grant *grant;
 	struct slice *items;
 	size_t count;
-	size_t cap;
+	size_t max;
 	bool starved;
 };
 
@@ -73,27 +73,51 @@ static int by_name(const void *a, const void *b)
 	return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
 }
 
+static void swap(struct slice *a, struct slice *b)
+{
+	struct slice c = *a;
+	*a = *b;
+	*b = c;
+}
+
+static void sift_up(struct slice *items, size_t i)
+{
+	for (; i > 0 && slice_compare(items[(i - 1) / 2], items[i]) < 0; i = (i - 1) / 2)
+		swap(&items[(i - 1) / 2], &items[i]);
+}
+
+static void sift_down(struct slice *items, size_t count)
+{
+	for (size_t i = 0, below; (below = 2 * i + 1) < count; i = below) {
+		if (below + 1 < count && slice_compare(items[below], items[below + 1]) < 0)
+			below++;
+		if (slice_compare(items[i], items[below]) >= 0)
+			return;
+		swap(&items[i], &items[below]);
+	}
+}
+
 static void on_session(void *arg, struct slice name, const struct session_state *state)
 {
 	struct names *n = arg;
 	const struct query *q = n->query;
 	(void)state;
 	if (n->starved || !grant_has_session(n->grant, name) ||
-	    (q->after_name.len > 0 && slice_compare(name, q->after_name) <= 0) || !slice_begins(name, q->prefix))
+	    (q->after_name.len > 0 && slice_compare(name, q->after_name) <= 0) || !slice_begins(name, q->prefix) ||
+	    (n->count == n->max && slice_compare(name, n->items[0]) >= 0))
 		return;
-	if (n->count == n->cap) {
-		size_t cap = n->cap ? n->cap * 2 : 64;
-		struct slice *items = realloc(n->items, cap * sizeof *items);
-		n->starved = items == NULL;
-		if (n->starved)
-			return;
-		n->items = items;
-		n->cap = cap;
-	}
 	char *copy = strndup(name.p, name.len);
 	n->starved = copy == NULL;
-	if (copy != NULL)
-		n->items[n->count++] = (struct slice){copy, name.len};
+	if (copy == NULL)
+		return;
+	if (n->count < n->max) {
+		n->items[n->count] = (struct slice){copy, name.len};
+		sift_up(n->items, n->count++);
+		return;
+	}
+	free((char *)n->items[0].p);
+	n->items[0] = (struct slice){copy, name.len};
+	sift_down(n->items, n->count);
 }
 
 static enum err write_page(struct api *api, struct reader *reader, struct buf *out, const struct names *n, uint32_t limit,
@@ -133,13 +157,16 @@ void api_sessions(void *arg, struct exchange *x, struct reader *reader)
 		api_fault_done(x, &fault);
 		return;
 	}
-	struct names names = {.query = &q, .grant = exchange_grant(x)};
+	uint32_t limit = q.limit != 0 ? q.limit : QUERY_NAMES_DEFAULT;
+	struct names names = {.query = &q, .grant = exchange_grant(x), .max = (size_t)limit + 1};
+	names.items = malloc(names.max * sizeof *names.items);
+	names.starved = names.items == NULL;
 	sessions_each(api->sessions, on_session, &names);
 	enum err err = names.starved ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 	if (!err && names.count > 0)
 		qsort(names.items, names.count, sizeof *names.items, by_name);
 	if (!err)
-		err = write_page(api, reader, exchange_out(x), &names, q.limit != 0 ? q.limit : QUERY_NAMES_DEFAULT, &fault);
+		err = write_page(api, reader, exchange_out(x), &names, limit, &fault);
 	for (size_t i = 0; i < names.count; i++)
 		free((char *)names.items[i].p);
 	free(names.items);

@@ -1,4 +1,4 @@
-/* Streams, figures and health. */
+/* Figures and health. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,58 +11,6 @@
 #include "tidemark/event.h"
 
 #define U(n) ((unsigned long long)(n))
-
-/* --- streams --- */
-
-static void write_stream(struct buf *out, const struct stream_figures *f)
-{
-	buf_adds(out, "{\"name\":");
-	buf_json(out, f->name);
-	buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", U(f->first), U(f->last), U(f->count),
-		   U(f->bytes));
-}
-
-void api_streams(void *arg, struct exchange *x, struct reader *reader)
-{
-	(void)reader;
-	struct api *api = arg;
-	if (api_refuse_params(x) || api_refuse_full(x))
-		return;
-	struct buf *out = exchange_out(x);
-	buf_adds(out, "{\"streams\":[");
-	bool first = true;
-	for (uint32_t i = 0, n = store_streams(api->store); i < n; i++) {
-		struct stream_figures f;
-		if (!store_stream(api->store, i, &f) || !grant_has_stream(exchange_grant(x), f.name))
-			continue;
-		buf_adds(out, first ? "" : ",");
-		write_stream(out, &f);
-		first = false;
-	}
-	buf_adds(out, "]}");
-	api_json_done(x, 200);
-}
-
-void api_stream(void *arg, struct exchange *x, struct reader *reader)
-{
-	(void)reader;
-	struct api *api = arg;
-	struct stream_figures f;
-	if (api_refuse_params(x))
-		return;
-	if (!grant_has_stream(exchange_grant(x), exchange_segment(x))) {
-		exchange_problem(x, 403, "this token may not read this stream");
-		exchange_done(x);
-		return;
-	}
-	if (!store_find_stream(api->store, exchange_segment(x), &f)) {
-		exchange_problem(x, 404, "there is no such stream");
-		exchange_done(x);
-		return;
-	}
-	write_stream(exchange_out(x), &f);
-	api_json_done(x, 200);
-}
 
 /* --- figures --- */
 

@@ -58,8 +58,9 @@ static const struct problem {
 	{"conflict", 409, "The request contradicts what there is.", "Read the current state, and decide again."},
 	{KIND_EXPECTATION, 409, "The last seq of the stream is not the one that the request expected. Nothing was stored.",
 	 "\"actual\" is the stream's last seq, \"expected\" what was asked for: read what has been published in between, "
-	 "and try "
-	 "again."},
+	 "and try again. It is null where the store begins with an imported tail, and the stream may have had events before "
+	 "it: "
+	 "restore these, publish without \"expect\", or start with --accept-loss, which takes such streams for new ones."},
 	{KIND_LEASES, 409, "As many leases of this name are held as there may be.",
 	 "Try again when one has been given back."},
 	{"removed", 410, "It existed, and retention has removed it.", "Archives and backups may still have it."},
@@ -169,8 +170,11 @@ void problem_write(struct buf *out, int status, const struct fault *fault, struc
 	if (fault->place >= 0)
 		buf_printf(out, ",\"%s\":%ld", form.lines ? "line" : "index", fault->place);
 	if (fault->compared)
-		buf_printf(out, ",\"expected\":%llu,\"actual\":%llu", (unsigned long long)fault->expected,
-			   (unsigned long long)fault->actual);
+		buf_printf(out, ",\"expected\":%llu,\"actual\":", (unsigned long long)fault->expected);
+	if (fault->compared && fault->actual_unknown)
+		buf_adds(out, "null");
+	else if (fault->compared)
+		buf_printf(out, "%llu", (unsigned long long)fault->actual);
 	buf_addc(out, '}');
 }
 

@@ -14,6 +14,7 @@
 #include "store/place.h"
 #include "store/reader.h"
 #include "store/restore.h"
+#include "store/stream_last.h"
 #include "store/survey.h"
 
 enum {
@@ -266,6 +267,8 @@ static enum err note_below(struct backup *b, struct fault *fault)
 	struct manifest m;
 	uint64_t hot = b->log > store_hot(b->to) ? b->log : store_hot(b->to);
 	enum err err = gone_copy(b->reader->db, b->to->db, hot, fault);
+	if (!err)
+		err = stream_last_copy(b->reader->db, b->to->db, b->head, fault);
 	if (!err && hot > 1 && archive_set_find(store_archives(b->to), hot - 1, &m))
 		err = store_note_chain(b->to, m.last, m.chain, fault);
 	else if (!err && hot > 1)

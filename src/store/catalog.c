@@ -7,27 +7,51 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/heap.h"
 #include "base/map.h"
 #include "event/wire.h"
 #include "store/sum.h"
 
 /* Topics and streams live in blocks that never move, so that readers may hold pointers without a lock. */
-enum { BLOCK = 1024, BLOCKS = CATALOG_TOPICS_MAX / BLOCK };
+enum {
+	BLOCK = 1024,
+	BLOCKS = CATALOG_TOPICS_MAX / BLOCK,
+	CHUNK = 64 * 1024 - 64, /* a few texts at least */
+	STREAM_AT = 10,         /* "stream":" */
+	TYPE_AFTER = 10,        /* ","type":" */
+};
 
+/* There may be millions of both: what can be worked out is not kept. */
 struct stream_entry {
 	struct map_link link; /* by name */
 	uint32_t number;
-	struct slice name;  /* points into the JSON-free part of its first topic's text */
-	uint64_t open_last; /* the writer's alone */
-	struct figures figures;
+	uint32_t first_topic; /* whose text has the name */
+	uint64_t open_last;   /* the writer's alone */
+	uint64_t last;
+	uint64_t count;
+	uint64_t bytes;
+	struct heap_link *oldest; /* of its topics with events, by their first one */
 };
 
 struct topic_entry {
-	struct map_link link; /* by both names */
-	uint32_t number;
-	struct topic topic;
+	struct map_link link;      /* by both names */
+	struct heap_link by_first; /* in its stream's `oldest` while it has events */
 	struct figures figures;
-	char *text; /* stream, type and JSON, one behind the other */
+	uint64_t hash;
+	const char *text; /* its JSON; before it the names, where the JSON has them in another form */
+	uint32_t number;
+	uint32_t stream_id;
+	uint16_t json_len;
+	uint8_t stream_len;
+	uint8_t type_len;
+};
+
+/* Texts, one behind the other. */
+struct chunk {
+	struct chunk *next; /* the one before */
+	size_t used;
+	size_t cap;
+	char bytes[];
 };
 
 struct catalog {
@@ -37,9 +61,14 @@ struct catalog {
 	uint32_t topic_count; /* with pending ones; the writer's alone */
 	uint32_t stream_count;
 	uint32_t streams_visible;
+	uint32_t streams_with_events;
 	atomic_uint visible;
 	struct map by_names;
 	struct map by_stream;
+	struct chunk *texts;
+	struct chunk *texts_visible; /* what they were at the last commit, with so many bytes used */
+	size_t texts_used;
+	uint64_t set_steps;
 };
 
 static struct topic_entry *topic_at(const struct catalog *c, uint32_t i)
@@ -50,6 +79,54 @@ static struct topic_entry *topic_at(const struct catalog *c, uint32_t i)
 static struct stream_entry *stream_at(const struct catalog *c, uint32_t i)
 {
 	return &c->streams[i / BLOCK][i % BLOCK];
+}
+
+static bool is_plain(const struct topic_entry *e)
+{
+	return e->json_len == STREAM_AT + e->stream_len + TYPE_AFTER + e->type_len + 1;
+}
+
+static struct slice stream_name(const struct topic_entry *e)
+{
+	return (struct slice){is_plain(e) ? e->text + STREAM_AT : e->text, e->stream_len};
+}
+
+static struct slice type_name(const struct topic_entry *e)
+{
+	return (struct slice){is_plain(e) ? e->text + STREAM_AT + e->stream_len + TYPE_AFTER : e->text + e->stream_len,
+			      e->type_len};
+}
+
+static struct slice json_text(const struct topic_entry *e)
+{
+	return (struct slice){is_plain(e) ? e->text : e->text + e->stream_len + e->type_len, e->json_len};
+}
+
+/* Gives back the texts behind the first `used` bytes of `last`. */
+static void drop_texts(struct catalog *c, struct chunk *last, size_t used)
+{
+	while (c->texts != last) {
+		struct chunk *next = c->texts->next;
+		free(c->texts);
+		c->texts = next;
+	}
+	if (last != NULL)
+		last->used = used;
+}
+
+/* Room for a text; NULL: no memory. */
+static char *add_text(struct catalog *c, size_t len)
+{
+	if (c->texts == NULL || c->texts->cap - c->texts->used < len) {
+		struct chunk *chunk = malloc(sizeof *chunk + CHUNK);
+		if (chunk == NULL)
+			return NULL;
+		*chunk = (struct chunk){.next = c->texts, .cap = CHUNK};
+		c->texts = chunk;
+	}
+	char *text = c->texts->bytes + c->texts->used;
+	c->texts->used += len;
+	return text;
 }
 
 struct catalog *catalog_create(void)
@@ -67,8 +144,7 @@ void catalog_destroy(struct catalog *c)
 {
 	if (c == NULL)
 		return;
-	for (uint32_t i = 0; i < c->topic_count; i++)
-		free(topic_at(c, i)->text);
+	drop_texts(c, NULL, 0);
 	for (int i = 0; i < BLOCKS; i++) {
 		free(c->topics[i]);
 		free(c->streams[i]);
@@ -84,10 +160,15 @@ static const struct topic_entry *find_topic(const struct catalog *c, uint64_t ha
 	MAP_EACH(link, &c->by_names, hash)
 	{
 		const struct topic_entry *e = MAP_ITEM(link, struct topic_entry, link);
-		if (slice_eq(e->topic.stream, stream) && slice_eq(e->topic.type, type))
+		if (slice_eq(stream_name(e), stream) && slice_eq(type_name(e), type))
 			return e;
 	}
 	return NULL;
+}
+
+static struct slice name_of(const struct catalog *c, const struct stream_entry *s)
+{
+	return stream_name(topic_at(c, s->first_topic));
 }
 
 static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, struct slice name)
@@ -95,7 +176,7 @@ static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, 
 	MAP_EACH(link, &c->by_stream, hash)
 	{
 		struct stream_entry *e = MAP_ITEM(link, struct stream_entry, link);
-		if (slice_eq(e->name, name))
+		if (slice_eq(name_of(c, e), name))
 			return e;
 	}
 	return NULL;
@@ -109,32 +190,36 @@ static bool block_room(void **blocks, uint32_t count, size_t size)
 	return blocks[count / BLOCK] != NULL;
 }
 
-static bool topic_text(struct topic_entry *e, struct slice stream, struct slice type)
+static enum err topic_text(struct catalog *c, struct topic_entry *e, struct slice stream, struct slice type)
 {
 	struct buf b;
 	buf_init(&b);
-	buf_add(&b, stream.p, stream.len);
-	buf_add(&b, type.p, type.len);
 	wire_topic(&b, stream, type);
-	if (buf_failed(&b)) {
-		buf_finish(&b);
-		return false;
+	e->json_len = (uint16_t)b.len;
+	e->stream_len = (uint8_t)stream.len;
+	e->type_len = (uint8_t)type.len;
+	assert(buf_failed(&b) || (b.len == e->json_len && stream.len == e->stream_len && type.len == e->type_len));
+	size_t names = is_plain(e) ? 0 : stream.len + type.len;
+	char *text = buf_failed(&b) ? NULL : add_text(c, names + b.len);
+	if (text != NULL && names > 0) {
+		slice_copy(text, stream);
+		slice_copy(text + stream.len, type);
 	}
-	e->text = b.data;
-	e->topic.stream = (struct slice){b.data, stream.len};
-	e->topic.type = (struct slice){b.data + stream.len, type.len};
-	e->topic.json = (struct slice){b.data + stream.len + type.len, b.len - stream.len - type.len};
-	return true;
+	if (text != NULL)
+		slice_copy(text + names, buf_slice(&b));
+	e->text = text;
+	buf_finish(&b);
+	return text != NULL ? ERR_NONE : ERR_NOMEM;
 }
 
 /* The stream of that name, made where it is new. */
-static uint32_t intern_stream(struct catalog *c, struct slice name)
+static uint32_t intern_stream(struct catalog *c, struct slice name, uint32_t topic)
 {
 	uint64_t hash = hash_text(name);
 	struct stream_entry *e = find_stream(c, hash, name);
 	if (e == NULL) {
 		e = stream_at(c, c->stream_count);
-		*e = (struct stream_entry){.number = c->stream_count++, .name = name};
+		*e = (struct stream_entry){.number = c->stream_count++, .first_topic = topic};
 		map_add(&c->by_stream, hash, &e->link);
 	}
 	return e->number;
@@ -150,14 +235,23 @@ static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream,
 		return ERR_NOMEM;
 	struct topic_entry *e = topic_at(c, i);
 	*e = (struct topic_entry){.number = i};
-	if (!topic_text(e, stream, type))
-		return ERR_NOMEM;
-	e->topic.hash = sum_names(stream, type);
-	e->topic.stream_id = intern_stream(c, e->topic.stream);
+	enum err err = topic_text(c, e, stream, type);
+	if (err)
+		return err;
+	e->hash = sum_names(stream, type);
+	e->stream_id = intern_stream(c, stream, i);
 	map_add(&c->by_names, hash, &e->link);
 	c->topic_count++;
 	*out = i;
 	return ERR_NONE;
+}
+
+void catalog_expect(struct catalog *c, uint32_t topics)
+{
+	pthread_mutex_lock(&c->lock);
+	map_expect(&c->by_names, topics);
+	map_expect(&c->by_stream, topics);
+	pthread_mutex_unlock(&c->lock);
 }
 
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new)
@@ -183,6 +277,8 @@ void catalog_commit(struct catalog *c)
 		return;
 	pthread_mutex_lock(&c->lock);
 	c->streams_visible = c->stream_count;
+	c->texts_visible = c->texts;
+	c->texts_used = c->texts != NULL ? c->texts->used : 0;
 	pthread_mutex_unlock(&c->lock);
 	atomic_store(&c->visible, c->topic_count);
 }
@@ -193,10 +289,9 @@ void catalog_rollback(struct catalog *c)
 	if (c->topic_count == visible)
 		return;
 	pthread_mutex_lock(&c->lock);
-	for (uint32_t i = visible; i < c->topic_count; i++) {
+	for (uint32_t i = visible; i < c->topic_count; i++)
 		map_remove(&c->by_names, &topic_at(c, i)->link);
-		free(topic_at(c, i)->text);
-	}
+	drop_texts(c, c->texts_visible, c->texts_used);
 	for (uint32_t i = c->streams_visible; i < c->stream_count; i++)
 		map_remove(&c->by_stream, &stream_at(c, i)->link);
 	c->topic_count = visible;
@@ -218,7 +313,7 @@ uint64_t catalog_open_last(const struct catalog *c, struct slice stream)
 
 void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq)
 {
-	stream_at(c, topic_at(c, topic)->topic.stream_id)->open_last = seq;
+	stream_at(c, topic_at(c, topic)->stream_id)->open_last = seq;
 }
 
 void catalog_lock(struct catalog *c)
@@ -231,19 +326,43 @@ void catalog_unlock(struct catalog *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static void count_one(struct figures *f, uint64_t seq, uint64_t bytes)
+static struct topic_entry *by_first_item(const struct heap_link *link)
 {
-	f->first = f->first == 0 || seq < f->first ? seq : f->first;
-	f->last = seq > f->last ? seq : f->last;
-	f->count++;
-	f->bytes += bytes;
+	return HEAP_ITEM(link, struct topic_entry, by_first);
+}
+
+static bool is_older(const struct heap_link *a, const struct heap_link *b)
+{
+	return by_first_item(a)->figures.first < by_first_item(b)->figures.first;
+}
+
+/* Sets the first event of a topic; 0: it has none. */
+static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
+{
+	struct stream_entry *s = stream_at(c, e->stream_id);
+	bool had = s->oldest != NULL;
+	if (e->figures.first == first)
+		return;
+	if (e->figures.first != 0)
+		c->set_steps += heap_remove(&s->oldest, &e->by_first, is_older);
+	e->figures.first = first;
+	if (first != 0)
+		heap_add(&s->oldest, &e->by_first, is_older);
+	c->streams_with_events += (uint32_t)(s->oldest != NULL) - (uint32_t)had;
 }
 
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes)
 {
 	struct topic_entry *e = topic_at(c, topic);
-	count_one(&e->figures, seq, bytes);
-	count_one(&stream_at(c, e->topic.stream_id)->figures, seq, bytes);
+	struct stream_entry *s = stream_at(c, e->stream_id);
+	if (e->figures.first == 0 || seq < e->figures.first)
+		set_first(c, e, seq);
+	e->figures.last = seq > e->figures.last ? seq : e->figures.last;
+	e->figures.count++;
+	e->figures.bytes += bytes;
+	s->last = seq > s->last ? seq : s->last;
+	s->count++;
+	s->bytes += bytes;
 }
 
 void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
@@ -253,35 +372,17 @@ void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f)
+void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f)
 {
 	struct topic_entry *e = topic_at(c, topic);
-	struct figures *s = &stream_at(c, e->topic.stream_id)->figures;
-	s->count -= e->figures.count - f.count;
-	s->bytes -= e->figures.bytes - f.bytes;
+	struct stream_entry *s = stream_at(c, e->stream_id);
+	set_first(c, e, f.count > 0 ? f.first : 0);
+	s->count = s->count - e->figures.count + f.count;
+	s->bytes = s->bytes - e->figures.bytes + f.bytes;
+	s->last = s->count == 0 ? 0 : f.count > 0 && f.last > s->last ? f.last : s->last;
+	f.first = e->figures.first;
 	e->figures = f;
-	/* The stream's range is that of all its topics. */
-	s->first = s->last = 0;
-	for (uint32_t i = 0; i < c->topic_count; i++) {
-		const struct topic_entry *other = topic_at(c, i);
-		if (other->topic.stream_id != e->topic.stream_id || other->figures.count == 0)
-			continue;
-		s->first = s->first == 0 || other->figures.first < s->first ? other->figures.first : s->first;
-		s->last = other->figures.last > s->last ? other->figures.last : s->last;
-	}
-}
-
-void catalog_restore(struct catalog *c, uint32_t topic, struct figures f)
-{
-	struct topic_entry *e = topic_at(c, topic);
-	struct figures *s = &stream_at(c, e->topic.stream_id)->figures;
-	e->figures = f;
-	if (f.count == 0)
-		return;
-	s->first = s->count == 0 || f.first < s->first ? f.first : s->first;
-	s->last = f.last > s->last ? f.last : s->last;
-	s->count += f.count;
-	s->bytes += f.bytes;
+	c->set_steps++;
 }
 
 uint32_t catalog_topics(const struct catalog *c)
@@ -289,9 +390,10 @@ uint32_t catalog_topics(const struct catalog *c)
 	return atomic_load(&c->visible);
 }
 
-const struct topic *catalog_topic(const struct catalog *c, uint32_t topic)
+struct topic catalog_topic(const struct catalog *c, uint32_t topic)
 {
-	return &topic_at(c, topic)->topic;
+	const struct topic_entry *e = topic_at(c, topic);
+	return (struct topic){stream_name(e), type_name(e), json_text(e), e->hash, e->stream_id};
 }
 
 void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out)
@@ -313,7 +415,7 @@ bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice typ
 	return there;
 }
 
-uint32_t catalog_streams(struct catalog *c)
+uint32_t catalog_streams_known(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
 	uint32_t n = c->streams_visible;
@@ -321,16 +423,17 @@ uint32_t catalog_streams(struct catalog *c)
 	return n;
 }
 
-bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, struct figures *out)
+struct slice catalog_stream_name(const struct catalog *c, uint32_t stream)
+{
+	return name_of(c, stream_at(c, stream));
+}
+
+uint32_t catalog_streams(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
-	bool there = stream < c->streams_visible && stream_at(c, stream)->figures.count > 0;
-	if (there) {
-		*name = stream_at(c, stream)->name;
-		*out = stream_at(c, stream)->figures;
-	}
+	uint32_t n = c->streams_with_events;
 	pthread_mutex_unlock(&c->lock);
-	return there;
+	return n;
 }
 
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out)
@@ -338,9 +441,9 @@ bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *o
 	uint64_t hash = hash_text(name);
 	pthread_mutex_lock(&c->lock);
 	const struct stream_entry *e = find_stream(c, hash, name);
-	bool there = e != NULL && e->number < c->streams_visible && e->figures.count > 0;
+	bool there = e != NULL && e->number < c->streams_visible && e->count > 0;
 	if (there)
-		*out = e->figures;
+		*out = (struct figures){by_first_item(e->oldest)->figures.first, e->last, e->count, e->bytes, 0};
 	pthread_mutex_unlock(&c->lock);
 	return there;
 }
@@ -349,6 +452,14 @@ uint64_t catalog_steps(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
 	uint64_t steps = map_steps(&c->by_names) + map_steps(&c->by_stream);
+	pthread_mutex_unlock(&c->lock);
+	return steps;
+}
+
+uint64_t catalog_set_steps(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint64_t steps = c->set_steps;
 	pthread_mutex_unlock(&c->lock);
 	return steps;
 }

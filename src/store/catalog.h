@@ -16,7 +16,7 @@ struct catalog;
 
 enum { CATALOG_TOPICS_MAX = 4 * 1024 * 1024 };
 
-/* What never changes about a topic; lives as long as the catalog (a pending one until rollback). */
+/* What never changes about a topic; the texts live as long as the catalog (those of a pending one until rollback). */
 struct topic {
 	struct slice stream;
 	struct slice type;
@@ -38,6 +38,8 @@ void catalog_destroy(struct catalog *c);
 
 /* --- the writer --- */
 
+/* An empty catalog is about to get so many topics. */
+void catalog_expect(struct catalog *c, uint32_t topics);
 /* The topic of two names, made where it is new (*is_new). ERR_BUSY when there are CATALOG_TOPICS_MAX. */
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new);
 /* Makes pending topics visible, or forgets them. */
@@ -55,28 +57,33 @@ void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
 /* Events of a topic up to `seq` are about to be removed without an archive. */
 void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq);
-/* Sets the figures of a topic that has lost events, its oldest. Between lock and unlock. */
-void catalog_reduce(struct catalog *c, uint32_t topic, struct figures f);
+/* Sets the figures of a topic, and changes those of its stream by as much: it has lost its oldest events, or is counted
+ * again. The last seq of a stream stays while it has events. Between lock and unlock. */
+void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f);
 void catalog_unlock(struct catalog *c);
-/* Sets the figures of a topic as they were stored, and adds them to its stream. */
-void catalog_restore(struct catalog *c, uint32_t topic, struct figures f);
 
 /* --- anybody --- */
 
 /* Topics with a number below this are visible. */
 uint32_t catalog_topics(const struct catalog *c);
-const struct topic *catalog_topic(const struct catalog *c, uint32_t topic);
+struct topic catalog_topic(const struct catalog *c, uint32_t topic);
 void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out);
 
 /* False when there is no such topic, or it is pending. */
 bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic);
 
+/* Streams with a number below this are visible, with events or without. */
+uint32_t catalog_streams_known(struct catalog *c);
+/* The name of one of these: it never changes, and lives as long as the catalog. */
+struct slice catalog_stream_name(const struct catalog *c, uint32_t stream);
+/* How many streams have events. */
 uint32_t catalog_streams(struct catalog *c);
-/* False when there is no such stream, or no event in it yet. */
-bool catalog_stream(struct catalog *c, uint32_t stream, struct slice *name, struct figures *out);
+/* False when there is no such stream, or no event in it. */
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out);
 
 /* What finding each topic and each stream once costs: map_steps. */
 uint64_t catalog_steps(struct catalog *c);
+/* What catalog_set_figures has cost so far: entries looked at. */
+uint64_t catalog_set_steps(struct catalog *c);
 
 #endif

@@ -24,7 +24,14 @@ enum err gone_prepare(sqlite3 *db, struct fault *fault)
 		"NOT EXISTS (SELECT 1 FROM meta WHERE key = 'chain' AND value LIKE '%:_%') "
 		"THEN '1-' || (SELECT min(seq) - 1 FROM event) ELSE '' END",
 		fault);
-	return err ? err : db_exec(db, "INSERT OR IGNORE INTO meta(key, value) " SELECT_UNKNOWN, fault);
+	if (!err)
+		err = db_exec(db, "INSERT OR IGNORE INTO meta(key, value) " SELECT_UNKNOWN, fault);
+	/* Nor of which streams, whose last seqs it has not noted. */
+	return err ? err
+		   : db_exec(db,
+			     "INSERT OR IGNORE INTO meta(key, value) SELECT 'last_unknown', value FROM meta "
+			     "WHERE key = 'gone_unknown'",
+			     fault);
 }
 
 enum err gone_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault)
@@ -190,4 +197,12 @@ bool gone_uncovered(const struct gone *g, struct archive_set *set, uint64_t from
 		return false;
 	*out = (struct gone_range){from, covered_from(g, set, from, hot) - 1};
 	return true;
+}
+
+uint64_t gone_last_outside(const struct gone *g, uint64_t first, uint64_t last)
+{
+	for (uint32_t i = g->count; i > 0 && last >= first; i--)
+		if (g->ranges[i - 1].first <= last && last <= g->ranges[i - 1].last)
+			last = g->ranges[i - 1].first - 1;
+	return last >= first ? last : 0;
 }

@@ -30,6 +30,9 @@ enum err gone_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault);
 /* Notes in `to` what is noted in `from`, below `end`. */
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault);
 
+/* The last seq of `first` to `last` that the note does not have; 0: it has them all. */
+uint64_t gone_last_outside(const struct gone *g, uint64_t first, uint64_t last);
+
 /* The first range from `from` on, and below `hot`, that is in no archive and not gone; false where there is none. */
 bool gone_uncovered(const struct gone *g, struct archive_set *set, uint64_t from, uint64_t hot, struct gone_range *out);
 

@@ -82,7 +82,7 @@ enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct 
 	row->data = (struct slice){(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
 	struct catalog *catalog = store_catalog(r->store);
 	bool known = row->topic < catalog_topics(catalog);
-	uint64_t hash = known ? catalog_topic(catalog, row->topic)->hash : 0;
+	uint64_t hash = known ? catalog_topic(catalog, row->topic).hash : 0;
 	int32_t sum = (int32_t)sqlite3_column_int64(st, 5);
 	if (known && row->data.p != NULL && sum == sum_event(row->seq, row->time_ms, hash, row->id, row->data))
 		return ERR_NONE;
@@ -96,7 +96,7 @@ static enum err add_row(struct reader *r, sqlite3_stmt *st, struct page_builder 
 	enum err err = reader_row(r, st, &row, fault);
 	if (err)
 		return err;
-	struct wire_event w = {row.seq, time_text(r, row.time_ms), catalog_topic(store_catalog(r->store), row.topic)->json,
+	struct wire_event w = {row.seq, time_text(r, row.time_ms), catalog_topic(store_catalog(r->store), row.topic).json,
 			       row.id, row.data};
 	err = page_builder_add(b, &w, row.time_ms, row.topic);
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;

@@ -17,6 +17,7 @@
 #include "store/place.h"
 #include "store/reader.h"
 #include "store/restore.h"
+#include "store/stream_last.h"
 #include "store/survey.h"
 
 enum { PATH_LEN = 1200, STOP_EVERY = 4096 };
@@ -256,6 +257,26 @@ static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault
 	return store_note_chain(im->store, m.last, m.chain, fault);
 }
 
+/* The last seqs of streams are known again up to where a piece, or an archive that was there, begins. */
+static enum err lower_unknown(const struct import *im, struct fault *fault)
+{
+	uint64_t unknown;
+	struct manifest m;
+	enum err err = stream_last_unknown(im->store->db, &unknown, fault);
+	if (err || unknown == 0)
+		return err;
+	for (int i = im->count; i > 0; i--) {
+		const struct manifest *piece = &im->pieces[i - 1].manifest;
+		while (archive_set_find(store_archives(im->store), unknown, &m))
+			unknown = m.first - 1;
+		if (piece->first <= unknown && unknown <= piece->last)
+			unknown = piece->first - 1;
+	}
+	while (unknown > 0 && archive_set_find(store_archives(im->store), unknown, &m))
+		unknown = m.first - 1;
+	return stream_last_note_unknown(im->store->db, unknown, true, fault);
+}
+
 static enum err take_all(struct import *im, struct fault *fault)
 {
 	uint64_t first = im->pieces[0].manifest.first;
@@ -267,8 +288,12 @@ static enum err take_all(struct import *im, struct fault *fault)
 	/* What came before a log that begins here is nowhere else. */
 	if (!err && im->old_hot == 0 && first > 1)
 		err = gone_add(im->store->db, 1, first - 1, false, fault);
+	if (!err && im->old_hot == 0 && first > 1)
+		err = stream_last_note_unknown(im->store->db, first - 1, false, fault);
 	for (int i = 0; !err && i < im->count; i++)
 		err = take_piece(im, &im->pieces[i], fault);
+	if (!err)
+		err = lower_unknown(im, fault);
 	if (!err && im->chain_seq != 0)
 		err = renew_chain(im, im->chain_seq, fault);
 	if (!err)

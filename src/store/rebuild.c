@@ -46,7 +46,7 @@ static void forget_figures(struct store *s)
 {
 	catalog_lock(s->catalog);
 	for (uint32_t i = 0; i < catalog_topics(s->catalog); i++)
-		catalog_restore(s->catalog, i, (struct figures){0});
+		catalog_set_figures(s->catalog, i, (struct figures){0});
 	catalog_unlock(s->catalog);
 }
 
@@ -69,7 +69,7 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 				    (uint64_t)sqlite3_column_int64(st, 5)};
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
 		if (id >= 0 && id < catalog_topics(s->catalog))
-			catalog_restore(s->catalog, (uint32_t)id, f);
+			catalog_set_figures(s->catalog, (uint32_t)id, f);
 	}
 	if (rc != SQLITE_DONE)
 		err = db_fault(s->db, rc, "reading the figures", fault);
@@ -88,7 +88,7 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	if (topic < 0 || topic >= catalog_topics(s->catalog))
 		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 				 (unsigned long long)seq);
-	struct id_key key = id_key_of(catalog_topic(s->catalog, (uint32_t)topic)->stream, id);
+	struct id_key key = id_key_of(catalog_topic(s->catalog, (uint32_t)topic).stream, id);
 	if (trail_reserve(s->trail, 1) != ERR_NONE || (id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	trail_lock(s->trail);

@@ -101,9 +101,9 @@ static bool row_is_event(const struct store *s, sqlite3_stmt *st)
 	struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
 	if (number < 0 || number >= catalog_topics(s->catalog))
 		return false;
-	const struct topic *topic = catalog_topic(s->catalog, (uint32_t)number);
+	struct topic topic = catalog_topic(s->catalog, (uint32_t)number);
 	return sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
-			 sum_names(topic->stream, topic->type), id, data) == (int32_t)sqlite3_column_int64(st, 5);
+			 sum_names(topic.stream, topic.type), id, data) == (int32_t)sqlite3_column_int64(st, 5);
 }
 
 static void extend(struct extent *x, uint64_t seq, bool is_event)

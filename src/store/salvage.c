@@ -14,12 +14,14 @@
 #include "store/archive_write.h"
 #include "store/aside.h"
 #include "store/db.h"
+#include "store/gone.h"
 #include "store/new_file.h"
 #include "store/page_build.h"
 #include "store/reader.h"
 #include "store/replace.h"
 #include "store/restore.h"
 #include "store/store_inside.h"
+#include "store/stream_last.h"
 #include "store/sum.h"
 #include "store/survey.h"
 #include "store/torn.h"
@@ -48,6 +50,8 @@ struct salvage {
 	struct torn *torn;
 	struct store *to;
 	uint64_t counted;     /* up to here */
+	struct gone removed;  /* by retention: the last seqs of its streams are remembered */
+	uint64_t lost;        /* the last event that is gone otherwise */
 	struct manifest last; /* the newest archive; no file: there is none */
 	struct salvage_report *report;
 };
@@ -251,8 +255,11 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 	return ERR_NONE;
 }
 
-static void note_gone(struct salvage_report *r, uint64_t first, uint64_t last)
+static void note_gone(struct salvage *s, uint64_t first, uint64_t last)
 {
+	struct salvage_report *r = s->report;
+	uint64_t lost = gone_last_outside(&s->removed, first, last);
+	s->lost = lost != 0 ? lost : s->lost;
 	if (r->range_count < SALVAGE_RANGES_MAX)
 		r->ranges[r->range_count] = (struct gone_range){first, last};
 	r->range_count++;
@@ -280,13 +287,31 @@ static enum err walk(struct salvage *s, struct fault *fault)
 		} else {
 			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) && !has_event(s, seq))
 				seq++;
-			note_gone(s->report, first, seq - 1);
+			note_gone(s, first, seq - 1);
 		}
 	}
 	return err;
 }
 
 /* --- the new store --- */
+
+/* What was removed before, and the last seqs of its streams; without these it is lost. */
+static void read_removed(struct salvage *s, sqlite3 *from)
+{
+	struct fault why;
+	enum err err = db_exec(s->to->db, "BEGIN", &why);
+	if (!err)
+		err = stream_last_copy(from, s->to->db, s->report->head, &why);
+	if (!err)
+		err = gone_load(from, &s->removed, &why);
+	if (!err)
+		err = db_exec(s->to->db, "COMMIT", &why);
+	if (!err)
+		return;
+	db_rollback(s->to->db);
+	gone_finish(&s->removed);
+	log_warn("the last seqs of streams without events cannot be read", "why=\"%s\"", why.text);
+}
 
 /* What stands beside the events has no sums of its own: it is believed where those of its pages are right. */
 static enum err read_aside(struct salvage *s, struct fault *fault)
@@ -297,6 +322,8 @@ static enum err read_aside(struct salvage *s, struct fault *fault)
 	if (err)
 		return err;
 	err = aside_read_db(from, s->to, fault);
+	if (!err)
+		read_removed(s, from);
 	db_close(from);
 	return err;
 }
@@ -316,6 +343,8 @@ static enum err make_store(struct salvage *s, struct fault *fault)
 		err = aside_write(s->to, s->report->head, true, fault);
 	if (!err)
 		err = walk(s, fault);
+	if (!err && s->lost != 0)
+		err = stream_last_note_unknown(s->to->db, s->lost, false, fault);
 	if (!err && s->report->head > 0)
 		err = store_note_chain(s->to, s->report->head, s->last.last == s->report->head ? s->last.chain : NULL,
 				       fault);
@@ -418,6 +447,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	archive_set_close(s.archives);
 	torn_close(s.torn);
 	lineage_finish(&s.lineage);
+	gone_finish(&s.removed);
 	if (!err)
 		err = replace_decide(dir, s.place, fault);
 	if (!err)

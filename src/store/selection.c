@@ -58,8 +58,8 @@ enum err selection_refresh(struct selection *s)
 	if (selection_is_open(s))
 		return ERR_NONE;
 	for (uint32_t end = catalog_topics(s->catalog); s->seen < end; s->seen++) {
-		const struct topic *t = catalog_topic(s->catalog, s->seen);
-		if (filter_match(s->filter, t->stream, t->type) && !add(s, s->seen))
+		struct topic t = catalog_topic(s->catalog, s->seen);
+		if (filter_match(s->filter, t.stream, t.type) && !add(s, s->seen))
 			return ERR_NOMEM;
 	}
 	return ERR_NONE;

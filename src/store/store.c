@@ -92,7 +92,7 @@ void store_rollback(struct store *s)
 
 static bool is_same(const struct store *s, uint32_t topic, struct slice id, const struct event *e)
 {
-	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic)->stream, e->stream);
+	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic).stream, e->stream);
 }
 
 /* Is `seq` really the event with this stream and id? Those that are rows so far are not in the log yet. */
@@ -175,11 +175,55 @@ static enum err find_id(struct store *s, const struct event *e, struct id_key ke
 	return err || *seq != 0 ? err : store_find_past(s, e, key.disk, seq, fault);
 }
 
-/* The last seq of a stream, with what the open transaction has added to it. */
-static uint64_t last_of_stream(struct store *s, struct slice stream)
+/* What is remembered of a stream's last seq without its events; 0 where there is nothing. */
+static enum err remembered_last(struct store *s, struct slice stream, uint64_t *last, struct fault *fault)
 {
-	uint64_t last = catalog_open_last(s->catalog, stream);
-	return last > s->head ? last : catalog_stream_last(s->catalog, stream);
+	sqlite3_stmt *st = s->statements[S_LAST_FIND];
+	store_bind(st, 1, stream);
+	int rc = sqlite3_step(st);
+	*last = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE
+							     : db_fault(s->db, rc, "looking for a stream's last seq", fault);
+	sqlite3_reset(st);
+	return err;
+}
+
+/* The last seq of a stream, with what the open transaction has added to it; 0: it is new. *known: it is certain. */
+static enum err last_of_stream(struct store *s, struct slice stream, uint64_t *last, bool *known, struct fault *fault)
+{
+	uint64_t remembered;
+	*known = true;
+	*last = catalog_open_last(s->catalog, stream);
+	if (*last > s->head)
+		return ERR_NONE;
+	*last = catalog_stream_last(s->catalog, stream);
+	/* What is in the log is newer than anything that has left it. */
+	if (*last >= s->hot)
+		return ERR_NONE;
+	enum err err = remembered_last(s, stream, &remembered, fault);
+	*last = remembered > *last ? remembered : *last;
+	*known = s->last_unknown == 0 || *last > s->last_unknown;
+	return err;
+}
+
+static enum err refuse_expectation(const struct store *s, uint64_t expected, uint64_t last, bool known, struct fault *fault)
+{
+	if (known)
+		fault_set(fault, ERR_CONFLICT, "the stream's last seq is %llu, not %llu", (unsigned long long)last,
+			  (unsigned long long)expected);
+	else
+		fault_set(
+			fault, ERR_CONFLICT,
+			"the stream's last seq is not known: it has no event after %llu, and what was there before was not "
+			"restored (--accept-loss: such a stream is new)",
+			(unsigned long long)s->last_unknown);
+	if (fault != NULL) {
+		fault->compared = true;
+		fault->expected = expected;
+		fault->actual = last;
+		fault->actual_unknown = !known;
+	}
+	return fault_kind(fault, ERR_CONFLICT, KIND_EXPECTATION);
 }
 
 /* Does the caller's expectation hold? A retry whose events are all stored already has nothing left to expect. */
@@ -197,15 +241,12 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 			return err;
 		all_stored = all_stored && seq != 0;
 	}
-	uint64_t last = last_of_stream(s, stream);
-	if (all_stored || last == expected)
-		return ERR_NONE;
-	fault_set(fault, ERR_CONFLICT, "the stream's last seq is %llu, not %llu", (unsigned long long)last,
-		  (unsigned long long)expected);
-	fault->compared = true;
-	fault->expected = expected;
-	fault->actual = last;
-	return fault_kind(fault, ERR_CONFLICT, KIND_EXPECTATION);
+	uint64_t last;
+	bool known;
+	enum err err = last_of_stream(s, stream, &last, &known, fault);
+	if (err || all_stored || (known && last == expected))
+		return err;
+	return refuse_expectation(s, expected, last, known, fault);
 }
 
 enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
@@ -231,7 +272,7 @@ static struct incoming_row make_row(const struct store *s, const struct event *e
 		.seq = seq,
 		.time_ms = s->time_ms,
 		.topic = topic,
-		.sum = sum_event(seq, s->time_ms, catalog_topic(s->catalog, topic)->hash, e->id, e->data),
+		.sum = sum_event(seq, s->time_ms, catalog_topic(s->catalog, topic).hash, e->id, e->data),
 		.id = e->id,
 		.data = e->data,
 	};
@@ -276,7 +317,7 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 		s->pending = pending;
 		s->pending_cap = cap;
 	}
-	struct wire_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic)->json, id, data};
+	struct wire_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic).json, id, data};
 	enum err err = page_builder_add(s->builder, &w, s->time_ms, topic);
 	if (err)
 		return err;
@@ -420,7 +461,7 @@ void store_count_out(struct store *s)
 {
 	catalog_lock(s->catalog);
 	for (size_t i = 0; i < s->reduced_count; i++)
-		catalog_reduce(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
+		catalog_set_figures(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
 	catalog_unlock(s->catalog);
 	s->reduced_count = 0;
 }

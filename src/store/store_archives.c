@@ -10,6 +10,7 @@
 #include "store/db.h"
 #include "store/gone.h"
 #include "store/store_inside.h"
+#include "store/stream_last.h"
 
 /* Where archives are, as the last writer said: beside the store unless it said otherwise. */
 static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct fault *fault)
@@ -101,6 +102,18 @@ static enum err expect_archives(struct store *s, struct fault *fault)
 	return err;
 }
 
+/* Up to which seq the last seqs of streams are not known. */
+static enum err load_last_unknown(struct store *s, struct fault *fault)
+{
+	enum err err = stream_last_unknown(s->db, &s->last_unknown, fault);
+	if (err || s->last_unknown == 0 || !s->options.accept_loss || s->options.salvaged)
+		return err;
+	log_warn("streams without an event after this one are new, as was said", "seq=%llu",
+		 (unsigned long long)s->last_unknown);
+	s->last_unknown = 0;
+	return stream_last_note_unknown(s->db, 0, true, fault);
+}
+
 enum err store_open_archives(struct store *s, struct fault *fault)
 {
 	char dir[STORE_PATH_LEN + 16];
@@ -122,6 +135,8 @@ enum err store_open_archives(struct store *s, struct fault *fault)
 	uint64_t unknown = 0;
 	if (!err)
 		err = gone_unknown(s->db, &unknown, fault);
+	if (!err && own)
+		err = load_last_unknown(s, fault);
 	atomic_store(&s->unknown, unknown);
 	return err;
 }

@@ -123,7 +123,7 @@ static void export_figures(struct figures f, struct stream_figures *out)
 
 struct slice store_topic_stream(const struct store *s, uint32_t topic)
 {
-	return catalog_topic(s->catalog, topic)->stream;
+	return catalog_topic(s->catalog, topic).stream;
 }
 
 uint32_t store_topics(const struct store *s)
@@ -136,15 +136,6 @@ uint32_t store_streams(struct store *s)
 	return catalog_streams(s->catalog);
 }
 
-bool store_stream(struct store *s, uint32_t number, struct stream_figures *out)
-{
-	struct figures f;
-	if (!catalog_stream(s->catalog, number, &out->name, &f))
-		return false;
-	export_figures(f, out);
-	return true;
-}
-
 bool store_find_stream(struct store *s, struct slice name, struct stream_figures *out)
 {
 	struct figures f;
@@ -153,6 +144,22 @@ bool store_find_stream(struct store *s, struct slice name, struct stream_figures
 	out->name = name;
 	export_figures(f, out);
 	return true;
+}
+
+enum err store_stream_from(struct store *s, struct slice from, bool after, struct stream_figures *out, bool *there,
+			   struct fault *fault)
+{
+	uint32_t stream;
+	struct figures f = {0};
+	enum err err = stream_order_find(s->order, from, after, &stream, there);
+	if (err)
+		return fault_set(fault, err, err == ERR_BUSY ? "the streams are being sorted" : "out of memory");
+	if (*there) {
+		out->name = catalog_stream_name(s->catalog, stream);
+		catalog_find_stream(s->catalog, out->name, &f);
+		export_figures(f, out);
+	}
+	return ERR_NONE;
 }
 
 enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)

@@ -15,6 +15,7 @@
 #include "store/incoming.h"
 #include "store/lineage.h"
 #include "store/place.h"
+#include "store/stream_order.h"
 #include "store/trail.h"
 #include "tidemark/store.h"
 
@@ -52,6 +53,8 @@ enum statement {
 	S_TOPIC_REDUCE,
 	S_CHAIN,
 	S_WHOLE,
+	S_LAST_PUT,
+	S_LAST_FIND,
 	STATEMENTS
 };
 
@@ -81,6 +84,7 @@ struct store {
 	struct store_options options;
 	int lock_fd;
 	struct catalog *catalog;
+	struct stream_order *order;
 	struct trail *trail;
 
 	struct archive_set *archives;
@@ -111,9 +115,10 @@ struct store {
 	int64_t patience_ms;      /* with whoever has locked the database */
 	int64_t waiting_since_ms; /* for him */
 
-	uint64_t past_ids; /* rows of id_past */
-	bool flush_wanted; /* the trailing index has to be written before more can leave */
-	bool brisk;        /* store_keep_brisk */
+	uint64_t past_ids;     /* rows of id_past */
+	uint64_t last_unknown; /* stream_last_unknown */
+	bool flush_wanted;     /* the trailing index has to be written before more can leave */
+	bool brisk;            /* store_keep_brisk */
 
 	/* The open transaction. */
 	bool open;

@@ -90,7 +90,7 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 			err = fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 					(unsigned long long)seq);
 		else if (id.len > 0)
-			err = store_remember(s, seq, catalog_topic(s->catalog, topic)->stream, id, fault);
+			err = store_remember(s, seq, catalog_topic(s->catalog, topic).stream, id, fault);
 		out[(*count)++] = (struct leaving){topic, (uint64_t)sqlite3_column_int64(st, 3), seq};
 	}
 	if (!err && rc != SQLITE_DONE)
@@ -141,17 +141,28 @@ struct share {
 	uint64_t last;
 };
 
+/* The last seq of a stream outlives its last event in a topic. */
+static enum err remember_last(struct store *s, uint32_t topic, uint64_t last, struct fault *fault)
+{
+	store_bind(s->statements[S_LAST_PUT], 1, catalog_topic(s->catalog, topic).stream);
+	sqlite3_bind_int64(s->statements[S_LAST_PUT], 2, (sqlite3_int64)last);
+	return store_run(s, S_LAST_PUT, "remembering a stream's last seq", fault);
+}
+
 /* Takes a topic's share off its figures. The table says what was true at the mark of the trailing index. */
 static enum err reduce(struct store *s, const struct share *share, struct gone_range range, struct fault *fault)
 {
 	struct figures f;
 	uint32_t topic = share->topic;
 	catalog_topic_figures(s->catalog, topic, &f);
+	uint64_t last = f.last > share->last ? f.last : share->last;
 	f.count -= share->count;
 	f.bytes -= share->bytes;
 	f.gone = share->last;
 	/* What is below the log is in an archive, and stays the first. */
 	enum err err = f.first < range.first ? ERR_NONE : find_first(s, topic, range.last, &f.first, fault);
+	if (!err && f.count == 0)
+		err = remember_last(s, topic, last, fault);
 	if (err)
 		return err;
 	f.last = f.count > 0 ? f.last : 0;

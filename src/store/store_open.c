@@ -11,6 +11,7 @@
 #include "store/db.h"
 #include "store/replace.h"
 #include "store/store_inside.h"
+#include "store/stream_last.h"
 #include "store/sum.h"
 #include "store/whole.h"
 
@@ -51,6 +52,8 @@ static const char *const statement_sql[STATEMENTS] = {
 			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
 			   "gone = ?5 WHERE id = ?4",
 	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
+	[S_LAST_PUT] = STREAM_LAST_PUT,
+	[S_LAST_FIND] = "SELECT last FROM stream_last WHERE stream = ?",
 	[S_CHAIN] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('chain', ?)",
 };
 
@@ -154,8 +157,17 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 	struct figures f = {(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
 			    (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
 			    (uint64_t)sqlite3_column_int64(st, 7)};
-	catalog_restore(s->catalog, topic, f);
+	catalog_set_figures(s->catalog, topic, f);
 	return ERR_NONE;
+}
+
+static enum err expect_topics(struct store *s, struct fault *fault)
+{
+	sqlite3_int64 last = 0;
+	enum err err = db_integer(s->db, "SELECT max(id) FROM topic", 0, &last, fault);
+	if (!err && last > 0 && last < CATALOG_TOPICS_MAX)
+		catalog_expect(s->catalog, (uint32_t)last + 1);
+	return err;
 }
 
 /* Topics that the catalog does not know yet. */
@@ -168,7 +180,9 @@ static enum err load_topics(struct store *s, struct fault *fault)
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));
-	int rc;
+	if (catalog_topics(s->catalog) == 0)
+		err = expect_topics(s, fault);
+	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
 		err = rc == SQLITE_ROW ? load_topic(s, st, fault) : db_fault(s->db, rc, "loading the topics", fault);
 	sqlite3_finalize(st);
@@ -188,7 +202,7 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 	enum err err = trail_reserve(s->trail, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
-		err = trail_add_key(s->trail, id_key_of(catalog_topic(s->catalog, (uint32_t)topic)->stream, id), seq);
+		err = trail_add_key(s->trail, id_key_of(catalog_topic(s->catalog, (uint32_t)topic).stream, id), seq);
 	if (err)
 		return fault_set(fault, err, "out of memory");
 	trail_lock(s->trail);
@@ -339,7 +353,8 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	clock_cond_init(&s->commit_done);
 	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
-	enum err err = s->catalog != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	s->order = s->catalog != NULL ? stream_order_create(s->catalog) : NULL;
+	enum err err = s->order != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) {
 		store_close_db(s);
 		store_close(s);
@@ -471,6 +486,7 @@ void store_close(struct store *s)
 	store_close_db(s);
 	archive_set_close(s->archives);
 	trail_destroy(s->trail);
+	stream_order_destroy(s->order);
 	catalog_destroy(s->catalog);
 	free(s->known);
 	free(s->pending);

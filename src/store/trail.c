@@ -3,10 +3,12 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "store/db.h"
 #include "store/sum.h"
 
@@ -33,6 +35,12 @@ struct trail {
 	size_t cap;
 	size_t flushing; /* events that the open flush has written */
 
+	/* The first event of each topic: places in `topics`, each one more than it is, by a hash of the topic. The writer's
+	 * alone. */
+	uint32_t *firsts;
+	unsigned firsts_log; /* of how many there are, twice `cap` at least */
+	uint64_t firsts_key; /* odd, and secret: numbers of topics can be chosen by publishing */
+
 	/* Keys in the order they came, in blocks that do not move. The writer's alone. */
 	struct key_entry **key_blocks;
 	size_t key_block_count;
@@ -50,6 +58,7 @@ struct trail *trail_create(uint64_t mark, uint32_t every)
 	t->every = every > 0 ? every : TRAIL_FLUSH;
 	pthread_mutex_init(&t->lock, NULL);
 	map_init(&t->keys);
+	t->firsts_key = random_u64() | 1;
 	return t;
 }
 
@@ -59,6 +68,7 @@ void trail_destroy(struct trail *t)
 		return;
 	pthread_mutex_destroy(&t->lock);
 	free(t->topics);
+	free(t->firsts);
 	map_finish(&t->keys, NULL);
 	for (size_t i = 0; i < t->key_block_count; i++)
 		free(t->key_blocks[i]);
@@ -128,6 +138,39 @@ uint64_t trail_steps(const struct trail *t)
 	return map_steps(&t->keys);
 }
 
+/* The place of a topic in `firsts`: where it is, or where it goes. */
+static uint32_t *first_at(const struct trail *t, uint32_t topic)
+{
+	size_t mask = ((size_t)1 << t->firsts_log) - 1;
+	size_t at = (size_t)((topic * t->firsts_key) >> (64 - t->firsts_log));
+	while (t->firsts[at] != 0 && t->topics[t->firsts[at] - 1] != topic)
+		at = (at + 1) & mask;
+	return &t->firsts[at];
+}
+
+static void note_first(struct trail *t, size_t i)
+{
+	uint32_t *first = first_at(t, t->topics[i]);
+	if (*first == 0)
+		*first = (uint32_t)i + 1;
+}
+
+static bool grow_firsts(struct trail *t, size_t cap)
+{
+	unsigned log = 1;
+	while (((size_t)1 << log) < 2 * cap)
+		log++;
+	uint32_t *firsts = calloc((size_t)1 << log, sizeof *firsts);
+	if (firsts == NULL)
+		return false;
+	free(t->firsts);
+	t->firsts = firsts;
+	t->firsts_log = log;
+	for (size_t i = 0; i < t->count; i++)
+		note_first(t, i);
+	return true;
+}
+
 enum err trail_reserve(struct trail *t, size_t n)
 {
 	if (t->count + n <= t->cap)
@@ -135,6 +178,8 @@ enum err trail_reserve(struct trail *t, size_t n)
 	size_t cap = t->cap ? t->cap : FIRST_EVENTS;
 	while (cap < t->count + n)
 		cap *= 2;
+	if (!grow_firsts(t, cap))
+		return ERR_NOMEM;
 	pthread_mutex_lock(&t->lock);
 	uint32_t *topics = realloc(t->topics, cap * sizeof *topics);
 	if (topics != NULL) {
@@ -153,7 +198,8 @@ void trail_lock(struct trail *t)
 void trail_add(struct trail *t, uint32_t topic)
 {
 	assert(t->count < t->cap);
-	t->topics[t->count++] = topic;
+	t->topics[t->count] = topic;
+	note_first(t, t->count++);
 }
 
 void trail_unlock(struct trail *t)
@@ -163,10 +209,22 @@ void trail_unlock(struct trail *t)
 
 uint64_t trail_first(const struct trail *t, uint32_t topic)
 {
-	for (size_t i = 0; i < t->count; i++)
-		if (t->topics[i] == topic)
-			return t->mark + 1 + i;
-	return 0;
+	if (t->count == 0)
+		return 0;
+	uint32_t first = *first_at(t, topic);
+	return first != 0 ? t->mark + first : 0;
+}
+
+uint64_t trail_first_steps(const struct trail *t)
+{
+	uint64_t steps = 0;
+	size_t mask = ((size_t)1 << t->firsts_log) - 1;
+	for (size_t at = 0; t->firsts != NULL && at <= mask; at++)
+		if (t->firsts[at] != 0) {
+			uint32_t topic = t->topics[t->firsts[at] - 1];
+			steps += ((at - (size_t)((topic * t->firsts_key) >> (64 - t->firsts_log))) & mask) + 1;
+		}
+	return steps;
 }
 
 bool trail_is_due(const struct trail *t)
@@ -385,6 +443,8 @@ static void forget(struct trail *t)
 	t->mark += t->count;
 	t->count = 0;
 	pthread_mutex_unlock(&t->lock);
+	if (t->firsts != NULL)
+		memset(t->firsts, 0, sizeof *t->firsts << t->firsts_log);
 	t->key_count = 0;
 	map_finish(&t->keys, NULL);
 }

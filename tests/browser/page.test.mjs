@@ -241,6 +241,22 @@ pageTest('markup in names and payloads is text', async bench => {
   assert.equal(await page.locator('main img, main script, main b, main i').count(), 0);
 });
 
+pageTest('of very many streams it shows some, and finds the others', async bench => {
+  const { page, server } = bench;
+  const name = n => `s${String(n).padStart(4, '0')}`;
+  await server.publish(downFrom(1201).map(n => ({ stream: name(n - 1), data: n })));
+  await bench.visit();
+  await page.waitForFunction(() => document.querySelector('#streams .count').textContent === '1,000+');
+  assert.equal(await page.locator('#streams tbody tr').count(), 200);
+  await page.fill('#streams input', 's119');
+  await page.waitForFunction(() => document.querySelectorAll('#streams tbody tr').length === 10);
+  assert.deepEqual(await page.locator('#streams tbody button').allTextContents(), downFrom(1199, 1190).reverse().map(name));
+  await page.fill('#streams input', 'nothing');
+  await page.waitForFunction(() => document.querySelector('#streams .note').textContent === 'No stream begins with this.');
+  await page.fill('#streams input', '');
+  await page.waitForFunction(() => document.querySelectorAll('#streams tbody tr').length === 200);
+});
+
 pageTest('filters by stream and type, and reaches into history', async bench => {
   const { page, server } = bench;
   await server.publish([{ stream: 'rare', type: 'a', data: 1 }, { stream: 'rare', type: 'b', data: 2 }]);

@@ -124,13 +124,19 @@ static void make_store(void)
 static enum err put_figures(struct buf *out)
 {
 	struct stream_figures f;
+	char name[EVENT_NAME_MAX];
+	struct slice from = {name, 0};
+	bool there;
+	enum err err;
 	buf_printf(out, "%s %llu %llu\n", store_epoch(store), (unsigned long long)store_first(store),
 		   (unsigned long long)store_head(store));
-	for (uint32_t i = 0; i < store_streams(store); i++)
-		if (store_stream(store, i, &f))
-			buf_printf(out, "%.*s %llu %llu %llu %llu\n", (int)f.name.len, f.name.p, (unsigned long long)f.first,
-				   (unsigned long long)f.last, (unsigned long long)f.count, (unsigned long long)f.bytes);
-	return ERR_NONE;
+	while (!(err = store_stream_from(store, from, true, &f, &there, &fault)) && there) {
+		buf_printf(out, "%.*s %llu %llu %llu %llu\n", (int)f.name.len, f.name.p, (unsigned long long)f.first,
+			   (unsigned long long)f.last, (unsigned long long)f.count, (unsigned long long)f.bytes);
+		from.len = f.name.len;
+		slice_copy(name, f.name);
+	}
+	return err;
 }
 
 static enum err put_session(void *arg, const struct stored_session *s)

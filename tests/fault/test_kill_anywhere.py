@@ -112,9 +112,9 @@ class KillAnywhere(TidemarkTest):
         os.makedirs(self.server.data, mode=0o700)
         shutil.copy(self.path("new.db"), os.path.join(self.server.data, "tidemark.db"))
         with edited(self.server.data) as database:
-            database.executescript("INSERT INTO meta(key, value) SELECT 'epoch', epoch FROM line; DROP TABLE line; "
-                                   "ALTER TABLE session DROP COLUMN epoch; "
-                                   "ALTER TABLE topic DROP COLUMN gone; ALTER TABLE session DROP COLUMN filter; DROP TABLE note; "
+            database.executescript("ALTER TABLE topic DROP COLUMN gone; ALTER TABLE session DROP COLUMN filter; DROP TABLE note; "
+                                   "ALTER TABLE session DROP COLUMN epoch; INSERT INTO meta(key, value) SELECT 'epoch', epoch "
+                                   "FROM line; DROP TABLE line; DROP TABLE stream_last; "
                                    "DROP TABLE id_past; DROP INDEX posting_window; PRAGMA user_version=1;")
 
     def test_at_a_migration(self):

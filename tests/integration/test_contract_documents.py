@@ -260,6 +260,9 @@ class Answers(TidemarkTest):
         self.ask("GET", "/v1/events/99", status=404, at="/v1/events/{seq}")
         self.ask("GET", "/v1/events/x", status=400, at="/v1/events/{seq}")
         self.ask("GET", "/v1/streams")
+        self.assertEqual(self.ask("GET", "/v1/streams", prefix="s", limit=1).json()["next"], None)
+        self.assertEqual(self.ask("GET", "/v1/streams", limit=1).json()["next"], "/orders")
+        self.ask("GET", "/v1/streams", status=400, after="")
         self.ask("GET", "/v1/streams/s", at="/v1/streams/{name}")
         self.ask("GET", "/v1/streams/none", status=404, at="/v1/streams/{name}")
 

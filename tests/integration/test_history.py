@@ -464,7 +464,7 @@ class Streams(HistoryTest):
         self.assertEqual(self.server.get("/v1/streams/a").json()["count"], 1)
 
     def test_an_unknown_stream_is_404_and_no_streams_are_an_empty_list(self):
-        self.assertEqual(self.server.get("/v1/streams").json(), {"streams": []})
+        self.assertEqual(self.server.get("/v1/streams").json(), {"streams": [], "next": None})
         self.assert_problem(self.server.get("/v1/streams/none"), 404)
 
     def test_a_stream_of_any_name_is_found(self):

@@ -260,7 +260,8 @@ class Retention(PositionTest):
             database.executescript("ALTER TABLE topic DROP COLUMN gone; ALTER TABLE session DROP COLUMN filter; "
                                    "ALTER TABLE session DROP COLUMN epoch; "
                                    "INSERT INTO meta(key, value) SELECT 'epoch', epoch FROM line; DROP TABLE line; "
-                                   "DELETE FROM meta WHERE key = 'gone_unknown'; PRAGMA user_version=3;")
+                                   "DELETE FROM meta WHERE key IN ('gone_unknown', 'last_unknown'); "
+                                   "DROP TABLE stream_last; PRAGMA user_version=3;")
         self.server.start()
         self.assert_gap_for(1, stream="rare")
         self.assert_no_gap_for("rare", self.server.head())

@@ -61,6 +61,24 @@ static void agrees_with_a_list(uint64_t hashes)
 	CHECK(m.count == 0 && !find(&m, hash_number(0), 0));
 }
 
+/* As it would be without. */
+static void it_may_know_how_many_come(void)
+{
+	for (size_t expected = 0; expected < 3 * KEYS; expected += 1 + expected / 2) {
+		struct map m;
+		map_init(&m);
+		map_expect(&m, expected);
+		for (size_t i = 0; i < KEYS; i++) {
+			items[i] = (struct item){.key = i};
+			map_add(&m, hash_number(i), &items[i].link);
+		}
+		for (size_t i = 0; i < KEYS; i++)
+			CHECK(find(&m, hash_number(i), i) && !find(&m, hash_number(KEYS + i), KEYS + i));
+		CHECK(m.count == KEYS && map_steps(&m) < 2 * KEYS);
+		map_finish(&m, NULL);
+	}
+}
+
 static void it_agrees_with_a_list(void)
 {
 	agrees_with_a_list(KEYS);
@@ -149,6 +167,7 @@ static void hashes_are_of_the_whole_text(void)
 int main(void)
 {
 	RUN(it_agrees_with_a_list);
+	RUN(it_may_know_how_many_come);
 	RUN(chains_stay_short_as_it_grows);
 	RUN(nothing_is_lost_without_memory);
 	RUN(chosen_texts_do_not_collide);

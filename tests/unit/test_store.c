@@ -509,6 +509,121 @@ static void a_leave_in_doubt_is_counted(void)
 	remove_dir();
 }
 
+/* Events of MANY_TYPES types of one stream, and of as many streams. */
+enum { MANY_TYPES = 20000, MANY_LINE = 64 };
+
+static void publish_many(const char *format, uint64_t wanted)
+{
+	char *lines = malloc((size_t)MANY_TYPES * MANY_LINE);
+	size_t len = 0;
+	CHECK(lines != NULL);
+	for (int i = 0; i < MANY_TYPES; i++)
+		len += (size_t)snprintf(lines + len, MANY_LINE, format, i);
+	lines[len - 1] = '\0';
+	publish(lines, wanted);
+	free(lines);
+}
+
+/* Takes all events up to `upto` out for good, in as many steps as it takes. */
+static void leave_for_good(uint64_t upto)
+{
+	for (uint64_t left = 0; left < upto;) {
+		CHECK(store_leave(store, upto, upto, NULL, &left, &fault) == ERR_NONE);
+		commit(0);
+	}
+}
+
+/* Fails when each topic that loses events looks at all others for the range of its stream: 20,000 times as many steps. */
+static void events_leave_at_a_cost_that_does_not_grow_with_the_names(void)
+{
+	struct stream_figures f;
+	fresh_dir();
+	open_store_with((struct store_options){.index_every = 4});
+	publish_many("{\"stream\":\"one\",\"type\":\"t%d\",\"data\":1}\n", MANY_TYPES);
+	publish_many("{\"stream\":\"s%d\",\"data\":1}\n", MANY_TYPES);
+	publish_many("{\"stream\":\"one\",\"type\":\"t%d\",\"data\":1}\n", MANY_TYPES);
+	CHECK(store_find_stream(store, slice_of("one"), &f) && f.first == 1 && f.last == 3 * MANY_TYPES &&
+	      f.count == 2 * MANY_TYPES);
+	uint64_t before = catalog_set_steps(store_catalog(store));
+	leave_for_good(100);
+	CHECK(store_find_stream(store, slice_of("one"), &f) && f.first == 101 && f.count == 2 * MANY_TYPES - 100);
+	leave_for_good(2 * MANY_TYPES);
+	CHECK(store_find_stream(store, slice_of("one"), &f) && f.first == 2 * MANY_TYPES + 1 && f.last == 3 * MANY_TYPES &&
+	      f.count == MANY_TYPES);
+	CHECK(!store_find_stream(store, slice_of("s0"), &f) && !store_find_stream(store, slice_of("s19999"), &f));
+	CHECK(catalog_set_steps(store_catalog(store)) - before < (uint64_t)2 * MANY_TYPES * 64);
+	verify(MANY_TYPES);
+	close_store();
+	open_store();
+	CHECK(store_find_stream(store, slice_of("one"), &f) && f.first == 2 * MANY_TYPES + 1 && f.last == 3 * MANY_TYPES &&
+	      f.count == MANY_TYPES);
+	close_store();
+	remove_dir();
+}
+
+/* What is listed from `from` on: as many streams as there are, each once, in order. */
+static uint32_t count_listed(struct slice from)
+{
+	struct stream_figures f;
+	char last[EVENT_NAME_MAX];
+	bool there;
+	uint32_t count = 0;
+	while (store_stream_from(store, from, count > 0, &f, &there, &fault) == ERR_NONE && there) {
+		CHECK(f.count == 1 && slice_compare(f.name, from) >= 0 && (count == 0 || !slice_eq(f.name, from)));
+		slice_copy(last, f.name);
+		from = (struct slice){last, f.name.len};
+		count++;
+	}
+	return count;
+}
+
+/* Fails when all names are sorted, or moved, for a list that has only a few new ones: 200 times as many steps. */
+static void streams_are_listed_in_order_while_new_ones_come(void)
+{
+	enum { BATCHES = 200, BATCH = 100 };
+	char lines[BATCH * MANY_LINE];
+	fresh_dir();
+	open_store();
+	CHECK(count_listed((struct slice){0}) == 0);
+	for (uint32_t i = 0; i < BATCHES; i++) {
+		size_t len = 0;
+		for (uint32_t k = 0; k < BATCH; k++) /* in no order: an odd factor reaches each number once */
+			len += (size_t)snprintf(lines + len, MANY_LINE, "{\"stream\":\"s%05u\",\"data\":1}\n",
+						(i * BATCH + k) * 7919 % (BATCHES * BATCH));
+		lines[len - 1] = '\0';
+		publish(lines, BATCH);
+		bool there;
+		struct stream_figures f;
+		CHECK(store_stream_from(store, slice_of("s1"), true, &f, &there, &fault) == ERR_NONE);
+		if (i % 20 == 0)
+			CHECK(count_listed((struct slice){0}) == (i + 1) * BATCH && there &&
+			      slice_begins(f.name, slice_of("s1")));
+	}
+	CHECK(count_listed((struct slice){0}) == BATCHES * BATCH && count_listed(slice_of("s19990")) == 10);
+	CHECK(count_listed(slice_of("s1999")) == 10 && count_listed(slice_of("t")) == 0);
+	CHECK(stream_order_steps(store->order) < (uint64_t)BATCHES * BATCH * 64);
+	close_store();
+	remove_dir();
+}
+
+/* Fails when the first event of a topic is looked for from the first of all on. */
+static void the_first_event_of_a_topic_is_found_at_once(void)
+{
+	struct trail *t = trail_create(7, 0);
+	CHECK(t != NULL && trail_first(t, 1) == 0);
+	for (uint32_t i = 0; i < 3 * MANY_TYPES; i++) {
+		CHECK(trail_reserve(t, 1) == ERR_NONE);
+		trail_add(t, i % MANY_TYPES * 4096);
+	}
+	for (uint32_t i = 0; i < MANY_TYPES; i++)
+		CHECK(trail_first(t, i * 4096) == 8 + i && trail_first(t, i * 4096 + 1) == 0);
+	CHECK(trail_first_steps(t) < (uint64_t)MANY_TYPES * 8);
+	CHECK(trail_agree(t, 7 + 3 * MANY_TYPES) && trail_first(t, 4096) == 0);
+	trail_add(t, 4096);
+	CHECK(trail_first(t, 4096) == 8 + 3 * MANY_TYPES);
+	trail_destroy(t);
+}
+
 /* Fails when the index goes along with every commit it is due for. */
 static void brisk_commits_put_the_index_off_but_not_for_ever(void)
 {
@@ -700,6 +815,9 @@ int main(void)
 	RUN(damage_is_found_and_named);
 	RUN(sessions_come_back);
 	RUN(a_leave_in_doubt_is_counted);
+	RUN(events_leave_at_a_cost_that_does_not_grow_with_the_names);
+	RUN(the_first_event_of_a_topic_is_found_at_once);
+	RUN(streams_are_listed_in_order_while_new_ones_come);
 	RUN(a_commit_in_doubt_has_written_the_index_once);
 	RUN(brisk_commits_put_the_index_off_but_not_for_ever);
 	RUN(the_log_is_written_back_beside_commits_and_begins_anew);
