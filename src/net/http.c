@@ -73,6 +73,7 @@ struct exchange {
 	struct list in_waiting;   /* http.waiting */
 	int64_t waiting_since_ms; /* monotonic */
 	bool served;              /* has waited, and its reply is being made */
+	bool slow;                /* runs on the pool's slow thread */
 	const struct http_route *route;
 
 	struct head head;
@@ -784,11 +785,19 @@ static void run_deferred(struct pool_job *job, struct reader *reader)
 	x->deferred(x->http->options.arg, x, reader);
 }
 
+void exchange_slow_down(struct exchange *x)
+{
+	x->slow = true;
+}
+
 void exchange_defer(struct exchange *x, http_handler *run)
 {
 	x->deferred = run;
 	x->job.run = run_deferred;
-	pool_submit(x->http->pool, &x->job);
+	if (x->slow)
+		pool_submit_slow(x->http->pool, &x->job);
+	else
+		pool_submit(x->http->pool, &x->job);
 }
 
 void exchange_defer_reply(struct exchange *x, http_handler *run)

@@ -1224,8 +1224,64 @@ static void events_that_cannot_leave_disturb_no_publisher(void)
 	remove_dir();
 }
 
+/* --- the pool --- */
+
+struct slow_job {
+	struct pool_job job;
+	struct bell held;
+	struct bell hold;
+	int nice;
+};
+
+static void run_slow(struct pool_job *job, struct reader *reader)
+{
+	struct slow_job *s = (struct slow_job *)job;
+	CHECK(reader != NULL);
+	s->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+	ring(&s->held);
+	wait_for(&s->hold, 1);
+}
+
+static struct bell usual_ran;
+
+static void run_usual(struct pool_job *job, struct reader *reader)
+{
+	(void)job;
+	CHECK(reader != NULL);
+	ring(&usual_ran);
+}
+
+/* Hangs where slow jobs are run by the threads for the usual ones: two of them keep both. */
+static void slow_jobs_keep_no_usual_ones_waiting(void)
+{
+	enum { SLOW = 3, LOWEST = 19 };
+	static struct slow_job slow[SLOW];
+	struct pool_job usual = {.run = run_usual};
+	fresh_hub(1 << 20);
+	bell_init(&usual_ran);
+	for (int i = 0; i < SLOW; i++) {
+		slow[i].job.run = run_slow;
+		list_init(&slow[i].job.link);
+		bell_init(&slow[i].held);
+		bell_init(&slow[i].hold);
+		pool_submit_slow(pool, &slow[i].job);
+	}
+	wait_for(&slow[0].held, 1);
+	list_init(&usual.link);
+	pool_submit(pool, &usual);
+	wait_for(&usual_ran, 1);
+	CHECK(slow[0].nice == LOWEST && rings_of(&slow[1].held) == 0);
+	for (int i = 0; i < SLOW; i++)
+		ring(&slow[i].hold);
+	close_hub(); /* runs them all */
+	for (int i = 0; i < SLOW; i++)
+		CHECK(rings_of(&slow[i].held) == 1);
+	remove_dir();
+}
+
 int main(void)
 {
+	RUN(slow_jobs_keep_no_usual_ones_waiting);
 	RUN(a_change_that_fails_fails_alone);
 	RUN(events_that_cannot_leave_disturb_no_publisher);
 	RUN(a_commit_wakes_whom_it_concerns);

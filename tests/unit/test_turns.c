@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "net/api.h"
+#include "net/body.h"
 #include "temp_dir.h"
 #include "tidemark/history.h"
 
@@ -20,6 +21,11 @@ struct exchange {
 	int status;
 	size_t held;
 	bool waits; /* for an event: a long poll */
+	bool slow;
+	uint64_t peer;
+	char why[200];
+	body_fill *fill;
+	void *source;
 	bool done;
 };
 
@@ -45,6 +51,30 @@ void __wrap_exchange_defer(struct exchange *x, http_handler *run);
 void __wrap_exchange_done(struct exchange *x);
 enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
 			  push_again *again, void *arg);
+uint64_t __wrap_exchange_peer(const struct exchange *x);
+void __wrap_exchange_slow_down(struct exchange *x);
+enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
+				 void (*destroy)(void *source));
+
+uint64_t __wrap_exchange_peer(const struct exchange *x)
+{
+	return x->peer;
+}
+
+void __wrap_exchange_slow_down(struct exchange *x)
+{
+	x->slow = true;
+}
+
+enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
+				 void (*destroy)(void *source))
+{
+	(void)held;
+	x->fill = fill;
+	x->source = x->state = source;
+	x->destroy = destroy;
+	return ERR_NONE;
+}
 
 const struct url *__wrap_exchange_url(const struct exchange *x)
 {
@@ -113,7 +143,7 @@ void __wrap_exchange_hold(struct exchange *x, size_t bytes)
 
 void __wrap_exchange_fault(struct exchange *x, const struct fault *f)
 {
-	fprintf(stderr, "%s\n", f->text);
+	snprintf(x->why, sizeof x->why, "%.199s", f->text);
 	x->status = 500;
 }
 
@@ -266,12 +296,85 @@ static void a_long_poll_takes_turns_before_it_waits(void)
 	finish(&poll);
 }
 
+/* --- exports --- */
+
+static void begin_export(struct exchange *x, const char *target, uint64_t peer)
+{
+	*x = (struct exchange){.peer = peer};
+	CHECK(url_parse(&x->url, slice_of(target)) == URL_FINE);
+	api_export(&api, x, reader);
+}
+
+/* The rest of an export; returns how many pieces there were, with the empty ones. */
+static int read_pieces(struct exchange *x)
+{
+	int pieces = 0;
+	for (bool end = false; !end; pieces++) {
+		struct buf piece;
+		buf_init(&piece);
+		CHECK(x->fill(x->source, reader, &piece, &end, &fault) == ERR_NONE);
+		buf_finish(&piece);
+	}
+	return pieces;
+}
+
+/* Fails where the pages are looked at in one go until there is something to send. */
+static void an_export_takes_turns(void)
+{
+	struct exchange x;
+	begin_export(&x, "/v1/export?type=rare&after=1100&before=201101", 1);
+	CHECK(!x.done && !x.slow);
+	while (!x.done)
+		go_on(&x);
+	CHECK(x.status == 200 && x.parts >= OTHERS / LOOKED_AT_ONCE);
+	finish(&x);
+	begin_export(&x, "/v1/export?after=0&before=60000", 1);
+	while (!x.done)
+		go_on(&x);
+	CHECK(x.status == 200 && read_pieces(&x) > 60000 / 4096 - x.parts);
+	finish(&x);
+}
+
+/* Fails where a level above the usual one is packed on the thread that pages are read on, or one client may have any number
+ * of those. */
+static void higher_levels_are_slow_and_few(void)
+{
+	struct exchange first;
+	struct exchange second;
+	struct exchange third;
+	begin_export(&first, "/v1/export?level=19&after=0&before=1000", 1);
+	begin_export(&second, "/v1/export?level=3&after=0&before=1000", 1);
+	CHECK(!first.done && first.slow && first.parts == 1 && !second.done && second.slow);
+	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 1);
+	CHECK(third.done && third.status == 500 && strstr(third.why, "2 exports above level 2") != NULL);
+	finish(&third);
+	begin_export(&third, "/v1/export?level=2&after=0&before=1000", 1);
+	CHECK(!third.done && !third.slow);
+	finish(&third);
+	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 2);
+	CHECK(!third.done && third.slow);
+	finish(&third);
+	while (!first.done)
+		go_on(&first);
+	CHECK(first.status == 200);
+	finish(&first);
+	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 1);
+	CHECK(!third.done);
+	finish(&third);
+	finish(&second);
+	CHECK(atomic_load(&api.exports) == 0);
+	for (int i = 0; i < API_EXPORTS_MAX; i++)
+		CHECK(atomic_load(&api.slow_exports[i]) == 0);
+}
+
 int main(void)
 {
 	fill_store();
 	RUN(a_search_that_finds_nothing_takes_turns);
 	RUN(a_search_finds_what_is_far_away);
 	RUN(a_long_poll_takes_turns_before_it_waits);
+	RUN(an_export_takes_turns);
+	RUN(higher_levels_are_slow_and_few);
 	reader_close(reader);
 	store_close(store);
 	temp_dir_remove(dir);
