@@ -249,6 +249,8 @@ static void stop(struct server *s)
 		keeper_close(s->keeper);
 	if (s->writer != NULL)
 		writer_close(s->writer);
+	if (s->probe != NULL)
+		probe_close(s->probe);
 	if (s->push != NULL)
 		push_close(s->push);
 	if (s->ws != NULL)

@@ -1,5 +1,6 @@
 /* Requests that take long come back to the pool again and again, behind whatever else waits there. The HTTP server is not
  * there: its functions are replaced (-Wl,--wrap), and what a handler puts off is run here, one part at a time. */
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "net/api.h"
@@ -34,6 +35,7 @@ static struct reader *reader;
 static struct api api;
 static char dir[TEMP_DIR_LEN];
 static struct fault fault;
+static sem_t put_off;
 
 const struct url *__wrap_exchange_url(const struct exchange *x);
 struct buf *__wrap_exchange_out(struct exchange *x);
@@ -152,6 +154,7 @@ void __wrap_exchange_defer(struct exchange *x, http_handler *run)
 	CHECK(x->put_off == NULL && !x->done && !x->waits);
 	x->put_off = run;
 	x->parts++;
+	sem_post(&put_off);
 }
 
 void __wrap_exchange_done(struct exchange *x)
@@ -367,14 +370,82 @@ static void higher_levels_are_slow_and_few(void)
 		CHECK(atomic_load(&api.slow_exports[i]) == 0);
 }
 
+/* --- health --- */
+
+static sem_t writer_held;
+static sem_t writer_goes_on;
+
+static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	(void)s;
+	(void)f;
+	sem_post(&writer_held);
+	sem_wait(&writer_goes_on);
+	return ERR_NONE;
+}
+
+static void on_hold_ended(struct write_op *op)
+{
+	(void)op;
+}
+
+/* Fails (for want of a WebSocket server to write of) where the handler waits for the disk itself. */
+static void health_waits_for_the_disk_without_a_thread(void)
+{
+	enum { ASKED = 3 };
+	struct exchange asked[ASKED];
+	struct write_op holder = {.change = on_hold, .done = on_hold_ended};
+	struct feed *feed;
+	struct sessions *sessions;
+	struct pool *pool;
+	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
+	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
+	CHECK(sessions_create(store, &sessions, &fault) == ERR_NONE);
+	CHECK(writer_create(store, feed, sessions, (struct writer_options){1 << 20, 1 << 28, 0, NULL}, &api.writer,
+			    &fault) == ERR_NONE);
+	CHECK((api.probe = probe_create(api.writer)) != NULL);
+	list_init(&holder.link);
+	CHECK(writer_submit(api.writer, &holder, &fault) == ERR_NONE);
+	sem_wait(&writer_held);
+	sem_init(&put_off, 0, 0);
+	for (int i = 0; i < ASKED; i++) {
+		asked[i] = (struct exchange){0};
+		api_health(&api, &asked[i], reader);
+		CHECK(!asked[i].done);
+	}
+	sem_post(&writer_goes_on);
+	for (int i = 0; i < ASKED; i++)
+		sem_wait(&put_off);
+	for (int i = 0; i < ASKED; i++) {
+		CHECK(asked[i].put_off != NULL && asked[i].parts == 1 && !asked[i].done);
+		finish(&asked[i]);
+	}
+	writer_close(api.writer);
+	probe_close(api.probe);
+	asked[0] = (struct exchange){0};
+	api_health(&api, &asked[0], reader); /* is answered at once */
+	CHECK(asked[0].put_off != NULL);
+	finish(&asked[0]);
+	probe_destroy(api.probe);
+	writer_destroy(api.writer);
+	pool_destroy(pool);
+	sessions_destroy(sessions);
+	feed_destroy(feed);
+}
+
 int main(void)
 {
+	sem_init(&put_off, 0, 0);
+	sem_init(&writer_held, 0, 0);
+	sem_init(&writer_goes_on, 0, 0);
 	fill_store();
 	RUN(a_search_that_finds_nothing_takes_turns);
 	RUN(a_search_finds_what_is_far_away);
 	RUN(a_long_poll_takes_turns_before_it_waits);
 	RUN(an_export_takes_turns);
 	RUN(higher_levels_are_slow_and_few);
+	RUN(health_waits_for_the_disk_without_a_thread);
 	reader_close(reader);
 	store_close(store);
 	temp_dir_remove(dir);
