@@ -111,11 +111,14 @@ static void windows_forget(void)
 		struct flat e = event(i % 10 == 0 ? "error" : "send", 0, i, INT64_C(1000000) * 1000 + i * 1000);
 		window_add(w, &e);
 	}
-	window_read(w, SERVICE_KIMI, 0, &f);
+	struct window_times times;
+	window_read(w, SERVICE_KIMI, 0, &f, &times);
+	window_rank(&f, &times);
 	CHECK(f.events == 100 && f.errors == 10 && f.timed == 100 && f.p95_ms == 96);
-	window_read(w, SERVICES, (INT64_C(1000000) + 91) * 1000, &f);
+	window_read(w, SERVICES, (INT64_C(1000000) + 91) * 1000, &f, &times);
 	CHECK(f.events == 10 && f.errors == 1 && f.timed == 10);
-	window_read(w, SERVICE_GLM, 0, &f);
+	window_read(w, SERVICE_GLM, 0, &f, &times);
+	window_rank(&f, &times);
 	CHECK(f.events == 0 && f.p95_ms == 0);
 	uint64_t seqs[WINDOW_ERRORS];
 	CHECK(window_errors(w, SERVICE_KIMI, seqs) == WINDOW_ERRORS && seqs[0] == seqs[1] + 10);
@@ -137,6 +140,13 @@ static void a_pulse_is_of_the_last_ten(void)
 	buf_finish(&text);
 }
 
+static void write_conversations(struct buf *out, const struct conversations *c, int64_t now_ms)
+{
+	struct conversation_figures f;
+	conversations_read(c, now_ms, &f);
+	conversations_write(out, &f);
+}
+
 static void conversations_are_told_apart(void)
 {
 	struct conversations *c = conversations_create();
@@ -150,12 +160,12 @@ static void conversations_are_told_apart(void)
 	CHECK(conversations_add(c, &e));
 	e.metadata = slice_of("{\"model\":\"y\"}");
 	CHECK(!conversations_add(c, &e));
-	conversations_write(&text, c, 2000);
+	write_conversations(&text, c, 2000);
 	CHECK_SLICE(buf_slice(&text),
 		    "{\"active_sessions\":2,\"total_sessions\":2,\"conversation_length\":2,\"current_model\":\"x-32K\","
 		    "\"context_tokens_used\":50,\"context_tokens_max\":32000}");
 	text.len = 0;
-	conversations_write(&text, c, INT64_C(24) * 3600 * 1000 + 2000);
+	write_conversations(&text, c, INT64_C(24) * 3600 * 1000 + 2000);
 	CHECK_SLICE(buf_slice(&text),
 		    "{\"active_sessions\":0,\"total_sessions\":0,\"conversation_length\":0,\"current_model\":\"--\","
 		    "\"context_tokens_used\":0,\"context_tokens_max\":128000}");
@@ -167,7 +177,7 @@ static void conversations_are_told_apart(void)
 		CHECK(conversations_add(c, &e));
 	}
 	text.len = 0;
-	conversations_write(&text, c, 2000);
+	write_conversations(&text, c, 2000);
 	CHECK(memmem(text.data, text.len, "\"total_sessions\":10000", 22) != NULL);
 	buf_finish(&text);
 	conversations_destroy(c);
@@ -257,8 +267,88 @@ static void a_fold_in_portions_is_the_fold(void)
 	buf_finish(&reopened);
 }
 
+/* --- what is worked out while the writer goes on --- */
+
+static struct monitor *watched; /* NULL: nothing is */
+static int worked;
+
+void __real_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
+void __wrap_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
+void __real_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total);
+void __wrap_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total);
+void __real_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
+void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
+void __real_conversations_write(struct buf *out, const struct conversation_figures *f);
+void __wrap_conversations_write(struct buf *out, const struct conversation_figures *f);
+
+/* Takes the lock that the writer takes for each event. */
+static void look_in(void)
+{
+	if (watched == NULL)
+		return;
+	worked++;
+	monitor_session_seq(watched);
+}
+
+void __wrap_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+	look_in();
+	__real_qsort(base, count, size, compare);
+}
+
+void __wrap_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total)
+{
+	look_in();
+	__real_tally_write(out, service, t, with_total);
+}
+
+void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms)
+{
+	look_in();
+	__real_series_write(out, s, interval, since_ms);
+}
+
+void __wrap_conversations_write(struct buf *out, const struct conversation_figures *f)
+{
+	look_in();
+	__real_conversations_write(out, f);
+}
+
+/* Hangs where something is sorted or written in the lock that the writer takes for each event. */
+static void the_writer_waits_for_no_document(void)
+{
+	char dir[TEMP_DIR_LEN];
+	struct store *store;
+	struct monitor *m;
+	struct buf out;
+	struct window_figures f;
+	buf_init(&out);
+	temp_dir_make(dir);
+	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	publish(store, m, 0, 50, false);
+	watched = m;
+	worked = 0;
+	monitor_window(m, SERVICES, 0, &f);
+	CHECK(f.timed > 0 && worked == 1);
+	monitor_write_stats(m, &out, SERVICE_KIMI);
+	CHECK(worked == 2);
+	monitor_write_stats(m, &out, SERVICE_KIMI); /* is ready */
+	CHECK(worked == 2);
+	monitor_write_all_stats(m, &out);
+	monitor_write_sessions(m, &out);
+	monitor_write_series(m, &out, SERVICE_KIMI, 1, 0);
+	CHECK(worked > 4 && !buf_failed(&out));
+	watched = NULL;
+	monitor_destroy(m);
+	store_close(store);
+	temp_dir_remove(dir);
+	buf_finish(&out);
+}
+
 int main(void)
 {
+	RUN(the_writer_waits_for_no_document);
 	RUN(what_is_added_can_be_taken_out);
 	RUN(connections_open_and_close);
 	RUN(what_is_saved_is_loaded);
