@@ -11,6 +11,8 @@ enum { NICE = 5, SLOW_NICE = 19 };
 struct queue {
 	pthread_cond_t wake;
 	struct list jobs;
+	struct list again; /* of requests that have had a turn: every other turn is theirs while both kinds wait */
+	bool again_next;
 	bool closing;
 };
 
@@ -30,6 +32,24 @@ struct pool {
 	struct worker workers[]; /* the first has the slow queue */
 };
 
+static bool is_idle(const struct queue *q)
+{
+	return list_empty(&q->jobs) && list_empty(&q->again);
+}
+
+/* There is one. With the lock. */
+static struct pool_job *take(struct queue *q)
+{
+	struct list *from = list_empty(&q->jobs) ? &q->again : &q->jobs;
+	if (!list_empty(&q->jobs) && !list_empty(&q->again)) {
+		from = q->again_next ? &q->again : &q->jobs;
+		q->again_next = !q->again_next;
+	}
+	struct pool_job *job = LIST_ITEM(from->next, struct pool_job, link);
+	list_remove(&job->link);
+	return job;
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -38,12 +58,11 @@ static void *work(void *arg)
 	background(w->nice);
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
-		while (list_empty(&q->jobs) && !q->closing)
+		while (is_idle(q) && !q->closing)
 			pthread_cond_wait(&q->wake, &p->lock);
-		if (list_empty(&q->jobs))
+		if (is_idle(q))
 			break;
-		struct pool_job *job = LIST_ITEM(q->jobs.next, struct pool_job, link);
-		list_remove(&job->link);
+		struct pool_job *job = take(q);
 		pthread_mutex_unlock(&p->lock);
 		job->run(job, w->reader);
 		pthread_mutex_lock(&p->lock);
@@ -56,6 +75,7 @@ static void queue_init(struct queue *q)
 {
 	pthread_cond_init(&q->wake, NULL);
 	list_init(&q->jobs);
+	list_init(&q->again);
 }
 
 enum err pool_create(struct store *store, int threads, struct pool **out, struct fault *fault)
@@ -114,20 +134,25 @@ void pool_destroy(struct pool *p)
 	free(p);
 }
 
-static void submit(struct pool *p, struct queue *q, struct pool_job *job)
+static void submit(struct pool *p, struct queue *q, struct list *list, struct pool_job *job)
 {
 	pthread_mutex_lock(&p->lock);
-	list_append(&q->jobs, &job->link);
+	list_append(list, &job->link);
 	pthread_cond_signal(&q->wake);
 	pthread_mutex_unlock(&p->lock);
 }
 
 void pool_submit(struct pool *p, struct pool_job *job)
 {
-	submit(p, &p->usual, job);
+	submit(p, &p->usual, &p->usual.jobs, job);
+}
+
+void pool_submit_again(struct pool *p, struct pool_job *job)
+{
+	submit(p, &p->usual, &p->usual.again, job);
 }
 
 void pool_submit_slow(struct pool *p, struct pool_job *job)
 {
-	submit(p, &p->slow, job);
+	submit(p, &p->slow, &p->slow.jobs, job);
 }

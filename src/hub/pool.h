@@ -20,6 +20,8 @@ enum err pool_create(struct store *store, int threads, struct pool **out, struct
 void pool_destroy(struct pool *p);
 /* Any thread. Cannot fail: whoever submits bounds how many jobs there can be. */
 void pool_submit(struct pool *p, struct pool_job *job);
+/* The same for the next part of something that has had a turn: what is new waits for one such part at the most. */
+void pool_submit_again(struct pool *p, struct pool_job *job);
 /* The same for the slow thread. A slow job submits no usual one: those threads end first. */
 void pool_submit_slow(struct pool *p, struct pool_job *job);
 

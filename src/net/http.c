@@ -74,6 +74,7 @@ struct exchange {
 	int64_t waiting_since_ms; /* monotonic */
 	bool served;              /* has waited, and its reply is being made */
 	bool slow;                /* runs on the pool's slow thread */
+	bool had_turn;            /* has run on the pool */
 	const struct http_route *route;
 
 	struct head head;
@@ -782,6 +783,7 @@ static void take_body(struct exchange *x, const char *bytes, size_t n)
 static void run_deferred(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
+	x->had_turn = true;
 	x->deferred(x->http->options.arg, x, reader);
 }
 
@@ -796,6 +798,8 @@ void exchange_defer(struct exchange *x, http_handler *run)
 	x->job.run = run_deferred;
 	if (x->slow)
 		pool_submit_slow(x->http->pool, &x->job);
+	else if (x->had_turn)
+		pool_submit_again(x->http->pool, &x->job);
 	else
 		pool_submit(x->http->pool, &x->job);
 }

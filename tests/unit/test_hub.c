@@ -1279,8 +1279,54 @@ static void slow_jobs_keep_no_usual_ones_waiting(void)
 	remove_dir();
 }
 
+struct turn_job {
+	struct pool_job job;
+	int number;
+};
+
+static int turns[8];
+static int turn_count;
+
+static void run_turn(struct pool_job *job, struct reader *reader)
+{
+	(void)reader;
+	turns[turn_count++] = ((struct turn_job *)job)->number;
+}
+
+/* Fails where what is new waits for the next part of everything that is long, or what is long for all that is new. */
+static void what_is_new_waits_for_one_part_of_what_is_long(void)
+{
+	enum { LONG = 4, NEW = 3 };
+	static const int order[LONG + NEW] = {10, 0, 11, 1, 12, 2, 3};
+	struct slow_job holder = {.job.run = run_slow};
+	struct turn_job jobs[LONG + NEW];
+	struct pool *one;
+	fresh_hub(1 << 20);
+	CHECK(pool_create(store, 1, &one, &fault) == ERR_NONE);
+	bell_init(&holder.held);
+	bell_init(&holder.hold);
+	list_init(&holder.job.link);
+	pool_submit(one, &holder.job);
+	wait_for(&holder.held, 1);
+	turn_count = 0;
+	for (int i = 0; i < LONG + NEW; i++) {
+		jobs[i] = (struct turn_job){.job.run = run_turn, .number = i < LONG ? i : 10 + i - LONG};
+		list_init(&jobs[i].job.link);
+		if (i < LONG)
+			pool_submit_again(one, &jobs[i].job);
+		else
+			pool_submit(one, &jobs[i].job);
+	}
+	ring(&holder.hold);
+	pool_destroy(one);
+	CHECK(turn_count == LONG + NEW && memcmp(turns, order, sizeof order) == 0);
+	close_hub();
+	remove_dir();
+}
+
 int main(void)
 {
+	RUN(what_is_new_waits_for_one_part_of_what_is_long);
 	RUN(slow_jobs_keep_no_usual_ones_waiting);
 	RUN(a_change_that_fails_fails_alone);
 	RUN(events_that_cannot_leave_disturb_no_publisher);
