@@ -73,6 +73,9 @@ struct receipt {
 };
 void receipt_finish(struct receipt *r);
 
+/* Opens a transaction where none is open; what is stored opens one itself. */
+enum err store_begin(struct store *s, struct fault *fault);
+
 /* Adds the batch to the open transaction, or opens one. `options` may be NULL. When it fails with ERR_INVALID,
  * ERR_CONFLICT or ERR_BUSY nothing of the batch was added and the transaction goes on; after any other error the
  * transaction has to be rolled back. */

@@ -138,6 +138,7 @@ static enum err make_ws(struct server *s, struct batch_limits limits, size_t bod
 		.messages_max = bodies_max,
 		.patience_ms = c->handshake_timeout,
 		.silence_ms = c->publisher_silence,
+		.save_ms = WS_SAVE_MS,
 		.idle_ms = c->metrics_idle,
 		.replies_max = (size_t)c->reply_memory,
 		.reply_ms = c->reply_timeout,
@@ -248,6 +249,8 @@ static void stop(struct server *s)
 		keeper_close(s->keeper);
 	if (s->writer != NULL)
 		writer_close(s->writer);
+	if (s->probe != NULL)
+		probe_close(s->probe);
 	if (s->push != NULL)
 		push_close(s->push);
 	if (s->ws != NULL)

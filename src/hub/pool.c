@@ -5,36 +5,64 @@
 
 #include "base/background.h"
 
-enum { NICE = 5 };
+enum { NICE = 5, SLOW_NICE = 19 };
+
+/* Jobs that wait. Its threads end when it is closing and empty. */
+struct queue {
+	pthread_cond_t wake;
+	struct list jobs;
+	struct list again; /* of requests that have had a turn: every other turn is theirs while both kinds wait */
+	bool again_next;
+	bool closing;
+};
 
 struct worker {
 	struct pool *pool;
+	struct queue *queue;
+	int nice;
 	struct reader *reader;
 	pthread_t thread;
 };
 
 struct pool {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct list jobs;
-	bool closing;
-	int count; /* workers that run */
-	struct worker workers[];
+	struct queue usual;
+	struct queue slow;
+	int count;               /* workers that run */
+	struct worker workers[]; /* the first has the slow queue */
 };
+
+static bool is_idle(const struct queue *q)
+{
+	return list_empty(&q->jobs) && list_empty(&q->again);
+}
+
+/* There is one. With the lock. */
+static struct pool_job *take(struct queue *q)
+{
+	struct list *from = list_empty(&q->jobs) ? &q->again : &q->jobs;
+	if (!list_empty(&q->jobs) && !list_empty(&q->again)) {
+		from = q->again_next ? &q->again : &q->jobs;
+		q->again_next = !q->again_next;
+	}
+	struct pool_job *job = LIST_ITEM(from->next, struct pool_job, link);
+	list_remove(&job->link);
+	return job;
+}
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct pool *p = w->pool;
-	background(NICE);
+	struct queue *q = w->queue;
+	background(w->nice);
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
-		while (list_empty(&p->jobs) && !p->closing)
-			pthread_cond_wait(&p->wake, &p->lock);
-		if (list_empty(&p->jobs))
+		while (is_idle(q) && !q->closing)
+			pthread_cond_wait(&q->wake, &p->lock);
+		if (is_idle(q))
 			break;
-		struct pool_job *job = LIST_ITEM(p->jobs.next, struct pool_job, link);
-		list_remove(&job->link);
+		struct pool_job *job = take(q);
 		pthread_mutex_unlock(&p->lock);
 		job->run(job, w->reader);
 		pthread_mutex_lock(&p->lock);
@@ -43,19 +71,28 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void queue_init(struct queue *q)
+{
+	pthread_cond_init(&q->wake, NULL);
+	list_init(&q->jobs);
+	list_init(&q->again);
+}
+
 enum err pool_create(struct store *store, int threads, struct pool **out, struct fault *fault)
 {
 	*out = NULL;
-	struct pool *p = calloc(1, sizeof *p + (size_t)threads * sizeof p->workers[0]);
+	struct pool *p = calloc(1, sizeof *p + (size_t)(threads + 1) * sizeof p->workers[0]);
 	if (p == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->wake, NULL);
-	list_init(&p->jobs);
+	queue_init(&p->usual);
+	queue_init(&p->slow);
 	enum err err = ERR_NONE;
-	for (int i = 0; !err && i < threads; i++) {
+	for (int i = 0; !err && i <= threads; i++) {
 		struct worker *w = &p->workers[i];
 		w->pool = p;
+		w->queue = i == 0 ? &p->slow : &p->usual;
+		w->nice = i == 0 ? SLOW_NICE : NICE;
 		err = reader_open(store, &w->reader, fault);
 		if (!err && pthread_create(&w->thread, NULL, work, w) != 0) {
 			reader_close(w->reader);
@@ -71,27 +108,51 @@ enum err pool_create(struct store *store, int threads, struct pool **out, struct
 	return ERR_NONE;
 }
 
+static void end(struct pool *p, struct queue *q)
+{
+	pthread_mutex_lock(&p->lock);
+	q->closing = true;
+	pthread_cond_broadcast(&q->wake);
+	pthread_mutex_unlock(&p->lock);
+	for (int i = 0; i < p->count; i++) {
+		if (p->workers[i].queue != q)
+			continue;
+		pthread_join(p->workers[i].thread, NULL);
+		reader_close(p->workers[i].reader);
+	}
+	pthread_cond_destroy(&q->wake);
+}
+
+/* In this order: a usual job may submit a slow one. */
 void pool_destroy(struct pool *p)
 {
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->closing = true;
-	pthread_cond_broadcast(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	for (int i = 0; i < p->count; i++) {
-		pthread_join(p->workers[i].thread, NULL);
-		reader_close(p->workers[i].reader);
-	}
-	pthread_cond_destroy(&p->wake);
+	end(p, &p->usual);
+	end(p, &p->slow);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
-void pool_submit(struct pool *p, struct pool_job *job)
+static void submit(struct pool *p, struct queue *q, struct list *list, struct pool_job *job)
 {
 	pthread_mutex_lock(&p->lock);
-	list_append(&p->jobs, &job->link);
-	pthread_cond_signal(&p->wake);
+	list_append(list, &job->link);
+	pthread_cond_signal(&q->wake);
 	pthread_mutex_unlock(&p->lock);
+}
+
+void pool_submit(struct pool *p, struct pool_job *job)
+{
+	submit(p, &p->usual, &p->usual.jobs, job);
+}
+
+void pool_submit_again(struct pool *p, struct pool_job *job)
+{
+	submit(p, &p->usual, &p->usual.again, job);
+}
+
+void pool_submit_slow(struct pool *p, struct pool_job *job)
+{
+	submit(p, &p->slow, &p->slow.jobs, job);
 }

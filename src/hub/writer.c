@@ -1,5 +1,6 @@
 #include "hub/writer.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -76,17 +77,18 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
-	int64_t low_told_ms;  /* monotonic: when the log last heard that the disk is low; 0: never */
-	uint64_t low_refused; /* requests since then */
-	bool wrote;           /* since the WAL was shrunk */
-	int64_t idle_ms;      /* monotonic: shrink it then, unless something is written before */
-	bool last;            /* nothing comes after this commit */
-	int64_t long_due_us;  /* monotonic: until then what is long waits, while somebody publishes little */
-	bool long_last;       /* the last transaction had something long */
-	bool brief_last;      /* the last transaction was of brief requests alone, while others waited */
-	unsigned turn;        /* of the lanes, whose it is */
-	unsigned brief_turn;  /* the same among what is brief: it comes around more often */
-	bool saving;          /* the observer's figures are in the open transaction */
+	int64_t low_told_ms;                  /* monotonic: when the log last heard that the disk is low; 0: never */
+	uint64_t low_refused;                 /* requests since then */
+	bool wrote;                           /* since the WAL was shrunk */
+	int64_t idle_ms;                      /* monotonic: shrink it then, unless something is written before */
+	bool last;                            /* nothing comes after this commit */
+	int64_t long_due_us;                  /* monotonic: until then what is long waits, while somebody publishes little */
+	bool long_last;                       /* the last transaction had something long */
+	bool brief_last;                      /* the last transaction was of brief requests alone, while others waited */
+	unsigned turn;                        /* of the lanes, whose it is */
+	unsigned brief_turn;                  /* the same among what is brief: it comes around more often */
+	bool saving;                          /* the observer's figures are in the open transaction */
+	const struct write_op *failed_change; /* by which the open transaction has failed; NULL: by none */
 };
 
 static uint64_t op_events(const struct write_op *op)
@@ -468,8 +470,21 @@ static void deliver(struct writer *w, struct committed *committed)
 	feed_publish_take(w->feed, committed);
 }
 
-/* Appends every request of the group. What fails alone gets its own error; anything else fails the group. Below the
- * reserve of the disk (`low`) no events are taken, but sessions may still move: that is what the reserve is for. */
+/* A transaction that cannot be opened fails the group; it is not the change that has failed. */
+static enum err apply_change(struct writer *w, struct write_op *op, struct fault *fault)
+{
+	enum err err = store_begin(w->store, fault);
+	if (err)
+		return err;
+	op->err = op->change(op, w->store, &op->fault);
+	if (op->err)
+		w->failed_change = op;
+	return op->err;
+}
+
+/* Appends every request of the group. A publish that is refused gets its own error; a change that fails is noted in
+ * `failed_change`, and fails the transaction, as does anything else. Below the reserve of the disk (`low`) no events are
+ * taken, but sessions may still move: that is what the reserve is for. */
 static enum err append_group(struct writer *w, struct list *group, const struct fault *low, struct fault *fault)
 {
 	LIST_EACH (link, group) {
@@ -478,7 +493,7 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 		if (op->session.len > 0)
 			err = change_session(w, op, fault);
 		if (!err && op->change != NULL)
-			err = op->change(op, w->store, fault);
+			err = apply_change(w, op, fault);
 		if (err)
 			return err;
 		if (op->batch == NULL)
@@ -618,8 +633,54 @@ static void put_off_long(struct writer *w, int64_t took_us)
 	w->long_due_us = clock_mono_us() + (pause < PAUSE_MAX_US ? pause : PAUSE_MAX_US);
 }
 
-/* False when it failed as a whole. */
-static bool commit_group(struct writer *w, struct list *group)
+/* One try at a transaction of the whole group, with the requests that come meanwhile. */
+static enum err try_commit(struct writer *w, struct list *group, bool is_long_group, const struct fault *low,
+			   struct committed **committed, struct fault *fault)
+{
+	w->failed_change = NULL;
+	enum err err = sessions_write(w->sessions, w->store, fault);
+	if (!err)
+		err = save_observer(w, group, fault);
+	if (!err)
+		err = append_group(w, group, low, fault);
+	if (!err)
+		err = append_late(w, group, is_long_group, low, fault);
+	/* Whoever came during something long waits for the commit after it, too. */
+	store_keep_brisk(w->store, writer_has_brief(w) && (is_long_group || w->long_last));
+	w->long_last = is_long_group;
+	return err ? err : store_commit(w->store, committed, fault);
+}
+
+/* Rolls back a transaction in which a change has failed, and answers that change. SQLite rolls back everything at an
+ * unreadable page, so a savepoint would not keep the other requests: they stay in the group for the next try. Other changes
+ * move to `apart`, so that any number of changes that fail cost the group one try. */
+static void fail_change(struct writer *w, struct list *group, struct list *apart)
+{
+	struct list failed;
+	list_init(&failed);
+	store_rollback(w->store);
+	sessions_written(w->sessions, false);
+	observer_saved(w, false);
+	LIST_EACH (link, group) {
+		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		receipt_finish(&op->receipt);
+		op->receipt = (struct receipt){0};
+		if (op != w->failed_change)
+			op->err = ERR_NONE;
+		if (op->change == NULL)
+			continue;
+		list_remove(link);
+		list_append(op == w->failed_change ? &failed : apart, link);
+	}
+	pthread_mutex_lock(&w->lock);
+	w->failed++;
+	pthread_mutex_unlock(&w->lock);
+	finish_group(w, &failed);
+}
+
+/* Commits the group without the changes that it has moved to `apart`: none, unless one has failed. False when the commit has
+ * failed. */
+static bool commit_together(struct writer *w, struct list *group, struct list *apart)
 {
 	struct fault fault = {0};
 	struct fault low = {0};
@@ -627,18 +688,11 @@ static bool commit_group(struct writer *w, struct list *group)
 	bool is_long_group = has_long(group); /* what comes late is brief */
 	int64_t start = clock_mono_us();
 	check_disk(w, &low); /* the reserve is no failure of the disk: nothing has to be probed */
-	enum err err = sessions_write(w->sessions, w->store, &fault);
-	if (!err)
-		err = save_observer(w, group, &fault);
-	if (!err)
-		err = append_group(w, group, &low, &fault);
-	if (!err)
-		err = append_late(w, group, is_long_group, &low, &fault);
-	/* Whoever came during something long waits for the commit after it, too. */
-	store_keep_brisk(w->store, writer_has_brief(w) && (is_long_group || w->long_last));
-	w->long_last = is_long_group;
-	if (!err)
-		err = store_commit(w->store, &committed, &fault);
+	enum err err = try_commit(w, group, is_long_group, &low, &committed, &fault);
+	if (err && w->failed_change != NULL) {
+		fail_change(w, group, apart);
+		err = try_commit(w, group, is_long_group, &low, &committed, &fault);
+	}
 	if (err) {
 		fault.code = err;
 		fail_group(w, group, &fault);
@@ -664,6 +718,38 @@ static bool commit_group(struct writer *w, struct list *group)
 	return !err;
 }
 
+/* Fails requests that wait for the next transaction, for the reason that the breaker is open. */
+static void fail_waiting(struct writer *w, struct list *waiting)
+{
+	pthread_mutex_lock(&w->lock);
+	struct fault why = w->reason;
+	pthread_mutex_unlock(&w->lock);
+	fail_group(w, waiting, &why);
+	finish_group(w, waiting);
+}
+
+/* Commits the group: in one transaction, unless a change fails. False when a commit has failed. */
+static bool commit_group(struct writer *w, struct list *group)
+{
+	struct list apart;
+	list_init(&apart);
+	bool fine = commit_together(w, group, &apart);
+	while (fine && !list_empty(&apart)) {
+		struct list one;
+		struct list none;
+		struct list *first = apart.next;
+		list_init(&one);
+		list_init(&none);
+		list_remove(first);
+		list_append(&one, first);
+		fine = commit_together(w, &one, &none);
+		assert(list_empty(&none));
+	}
+	if (!list_empty(&apart))
+		fail_waiting(w, &apart);
+	return fine;
+}
+
 /* --- the thread --- */
 
 static void after_commit(struct writer *w, bool idle)
@@ -684,13 +770,11 @@ static void fail_queue(struct writer *w)
 {
 	struct list group;
 	pthread_mutex_lock(&w->lock);
-	struct fault why = w->reason;
 	list_init(&group);
 	lanes_take_all(&w->queue, &group);
 	w->queued_requests = 0;
 	pthread_mutex_unlock(&w->lock);
-	fail_group(w, &group, &why);
-	finish_group(w, &group);
+	fail_waiting(w, &group);
 }
 
 static void set_breaker(struct writer *w, enum breaker state)

@@ -3,7 +3,8 @@
  *
  *     submit ─▶ queue ─▶ append … append ─▶ COMMIT ─▶ feed ─▶ done(op) for each
  *                               │ fails
- *                               └─▶ roll back, done(op) with the error for each, breaker opens
+ *                               └─▶ roll back, done(op) with the error for each, breaker opens; where a `change` has
+ *                                   failed: done(op) for that one, and the others again
  *
  * The breaker: while it is open nothing is accepted; the writer reopens the file and probes until a commit works. */
 #ifndef HUB_WRITER_H
@@ -67,7 +68,8 @@ struct write_op {
 	bool session_delete;
 	uint64_t session_acked;
 	struct append_options options;
-	/* Whatever else is to be stored in the same transaction; NULL: nothing. When it fails, the transaction does. */
+	/* Stores something else in the same transaction; NULL: nothing. When it fails, it alone does: the other requests are
+	 * committed without it. It may be called again after a rollback, before `done`. */
 	write_change *change;
 	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
 	bool flush;       /* write the write-ahead log back once all of it is committed */

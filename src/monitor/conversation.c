@@ -12,7 +12,7 @@
 
 enum {
 	CONVERSATIONS_MAX = 10000, /* then the one that was silent longest is forgotten */
-	TEXT_MAX = 255,            /* bytes of an id or a model; longer ones are none */
+	TEXT_MAX = CONVERSATION_TEXT_MAX,
 	TOKENS_MAX = 128000,       /* of a model that does not say */
 	ACTIVE_MS = 5 * 60 * 1000, /* an event within this makes it an active one */
 	FORGET_MS = 24 * 3600 * 1000,
@@ -187,28 +187,39 @@ bool conversations_add(struct conversations *c, const struct flat *f)
 	return true;
 }
 
-void conversations_write(struct buf *out, const struct conversations *c, int64_t now_ms)
+/* Looks at the active ones, and at those that are to be forgotten with the next event: few of very many. */
+void conversations_read(const struct conversations *c, int64_t now_ms, struct conversation_figures *out)
 {
-	size_t active = 0;
-	size_t total = 0;
-	for (const struct list *l = c->by_age.prev; l != &c->by_age; l = l->prev) {
-		const struct conversation *e = LIST_ITEM(l, struct conversation, in_age);
-		if (e->seen_ms + FORGET_MS <= now_ms)
+	*out = (struct conversation_figures){.total = c->by_id.count, .tokens_max = TOKENS_MAX};
+	for (const struct list *l = c->by_age.next; l != &c->by_age; l = l->next) {
+		if (LIST_ITEM(l, struct conversation, in_age)->seen_ms + FORGET_MS > now_ms)
 			break;
-		active += e->seen_ms + ACTIVE_MS > now_ms;
-		total++;
+		out->total--;
+	}
+	for (const struct list *l = c->by_age.prev; l != &c->by_age; l = l->prev) {
+		if (LIST_ITEM(l, struct conversation, in_age)->seen_ms + ACTIVE_MS <= now_ms)
+			break;
+		out->active++;
 	}
 	const struct conversation *e = c->newest;
-	if (e != NULL && e->seen_ms + FORGET_MS <= now_ms)
-		e = NULL;
+	if (e == NULL || e->seen_ms + FORGET_MS <= now_ms)
+		return;
+	out->messages = e->messages;
+	out->tokens_used = e->tokens_used;
+	out->tokens_max = e->tokens_max;
+	out->model_len = e->model_len;
+	slice_copy(out->model, (struct slice){e->model, e->model_len});
+}
+
+void conversations_write(struct buf *out, const struct conversation_figures *f)
+{
+	bool any = f->model_len > 0;
 	buf_printf(
 		out,
 		"{\"active_sessions\":%zu,\"total_sessions\":%zu,\"conversation_length\":%llu,\"current_model\":\"%.*s\",",
-		active, total, (unsigned long long)(e != NULL ? e->messages : 0), e != NULL ? (int)e->model_len : 2,
-		e != NULL ? e->model : "--");
-	buf_printf(out, "\"context_tokens_used\":%llu,\"context_tokens_max\":%llu}",
-		   (unsigned long long)(e != NULL ? e->tokens_used : 0),
-		   (unsigned long long)(e != NULL ? e->tokens_max : TOKENS_MAX));
+		f->active, f->total, (unsigned long long)f->messages, any ? (int)f->model_len : 2, any ? f->model : "--");
+	buf_printf(out, "\"context_tokens_used\":%llu,\"context_tokens_max\":%llu}", (unsigned long long)f->tokens_used,
+		   (unsigned long long)f->tokens_max);
 }
 
 /* --- keeping --- */

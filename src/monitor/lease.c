@@ -109,10 +109,30 @@ static void leave_groups(struct leases *l, struct lease *e)
 static void drop(struct leases *l, struct lease *e)
 {
 	list_remove(&e->link);
+	list_remove(&e->by_renewal);
 	map_remove(&l->by_id, &e->by_id);
 	l->used[e->provider]--;
 	leave_groups(l, e);
 	free(e);
+}
+
+/* Its time begins anew. */
+static void renew(struct leases *l, struct lease *e)
+{
+	e->renewed_ms = clock_mono_ms();
+	list_remove(&e->by_renewal);
+	list_append(&l->by_renewal, &e->by_renewal);
+}
+
+/* Its release has come to nothing. Those past their time stay first; whoever wanted to give it back is alive. */
+static void put_back(struct leases *l, struct lease *e)
+{
+	if (clock_mono_ms() - e->renewed_ms < l->options.leak_ms) {
+		renew(l, e);
+		return;
+	}
+	list_remove(&e->by_renewal);
+	list_append(l->by_renewal.next, &e->by_renewal);
 }
 
 static bool enter_groups(struct leases *l, struct lease *e)
@@ -145,8 +165,11 @@ static struct lease *make(struct leases *l, const struct lease_request *r, struc
 	}
 	memcpy(e->id, id.p, LEASE_ID_LEN);
 	e->provider = provider;
+	e->number = ++l->numbers;
 	l->used[provider]++;
 	list_append(&l->all, &e->link);
+	list_init(&e->by_renewal);
+	renew(l, e);
 	map_add(&l->by_id, hash_text(id), &e->by_id);
 	return e;
 }
@@ -239,11 +262,14 @@ static void on_done(struct write_op *op)
 	if (fine && c->releases) {
 		drop(l, e);
 	} else {
+		bool leaving = e->state == LEAVING;
 		e->state = HELD;
 		e->granted = e->granted || fine;
 		/* What failed to be stored may be in the file all the same: it counts until it is surely gone. */
 		if (!e->granted)
 			e->renewed_ms = SILENT_FOR_EVER;
+		if (!e->granted || leaving)
+			put_back(l, e);
 	}
 	pthread_mutex_unlock(&l->lock);
 	c->done(c);
@@ -274,7 +300,6 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 	if (e != NULL) {
 		e->state = TAKEN;
 		e->acquired_ms = clock_wall_ms();
-		e->renewed_ms = clock_mono_ms();
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (err)
@@ -308,6 +333,7 @@ enum err leases_release(struct leases *l, struct writer *w, struct slice id, str
 	enum err err = find_held(l, id, holder, &e, fault);
 	if (!err) {
 		e->state = LEAVING;
+		list_remove(&e->by_renewal);
 		memcpy(change->id, e->id, sizeof change->id);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -317,6 +343,7 @@ enum err leases_release(struct leases *l, struct writer *w, struct slice id, str
 	if (err) {
 		pthread_mutex_lock(&l->lock);
 		e->state = HELD; /* nobody else drops one that is leaving */
+		put_back(l, e);
 		pthread_mutex_unlock(&l->lock);
 	}
 	return err;
@@ -328,7 +355,7 @@ enum err leases_renew(struct leases *l, struct slice id, struct slice holder, st
 	pthread_mutex_lock(&l->lock);
 	enum err err = find_held(l, id, holder, &e, fault);
 	if (!err)
-		e->renewed_ms = clock_mono_ms();
+		renew(l, e);
 	pthread_mutex_unlock(&l->lock);
 	return err;
 }
@@ -340,52 +367,63 @@ static void on_reclaimed(struct lease_change *c)
 	free(c);
 }
 
-static bool is_leak(const struct leases *l, const struct lease *e, int64_t now)
+/* Those past their time stand first; one that is still being stored is passed over. NULL: there is none. With the lock. */
+static struct lease *first_leak(struct leases *l, int64_t now)
 {
-	return e->state == HELD && now - e->renewed_ms >= l->options.leak_ms;
+	LIST_EACH (link, &l->by_renewal) {
+		struct lease *e = LIST_ITEM(link, struct lease, by_renewal);
+		l->looked_at++;
+		if (now - e->renewed_ms < l->options.leak_ms)
+			return NULL;
+		if (e->state == HELD)
+			return e;
+	}
+	return NULL;
 }
 
-/* The id and the holder of one that leaks; false where there is none. */
-static bool find_leak(struct leases *l, struct lease_change *c)
+/* Takes one that leaks back; what is to be said of it is in `c` and `holder`. False where there is none. */
+static bool find_leak(struct leases *l, struct lease_change *c, char holder[LOG_TEXT_MAX], int *provider)
 {
-	bool found = false;
 	int64_t now = clock_mono_ms();
 	pthread_mutex_lock(&l->lock);
-	LIST_EACH (link, &l->all) {
-		struct lease *e = LIST_ITEM(link, struct lease, link);
-		if (found || !is_leak(l, e, now))
-			continue;
-		found = true;
+	struct lease *e = first_leak(l, now);
+	if (e != NULL) {
 		e->state = LEAVING;
+		list_remove(&e->by_renewal);
 		memcpy(c->id, e->id, sizeof c->id);
 		c->leaks = e->granted;
-		if (!e->granted)
-			continue;
+		*provider = e->provider;
+		log_quote(holder, e->holder);
+	}
+	if (e != NULL && e->granted) {
 		l->leaks++;
 		l->leaked_ms[e->provider] = l->leaked_ms[LEASE_GLOBAL] = now;
-		char holder[LOG_TEXT_MAX];
-		log_warn("a lease leaks: its holder has not renewed it", "lease=%s name=%s holder=%s", e->id,
-			 l->options.limits[e->provider].name, log_quote(holder, e->holder));
 	}
 	pthread_mutex_unlock(&l->lock);
-	return found;
+	return e != NULL;
 }
 
 void leases_sweep(struct leases *l, struct writer *w)
 {
 	for (;;) {
 		struct fault fault;
+		char holder[LOG_TEXT_MAX];
+		int provider;
 		struct lease_change *c = calloc(1, sizeof *c);
-		if (c == NULL || !find_leak(l, c)) {
+		if (c == NULL || !find_leak(l, c, holder, &provider)) {
 			free(c);
 			return;
 		}
+		if (c->leaks)
+			log_warn("a lease leaks: its holder has not renewed it", "lease=%s name=%s holder=%s", c->id,
+				 l->options.limits[provider].name, holder);
 		c->done = on_reclaimed;
 		if (submit(l, w, c, true, &fault) == ERR_NONE)
 			continue;
 		pthread_mutex_lock(&l->lock);
 		struct lease *e = lease_find(l, slice_of(c->id));
 		e->state = HELD; /* tried again with the next sweep */
+		put_back(l, e);
 		l->leaks -= e->granted;
 		pthread_mutex_unlock(&l->lock);
 		free(c);
@@ -416,7 +454,6 @@ static enum err load_lease(struct leases *l, struct slice key, int64_t at, struc
 	e->state = HELD;
 	e->granted = true;
 	e->acquired_ms = at;
-	e->renewed_ms = clock_mono_ms();
 	return ERR_NONE;
 }
 
@@ -448,6 +485,7 @@ enum err leases_create(struct store *store, struct lease_options options, struct
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&l->lock, NULL);
 	list_init(&l->all);
+	list_init(&l->by_renewal);
 	map_init(&l->by_id);
 	map_init(&l->groups);
 	l->options = options;

@@ -77,7 +77,15 @@ void leases_sweep(struct leases *l, struct writer *w);
 
 /* False where there is no such lease. */
 bool leases_write_one(struct leases *l, struct buf *out, struct slice id);
-void leases_write_all(struct leases *l, struct buf *out);
+/* Writes all leases, LEASES_PART at a time: whoever takes one waits for no more of them. True when that was the last part.
+ * `at` begins as {0}. What was there from the first part to the last is in the whole once; what came or went meanwhile may
+ * be. */
+enum { LEASES_PART = 1000 };
+struct lease_place {
+	uint64_t number; /* of the last lease that was written; 0: none was */
+	char id[LEASE_ID_LEN + 1];
+};
+bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at);
 /* The semaphore metrics object; `port` stands in its keys. */
 void leases_write_metrics(struct leases *l, struct buf *out, int port);
 enum lease_health { LEASES_HEALTHY, LEASES_WARNING, LEASES_DEGRADED, LEASES_CRITICAL };

@@ -21,6 +21,8 @@ struct lease_group {
 
 struct lease {
 	struct list link;
+	struct list by_renewal; /* in no list while its release is on its way */
+	uint64_t number;        /* counted from 1, in the order of `all` */
 	struct map_link by_id;
 	struct lease_group *groups[LEASE_PROVIDERS]; /* by scope; NULL: it is in none */
 	enum lease_state state;
@@ -38,7 +40,10 @@ struct lease {
 struct leases {
 	pthread_mutex_t lock;
 	struct lease_options options;
-	struct list all; /* oldest first */
+	struct list all;        /* oldest first */
+	struct list by_renewal; /* the one that was renewed longest ago first */
+	uint64_t numbers;       /* given so far */
+	uint64_t looked_at;     /* how many leases sweeps have looked at */
 	struct map by_id;
 	struct map groups;                  /* by scope and name */
 	uint64_t used[LEASE_NAMES_MAX];     /* leases under each name */

@@ -68,8 +68,11 @@ static void write_diagnosis(struct buf *out, const struct leases *l)
 {
 	int64_t now = clock_mono_ms();
 	uint64_t silent = 0;
-	LIST_EACH (link, &l->all)
-		silent += now - LIST_ITEM(link, struct lease, link)->renewed_ms >= l->options.leak_ms / 2;
+	LIST_EACH (link, &l->by_renewal) {
+		if (now - LIST_ITEM(link, struct lease, by_renewal)->renewed_ms < l->options.leak_ms / 2)
+			break;
+		silent++;
+	}
 	buf_printf(out, "\"total_active\":%llu,\"potential_leaks\":%llu,\"by_name\":{",
 		   (unsigned long long)used_by(l, LEASE_GLOBAL), (unsigned long long)silent);
 	for (int i = LEASE_PROVIDERS; i < l->options.limit_count; i++)
@@ -89,20 +92,35 @@ static void write_diagnosis(struct buf *out, const struct leases *l)
 		   (unsigned long long)l->leaks);
 }
 
-void leases_write_all(struct leases *l, struct buf *out)
+/* The first lease that was not written; NULL where all were. The last one that was may be gone meanwhile. */
+static const struct lease *next_of(const struct leases *l, const struct lease_place *at)
 {
-	bool first = true;
+	const struct lease *last = lease_find(l, slice_of(at->id));
+	const struct list *link = last != NULL ? last->link.next : l->all.next;
+	while (link != &l->all && LIST_ITEM(link, struct lease, link)->number <= at->number)
+		link = link->next;
+	return link != &l->all ? LIST_ITEM(link, struct lease, link) : NULL;
+}
+
+bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at)
+{
+	const struct lease *e;
 	pthread_mutex_lock(&l->lock);
-	buf_adds(out, "{\"leases\":[");
-	LIST_EACH (link, &l->all) {
-		buf_adds(out, first ? "" : ",");
-		write_lease(out, l, LIST_ITEM(link, struct lease, link));
-		first = false;
+	if (at->number == 0)
+		buf_adds(out, "{\"leases\":[");
+	for (int i = 0; (e = next_of(l, at)) != NULL && i < LEASES_PART; i++) {
+		buf_adds(out, at->number == 0 ? "" : ",");
+		write_lease(out, l, e);
+		at->number = e->number;
+		memcpy(at->id, e->id, sizeof at->id);
 	}
-	buf_adds(out, "],");
-	write_diagnosis(out, l);
-	buf_addc(out, '}');
+	if (e == NULL) {
+		buf_adds(out, "],");
+		write_diagnosis(out, l);
+		buf_addc(out, '}');
+	}
 	pthread_mutex_unlock(&l->lock);
+	return e == NULL;
 }
 
 /* --- the profile's forms --- */

@@ -26,7 +26,8 @@ struct ready {
 
 struct monitor {
 	struct writer_observer observer;
-	pthread_mutex_t lock;
+	pthread_mutex_t
+		lock; /* guards what follows; the writer takes it for each event: nothing is sorted or written in it */
 	uint64_t seq; /* everything up to here is counted */
 	struct tally tallies[SERVICES];
 	uint64_t versions[SERVICES + 1]; /* and of all together */
@@ -34,6 +35,8 @@ struct monitor {
 	struct conversations *conversations;
 	uint64_t session_seq;
 	struct window *window;
+
+	pthread_mutex_t ready_lock; /* before `lock`, and never the writer's; guards what follows */
 	struct ready stats[SERVICES];
 	struct ready all_stats;
 	struct ready sessions;
@@ -307,6 +310,7 @@ enum err monitor_create(struct store *store, struct monitor **out, struct fault 
 	if (m == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_mutex_init(&m->ready_lock, NULL);
 	m->observer = (struct writer_observer){m, on_commit, is_due, save, saved};
 	m->series = calloc(SERVICES, sizeof *m->series);
 	m->conversations = conversations_create();
@@ -337,6 +341,7 @@ void monitor_destroy(struct monitor *m)
 	window_destroy(m->window);
 	free(m->series);
 	free(m->topics);
+	pthread_mutex_destroy(&m->ready_lock);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -366,9 +371,11 @@ uint64_t monitor_session_seq(struct monitor *m)
 
 void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out)
 {
+	struct window_times times;
 	pthread_mutex_lock(&m->lock);
-	window_read(m->window, service, since_ms, out);
+	window_read(m->window, service, since_ms, out, &times);
 	pthread_mutex_unlock(&m->lock);
+	window_rank(out, &times);
 }
 
 int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS])
@@ -381,9 +388,16 @@ int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW
 
 void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms)
 {
+	struct series *copied = malloc(sizeof *copied);
+	if (copied == NULL) {
+		out->failed = true;
+		return;
+	}
 	pthread_mutex_lock(&m->lock);
-	series_write(out, &m->series[service], interval, since_ms);
+	*copied = m->series[service];
 	pthread_mutex_unlock(&m->lock);
+	series_write(out, copied, interval, since_ms);
+	free(copied);
 }
 
 static void write_time(struct buf *out)
@@ -393,22 +407,22 @@ static void write_time(struct buf *out)
 	buf_addc(out, '}');
 }
 
-static void make_stats(struct monitor *m, struct buf *text, enum service service)
+static void make_stats(struct buf *text, enum service service, const struct tally *tally)
 {
 	text->len = 0;
 	buf_printf(text, "{\"type\":\"stats\",\"connection_type\":\"%s\",\"stats\":", service_name(service));
-	tally_write(text, service, &m->tallies[service], true);
+	tally_write(text, service, tally, true);
 	write_time(text);
 }
 
 /* Services without an event are left out; total_bytes is that of all together. */
-static void make_all_stats(struct monitor *m, struct buf *text)
+static void make_all_stats(struct buf *text, const struct tally tallies[SERVICES])
 {
 	uint64_t bytes = 0;
 	text->len = 0;
 	buf_adds(text, "{\"type\":\"stats\",\"connection_type\":null,\"stats\":{");
 	for (int i = 0; i < SERVICES; i++) {
-		const struct tally *t = &m->tallies[i];
+		const struct tally *t = &tallies[i];
 		if (t->events == 0)
 			continue;
 		buf_printf(text, "\"%s\":", service_name((enum service)i));
@@ -436,32 +450,49 @@ static void copy(struct buf *out, struct ready *r, uint64_t version)
 
 void monitor_write_stats(struct monitor *m, struct buf *out, enum service service)
 {
+	struct ready *ready = &m->stats[service];
+	pthread_mutex_lock(&m->ready_lock);
 	pthread_mutex_lock(&m->lock);
-	if (!is_ready(&m->stats[service], m->versions[service]))
-		make_stats(m, &m->stats[service].text, service);
-	copy(out, &m->stats[service], m->versions[service]);
+	uint64_t version = m->versions[service];
+	struct tally tally = m->tallies[service];
 	pthread_mutex_unlock(&m->lock);
+	if (!is_ready(ready, version))
+		make_stats(&ready->text, service, &tally);
+	copy(out, ready, version);
+	pthread_mutex_unlock(&m->ready_lock);
 }
 
 /* How many conversations are active changes with time alone. */
 void monitor_write_sessions(struct monitor *m, struct buf *out)
 {
+	struct conversation_figures figures;
 	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&m->ready_lock);
 	pthread_mutex_lock(&m->lock);
-	if (!is_ready(&m->sessions, m->versions[SERVICES]) || now - m->sessions_ms >= SESSIONS_FRESH_MS) {
+	uint64_t version = m->versions[SERVICES];
+	bool ready = is_ready(&m->sessions, version) && now - m->sessions_ms < SESSIONS_FRESH_MS;
+	if (!ready)
+		conversations_read(m->conversations, clock_wall_ms(), &figures);
+	pthread_mutex_unlock(&m->lock);
+	if (!ready) {
 		m->sessions.text.len = 0;
 		m->sessions_ms = now;
-		conversations_write(&m->sessions.text, m->conversations, clock_wall_ms());
+		conversations_write(&m->sessions.text, &figures);
 	}
-	copy(out, &m->sessions, m->versions[SERVICES]);
-	pthread_mutex_unlock(&m->lock);
+	copy(out, &m->sessions, version);
+	pthread_mutex_unlock(&m->ready_lock);
 }
 
 void monitor_write_all_stats(struct monitor *m, struct buf *out)
 {
+	struct tally tallies[SERVICES];
+	pthread_mutex_lock(&m->ready_lock);
 	pthread_mutex_lock(&m->lock);
-	if (!is_ready(&m->all_stats, m->versions[SERVICES]))
-		make_all_stats(m, &m->all_stats.text);
-	copy(out, &m->all_stats, m->versions[SERVICES]);
+	uint64_t version = m->versions[SERVICES];
+	memcpy(tallies, m->tallies, sizeof tallies);
 	pthread_mutex_unlock(&m->lock);
+	if (!is_ready(&m->all_stats, version))
+		make_all_stats(&m->all_stats.text, tallies);
+	copy(out, &m->all_stats, version);
+	pthread_mutex_unlock(&m->ready_lock);
 }

@@ -1,4 +1,5 @@
-/* Can the store commit, and how long does it take? Asked by a real write, at most once a second however many ask. */
+/* Can the store commit, and how long does it take? Asked by a real write, at most once a second however many ask. The write
+ * is waited for on a thread of the probe's own; who asks does not wait, and is called. */
 #ifndef MONITOR_PROBE_H
 #define MONITOR_PROBE_H
 
@@ -8,11 +9,25 @@ struct probe;
 
 enum { PROBE_MAX_MS = 2000 };
 
-/* NULL when there is no memory. */
-struct probe *probe_create(struct writer *w);
-void probe_destroy(struct probe *p);
+struct probe_result {
+	bool fine; /* the write was durable within PROBE_MAX_MS */
+	double ms; /* how long it took, or was waited for */
+};
 
-/* Waits for the disk, at most PROBE_MAX_MS. False when the write is not durable by then; *ms is how long it took. */
-bool probe_run(struct probe *p, double *ms);
+/* A question; the caller keeps it until `done` is called. */
+struct probe_ask {
+	struct list link;
+	struct probe_result result;
+	void (*done)(struct probe_ask *ask);
+};
+
+/* NULL where there is no memory or no thread. */
+struct probe *probe_create(struct writer *w);
+/* `done` is called once: on the probe's thread, or at once where the last write is at most a second old. It must not block.
+ * Any thread. */
+void probe_submit(struct probe *p, struct probe_ask *ask);
+/* The writer is closed: answers who waits, and from here on everybody at once. */
+void probe_close(struct probe *p);
+void probe_destroy(struct probe *p); /* NULL is fine */
 
 #endif

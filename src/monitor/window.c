@@ -69,9 +69,9 @@ static uint64_t collect(const struct lane *lane, int64_t since_ms, uint64_t *tim
 	return count;
 }
 
-void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out)
+void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out,
+		 struct window_times *times)
 {
-	uint64_t times[SERVICES * WINDOW_TIMES];
 	*out = (struct window_figures){0};
 	for (int i = 0; i < SERVICES; i++) {
 		const struct lane *lane = &w->lanes[i];
@@ -83,12 +83,17 @@ void window_read(const struct window *w, enum service service, int64_t since_ms,
 			out->events += lane->seconds[k].events;
 			out->errors += lane->seconds[k].errors;
 		}
-		out->timed = collect(lane, since_ms, times, out->timed);
+		out->timed = collect(lane, since_ms, times->us, out->timed);
 	}
-	if (out->timed == 0)
+}
+
+void window_rank(struct window_figures *f, struct window_times *times)
+{
+	if (f->timed == 0)
 		return;
-	qsort(times, out->timed, sizeof *times, ascending);
-	out->p95_ms = (double)times[(out->timed * 95) / 100 < out->timed ? (out->timed * 95) / 100 : out->timed - 1] / 1000;
+	qsort(times->us, f->timed, sizeof *times->us, ascending);
+	uint64_t rank = f->timed * 95 / 100;
+	f->p95_ms = (double)times->us[rank < f->timed ? rank : f->timed - 1] / 1000;
 }
 
 int window_errors(const struct window *w, enum service service, uint64_t seqs[WINDOW_ERRORS])

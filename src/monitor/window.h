@@ -20,8 +20,16 @@ struct window_figures {
 	uint64_t timed;  /* response times that the quantile is taken of */
 	double p95_ms;
 };
-/* The events since a time (at most WINDOW_SECONDS ago) of one service, or of all (SERVICES). */
-void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out);
+/* Response times that a quantile is taken of. */
+struct window_times {
+	uint64_t us[SERVICES * WINDOW_TIMES];
+};
+/* The events since a time (at most WINDOW_SECONDS ago) of one service, or of all (SERVICES), but for the quantile: that is
+ * left to window_rank, which needs the window no longer. */
+void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out,
+		 struct window_times *times);
+/* Sorts the times, and adds the quantile. */
+void window_rank(struct window_figures *f, struct window_times *times);
 /* The seqs of the newest events that failed, newest first; returns how many. */
 int window_errors(const struct window *w, enum service service, uint64_t seqs[WINDOW_ERRORS]);
 

@@ -20,7 +20,7 @@ const struct http_route api_routes[] = {
 	{"POST", "/v1/archives", NEED_ADMIN, api_archive_make, 0},
 	{"GET", "/v1/archives/{}", NEED_READ_ALL, api_archive_get, 0},
 	{"DELETE", "/v1/archives/{}", NEED_ADMIN, api_archive_delete, ROUTE_DIRECT},
-	{"GET", "/v1/leases", NEED_READ_ALL, api_leases, ROUTE_DIRECT},
+	{"GET", "/v1/leases", NEED_READ_ALL, api_leases, ROUTE_HELD},
 	{"POST", "/v1/leases", NEED_PUBLISH_ALL, api_lease_acquire, ROUTE_DIRECT},
 	{"GET", "/v1/leases/{}", NEED_READ_ALL, api_lease_get, ROUTE_DIRECT},
 	{"PUT", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_renew, ROUTE_DIRECT},

@@ -17,6 +17,8 @@
 struct ws;
 struct door;
 
+enum { API_EXPORTS_MAX = 16 /* at once: each has some MiB of its own */ };
+
 /* What the handlers work with; all borrowed. Filled in before the first request. */
 struct api {
 	struct store *store;
@@ -38,7 +40,9 @@ struct api {
 	struct auditor *auditor;
 	struct watch *watch;
 	struct probe *probe;
-	atomic_int exports;     /* how many are being sent */
+	atomic_int exports; /* how many are being sent */
+	/* Whose those are that are compressed more than usual: grant_client; 0: a free place. */
+	atomic_ullong slow_exports[API_EXPORTS_MAX];
 	int64_t ping_ms;        /* a WebSocket's peer answers within this */
 	const char *static_dir; /* NULL: none */
 	const char *base;       /* of the paths in answers; see gate.h */

@@ -1,5 +1,6 @@
 /* Health in the forms of the monitoring profile: every component is looked at, not believed. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -59,11 +60,11 @@ static void write_breaker(struct api *api, struct buf *out, enum grade *all)
 }
 
 /* A write is tried, unless it is known that none works, and why. */
-static void write_storage(struct api *api, struct buf *out, enum grade *all)
+static void write_storage(struct api *api, struct buf *out, const struct probe_result *probed, enum grade *all)
 {
 	struct writer_figures w;
-	double ms;
-	bool fine = probe_run(api->probe, &ms);
+	double ms = probed->ms;
+	bool fine = probed->fine;
 	writer_read(api->writer, &w);
 	if (!fine && w.breaker != BREAKER_CLOSED) {
 		write_breaker(api, out, all);
@@ -146,14 +147,16 @@ static void write_parts(struct api *api, struct buf *out, enum grade *all)
 	worsen(all, figures);
 }
 
-/* Every component; `storage` writes the one that may have to wait for the disk. Returns the worst grade. */
-static enum grade write_components(struct api *api, struct buf *out,
-				   void (*storage)(struct api *api, struct buf *out, enum grade *all))
+/* Every component; `probed` is what a write has come to, NULL where none was tried. Returns the worst grade. */
+static enum grade write_components(struct api *api, struct buf *out, const struct probe_result *probed)
 {
 	enum grade all = HEALTHY;
 	buf_adds(out, ",\"components\":{");
 	write_parts(api, out, &all);
-	storage(api, out, &all);
+	if (probed != NULL)
+		write_storage(api, out, probed, &all);
+	else
+		write_breaker(api, out, &all);
 	buf_adds(out, ",\"supabase\":{\"status\":\"healthy\",\"enabled\":false,\"message\":\"not used\"},");
 	write_memory(api, out, &all);
 	buf_addc(out, ',');
@@ -164,13 +167,21 @@ static enum grade write_components(struct api *api, struct buf *out,
 	return all;
 }
 
-void api_health(void *arg, struct exchange *x, struct reader *reader)
+/* A request that waits for a write; no thread of the pool does. */
+struct health {
+	struct probe_ask ask; /* first: the probe gives it back */
+	struct exchange *exchange;
+};
+
+/* On the pool: the file system is asked, too. */
+static void write_health(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
+	const struct health *h = exchange_state(x);
 	struct buf parts;
 	buf_init(&parts);
-	enum grade all = write_components(api, &parts, write_storage);
+	enum grade all = write_components(api, &parts, &h->ask.result);
 	struct buf *out = exchange_out(x);
 	buf_printf(out, "{\"status\":\"%s\",\"service\":\"monitoring\",\"port\":%d,\"version\":\"%s\"", grades[all],
 		   door_port(api->door), TIDEMARK_VERSION);
@@ -178,6 +189,27 @@ void api_health(void *arg, struct exchange *x, struct reader *reader)
 	buf_join(out, &parts, 0, 0);
 	buf_finish(&parts);
 	api_json_done(x, all == HEALTHY ? 200 : 503);
+}
+
+static void on_probed(struct probe_ask *ask)
+{
+	exchange_defer(((struct health *)ask)->exchange, write_health);
+}
+
+void api_health(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct health *h = calloc(1, sizeof *h);
+	if (h == NULL) {
+		exchange_problem(x, 503, "out of memory");
+		exchange_done(x);
+		return;
+	}
+	h->exchange = x;
+	h->ask.done = on_probed;
+	exchange_keep(x, h, free);
+	probe_submit(api->probe, &h->ask);
 }
 
 /* Alive: this thread answers, and the sockets' loop turns. What is wrong with the components is readiness: it is shown, and
@@ -193,7 +225,7 @@ void api_health_live(void *arg, struct exchange *x, struct reader *reader)
 		   grades[alive ? HEALTHY : UNHEALTHY], TIDEMARK_VERSION,
 		   (long long)(clock_mono_ms() - api->started_mono_ms) / 1000, U(w.loop_lag_ms));
 	put_times(exchange_out(x));
-	write_components(api, exchange_out(x), write_breaker);
+	write_components(api, exchange_out(x), NULL);
 	api_json_done(x, alive ? 200 : 503);
 }
 

@@ -24,7 +24,11 @@ static const unsigned allowed[] = {
 	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED | Q_SESSION | Q_LAST_EVENT_ID,
 };
 
-/* A request for a page, kept with the exchange: a long poll comes by twice. */
+/* A request for a page, kept with the exchange: a long poll comes back, and so does a request that has to look at many
+ * events, for each part of them.
+ *
+ *     range ─▶ (long poll: is there anything?) ─▶ events ─▶ reply
+ *                   one page of the log each time, behind whatever else waits for the pool                             */
 struct history {
 	struct exchange *exchange;
 	enum form form;
@@ -32,7 +36,12 @@ struct history {
 	struct selection *select;
 	struct range range;
 	bool waited;
-	size_t bytes_max; /* of a JSON page */
+	size_t bytes_max;          /* of a JSON page */
+	uint32_t limit;            /* events of it */
+	struct history_query rest; /* what was not looked at yet */
+	uint32_t count;            /* events that were written */
+	uint64_t last;             /* of them */
+	uint64_t next;             /* where the page after this one goes on; 0: there is none */
 };
 
 static void destroy(void *arg)
@@ -144,74 +153,76 @@ static bool pass_gap(struct history *h, struct store *store, struct history_quer
 	return false;
 }
 
-/* Writes up to `limit` events of the range, and finds out whether there is one more. *next is 0 where there is none. */
-static enum err write_events(struct api *api, struct history *h, struct reader *reader, uint32_t limit, uint64_t *next,
-			     struct fault *fault)
+/* Writes what a page of the log adds to the reply. False when the reply has all it may. */
+static bool add_events(struct history *h, const struct page *page)
 {
 	struct buf *out = exchange_out(h->exchange);
-	struct history_query q = h->range.query;
-	bool down = q.descending;
-	uint64_t last = 0;
-	uint32_t count = 0;
-	*next = 0;
-	while (q.after + 1 < q.before) {
-		struct page *page;
-		q.count_max = limit + 1 - count;
-		q.bytes_max = PAGE_BYTES;
-		if (pass_gap(h, api->store, &q, count)) {
-			*next = q.after;
-			return ERR_NONE;
+	for (uint32_t i = 0; i < page_count(page); i++) {
+		if (h->count == h->limit || (h->count > 0 && out->len > h->bytes_max)) {
+			h->next = h->last;
+			return false;
 		}
-		enum err err = history_page(reader, &q, &page, fault);
-		if (err == ERR_GONE && history_next(reader, q.after) > q.after + 1)
-			continue; /* what it was in turned out to be gone: a gap */
-		if (err)
-			return err;
-		for (uint32_t i = 0; i < page_count(page); i++) {
-			if (count == limit || (count > 0 && out->len > h->bytes_max)) {
-				*next = last;
-				page_unref(page);
-				return ERR_NONE;
-			}
-			struct slice envelope = page_envelope(page, i);
-			if (count++ > 0)
-				buf_addc(out, ',');
-			buf_add(out, envelope.p, envelope.len);
-			last = page_entry(page, i).seq;
-		}
-		if (down)
-			q.before = page_last(page);
-		else
-			q.after = page_last(page);
-		page_unref(page);
-		if (down && q.before == 0)
-			break;
+		struct slice envelope = page_envelope(page, i);
+		if (h->count++ > 0)
+			buf_addc(out, ',');
+		buf_add(out, envelope.p, envelope.len);
+		h->last = page_entry(page, i).seq;
 	}
+	return true;
+}
+
+static void pass_page(struct history_query *q, const struct page *page)
+{
+	if (q->descending)
+		q->before = page_last(page);
+	else
+		q->after = page_last(page);
+}
+
+static bool is_passed(const struct history_query *q)
+{
+	return q->after + 1 >= q->before;
+}
+
+/* Looks at one page of the log for up to `limit` events, and one more to know whether there is one. */
+static enum err write_page(struct api *api, struct history *h, struct reader *reader, bool *done, struct fault *fault)
+{
+	struct history_query *q = &h->rest;
+	*done = is_passed(q);
+	if (*done)
+		return ERR_NONE;
+	if (pass_gap(h, api->store, q, h->count)) {
+		h->next = q->after;
+		*done = true;
+		return ERR_NONE;
+	}
+	q->count_max = h->limit + 1 - h->count;
+	q->bytes_max = PAGE_BYTES;
+	struct page *page;
+	enum err err = history_page(reader, q, &page, fault);
+	if (err == ERR_GONE && history_next(reader, q->after) > q->after + 1)
+		return ERR_NONE; /* what it was in turned out to be gone: a gap */
+	if (err)
+		return err;
+	*done = !add_events(h, page);
+	pass_page(q, page);
+	*done = *done || is_passed(q);
+	page_unref(page);
 	return ERR_NONE;
 }
 
-static enum err reply_json(struct api *api, struct history *h, struct reader *reader, struct fault *fault)
+static void end_json(struct api *api, struct history *h)
 {
 	struct buf *out = exchange_out(h->exchange);
-	uint32_t limit = h->query.limit != 0 ? h->query.limit : QUERY_LIMIT_DEFAULT;
-	uint64_t next;
-	size_t room = exchange_room(h->exchange);
-	if (room == 0)
-		return api_full(fault);
-	h->bytes_max = room < REPLY_BYTES_MAX ? room : REPLY_BYTES_MAX;
-	buf_adds(out, "{\"events\":[");
-	enum err err = write_events(api, h, reader, limit, &next, fault);
-	if (err)
-		return err;
-	if (next != 0)
-		buf_printf(out, "],\"next\":%llu", (unsigned long long)next);
+	if (h->next != 0)
+		buf_printf(out, "],\"next\":%llu", (unsigned long long)h->next);
 	else
 		buf_adds(out, "],\"next\":null");
 	/* A poller goes on at the checkpoint: everything that matches up to there is in this page, or before it. */
 	uint64_t end = h->range.query.before - 1;
-	uint64_t checkpoint = next != 0 && !h->query.descending ? next
-			      : end > h->range.query.after      ? end
-								: h->range.query.after;
+	uint64_t checkpoint = h->next != 0 && !h->query.descending ? h->next
+			      : end > h->range.query.after         ? end
+								   : h->range.query.after;
 	buf_printf(out, ",\"checkpoint\":%llu,\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)checkpoint,
 		   (unsigned long long)store_first(api->store), (unsigned long long)h->range.head, store_epoch(api->store));
 	if (h->range.has_gap) {
@@ -221,9 +232,48 @@ static enum err reply_json(struct api *api, struct history *h, struct reader *re
 	buf_addc(out, '}');
 	exchange_status(h->exchange, 200, "application/json");
 	exchange_add_header(h->exchange, "Vary", "Accept");
-	if (next != 0)
-		add_link(h, next, api->base, store_epoch(api->store));
-	return ERR_NONE;
+	if (h->next != 0)
+		add_link(h, h->next, api->base, store_epoch(api->store));
+}
+
+/* On the pool, a page of the log at a time. */
+static void write_on(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct history *h = exchange_state(x);
+	struct fault fault;
+	bool done;
+	enum err err = write_page(api, h, reader, &done, &fault);
+	if (!err && !done) {
+		exchange_hold(x, exchange_out(x)->cap);
+		exchange_defer(x, write_on);
+		return;
+	}
+	exchange_hold(x, 0); /* exchange_done counts what the whole takes */
+	if (err) {
+		fail(x, &fault);
+		return;
+	}
+	end_json(api, h);
+	exchange_done(x);
+}
+
+static void reply_json(struct api *api, struct history *h, struct reader *reader)
+{
+	struct fault fault;
+	size_t room = exchange_room(h->exchange);
+	if (room == 0) {
+		api_full(&fault);
+		fail(h->exchange, &fault);
+		return;
+	}
+	h->bytes_max = room < REPLY_BYTES_MAX ? room : REPLY_BYTES_MAX;
+	h->limit = h->query.limit != 0 ? h->query.limit : QUERY_LIMIT_DEFAULT;
+	h->rest = h->range.query;
+	h->count = 0;
+	h->next = 0;
+	buf_adds(exchange_out(h->exchange), "{\"events\":[");
+	write_on(api, h->exchange, reader);
 }
 
 static enum err reply_lines(struct api *api, struct history *h, struct fault *fault)
@@ -247,25 +297,28 @@ static enum err reply_lines(struct api *api, struct history *h, struct fault *fa
 	return lines_stream_take(x, &q, &options) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
-/* Is there anything in the range? */
-static enum err is_empty(struct api *api, struct history *h, struct reader *reader, bool *empty, struct fault *fault)
+/* Looks at one page of the log for anything that is in the range. *done: there is, or all was looked at. */
+static enum err look_at_page(struct api *api, struct history *h, struct reader *reader, bool *done, bool *empty,
+			     struct fault *fault)
 {
-	struct history_query q = h->range.query;
-	q.count_max = 1;
-	q.bytes_max = 1;
+	struct history_query *q = &h->rest;
 	*empty = true;
-	while (*empty && q.after + 1 < q.before) {
-		struct page *page;
-		pass_gap(h, api->store, &q, 0);
-		enum err err = history_page(reader, &q, &page, fault);
-		if (err == ERR_GONE && history_next(reader, q.after) > q.after + 1)
-			continue;
-		if (err)
-			return err;
-		*empty = page_count(page) == 0;
-		q.after = page_last(page);
-		page_unref(page);
-	}
+	*done = is_passed(q);
+	if (*done)
+		return ERR_NONE;
+	pass_gap(h, api->store, q, 0);
+	q->count_max = 1;
+	q->bytes_max = 1;
+	struct page *page;
+	enum err err = history_page(reader, q, &page, fault);
+	if (err == ERR_GONE && history_next(reader, q->after) > q->after + 1)
+		return ERR_NONE;
+	if (err)
+		return err;
+	*empty = page_count(page) == 0;
+	pass_page(q, page);
+	*done = !*empty || is_passed(q);
+	page_unref(page);
 	return ERR_NONE;
 }
 
@@ -303,21 +356,54 @@ static bool may_wait(const struct history *h, uint64_t head)
 	       (q->before == 0 || q->before > head + 1) && !(q->has_until && q->until_ms <= clock_wall_ms());
 }
 
-/* One pass over the request; true when the reply is ready, false when it waits. */
-static enum err answer(struct api *api, struct history *h, struct reader *reader, bool *ready, struct fault *fault)
+static void reply(struct api *api, struct history *h, struct reader *reader)
 {
-	*ready = true;
-	enum err err = range_set(&h->range, api->store, reader, &h->query, h->select, fault);
-	bool empty = false;
-	if (!err && may_wait(h, store_head(api->store)))
-		err = is_empty(api, h, reader, &empty, fault);
-	if (err)
-		return err;
-	if (empty) {
-		*ready = false;
-		return wait_for_more(api, h, fault);
+	struct exchange *x = h->exchange;
+	struct fault fault;
+	if (h->form == FORM_JSON) {
+		reply_json(api, h, reader);
+		return;
 	}
-	return h->form == FORM_LINES ? reply_lines(api, h, fault) : reply_json(api, h, reader, fault);
+	if (reply_lines(api, h, &fault) != ERR_NONE)
+		exchange_fault(x, &fault);
+	exchange_done(x);
+}
+
+/* On the pool, a page of the log at a time. */
+static void look_on(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct history *h = exchange_state(x);
+	struct fault fault;
+	bool done;
+	bool empty;
+	enum err err = look_at_page(api, h, reader, &done, &empty, &fault);
+	if (!err && !done) {
+		exchange_defer(x, look_on);
+		return;
+	}
+	if (!err && empty)
+		err = wait_for_more(api, h, &fault);
+	if (err)
+		fail(x, &fault);
+	else if (!empty)
+		reply(api, h, reader);
+}
+
+/* One pass over the request; a long poll that waits comes back for another. */
+static void answer(struct api *api, struct history *h, struct reader *reader)
+{
+	struct exchange *x = h->exchange;
+	struct fault fault;
+	if (range_set(&h->range, api->store, reader, &h->query, h->select, &fault) != ERR_NONE) {
+		fail(x, &fault);
+		return;
+	}
+	h->rest = h->range.query;
+	if (may_wait(h, store_head(api->store)))
+		look_on(api, x, reader);
+	else
+		reply(api, h, reader);
 }
 
 static struct history *start(struct api *api, struct exchange *x, enum form form, struct fault *fault)
@@ -358,12 +444,7 @@ void api_history(void *arg, struct exchange *x, struct reader *reader)
 		fail(x, &fault);
 		return;
 	}
-	bool ready;
-	enum err err = answer(api, h, reader, &ready, &fault);
-	if (err)
-		fail(x, &fault);
-	else if (ready)
-		exchange_done(x);
+	answer(api, h, reader);
 }
 
 static enum err read_seq(struct api *api, struct exchange *x, uint64_t *seq, struct fault *fault)

@@ -168,12 +168,30 @@ void api_lease_get(void *arg, struct exchange *x, struct reader *reader)
 		reply_lease(arg, x);
 }
 
-void api_leases(void *arg, struct exchange *x, struct reader *reader)
+/* On the pool, a part at a time. */
+static void write_on(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (api_refuse_params(x))
+	if (!leases_write_part(api->leases, exchange_out(x), exchange_state(x))) {
+		exchange_hold(x, exchange_out(x)->cap);
+		exchange_defer(x, write_on);
 		return;
-	leases_write_all(api->leases, exchange_out(x));
+	}
+	exchange_hold(x, 0); /* exchange_done counts what the whole takes */
 	api_json_done(x, 200);
+}
+
+void api_leases(void *arg, struct exchange *x, struct reader *reader)
+{
+	if (api_refuse_params(x) || api_refuse_full(x))
+		return;
+	struct lease_place *at = calloc(1, sizeof *at);
+	if (at == NULL) {
+		exchange_problem(x, 503, "out of memory");
+		exchange_done(x);
+		return;
+	}
+	exchange_keep(x, at, free);
+	write_on(arg, x, reader);
 }

@@ -73,6 +73,8 @@ struct exchange {
 	struct list in_waiting;   /* http.waiting */
 	int64_t waiting_since_ms; /* monotonic */
 	bool served;              /* has waited, and its reply is being made */
+	bool slow;                /* runs on the pool's slow thread */
+	bool had_turn;            /* has run on the pool */
 	const struct http_route *route;
 
 	struct head head;
@@ -781,14 +783,25 @@ static void take_body(struct exchange *x, const char *bytes, size_t n)
 static void run_deferred(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
+	x->had_turn = true;
 	x->deferred(x->http->options.arg, x, reader);
+}
+
+void exchange_slow_down(struct exchange *x)
+{
+	x->slow = true;
 }
 
 void exchange_defer(struct exchange *x, http_handler *run)
 {
 	x->deferred = run;
 	x->job.run = run_deferred;
-	pool_submit(x->http->pool, &x->job);
+	if (x->slow)
+		pool_submit_slow(x->http->pool, &x->job);
+	else if (x->had_turn)
+		pool_submit_again(x->http->pool, &x->job);
+	else
+		pool_submit(x->http->pool, &x->job);
 }
 
 void exchange_defer_reply(struct exchange *x, http_handler *run)

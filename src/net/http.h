@@ -149,6 +149,8 @@ enum err exchange_take_socket(struct exchange *x, int *fd, uint64_t *peer, struc
 /* Runs something for the exchange on a pool thread: a handler that goes on later. Only while the exchange waits for
  * it, before exchange_done. */
 void exchange_defer(struct exchange *x, http_handler *run);
+/* From now on what is deferred runs on the pool's slow thread: it takes much of a processor. */
+void exchange_slow_down(struct exchange *x);
 /* The same for what makes a reply that is held in memory: once there is room for it, and after 10 s without. */
 void exchange_defer_reply(struct exchange *x, http_handler *run);
 

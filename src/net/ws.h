@@ -55,10 +55,13 @@ struct ws_options {
 	int64_t patience_ms; /* a message may take three times that, and more as more of it comes */
 	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */
 	int64_t idle_ms;     /* what was counted of a named session is forgotten when nothing more was for so long */
+	int64_t save_ms;     /* a clean close waits for the commit of what it has acknowledged, but not for longer */
 	uint64_t lag_max;    /* events; a reader further behind is closed; 0: never */
 	void (*on_close)(void *arg, uint64_t peer); /* a connection from ws_add_take has ended: `entered` */
 	void *on_close_arg;
 };
+
+enum { WS_SAVE_MS = 500 };
 
 enum err ws_create(struct ws_options options, struct ws **out, struct fault *fault);
 /* Closes everybody with 1001 and ends the thread. */

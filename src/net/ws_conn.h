@@ -25,6 +25,10 @@
 /*            ws_add_take         handshake             close, error, peer gone
  *  (request) ▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
  *
+ *                                                     ╰──────▶ CLOSING ─────────────────▶ destroyed
+ *                                                  Close of      (ws_conn.closing: a commit, save_ms at most)
+ *                                                  the peer
+ *
  *  While OPEN, what the cursor waits for decides what wakes it:
  *      WAIT_LIVE      a commit that concerns it  (ws.subscriptions)
  *      WAIT_LOAD      a page from the store      (ws.ready, by on_loaded)
@@ -125,10 +129,11 @@ struct ws_conn {
 	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
 	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
 
-	bool peer_closed; /* its Close frame has come: nothing behind it counts */
-	unsigned news;    /* of the session: enum session_news; with ws.lock */
-	bool loaded;      /* a page that the cursor has asked for is there; with ws.lock */
-	bool moving;      /* the session was moved, and the cursor is not there yet */
+	bool peer_closed;        /* its Close frame has come: nothing behind it counts */
+	struct closing *closing; /* and is answered once a commit is there; nothing else is sent. NULL: it does not wait */
+	unsigned news;           /* of the session: enum session_news; with ws.lock */
+	bool loaded;             /* a page that the cursor has asked for is there; with ws.lock */
+	bool moving;             /* the session was moved, and the cursor is not there yet */
 	int close_code;
 	const char *close_why;
 	int64_t seen_ms;   /* Unix: the last sign of life */

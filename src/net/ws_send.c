@@ -130,6 +130,12 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	return sent;
 }
 
+/* Nothing more is sent but a Close. */
+static bool is_closing(const struct ws_conn *c)
+{
+	return c->close_code != 0 || c->closing != NULL;
+}
+
 void ws_note_told(struct ws_conn *c, uint64_t seq)
 {
 	atomic_store(&c->reader.sent, seq);
@@ -138,7 +144,7 @@ void ws_note_told(struct ws_conn *c, uint64_t seq)
 
 void ws_checkpoint(struct ws_conn *c, int64_t now_ms)
 {
-	if (c->profile->checkpoint == NULL || c->cursor == NULL || c->close_code != 0 || !cursor_is_filtered(c->cursor) ||
+	if (c->profile->checkpoint == NULL || c->cursor == NULL || is_closing(c) || !cursor_is_filtered(c->cursor) ||
 	    now_ms - c->told_ms < CHECKPOINT_MS)
 		return;
 	uint64_t after = subscription_after(c->ws->subscriptions, &c->subscription, c->cursor);
@@ -281,7 +287,7 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 
 void ws_pump(struct ws_conn *c)
 {
-	if (c->close_code != 0)
+	if (is_closing(c))
 		return;
 	/* libwebsockets calls back for reasons of its own, too: a page that is on its way must not be asked for again. */
 	if (c->cursor == NULL || c->held || c->wait == WAIT_LOAD || c->wait == WAIT_TURN) {
@@ -298,7 +304,7 @@ void ws_pump(struct ws_conn *c)
 
 void ws_serve(struct ws_conn *c)
 {
-	if (c->close_code != 0)
+	if (is_closing(c))
 		return;
 	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
 	if (lws_partial_buffered(c->wsi)) {
@@ -326,7 +332,7 @@ void ws_serve(struct ws_conn *c)
 
 void ws_pump_out(struct ws_conn *c)
 {
-	if (c->close_code != 0)
+	if (is_closing(c))
 		return;
 	if (c->profile->drain != NULL)
 		c->profile->drain(c);

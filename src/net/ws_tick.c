@@ -54,7 +54,8 @@ static bool dawdles(const struct ws_conn *c, int64_t now)
  * behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
 {
-	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || lws_partial_buffered(c->wsi);
+	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || c->closing != NULL ||
+		      lws_partial_buffered(c->wsi);
 	if (paused)
 		c->spoke_ms = now; /* what it says meanwhile waits in the socket */
 	if (paused && c->begun_ms != 0)

@@ -153,8 +153,6 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* ERR_IO when no event can have the time that it is. */
 enum err store_check_clock(const struct store *s, struct fault *fault);
-/* Opens a transaction where none is open. */
-enum err store_begin(struct store *s, struct fault *fault);
 
 void store_bind(sqlite3_stmt *st, int at, struct slice text);
 /* The seq of an event that has left the log, by its id; 0 where there is none that is remembered. */

@@ -1062,8 +1062,274 @@ static void a_commit_wakes_whom_it_concerns(void)
 	remove_dir();
 }
 
+/* --- changes that fail --- */
+
+static int changes_run;
+
+static enum err on_note(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	changes_run++;
+	return store_note_put(s, "test", slice_of("fine"), 1, slice_of("{}"), f);
+}
+
+/* Fails when half of it is done. */
+static enum err on_half_note(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	changes_run++;
+	enum err err = store_note_put(s, "test", slice_of("half"), 1, slice_of("{}"), f);
+	return err ? err : fault_set(f, ERR_CORRUPT, "a page is damaged");
+}
+
+enum { LEAVING = 500 };
+
+static enum err on_leave(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	uint64_t left;
+	changes_run++;
+	return store_leave(s, LEAVING, LEAVING, NULL, &left, f);
+}
+
+static bool has_note_fine;
+static bool has_note_half;
+
+static enum err on_stored_note(void *arg, struct slice key, int64_t at, struct slice value)
+{
+	(void)arg;
+	(void)at;
+	(void)value;
+	has_note_fine = has_note_fine || slice_is(key, "fine");
+	has_note_half = has_note_half || slice_is(key, "half");
+	return ERR_NONE;
+}
+
+static void submit_change(struct op *o, uint64_t client, write_change *change)
+{
+	prepare(o, client, NULL);
+	o->op.change = change;
+	CHECK(writer_submit(writer, &o->op, &fault) == ERR_NONE);
+}
+
+static void submit_of(struct op *o, uint64_t client, const char *lines)
+{
+	prepare(o, client, lines);
+	CHECK(writer_submit(writer, &o->op, &fault) == ERR_NONE);
+}
+
+static void let_go_and_finish(struct op *holder, struct op *ops, int count)
+{
+	ring(&hold);
+	for (int i = 0; i < count; i++)
+		wait_for(&ops[i].bell, 1);
+	wait_for(&holder->bell, 1);
+	finish(holder);
+}
+
+static void check_breaker_stayed_closed(uint64_t failed)
+{
+	struct writer_figures f;
+	writer_read(writer, &f);
+	CHECK(f.breaker == BREAKER_CLOSED && f.breaker_opens == 0 && f.breaker_failures == 0 && f.failed == failed);
+	CHECK(f.queued_events == 0 && f.queued_bytes == 0 && f.queued_requests == 0);
+}
+
+/* Fails when a change that fails takes the requests with it that are in the same transaction, or opens the breaker; and when
+ * the half of it that was done stays. */
+static void a_change_that_fails_fails_alone(void)
+{
+	enum { CLIENT = 1, OTHER = 2, CHANGES = 3 };
+	struct op holder;
+	struct op ops[7];
+	fresh_hub(1 << 20);
+	CHECK(publish("{\"data\":1}") == ERR_NONE);
+	changes_run = 0;
+	hold_writer(&holder, OTHER, NULL);
+	submit_of(&ops[0], CLIENT,
+		  "{\"id\":\"x\",\"stream\":\"new\",\"data\":1}\n{\"id\":\"x\",\"stream\":\"new\",\"data\":1}");
+	submit_change(&ops[1], CLIENT, on_half_note);
+	submit_change(&ops[2], CLIENT, on_note);
+	submit_of(&ops[3], CLIENT, "{\"id\":\"x\",\"stream\":\"new\",\"data\":1}");
+	submit_change(&ops[4], CLIENT, on_half_note);
+	submit_of(&ops[5], CLIENT, "{\"id\":\"y\",\"stream\":\"new\",\"data\":1}");
+	prepare(&ops[6], 0, NULL);
+	ops[6].op.session = slice_of("s");
+	ops[6].op.session_acked = 1;
+	CHECK(writer_submit(writer, &ops[6].op, &fault) == ERR_NONE);
+	let_go_and_finish(&holder, ops, 7);
+	CHECK(ops[0].op.err == ERR_NONE && ops[0].op.receipt.first == 2 && ops[0].op.receipt.duplicates == 1);
+	CHECK(ops[1].op.err == ERR_CORRUPT && strstr(ops[1].op.fault.text, "damaged") != NULL);
+	CHECK(ops[2].op.err == ERR_NONE && ops[4].op.err == ERR_CORRUPT);
+	CHECK(ops[3].op.err == ERR_NONE && ops[3].op.receipt.duplicates == 1 && ops[3].op.receipt.first == 2);
+	CHECK(ops[5].op.err == ERR_NONE && ops[5].op.receipt.first == 3 && ops[6].op.err == ERR_NONE);
+	CHECK(rings_of(&ops[0].bell) == 1 && rings_of(&ops[1].bell) == 1 && rings_of(&ops[2].bell) == 1);
+	CHECK(changes_run == CHANGES); /* each once: those behind the first wait for a transaction of their own */
+	check_breaker_stayed_closed(2);
+	CHECK(store_head(store) == 3);
+	for (int i = 0; i < 7; i++)
+		finish(&ops[i]);
+	close_hub();
+	open_hub(1 << 20, roomy);
+	struct session_state state;
+	has_note_fine = has_note_half = false;
+	CHECK(store_note_each(store, "test", on_stored_note, NULL, &fault) == ERR_NONE);
+	CHECK(has_note_fine && !has_note_half && store_head(store) == 3);
+	CHECK(sessions_get(sessions, slice_of("s"), &state) && state.acked == 1);
+	close_hub();
+	remove_dir();
+}
+
+/* Changes a byte in the database where `text` is. */
+static void damage(const char *text)
+{
+	char path[TEMP_DIR_LEN + 32];
+	static char all[1 << 20];
+	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	FILE *f = fopen(path, "r+");
+	CHECK(f != NULL);
+	size_t len = fread(all, 1, sizeof all, f);
+	char *at = memmem(all, len, text, strlen(text));
+	CHECK(at != NULL && fseek(f, at - all, SEEK_SET) == 0 && fputc('#', f) == '#' && fclose(f) == 0);
+}
+
+/* SQLite rolls back the whole transaction at a page that cannot be read: fails with a savepoint, too. */
+static void events_that_cannot_leave_disturb_no_publisher(void)
+{
+	enum { CLIENT = 1, OTHER = 2, STORED = 400, DAMAGED = STORED + 1, ALL = DAMAGED + STORED };
+	struct op holder;
+	struct op ops[3];
+	static char lines[STORED * LINE_LEN + 1];
+	fresh_hub(1 << 20);
+	put_lines(lines, STORED);
+	CHECK(publish(lines) == ERR_NONE);
+	CHECK(publish("{\"data\":\"an event that is damaged\"}") == ERR_NONE);
+	CHECK(publish(lines) == ERR_NONE);
+	close_hub(); /* all of it is indexed, and in the database */
+	damage("an event that is damaged");
+	open_hub(1 << 20, roomy);
+	hold_writer(&holder, OTHER, NULL);
+	submit_of(&ops[0], CLIENT, "{\"data\":2}");
+	submit_change(&ops[1], CLIENT, on_leave);
+	submit_of(&ops[2], CLIENT, "{\"data\":3}");
+	let_go_and_finish(&holder, ops, 3);
+	CHECK(ops[0].op.err == ERR_NONE && ops[0].op.receipt.first == ALL + 1);
+	CHECK(ops[1].op.err != ERR_NONE);
+	CHECK(ops[2].op.err == ERR_NONE && ops[2].op.receipt.first == ALL + 2);
+	check_breaker_stayed_closed(1);
+	CHECK(store_hot(store) == 1 && store_head(store) == ALL + 2);
+	for (int i = 0; i < 3; i++)
+		finish(&ops[i]);
+	close_hub();
+	remove_dir();
+}
+
+/* --- the pool --- */
+
+struct slow_job {
+	struct pool_job job;
+	struct bell held;
+	struct bell hold;
+	int nice;
+};
+
+static void run_slow(struct pool_job *job, struct reader *reader)
+{
+	struct slow_job *s = (struct slow_job *)job;
+	CHECK(reader != NULL);
+	s->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+	ring(&s->held);
+	wait_for(&s->hold, 1);
+}
+
+static struct bell usual_ran;
+
+static void run_usual(struct pool_job *job, struct reader *reader)
+{
+	(void)job;
+	CHECK(reader != NULL);
+	ring(&usual_ran);
+}
+
+/* Hangs where slow jobs are run by the threads for the usual ones: two of them keep both. */
+static void slow_jobs_keep_no_usual_ones_waiting(void)
+{
+	enum { SLOW = 3, LOWEST = 19 };
+	static struct slow_job slow[SLOW];
+	struct pool_job usual = {.run = run_usual};
+	fresh_hub(1 << 20);
+	bell_init(&usual_ran);
+	for (int i = 0; i < SLOW; i++) {
+		slow[i].job.run = run_slow;
+		list_init(&slow[i].job.link);
+		bell_init(&slow[i].held);
+		bell_init(&slow[i].hold);
+		pool_submit_slow(pool, &slow[i].job);
+	}
+	wait_for(&slow[0].held, 1);
+	list_init(&usual.link);
+	pool_submit(pool, &usual);
+	wait_for(&usual_ran, 1);
+	CHECK(slow[0].nice == LOWEST && rings_of(&slow[1].held) == 0);
+	for (int i = 0; i < SLOW; i++)
+		ring(&slow[i].hold);
+	close_hub(); /* runs them all */
+	for (int i = 0; i < SLOW; i++)
+		CHECK(rings_of(&slow[i].held) == 1);
+	remove_dir();
+}
+
+struct turn_job {
+	struct pool_job job;
+	int number;
+};
+
+static int turns[8];
+static int turn_count;
+
+static void run_turn(struct pool_job *job, struct reader *reader)
+{
+	(void)reader;
+	turns[turn_count++] = ((struct turn_job *)job)->number;
+}
+
+/* Fails where what is new waits for the next part of everything that is long, or what is long for all that is new. */
+static void what_is_new_waits_for_one_part_of_what_is_long(void)
+{
+	enum { LONG = 4, NEW = 3 };
+	static const int order[LONG + NEW] = {10, 0, 11, 1, 12, 2, 3};
+	struct slow_job holder = {.job.run = run_slow};
+	struct turn_job jobs[LONG + NEW];
+	struct pool *one;
+	fresh_hub(1 << 20);
+	CHECK(pool_create(store, 1, &one, &fault) == ERR_NONE);
+	bell_init(&holder.held);
+	bell_init(&holder.hold);
+	list_init(&holder.job.link);
+	pool_submit(one, &holder.job);
+	wait_for(&holder.held, 1);
+	turn_count = 0;
+	for (int i = 0; i < LONG + NEW; i++) {
+		jobs[i] = (struct turn_job){.job.run = run_turn, .number = i < LONG ? i : 10 + i - LONG};
+		list_init(&jobs[i].job.link);
+		if (i < LONG)
+			pool_submit_again(one, &jobs[i].job);
+		else
+			pool_submit(one, &jobs[i].job);
+	}
+	ring(&holder.hold);
+	pool_destroy(one);
+	CHECK(turn_count == LONG + NEW && memcmp(turns, order, sizeof order) == 0);
+	close_hub();
+	remove_dir();
+}
+
 int main(void)
 {
+	RUN(what_is_new_waits_for_one_part_of_what_is_long);
+	RUN(slow_jobs_keep_no_usual_ones_waiting);
+	RUN(a_change_that_fails_fails_alone);
+	RUN(events_that_cannot_leave_disturb_no_publisher);
 	RUN(a_commit_wakes_whom_it_concerns);
 	RUN(a_request_does_not_wait_for_the_pages_of_a_whole_herd);
 	RUN(a_closed_feed_reads_no_more_pages);

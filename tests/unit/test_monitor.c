@@ -3,9 +3,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "monitor/auditor.h"
 #include "monitor/conversation.h"
-#include "monitor/lease.h"
+#include "monitor/lease_inside.h"
 #include "monitor/observation.h"
 #include "monitor/past.h"
 #include "monitor/pulse.h"
@@ -111,11 +112,14 @@ static void windows_forget(void)
 		struct flat e = event(i % 10 == 0 ? "error" : "send", 0, i, INT64_C(1000000) * 1000 + i * 1000);
 		window_add(w, &e);
 	}
-	window_read(w, SERVICE_KIMI, 0, &f);
+	struct window_times times;
+	window_read(w, SERVICE_KIMI, 0, &f, &times);
+	window_rank(&f, &times);
 	CHECK(f.events == 100 && f.errors == 10 && f.timed == 100 && f.p95_ms == 96);
-	window_read(w, SERVICES, (INT64_C(1000000) + 91) * 1000, &f);
+	window_read(w, SERVICES, (INT64_C(1000000) + 91) * 1000, &f, &times);
 	CHECK(f.events == 10 && f.errors == 1 && f.timed == 10);
-	window_read(w, SERVICE_GLM, 0, &f);
+	window_read(w, SERVICE_GLM, 0, &f, &times);
+	window_rank(&f, &times);
 	CHECK(f.events == 0 && f.p95_ms == 0);
 	uint64_t seqs[WINDOW_ERRORS];
 	CHECK(window_errors(w, SERVICE_KIMI, seqs) == WINDOW_ERRORS && seqs[0] == seqs[1] + 10);
@@ -137,6 +141,13 @@ static void a_pulse_is_of_the_last_ten(void)
 	buf_finish(&text);
 }
 
+static void write_conversations(struct buf *out, const struct conversations *c, int64_t now_ms)
+{
+	struct conversation_figures f;
+	conversations_read(c, now_ms, &f);
+	conversations_write(out, &f);
+}
+
 static void conversations_are_told_apart(void)
 {
 	struct conversations *c = conversations_create();
@@ -150,12 +161,12 @@ static void conversations_are_told_apart(void)
 	CHECK(conversations_add(c, &e));
 	e.metadata = slice_of("{\"model\":\"y\"}");
 	CHECK(!conversations_add(c, &e));
-	conversations_write(&text, c, 2000);
+	write_conversations(&text, c, 2000);
 	CHECK_SLICE(buf_slice(&text),
 		    "{\"active_sessions\":2,\"total_sessions\":2,\"conversation_length\":2,\"current_model\":\"x-32K\","
 		    "\"context_tokens_used\":50,\"context_tokens_max\":32000}");
 	text.len = 0;
-	conversations_write(&text, c, INT64_C(24) * 3600 * 1000 + 2000);
+	write_conversations(&text, c, INT64_C(24) * 3600 * 1000 + 2000);
 	CHECK_SLICE(buf_slice(&text),
 		    "{\"active_sessions\":0,\"total_sessions\":0,\"conversation_length\":0,\"current_model\":\"--\","
 		    "\"context_tokens_used\":0,\"context_tokens_max\":128000}");
@@ -167,7 +178,7 @@ static void conversations_are_told_apart(void)
 		CHECK(conversations_add(c, &e));
 	}
 	text.len = 0;
-	conversations_write(&text, c, 2000);
+	write_conversations(&text, c, 2000);
 	CHECK(memmem(text.data, text.len, "\"total_sessions\":10000", 22) != NULL);
 	buf_finish(&text);
 	conversations_destroy(c);
@@ -257,8 +268,175 @@ static void a_fold_in_portions_is_the_fold(void)
 	buf_finish(&reopened);
 }
 
+/* --- what is worked out while the writer goes on --- */
+
+static struct monitor *watched; /* NULL: nothing is */
+static int worked;
+
+void __real_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
+void __wrap_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
+void __real_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total);
+void __wrap_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total);
+void __real_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
+void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
+void __real_conversations_write(struct buf *out, const struct conversation_figures *f);
+void __wrap_conversations_write(struct buf *out, const struct conversation_figures *f);
+
+/* Takes the lock that the writer takes for each event. */
+static void look_in(void)
+{
+	if (watched == NULL)
+		return;
+	worked++;
+	monitor_session_seq(watched);
+}
+
+void __wrap_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+	look_in();
+	__real_qsort(base, count, size, compare);
+}
+
+void __wrap_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total)
+{
+	look_in();
+	__real_tally_write(out, service, t, with_total);
+}
+
+void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms)
+{
+	look_in();
+	__real_series_write(out, s, interval, since_ms);
+}
+
+void __wrap_conversations_write(struct buf *out, const struct conversation_figures *f)
+{
+	look_in();
+	__real_conversations_write(out, f);
+}
+
+/* Hangs where something is sorted or written in the lock that the writer takes for each event. */
+static void the_writer_waits_for_no_document(void)
+{
+	char dir[TEMP_DIR_LEN];
+	struct store *store;
+	struct monitor *m;
+	struct buf out;
+	struct window_figures f;
+	buf_init(&out);
+	temp_dir_make(dir);
+	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	publish(store, m, 0, 50, false);
+	watched = m;
+	worked = 0;
+	monitor_window(m, SERVICES, 0, &f);
+	CHECK(f.timed > 0 && worked == 1);
+	monitor_write_stats(m, &out, SERVICE_KIMI);
+	CHECK(worked == 2);
+	monitor_write_stats(m, &out, SERVICE_KIMI); /* is ready */
+	CHECK(worked == 2);
+	monitor_write_all_stats(m, &out);
+	monitor_write_sessions(m, &out);
+	monitor_write_series(m, &out, SERVICE_KIMI, 1, 0);
+	CHECK(worked > 4 && !buf_failed(&out));
+	watched = NULL;
+	monitor_destroy(m);
+	store_close(store);
+	temp_dir_remove(dir);
+	buf_finish(&out);
+}
+
+/* --- many leases --- */
+
+enum { MANY = 3000 };
+
+/* Leases as a server that has ended has left them. */
+static struct leases *load_leases(struct store *store)
+{
+	struct lease_options o = lease_defaults();
+	struct leases *l;
+	struct committed *committed;
+	o.leak_ms = 1;
+	for (int i = 0; i < MANY; i++) {
+		char id[LEASE_ID_LEN + 1];
+		snprintf(id, sizeof id, "%0*d", LEASE_ID_LEN, i);
+		CHECK(store_note_put(store, "lease", slice_of(id), i + 1,
+				     slice_of("{\"name\":\"kimi\",\"holder\":\"h\",\"session\":\"\","
+					      "\"conversation\":\"\"}"),
+				     &fault) == ERR_NONE);
+	}
+	CHECK(store_commit(store, &committed, &fault) == ERR_NONE);
+	CHECK(leases_create(store, o, &l, &fault) == ERR_NONE);
+	return l;
+}
+
+static int times_in(const struct buf *text, const char *what)
+{
+	int count = 0;
+	const char *end = text->data + text->len;
+	for (const char *at = text->data; (at = memmem(at, (size_t)(end - at), what, strlen(what))) != NULL; at++)
+		count++;
+	return count;
+}
+
+/* Fails where all are written in one go, or one that goes away between two parts loses or doubles others; and where a sweep
+ * looks at all of them for each that it takes back. */
+static void many_leases_are_told_in_parts_and_swept_in_one_pass(void)
+{
+	char dir[TEMP_DIR_LEN];
+	struct store *store;
+	struct pool *pool;
+	struct feed *feed;
+	struct sessions *sessions;
+	struct writer *writer;
+	struct buf out;
+	int parts = 1;
+	buf_init(&out);
+	temp_dir_make(dir);
+	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	struct leases *l = load_leases(store);
+	struct lease_place at = {0};
+	CHECK(!leases_write_part(l, &out, &at) && times_in(&out, "\"id\"") == LEASES_PART);
+	struct lease *last = lease_find(l, slice_of(at.id));
+	CHECK(last != NULL && last->number == LEASES_PART);
+	/* The last that was written goes, and so it is not found again. */
+	map_remove(&l->by_id, &last->by_id);
+	while (!leases_write_part(l, &out, &at))
+		parts++;
+	CHECK(parts + 1 >= MANY / LEASES_PART && times_in(&out, "\"id\"") == MANY && !buf_failed(&out));
+	for (int i = 0; i < MANY; i += 499) {
+		char id[LEASE_ID_LEN + 16];
+		snprintf(id, sizeof id, "\"id\":\"%0*d\"", LEASE_ID_LEN, i);
+		CHECK(times_in(&out, id) == 1);
+	}
+	map_add(&l->by_id, hash_text(slice_of(last->id)), &last->by_id);
+
+	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
+	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
+	CHECK(sessions_create(store, &sessions, &fault) == ERR_NONE);
+	CHECK(writer_create(store, feed, sessions, (struct writer_options){1 << 20, 1 << 28, 0, NULL}, &writer, &fault) ==
+	      ERR_NONE);
+	while (clock_mono_ms() - LIST_ITEM(l->by_renewal.prev, struct lease, by_renewal)->renewed_ms < 1)
+		;
+	leases_sweep(l, writer);
+	CHECK(l->looked_at == MANY && list_empty(&l->by_renewal) && l->leaks == MANY);
+	writer_close(writer);
+	CHECK(list_empty(&l->all) && l->by_id.count == 0);
+	writer_destroy(writer);
+	pool_destroy(pool);
+	sessions_destroy(sessions);
+	feed_destroy(feed);
+	leases_destroy(l);
+	store_close(store);
+	temp_dir_remove(dir);
+	buf_finish(&out);
+}
+
 int main(void)
 {
+	RUN(many_leases_are_told_in_parts_and_swept_in_one_pass);
+	RUN(the_writer_waits_for_no_document);
 	RUN(what_is_added_can_be_taken_out);
 	RUN(connections_open_and_close);
 	RUN(what_is_saved_is_loaded);

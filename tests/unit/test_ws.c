@@ -322,8 +322,216 @@ static void who_is_live_is_before_all_but_one_of_a_herd(void)
 	house_close(&herd.house);
 }
 
+/* --- a clean close while the disk hangs --- */
+
+enum { CLOSERS = 12, FRAME_MAX = 125 };
+
+static struct sessions *sessions;
+static struct writer *writer;
+static sem_t writer_held;
+static sem_t writer_goes_on;
+
+static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	(void)s;
+	(void)f;
+	sem_post(&writer_held);
+	sem_wait(&writer_goes_on);
+	return ERR_NONE;
+}
+
+static void on_hold_ended(struct write_op *op)
+{
+	(void)op;
+}
+
+static struct write_op holder;
+
+/* From here on nothing is committed until writer_goes_on. */
+static void hold_writer(void)
+{
+	struct fault fault;
+	sem_init(&writer_held, 0, 0);
+	sem_init(&writer_goes_on, 0, 0);
+	holder = (struct write_op){.change = on_hold, .done = on_hold_ended};
+	list_init(&holder.link);
+	CHECK(writer_submit(writer, &holder, &fault) == ERR_NONE);
+	sem_wait(&writer_held);
+}
+
+/* With a writer, sessions and one event. */
+static void open_to_sessions(int64_t save_ms)
+{
+	enum { RING = 1 << 20, CACHE = 1 << 20, MESSAGE = 1 << 16 };
+	static const struct writer_options roomy = {1 << 20, 1 << 28, 0, NULL};
+	struct house *h = &herd.house;
+	struct fault fault;
+	temp_dir_make(h->dir);
+	CHECK(store_open(h->dir, (struct store_options){0}, &h->store, &fault) == ERR_NONE);
+	CHECK(pool_create(h->store, 1, &h->pool, &fault) == ERR_NONE);
+	CHECK(feed_create(h->store, h->pool, (struct feed_options){RING, CACHE}, &h->feed, &fault) == ERR_NONE);
+	CHECK(sessions_create(h->store, &sessions, &fault) == ERR_NONE);
+	publish(h->store, h->feed, 1);
+	CHECK(writer_create(h->store, h->feed, sessions, roomy, &writer, &fault) == ERR_NONE);
+	CHECK(access_create(NULL, &h->access, &fault) == ERR_NONE);
+	struct ws_options options = {.feed = h->feed,
+				     .writer = writer,
+				     .sessions = sessions,
+				     .pool = h->pool,
+				     .base = "",
+				     .message_max = MESSAGE,
+				     .messages_max = MESSAGE,
+				     .ping_ms = 20000,
+				     .save_ms = save_ms,
+				     .on_close = on_left};
+	CHECK(ws_create(options, &h->ws, &fault) == ERR_NONE);
+}
+
+static void close_to_sessions(void)
+{
+	struct house *h = &herd.house;
+	ws_close(h->ws);
+	writer_close(writer);
+	ws_destroy(h->ws);
+	writer_destroy(writer);
+	sessions_destroy(sessions);
+	pool_destroy(h->pool);
+	feed_destroy(h->feed);
+	access_destroy(h->access);
+	store_close(h->store);
+	temp_dir_remove(h->dir);
+}
+
+/* A frame of a client, masked with zeros. */
+static void say(int fd, unsigned char first, const char *payload, size_t len)
+{
+	char frame[6 + FRAME_MAX] = {(char)first, (char)(0x80 | len)};
+	CHECK(len <= FRAME_MAX);
+	memcpy(frame + 6, payload, len);
+	CHECK(send(fd, frame, 6 + len, 0) == (ssize_t)(6 + len));
+}
+
+static void say_text(int fd, const char *text)
+{
+	say(fd, 0x81, text, strlen(text));
+}
+
+/* Reads until `what` has come. */
+static void read_until(int fd, const char *what)
+{
+	char text[8 * HELLO_MAX];
+	for (size_t len = 0; memmem(text, len, what, strlen(what)) == NULL;) {
+		ssize_t n = recv(fd, text + len, sizeof text - len, 0);
+		CHECK(n > 0);
+		len += (size_t)n;
+	}
+}
+
+static const char bye[] = "\x03\xe8"
+			  "bye";
+
+static int come_to_session(int number)
+{
+	char request[512];
+	snprintf(request, sizeof request, REQUEST("session=s%d&after=first"), number);
+	int fd = come(request);
+	read_until(fd, "{\"op\":\"live\"");
+	return fd;
+}
+
+/* Acknowledges what has come, and closes; all that came before is read. */
+static void acknowledge_and_close(int fd)
+{
+	say_text(fd, "{\"op\":\"ack\",\"seq\":1}");
+	say_text(fd, "{\"op\":\"ping\"}");
+	read_until(fd, "\"pong\"");
+	say(fd, 0x88, bye, sizeof bye - 1);
+}
+
+/* The Close of the server, with the payload of the client's, and the end behind it. */
+static void expect_bye(int fd)
+{
+	char frame[2 + FRAME_MAX];
+	size_t len = sizeof bye - 1;
+	CHECK(recv(fd, frame, sizeof frame, MSG_WAITALL) == (ssize_t)(2 + len));
+	CHECK((unsigned char)frame[0] == 0x88 && (size_t)frame[1] == len && memcmp(frame + 2, bye, len) == 0);
+	close(fd);
+}
+
+static bool has_answer(int fd)
+{
+	int bytes;
+	CHECK(ioctl(fd, FIONREAD, &bytes) == 0);
+	return bytes > 0;
+}
+
+/* Hangs where the websocket thread waits for the commit, and fails where a Close is answered before it. The session of a
+ * peer that goes without waiting for the answer is saved all the same. */
+static void a_clean_close_waits_for_the_commit_and_nobody_else_does(void)
+{
+	enum { LONG_MS = 600 * 1000 };
+	char name[16];
+	int closers[CLOSERS];
+	open_to_sessions(LONG_MS);
+	for (int i = 0; i < CLOSERS; i++)
+		closers[i] = come_to_session(i);
+	int other = come_to_session(CLOSERS);
+	hold_writer();
+	for (int i = 0; i < CLOSERS; i++)
+		acknowledge_and_close(closers[i]);
+	for (int i = 0; i < 2; i++) {
+		say_text(other, "{\"op\":\"ping\"}");
+		read_until(other, "\"pong\"");
+	}
+	for (int i = 0; i < CLOSERS; i++)
+		CHECK(!has_answer(closers[i]));
+	close(closers[0]);
+	sem_post(&writer_goes_on);
+	for (int i = 1; i < CLOSERS; i++) {
+		snprintf(name, sizeof name, "s%d", i);
+		expect_bye(closers[i]);
+		CHECK(sessions_saved(sessions, slice_of(name)));
+	}
+	CHECK(sessions_saved(sessions, slice_of("s0")));
+	say_text(other, "{\"op\":\"ping\"}");
+	read_until(other, "\"pong\"");
+	close(other);
+	close_to_sessions();
+}
+
+/* Hangs where the wait for a commit has no end. */
+static void a_clean_close_does_not_wait_for_ever(void)
+{
+	open_to_sessions(1);
+	int fd = come_to_session(0);
+	hold_writer();
+	acknowledge_and_close(fd);
+	expect_bye(fd);
+	CHECK(!sessions_saved(sessions, slice_of("s0")));
+	sem_post(&writer_goes_on);
+	close_to_sessions();
+}
+
+/* A server that ends does not wait for a commit either. */
+static void a_server_may_end_while_a_close_waits(void)
+{
+	enum { LONG_MS = 600 * 1000 };
+	open_to_sessions(LONG_MS);
+	int fd = come_to_session(0);
+	hold_writer();
+	acknowledge_and_close(fd);
+	ws_close(herd.house.ws);
+	sem_post(&writer_goes_on);
+	close_to_sessions();
+	close(fd);
+}
+
 int main(void)
 {
+	RUN(a_clean_close_waits_for_the_commit_and_nobody_else_does);
+	RUN(a_clean_close_does_not_wait_for_ever);
+	RUN(a_server_may_end_while_a_close_waits);
 	RUN(who_is_in_does_not_wait_for_all_newcomers);
 	RUN(who_is_live_is_before_all_but_one_of_a_herd);
 	RUN(answers_come_back_as_they_were);

@@ -1,0 +1,452 @@
+/* Requests that take long come back to the pool again and again, behind whatever else waits there. The HTTP server is not
+ * there: its functions are replaced (-Wl,--wrap), and what a handler puts off is run here, one part at a time. */
+#include <semaphore.h>
+#include <stdlib.h>
+
+#include "net/api.h"
+#include "net/body.h"
+#include "temp_dir.h"
+#include "tidemark/history.h"
+
+enum { TOPICS = 1100 /* more than are looked up in the index */, OTHERS = 200000, BATCH = 20000, LOOKED_AT_ONCE = 65536 };
+
+struct exchange {
+	struct url url;
+	struct buf out;
+	struct buf fault;
+	struct grant grant;
+	void *state;
+	void (*destroy)(void *state);
+	http_handler *put_off;
+	int parts; /* how often it was put off */
+	int status;
+	size_t held;
+	bool waits; /* for an event: a long poll */
+	bool slow;
+	uint64_t peer;
+	char why[200];
+	body_fill *fill;
+	void *source;
+	bool done;
+};
+
+static struct store *store;
+static struct reader *reader;
+static struct api api;
+static char dir[TEMP_DIR_LEN];
+static struct fault fault;
+static sem_t put_off;
+
+const struct url *__wrap_exchange_url(const struct exchange *x);
+struct buf *__wrap_exchange_out(struct exchange *x);
+const struct grant *__wrap_exchange_grant(const struct exchange *x);
+struct slice __wrap_exchange_header(const struct exchange *x, const char *name);
+void __wrap_exchange_each_header(const struct exchange *x, const char *prefix, header_visit *visit, void *arg);
+void __wrap_exchange_keep(struct exchange *x, void *state, void (*destroy)(void *state));
+void *__wrap_exchange_state(const struct exchange *x);
+void __wrap_exchange_status(struct exchange *x, int status, const char *content_type);
+void __wrap_exchange_add_header(struct exchange *x, const char *name, const char *value);
+size_t __wrap_exchange_room(const struct exchange *x);
+void __wrap_exchange_hold(struct exchange *x, size_t bytes);
+void __wrap_exchange_fault(struct exchange *x, const struct fault *f);
+void __wrap_exchange_defer(struct exchange *x, http_handler *run);
+void __wrap_exchange_done(struct exchange *x);
+enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
+			  push_again *again, void *arg);
+uint64_t __wrap_exchange_peer(const struct exchange *x);
+void __wrap_exchange_slow_down(struct exchange *x);
+enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
+				 void (*destroy)(void *source));
+
+uint64_t __wrap_exchange_peer(const struct exchange *x)
+{
+	return x->peer;
+}
+
+void __wrap_exchange_slow_down(struct exchange *x)
+{
+	x->slow = true;
+}
+
+enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
+				 void (*destroy)(void *source))
+{
+	(void)held;
+	x->fill = fill;
+	x->source = x->state = source;
+	x->destroy = destroy;
+	return ERR_NONE;
+}
+
+const struct url *__wrap_exchange_url(const struct exchange *x)
+{
+	return &x->url;
+}
+
+struct buf *__wrap_exchange_out(struct exchange *x)
+{
+	return &x->out;
+}
+
+const struct grant *__wrap_exchange_grant(const struct exchange *x)
+{
+	return &x->grant;
+}
+
+struct slice __wrap_exchange_header(const struct exchange *x, const char *name)
+{
+	(void)x;
+	(void)name;
+	return (struct slice){"", 0};
+}
+
+void __wrap_exchange_each_header(const struct exchange *x, const char *prefix, header_visit *visit, void *arg)
+{
+	(void)x;
+	(void)prefix;
+	(void)visit;
+	(void)arg;
+}
+
+void __wrap_exchange_keep(struct exchange *x, void *state, void (*destroy)(void *state))
+{
+	x->state = state;
+	x->destroy = destroy;
+}
+
+void *__wrap_exchange_state(const struct exchange *x)
+{
+	return x->state;
+}
+
+void __wrap_exchange_status(struct exchange *x, int status, const char *content_type)
+{
+	(void)content_type;
+	x->status = status;
+}
+
+void __wrap_exchange_add_header(struct exchange *x, const char *name, const char *value)
+{
+	(void)x;
+	(void)name;
+	(void)value;
+}
+
+size_t __wrap_exchange_room(const struct exchange *x)
+{
+	(void)x;
+	return 64 << 20;
+}
+
+void __wrap_exchange_hold(struct exchange *x, size_t bytes)
+{
+	x->held = bytes;
+}
+
+void __wrap_exchange_fault(struct exchange *x, const struct fault *f)
+{
+	snprintf(x->why, sizeof x->why, "%.199s", f->text);
+	x->status = 500;
+}
+
+void __wrap_exchange_defer(struct exchange *x, http_handler *run)
+{
+	CHECK(x->put_off == NULL && !x->done && !x->waits);
+	x->put_off = run;
+	x->parts++;
+	sem_post(&put_off);
+}
+
+void __wrap_exchange_done(struct exchange *x)
+{
+	CHECK(x->put_off == NULL && !x->done && !x->waits && x->held == 0);
+	x->done = true;
+}
+
+enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
+			  push_again *again, void *arg)
+{
+	struct exchange *x = (struct exchange *)p;
+	(void)query;
+	(void)wait_ms;
+	(void)again;
+	(void)arg;
+	selection_destroy(select);
+	CHECK(x->put_off == NULL && !x->done && !x->waits);
+	x->waits = true;
+	return ERR_NONE;
+}
+
+static void append(const char *line_format, int count, int from)
+{
+	struct batch *batch;
+	struct receipt receipt;
+	struct committed *committed;
+	struct buf text;
+	buf_init(&text);
+	for (int i = 0; i < count; i++) {
+		char line[80];
+		int len = snprintf(line, sizeof line, "{\"stream\":\"s%d\",\"type\":\"%s\",\"data\":1}\n",
+				   from + i * (count == TOPICS), line_format);
+		buf_add(&text, line, (size_t)len);
+	}
+	struct batch_limits limits = {1 << 20, BATCH};
+	CHECK(batch_parse(text.data, text.len, BATCH_LINES, limits, &batch, &fault) == ERR_NONE);
+	CHECK(store_append(store, batch, NULL, &receipt, &fault) == ERR_NONE);
+	CHECK(store_commit(store, &committed, &fault) == ERR_NONE);
+	CHECK(store_maintain(store, false, &fault) == ERR_NONE);
+	committed_destroy(committed);
+	receipt_finish(&receipt);
+	batch_destroy(batch);
+	buf_finish(&text);
+}
+
+/* Many topics of one type, then very many events of another, and one more of the first. */
+static void fill_store(void)
+{
+	temp_dir_make(dir);
+	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	append("rare", TOPICS, 0);
+	for (int i = 0; i < OTHERS; i += BATCH)
+		append("often", BATCH, 0);
+	append("rare", 1, 7);
+	api = (struct api){.store = store, .base = ""};
+}
+
+static void begin(struct exchange *x, const char *target)
+{
+	*x = (struct exchange){0};
+	CHECK(url_parse(&x->url, slice_of(target)) == URL_FINE);
+	api.push = (struct push *)x;
+	api_history(&api, x, reader);
+}
+
+/* The next part of a request that was put off. */
+static void go_on(struct exchange *x)
+{
+	http_handler *run = x->put_off;
+	CHECK(run != NULL);
+	x->put_off = NULL;
+	run(&api, x, reader);
+}
+
+static void finish(struct exchange *x)
+{
+	if (x->destroy != NULL)
+		x->destroy(x->state);
+	url_finish(&x->url);
+	buf_finish(&x->out);
+}
+
+static bool says(const struct exchange *x, const char *text)
+{
+	return memmem(x->out.data, x->out.len, text, strlen(text)) != NULL;
+}
+
+/* Fails where a request walks the log to its end in one go: another then waits for all of it. */
+static void a_search_that_finds_nothing_takes_turns(void)
+{
+	struct exchange search;
+	struct exchange page;
+	begin(&search, "/v1/events?type=rare&after=1100&before=201101");
+	CHECK(!search.done && search.parts == 1);
+	begin(&page, "/v1/events?after=0&limit=1");
+	CHECK(page.done && page.parts == 0 && page.status == 200 && says(&page, "\"seq\":1,"));
+	while (!search.done)
+		go_on(&search);
+	CHECK(search.parts >= OTHERS / LOOKED_AT_ONCE && search.status == 200);
+	CHECK(says(&search, "{\"events\":[],\"next\":null,\"checkpoint\":201100,"));
+	finish(&search);
+	finish(&page);
+}
+
+/* The same from the newest to the oldest, and with something at the end; what comes meanwhile is not part of it. */
+static void a_search_finds_what_is_far_away(void)
+{
+	struct exchange up;
+	struct exchange down;
+	begin(&up, "/v1/events?type=rare&after=1099");
+	CHECK(!up.done);
+	append("rare", 1, 8);
+	while (!up.done)
+		go_on(&up);
+	CHECK(up.parts >= OTHERS / LOOKED_AT_ONCE && says(&up, "\"seq\":1100,") && says(&up, "\"seq\":201101,"));
+	CHECK(!says(&up, "\"seq\":201102,") &&
+	      says(&up, "\"next\":null,\"checkpoint\":201101,\"first\":1,\"head\":201101,"));
+	begin(&down, "/v1/events?type=rare&order=desc&before=201101&limit=2");
+	while (!down.done)
+		go_on(&down);
+	CHECK(down.parts >= OTHERS / LOOKED_AT_ONCE && says(&down, "\"seq\":1100,") && says(&down, "\"seq\":1099,"));
+	CHECK(!says(&down, "\"seq\":1098,") && says(&down, "\"next\":1099,"));
+	finish(&up);
+	finish(&down);
+}
+
+/* A long poll looks first whether it has to wait. */
+static void a_long_poll_takes_turns_before_it_waits(void)
+{
+	struct exchange poll;
+	begin(&poll, "/v1/events?type=rare&after=201102&wait=60");
+	CHECK(poll.waits && poll.parts == 0);
+	finish(&poll);
+	for (int i = 0; i < OTHERS; i += BATCH)
+		append("often", BATCH, 0);
+	begin(&poll, "/v1/events?type=rare&after=201102&wait=60");
+	while (!poll.waits && !poll.done)
+		go_on(&poll);
+	CHECK(poll.waits && poll.parts >= OTHERS / LOOKED_AT_ONCE);
+	finish(&poll);
+}
+
+/* --- exports --- */
+
+static void begin_export(struct exchange *x, const char *target, uint64_t peer)
+{
+	*x = (struct exchange){.peer = peer};
+	CHECK(url_parse(&x->url, slice_of(target)) == URL_FINE);
+	api_export(&api, x, reader);
+}
+
+/* The rest of an export; returns how many pieces there were, with the empty ones. */
+static int read_pieces(struct exchange *x)
+{
+	int pieces = 0;
+	for (bool end = false; !end; pieces++) {
+		struct buf piece;
+		buf_init(&piece);
+		CHECK(x->fill(x->source, reader, &piece, &end, &fault) == ERR_NONE);
+		buf_finish(&piece);
+	}
+	return pieces;
+}
+
+/* Fails where the pages are looked at in one go until there is something to send. */
+static void an_export_takes_turns(void)
+{
+	struct exchange x;
+	begin_export(&x, "/v1/export?type=rare&after=1100&before=201101", 1);
+	CHECK(!x.done && !x.slow);
+	while (!x.done)
+		go_on(&x);
+	CHECK(x.status == 200 && x.parts >= OTHERS / LOOKED_AT_ONCE);
+	finish(&x);
+	begin_export(&x, "/v1/export?after=0&before=60000", 1);
+	while (!x.done)
+		go_on(&x);
+	CHECK(x.status == 200 && read_pieces(&x) > 60000 / 4096 - x.parts);
+	finish(&x);
+}
+
+/* Fails where a level above the usual one is packed on the thread that pages are read on, or one client may have any number
+ * of those. */
+static void higher_levels_are_slow_and_few(void)
+{
+	struct exchange first;
+	struct exchange second;
+	struct exchange third;
+	begin_export(&first, "/v1/export?level=19&after=0&before=1000", 1);
+	begin_export(&second, "/v1/export?level=3&after=0&before=1000", 1);
+	CHECK(!first.done && first.slow && first.parts == 1 && !second.done && second.slow);
+	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 1);
+	CHECK(third.done && third.status == 500 && strstr(third.why, "2 exports above level 2") != NULL);
+	finish(&third);
+	begin_export(&third, "/v1/export?level=2&after=0&before=1000", 1);
+	CHECK(!third.done && !third.slow);
+	finish(&third);
+	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 2);
+	CHECK(!third.done && third.slow);
+	finish(&third);
+	while (!first.done)
+		go_on(&first);
+	CHECK(first.status == 200);
+	finish(&first);
+	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 1);
+	CHECK(!third.done);
+	finish(&third);
+	finish(&second);
+	CHECK(atomic_load(&api.exports) == 0);
+	for (int i = 0; i < API_EXPORTS_MAX; i++)
+		CHECK(atomic_load(&api.slow_exports[i]) == 0);
+}
+
+/* --- health --- */
+
+static sem_t writer_held;
+static sem_t writer_goes_on;
+
+static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
+{
+	(void)op;
+	(void)s;
+	(void)f;
+	sem_post(&writer_held);
+	sem_wait(&writer_goes_on);
+	return ERR_NONE;
+}
+
+static void on_hold_ended(struct write_op *op)
+{
+	(void)op;
+}
+
+/* Fails (for want of a WebSocket server to write of) where the handler waits for the disk itself. */
+static void health_waits_for_the_disk_without_a_thread(void)
+{
+	enum { ASKED = 3 };
+	struct exchange asked[ASKED];
+	struct write_op holder = {.change = on_hold, .done = on_hold_ended};
+	struct feed *feed;
+	struct sessions *sessions;
+	struct pool *pool;
+	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
+	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
+	CHECK(sessions_create(store, &sessions, &fault) == ERR_NONE);
+	CHECK(writer_create(store, feed, sessions, (struct writer_options){1 << 20, 1 << 28, 0, NULL}, &api.writer,
+			    &fault) == ERR_NONE);
+	CHECK((api.probe = probe_create(api.writer)) != NULL);
+	list_init(&holder.link);
+	CHECK(writer_submit(api.writer, &holder, &fault) == ERR_NONE);
+	sem_wait(&writer_held);
+	sem_init(&put_off, 0, 0);
+	for (int i = 0; i < ASKED; i++) {
+		asked[i] = (struct exchange){0};
+		api_health(&api, &asked[i], reader);
+		CHECK(!asked[i].done);
+	}
+	sem_post(&writer_goes_on);
+	for (int i = 0; i < ASKED; i++)
+		sem_wait(&put_off);
+	for (int i = 0; i < ASKED; i++) {
+		CHECK(asked[i].put_off != NULL && asked[i].parts == 1 && !asked[i].done);
+		finish(&asked[i]);
+	}
+	writer_close(api.writer);
+	probe_close(api.probe);
+	asked[0] = (struct exchange){0};
+	api_health(&api, &asked[0], reader); /* is answered at once */
+	CHECK(asked[0].put_off != NULL);
+	finish(&asked[0]);
+	probe_destroy(api.probe);
+	writer_destroy(api.writer);
+	pool_destroy(pool);
+	sessions_destroy(sessions);
+	feed_destroy(feed);
+}
+
+int main(void)
+{
+	sem_init(&put_off, 0, 0);
+	sem_init(&writer_held, 0, 0);
+	sem_init(&writer_goes_on, 0, 0);
+	fill_store();
+	RUN(a_search_that_finds_nothing_takes_turns);
+	RUN(a_search_finds_what_is_far_away);
+	RUN(a_long_poll_takes_turns_before_it_waits);
+	RUN(an_export_takes_turns);
+	RUN(higher_levels_are_slow_and_few);
+	RUN(health_waits_for_the_disk_without_a_thread);
+	reader_close(reader);
+	store_close(store);
+	temp_dir_remove(dir);
+}
