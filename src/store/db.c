@@ -283,6 +283,9 @@ enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault)
 	if (!err) {
 		sqlite3_busy_timeout(*out, DB_BUSY_MS);
 		err = check_version(*out, path, INT_MAX, &version, fault);
+		/* A first start that was cut short has left a journal, which only somebody who writes can roll back. */
+		if (err && (sqlite3_errcode(*out) & 0xff) == SQLITE_READONLY)
+			err = ERR_CORRUPT;
 	}
 	if (err) {
 		sqlite3_close(*out);

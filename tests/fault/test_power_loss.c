@@ -51,6 +51,7 @@ struct model {
 
 static char dir[TEMP_DIR_LEN];
 static uint64_t random_state;
+static uint64_t current; /* seed */
 static struct fault fault;
 static struct store *store;
 static struct reader *reader;
@@ -325,7 +326,7 @@ static bool look(struct model *m)
 	if (!open_all()) {
 		if (relaxed && !killed && fault.code == ERR_CONFLICT)
 			return false; /* of what is missing in the log something is in an archive, and that is told */
-		fprintf(stderr, "does not open: %s\n", fault.text);
+		fprintf(stderr, "seed %llu: does not open: %s\n", (unsigned long long)current, fault.text);
 		CHECK(false);
 	}
 	if (!settle(m))
@@ -355,7 +356,7 @@ static bool run(uint64_t seed)
 {
 	static struct model m;
 	bool all = true;
-	random_state = seed;
+	random_state = current = seed;
 	small_cache = below(2) == 0;
 	m = (struct model){0};
 	temp_dir_make(dir);
