@@ -65,22 +65,6 @@ static enum err read_lineage(struct salvage *s, struct fault *fault)
 }
 
 /* The highest seq that there ever was, as far as anything still says so. */
-static void read_head(struct salvage *s)
-{
-	static const char *const says[] = {"SELECT max(seq) FROM event", "SELECT value FROM meta WHERE key = 'head'",
-					   "SELECT value FROM meta WHERE key = 'trail'"};
-	struct manifest m;
-	for (uint32_t i = 0; archive_set_at(s->archives, i, &m); i++)
-		s->report->head = m.last > s->report->head ? m.last : s->report->head;
-	if (torn_head(s->torn) > s->report->head)
-		s->report->head = torn_head(s->torn);
-	for (size_t i = 0; s->from != NULL && i < sizeof says / sizeof *says; i++) {
-		sqlite3_int64 seq = 0;
-		if (db_integer(s->from, says[i], 0, &seq, NULL) == ERR_NONE && seq > 0 && (uint64_t)seq > s->report->head)
-			s->report->head = (uint64_t)seq;
-	}
-}
-
 static enum err read_topic(struct salvage *s, sqlite3_stmt *st, struct fault *fault)
 {
 	sqlite3_int64 id = sqlite3_column_int64(st, 0);
@@ -402,6 +386,48 @@ static enum err open_database(struct salvage *s, struct fault *fault)
 	if (s->from == NULL && err != ERR_NOMEM)
 		err = try_database(s, false, fault);
 	return err;
+}
+
+/* The newest row that is an event: what stands on a damaged page may be any number. */
+static uint64_t newest_event(struct salvage *s)
+{
+	sqlite3_stmt *st;
+	uint64_t newest = 0;
+	if (s->from == NULL ||
+	    db_prepare(s->from, "SELECT seq FROM event ORDER BY seq DESC LIMIT 100000", &st, NULL) != ERR_NONE)
+		return 0;
+	while (newest == 0 && sqlite3_step(st) == SQLITE_ROW) {
+		uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
+		newest = has_event(s, seq) ? seq : 0;
+	}
+	sqlite3_finalize(st);
+	return newest;
+}
+
+/* What the database has noted, where the sums of its pages are right. */
+static uint64_t noted_head(struct salvage *s)
+{
+	sqlite3 *db;
+	sqlite3_int64 head = 0;
+	struct fault why;
+	if (s->from == NULL || db_open_damaged(s->path, s->stands_in ? s->first : NULL, true, &db, &why) != ERR_NONE)
+		return 0;
+	if (db_integer(db, "SELECT max(value) FROM meta WHERE key IN ('head', 'trail')", 0, &head, &why) != ERR_NONE ||
+	    head < 0)
+		head = 0;
+	db_close(db);
+	return (uint64_t)head;
+}
+
+static void read_head(struct salvage *s)
+{
+	struct manifest m;
+	const uint64_t says[] = {torn_head(s->torn), newest_event(s), noted_head(s)};
+	uint64_t *head = &s->report->head;
+	for (uint32_t i = 0; archive_set_at(s->archives, i, &m); i++)
+		*head = m.last > *head ? m.last : *head;
+	for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+		*head = says[i] > *head ? says[i] : *head;
 }
 
 static enum err open_damaged(struct salvage *s, const char *archive_dir, struct fault *fault)

@@ -78,40 +78,61 @@ static enum err check_rest(const char *dir, const struct traces *t, struct fault
 			     : "there is a write-ahead log beside it");
 }
 
-/* An archive of this history past the log's end: the log has lost its end, or is another one. */
-static enum err check_archives(const char *path, const struct lineage *lineage, uint64_t head, struct fault *fault)
+/* The archive of this history that reaches farthest past `head`. */
+static bool find_past(const char *path, const struct lineage *lineage, uint64_t head, struct manifest *farthest)
 {
-	enum err err = ERR_NONE;
+	farthest->last = head;
 	DIR *dir = opendir(path);
-	for (const struct dirent *e; dir != NULL && !err && (e = readdir(dir)) != NULL;) {
+	for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
 		char file[PATH_LEN + NAME_LEN];
 		struct manifest m;
 		struct fault why;
 		uint64_t first;
 		uint64_t last;
 		snprintf(file, sizeof file, "%s/%s", path, e->d_name);
-		if (!is_archive(e->d_name, &first, &last) || last <= head || manifest_read(file, &m, &why) != ERR_NONE ||
-		    m.first != first || m.last != last || !manifest_is_on(&m, lineage))
-			continue;
-		err = fault_set(fault, ERR_CONFLICT,
-				"%s reaches past the log's end, which is %llu: import it first, or take it away", file,
-				(unsigned long long)head);
+		if (is_archive(e->d_name, &first, &last) && last > farthest->last &&
+		    manifest_read(file, &m, &why) == ERR_NONE && m.first == first && m.last == last &&
+		    manifest_is_on(&m, lineage))
+			*farthest = m;
 	}
 	if (dir != NULL)
 		closedir(dir);
+	return farthest->last > head;
+}
+
+static enum err read_head(sqlite3 *db, uint64_t *head, struct fault *fault)
+{
+	sqlite3_int64 seq = 0;
+	enum err err = db_integer(db,
+				  "SELECT max(coalesce((SELECT value FROM meta WHERE key = 'head'), 0), "
+				  "coalesce((SELECT max(seq) FROM event), 0))",
+				  0, &seq, fault);
+	*head = (uint64_t)seq;
 	return err;
 }
 
-/* The archives after the head: what they hold was in the log before. A database of an older schema has no lines. */
+/* The log has lost its end, or is another one, where an archive of this history goes on behind it. */
+static enum err check_end(sqlite3 *db, const struct traces *t, const struct lineage *lineage, uint64_t *head,
+			  struct fault *fault)
+{
+	struct manifest m;
+	if (!find_past(t->archives, lineage, *head, &m))
+		return ERR_NONE;
+	enum err err = read_head(db, head, fault); /* a server may have gone on since */
+	if (err || m.last <= *head)
+		return err;
+	return fault_set(fault, ERR_CONFLICT,
+			 "%s/%s reaches past the log's end, which is %llu: import it first, or take it away", t->archives,
+			 m.file, (unsigned long long)*head);
+}
+
+/* A database of an older schema has no lines. */
 static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_dir, bool copies, struct account *out,
 			     struct fault *fault)
 {
-	static const char head_sql[] = "SELECT max(coalesce((SELECT value FROM meta WHERE key = 'head'), 0), "
-				       "coalesce((SELECT max(seq) FROM event), 0))";
 	struct lineage lineage = {0};
 	sqlite3_int64 tables = 0;
 	sqlite3_int64 lines = 0;
-	sqlite3_int64 head = 0;
 	*out = (struct account){0};
 	enum err err = db_integer(db, "SELECT count(*) FROM sqlite_master", 0, &tables, fault);
 	out->empty = tables == 0;
@@ -122,17 +143,10 @@ static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_
 		err = lineage_load(db, &lineage, fault);
 	if (!err && archive_dir == NULL)
 		db_text(db, "SELECT value FROM meta WHERE key = 'archive_dir'", t->archives, sizeof t->archives);
-	struct fault past = {0};
 	if (!err)
-		err = db_integer(db, head_sql, 0, &head, fault);
-	out->head = (uint64_t)head;
-	if (!err && !copies && lines > 0 && check_archives(t->archives, &lineage, out->head, &past) != ERR_NONE) {
-		/* Some may have come since. */
-		err = db_integer(db, head_sql, 0, &head, fault);
-		out->head = (uint64_t)head;
-		if (!err)
-			err = check_archives(t->archives, &lineage, out->head, fault);
-	}
+		err = read_head(db, &out->head, fault);
+	if (!err && !copies && lines > 0)
+		err = check_end(db, t, &lineage, &out->head, fault);
 	lineage_finish(&lineage);
 	return err;
 }

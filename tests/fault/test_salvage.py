@@ -12,7 +12,7 @@ import re
 import shutil
 import unittest
 
-from harness import TidemarkTest, command, seqs, wait_until
+from harness import TidemarkTest, command, edited, seqs, wait_until
 
 PAGE = 4096
 EVENTS = 3000
@@ -88,6 +88,15 @@ class Salvage(TidemarkTest):
         aside = [name for name in os.listdir(self.server.data) if name.startswith("damaged-")]
         self.assertEqual(len(aside), 1)
         self.assertIn("tidemark.db", os.listdir(os.path.join(self.server.data, aside[0])))
+
+    def test_a_row_that_is_no_event_says_nothing_of_the_head(self):
+        """Shown to fail without the protection: salvage counts up to it."""
+        self.filled()
+        with edited(self.server.data) as database:
+            database.execute("INSERT INTO event(seq, time, topic, data, sum) VALUES (1 << 50, 0, 0, '{}', 0)")
+        self.refused()
+        self.assertEqual(self.salvaged(), [])
+        self.assert_kept([])
 
     def test_many_random_bytes(self):
         self.filled()
