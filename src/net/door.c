@@ -483,8 +483,8 @@ static bool take_arrivals(struct door *d)
 static void let_in(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
 		   socklen_t address_len)
 {
-	struct guest *g = l->encrypted ? NULL : guest_create(d, fd, address, address_len);
-	if (g == NULL && !l->encrypted) {
+	struct guest *g = NULL;
+	if (!l->encrypted && (g = guest_create(d, fd, address, address_len)) == NULL) {
 		uint64_t peer = counted(d, address);
 		if (peer != 0)
 			crowd_leave(d->crowd, peer);
@@ -494,10 +494,10 @@ static void let_in(struct door *d, const struct listener *l, int fd, const struc
 	set_options(fd);
 	atomic_fetch_add(&d->open, 1);
 	atomic_fetch_add(&d->accepted, 1);
-	if (l->encrypted)
-		tls_take(d->tls, fd, address, address_len);
-	else
+	if (g != NULL)
 		seat(d, g);
+	else
+		tls_take(d->tls, fd, address, address_len);
 }
 
 static void set_paused(struct door *d, bool paused)
