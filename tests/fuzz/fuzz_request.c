@@ -16,7 +16,7 @@ static void read_target(struct slice target)
 	struct url u;
 	struct query q;
 	struct fault fault;
-	if (url_parse(&u, target) == URL_FINE && query_parse(&u, ~0u, "e", &q, &fault) == ERR_NONE) {
+	if (url_parse(&u, target) == URL_FINE && query_parse(&u, ~0u, &q, &fault) == ERR_NONE) {
 		assert(q.limit <= QUERY_LIMIT_MAX && q.wait_ms <= QUERY_WAIT_MAX_S * 1000);
 		query_finish(&q);
 	}
