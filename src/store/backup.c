@@ -1,7 +1,6 @@
 #include "store/backup.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -304,13 +303,6 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 	return err ? err : follow(b, fault);
 }
 
-static bool is_there(const char *dir)
-{
-	char path[PATH_LEN];
-	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
-	return access(path, F_OK) == 0;
-}
-
 /* A fresh copy has the lines of the original before anything else: an interrupted one knows its archives again. Until all is
  * copied, it is marked. */
 static enum err adopt(const char *dir, const char *dest, struct fault *fault)
@@ -320,7 +312,7 @@ static enum err adopt(const char *dir, const char *dest, struct fault *fault)
 	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &from, fault);
 	if (!err)
 		err = place_make_dir(dest, fault);
-	if (!err && !is_there(dest))
+	if (!err && !place_has_store(dest))
 		err = place_mark(dest, PLACE_NEW_COPY, fault);
 	if (!err)
 		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .copies = true}, &to, fault);

@@ -401,13 +401,6 @@ static enum err import_more(struct import *im, struct fault *fault)
 	return err;
 }
 
-static bool is_there(const char *dir)
-{
-	char path[PATH_LEN];
-	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
-	return access(path, F_OK) == 0;
-}
-
 enum err import_files(const char *dir, const char *const *paths, int count, struct import_options options,
 		      struct import_figures *out, struct fault *fault)
 {
@@ -423,7 +416,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	}
 	if (!err)
 		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
-	if (!err && is_there(dir))
+	if (!err && place_has_store(dir))
 		err = store_open(dir, (struct store_options){.access = STORE_WRITE, .copies = true}, &im.store, fault);
 	if (!err && im.store != NULL && store_head(im.store) > 0 &&
 	    !lineage_copy(&im.lineage, store_lineage(im.store)->lines, store_lineage(im.store)->count))

@@ -51,6 +51,13 @@ enum err place_make_dir(const char *dir, struct fault *fault)
 	}
 }
 
+bool place_has_store(const char *dir)
+{
+	char path[PLACE_PATH_LEN];
+	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
+	return access(path, F_OK) == 0;
+}
+
 enum err place_lock(const char *dir, int *fd, struct fault *fault)
 {
 	char path[PLACE_PATH_LEN];
