@@ -40,8 +40,8 @@ struct store_options {
 	/* STORE_WRITE: for whoever repairs: pages whose sum is wrong are read all the same, marks and notes may contradict
 	 * the events, and the newest events are in no index. Nothing can be appended. */
 	bool unchecked;
-	/* STORE_WRITE: for whoever makes or repairs a copy: it stays one. Anybody else begins a line of history with the
-	 * first event after those that were copied. */
+	/* With STORE_WRITE: set by code that makes or repairs a copy, which stays a copy. Without it, opening a copy begins
+	 * a line of history with the first event after the copied ones. */
 	bool copies;
 	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
 	 * (docs/decisions/0002-trailing-index.md). */

@@ -34,7 +34,7 @@ struct session_reader {
 
 struct session_state {
 	uint64_t acked;
-	/* Where its reader goes on: there, or past the end of a line of history, when it is told so. */
+	/* Where its reader resumes: at `acked`, or past the end of a line of history, and then the reader gets a gap. */
 	struct position at;
 	int64_t updated_ms;
 	bool connected;

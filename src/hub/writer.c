@@ -25,8 +25,8 @@ enum {
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
 	LOW_TELL_MS = 60 * 1000,
-	/* While somebody publishes little, what is long waits after something long for one and a half times as long as that
-	 * took, but not for longer than: */
+	/* While a client publishes small requests, long work waits after other long work for one and a half times as long as
+	 * that took, but no longer than: */
 	PAUSE_MAX_US = 20000,
 	LAG_MAX_PAGES = 512, /* and when the write-back lags by 2 MiB, for that, before each commit: */
 	LAG_WAIT_US = 1000,
@@ -58,7 +58,7 @@ struct writer {
 	uint64_t queued_bytes;
 	uint64_t queued_requests;
 	bool closing;
-	bool pausing;       /* what is long waits, what is brief need not */
+	bool pausing;       /* long work waits, brief work need not */
 	int64_t ack_due_ms; /* 0: no acknowledgement waits */
 	enum breaker breaker;
 	struct fault reason; /* why the breaker is open */
@@ -82,11 +82,11 @@ struct writer {
 	bool wrote;                           /* since the WAL was shrunk */
 	int64_t idle_ms;                      /* monotonic: shrink it then, unless something is written before */
 	bool last;                            /* nothing comes after this commit */
-	int64_t long_due_us;                  /* monotonic: until then what is long waits, while somebody publishes little */
+	int64_t long_due_us;                  /* monotonic: long work waits until then (PAUSE_MAX_US) */
 	bool long_last;                       /* the last transaction had something long */
 	bool brief_last;                      /* the last transaction was of brief requests alone, while others waited */
 	unsigned turn;                        /* of the lanes, whose it is */
-	unsigned brief_turn;                  /* the same among what is brief: it comes around more often */
+	unsigned brief_turn;                  /* the same among brief requests, which come around more often */
 	bool saving;                          /* the observer's figures are in the open transaction */
 	const struct write_op *failed_change; /* by which the open transaction has failed; NULL: by none */
 };
@@ -580,8 +580,8 @@ static void open_breaker(struct writer *w, const struct fault *why)
 	log_error("cannot commit; publishing stops until it works again", "error=%s", log_text(why->text));
 }
 
-/* All or nothing: nobody in the group was stored, and each is told why. So is who has got a conflict: the last seq of a
- * stream may have been that of another request in the group. */
+/* All or nothing: no request of the group was stored, and each is answered with the reason. So is one that had a conflict:
+ * the last seq of its stream may have come from another request of the group. */
 static void fail_group(struct writer *w, struct list *group, const struct fault *why)
 {
 	store_rollback(w->store);

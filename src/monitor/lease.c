@@ -116,7 +116,7 @@ static void drop(struct leases *l, struct lease *e)
 	free(e);
 }
 
-/* Its time begins anew. */
+/* Starts its time to live again. */
 static void renew(struct leases *l, struct lease *e)
 {
 	e->renewed_ms = clock_mono_ms();
@@ -124,7 +124,7 @@ static void renew(struct leases *l, struct lease *e)
 	list_append(&l->by_renewal, &e->by_renewal);
 }
 
-/* Its release has come to nothing. Those past their time stay first; whoever wanted to give it back is alive. */
+/* Its release failed. An expired lease stays first in the order; a client that wanted to release its lease is alive. */
 static void put_back(struct leases *l, struct lease *e)
 {
 	if (clock_mono_ms() - e->renewed_ms < l->options.leak_ms) {

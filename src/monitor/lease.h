@@ -77,9 +77,9 @@ void leases_sweep(struct leases *l, struct writer *w);
 
 /* False where there is no such lease. */
 bool leases_write_one(struct leases *l, struct buf *out, struct slice id);
-/* Writes all leases, LEASES_PART at a time: whoever takes one waits for no more of them. True when that was the last part.
- * `at` begins as {0}. What was there from the first part to the last is in the whole once; what came or went meanwhile may
- * be. */
+/* Writes all leases, LEASES_PART per call, so that a client taking a lease waits for one part at most. True after the last
+ * part. `at` begins as {0}. A lease that existed from the first part to the last is written once; one that came or went
+ * meanwhile may be. */
 enum { LEASES_PART = 1000 };
 struct lease_place {
 	uint64_t number; /* of the last lease that was written; 0: none was */

@@ -24,7 +24,7 @@ struct export
 	uint64_t first;       /* what the file is called by */
 	uint64_t last;
 	struct buf *out;  /* while a piece is being made */
-	struct buf begun; /* the first piece: what cannot be read is told while there still is a status to tell it with */
+	struct buf begun; /* the first piece, read before the status is sent: a read error can still set it */
 	bool ended;
 };
 
