@@ -66,7 +66,7 @@ static struct member *obtain(struct crowd *c, uint64_t peer)
 
 bool crowd_enter(struct crowd *c, uint64_t peer)
 {
-	if (c->max == 0)
+	if (c->max == 0 || peer == 0)
 		return true;
 	pthread_mutex_lock(&c->lock);
 	struct member *m = obtain(c, peer);
@@ -79,7 +79,7 @@ bool crowd_enter(struct crowd *c, uint64_t peer)
 
 void crowd_leave(struct crowd *c, uint64_t peer)
 {
-	if (c->max == 0)
+	if (c->max == 0 || peer == 0)
 		return;
 	pthread_mutex_lock(&c->lock);
 	struct member *m = find(c, peer);

@@ -280,8 +280,7 @@ static void send_off(struct door *d, struct guest *g)
 void door_leave(void *arg, uint64_t peer)
 {
 	struct door *d = arg;
-	if (peer != 0)
-		crowd_leave(d->crowd, peer);
+	crowd_leave(d->crowd, peer);
 	atomic_fetch_sub(&d->open, 1);
 }
 
@@ -485,9 +484,7 @@ static void let_in(struct door *d, const struct listener *l, int fd, const struc
 {
 	struct guest *g = NULL;
 	if (!l->encrypted && (g = guest_create(d, fd, address, address_len)) == NULL) {
-		uint64_t peer = counted(d, address);
-		if (peer != 0)
-			crowd_leave(d->crowd, peer);
+		crowd_leave(d->crowd, counted(d, address));
 		refuse(d, l, fd, "out of memory");
 		return;
 	}
@@ -533,10 +530,9 @@ static void accept_none(struct door *d, struct listener *l, int why)
 static void meet(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
 		 socklen_t address_len)
 {
-	uint64_t peer = counted(d, address);
 	if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
 		refuse(d, l, fd, "there are too many connections (see --max-connections)");
-	else if (peer != 0 && !crowd_enter(d->crowd, peer))
+	else if (!crowd_enter(d->crowd, counted(d, address)))
 		refuse(d, l, fd, "there are too many connections from this address (see --max-connections-per-address)");
 	else
 		let_in(d, l, fd, address, address_len);
