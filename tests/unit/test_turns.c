@@ -3,6 +3,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
+#include "held_writer.h"
 #include "net/api.h"
 #include "net/body.h"
 #include "temp_dir.h"
@@ -372,30 +373,11 @@ static void higher_levels_are_slow_and_few(void)
 
 /* --- health --- */
 
-static sem_t writer_held;
-static sem_t writer_goes_on;
-
-static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
-{
-	(void)op;
-	(void)s;
-	(void)f;
-	sem_post(&writer_held);
-	sem_wait(&writer_goes_on);
-	return ERR_NONE;
-}
-
-static void on_hold_ended(struct write_op *op)
-{
-	(void)op;
-}
-
 /* Fails (for want of a WebSocket server to write of) where the handler waits for the disk itself. */
 static void health_waits_for_the_disk_without_a_thread(void)
 {
 	enum { ASKED = 3 };
 	struct exchange asked[ASKED];
-	struct write_op holder = {.change = on_hold, .done = on_hold_ended};
 	struct feed *feed;
 	struct sessions *sessions;
 	struct pool *pool;
@@ -405,9 +387,7 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	CHECK(writer_create(store, feed, sessions, (struct writer_options){1 << 20, 1 << 28, 0, NULL}, &api.writer,
 			    &fault) == ERR_NONE);
 	CHECK((api.probe = probe_create(api.writer)) != NULL);
-	list_init(&holder.link);
-	CHECK(writer_submit(api.writer, &holder, &fault) == ERR_NONE);
-	sem_wait(&writer_held);
+	hold_writer(api.writer);
 	sem_init(&put_off, 0, 0);
 	for (int i = 0; i < ASKED; i++) {
 		asked[i] = (struct exchange){0};
@@ -437,8 +417,6 @@ static void health_waits_for_the_disk_without_a_thread(void)
 int main(void)
 {
 	sem_init(&put_off, 0, 0);
-	sem_init(&writer_held, 0, 0);
-	sem_init(&writer_goes_on, 0, 0);
 	fill_store();
 	RUN(a_search_that_finds_nothing_takes_turns);
 	RUN(a_search_finds_what_is_far_away);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "held_writer.h"
 #include "net/acks.h"
 #include "net/ws.h"
 #include "net/ws_conn.h"
@@ -328,38 +329,6 @@ enum { CLOSERS = 12, FRAME_MAX = 125 };
 
 static struct sessions *sessions;
 static struct writer *writer;
-static sem_t writer_held;
-static sem_t writer_goes_on;
-
-static enum err on_hold(struct write_op *op, struct store *s, struct fault *f)
-{
-	(void)op;
-	(void)s;
-	(void)f;
-	sem_post(&writer_held);
-	sem_wait(&writer_goes_on);
-	return ERR_NONE;
-}
-
-static void on_hold_ended(struct write_op *op)
-{
-	(void)op;
-}
-
-static struct write_op holder;
-
-/* From here on nothing is committed until writer_goes_on. */
-static void hold_writer(void)
-{
-	struct fault fault;
-	sem_init(&writer_held, 0, 0);
-	sem_init(&writer_goes_on, 0, 0);
-	holder = (struct write_op){.change = on_hold, .done = on_hold_ended};
-	list_init(&holder.link);
-	CHECK(writer_submit(writer, &holder, &fault) == ERR_NONE);
-	sem_wait(&writer_held);
-}
-
 /* With a writer, sessions and one event. */
 static void open_to_sessions(int64_t save_ms)
 {
@@ -477,7 +446,7 @@ static void a_clean_close_waits_for_the_commit_and_nobody_else_does(void)
 	for (int i = 0; i < CLOSERS; i++)
 		closers[i] = come_to_session(i);
 	int other = come_to_session(CLOSERS);
-	hold_writer();
+	hold_writer(writer);
 	for (int i = 0; i < CLOSERS; i++)
 		acknowledge_and_close(closers[i]);
 	for (int i = 0; i < 2; i++) {
@@ -505,7 +474,7 @@ static void a_clean_close_does_not_wait_for_ever(void)
 {
 	open_to_sessions(1);
 	int fd = come_to_session(0);
-	hold_writer();
+	hold_writer(writer);
 	acknowledge_and_close(fd);
 	expect_bye(fd);
 	CHECK(!sessions_saved(sessions, slice_of("s0")));
@@ -519,7 +488,7 @@ static void a_server_may_end_while_a_close_waits(void)
 	enum { LONG_MS = 600 * 1000 };
 	open_to_sessions(LONG_MS);
 	int fd = come_to_session(0);
-	hold_writer();
+	hold_writer(writer);
 	acknowledge_and_close(fd);
 	ws_close(herd.house.ws);
 	sem_post(&writer_goes_on);
