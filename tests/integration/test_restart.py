@@ -63,15 +63,14 @@ class Publisher:
 
     def publish_until(self, stop, address):
         """Publishes until `stop` is set or the server is gone; `end` tells how it went."""
-        self.connect(address)
         self.end = None
         try:
-            while not stop.is_set():
-                self.answered(self.send(self.batch()))
+            self.connect(address)
+            with contextlib.closing(self.connection):
+                while not stop.is_set():
+                    self.answered(self.send(self.batch()))
         except LOST as end:
             self.end = end
-        finally:
-            self.connection.close()
 
     def settle(self, address):
         """Repeats what is not answered yet."""
