@@ -22,6 +22,8 @@ enum {
 	TURNS = 16, /* of one connection before others have theirs */
 	SWEEP_MS = 250,
 	DRAIN_MS = 2000,
+	LINGER_MS = 1000,
+	LINGERING_MAX = 64,
 };
 
 /* What one side sent and the other has not taken. */
@@ -39,6 +41,8 @@ struct conn {
 	SSL *ssl;
 	int64_t deadline_ms; /* of the handshake */
 	bool in_ended;       /* the client sends nothing more */
+	bool deaf;           /* the server takes nothing more: what the client sends is thrown away */
+	int64_t linger_ms;   /* monotonic: everything is said, and the client has until then to close; 0: not yet */
 	struct rest in;      /* for the server behind the door */
 	struct rest out;     /* for the client */
 	struct sockaddr_storage address;
@@ -61,6 +65,8 @@ struct tls {
 	struct list conns; /* those in their handshake first come first */
 	struct list busy;  /* were not done when their turns were over */
 	struct list dead;  /* freed when the events at hand are */
+	int lingering;
+	bool ending; /* the server stops */
 	char chunk[CHUNK];
 
 	atomic_ullong open;
@@ -161,6 +167,7 @@ static void end(struct tls *t, struct conn *c)
 	list_remove(&c->link);
 	list_remove(&c->in_busy);
 	list_append(&t->dead, &c->link);
+	t->lingering -= c->linger_ms != 0;
 	atomic_fetch_sub(&t->open, 1);
 	if (opened)
 		return;
@@ -222,11 +229,10 @@ typedef enum step give_fn(struct conn *c, const char *bytes, size_t n, size_t *g
 
 static enum step give_inner(struct conn *c, const char *bytes, size_t n, size_t *given)
 {
-	ssize_t sent = send(c->inner, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t sent = c->deaf ? (ssize_t)n : send(c->inner, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	c->deaf = c->deaf || (sent < 0 && errno != EAGAIN && errno != EINTR);
 	*given = sent > 0 ? (size_t)sent : 0;
-	if (sent > 0)
-		return STEP_MOVED;
-	return errno == EAGAIN || errno == EINTR ? STEP_BLOCKED : STEP_BROKEN;
+	return sent > 0 || c->deaf ? STEP_MOVED : STEP_BLOCKED; /* what the server has said before is still to be sent */
 }
 
 static enum step give_client(struct conn *c, const char *bytes, size_t n, size_t *given)
@@ -259,7 +265,7 @@ static enum step pump_in(struct tls *t, struct conn *c)
 	if (c->in.bytes != NULL)
 		return give_rest(c, &c->in, give_inner);
 	if (c->in_ended)
-		return STEP_BLOCKED;
+		return c->linger_ms != 0 ? STEP_BROKEN : STEP_BLOCKED;
 	int n = SSL_read(c->ssl, t->chunk, CHUNK);
 	if (n > 0)
 		return pass_on(c, &c->in, give_inner, t->chunk, (size_t)n);
@@ -270,18 +276,31 @@ static enum step pump_in(struct tls *t, struct conn *c)
 	return STEP_MOVED;
 }
 
+/* All is said. Closing while the client still sends would reset the connection, and take away what it has not read: so it
+ * may close first, for a while and where not too many do. */
+static enum step linger(struct tls *t, struct conn *c)
+{
+	SSL_shutdown(c->ssl); /* says so, and waits for no answer */
+	if (c->in_ended || t->ending || t->lingering == LINGERING_MAX)
+		return STEP_BROKEN;
+	shutdown(c->fd, SHUT_WR);
+	t->lingering++;
+	c->linger_ms = clock_mono_ms() + LINGER_MS;
+	c->deaf = true;
+	return STEP_MOVED;
+}
+
 /* From the server to the client. */
 static enum step pump_out(struct tls *t, struct conn *c)
 {
+	if (c->linger_ms != 0)
+		return STEP_BLOCKED;
 	if (c->out.bytes != NULL)
 		return give_rest(c, &c->out, give_client);
 	ssize_t n = recv(c->inner, t->chunk, CHUNK, MSG_DONTWAIT);
 	if (n > 0)
 		return pass_on(c, &c->out, give_client, t->chunk, (size_t)n);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? STEP_BLOCKED : STEP_BROKEN;
-	SSL_shutdown(c->ssl); /* says so, and waits for no answer */
-	return STEP_BROKEN;
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? STEP_BLOCKED : linger(t, c);
 }
 
 /* The handshake is done: the other end of the pair goes to the door. */
@@ -407,12 +426,13 @@ static bool take_arrivals(struct tls *t)
 	return !closing;
 }
 
+/* Ends who has not ended its handshake in time, or does not go. */
 static void expire(struct tls *t)
 {
 	int64_t now = clock_mono_ms();
 	LIST_EACH (link, &t->conns) {
 		struct conn *c = LIST_ITEM(link, struct conn, link);
-		if (c->inner < 0 && c->deadline_ms <= now)
+		if ((c->inner < 0 && c->deadline_ms <= now) || (c->linger_ms != 0 && c->linger_ms <= now))
 			end(t, c);
 	}
 }
@@ -445,6 +465,7 @@ static void *work(void *arg)
 		swept_ms = clock_mono_ms();
 		expire(t);
 	}
+	t->ending = true;
 	/* The servers behind the door have closed their ends: what they said last goes out. */
 	for (int64_t until = clock_mono_ms() + DRAIN_MS; !list_empty(&t->conns) && clock_mono_ms() < until;) {
 		LIST_EACH (link, &t->conns)

@@ -7,6 +7,7 @@ one descriptor counted for an encrypted connection all are used up, and archives
 of a wrong version; with OpenSSL's own list of ciphers one without authenticated encryption is taken.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -84,6 +85,21 @@ class Tls(TlsTest):
         self.assertEqual(stored(http.request("POST", "/v1/events", body, {"Content-Type": NDJSON}))["count"], 10000)
         http.close()
         wait_until(lambda: self.figures(server)["open"] <= 1, "it is gone")
+
+    def test_who_is_refused_while_it_sends_reads_why(self):
+        """Fails where the pair is ended as soon as the server takes nothing more, or the socket with bytes on their way."""
+        server = self.serve_tls()
+        head = "{} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        large = head.format("POST /v1/events") + f"Content-Length: {1 << 40}\r\n\r\n"
+        for status, begin, rest in ((431, head.format("GET /") + "X: ", b"y" * 300000), (413, large, b" " * 3000000),
+                                    (413, large.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n"), b" " * 300000)):
+            for attempt in range(10):
+                wire = server.keep(Wire(server.address, tls=self.tls))
+                wire.send(begin.encode())
+                with contextlib.suppress(OSError):
+                    for at in range(0, len(rest), 50000):
+                        wire.send(rest[at:at + 50000])
+                self.assertEqual(wire.response().status, status, attempt)
 
     def figures(self, server):
         return self.request(server, "GET", "/v1/stats").json()["tls"]
