@@ -58,8 +58,9 @@ void store_hurry(struct store *s);
 /* --- the writing thread --- */
 
 struct append_options {
-	bool expect;          /* refuse unless the last seq of the batch's only stream is expect_last */
-	uint64_t expect_last; /* 0: the stream is new */
+	bool expect;           /* refuse unless the last seq of the batch's only stream is expect_last */
+	uint64_t expect_last;  /* 0: the stream is new */
+	uint64_t *topics_left; /* how many pairs of stream and type it may begin, less those it has; NULL: any number */
 };
 
 /* What became of a batch. */
@@ -68,6 +69,7 @@ struct receipt {
 	uint64_t last;
 	uint64_t count;      /* new events */
 	uint64_t duplicates; /* events whose id was stored before */
+	uint64_t topics;     /* pairs of stream and type that are new; also where the batch was refused */
 	uint64_t *seqs;      /* where there were duplicates: the seq of each event, batch_count of them. Owned. */
 	int64_t time_ms;
 };
@@ -77,8 +79,8 @@ void receipt_finish(struct receipt *r);
 enum err store_begin(struct store *s, struct fault *fault);
 
 /* Adds the batch to the open transaction, or opens one. `options` may be NULL. When it fails with ERR_INVALID,
- * ERR_CONFLICT or ERR_BUSY nothing of the batch was added and the transaction goes on; after any other error the
- * transaction has to be rolled back. */
+ * ERR_CONFLICT, ERR_BUSY or ERR_RATE (it would begin more than options.topics_left) nothing of the batch was added but the
+ * names that are new, and the transaction goes on; after any other error the transaction has to be rolled back. */
 enum err store_append(struct store *s, const struct batch *batch, const struct append_options *options,
 		      struct receipt *receipt, struct fault *fault);
 

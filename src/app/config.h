@@ -25,6 +25,9 @@ struct config {
 	int64_t ring;  /* bytes */
 	int64_t cache; /* bytes */
 	int64_t max_connections;
+	int64_t max_client_sessions;
+	int64_t max_client_topics;
+	int64_t max_request_events;
 	int64_t max_peer_connections; /* 0: any number */
 	int64_t rate_limit;           /* events a second; 0: any */
 	int64_t rate_limit_client;

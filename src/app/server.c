@@ -14,6 +14,7 @@
 #include "net/api.h"
 #include "net/door.h"
 #include "net/ws.h"
+#include "store/catalog.h"
 
 enum {
 	POOL_THREADS = 2,
@@ -21,14 +22,18 @@ enum {
 	 * ten thousand of them affordable (docs/decisions/0008-speed.md). */
 	HTTP_MEMORY = 16 * 1024,
 	STREAM_MEMORY = 5888,
-	SPARE_FDS = 256,      /* for the store, its readers, the log and the listeners */
-	TLS_FDS = 3,          /* of an encrypted connection: its socket, and the pair to what serves it */
-	EVENTS_MAX = 1 << 20, /* of one request */
+	SPARE_FDS = 256,  /* for the store, its readers, the log and the listeners */
+	TLS_FDS = 3,      /* of an encrypted connection: its socket, and the pair to what serves it */
+	EXPORTS_MAX = 16, /* at once: each has some MiB of its own */
+	SESSIONS_MAX = 100000,
+	SMALL_UPLOADS_MAX = 16 * 1024 * 1024,
+	FILTERS_MAX = 64 * 1024 * 1024, /* bytes of what sessions are filtered by */
 };
 
 /* All that runs, from the ground up; what was not made is NULL. */
 struct server {
 	struct config config;
+	struct quotas *quotas;
 	struct store *store;
 	struct pool *pool;
 	struct feed *feed;
@@ -70,6 +75,26 @@ static void set_fd_limit(struct config *c)
 		 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
 }
 
+static struct quotas *make_quotas(const struct config *c)
+{
+	int64_t uploads = 4 * c->max_request > c->queue_bytes ? 4 * c->max_request : c->queue_bytes;
+	return quotas_create((struct quota_limit[QUOTAS]){
+		[QUOTA_CONNECTIONS] = {(uint64_t)c->max_connections,
+				       c->max_peer_connections > 0 ? (uint64_t)c->max_peer_connections : UINT64_MAX},
+		[QUOTA_UPLOADS] = {(uint64_t)uploads, 0},
+		[QUOTA_SMALL_UPLOADS] = {SMALL_UPLOADS_MAX, 0},
+		[QUOTA_QUEUE_EVENTS] = {(uint64_t)c->queue_events, 0},
+		[QUOTA_QUEUE_BYTES] = {(uint64_t)c->queue_bytes, 0},
+		[QUOTA_REPLIES] = {(uint64_t)c->reply_memory, 0},
+		[QUOTA_ACKS] = {(uint64_t)c->ack_memory, 0},
+		[QUOTA_EXPORTS] = {EXPORTS_MAX, 0},
+		[QUOTA_SLOW_EXPORTS] = {EXPORTS_MAX, 2},
+		[QUOTA_SESSIONS] = {SESSIONS_MAX, (uint64_t)c->max_client_sessions},
+		[QUOTA_FILTERS] = {FILTERS_MAX, 0},
+		[QUOTA_TOPICS] = {CATALOG_TOPICS_MAX, (uint64_t)c->max_client_topics},
+	});
+}
+
 static enum err make_hub(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
@@ -79,17 +104,21 @@ static enum err make_hub(struct server *s, struct fault *fault)
 				      .accept_loss = c->accept_loss};
 	struct feed_options feed = {(size_t)c->ring, (size_t)c->cache};
 	bool salvaged = false;
-	enum err err = c->salvage ? rescue(c, &salvaged, fault) : ERR_NONE;
+	enum err err = (s->quotas = make_quotas(c)) != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err && c->salvage)
+		err = rescue(c, &salvaged, fault);
 	store.salvaged = salvaged && !c->accept_loss;
 	store.accept_loss = store.accept_loss || salvaged;
 	if (!err)
 		err = store_open(c->data, store, &s->store, fault);
 	if (!err)
+		quota_charge(s->quotas, QUOTA_TOPICS, 0, store_topics(s->store));
+	if (!err)
 		err = pool_create(s->store, POOL_THREADS, &s->pool, fault);
 	if (!err)
 		err = feed_create(s->store, s->pool, feed, &s->feed, fault);
 	if (!err)
-		err = sessions_create(s->store, &s->sessions, fault);
+		err = sessions_create(s->store, s->quotas, &s->sessions, fault);
 	return err;
 }
 
@@ -105,8 +134,7 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 		err = auditor_create(s->store, s->monitor, auditor, &s->auditor, fault);
 	if (err)
 		return err;
-	struct writer_options writer = {(uint64_t)c->queue_events, (uint64_t)c->queue_bytes, (uint64_t)c->disk_reserve,
-					monitor_observer(s->monitor)};
+	struct writer_options writer = {s->quotas, (uint64_t)c->disk_reserve, monitor_observer(s->monitor)};
 	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
 	struct keeper_options keeper = c->retention;
 	keeper.sessions = s->sessions;
@@ -120,7 +148,7 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	return err;
 }
 
-static enum err make_ws(struct server *s, struct batch_limits limits, size_t bodies_max, struct fault *fault)
+static enum err make_ws(struct server *s, struct batch_limits limits, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct ws_options options = {
@@ -135,14 +163,12 @@ static enum err make_ws(struct server *s, struct batch_limits limits, size_t bod
 		.limits = limits,
 		.base = c->base,
 		.message_max = (size_t)c->max_request,
-		.messages_max = bodies_max,
+		.quotas = s->quotas,
 		.patience_ms = c->handshake_timeout,
 		.silence_ms = c->publisher_silence,
 		.save_ms = WS_SAVE_MS,
 		.idle_ms = c->metrics_idle,
-		.replies_max = (size_t)c->reply_memory,
 		.reply_ms = c->reply_timeout,
-		.acks_max = (size_t)c->ack_memory,
 		.ping_ms = c->ping_interval,
 		.lag_max = (uint64_t)c->max_lag,
 		.on_close = door_leave,
@@ -154,17 +180,14 @@ static enum err make_ws(struct server *s, struct batch_limits limits, size_t bod
 static enum err make_net(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
-	struct batch_limits limits = {(size_t)c->max_event, EVENTS_MAX};
-	size_t bodies_max = (size_t)c->max_request * 2 > (size_t)c->queue_bytes * 2 ? (size_t)c->max_request * 2
-										    : (size_t)c->queue_bytes * 2;
+	struct batch_limits limits = {(size_t)c->max_event, (size_t)c->max_request_events};
 	struct door_options door = {
 		.listen = &c->listen,
 		.encrypted = c->encrypted,
 		.cert = c->tls_cert,
 		.key = c->tls_key,
 		.handshake_ms = c->handshake_timeout,
-		.connections_max = (int)c->max_connections,
-		.peer_connections_max = (int)c->max_peer_connections,
+		.quotas = s->quotas,
 		.gate = &s->gate,
 	};
 	enum err err = access_create(c->tokens, &s->access, fault);
@@ -179,7 +202,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		err = push_create((struct push_options){s->feed, s->sessions, s->writer, (uint64_t)c->max_lag}, &s->push,
 				  fault);
 	if (!err)
-		err = make_ws(s, limits, bodies_max, fault);
+		err = make_ws(s, limits, fault);
 	s->api = (struct api){
 		.store = s->store,
 		.writer = s->writer,
@@ -201,6 +224,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.auditor = s->auditor,
 		.watch = s->watch,
 		.probe = s->probe,
+		.quotas = s->quotas,
 		.ping_ms = c->ping_interval,
 		.static_dir = c->static_dir,
 	};
@@ -208,8 +232,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.routes = api_routes,
 		.arg = &s->api,
 		.body_max = (size_t)c->max_request,
-		.bodies_max = bodies_max,
-		.replies_max = (size_t)c->reply_memory,
+		.quotas = s->quotas,
 		.connections_max = (int)c->max_connections,
 		.patience_ms = c->handshake_timeout,
 		.connection_memory = HTTP_MEMORY,
@@ -275,6 +298,7 @@ static void stop(struct server *s)
 	feed_destroy(s->feed);
 	store_close(s->store);
 	door_destroy(s->door);
+	quotas_destroy(s->quotas);
 	rates_destroy(s->rates);
 	access_destroy(s->access);
 }

@@ -8,6 +8,7 @@
 #define KIND_COMMITS_FAIL "commits-failing"
 #define KIND_ANSWERS_FULL "answers-full"
 #define KIND_UPLOADS_FULL "uploads-full"
+#define KIND_SHARE "share-used-up"
 #define KIND_STOPPING "shutting-down"
 #define KIND_ARCHIVE "archive-unavailable"
 #define KIND_ORIGIN "foreign-origin"

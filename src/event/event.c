@@ -1,6 +1,7 @@
 #include "tidemark/event.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -18,8 +19,8 @@ struct batch {
 	struct event *events;
 	size_t count;
 	size_t cap;
-	size_t bytes;
-	char *owned; /* the text, if it is ours */
+	size_t bytes; /* less those of `owned` */
+	char *owned;  /* the text, if it is ours */
 	struct chunk *chunks;
 };
 
@@ -270,11 +271,11 @@ static enum err read_json(struct batch *b, char *text, size_t len, enum batch_fo
 	return err;
 }
 
-static struct batch *create(size_t len)
+static struct batch *create(void)
 {
 	struct batch *b = calloc(1, sizeof *b);
 	if (b != NULL)
-		b->bytes = sizeof *b + len;
+		b->bytes = sizeof *b;
 	return b;
 }
 
@@ -298,7 +299,7 @@ enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_
 	struct fault ignored;
 	fault = fault != NULL ? fault : &ignored;
 	*out = NULL;
-	struct batch *b = create(len);
+	struct batch *b = create();
 	if (b == NULL)
 		return no_memory(fault);
 	enum err err =
@@ -323,7 +324,7 @@ enum err batch_from_value_take(struct slice value, char *text, enum batch_form f
 	struct fault ignored;
 	fault = fault != NULL ? fault : &ignored;
 	*out = NULL;
-	struct batch *b = create(value.len);
+	struct batch *b = create();
 	if (b == NULL) {
 		free(text);
 		return no_memory(fault);
@@ -337,7 +338,7 @@ enum err batch_from_object_take(struct slice object, const char *stream, char *t
 {
 	struct members m;
 	*out = NULL;
-	struct batch *b = create(object.len);
+	struct batch *b = create();
 	struct event *e = b != NULL ? add_event(b) : NULL;
 	if (e == NULL) {
 		batch_destroy(b);
@@ -383,5 +384,5 @@ const struct event *batch_event(const struct batch *b, size_t index)
 
 size_t batch_bytes(const struct batch *b)
 {
-	return b->bytes;
+	return b->bytes + malloc_usable_size(b->owned);
 }

@@ -1,5 +1,5 @@
-/* What waits to be written, in the order that is fair: requests of one client come one after the other, those of several
- * clients in turns, a few events each. Not locked. */
+/* What waits, in the order that is fair: what is of one client comes one after the other, of several clients in turns. Not
+ * locked. */
 #ifndef HUB_LANES_H
 #define HUB_LANES_H
 

@@ -4,14 +4,17 @@
 #include <stdlib.h>
 
 #include "base/background.h"
+#include "hub/lanes.h"
 
 enum { NICE = 5, SLOW_NICE = 19 };
 
 /* Jobs that wait. Its threads end when it is closing and empty. */
 struct queue {
 	pthread_cond_t wake;
-	struct list jobs;
-	struct list again; /* of requests that have had a turn: every other turn is theirs while both kinds wait */
+	struct lanes jobs;
+	struct lanes again; /* of requests that have had a turn: every other turn is theirs while both kinds wait */
+	unsigned jobs_turn; /* whose it is */
+	unsigned again_turn;
 	bool again_next;
 	bool closing;
 };
@@ -34,19 +37,21 @@ struct pool {
 
 static bool is_idle(const struct queue *q)
 {
-	return list_empty(&q->jobs) && list_empty(&q->again);
+	return lanes_empty(&q->jobs) && lanes_empty(&q->again);
 }
 
 /* There is one. With the lock. */
 static struct pool_job *take(struct queue *q)
 {
-	struct list *from = list_empty(&q->jobs) ? &q->again : &q->jobs;
-	if (!list_empty(&q->jobs) && !list_empty(&q->again)) {
-		from = q->again_next ? &q->again : &q->jobs;
+	bool both = !lanes_empty(&q->jobs) && !lanes_empty(&q->again);
+	bool again = both ? q->again_next : lanes_empty(&q->jobs);
+	if (both)
 		q->again_next = !q->again_next;
-	}
-	struct pool_job *job = LIST_ITEM(from->next, struct pool_job, link);
-	list_remove(&job->link);
+	struct lanes *from = again ? &q->again : &q->jobs;
+	unsigned *turn = again ? &q->again_turn : &q->jobs_turn;
+	struct pool_job *job = LIST_ITEM(lanes_current(from, turn)->next, struct pool_job, link);
+	lanes_remove(from, *turn, &job->link);
+	lanes_next(turn);
 	return job;
 }
 
@@ -74,8 +79,8 @@ static void *work(void *arg)
 static void queue_init(struct queue *q)
 {
 	pthread_cond_init(&q->wake, NULL);
-	list_init(&q->jobs);
-	list_init(&q->again);
+	lanes_init(&q->jobs);
+	lanes_init(&q->again);
 }
 
 enum err pool_create(struct store *store, int threads, struct pool **out, struct fault *fault)
@@ -134,10 +139,10 @@ void pool_destroy(struct pool *p)
 	free(p);
 }
 
-static void submit(struct pool *p, struct queue *q, struct list *list, struct pool_job *job)
+static void submit(struct pool *p, struct queue *q, struct lanes *lanes, struct pool_job *job)
 {
 	pthread_mutex_lock(&p->lock);
-	list_append(list, &job->link);
+	lanes_append(lanes, job->client, &job->link);
 	pthread_cond_signal(&q->wake);
 	pthread_mutex_unlock(&p->lock);
 }

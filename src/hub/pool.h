@@ -11,6 +11,7 @@ struct pool;
 /* Embedded in whatever a job belongs to. The job is out of the pool's hands when `run` is called. */
 struct pool_job {
 	struct list link;
+	uint64_t client; /* whose it is: clients take turns; 0: nobody's in particular */
 	void (*run)(struct pool_job *job, struct reader *reader);
 };
 

@@ -38,6 +38,7 @@ struct session {
 	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
 	int64_t updated_ms;            /* Unix */
 	int64_t used_ms;               /* Unix: the same, or when its last reader went */
+	uint64_t client;               /* whom quotas count it for */
 	struct session_reader *reader; /* NULL: none is connected */
 	char *filter;                  /* as filter_write writes it; NULL: everything passes */
 	struct lag_count counted;
@@ -48,9 +49,9 @@ struct session {
 struct sessions {
 	pthread_mutex_t lock;
 	struct store *store;
+	struct quotas *quotas;
 	size_t count;
-	size_t filters; /* bytes of all of them */
-	bool loading;   /* what is stored already is not limited */
+	bool loading; /* what is stored already is not limited */
 	struct list changed;
 	struct list all; /* in the order they were made: that of a map would tell of its secret */
 	struct map by_name;
@@ -93,20 +94,32 @@ static void set_acked(struct sessions *s, struct session *e, uint64_t acked)
 	snprintf(e->at.epoch, sizeof e->at.epoch, "%s", store_epoch(s->store));
 }
 
+/* What is stored already cannot be refused. */
+static enum err take(struct sessions *s, enum quota kind, uint64_t client, uint64_t amount, bool stored, struct fault *fault)
+{
+	if (!stored)
+		return quota_take(s->quotas, kind, client, amount, fault);
+	quota_charge(s->quotas, kind, client, amount);
+	return ERR_NONE;
+}
+
 /* Finds the session or makes one at `start`; a deleted one begins anew. */
-static struct session *obtain(struct sessions *s, struct slice name, uint64_t start, bool *is_new, enum err *err)
+static enum err obtain(struct sessions *s, struct slice name, uint64_t client, uint64_t start, bool stored, bool *is_new,
+		       struct session **out, struct fault *fault)
 {
 	struct session *e = find_any(s, name);
 	*is_new = e == NULL || e->deleted;
-	*err = ERR_NONE;
+	*out = e;
 	if (!*is_new)
-		return e;
+		return ERR_NONE;
+	enum err err = take(s, QUOTA_SESSIONS, client, 1, stored, fault);
+	if (err)
+		return err;
 	if (e == NULL) {
-		*err = s->count >= SESSIONS_MAX && !s->loading ? ERR_BUSY : ERR_NONE;
-		e = *err ? NULL : calloc(1, sizeof *e + name.len + 1);
+		*out = e = calloc(1, sizeof *e + name.len + 1);
 		if (e == NULL) {
-			*err = *err ? *err : ERR_NOMEM;
-			return NULL;
+			quota_give(s->quotas, QUOTA_SESSIONS, client, 1);
+			return fault_set(fault, ERR_NOMEM, "out of memory");
 		}
 		e->name_len = name.len;
 		slice_copy(e->name, name);
@@ -115,16 +128,27 @@ static struct session *obtain(struct sessions *s, struct slice name, uint64_t st
 		map_add(&s->by_name, hash_text(name), &e->by_name);
 		s->count++;
 	}
+	e->client = client;
 	e->deleted = e->moved = false;
 	set_acked(s, e, start);
 	e->sent = UINT64_MAX;
 	e->counted = (struct lag_count){0};
-	return e;
+	return ERR_NONE;
 }
 
 static size_t filter_len(const struct session *e)
 {
 	return e->filter != NULL ? strlen(e->filter) : 0;
+}
+
+/* It counts for nobody any more. */
+static void mark_deleted(struct sessions *s, struct session *e)
+{
+	quota_give(s->quotas, QUOTA_FILTERS, e->client, filter_len(e));
+	quota_give(s->quotas, QUOTA_SESSIONS, e->client, 1);
+	free(e->filter);
+	e->filter = NULL;
+	e->deleted = true;
 }
 
 static bool has_filter(const struct session *e, struct slice text)
@@ -133,17 +157,19 @@ static bool has_filter(const struct session *e, struct slice text)
 }
 
 /* Remembers what passes; `text` is copied. */
-static enum err set_filter(struct sessions *s, struct session *e, struct slice text)
+static enum err set_filter(struct sessions *s, struct session *e, struct slice text, struct fault *fault)
 {
-	size_t before = filter_len(e);
-	if (!s->loading && s->filters - before + text.len > SESSION_FILTERS_MAX)
-		return ERR_BUSY;
+	enum err err = take(s, QUOTA_FILTERS, e->client, text.len, s->loading, fault);
+	if (err)
+		return err;
 	char *copy = text.len > 0 ? strndup(text.p, text.len) : NULL;
-	if (text.len > 0 && copy == NULL)
-		return ERR_NOMEM;
+	if (text.len > 0 && copy == NULL) {
+		quota_give(s->quotas, QUOTA_FILTERS, e->client, text.len);
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	quota_give(s->quotas, QUOTA_FILTERS, e->client, filter_len(e));
 	free(e->filter);
 	e->filter = copy;
-	s->filters += text.len - before;
 	e->counted = (struct lag_count){0};
 	return ERR_NONE;
 }
@@ -163,16 +189,16 @@ static enum err on_load(void *arg, const struct stored_session *stored)
 {
 	struct sessions *s = arg;
 	bool is_new;
-	enum err err;
-	struct session *e = obtain(s, stored->name, stored->acked, &is_new, &err);
-	if (e == NULL)
+	struct session *e;
+	enum err err = obtain(s, stored->name, 0, stored->acked, true, &is_new, &e, NULL);
+	if (err)
 		return err;
 	e->updated_ms = e->used_ms = stored->updated_ms;
 	clamp(s, e, stored->epoch);
-	return set_filter(s, e, stored->filter);
+	return set_filter(s, e, stored->filter, NULL);
 }
 
-enum err sessions_create(struct store *store, struct sessions **out, struct fault *fault)
+enum err sessions_create(struct store *store, struct quotas *quotas, struct sessions **out, struct fault *fault)
 {
 	struct sessions *s = calloc(1, sizeof *s);
 	*out = NULL;
@@ -180,6 +206,7 @@ enum err sessions_create(struct store *store, struct sessions **out, struct faul
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&s->lock, NULL);
 	s->store = store;
+	s->quotas = quotas;
 	list_init(&s->changed);
 	list_init(&s->all);
 	map_init(&s->by_name);
@@ -196,8 +223,8 @@ enum err sessions_create(struct store *store, struct sessions **out, struct faul
 
 static void free_session(struct sessions *s, struct session *e)
 {
-	s->filters -= filter_len(e);
-	free(e->filter);
+	if (!e->deleted)
+		mark_deleted(s, e);
 	free(e);
 }
 
@@ -235,26 +262,26 @@ static void describe(const struct session *e, bool is_new, struct session_state 
 	*out = (struct session_state){e->acked, e->at, e->updated_ms, e->reader != NULL, is_new};
 }
 
-enum err sessions_attach(struct sessions *s, struct slice name, struct session_reader *r, const struct filter *filter,
-			 uint64_t start, struct session_state *out)
+enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client, struct session_reader *r,
+			 const struct filter *filter, uint64_t start, struct session_state *out, struct fault *fault)
 {
 	bool is_new;
-	enum err err;
+	struct session *e;
 	struct buf text;
 	buf_init(&text);
 	filter_write(&text, filter);
 	if (buf_failed(&text)) {
 		buf_finish(&text);
-		return ERR_NOMEM;
+		return fault_set(fault, ERR_NOMEM, "out of memory");
 	}
 	pthread_mutex_lock(&s->lock);
-	struct session *e = obtain(s, name, start, &is_new, &err);
-	bool changes = e != NULL && (is_new || !has_filter(e, buf_slice(&text)));
-	if (changes && (err = set_filter(s, e, buf_slice(&text))) != ERR_NONE)
-		e->deleted = is_new; /* then it never was */
+	enum err err = obtain(s, name, client, start, false, &is_new, &e, fault);
+	bool changes = !err && (is_new || !has_filter(e, buf_slice(&text)));
+	if (changes && (err = set_filter(s, e, buf_slice(&text), fault)) != ERR_NONE && is_new)
+		mark_deleted(s, e); /* then it never was */
 	if (changes)
 		change(s, e);
-	if (e != NULL && !err) {
+	if (!err) {
 		lose(e, SESSION_TAKEN);
 		e->reader = r;
 		e->used_ms = clock_wall_ms();
@@ -315,13 +342,21 @@ enum err sessions_ack(struct sessions *s, struct slice name, const struct sessio
 	return err;
 }
 
-enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked)
+enum err sessions_check(struct sessions *s, struct slice name, uint64_t client, struct fault *fault)
+{
+	pthread_mutex_lock(&s->lock);
+	bool fits = find_any(s, name) != NULL || quota_room(s->quotas, QUOTA_SESSIONS, client) > 0;
+	pthread_mutex_unlock(&s->lock);
+	return fits ? ERR_NONE : quota_refuse(s->quotas, QUOTA_SESSIONS, client, fault);
+}
+
+enum err sessions_set(struct sessions *s, struct slice name, uint64_t client, uint64_t acked)
 {
 	bool is_new;
-	enum err err;
+	struct session *e;
 	pthread_mutex_lock(&s->lock);
-	struct session *e = obtain(s, name, acked, &is_new, &err);
-	if (e != NULL) {
+	enum err err = obtain(s, name, client, acked, true, &is_new, &e, NULL);
+	if (!err) {
 		set_acked(s, e, acked);
 		e->sent = UINT64_MAX;
 		change(s, e);
@@ -336,7 +371,7 @@ enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked)
 static void delete (struct sessions *s, struct session *e)
 {
 	lose(e, SESSION_DELETED);
-	e->deleted = true;
+	mark_deleted(s, e);
 	change(s, e);
 }
 

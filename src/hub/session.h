@@ -7,18 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/quota.h"
 #include "hub/cursor.h"
 #include "tidemark/filter.h"
 #include "tidemark/store.h"
 
 struct sessions;
 
-enum {
-	SESSIONS_MAX = 100000,
-	SESSION_FILTERS_MAX = 64 * 1024 * 1024, /* bytes of all filters that sessions remember */
-};
-
-enum err sessions_create(struct store *store, struct sessions **out, struct fault *fault);
+enum err sessions_create(struct store *store, struct quotas *quotas, struct sessions **out, struct fault *fault);
 void sessions_destroy(struct sessions *s);
 
 /* What a connected reader has to know of its session. After TAKEN and DELETED the reader does not hold it any more; after
@@ -41,11 +37,11 @@ struct session_state {
 	bool is_new;
 };
 
-/* `r` becomes the connected reader of the session; one that was gets SESSION_TAKEN. A new session starts at `start`. The
- * session remembers `filter` (NULL: everything passes), by which its lag is counted. ERR_BUSY when there are SESSIONS_MAX,
- * or filters of SESSION_FILTERS_MAX; ERR_NOMEM. */
-enum err sessions_attach(struct sessions *s, struct slice name, struct session_reader *r, const struct filter *filter,
-			 uint64_t start, struct session_state *out);
+/* `r` becomes the connected reader of the session; one that was gets SESSION_TAKEN. A new session starts at `start` and
+ * counts for `client` (base/quota.h). The session remembers `filter` (NULL: everything passes), by which its lag is counted.
+ * ERR_RATE, ERR_BUSY: there are as many sessions as there may be, or filters; ERR_NOMEM. */
+enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client, struct session_reader *r,
+			 const struct filter *filter, uint64_t start, struct session_state *out, struct fault *fault);
 /* No effect where the reader does not hold it any more. */
 void sessions_detach(struct sessions *s, struct slice name, struct session_reader *r);
 /* The position that the session of a reader was moved to, from which it goes on; false where it was not. */
@@ -55,8 +51,10 @@ bool sessions_take_move(struct sessions *s, struct slice name, struct session_re
  * NULL: somebody who knows the name. ERR_GONE where the reader does not hold the session any more, ERR_NOT_FOUND where there
  * is none, ERR_INVALID where its reader was not sent so much: *sent says how much. */
 enum err sessions_ack(struct sessions *s, struct slice name, const struct session_reader *r, uint64_t seq, uint64_t *sent);
-/* Moves a session (or makes it), back as well; a connected reader gets SESSION_MOVED. */
-enum err sessions_set(struct sessions *s, struct slice name, uint64_t acked);
+/* May the client have the session, where there is none yet? To be asked before it is stored. */
+enum err sessions_check(struct sessions *s, struct slice name, uint64_t client, struct fault *fault);
+/* Moves a session (or makes it, however many there are), back as well; a connected reader gets SESSION_MOVED. ERR_NOMEM. */
+enum err sessions_set(struct sessions *s, struct slice name, uint64_t client, uint64_t acked);
 /* False when there is none. A connected reader gets SESSION_DELETED. */
 bool sessions_delete(struct sessions *s, struct slice name);
 /* Deletes the sessions that nobody is connected to and that were last used before `before_ms` (Unix). How many. */

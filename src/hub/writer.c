@@ -133,12 +133,11 @@ static enum err admit(struct writer *w, const struct write_op *op, struct fault 
 	if (w->breaker != BREAKER_CLOSED)
 		return fault_kind(fault, refuse(w, w->reason.code, w->reason.text, fault),
 				  w->reason.code == ERR_FULL ? NULL : KIND_COMMITS_FAIL);
-	/* A request that is larger than the whole queue passes when it is alone. */
-	bool full = w->queued_events + op_events(op) > w->options.queue_events_max ||
-		    w->queued_bytes + op_bytes(op) > w->options.queue_bytes_max;
-	if (full && w->queued_requests > 0)
-		return fault_kind(fault, refuse(w, ERR_BUSY, "the publish queue is full", fault), KIND_QUEUE_FULL);
-	return ERR_NONE;
+	enum err err = quota_take(w->options.quotas, QUOTA_QUEUE_EVENTS, op->account, op_events(op), fault);
+	if (!err && (err = quota_take(w->options.quotas, QUOTA_QUEUE_BYTES, op->account, op_bytes(op), fault)) != ERR_NONE)
+		quota_give(w->options.quotas, QUOTA_QUEUE_EVENTS, op->account, op_events(op));
+	w->refused += err != ERR_NONE;
+	return err;
 }
 
 static void note_client(struct writer *w, uint64_t client)
@@ -181,7 +180,7 @@ static bool is_flood(struct writer *w, uint64_t client, const struct list *lane)
 }
 
 /* With the lock. */
-static void append(struct writer *w, struct write_op *op)
+static void enqueue(struct writer *w, struct write_op *op)
 {
 	const struct list *lane = lanes_append(&w->queue, op->client, &op->link);
 	op->brief = op->change == NULL && !op->flush && op_events(op) <= BRIEF_EVENTS_MAX &&
@@ -200,7 +199,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 	enum err err = admit(w, op, fault);
 	if (!err) {
 		note_client(w, op->client);
-		append(w, op);
+		enqueue(w, op);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return err;
@@ -377,7 +376,7 @@ static void take_group(struct writer *w, struct list *ops)
 
 static bool spoils_only_itself(enum err err)
 {
-	return err == ERR_INVALID || err == ERR_CONFLICT || err == ERR_BUSY;
+	return err == ERR_INVALID || err == ERR_CONFLICT || err == ERR_BUSY || err == ERR_RATE;
 }
 
 static enum err change_session(struct writer *w, const struct write_op *op, struct fault *fault)
@@ -394,12 +393,12 @@ static void apply_sessions(struct writer *w, struct list *group)
 {
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		if (op->session.len == 0)
+		if (op->session.len == 0 || op->err)
 			continue;
 		if (op->session_delete)
 			sessions_delete(w->sessions, op->session);
-		else if ((op->err = sessions_set(w->sessions, op->session, op->session_acked)) != ERR_NONE)
-			fault_set(&op->fault, op->err, "there are %d sessions, the limit", SESSIONS_MAX);
+		else if ((op->err = sessions_set(w->sessions, op->session, op->account, op->session_acked)) != ERR_NONE)
+			fault_set(&op->fault, op->err, "out of memory");
 	}
 }
 
@@ -482,6 +481,25 @@ static enum err apply_change(struct writer *w, struct write_op *op, struct fault
 	return op->err;
 }
 
+static void append(struct writer *w, struct write_op *op)
+{
+	uint64_t left = quota_room(w->options.quotas, QUOTA_TOPICS, op->account);
+	op->options.topics_left = &left;
+	op->err = store_append(w->store, op->batch, &op->options, &op->receipt, &op->fault);
+	op->options.topics_left = NULL;
+	quota_charge(w->options.quotas, QUOTA_TOPICS, op->account, op->receipt.topics);
+	if (op->err == ERR_RATE)
+		op->err = quota_refuse(w->options.quotas, QUOTA_TOPICS, op->account, &op->fault);
+}
+
+/* The transaction that it was in is rolled back. */
+static void undo(struct writer *w, struct write_op *op)
+{
+	quota_give(w->options.quotas, QUOTA_TOPICS, op->account, op->receipt.topics);
+	receipt_finish(&op->receipt);
+	op->receipt = (struct receipt){0};
+}
+
 /* Appends every request of the group. A publish that is refused gets its own error; a change that fails is noted in
  * `failed_change`, and fails the transaction, as does anything else. Below the reserve of the disk (`low`) no events are
  * taken, but sessions may still move: that is what the reserve is for. */
@@ -491,6 +509,9 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		enum err err = ERR_NONE;
 		if (op->session.len > 0)
+			op->err = op->session_delete ? ERR_NONE
+						     : sessions_check(w->sessions, op->session, op->account, &op->fault);
+		if (op->session.len > 0 && !op->err)
 			err = change_session(w, op, fault);
 		if (!err && op->change != NULL)
 			err = apply_change(w, op, fault);
@@ -504,7 +525,7 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 			count_low(w, low);
 			continue;
 		}
-		op->err = store_append(w->store, op->batch, &op->options, &op->receipt, &op->fault);
+		append(w, op);
 		if (op->err && !spoils_only_itself(op->err)) {
 			*fault = op->fault;
 			return op->err;
@@ -590,7 +611,7 @@ static void fail_group(struct writer *w, struct list *group, const struct fault 
 	uint64_t count = 0;
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		receipt_finish(&op->receipt);
+		undo(w, op);
 		if (!spoils_only_itself(op->err) || op->err == ERR_CONFLICT) {
 			op->err = why->code;
 			op->fault = *why;
@@ -611,6 +632,8 @@ static void finish_group(struct writer *w, struct list *group)
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		events += op_events(op);
 		bytes += op_bytes(op);
+		quota_give(w->options.quotas, QUOTA_QUEUE_EVENTS, op->account, op_events(op));
+		quota_give(w->options.quotas, QUOTA_QUEUE_BYTES, op->account, op_bytes(op));
 		duplicates += op->err ? 0 : op->receipt.duplicates;
 	}
 	pthread_mutex_lock(&w->lock);
@@ -663,8 +686,7 @@ static void fail_change(struct writer *w, struct list *group, struct list *apart
 	observer_saved(w, false);
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		receipt_finish(&op->receipt);
-		op->receipt = (struct receipt){0};
+		undo(w, op);
 		if (op != w->failed_change)
 			op->err = ERR_NONE;
 		if (op->change == NULL)

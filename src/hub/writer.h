@@ -45,8 +45,7 @@ struct writer_observer {
 };
 
 struct writer_options {
-	uint64_t queue_events_max;
-	uint64_t queue_bytes_max;
+	struct quotas *quotas;                  /* of what waits in the queue, and of topics */
 	uint64_t disk_reserve;                  /* bytes */
 	const struct writer_observer *observer; /* NULL: none */
 };
@@ -61,6 +60,7 @@ struct write_op {
 	/* Whose it is, such as a connection: clients take turns, each is served in its own order. 0: nobody's in particular,
 	 * and in order with all others of these, as changes to sessions have to be. */
 	uint64_t client;
+	uint64_t account;    /* whom quotas count it for; 0: nobody in particular */
 	struct batch *batch; /* NULL: none */
 	/* A change to a session, which takes effect when it is durable; or empty. With neither, `done` comes when all
 	 * earlier changes to sessions are durable. */

@@ -20,9 +20,9 @@ struct chunk {
 	unsigned char bytes[CHUNK_BYTES - sizeof(struct list) - 2 * sizeof(uint16_t)];
 };
 
-void acks_init(struct acks *a, size_t *all)
+void acks_init(struct acks *a, struct quotas *quotas, uint64_t client)
 {
-	*a = (struct acks){.all = all};
+	*a = (struct acks){.quotas = quotas, .client = client};
 	list_init(&a->chunks);
 }
 
@@ -30,7 +30,7 @@ static void drop_chunk(struct acks *a, struct chunk *c)
 {
 	list_remove(&c->link);
 	a->bytes -= sizeof *c;
-	*a->all -= sizeof *c;
+	quota_give(a->quotas, QUOTA_ACKS, a->client, sizeof *c);
 	free(c);
 }
 
@@ -74,7 +74,7 @@ static struct chunk *room_for_one(struct acks *a)
 	c->from = c->len = 0;
 	list_append(&a->chunks, &c->link);
 	a->bytes += sizeof *c;
-	*a->all += sizeof *c;
+	quota_charge(a->quotas, QUOTA_ACKS, a->client, sizeof *c);
 	return c;
 }
 

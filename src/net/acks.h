@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/quota.h"
 
 enum {
 	ACKS_TEXT_MAX = 1024, /* bytes of a text */
@@ -27,16 +28,16 @@ struct ack {
 
 struct acks {
 	struct list chunks;
-	size_t bytes; /* memory that they take up */
-	size_t *all;  /* and those of all connections */
+	size_t bytes; /* memory that they take up, of QUOTA_ACKS */
+	struct quotas *quotas;
+	uint64_t client;
 	uint64_t added_seq;
 	uint64_t read_seq;
 	struct slice *texts; /* ACKS_TEXTS of them; NULL until there is one: most connections never have any */
 	int text_count;
 };
 
-/* `all` outlives `a`. */
-void acks_init(struct acks *a, size_t *all);
+void acks_init(struct acks *a, struct quotas *quotas, uint64_t client);
 void acks_finish(struct acks *a);
 
 /* False when there is no memory; then nothing was added. Of a text only the first ACKS_TEXT_MAX bytes are kept. */

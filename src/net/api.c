@@ -70,18 +70,11 @@ bool api_refuse_params(struct exchange *x)
 	return true;
 }
 
-enum err api_full(struct fault *fault)
-{
-	return fault_kind(fault, fault_set(fault, ERR_BUSY, "too many answers wait to be read (see --reply-memory)"),
-			  KIND_ANSWERS_FULL);
-}
-
 bool api_refuse_full(struct exchange *x)
 {
 	struct fault fault;
-	if (exchange_room(x) > 0)
+	if (exchange_room(x, &fault) > 0)
 		return false;
-	api_full(&fault);
 	api_fault_done(x, &fault);
 	return true;
 }

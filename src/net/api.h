@@ -2,8 +2,6 @@
 #ifndef NET_API_H
 #define NET_API_H
 
-#include <stdatomic.h>
-
 #include "hub/feed.h"
 #include "hub/keeper.h"
 #include "hub/session.h"
@@ -16,8 +14,6 @@
 
 struct ws;
 struct door;
-
-enum { API_EXPORTS_MAX = 16 /* at once: each has some MiB of its own */ };
 
 /* What the handlers work with; all borrowed. Filled in before the first request. */
 struct api {
@@ -40,9 +36,7 @@ struct api {
 	struct auditor *auditor;
 	struct watch *watch;
 	struct probe *probe;
-	atomic_int exports; /* how many are being sent */
-	/* Whose those are that are compressed more than usual: grant_client; 0: a free place. */
-	atomic_ullong slow_exports[API_EXPORTS_MAX];
+	struct quotas *quotas;
 	int64_t ping_ms;        /* a WebSocket's peer answers within this */
 	const char *static_dir; /* NULL: none */
 	const char *base;       /* of the paths in answers; see gate.h */
@@ -52,9 +46,7 @@ extern const struct http_route api_routes[];
 
 /* Refuses a request with parameters, where the path takes none: true when it did. */
 bool api_refuse_params(struct exchange *x);
-/* ERR_BUSY: there is no exchange_room for an answer. */
-enum err api_full(struct fault *fault);
-/* 503, and true, where there is none. */
+/* 503 or 429, and true, where there is no exchange_room for an answer. */
 bool api_refuse_full(struct exchange *x);
 /* Sends the JSON in exchange_out. */
 void api_json_done(struct exchange *x, int status);

@@ -1,5 +1,4 @@
 /* GET /v1/export: history as an archive, packed while it is read. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,20 +7,15 @@
 #include "net/range.h"
 #include "store/seal.h"
 
-enum {
-	PAGE_EVENTS = 4096,
-	PAGE_BYTES = 1024 * 1024,
-	SLOW_EXPORTS_MAX = 2, /* of one client, of those that are compressed more than usual */
-	ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL
-};
+enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL };
 
 struct export
 {
 	struct history_query query; /* the rest that is still to come */
 	struct archive_writer *writer;
-	atomic_int *count;    /* of those that are being sent; NULL: this is not one of them yet */
-	atomic_ullong *place; /* among those that are compressed more than usual; NULL: it has none */
-	uint64_t first;       /* what the file is called by */
+	struct quota_hold place;      /* among those that are being sent */
+	struct quota_hold slow_place; /* and among those of them that are compressed more than usual */
+	uint64_t first;               /* what the file is called by */
 	uint64_t last;
 	struct buf *out;  /* while a piece is being made */
 	struct buf begun; /* the first piece, read before the status is sent: a read error can still set it */
@@ -34,10 +28,8 @@ static void destroy(void *arg)
 	archive_writer_destroy(e->writer);
 	selection_destroy(e->query.select);
 	buf_finish(&e->begun);
-	if (e->place != NULL)
-		atomic_store(e->place, 0);
-	if (e->count != NULL)
-		atomic_fetch_sub(e->count, 1);
+	quota_hold(&e->slow_place, QUOTA_SLOW_EXPORTS, 0, NULL);
+	quota_hold(&e->place, QUOTA_EXPORTS, 0, NULL);
 	free(e);
 }
 
@@ -95,35 +87,13 @@ static enum err check(struct reader *reader, const struct range *r, struct fault
 	return ERR_NONE;
 }
 
-/* Takes one of the places that a client has. */
-static enum err take_place(struct api *api, struct export *e, uint64_t client, struct fault *fault)
+static enum err admit(struct api *api, const struct exchange *x, struct export *e, int level, struct fault *fault)
 {
-	int others = 0;
-	for (int i = 0; i < API_EXPORTS_MAX && e->place == NULL; i++) {
-		unsigned long long nobody = 0;
-		if (atomic_compare_exchange_strong(&api->slow_exports[i], &nobody, client))
-			e->place = &api->slow_exports[i];
-	}
-	assert(e->place != NULL); /* there are as many as exports */
-	for (int i = 0; i < API_EXPORTS_MAX; i++)
-		others += &api->slow_exports[i] != e->place && atomic_load(&api->slow_exports[i]) == client;
-	if (others < SLOW_EXPORTS_MAX)
-		return ERR_NONE;
-	return fault_set(
-		fault, ERR_BUSY,
-		"%d exports above level %d are being sent to this client already, the limit: wait for one, or leave "
-		"`level` out",
-		SLOW_EXPORTS_MAX, ARCHIVE_LEVEL);
-}
-
-/* What there is room for, of what may be read. */
-static enum err admit(struct api *api, struct exchange *x, struct export *e, int level, struct fault *fault)
-{
-	e->count = &api->exports;
-	if (atomic_fetch_add(e->count, 1) >= API_EXPORTS_MAX)
-		return fault_set(fault, ERR_BUSY, "%d exports are being sent already, the limit", API_EXPORTS_MAX);
-	uint64_t client = grant_client(exchange_grant(x), exchange_peer(x));
-	return level > ARCHIVE_LEVEL ? take_place(api, e, client != 0 ? client : 1, fault) : ERR_NONE;
+	e->place = e->slow_place = (struct quota_hold){api->quotas, exchange_client(x), 0, 0};
+	enum err err = quota_hold(&e->place, QUOTA_EXPORTS, 1, fault);
+	if (!err && level > ARCHIVE_LEVEL)
+		err = quota_hold(&e->slow_place, QUOTA_SLOW_EXPORTS, 1, fault);
+	return err;
 }
 
 static enum err start(struct api *api, struct exchange *x, struct reader *reader, struct query *q, struct fault *fault)

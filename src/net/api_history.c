@@ -261,9 +261,8 @@ static void write_on(void *arg, struct exchange *x, struct reader *reader)
 static void reply_json(struct api *api, struct history *h, struct reader *reader)
 {
 	struct fault fault;
-	size_t room = exchange_room(h->exchange);
+	size_t room = exchange_room(h->exchange, &fault);
 	if (room == 0) {
-		api_full(&fault);
 		fail(h->exchange, &fault);
 		return;
 	}
@@ -278,8 +277,8 @@ static void reply_json(struct api *api, struct history *h, struct reader *reader
 
 static enum err reply_lines(struct api *api, struct history *h, struct fault *fault)
 {
-	if (exchange_room(h->exchange) == 0)
-		return api_full(fault);
+	if (exchange_room(h->exchange, fault) == 0)
+		return fault->code;
 	struct lines_options options = {
 		.store = api->store,
 		.packed = field_names(exchange_header(h->exchange, "Accept-Encoding"), "zstd"),
@@ -485,8 +484,8 @@ void api_event(void *arg, struct exchange *x, struct reader *reader)
 	struct page *page = NULL;
 	struct selection *select = NULL;
 	enum err err = read_seq(api, x, &seq, &fault);
-	if (!err && exchange_room(x) == 0)
-		err = api_full(&fault);
+	if (!err && exchange_room(x, &fault) == 0)
+		err = fault.code;
 	if (!err)
 		err = select_granted(api, x, &select, &fault);
 	if (!err) {

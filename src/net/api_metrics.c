@@ -171,6 +171,26 @@ static void put_sessions(struct api *api, struct reader *reader, struct buf *out
 	}
 }
 
+static void put_quotas(struct api *api, struct buf *out)
+{
+	struct quota_figures q[QUOTAS];
+	for (int i = 0; i < QUOTAS; i++)
+		q[i] = quota_read(api->quotas, (enum quota)i);
+	put_help(out, "quota_held", "gauge", "What clients hold of what is there for all, by kind.");
+	for (int i = 0; i < QUOTAS; i++)
+		buf_printf(out, "tidemark_quota_held{kind=\"%s\"} %llu\n", q[i].name, (unsigned long long)q[i].held);
+	put_help(out, "quota_limit", "gauge", "How much of it there is.");
+	for (int i = 0; i < QUOTAS; i++)
+		buf_printf(out, "tidemark_quota_limit{kind=\"%s\"} %llu\n", q[i].name, (unsigned long long)q[i].limit);
+	put_help(out, "quota_refused_total", "counter", "Refused because the client had its share, or there was none left.");
+	for (int i = 0; i < QUOTAS; i++)
+		buf_printf(out,
+			   "tidemark_quota_refused_total{kind=\"%s\",why=\"share\"} %llu\n"
+			   "tidemark_quota_refused_total{kind=\"%s\",why=\"all\"} %llu\n",
+			   q[i].name, (unsigned long long)q[i].refused_share, q[i].name,
+			   (unsigned long long)q[i].refused_all);
+}
+
 static void put_connections(struct api *api, struct buf *out)
 {
 	struct door_figures d;
@@ -184,6 +204,7 @@ static void put_connections(struct api *api, struct buf *out)
 	put_gauge(out, "tls_connections", "Encrypted connections.", d.tls.open);
 	put_counter(out, "tls_handshakes_failed_total", "TLS handshakes that failed.", d.tls.failed);
 	put_counter(out, "rate_limited_total", "Requests over a rate.", rates_refused(api->rates));
+	put_quotas(api, out);
 	put_help(out, "denied_total", "counter", "Requests denied, by reason.");
 	for (int i = 0; i < DENIAL_COUNT; i++)
 		buf_printf(out, "tidemark_denied_total{reason=\"%s\"} %llu\n", denial_name((enum denial)i),

@@ -104,8 +104,7 @@ static enum err check_rate(struct publish *p, struct fault *fault)
 	struct exchange *x = p->exchange;
 	int retry_s;
 	char text[16];
-	enum err err = rates_take(p->api->rates, grant_client(exchange_grant(x), exchange_peer(x)), batch_count(p->op.batch),
-				  &retry_s, fault);
+	enum err err = rates_take(p->api->rates, exchange_client(x), batch_count(p->op.batch), &retry_s, fault);
 	snprintf(text, sizeof text, "%d", retry_s);
 	if (err)
 		exchange_add_header(x, "Retry-After", text);
@@ -235,6 +234,7 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 	}
 	p->op.done = on_committed;
 	p->op.client = exchange_connection(x);
+	p->op.account = exchange_client(x);
 	p->api = api;
 	p->exchange = x;
 	exchange_keep(x, p, destroy);

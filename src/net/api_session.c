@@ -263,7 +263,9 @@ void api_session_put(void *arg, struct exchange *x, struct reader *reader)
 	if (read_seq_member(x, "acked", store_head(api->store), &acked, &fault) != ERR_NONE)
 		api_fault_done(x, &fault);
 	else
-		submit(api, x, (struct write_op){.session = exchange_segment(x), .session_acked = acked});
+		submit(api, x,
+		       (struct write_op){
+			       .session = exchange_segment(x), .session_acked = acked, .account = exchange_client(x)});
 }
 
 /* The acknowledgement of a reader that cannot say it where it reads, as of an event stream. */

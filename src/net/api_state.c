@@ -73,10 +73,10 @@ static void write_writer_figures(struct api *api, struct buf *out)
 		   is_low ? "true" : "false");
 	buf_json(out, slice_of(is_low ? low.text : ""));
 	buf_adds(out, "},");
-	buf_printf(out,
-		   "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
-		   U(w.queued_requests), U(w.queued_events), U(w.queued_bytes), U(limits.queue_events_max),
-		   U(limits.queue_bytes_max));
+	buf_printf(
+		out, "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
+		U(w.queued_requests), U(w.queued_events), U(w.queued_bytes),
+		U(quota_read(api->quotas, QUOTA_QUEUE_EVENTS).limit), U(quota_read(api->quotas, QUOTA_QUEUE_BYTES).limit));
 	buf_printf(out,
 		   "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"half_opens\":%llu,\"closes\":%llu,\"failures\":%llu,"
 		   "\"reason\":",
@@ -106,6 +106,13 @@ static void write_reader_figures(struct api *api, struct buf *out)
 		   "\"tls\":{\"open\":%llu,\"handshakes\":%llu,\"failed\":%llu,\"reloads\":%llu},\"rate_limited\":%llu,",
 		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out), U(d.tls.open), U(d.tls.handshakes),
 		   U(d.tls.failed), U(d.tls.reloads), U(rates_refused(api->rates)));
+	buf_adds(out, "\"quotas\":{");
+	for (int i = 0; i < QUOTAS; i++) {
+		struct quota_figures q = quota_read(api->quotas, (enum quota)i);
+		buf_printf(out, "%s\"%s\":{\"held\":%llu,\"limit\":%llu,\"refused\":{\"share\":%llu,\"all\":%llu}}",
+			   i > 0 ? "," : "", q.name, U(q.held), U(q.limit), U(q.refused_share), U(q.refused_all));
+	}
+	buf_adds(out, "},");
 }
 
 static void write_access_figures(struct api *api, struct buf *out)

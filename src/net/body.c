@@ -32,8 +32,6 @@ static void fill(void *arg, struct exchange *x, struct reader *reader)
 	(void)arg;
 	struct body *b = exchange_state(x);
 	struct fault fault = {0};
-	b->sent = 0;
-	buf_finish(&b->piece); /* the next may be smaller, and stay for long */
 	enum err err = b->fill(b->source, reader, &b->piece, &b->ended, &fault);
 	b->broken = err != ERR_NONE || buf_failed(&b->piece);
 	exchange_hold(x, b->held + (b->piece.cap > FREE_BYTES ? b->piece.cap : 0));
@@ -56,6 +54,9 @@ static long read_body(struct exchange *x, void *state, char *out, size_t max)
 	}
 	if (b->ended)
 		return HTTP_END;
+	buf_finish(&b->piece); /* what waits for room has none itself */
+	b->sent = 0;
+	exchange_hold(x, b->held);
 	return exchange_wait_for(x, fill) ? HTTP_WAIT : HTTP_BROKEN;
 }
 

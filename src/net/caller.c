@@ -10,8 +10,6 @@
 #include "base/clock.h"
 #include "net/peer.h"
 
-enum { BODY_BYTES_PER_S = 1024 };
-
 void callers_init(struct callers *cs, int64_t head_ms, int64_t body_ms)
 {
 	pthread_mutex_init(&cs->lock, NULL);
@@ -51,9 +49,8 @@ void callers_remove(struct callers *cs, struct caller *c)
 void caller_reads(struct callers *cs, struct caller *c)
 {
 	pthread_mutex_lock(&cs->lock);
-	c->begun_ms = clock_mono_ms();
 	c->received = 0;
-	c->deadline_ms = c->begun_ms + cs->body_ms;
+	c->deadline_ms = clock_mono_ms() + cs->body_ms;
 	pthread_mutex_unlock(&cs->lock);
 }
 
@@ -61,7 +58,10 @@ void caller_got(struct callers *cs, struct caller *c, size_t bytes)
 {
 	pthread_mutex_lock(&cs->lock);
 	c->received += bytes;
-	c->deadline_ms = c->begun_ms + cs->body_ms + (int64_t)(c->received / BODY_BYTES_PER_S) * 1000;
+	if (c->received >= CALLER_PROGRESS) {
+		c->received = 0;
+		c->deadline_ms = clock_mono_ms() + cs->body_ms;
+	}
 	pthread_mutex_unlock(&cs->lock);
 }
 

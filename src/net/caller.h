@@ -30,11 +30,12 @@ struct caller {
 	bool taken;                /* the socket is a WebSocket's: `fd` is a stub (the network thread's own) */
 	const struct grant *grant; /* of the request under way, which owns it; NULL: none */
 	int64_t deadline_ms;       /* monotonic: for the next head, or the body under way */
-	int64_t begun_ms;          /* the body under way */
-	uint64_t received;         /* bytes of it */
+	size_t received;           /* bytes of the body under way, since the deadline was last put off */
 };
 
-/* For the next head a client has `head_ms`, for a body `body_ms` and a second for each KiB. */
+/* For the next head a client has `head_ms`, and `body_ms` for each CALLER_PROGRESS bytes of a body, or what is left of it.
+ */
+enum { CALLER_PROGRESS = 16 * 1024 };
 void callers_init(struct callers *cs, int64_t head_ms, int64_t body_ms);
 void callers_finish(struct callers *cs);
 

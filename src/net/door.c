@@ -19,7 +19,6 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "net/crowd.h"
 #include "net/head.h"
 #include "net/peer.h"
 #include "net/problem.h"
@@ -71,13 +70,11 @@ struct door {
 	int64_t swept_ms;
 	int64_t paused_until_ms;
 	bool paused;
-	int spare;       /* a descriptor to give up when there is no other: somebody can then be told so */
-	int64_t told_ms; /* when the log last heard that there is none */
-	struct crowd *crowd;
+	int spare;            /* a descriptor to give up when there is no other: somebody can then be told so */
+	int64_t told_ms;      /* when the log last heard that there is none */
 	pthread_mutex_t lock; /* guards the two that follow */
 	struct list arrivals; /* guests that were decrypted */
 	bool closing;
-	atomic_ullong open;
 	atomic_ullong accepted;
 	atomic_ullong refused;
 	atomic_ullong timed_out;
@@ -216,10 +213,8 @@ enum err door_create(struct door_options options, struct door **out, struct faul
 	pthread_mutex_init(&d->lock, NULL);
 	list_init(&d->arrivals);
 	d->spare = open_spare();
-	d->crowd = crowd_create((uint64_t)options.peer_connections_max);
-	enum err err = d->epoll >= 0 && d->wake >= 0 && d->crowd != NULL
-			       ? ERR_NONE
-			       : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
+	enum err err = d->epoll >= 0 && d->wake >= 0 ? ERR_NONE
+						     : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
 	if (!err && options.listen->count > LISTENERS_MAX)
 		err = fault_set(fault, ERR_INVALID, "--listen: at most %d addresses", LISTENERS_MAX);
 	for (int i = 0; !err && i < options.listen->count; i++)
@@ -280,24 +275,21 @@ static void send_off(struct door *d, struct guest *g)
 void door_leave(void *arg, uint64_t peer)
 {
 	struct door *d = arg;
-	crowd_leave(d->crowd, peer);
-	atomic_fetch_sub(&d->open, 1);
+	quota_give(d->options.quotas, QUOTA_CONNECTIONS, peer, 1);
 }
 
 /* A whole answer, for those who do not get as far as the HTTP server. */
-static void answer(const struct door *d, int fd, int status, const char *detail)
+static void answer(const struct door *d, int fd, int status, const struct fault *fault)
 {
 	char retry[40] = "";
 	int seconds = problem_retry_after(status);
 	if (seconds > 0)
 		snprintf(retry, sizeof retry, "Retry-After: %d\r\n", seconds);
-	struct fault fault;
 	struct buf body;
 	struct buf reply;
 	buf_init(&body);
 	buf_init(&reply);
-	fault_set(&fault, ERR_INVALID, "%s", detail);
-	problem_write(&body, status, &fault, (struct problem_form){d->options.gate->base, false});
+	problem_write(&body, status, fault, (struct problem_form){d->options.gate->base, false});
 	buf_printf(&reply,
 		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n%sConnection: "
 		   "close\r\nContent-Length: "
@@ -312,18 +304,18 @@ static void answer(const struct door *d, int fd, int status, const char *detail)
 	buf_finish(&reply);
 }
 
-static void refuse(struct door *d, const struct listener *l, int fd, const char *why)
+static void refuse(struct door *d, const struct listener *l, int fd, const struct fault *why)
 {
 	if (l->encrypted)
 		tls_refuse(fd);
 	else
-		answer(d, fd, 503, why);
+		answer(d, fd, problem_status(why->code), why);
 	close(fd);
 	atomic_fetch_add(&d->refused, 1);
 }
 
 /* The same for a guest whose request has come. */
-static void turn_away(struct door *d, struct guest *g, int status, const char *why)
+static void turn_away(struct door *d, struct guest *g, int status, const struct fault *why)
 {
 	char bytes[HEAD_MAX];
 	/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
@@ -389,7 +381,7 @@ static void look(struct door *d, struct guest *g)
 	if (n <= 0)
 		send_off(d, g);
 	else if (status != 0)
-		turn_away(d, g, status, fault.text);
+		turn_away(d, g, status, &fault);
 	else if (kind == HEAD_WEBSOCKET)
 		hand_to_ws(d, g, &head);
 	else
@@ -419,7 +411,7 @@ static void seat(struct door *d, struct guest *g)
 	if (watch(d, g->a.fd, EPOLLIN | EPOLLET | EPOLLRDHUP, g, &fault) == ERR_NONE)
 		return;
 	list_remove(&g->a.link);
-	answer(d, g->a.fd, 503, fault.text);
+	answer(d, g->a.fd, 503, &fault);
 	send_off(d, g);
 }
 
@@ -483,13 +475,14 @@ static void let_in(struct door *d, const struct listener *l, int fd, const struc
 		   socklen_t address_len)
 {
 	struct guest *g = NULL;
+	struct fault fault;
 	if (!l->encrypted && (g = guest_create(d, fd, address, address_len)) == NULL) {
-		crowd_leave(d->crowd, counted(d, address));
-		refuse(d, l, fd, "out of memory");
+		door_leave(d, counted(d, address));
+		fault_set(&fault, ERR_NOMEM, "out of memory");
+		refuse(d, l, fd, &fault);
 		return;
 	}
 	set_options(fd);
-	atomic_fetch_add(&d->open, 1);
 	atomic_fetch_add(&d->accepted, 1);
 	if (g != NULL)
 		seat(d, g);
@@ -513,12 +506,14 @@ static void accept_none(struct door *d, struct listener *l, int why)
 	if (d->told_ms == 0 || now - d->told_ms >= TELL_MS)
 		log_warn("cannot accept", "error=%s", log_text(strerror(why)));
 	d->told_ms = now - d->told_ms >= TELL_MS ? now : d->told_ms;
+	struct fault none;
+	fault_set(&none, ERR_BUSY, "the server has no descriptor left (see the limit of open files)");
 	bool any = d->spare >= 0;
 	while (any) {
 		close(d->spare);
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
-			refuse(d, l, fd, "the server has no descriptor left (see the limit of open files)");
+			refuse(d, l, fd, &none);
 		d->spare = open_spare();
 		any = fd >= 0 && d->spare >= 0;
 	}
@@ -530,10 +525,9 @@ static void accept_none(struct door *d, struct listener *l, int why)
 static void meet(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
 		 socklen_t address_len)
 {
-	if (atomic_load(&d->open) >= (unsigned long long)d->options.connections_max)
-		refuse(d, l, fd, "there are too many connections (see --max-connections)");
-	else if (!crowd_enter(d->crowd, counted(d, address)))
-		refuse(d, l, fd, "there are too many connections from this address (see --max-connections-per-address)");
+	struct fault fault;
+	if (quota_take(d->options.quotas, QUOTA_CONNECTIONS, counted(d, address), 1, &fault) != ERR_NONE)
+		refuse(d, l, fd, &fault);
 	else
 		let_in(d, l, fd, address, address_len);
 }
@@ -663,15 +657,15 @@ void door_destroy(struct door *d)
 		close(d->wake);
 	if (d->spare >= 0)
 		close(d->spare);
-	crowd_destroy(d->crowd);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
 
 void door_read(struct door *d, struct door_figures *out)
 {
-	*out = (struct door_figures){atomic_load(&d->open),
-				     (uint64_t)d->options.connections_max,
+	struct quota_figures connections = quota_read(d->options.quotas, QUOTA_CONNECTIONS);
+	*out = (struct door_figures){connections.held,
+				     connections.limit,
 				     atomic_load(&d->accepted),
 				     atomic_load(&d->refused),
 				     atomic_load(&d->timed_out) + http_slow(d->http) + http_slow(d->streams),

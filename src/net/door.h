@@ -5,6 +5,7 @@
 #define NET_DOOR_H
 
 #include "base/options.h"
+#include "base/quota.h"
 #include "net/http.h"
 #include "net/tls.h"
 
@@ -17,8 +18,7 @@ struct door_options {
 	const char *cert;                  /* NULL: none is */
 	const char *key;
 	int64_t handshake_ms;
-	int connections_max;
-	int peer_connections_max; /* of one address; 0: any number */
+	struct quotas *quotas; /* of connections */
 	const struct gate *gate;
 };
 

@@ -17,6 +17,7 @@
 #include "base/kind.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "hub/lanes.h"
 #include "net/caller.h"
 #include "net/origin.h"
 #include "net/peer.h"
@@ -44,10 +45,9 @@ struct http {
 	struct http_options options;
 	atomic_bool refusing;
 	atomic_int handing_over; /* threads that are about to hand something to the pool */
-	atomic_size_t bodies;    /* bytes of all bodies in memory */
-	atomic_size_t replies;   /* and of all replies, until their readers have them */
 	pthread_mutex_t lock;    /* guards what follows */
-	struct list waiting;     /* exchanges that wait for room among the replies, oldest first */
+	struct lanes waiting;    /* exchanges that wait for room among the replies, of each client the oldest first */
+	unsigned turn;           /* whose it is */
 	int served;              /* that have waited, and whose reply is being made */
 	struct callers callers;
 };
@@ -68,6 +68,7 @@ struct exchange {
 	enum stage stage;
 	struct caller *caller; /* NULL: there was no memory for it */
 	struct grant grant;
+	uint64_t client; /* whom limits count it for; 0: not known yet */
 	struct pool_job job;
 	http_handler *deferred;   /* what the job runs */
 	struct list in_waiting;   /* http.waiting */
@@ -86,7 +87,8 @@ struct exchange {
 	size_t segment_len;
 	bool starved; /* there was no memory to look at the path */
 	struct buf body;
-	bool discard; /* the reply is an error already: the rest of the body is thrown away */
+	struct quota_hold upload; /* what it counts for */
+	bool discard;             /* the reply is an error already: the rest of the body is thrown away */
 	size_t discarded;
 	bool closes; /* the connection, with the reply */
 
@@ -97,7 +99,7 @@ struct exchange {
 	struct reply_header headers[REPLY_HEADERS_MAX];
 	int header_count;
 	struct buf out;
-	size_t held; /* of replies */
+	size_t held; /* of QUOTA_REPLIES */
 	struct slice fixed;
 	http_read *read;
 	uint64_t length; /* of the stream; 0: unknown */
@@ -107,10 +109,10 @@ struct exchange {
 
 /* --- room for replies --- */
 
-static bool has_room(const struct http *h)
+static bool has_room(const struct http *h, uint64_t client)
 {
-	size_t held = atomic_load(&h->replies);
-	return held < h->options.replies_max && h->options.replies_max - held >= h->options.replies_max / ROOM_SHARE;
+	uint64_t all = quota_read(h->options.quotas, QUOTA_REPLIES).limit;
+	return quota_room(h->options.quotas, QUOTA_REPLIES, client) > all / ROOM_SHARE;
 }
 
 /* The pool may end once http_refuse has returned: what the daemon's threads hand to it comes between these two. */
@@ -128,19 +130,23 @@ static void end_handing_over(struct http *h)
 	atomic_fetch_sub(&h->handing_over, 1);
 }
 
-/* The oldest that waits, if there is room for it or it has waited since `late_ms` or longer. Few at a time, so that each
+/* One that waits, if there is room for it or it has waited since `late_ms` or longer. Few at a time, so that each
  * finds what the one before it has left. */
 static struct exchange *next_waiting(struct http *h, int64_t late_ms)
 {
 	struct exchange *x = NULL;
 	pthread_mutex_lock(&h->lock);
-	if (!list_empty(&h->waiting) && h->served < SERVED_AT_ONCE) {
-		struct exchange *first = LIST_ITEM(h->waiting.next, struct exchange, in_waiting);
-		if (has_room(h) || first->waiting_since_ms <= late_ms)
+	for (int lanes = lanes_filled(&h->waiting); x == NULL && lanes > 0 && h->served < SERVED_AT_ONCE; lanes--) {
+		struct list *lane = lanes_current(&h->waiting, &h->turn);
+		struct exchange *first = LIST_ITEM(lane->next, struct exchange, in_waiting);
+		if (has_room(h, first->client) || first->waiting_since_ms <= late_ms)
 			x = first;
+		if (x != NULL)
+			lanes_remove(&h->waiting, h->turn, &x->in_waiting);
+		lanes_next(&h->turn);
 	}
 	if (x != NULL) {
-		list_remove(&x->in_waiting);
+		quota_wait_end(h->options.quotas, QUOTA_REPLIES);
 		x->served = true;
 		h->served++;
 	}
@@ -158,15 +164,16 @@ static void serve_waiting(struct http *h, int64_t late_ms)
 	end_handing_over(h);
 }
 
-/* Waits where there is no room, or others wait already. */
+/* Waits where there is no room for its client. */
 static bool wait_for_room(struct exchange *x)
 {
 	struct http *h = x->http;
 	pthread_mutex_lock(&h->lock);
-	bool waits = !h->refusing && (!list_empty(&h->waiting) || !has_room(h));
+	bool waits = !h->refusing && !has_room(h, x->client);
 	if (waits) {
 		x->waiting_since_ms = clock_mono_ms();
-		list_append(&h->waiting, &x->in_waiting);
+		lanes_append(&h->waiting, x->client, &x->in_waiting);
+		quota_wait(h->options.quotas, QUOTA_REPLIES);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return waits;
@@ -182,6 +189,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	x->http = arg;
 	x->connection = connection;
 	list_init(&x->in_waiting);
+	x->upload.quotas = x->http->options.quotas;
 	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	x->url.path = gate_path(x->http->options.gate, x->url.path);
@@ -197,7 +205,7 @@ static void exchange_destroy(struct exchange *x)
 	if (x->caller != NULL)
 		caller_holds(&x->http->callers, x->caller, NULL);
 	grant_drop(&x->grant);
-	atomic_fetch_sub(&x->http->bodies, x->body.cap);
+	quota_hold_upload(&x->upload, 0, NULL);
 	exchange_hold(x, 0);
 	buf_finish(&x->body);
 	buf_finish(&x->out);
@@ -270,27 +278,32 @@ struct buf *exchange_out(struct exchange *x)
 	return &x->out;
 }
 
-/* Half of what is left, for others are being answered at the same time, and more will come. */
-static size_t room_of(const struct exchange *x, size_t max)
+size_t exchange_room(const struct exchange *x, struct fault *fault)
 {
-	size_t held = atomic_load(&x->http->replies);
-	return held < max ? (max - held) / 2 + 1 : 0;
-}
-
-size_t exchange_room(const struct exchange *x)
-{
-	return room_of(x, x->http->options.replies_max);
+	struct quotas *quotas = x->http->options.quotas;
+	uint64_t room = quota_room(quotas, QUOTA_REPLIES, x->client);
+	if (room == 0)
+		quota_refuse(quotas, QUOTA_REPLIES, x->client, fault);
+	return (size_t)(room - room / 2); /* for others are being answered at the same time, and more will come */
 }
 
 size_t exchange_room_long(const struct exchange *x)
 {
-	return room_of(x, x->http->options.replies_max / 2);
+	struct quotas *quotas = x->http->options.quotas;
+	struct quota_figures all = quota_read(quotas, QUOTA_REPLIES);
+	uint64_t left = all.held < all.limit / 2 ? all.limit / 2 - all.held : 0;
+	uint64_t room = quota_room(quotas, QUOTA_REPLIES, x->client);
+	room = room < left ? room : left;
+	return (size_t)(room - room / 2);
 }
 
 void exchange_hold(struct exchange *x, size_t bytes)
 {
 	bool less = bytes < x->held;
-	atomic_fetch_add(&x->http->replies, bytes - x->held); /* which may wrap, and that is fine */
+	if (less)
+		quota_give(x->http->options.quotas, QUOTA_REPLIES, x->client, x->held - bytes);
+	else
+		quota_charge(x->http->options.quotas, QUOTA_REPLIES, x->client, bytes - x->held);
 	x->held = bytes;
 	if (x->caller != NULL)
 		atomic_store(&x->caller->held, bytes);
@@ -308,13 +321,21 @@ static bool speaks_lines(const struct exchange *x)
 	return memmem(exchange_header(x, "Content-Type").p, exchange_header(x, "Content-Type").len, "ndjson", 6) != NULL;
 }
 
+static bool has_header(const struct exchange *x, const char *name)
+{
+	bool found = false;
+	for (int i = 0; i < x->header_count; i++)
+		found = found || strcmp(x->headers[i].name, name) == 0;
+	return found;
+}
+
 static void put_problem(struct exchange *x, int status, const struct fault *fault)
 {
 	exchange_status(x, status, "application/problem+json");
 	buf_finish(&x->out);
 	problem_write(&x->out, status, fault, (struct problem_form){x->http->options.gate->base, speaks_lines(x)});
 	int seconds = problem_retry_after(status);
-	if (seconds == 0)
+	if (seconds == 0 || has_header(x, "Retry-After"))
 		return;
 	char text[16];
 	snprintf(text, sizeof text, "%d", seconds);
@@ -402,15 +423,12 @@ static void share(const struct exchange *x, struct MHD_Response *r)
 /* What is not said otherwise is not to be kept: a proxy must not give an old page for a new one. */
 static void add_headers(const struct exchange *x, struct MHD_Response *r)
 {
-	bool cached = false;
 	MHD_add_response_header(r, "Content-Type", x->content_type);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-	for (int i = 0; i < x->header_count; i++) {
+	for (int i = 0; i < x->header_count; i++)
 		MHD_add_response_header(r, x->headers[i].name, x->headers[i].value);
-		cached = cached || strcmp(x->headers[i].name, "Cache-Control") == 0;
-	}
-	if (!cached)
+	if (!has_header(x, "Cache-Control"))
 		MHD_add_response_header(r, "Cache-Control", "no-store");
 }
 
@@ -497,6 +515,11 @@ uint64_t exchange_connection(const struct exchange *x)
 	return (uint64_t)(uintptr_t)x->caller;
 }
 
+uint64_t exchange_client(const struct exchange *x)
+{
+	return x->client;
+}
+
 uint64_t exchange_peer(const struct exchange *x)
 {
 	return proxies_peer(x->http->options.gate->proxies, address_of(x->connection), &x->head.forwarded);
@@ -511,7 +534,7 @@ char *exchange_body_take(struct exchange *x, size_t *len)
 {
 	char *body = x->body.data;
 	*len = x->body.len;
-	atomic_fetch_sub(&x->http->bodies, x->body.cap);
+	quota_hold_upload(&x->upload, 0, NULL);
 	x->body = (struct buf){0};
 	return body;
 }
@@ -655,6 +678,7 @@ static bool check_rights(struct exchange *x)
 		fault_set(&fault, ERR_DENIED, "the token was revoked");
 		status = 401;
 	}
+	x->client = x->upload.client = grant_client(&x->grant, v.peer);
 	return let_pass(x, status, &v, &fault);
 }
 
@@ -767,15 +791,16 @@ static void take_body(struct exchange *x, const char *bytes, size_t n)
 		x->discard = true;
 		return;
 	}
-	size_t before = x->body.cap;
-	buf_add(&x->body, bytes, n);
-	size_t all = atomic_fetch_add(&h->bodies, x->body.cap - before) + (x->body.cap - before);
-	if (!buf_failed(&x->body) && all <= h->options.bodies_max)
-		return;
 	struct fault fault;
-	fault_kind(&fault, fault_set(&fault, ERR_BUSY, "too many requests are on their way in"), KIND_UPLOADS_FULL);
+	buf_add(&x->body, bytes, n);
+	if (buf_failed(&x->body))
+		fault_set(&fault, ERR_NOMEM, "out of memory");
+	else if (quota_hold_upload(&x->upload, x->body.cap, &fault) == ERR_NONE)
+		return;
 	exchange_fault(x, &fault);
 	x->discard = true;
+	buf_finish(&x->body);
+	quota_hold_upload(&x->upload, 0, NULL);
 }
 
 /* --- running handlers --- */
@@ -783,8 +808,25 @@ static void take_body(struct exchange *x, const char *bytes, size_t n)
 static void run_deferred(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
+	struct http *h = x->http;
+	bool served = x->served;
 	x->had_turn = true;
-	x->deferred(x->http->options.arg, x, reader);
+	x->served = false;
+	x->deferred(h->options.arg, x, reader); /* the exchange may be gone */
+	if (!served)
+		return;
+	pthread_mutex_lock(&h->lock);
+	h->served--;
+	pthread_mutex_unlock(&h->lock);
+	serve_waiting(h, 0);
+}
+
+/* The room is looked for when it is needed: until then others may have taken it. */
+static void run_with_room(struct pool_job *job, struct reader *reader)
+{
+	struct exchange *x = LIST_ITEM(job, struct exchange, job);
+	if (x->served || !wait_for_room(x))
+		run_deferred(job, reader);
 }
 
 void exchange_slow_down(struct exchange *x)
@@ -792,10 +834,11 @@ void exchange_slow_down(struct exchange *x)
 	x->slow = true;
 }
 
-void exchange_defer(struct exchange *x, http_handler *run)
+static void defer(struct exchange *x, http_handler *run, void (*how)(struct pool_job *job, struct reader *reader))
 {
 	x->deferred = run;
-	x->job.run = run_deferred;
+	x->job.run = how;
+	x->job.client = x->client;
 	if (x->slow)
 		pool_submit_slow(x->http->pool, &x->job);
 	else if (x->had_turn)
@@ -804,12 +847,14 @@ void exchange_defer(struct exchange *x, http_handler *run)
 		pool_submit(x->http->pool, &x->job);
 }
 
+void exchange_defer(struct exchange *x, http_handler *run)
+{
+	defer(x, run, run_deferred);
+}
+
 void exchange_defer_reply(struct exchange *x, http_handler *run)
 {
-	x->deferred = run;
-	x->job.run = run_deferred;
-	if (!wait_for_room(x))
-		pool_submit(x->http->pool, &x->job);
+	defer(x, run, run_with_room);
 }
 
 /* The connection is suspended before anybody can resume it. */
@@ -828,19 +873,10 @@ static void run_handler(struct exchange *x)
 
 void exchange_done(struct exchange *x)
 {
-	struct http *h = x->http;
-	bool served = x->served;
 	if (x->stage != TAKEN)
 		x->stage = DONE;
-	x->served = false;
 	exchange_hold(x, x->held + x->out.cap);
 	http_loop_resume(x->http->loop, x->connection);
-	if (!served)
-		return;
-	pthread_mutex_lock(&h->lock);
-	h->served--;
-	pthread_mutex_unlock(&h->lock);
-	serve_waiting(h, 0);
 }
 
 void exchange_wait(struct exchange *x)
@@ -854,7 +890,7 @@ bool exchange_wait_for(struct exchange *x, http_handler *run)
 	if (!begin_handing_over(h))
 		return false;
 	exchange_wait(x);
-	exchange_defer(x, run);
+	exchange_defer_reply(x, run);
 	end_handing_over(h);
 	return true;
 }
@@ -890,10 +926,10 @@ enum err exchange_take_socket(struct exchange *x, int *fd, uint64_t *peer, struc
 
 void http_sweep(struct http *h)
 {
-	pthread_mutex_lock(&h->lock);
-	bool wanted = !list_empty(&h->waiting) && !has_room(h);
-	pthread_mutex_unlock(&h->lock);
-	callers_sweep(&h->callers, wanted ? h->options.replies_max / RECLAIMED_SHARE : 0);
+	bool wanted = quota_is_wanted(h->options.quotas, QUOTA_REPLIES) || quota_is_wanted(h->options.quotas, QUOTA_EXPORTS);
+	struct quota_figures all = quota_read(h->options.quotas, QUOTA_REPLIES);
+	uint64_t over = all.held > all.limit ? all.held - all.limit : 0;
+	callers_sweep(&h->callers, wanted ? (size_t)(over + all.limit / RECLAIMED_SHARE) : 0);
 	serve_waiting(h, clock_mono_ms() - ROOM_WAIT_MS);
 }
 
@@ -995,7 +1031,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 	h->pool = pool;
 	h->options = options;
 	pthread_mutex_init(&h->lock, NULL);
-	list_init(&h->waiting);
+	lanes_init(&h->waiting);
 	callers_init(&h->callers, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
 	h->stub = open_stub();
 	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -1025,8 +1061,12 @@ void http_refuse(struct http *h)
 	while (h->handing_over > 0)
 		usleep(REFUSE_POLL_US); /* none of them waits for anything */
 	pthread_mutex_lock(&h->lock);
-	LIST_EACH (link, &h->waiting) {
+	struct list waiting;
+	list_init(&waiting);
+	lanes_take_all(&h->waiting, &waiting);
+	LIST_EACH (link, &waiting) {
 		list_remove(link);
+		quota_wait_end(h->options.quotas, QUOTA_REPLIES);
 		pool_submit(h->pool, &LIST_ITEM(link, struct exchange, in_waiting)->job);
 	}
 	pthread_mutex_unlock(&h->lock);

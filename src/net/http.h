@@ -12,6 +12,7 @@
 #define NET_HTTP_H
 
 #include "base/buf.h"
+#include "base/quota.h"
 #include "base/url.h"
 #include "hub/pool.h"
 #include "net/gate.h"
@@ -44,9 +45,9 @@ struct http_options {
 	const struct http_route *routes; /* ends with a NULL method */
 	void *arg;                       /* of the handlers */
 	size_t body_max;
-	size_t bodies_max;  /* bytes of all bodies in memory at once */
-	size_t replies_max; /* the same of replies that wait to be read; handlers ask exchange_room. Requests wait for
-			     * room, and connections that take nothing of their reply are cut off for it. */
+	/* Of uploads, and of replies that wait to be read: handlers ask exchange_room. Requests wait for room, and
+	 * connections that take nothing of their reply are cut off for it. */
+	struct quotas *quotas;
 	int connections_max;
 	int64_t patience_ms;      /* for a head that follows another, and three times that for a body; see caller.h */
 	size_t connection_memory; /* for the head of a request, and for what is on its way out */
@@ -108,9 +109,11 @@ void *exchange_state(const struct exchange *x);
 
 void exchange_status(struct exchange *x, int status, const char *content_type);
 void exchange_add_header(struct exchange *x, const char *name, const char *value);
+/* Whom limits count it for: a token, else the peer. */
+uint64_t exchange_client(const struct exchange *x);
 /* How large the body may become where it is held whole, so that those who do not read theirs keep no more than they may, and
- * leave room for those who do. 0: it has to be refused. */
-size_t exchange_room(const struct exchange *x);
+ * leave room for those who do. 0: it has to be refused; `fault` (NULL: none) says why. */
+size_t exchange_room(const struct exchange *x, struct fault *fault);
 /* The same for a reply that may stay for long: those leave half of all for the others. */
 size_t exchange_room_long(const struct exchange *x);
 /* How much a reply without end keeps in memory from here on (exchange_done sees to the others). */
@@ -133,7 +136,8 @@ void exchange_stream(struct exchange *x, http_read *read);
 void exchange_length(struct exchange *x, uint64_t bytes);
 /* From within `read`: stop calling until exchange_resume. To be called before anybody can resume. */
 void exchange_wait(struct exchange *x);
-/* The same until `run`, on a pool thread, resumes it. False: the server shuts down, nothing waits. */
+/* The same until `run`, on a pool thread, resumes it, once there is room for its reply (exchange_defer_reply). False: the
+ * server shuts down, nothing waits. */
 bool exchange_wait_for(struct exchange *x, http_handler *run);
 /* Any thread, once per wait. */
 void exchange_resume(struct exchange *x);

@@ -75,6 +75,10 @@ static const struct problem {
 	{"upgrade-required", 426, "This path is a WebSocket.", "Connect to it with a WebSocket client, version 13."},
 	{"too-many-requests", 429, "More was published within a short time than the rate limits allow.",
 	 "Wait for as long as Retry-After says."},
+	{KIND_SHARE, 429,
+	 "This client (a token, else an address) has its share of something that is there for all: connections, uploads, "
+	 "the queue, unread answers, exports, sessions, names. The detail says of what.",
+	 "Read or finish what is under way, then wait for as long as Retry-After says, and send it again."},
 	{"header-too-large", 431, "The head of the request is too large.", "Send fewer or shorter headers and parameters."},
 	{"internal-error", 500,
 	 "The server cannot do this, and that is not the request's fault: something stored is damaged.",
@@ -141,7 +145,7 @@ int problem_retry_after(int status)
 	static const struct {
 		int status;
 		int least;
-	} waits[] = {{503, 1}, {507, 5}};
+	} waits[] = {{429, 1}, {503, 1}, {507, 5}};
 	for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
 		if (waits[i].status == status)
 			return waits[i].least + (int)(random_u64() % RETRY_SPREAD_S);

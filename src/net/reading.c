@@ -32,11 +32,9 @@ enum err reading_begin(const struct reading *reading, const struct query *q, str
 	atomic_store(&r->sent, after);
 	if (q->session.len == 0)
 		return ERR_NONE;
-	enum err err = sessions_attach(reading->sessions, q->session, r, q->filter, after, &state);
+	enum err err = sessions_attach(reading->sessions, q->session, reading->client, r, q->filter, after, &state, fault);
 	if (err)
-		return fault_set(fault, err,
-				 err == ERR_BUSY ? "there are too many sessions, or their filters are too long"
-						 : "out of memory");
+		return err;
 	writer_poke(reading->writer);
 	*resumed = !state.is_new;
 	if (!asked && *resumed) {

@@ -16,11 +16,12 @@ struct reading {
 	struct feed *feed;
 	struct sessions *sessions;
 	struct writer *writer; /* makes a new session durable */
+	uint64_t client;       /* whom a new session counts for */
 };
 
 /* Where to start: at what was asked for, else after what the session has acknowledged, else at the head. Where the query
  * names a session, `r` becomes its reader; *resumed says whether it was known. The query's `since` is applied, its filter
- * still there. ERR_BUSY, ERR_NOMEM: `r` has no session. */
+ * still there. On failure `r` has no session. */
 enum err reading_begin(const struct reading *reading, const struct query *q, struct session_reader *r,
 		       struct position *start, bool *resumed, struct fault *fault);
 

@@ -279,7 +279,7 @@ static long read_stream(struct exchange *x, void *state, char *out, size_t max)
 static enum err begin(struct stream *s, struct query *query, bool *resumed, struct fault *fault)
 {
 	const struct push_options *o = &s->push->options;
-	struct reading reading = {o->feed, o->sessions, o->writer};
+	struct reading reading = {o->feed, o->sessions, o->writer, exchange_client(s->exchange)};
 	struct position start;
 	enum err err = reading_begin(&reading, query, &s->reader, &start, resumed, fault);
 	if (err)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "net/caller.h"
 #include "net/close_frame.h"
 #include "net/problem.h"
 #include "net/ws_errand.h"
@@ -193,13 +194,15 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	list_init(&c->in_inbox);
 	list_init(&c->tasks);
 	list_init(&c->errands);
-	acks_init(&c->acks, &w->acks);
 	c->reader.on_news = on_session_news;
 	c->profile = request->profile;
 	c->peer = request->peer;
 	c->entered = entered;
 	c->grant = request->grant;
 	request->grant = (struct grant){0};
+	c->client = grant_client(&c->grant, c->peer);
+	c->upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
+	acks_init(&c->acks, w->options.quotas, c->client);
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
 }
@@ -208,40 +211,39 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 
 static void drop_message(struct ws_conn *c)
 {
-	c->ws->messages -= c->in.cap;
 	buf_finish(&c->in);
+	quota_hold_upload(&c->upload, 0, NULL);
+}
+
+/* Who may not publish has little to say. */
+static size_t message_max(const struct ws_conn *c)
+{
+	size_t max = c->ws->options.message_max;
+	return max > QUOTA_SMALL_UPLOAD && !grant_may(&c->grant, NEED_PUBLISH) ? QUOTA_SMALL_UPLOAD : max;
 }
 
 static void take_fragment(struct ws_conn *c, const void *bytes, size_t len)
 {
-	struct ws *w = c->ws;
-	if (lws_frame_is_binary(c->wsi))
-		c->refusal = 400;
-	else if (c->in.len + len > w->options.message_max)
-		c->refusal = 413;
-	if (c->refusal == 0) {
-		size_t before = c->in.cap;
+	if (lws_frame_is_binary(c->wsi)) {
+		fault_set(&c->refusal, ERR_INVALID, "messages are text frames, not binary");
+	} else if (c->in.len + len > message_max(c)) {
+		fault_set(&c->refusal, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)",
+			  message_max(c));
+	} else {
 		buf_add(&c->in, bytes, len);
-		w->messages += c->in.cap - before;
-		if (buf_failed(&c->in) || w->messages > w->options.messages_max)
-			c->refusal = 503;
+		if (buf_failed(&c->in))
+			fault_set(&c->refusal, ERR_NOMEM, "out of memory");
+		else
+			quota_hold_upload(&c->upload, c->in.cap, &c->refusal);
 	}
-	if (c->refusal != 0)
+	if (c->refusal.code != ERR_NONE)
 		drop_message(c);
 }
 
 static void refuse_message(struct ws_conn *c)
 {
-	struct fault fault;
-	if (c->refusal == 400)
-		fault_set(&fault, ERR_INVALID, "messages are text frames, not binary");
-	else if (c->refusal == 413)
-		fault_set(&fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)",
-			  c->ws->options.message_max);
-	else
-		fault_set(&fault, ERR_BUSY, "too many messages are on their way in");
-	c->profile->error(c, c->refusal, &fault);
-	c->refusal = 0;
+	c->profile->error(c, problem_status(c->refusal.code), &c->refusal);
+	c->refusal.code = ERR_NONE;
 }
 
 static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
@@ -252,14 +254,18 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 		return;
 	c->begun_ms = c->begun_ms != 0 ? c->begun_ms : c->heard_ms;
 	c->begun_len += len;
-	if (c->refusal == 0)
+	if (c->begun_len >= CALLER_PROGRESS) {
+		c->begun_ms = c->heard_ms;
+		c->begun_len = 0;
+	}
+	if (c->refusal.code == ERR_NONE)
 		take_fragment(c, bytes, len);
 	if (lws_remaining_packet_payload(c->wsi) > 0 || !lws_is_final_fragment(c->wsi))
 		return;
 	c->begun_ms = 0;
 	c->begun_len = 0;
-	c->ws->messages -= c->in.cap; /* a publish takes it over */
-	if (c->refusal != 0)
+	quota_hold_upload(&c->upload, 0, NULL); /* a publish takes it over */
+	if (c->refusal.code != ERR_NONE)
 		refuse_message(c);
 	else
 		c->profile->message(c);
@@ -283,7 +289,7 @@ static enum err take_session(struct ws_conn *c, struct position *start, struct f
 {
 	struct ws *w = c->ws;
 	const struct query *q = &c->request->query;
-	struct reading reading = {w->options.feed, w->options.sessions, w->options.writer};
+	struct reading reading = {w->options.feed, w->options.sessions, w->options.writer, c->client};
 	enum err err = reading_begin(&reading, q, &c->reader, start, &c->resumed, fault);
 	if (!err && c->resumed)
 		note_return(c);
@@ -330,8 +336,9 @@ static void begin(struct ws_conn *c)
 	if (err) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_UNOPENED, 1);
 		log_warn("a WebSocket reader cannot begin", "error=%s", log_text(fault.text));
-		ws_hang_up(c, err == ERR_BUSY ? CLOSE_TRY_AGAIN : LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
-			   err == ERR_BUSY ? "too many sessions, or their filters are too long" : "out of memory");
+		bool full = err == ERR_BUSY || err == ERR_RATE;
+		ws_hang_up(c, full ? CLOSE_TRY_AGAIN : LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
+			   full ? "too many sessions, or their filters are too long" : "out of memory");
 		return;
 	}
 	c->pace.speed = c->request->query.speed;
@@ -385,6 +392,7 @@ static void begin_since(struct ws_conn *c)
 	}
 	s->found = c->request->query;
 	s->job.run = run_since;
+	s->job.client = c->client;
 	c->busy = true;
 	ws_throttle(c);
 	ws_task_begin(c, &s->task, on_since);

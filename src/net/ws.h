@@ -45,12 +45,11 @@ struct ws_options {
 	struct rates *rates;
 	int port; /* what the monitoring profile calls this server */
 	struct batch_limits limits;
-	const char *base;    /* of problem types; see gate.h */
-	size_t message_max;  /* bytes */
-	size_t messages_max; /* bytes of all unfinished messages in memory */
-	size_t replies_max;  /* bytes that answers from the past hold, of all dashboards */
+	const char *base;   /* of problem types; see gate.h */
+	size_t message_max; /* bytes */
+	struct quotas
+		*quotas;     /* of messages on their way in, answers from the past, answers that publishers have not read */
 	int64_t reply_ms;    /* who takes nothing of such an answer for so long is closed */
-	size_t acks_max;     /* bytes of answers that publishers have not read, of all; of one a quarter */
 	int64_t ping_ms;     /* idle connections are pinged after so long, and closed after twice that */
 	int64_t patience_ms; /* a message may take three times that, and more as more of it comes */
 	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */

@@ -86,6 +86,7 @@ struct ws_conn {
 	struct ws_request *request; /* until the connection is open */
 	struct grant grant;
 	uint64_t peer;
+	uint64_t client;              /* whom limits count it for */
 	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
 	char *session;                /* NULL: none */
 	bool resumed;                 /* the session was known */
@@ -109,14 +110,15 @@ struct ws_conn {
 	struct acks acks; /* of a publisher: answers that the socket has no room for */
 	bool gone;        /* a publisher that takes nothing more: what it sent is read to the end */
 
-	struct buf in;     /* the message so far */
-	int64_t begun_ms;  /* monotonic: when it began, or could go on; 0: there is none */
-	size_t begun_len;  /* bytes of it that came, kept or not */
-	int refusal;       /* the status why the message is thrown away; 0: it is not */
-	bool throttled;    /* reading is paused */
-	bool busy;         /* the profile wants it paused */
-	bool held;         /* no events yet: something comes first */
-	struct list tasks; /* on their way */
+	struct buf in;            /* the message so far */
+	struct quota_hold upload; /* what it counts for */
+	int64_t begun_ms;         /* monotonic: when it began, could go on, or had last come on; 0: there is none */
+	size_t begun_len;         /* bytes that came since then, kept or not */
+	struct fault refusal;     /* why the message is thrown away; its code is ERR_NONE while it is not */
+	bool throttled;           /* reading is paused */
+	bool busy;                /* the profile wants it paused */
+	bool held;                /* no events yet: something comes first */
+	struct list tasks;        /* on their way */
 	int task_count;
 	struct list errands; /* questions that wait for the one before them (ws_errand.c) */
 	int errand_count;
@@ -179,9 +181,7 @@ struct ws {
 	bool closed; /* everybody was told to go */
 	bool wakes;  /* somebody else has woken the thread, or could */
 	int64_t closed_ms;
-	size_t messages; /* bytes of all unfinished messages */
-	size_t held;     /* bytes of all answers from the past, and of claims to some */
-	size_t acks;     /* bytes of all answers that publishers have not read */
+	size_t held; /* bytes of all answers from the past, and of claims to some */
 	struct list lines[WS_LINES];
 	atomic_ullong connections;
 	atomic_ullong delivered;

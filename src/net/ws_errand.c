@@ -140,6 +140,7 @@ static void on_granted(struct ws_claim *claim)
 {
 	struct errand *e = LIST_ITEM(claim, struct errand, claim);
 	e->task.away = true;
+	e->job.client = claim->client;
 	pool_submit(e->task.ws->options.pool, &e->job);
 }
 
@@ -160,7 +161,7 @@ static void begin_next(struct ws_conn *c)
 	c->errand_out = true;
 	ws_task_begin(c, &e->task, on_errand_done);
 	e->task.away = false;
-	ws_share_ask(c->ws, line_of(e), &e->claim);
+	ws_share_ask(c, line_of(e), &e->claim);
 }
 
 void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct question *q, struct past_query past, char *name)

@@ -136,8 +136,7 @@ static void on_retry(lws_sorted_usec_list_t *timer);
 static enum err submit(struct ws_conn *c, struct frame *f, struct fault *fault)
 {
 	int retry_s; /* it is tried again in any case */
-	enum err err = f->charged ? ERR_NONE
-				  : rates_take(c->ws->options.rates, grant_client(&c->grant, c->peer), 1, &retry_s, fault);
+	enum err err = f->charged ? ERR_NONE : rates_take(c->ws->options.rates, c->client, 1, &retry_s, fault);
 	f->charged = f->charged || !err;
 	return err ? err : writer_submit(c->ws->options.writer, &f->op, fault);
 }
@@ -224,6 +223,7 @@ static void add_frame(struct ws_conn *c, const struct fault *why)
 	}
 	f->op.done = on_committed;
 	f->op.client = c->number;
+	f->op.account = c->client;
 	ws_task_begin(c, &f->task, on_done);
 	f->task.away = false;
 	if (why != NULL) {

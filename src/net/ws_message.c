@@ -19,7 +19,7 @@ struct publish {
 	char *ref_text;
 	struct grant grant;
 	uint64_t peer;
-	size_t waiting; /* bytes of the message that count while it is read */
+	struct quota_hold upload; /* what the message counts for while it is read elsewhere */
 };
 
 static void refuse(struct ws_conn *c, const struct fault *fault, struct slice ref)
@@ -69,9 +69,9 @@ static void answer(struct ws_task *task)
 	struct publish *p = LIST_ITEM(task, struct publish, task);
 	struct ws_conn *c = task->conn;
 	ws_task_end(task);
-	task->ws->messages -= p->waiting;
-	if (c != NULL && p->waiting > 0)
+	if (c != NULL && p->upload.amount > 0)
 		c->busy = false;
+	quota_hold_upload(&p->upload, 0, NULL);
 	if (c != NULL && p->op.err)
 		refuse(c, &p->op.fault, p->ref);
 	else if (c != NULL && p->said.kind == OP_PUBLISH)
@@ -89,6 +89,7 @@ static struct publish *create(struct ws_conn *c)
 		return NULL;
 	p->op.done = on_committed;
 	p->op.client = c->number;
+	p->op.account = c->client;
 	p->grant = grant_share(&c->grant);
 	p->peer = c->peer;
 	p->text = c->in;
@@ -122,7 +123,7 @@ static enum err submit(struct publish *p, struct fault *fault)
 	if (!err)
 		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);
 	if (!err)
-		err = rates_take(o->rates, grant_client(&p->grant, p->peer), batch_count(p->op.batch), &retry_s, fault);
+		err = rates_take(o->rates, p->op.account, batch_count(p->op.batch), &retry_s, fault);
 	return err ? err : writer_submit(o->writer, &p->op, fault);
 }
 
@@ -167,10 +168,11 @@ static bool read_elsewhere(struct ws_conn *c)
 	struct publish *p = create(c);
 	if (p == NULL)
 		return false;
-	p->waiting = p->text.cap;
-	w->messages += p->waiting;
+	p->upload = (struct quota_hold){w->options.quotas, c->client, QUOTA_UPLOADS, p->text.cap};
+	quota_charge(w->options.quotas, QUOTA_UPLOADS, c->client, p->text.cap); /* as until now */
 	c->busy = true;
 	p->job.run = run_read;
+	p->job.client = c->client;
 	pool_submit(w->options.pool, &p->job);
 	return true;
 }

@@ -344,8 +344,7 @@ void ws_pump_out(struct ws_conn *c)
 
 void ws_throttle(struct ws_conn *c)
 {
-	const struct ws *w = c->ws;
-	bool unread = c->acks.bytes > w->options.acks_max / 4 || (c->acks.bytes > 0 && w->acks > w->options.acks_max);
+	bool unread = c->acks.bytes > 0 && quota_room(c->ws->options.quotas, QUOTA_ACKS, c->client) == 0;
 	bool much = c->busy || c->task_count >= TASKS_MAX || c->out.len > WS_OUT_MAX || unread;
 	if (much == c->throttled)
 		return;

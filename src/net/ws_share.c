@@ -16,48 +16,73 @@ enum {
 
 /* Long answers leave room for one short one: whoever does not read them keeps nobody from connecting. One is let through in
  * any case. */
-static bool has_room(const struct ws *w, enum ws_line line)
+static bool has_room(const struct ws *w, enum ws_line line, uint64_t client)
 {
 	size_t kept = line == LINE_LONG ? CLAIM_BYTES : 0;
-	return w->held == 0 || w->held + CLAIM_BYTES + kept <= w->options.replies_max;
+	return w->held == 0 || quota_room(w->options.quotas, QUOTA_REPLIES, client) >= CLAIM_BYTES + kept;
+}
+
+static void hold(struct ws *w, uint64_t client, size_t bytes)
+{
+	w->held += bytes;
+	quota_charge(w->options.quotas, QUOTA_REPLIES, client, bytes);
+}
+
+static void give(struct ws *w, uint64_t client, size_t bytes)
+{
+	w->held -= bytes;
+	quota_give(w->options.quotas, QUOTA_REPLIES, client, bytes);
+}
+
+static void leave_line(struct ws_claim *claim)
+{
+	list_remove(&claim->in_line);
+	quota_wait_end(claim->ws->options.quotas, QUOTA_REPLIES);
 }
 
 static void grant(struct ws_claim *claim)
 {
 	claim->granted = true;
-	claim->ws->held += CLAIM_BYTES;
+	hold(claim->ws, claim->client, CLAIM_BYTES);
 	claim->grant(claim);
 }
 
 static void serve(struct ws *w)
 {
 	for (int line = 0; line < WS_LINES; line++) {
-		while (!w->closed && !list_empty(&w->lines[line]) && has_room(w, (enum ws_line)line)) {
-			struct ws_claim *claim = LIST_ITEM(w->lines[line].next, struct ws_claim, in_line);
-			list_remove(&claim->in_line);
+		LIST_EACH (link, &w->lines[line]) {
+			struct ws_claim *claim = LIST_ITEM(link, struct ws_claim, in_line);
+			if (w->closed || !has_room(w, (enum ws_line)line, claim->client))
+				continue;
+			leave_line(claim);
 			grant(claim);
 		}
 	}
 }
 
-void ws_share_ask(struct ws *w, enum ws_line line, struct ws_claim *claim)
+void ws_share_ask(struct ws_conn *c, enum ws_line line, struct ws_claim *claim)
 {
+	struct ws *w = c->ws;
 	claim->ws = w;
+	claim->client = c->client;
 	claim->line = line;
 	list_init(&claim->in_line);
-	if (list_empty(&w->lines[line]) && has_room(w, line))
+	if (has_room(w, line, c->client)) {
 		grant(claim);
-	else
+	} else {
 		list_append(&w->lines[line], &claim->in_line);
+		quota_wait(w->options.quotas, QUOTA_REPLIES);
+	}
 }
 
 void ws_share_drop(struct ws_claim *claim)
 {
-	list_remove(&claim->in_line);
+	if (!list_empty(&claim->in_line))
+		leave_line(claim);
 	if (!claim->granted)
 		return;
 	claim->granted = false;
-	claim->ws->held -= CLAIM_BYTES;
+	give(claim->ws, claim->client, CLAIM_BYTES);
 	serve(claim->ws);
 }
 
@@ -74,13 +99,13 @@ void ws_share_keep(struct ws_conn *c, struct ws_claim *claim, size_t bytes)
 	c->share = bytes;
 	c->share_taken = c->share_moved = taken(c);
 	c->share_ms = c->share_moved_ms = clock_mono_ms();
-	c->ws->held += bytes;
+	hold(c->ws, c->client, bytes);
 	ws_share_drop(claim);
 }
 
 void ws_share_lose(struct ws_conn *c)
 {
-	c->ws->held -= c->share;
+	give(c->ws, c->client, c->share);
 	c->share = 0;
 	serve(c->ws);
 }
@@ -91,14 +116,6 @@ bool ws_share_check(struct ws_conn *c)
 		return false;
 	ws_share_lose(c);
 	return true;
-}
-
-static bool others_wait(const struct ws *w)
-{
-	bool wait = false;
-	for (int line = 0; line < WS_LINES; line++)
-		wait = wait || !list_empty(&w->lines[line]);
-	return wait;
 }
 
 void ws_share_watch(struct ws_conn *c, int64_t now_ms)
@@ -116,7 +133,7 @@ void ws_share_watch(struct ws_conn *c, int64_t now_ms)
 	}
 	bool seen = now != 0;
 	int64_t patience_ms = c->ws->options.reply_ms * (seen ? 1 : UNSEEN_PATIENCE);
-	bool stuck = seen && now_ms - c->share_moved_ms >= STUCK_MS && others_wait(c->ws);
+	bool stuck = seen && now_ms - c->share_moved_ms >= STUCK_MS && quota_is_wanted(c->ws->options.quotas, QUOTA_REPLIES);
 	if (stuck || now_ms - c->share_ms >= patience_ms) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL); /* a close frame would stand behind the answer */

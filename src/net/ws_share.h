@@ -1,4 +1,4 @@
-/* What answers from the past hold in memory, all dashboards' together, is bounded. An answer claims the most it can come to
+/* What answers from the past hold in memory counts as QUOTA_REPLIES. An answer claims the most it can come to
  * before it is made, and gives back what it did not need; the rest is its connection's share until the socket has taken all
  * of it, from us and from libwebsockets. Who finds no room waits in line. On the ws thread.
  *
@@ -14,13 +14,14 @@
 struct ws_claim {
 	struct list in_line;
 	struct ws *ws;
+	uint64_t client;
 	enum ws_line line;
 	bool granted;
 	void (*grant)(struct ws_claim *claim); /* there is room: make the answer */
 };
 
 /* Calls `grant` now or later, or never where ws_share_drop comes first. */
-void ws_share_ask(struct ws *w, enum ws_line line, struct ws_claim *claim);
+void ws_share_ask(struct ws_conn *c, enum ws_line line, struct ws_claim *claim);
 /* There will be no answer to keep. */
 void ws_share_drop(struct ws_claim *claim);
 /* The answer is on its way to the connection. */

@@ -9,7 +9,6 @@
 enum {
 	TICK_US = WS_FIGURES_S * 1000 * 1000,
 	MESSAGE_PATIENCE = 3, /* as for a body over HTTP (caller.h) */
-	MESSAGE_BYTES_PER_S = 1024,
 };
 
 static void on_tick(lws_sorted_usec_list_t *tick);
@@ -46,8 +45,7 @@ void ws_pong(struct ws_conn *c)
 /* A message that trickles in keeps what has come of it, and all messages have only so much together. */
 static bool dawdles(const struct ws_conn *c, int64_t now)
 {
-	int64_t patience_ms = c->ws->options.patience_ms * MESSAGE_PATIENCE;
-	return c->begun_ms != 0 && now - c->begun_ms > patience_ms + (int64_t)(c->begun_len / MESSAGE_BYTES_PER_S) * 1000;
+	return c->begun_ms != 0 && now - c->begun_ms > c->ws->options.patience_ms * MESSAGE_PATIENCE;
 }
 
 /* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting

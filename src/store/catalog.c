@@ -254,7 +254,8 @@ void catalog_expect(struct catalog *c, uint32_t topics)
 	pthread_mutex_unlock(&c->lock);
 }
 
-enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new)
+enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint64_t *left, uint32_t *topic,
+			bool *is_new)
 {
 	uint64_t hash = hash_texts(stream, type);
 	const struct topic_entry *e =
@@ -264,11 +265,20 @@ enum err catalog_intern(struct catalog *c, struct slice stream, struct slice typ
 		*topic = e->number;
 		return ERR_NONE;
 	}
+	if (left != NULL && *left == 0)
+		return ERR_RATE;
 	pthread_mutex_lock(&c->lock);
 	enum err err = add_topic(c, hash, stream, type, topic);
 	pthread_mutex_unlock(&c->lock);
 	*is_new = !err;
+	if (!err && left != NULL)
+		--*left;
 	return err;
+}
+
+uint32_t catalog_all_topics(const struct catalog *c)
+{
+	return c->topic_count;
 }
 
 void catalog_commit(struct catalog *c)

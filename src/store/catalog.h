@@ -40,8 +40,12 @@ void catalog_destroy(struct catalog *c);
 
 /* An empty catalog is about to get so many topics. */
 void catalog_expect(struct catalog *c, uint32_t topics);
-/* The topic of two names, made where it is new (*is_new). ERR_BUSY when there are CATALOG_TOPICS_MAX. */
-enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic, bool *is_new);
+/* The topic of two names, made where it is new (*is_new), which takes one of *left (NULL: any number). ERR_BUSY when there
+ * are CATALOG_TOPICS_MAX, ERR_RATE when none is left. */
+enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint64_t *left, uint32_t *topic,
+			bool *is_new);
+/* How many there are, with those that are pending. */
+uint32_t catalog_all_topics(const struct catalog *c);
 /* Makes pending topics visible, or forgets them. */
 void catalog_commit(struct catalog *c);
 void catalog_rollback(struct catalog *c);

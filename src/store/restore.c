@@ -63,7 +63,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 				 (unsigned long long)s->head);
 	s->next_seq = seq;
 	s->time_ms = time_ms;
-	enum err err = store_topic_of(s, e, &topic, fault);
+	enum err err = store_topic_of(s, e, NULL, &topic, fault);
 	if (!err)
 		err = store_insert(s, e, topic, fault);
 	if (!err && (trail_reserve(s->trail, 1) != ERR_NONE ||
@@ -110,7 +110,7 @@ enum err restore_archived(struct store *s, const struct envelope *e, struct faul
 	uint32_t topic;
 	enum err err = restore_decode(e, &names, &event, fault);
 	if (!err)
-		err = store_topic_of(s, &event, &topic, fault);
+		err = store_topic_of(s, &event, NULL, &topic, fault);
 	if (err)
 		return err;
 	catalog_commit(s->catalog);

@@ -14,6 +14,7 @@ void receipt_finish(struct receipt *r)
 	free(r->seqs);
 	r->seqs = NULL;
 }
+
 /* --- the open transaction --- */
 
 enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault)
@@ -249,10 +250,12 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 	return refuse_expectation(s, expected, last, known, fault);
 }
 
-enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
+enum err store_topic_of(struct store *s, const struct event *e, uint64_t *left, uint32_t *topic, struct fault *fault)
 {
 	bool is_new;
-	enum err err = catalog_intern(s->catalog, e->stream, e->type, topic, &is_new);
+	enum err err = catalog_intern(s->catalog, e->stream, e->type, left, topic, &is_new);
+	if (err == ERR_RATE)
+		return fault_set(fault, err, "too many topics (pairs of stream and type) are new");
 	if (err == ERR_BUSY)
 		return fault_set(fault, err, "the store has %d topics (pairs of stream and type), the limit",
 				 CATALOG_TOPICS_MAX);
@@ -370,10 +373,12 @@ static enum err add_row(struct store *s, const struct event *e, uint32_t topic, 
 
 /* What is known of all events of a batch before any of them is stored: a batch that is refused must not leave half of itself
  * behind. */
-static enum err look_up(struct store *s, const struct batch *batch, struct fault *fault)
+static enum err look_up(struct store *s, const struct batch *batch, uint64_t *topics_left, struct receipt *receipt,
+			struct fault *fault)
 {
 	size_t count = batch_count(batch);
 	enum err err = ERR_NONE;
+	uint32_t topics = catalog_all_topics(s->catalog);
 	if (count > s->known_cap) {
 		struct known *known = realloc(s->known, count * sizeof *known);
 		if (known == NULL)
@@ -387,8 +392,9 @@ static enum err look_up(struct store *s, const struct batch *batch, struct fault
 		k->key = id_key(e);
 		err = find_id(s, e, k->key, &k->seq, fault);
 		if (!err)
-			err = store_topic_of(s, e, &k->topic, fault);
+			err = store_topic_of(s, e, topics_left, &k->topic, fault);
 	}
+	receipt->topics = catalog_all_topics(s->catalog) - topics;
 	return err;
 }
 
@@ -428,7 +434,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
 	if (!err)
-		err = look_up(s, batch, fault);
+		err = look_up(s, batch, options != NULL ? options->topics_left : NULL, receipt, fault);
 	if (err)
 		return err;
 	uint64_t first_seq = s->next_seq;

@@ -171,7 +171,8 @@ void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */
 enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault);
 /* The topic of an event, stored where it is new. */
-enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault);
+/* `left`: as for catalog_intern. */
+enum err store_topic_of(struct store *s, const struct event *e, uint64_t *left, uint32_t *topic, struct fault *fault);
 /* Stores the event as next_seq, with time_ms. */
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault);
 /* Frames the event that gets next_seq for the feed, and notes it for the figures. */

@@ -149,7 +149,7 @@ static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *faul
 	struct slice type = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	uint32_t topic;
 	bool is_new;
-	enum err err = catalog_intern(s->catalog, stream, type, &topic, &is_new);
+	enum err err = catalog_intern(s->catalog, stream, type, NULL, &topic, &is_new);
 	if (err)
 		return fault_set(fault, err, "cannot load the topics: %s", err_name(err));
 	if (!is_new || topic != sqlite3_column_int64(st, 0))

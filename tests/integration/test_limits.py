@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Limits hold on real sockets: connections, publish rates, descriptors, and clients that never come to an end.
 
-Shown to fail without the protection: with crowd_enter answering true the limit of an address; with rates_take answering
+Shown to fail without the protection: with quota_take answering ERR_NONE the limit of an address; with rates_take answering
 0 the rates; with RETRY_SPREAD_S 1 (problem.c) all who are refused are told to come back after the same time; without the
 spare descriptor who waits hangs; without callers_sweep cutting off what is over its deadline slow bodies and heads stay for
 ever; without TCP_KEEPIDLE the timer is two hours away.
@@ -17,6 +17,7 @@ import time
 import unittest
 
 from harness import BIN, DEADLINE_S, JSON, TidemarkTest, command, wait_until
+from websocket_client import TEXT, frame
 from wire import Refused, Wire
 
 BODY = b'{"data":1}'
@@ -54,14 +55,14 @@ class Connections(TidemarkTest):
         stream = server.sse(after="head")
         self.assertEqual(self.get(server, "127.0.0.2").status, 200)  # another address gets in
         response = self.get(server)
-        self.assert_problem(response, 503, "--max-connections-per-address")
+        self.assert_problem(response, 429, "--max-connections-per-address")
         self.assertIn(int(response.headers["retry-after"]), range(1, 6))
         with self.assertRaises(Refused):
             server.websocket()
 
         def fill():
             server.wire()  # refused itself, perhaps, while the one before is still on its way out
-            return self.get(server).status == 503 and self.open_for_another(server) == 7  # six, and the one who asks
+            return self.get(server).status == 429 and self.open_for_another(server) == 7  # six, and the one who asks
 
         for one in held:  # each kind gives its place back, and no more than that
             one.close()
@@ -247,6 +248,12 @@ class Slow(TidemarkTest):
         chunked = server.wire()
         chunked.send(POST + b"Transfer-Encoding: chunked\r\n\r\n")
         self.trickle(chunked, b"1\r\ny\r\n" * 200)
+        large = server.wire()  # what was sent once buys nothing later
+        large.send(POST + b"Content-Length: 2000000\r\n\r\n" + b" " * 1000000)
+        self.trickle(large, b" " * 500)
+        message = server.websocket().wire
+        message.send(frame(TEXT, b" " * 2000000)[:1000000])
+        self.trickle(message, b" " * 500)
         self.assertEqual(server.publish([{"data": 1}])["first"], 1)
         silent = server.get("/v1/stats").json()["connections"]
         self.assertGreaterEqual(silent["silent"], 203)
@@ -255,10 +262,10 @@ class Slow(TidemarkTest):
     def test_a_large_body_has_the_time_it_needs(self):
         server = self.serve("--handshake-timeout", "300ms")
         wire = server.wire()
-        body = json.dumps({"data": "x" * 60000}).encode()
+        body = json.dumps({"data": "x" * 120000}).encode()
         wire.send(POST + b"Content-Length: %d\r\n\r\n" % len(body))
-        for at in range(0, len(body), 10000):  # 3 s in all, three times what a body without a byte has
-            wire.send(body[at:at + 10000])
+        for at in range(0, len(body), 20000):  # 3 s in all, three times what a body without a byte has
+            wire.send(body[at:at + 20000])
             time.sleep(0.5)
         self.assertEqual(wire.response().status, 201)
 

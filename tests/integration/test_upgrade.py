@@ -247,7 +247,7 @@ class Counts(UpgradeTest):
             held = [self.reader(server, self.used_wire(server) if i % 2 else None) for i in range(5)]
             more = Wire(server.address)
             more.send(GET)
-            self.assert_problem(more.response(), 503, "--max-connections-per-address")
+            self.assert_problem(more.response(), 429, "--max-connections-per-address")
             more.close()
             for socket in held:
                 socket.close()

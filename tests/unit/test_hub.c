@@ -72,7 +72,7 @@ static void open_hub(size_t ring_bytes, struct writer_options options)
 	if (!err)
 		err = feed_create(store, pool, (struct feed_options){ring_bytes, 256 * 1024}, &feed, &fault);
 	if (!err)
-		err = sessions_create(store, &sessions, &fault);
+		err = sessions_create(store, NULL, &sessions, &fault);
 	if (!err)
 		err = writer_create(store, feed, sessions, options, &writer, &fault);
 	if (err)
@@ -89,7 +89,7 @@ static void close_hub(void)
 	store_close(store);
 }
 
-static const struct writer_options roomy = {1 << 20, 1 << 28, 0, NULL};
+static const struct writer_options roomy = {0};
 
 static void fresh_hub(size_t ring_bytes)
 {
@@ -446,7 +446,12 @@ static void a_full_queue_refuses_and_forgets_nothing(void)
 	uint64_t accepted = 0;
 	fresh_hub(1 << 20);
 	close_hub();
-	open_hub(1 << 20, (struct writer_options){100, 1 << 20, 0, NULL});
+	struct quotas *quotas = quotas_create((struct quota_limit[QUOTAS]){
+		[QUOTA_QUEUE_EVENTS] = {100, 0},
+		[QUOTA_QUEUE_BYTES] = {1 << 20, 0},
+	});
+	CHECK(quotas != NULL);
+	open_hub(1 << 20, (struct writer_options){.quotas = quotas});
 	for (int i = 0; i < 60; i++)
 		n += (size_t)sprintf(lines + n, "{\"data\":%d}\n", i);
 	for (int i = 0; i < OPS; i++) {
@@ -465,7 +470,9 @@ static void a_full_queue_refuses_and_forgets_nothing(void)
 	struct writer_figures w;
 	writer_read(writer, &w);
 	CHECK(w.refused == OPS - accepted && w.queued_bytes == 0 && w.queued_events == 0);
+	CHECK(quota_read(quotas, QUOTA_QUEUE_EVENTS).held == 0 && quota_read(quotas, QUOTA_QUEUE_BYTES).held == 0);
 	close_hub();
+	quotas_destroy(quotas);
 	remove_dir();
 }
 
@@ -566,7 +573,7 @@ static struct counted *reader_of(struct counted *c)
 
 static enum err attach(const char *name, struct counted *c, uint64_t start, struct session_state *out)
 {
-	return sessions_attach(sessions, slice_of(name), &c->reader, NULL, start, out);
+	return sessions_attach(sessions, slice_of(name), 0, &c->reader, NULL, start, out, &fault);
 }
 
 static enum err ack(const char *name, const struct counted *c, uint64_t seq)
@@ -586,7 +593,7 @@ static void sessions_are_taken_over_and_survive(void)
 	fresh_hub(1 << 20);
 	CHECK(publish("{\"data\":1}\n{\"data\":2}\n{\"data\":3}") == ERR_NONE);
 	CHECK(attach("s", &first, 3, &s) == ERR_NONE && s.is_new && s.acked == 3);
-	CHECK(sessions_set(sessions, slice_of("s"), 1) == ERR_NONE && first.moved == 1);
+	CHECK(sessions_set(sessions, slice_of("s"), 0, 1) == ERR_NONE && first.moved == 1);
 	CHECK(ack("s", &first, 3) == ERR_NONE); /* what it had said before it knew: changes nothing */
 	CHECK(sessions_take_move(sessions, slice_of("s"), &first.reader, &after) && after == 1);
 	CHECK(!sessions_take_move(sessions, slice_of("s"), &first.reader, &after));

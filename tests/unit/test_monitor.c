@@ -414,9 +414,8 @@ static void many_leases_are_told_in_parts_and_swept_in_one_pass(void)
 
 	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
 	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
-	CHECK(sessions_create(store, &sessions, &fault) == ERR_NONE);
-	CHECK(writer_create(store, feed, sessions, (struct writer_options){1 << 20, 1 << 28, 0, NULL}, &writer, &fault) ==
-	      ERR_NONE);
+	CHECK(sessions_create(store, NULL, &sessions, &fault) == ERR_NONE);
+	CHECK(writer_create(store, feed, sessions, (struct writer_options){0}, &writer, &fault) == ERR_NONE);
 	while (clock_mono_ms() - LIST_ITEM(l->by_renewal.prev, struct lease, by_renewal)->renewed_ms < 1)
 		;
 	leases_sweep(l, writer);

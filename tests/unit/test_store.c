@@ -185,9 +185,9 @@ static void ids_are_stored_once(void)
 static void expectations_are_checked_against_the_stream(void)
 {
 	struct receipt r;
-	struct append_options none = {true, 0};
-	struct append_options second = {true, 2};
-	struct append_options third = {true, 3};
+	struct append_options none = {.expect = true, .expect_last = 0};
+	struct append_options second = {.expect = true, .expect_last = 2};
+	struct append_options third = {.expect = true, .expect_last = 3};
 	fresh_dir();
 	open_store();
 	publish("{\"stream\":\"x\",\"data\":0}", 1);

@@ -24,7 +24,7 @@ struct exchange {
 	size_t held;
 	bool waits; /* for an event: a long poll */
 	bool slow;
-	uint64_t peer;
+	uint64_t client;
 	char why[200];
 	body_fill *fill;
 	void *source;
@@ -47,21 +47,21 @@ void __wrap_exchange_keep(struct exchange *x, void *state, void (*destroy)(void 
 void *__wrap_exchange_state(const struct exchange *x);
 void __wrap_exchange_status(struct exchange *x, int status, const char *content_type);
 void __wrap_exchange_add_header(struct exchange *x, const char *name, const char *value);
-size_t __wrap_exchange_room(const struct exchange *x);
+size_t __wrap_exchange_room(const struct exchange *x, struct fault *f);
 void __wrap_exchange_hold(struct exchange *x, size_t bytes);
 void __wrap_exchange_fault(struct exchange *x, const struct fault *f);
 void __wrap_exchange_defer(struct exchange *x, http_handler *run);
 void __wrap_exchange_done(struct exchange *x);
 enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
 			  push_again *again, void *arg);
-uint64_t __wrap_exchange_peer(const struct exchange *x);
+uint64_t __wrap_exchange_client(const struct exchange *x);
 void __wrap_exchange_slow_down(struct exchange *x);
 enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
 				 void (*destroy)(void *source));
 
-uint64_t __wrap_exchange_peer(const struct exchange *x)
+uint64_t __wrap_exchange_client(const struct exchange *x)
 {
-	return x->peer;
+	return x->client;
 }
 
 void __wrap_exchange_slow_down(struct exchange *x)
@@ -133,9 +133,10 @@ void __wrap_exchange_add_header(struct exchange *x, const char *name, const char
 	(void)value;
 }
 
-size_t __wrap_exchange_room(const struct exchange *x)
+size_t __wrap_exchange_room(const struct exchange *x, struct fault *f)
 {
 	(void)x;
+	(void)f;
 	return 64 << 20;
 }
 
@@ -302,9 +303,9 @@ static void a_long_poll_takes_turns_before_it_waits(void)
 
 /* --- exports --- */
 
-static void begin_export(struct exchange *x, const char *target, uint64_t peer)
+static void begin_export(struct exchange *x, const char *target, uint64_t client)
 {
-	*x = (struct exchange){.peer = peer};
+	*x = (struct exchange){.client = client};
 	CHECK(url_parse(&x->url, slice_of(target)) == URL_FINE);
 	api_export(&api, x, reader);
 }
@@ -346,11 +347,13 @@ static void higher_levels_are_slow_and_few(void)
 	struct exchange first;
 	struct exchange second;
 	struct exchange third;
+	api.quotas = quotas_create((struct quota_limit[QUOTAS]){[QUOTA_EXPORTS] = {16, 0}, [QUOTA_SLOW_EXPORTS] = {16, 2}});
+	CHECK(api.quotas != NULL);
 	begin_export(&first, "/v1/export?level=19&after=0&before=1000", 1);
 	begin_export(&second, "/v1/export?level=3&after=0&before=1000", 1);
 	CHECK(!first.done && first.slow && first.parts == 1 && !second.done && second.slow);
 	begin_export(&third, "/v1/export?level=19&after=0&before=1000", 1);
-	CHECK(third.done && third.status == 500 && strstr(third.why, "2 exports above level 2") != NULL);
+	CHECK(third.done && third.status == 500 && strstr(third.why, "exports above the default level") != NULL);
 	finish(&third);
 	begin_export(&third, "/v1/export?level=2&after=0&before=1000", 1);
 	CHECK(!third.done && !third.slow);
@@ -366,9 +369,9 @@ static void higher_levels_are_slow_and_few(void)
 	CHECK(!third.done);
 	finish(&third);
 	finish(&second);
-	CHECK(atomic_load(&api.exports) == 0);
-	for (int i = 0; i < API_EXPORTS_MAX; i++)
-		CHECK(atomic_load(&api.slow_exports[i]) == 0);
+	CHECK(quota_read(api.quotas, QUOTA_EXPORTS).held == 0 && quota_read(api.quotas, QUOTA_SLOW_EXPORTS).held == 0);
+	quotas_destroy(api.quotas);
+	api.quotas = NULL;
 }
 
 /* --- health --- */
@@ -383,9 +386,8 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	struct pool *pool;
 	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
 	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
-	CHECK(sessions_create(store, &sessions, &fault) == ERR_NONE);
-	CHECK(writer_create(store, feed, sessions, (struct writer_options){1 << 20, 1 << 28, 0, NULL}, &api.writer,
-			    &fault) == ERR_NONE);
+	CHECK(sessions_create(store, NULL, &sessions, &fault) == ERR_NONE);
+	CHECK(writer_create(store, feed, sessions, (struct writer_options){0}, &api.writer, &fault) == ERR_NONE);
 	CHECK((api.probe = probe_create(api.writer)) != NULL);
 	hold_writer(api.writer);
 	sem_init(&put_off, 0, 0);

@@ -1,0 +1,83 @@
+/* What is there for all, and how much of it one client may have: the one place that counts it.
+ *
+ * A client (a token, else an address) may hold as much as it leaves free. So there is room for whoever comes next, however
+ * much the others hold: one alone gets half of all, two get a third each. Whoever holds nothing may have all that is free
+ * for the first thing it asks for, and more than that where nobody holds anything: a large request passes when it is alone.
+ * Some kinds have a limit for each client in place of this rule. Client 0 is nobody in particular, and counts among all
+ * only.
+ *
+ * NULL in place of the quotas: nothing is limited, and nothing counted. Any thread. docs/decisions/0028-quotas.md. */
+#ifndef BASE_QUOTA_H
+#define BASE_QUOTA_H
+
+#include "tidemark/err.h"
+
+enum quota {
+	QUOTA_CONNECTIONS,
+	QUOTA_UPLOADS,       /* bytes of requests and messages on their way in */
+	QUOTA_SMALL_UPLOADS, /* the same of those of QUOTA_SMALL_UPLOAD bytes at most, which have room of their own */
+	QUOTA_QUEUE_EVENTS,  /* that wait for their commit */
+	QUOTA_QUEUE_BYTES,
+	QUOTA_REPLIES, /* bytes of answers that wait to be read */
+	QUOTA_ACKS,    /* the same of answers to publishers that do not read */
+	QUOTA_EXPORTS,
+	QUOTA_SLOW_EXPORTS, /* of these, the ones that are compressed more than usual */
+	QUOTA_SESSIONS,
+	QUOTA_FILTERS, /* bytes of what sessions are filtered by */
+	QUOTA_TOPICS,  /* pairs of stream and type */
+	QUOTAS
+};
+
+enum { QUOTA_SMALL_UPLOAD = 64 * 1024 };
+
+struct quota_limit {
+	uint64_t all;    /* 0: any number, and nothing is counted */
+	uint64_t client; /* 0: as much as it leaves free; UINT64_MAX: no less than all */
+};
+
+struct quotas;
+
+/* NULL: no memory. */
+struct quotas *quotas_create(const struct quota_limit limits[QUOTAS]);
+void quotas_destroy(struct quotas *q); /* NULL is fine */
+
+/* ERR_RATE: the client has its share; ERR_BUSY: there is none left. `fault` may be NULL. */
+enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault);
+/* The same for what is there already, and cannot be refused. */
+void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount);
+void quota_give(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount);
+
+/* What something holds, as it grows and shrinks. Zeroed but for `quotas` and `client`: nothing. */
+struct quota_hold {
+	struct quotas *quotas;
+	uint64_t client;
+	enum quota kind;
+	uint64_t amount;
+};
+
+/* From now on it holds `amount` of `kind`; on failure, what it held before. */
+enum err quota_hold(struct quota_hold *h, enum quota kind, uint64_t amount, struct fault *fault);
+/* The same for an upload of so many bytes, of which kind that is. */
+enum err quota_hold_upload(struct quota_hold *h, uint64_t bytes, struct fault *fault);
+
+/* How much more of it the client may take at the moment. */
+uint64_t quota_room(struct quotas *q, enum quota kind, uint64_t client);
+/* There was no room: counts the refusal, and says why, as quota_take does. */
+enum err quota_refuse(struct quotas *q, enum quota kind, uint64_t client, struct fault *fault);
+/* Somebody waits for room, or does no longer. */
+void quota_wait(struct quotas *q, enum quota kind);
+void quota_wait_end(struct quotas *q, enum quota kind);
+/* Somebody waits, or was refused within the last seconds: then whoever takes nothing of what it holds is to be cut off. */
+bool quota_is_wanted(struct quotas *q, enum quota kind);
+
+struct quota_figures {
+	const char *name; /* as users see it */
+	uint64_t held;
+	uint64_t limit;
+	uint64_t refused_share; /* how often a client had its share, */
+	uint64_t refused_all;   /* and how often there was none left */
+};
+
+struct quota_figures quota_read(struct quotas *q, enum quota kind);
+
+#endif

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Nobody is shut out: what one client takes is held to its share, and others publish and read as before.
+
+Two clients are two addresses of the loopback, and two tokens. Shown to fail without the protection: with share_left (quota.c)
+answering UINT64_MAX whoever comes second finds nothing left; without QUOTA_SMALL_UPLOADS a small request is refused beside
+large ones; with callers_sweep never short of anything stuck exports stay for ever; with message_max (ws.c) the same for all a
+reader's 4 MiB are collected.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import unittest
+
+from harness import DEADLINE_S, JSON, KIB, MIB, Task, TidemarkTest, command, locked, wait_until
+from websocket_client import TEXT, WebSocket, frame
+from wire import Wire, target
+
+ONE, OTHER = "127.0.0.1", "127.0.0.2"
+ROOM = ("--max-request", "1MiB", "--queue-bytes", "1MiB")  # uploads: 4 MiB
+LARGE = b'{"data":"' + b"x" * (MIB - 100) + b'"}'
+
+
+class From(Wire):
+    """A connection from an address of the loopback."""
+
+    def __init__(self, address, source, receive_buffer=None):  # pylint: disable=super-init-not-called
+        self.sock = socket.socket()
+        if receive_buffer is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.settimeout(DEADLINE_S)
+        self.sock.bind((source, 0))
+        self.sock.connect(address)
+        self.buffer = bytearray()
+
+
+class Shares(TidemarkTest):
+
+    def connect(self, server, source, receive_buffer=None):
+        return server.keep(From(server.address, source, receive_buffer))
+
+    def ask(self, server, source, method, path, body=b"", **query):
+        with contextlib.closing(self.connect(server, source)) as wire:
+            wire.send(f"{method} {target(path, query)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
+                      f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            return wire.response()
+
+    def publish(self, server, source, document):
+        return self.ask(server, source, "POST", "/v1/events", json.dumps(document).encode())
+
+    def assert_share(self, response, mentions):
+        self.assert_problem(response, 429, mentions)
+        self.assertEqual(response.json()["type"], "/problems/share-used-up")
+        self.assertGreaterEqual(int(response.headers["retry-after"]), 1)
+
+    def said(self, websocket):
+        """The answer to a publish."""
+        while (said := websocket.receive())["op"] in ("hello", "live"):
+            pass
+        return said
+
+    def quota(self, server, kind):
+        return server.get("/v1/stats").json()["quotas"][kind]
+
+    # ---- uploads
+
+    def test_bodies_on_their_way_leave_room_for_others(self):
+        server = self.serve(*ROOM, "--handshake-timeout", "20s")
+        head = (f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
+                f"Content-Length: {len(LARGE)}\r\n\r\n").encode()
+        held = [self.connect(server, ONE) for _ in range(8)]
+        for wire in held:
+            wire.send(head + LARGE[:-1])
+        wait_until(lambda: self.quota(server, "uploads")["refused"]["share"] > 0, "more would be more than its share")
+        self.assertLessEqual(self.quota(server, "uploads")["held"], 3 * MIB)
+        self.assertEqual(self.ask(server, OTHER, "POST", "/v1/events", LARGE).status, 201)
+        self.assertEqual(self.publish(server, ONE, {"data": "small"}).status, 201)
+        answers = []
+        for wire in held:
+            wire.send(LARGE[-1:])
+            answers.append(wire.response())
+        self.assertEqual({a.status for a in answers}, {201, 429})
+        self.assert_share(next(a for a in answers if a.status == 429), "on their way in")
+        self.assertEqual(self.quota(server, "uploads")["held"], 0)
+
+    def test_messages_on_their_way_leave_room_for_others(self):
+        server = self.serve(*ROOM, "--handshake-timeout", "20s")
+        message = frame(TEXT, b'{"op":"publish","events":[' + LARGE + b"]}")
+        held = [WebSocket(server.address, "/v1/ws?stream=none", wire=self.connect(server, ONE)) for _ in range(8)]
+        for one in held:
+            one.wire.send(message[:-1])
+        wait_until(lambda: self.quota(server, "uploads")["refused"]["share"] > 0, "more would be more than its share")
+        other = WebSocket(server.address, "/v1/ws?stream=none", wire=self.connect(server, OTHER))
+        other.wire.send(message)
+        self.assertEqual(self.said(other)["op"], "published")
+        small = WebSocket(server.address, "/v1/ws?stream=none", wire=self.connect(server, ONE))
+        small.send({"op": "publish", "events": [{"data": "small"}]})
+        self.assertEqual(self.said(small)["op"], "published")
+        ends = []
+        for one in held:
+            one.wire.send(message[-1:])
+            ends.append(self.said(one))
+        self.assertEqual({e.get("status") for e in ends}, {None, 429})
+        self.assertEqual(self.quota(server, "uploads")["held"], 0)
+
+    def test_who_may_only_read_has_little_to_say(self):
+        server = self.prepare()
+        tokens = os.path.join(server.home, "tokens")
+        token = command("token", "add", "reader", "--scope", "read", "--tokens", tokens).stdout.strip()
+        server.start("--tokens", tokens)
+        reader = WebSocket(server.address, f"/v1/ws?access_token={token}")
+        self.assertEqual(reader.receive()["op"], "hello")
+        reader.send_text('{"op":"ping","x":"' + "x" * 100 * KIB + '"}')
+        error = reader.op("error")
+        self.assertEqual((error["status"], "65536 bytes" in error["detail"]), (413, True), error)
+
+    # ---- the queue
+
+    def test_the_queue_has_room_for_others(self):
+        server = self.serve("--queue-events", "100")
+        server.publish({"data": 0})
+        with locked(server.data):
+            waiting = [Task(self.publish, server, ONE, [{"data": i}] * 20) for i in range(8)]
+            refused = wait_until(lambda: self.quota(server, "queue_events")["refused"]["share"], "one client has its share")
+            self.assertGreater(refused, 0)
+            other = Task(self.publish, server, OTHER, [{"data": i} for i in range(20)])
+            wait_until(lambda: self.quota(server, "queue_events")["held"] == 60, "the other one waits, too")
+        self.assertEqual(other.result().status, 201)
+        answers = [task.result() for task in waiting]
+        self.assertEqual({a.status for a in answers}, {201, 429})
+        self.assert_share(next(a for a in answers if a.status == 429), "--queue-events")
+
+    def test_events_of_a_request_are_limited(self):
+        server = self.serve("--max-request-events", "10")
+        self.assertEqual(self.publish(server, ONE, [{"data": 1}] * 10).status, 201)
+        self.assert_problem(self.publish(server, ONE, [{"data": 1}] * 11), 413, "10 events")
+
+    # ---- answers
+
+    def test_exports_that_are_not_read_leave_room_for_others(self):
+        server = self.serve()
+        for _ in range(8):
+            server.publish([{"data": os.urandom(400 * KIB).hex()}])
+        request = b"GET /v1/export HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        stuck = [self.connect(server, ONE, 4096) for _ in range(16)]
+        for wire in stuck:
+            wire.send(request)
+        wait_until(lambda: self.quota(server, "exports")["refused"]["share"] > 0, "one client has its share")
+        self.assertEqual(self.ask(server, OTHER, "GET", "/v1/export").status, 200)
+        # And who takes nothing of its own does not keep it for ever.
+        wait_until(lambda: self.ask(server, ONE, "GET", "/v1/export").status == 200, "the stuck ones are cut off")
+
+    def test_answers_that_are_not_read_leave_room_for_others(self):
+        server = self.serve("--reply-memory", "8MiB", "--max-event", "1MiB")
+        for _ in range(8):
+            server.publish([{"data": "x" * 900 * KIB}])
+        for _ in range(60):
+            wire = self.connect(server, ONE, 4096)
+            wire.send(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n")
+        wait_until(lambda: self.quota(server, "replies")["held"] > 3 * MIB, "they hold what they may")
+        for path in ["/v1/events", "/v1/events/1", "/v1/streams", "/v1/sessions"]:
+            self.assertEqual(self.ask(server, OTHER, "GET", path).status, 200, path)
+
+    # ---- names
+
+    def test_sessions_of_one_client_are_limited(self):
+        server = self.serve("--max-sessions-per-client", "3")
+        for i in range(3):
+            self.assertEqual(self.ask(server, ONE, "PUT", f"/v1/sessions/s{i}", b'{"acked":0}').status, 200)
+        self.assert_share(self.ask(server, ONE, "PUT", "/v1/sessions/s3", b'{"acked":0}'), "--max-sessions-per-client")
+        self.assertEqual(self.ask(server, ONE, "PUT", "/v1/sessions/s1", b'{"acked":0}').status, 200)
+        socket_ = WebSocket(server.address, "/v1/ws?session=s4", wire=self.connect(server, ONE))
+        self.assertEqual(socket_.closed().code, 1013)
+        self.assertEqual(self.ask(server, OTHER, "PUT", "/v1/sessions/s5", b'{"acked":0}').status, 200)
+        self.assertEqual(self.ask(server, ONE, "DELETE", "/v1/sessions/s0").status, 204)
+        self.assertEqual(self.ask(server, ONE, "PUT", "/v1/sessions/s3", b'{"acked":0}').status, 200)
+        server.restart()
+        names = [s["name"] for s in server.get("/v1/sessions").json()["sessions"]]
+        self.assertEqual(sorted(names), ["s1", "s2", "s3", "s5"])
+
+    def test_streams_and_types_of_one_client_are_limited(self):
+        server = self.serve("--max-topics-per-client", "3")
+        for i in range(3):
+            self.assertEqual(self.publish(server, ONE, {"stream": f"s{i}", "data": 1}).status, 201)
+        refused = self.publish(server, ONE, [{"stream": "s0", "data": 1}, {"stream": "s0", "type": "new", "data": 1}])
+        self.assert_share(refused, "--max-topics-per-client")
+        self.assertEqual(server.head(), 3)
+        self.assertEqual(self.publish(server, ONE, {"stream": "s0", "data": 1}).status, 201)
+        self.assertEqual(self.publish(server, OTHER, {"stream": "s3", "data": 1}).status, 201)
+        self.assertEqual([s["name"] for s in server.get("/v1/streams").json()["streams"]], ["s0", "s1", "s2", "s3"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
