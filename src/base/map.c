@@ -121,6 +121,16 @@ struct map_link *map_next(const struct map_link *link)
 	return skip_others(link->next, link->hash);
 }
 
+void map_fetch_bucket(const struct map *m, uint64_t hash)
+{
+	__builtin_prefetch(bucket_of(m, hash));
+}
+
+void map_fetch_entry(const struct map *m, uint64_t hash)
+{
+	__builtin_prefetch(*bucket_of(m, hash));
+}
+
 uint64_t map_steps(const struct map *m)
 {
 	uint64_t steps = 0;

@@ -46,6 +46,11 @@ void map_remove(struct map *m, struct map_link *link);
 struct map_link *map_first(const struct map *m, uint64_t hash);
 struct map_link *map_next(const struct map_link *link);
 
+/* Hints for what is added or looked for soon, one for each hash and then the other: at first its bucket comes into the
+ * processor's cache, then the first entry in it. */
+void map_fetch_bucket(const struct map *m, uint64_t hash);
+void map_fetch_entry(const struct map *m, uint64_t hash);
+
 /* How many entries are looked at when each is looked for once: what tests compare. Walks all. */
 uint64_t map_steps(const struct map *m);
 

@@ -213,9 +213,8 @@ static enum err topic_text(struct catalog *c, struct topic_entry *e, struct slic
 }
 
 /* The stream of that name, made where it is new. */
-static uint32_t intern_stream(struct catalog *c, struct slice name, uint32_t topic)
+static uint32_t intern_stream(struct catalog *c, uint64_t hash, struct slice name, uint32_t topic)
 {
-	uint64_t hash = hash_text(name);
 	struct stream_entry *e = find_stream(c, hash, name);
 	if (e == NULL) {
 		e = stream_at(c, c->stream_count);
@@ -225,7 +224,14 @@ static uint32_t intern_stream(struct catalog *c, struct slice name, uint32_t top
 	return e->number;
 }
 
-static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream, struct slice type, uint32_t *out)
+/* What a topic is found by. */
+struct topic_hashes {
+	uint64_t names;
+	uint64_t stream;
+};
+
+static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type,
+			  uint32_t *out)
 {
 	uint32_t i = c->topic_count;
 	if (i == CATALOG_TOPICS_MAX)
@@ -239,8 +245,8 @@ static enum err add_topic(struct catalog *c, uint64_t hash, struct slice stream,
 	if (err)
 		return err;
 	e->hash = sum_names(stream, type);
-	e->stream_id = intern_stream(c, stream, i);
-	map_add(&c->by_names, hash, &e->link);
+	e->stream_id = intern_stream(c, hash.stream, stream, i);
+	map_add(&c->by_names, hash.names, &e->link);
 	c->topic_count++;
 	*out = i;
 	return ERR_NONE;
@@ -268,11 +274,38 @@ enum err catalog_intern(struct catalog *c, struct slice stream, struct slice typ
 	if (left != NULL && *left == 0)
 		return ERR_RATE;
 	pthread_mutex_lock(&c->lock);
-	enum err err = add_topic(c, hash, stream, type, topic);
+	enum err err = add_topic(c, (struct topic_hashes){hash, hash_text(stream)}, stream, type, topic);
 	pthread_mutex_unlock(&c->lock);
 	*is_new = !err;
 	if (!err && left != NULL)
 		--*left;
+	return err;
+}
+
+static enum err load(struct catalog *c, const struct topic_row *row, struct topic_hashes hash)
+{
+	uint32_t topic;
+	enum err err = add_topic(c, hash, row->stream, row->type, &topic);
+	if (!err)
+		catalog_set_figures(c, topic, row->figures);
+	return err;
+}
+
+enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t count)
+{
+	struct topic_hashes hashes[CATALOG_LOAD_MAX];
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = (struct topic_hashes){hash_texts(rows[i].stream, rows[i].type), hash_text(rows[i].stream)};
+		map_fetch_bucket(&c->by_names, hashes[i].names);
+		map_fetch_bucket(&c->by_stream, hashes[i].stream);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		map_fetch_entry(&c->by_stream, hashes[i].stream);
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = load(c, &rows[i], hashes[i]);
+	pthread_mutex_unlock(&c->lock);
 	return err;
 }
 

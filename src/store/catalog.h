@@ -40,6 +40,15 @@ void catalog_destroy(struct catalog *c);
 
 /* An empty catalog is about to get so many topics. */
 void catalog_expect(struct catalog *c, uint32_t topics);
+/* Adds topics as they are stored, in their order, a few at a time so that the processor's misses overlap. That none is there
+ * already is the caller's promise. ERR_BUSY, ERR_NOMEM. */
+struct topic_row {
+	struct slice stream;
+	struct slice type;
+	struct figures figures;
+};
+enum { CATALOG_LOAD_MAX = 32 };
+enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t count);
 /* The topic of two names, made where it is new (*is_new), which takes one of *left (NULL: any number). ERR_BUSY when there
  * are CATALOG_TOPICS_MAX, ERR_RATE when none is left. */
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint64_t *left, uint32_t *topic,

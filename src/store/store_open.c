@@ -143,22 +143,40 @@ static enum err leave_original(struct store *s, struct fault *fault)
 	return err ? err : lineage_note_relaxed(s->db, s->options.relaxed, fault);
 }
 
-static enum err load_topic(struct store *s, sqlite3_stmt *st, struct fault *fault)
+/* Rows that were read, with their names. */
+struct topic_rows {
+	uint32_t count;
+	struct topic_row rows[CATALOG_LOAD_MAX];
+	char names[CATALOG_LOAD_MAX][2 * EVENT_NAME_MAX];
+};
+
+static enum err load_rows(struct store *s, struct topic_rows *r, struct fault *fault)
 {
-	struct slice stream = {(const char *)sqlite3_column_text(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
-	struct slice type = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
-	uint32_t topic;
-	bool is_new;
-	enum err err = catalog_intern(s->catalog, stream, type, NULL, &topic, &is_new);
-	if (err)
-		return fault_set(fault, err, "cannot load the topics: %s", err_name(err));
-	if (!is_new || topic != sqlite3_column_int64(st, 0))
+	enum err err = catalog_load(s->catalog, r->rows, r->count);
+	r->count = 0;
+	return err ? fault_set(fault, err, "cannot load the topics: %s", err_name(err)) : ERR_NONE;
+}
+
+static enum err read_row(struct store *s, struct topic_rows *r, sqlite3_stmt *st, struct fault *fault)
+{
+	const char *stream = (const char *)sqlite3_column_text(st, 1);
+	const char *type = (const char *)sqlite3_column_text(st, 2);
+	size_t stream_len = (size_t)sqlite3_column_bytes(st, 1);
+	size_t type_len = (size_t)sqlite3_column_bytes(st, 2);
+	bool fits = stream != NULL && type != NULL && stream_len <= EVENT_NAME_MAX && type_len <= EVENT_NAME_MAX;
+	if (!fits || sqlite3_column_int64(st, 0) != catalog_all_topics(s->catalog) + r->count)
 		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", sqlite3_column_int64(st, 0));
-	struct figures f = {(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
-			    (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
-			    (uint64_t)sqlite3_column_int64(st, 7)};
-	catalog_set_figures(s->catalog, topic, f);
-	return ERR_NONE;
+	char *names = r->names[r->count];
+	memcpy(names, stream, stream_len);
+	memcpy(names + stream_len, type, type_len);
+	r->rows[r->count++] = (struct topic_row){
+		{names, stream_len},
+		{names + stream_len, type_len},
+		{(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
+		 (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
+		 (uint64_t)sqlite3_column_int64(st, 7)},
+	};
+	return r->count == CATALOG_LOAD_MAX ? load_rows(s, r, fault) : ERR_NONE;
 }
 
 static enum err expect_topics(struct store *s, struct fault *fault)
@@ -182,10 +200,13 @@ static enum err load_topics(struct store *s, struct fault *fault)
 	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));
 	if (catalog_topics(s->catalog) == 0)
 		err = expect_topics(s, fault);
+	struct topic_rows rows = {0};
 	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
-		err = rc == SQLITE_ROW ? load_topic(s, st, fault) : db_fault(s->db, rc, "loading the topics", fault);
+		err = rc == SQLITE_ROW ? read_row(s, &rows, st, fault) : db_fault(s->db, rc, "loading the topics", fault);
 	sqlite3_finalize(st);
+	if (!err)
+		err = load_rows(s, &rows, fault);
 	catalog_commit(s->catalog);
 	return err;
 }
