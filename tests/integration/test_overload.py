@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Memory stays bounded and everybody else is served, whatever publishers and readers do.
 
-Shown to fail without the protection: with writer.c taking whatever comes, none is refused; without the bound of bodies
-in http.c the server grows by 131 MiB (by 11 with it); with exchange_room answering SIZE_MAX stuck long polls make it grow by
+Shown to fail without the protection: with writer.c taking whatever comes, none is refused; without the bound of uploads
+in http.c the server grows by 131 MiB (by 11 with it); with quota_room answering UINT64_MAX stuck long polls make it grow by
 1,775 MiB (36), and pages do not become shorter; where what a socket has no room for is left to libwebsockets, stuck streams
 make it grow by 472 MiB (28); with 64 KiB more for each, idle readers take up 72 KiB (8); where on_close is not called by
 ws.c, or the door does not look for the end of a connection, some stay for ever; without dawdles() in ws_tick.c messages
-trickle on, without what it grants for each KiB large ones are cut off; without the deadlines of callers_sweep bodies at the
-server of streams go on; without pings the beginnings of frames stay.
+trickle on, without CALLER_PROGRESS large ones are cut off; without the deadlines of callers_sweep bodies at the server of streams
+go on; without pings the beginnings of frames stay.
 """
 
 import contextlib
@@ -149,7 +149,7 @@ class Publishers(TidemarkTest):
                     self.acked.append(answer["ref"])
                     continue
                 refused += 1
-                self.assertEqual(answer["status"], 503)
+                self.assertIn(answer["status"], (429, 503))
         self.assertGreater(refused, each * len(sockets) - 10)
         self.check(before)
 
@@ -210,7 +210,7 @@ class Readers(TidemarkTest):
 
     def test_where_room_is_short_pages_are(self):
         server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
-        server.publish({"data": "x" * 14 * MIB})
+        server.publish({"data": "x" * 7 * MIB})
         for _ in range(7):
             server.publish([{"data": "x" * 32000}] * 100)
 
@@ -247,7 +247,7 @@ class Readers(TidemarkTest):
             for wire in slow:
                 self.assertTrue(wire.more(time.monotonic() + DEADLINE_S), "it is not cut off")
             time.sleep(0.05)
-        self.assert_problem(refused.result(), 503, "--reply-memory")
+        self.assert_problem(refused.result(), 429, "--reply-memory")  # all of it is one client's
         self.assertIn(int(refused.result().headers["retry-after"]), range(1, 7))
 
     def test_stuck_streams_of_all_kinds_are_bounded_together(self):
@@ -389,10 +389,10 @@ class Trickles(TidemarkTest):
     def test_a_large_message_has_the_time_it_needs(self):
         server = self.serve("--handshake-timeout", "300ms", "--ping-interval", "10m")
         client = server.live_reader()
-        whole = frame(TEXT, json.dumps({"op": "publish", "events": [{"data": "x" * 60000}]}).encode())
-        for at in range(0, len(whole), 10000):  # 3 s in all, three times what one that does not come has
+        whole = frame(TEXT, json.dumps({"op": "publish", "events": [{"data": "x" * 120000}]}).encode())
+        for at in range(0, len(whole), 20000):  # 3 s in all, three times what one that does not come has
             time.sleep(0.5)
-            client.wire.send(whole[at:at + 10000])
+            client.wire.send(whole[at:at + 20000])
         self.assertEqual(client.op("published")["first"], 1)
 
     def test_the_server_of_streams_cuts_off_what_trickles(self):
