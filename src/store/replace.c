@@ -59,7 +59,8 @@ static enum err put_aside(const char *dir, const struct paths *p, struct fault *
 	static const char *const files[] = {"tidemark.db-wal", "tidemark.db-shm", "head", "tidemark.db"};
 	if (mkdir(p->old, 0700) != 0 && errno != EEXIST)
 		return fault_set(fault, ERR_IO, "cannot make %s: %s", p->old, strerror(errno));
-	enum err err = ERR_NONE;
+	/* A power loss must not take the directory once anything is in it. */
+	enum err err = place_sync_names(p->from, fault);
 	for (size_t i = 0; !err && i < sizeof files / sizeof *files; i++)
 		err = move(dir, p->old, files[i], fault);
 	return err ? err : place_sync_names(p->old, fault);
@@ -90,6 +91,8 @@ enum err replace_finish(const char *dir, char *aside, size_t size, struct fault 
 		return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", p.old, name, strerror(errno));
 	if (aside != NULL)
 		snprintf(aside, size, "%s", name);
-	place_remove(p.from);
-	return place_sync_names(dir, fault);
+	err = place_sync_names(dir, fault);
+	if (!err)
+		place_remove(p.from);
+	return err;
 }
