@@ -2,10 +2,13 @@
  * was not. The C library's calls are replaced in the test's executable, for Tidemark and for SQLite alike.
  *
  *     write, truncate ─▶ pending of the file ── fsync ──▶ durable contents
- *     create, rename, unlink ─▶ pending of the directory ── fsync of the directory ──▶ durable entries
+ *     create, rename, unlink, mkdir, rmdir ─▶ pending names ── fsync of a directory they are in ──▶ durable names
  *
  * After a cut every call fails (EIO) until disk_restore has made the directory what a machine would find that comes up
- * again: of each pending change all, nothing or a part is there, a write in sectors of 512 bytes, in whatever order. */
+ * again: of each pending change all, nothing or a part is there, a write in sectors of 512 bytes, in whatever order.
+ *
+ * The changes can also be recorded, and the disk made what a cut after any number of them leaves, with any choice of what is
+ * lost. */
 #ifndef FAULT_DISK_H
 #define FAULT_DISK_H
 
@@ -26,6 +29,24 @@ void disk_restore(uint64_t seed);
 void disk_keep(void);
 /* Ends watching; what is there stays. */
 void disk_forget(void);
+
+/* --- recording --- */
+
+/* Records every change from now on, fsyncs among them. Nothing is unsynced. */
+void disk_record(void);
+/* Ends recording and watching; returns how many changes were recorded. */
+uint32_t disk_end_record(void);
+/* The disk as it was after the first `count` recorded changes. The directory stays as it is. */
+void disk_replay(uint32_t count);
+/* How many changes are unsynced then: they have the numbers from 0 on. */
+uint32_t disk_unsynced(void);
+/* The sectors of such a change that can be lost one by one; 1 unless it is a write. */
+uint32_t disk_sectors(uint32_t change);
+/* Cuts the power there: of the unsynced changes those sectors are on the disk that `kept` says. Returns a hash of all that
+ * is there then; the directory stays as it is. */
+uint64_t disk_lose(bool (*kept)(void *arg, uint32_t change, uint32_t sector), void *arg);
+/* Makes the directory so. */
+void disk_lay_out(void);
 
 /* A small generator of its own, so that a seed is worth something everywhere. */
 uint64_t disk_random(uint64_t *state);
