@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "app/server.h"
+#include "base/bus_error.h"
 #include "cli/backup.h"
 #include "cli/export.h"
 #include "cli/import.h"
@@ -71,6 +72,7 @@ static void set_up_memory(void)
 int main(int argc, char **argv)
 {
 	set_up_memory();
+	bus_error_explain();
 	umask(077); /* a store, its copies and archives are nobody else's to read */
 	const char *name = argc > 1 ? argv[1] : "";
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

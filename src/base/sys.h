@@ -11,6 +11,10 @@
 
 /* An errno as one of ours: ERR_FULL where there is no room, on the disk or in a quota; ERR_IO. */
 enum err sys_err(int why);
+/* The error of a call on a file or a directory: "WHAT PATH: REASON", where `what` is "cannot write" or the like. The reason
+ * says whether the disk is full (and how much of it is free), over its quota or read-only; `why` is 0 where no errno is
+ * known. */
+enum err sys_fail(struct fault *fault, const char *what, const char *path, int why);
 
 int sys_create(const char *path); /* a new file that nobody else may read, open for writing */
 int sys_write(int fd, const void *bytes, size_t n);

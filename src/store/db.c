@@ -9,6 +9,7 @@
 
 #include "base/assets.h"
 #include "base/sys.h"
+#include "store/shim.h"
 #include "store/vfs.h"
 
 enum {
@@ -49,6 +50,12 @@ enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
 	if (rc == SQLITE_IOERR_DATA)
 		return fault_set(fault, ERR_CORRUPT, "%s: page %u of the database is damaged, its sum does not match", what,
 				 db_file_damaged());
+	const struct shim_failure *f = shim_failure(rc);
+	if (f != NULL) {
+		char where[NAME_LEN];
+		snprintf(where, sizeof where, "%s: cannot %s", what, f->verb);
+		return sys_fail(fault, where, f->path, f->why);
+	}
 	int why = system_errno(db, rc);
 	return fault_set(fault, db_err(db, rc), "%s: %s%s%s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
 			 why != 0 ? ": " : "", why != 0 ? strerror(why) : "");
@@ -324,9 +331,10 @@ bool db_read_first(sqlite3 *db, void *page)
 	       file->pMethods->xRead(file, page, DB_FILE_PAGE, 0) == SQLITE_OK;
 }
 
-void db_copy_anew(sqlite3 *db)
+enum err db_copy_anew(sqlite3 *db, struct fault *fault)
 {
-	sqlite3_file_control(db, "main", DB_FILE_COPY_ANEW, NULL);
+	int rc = sqlite3_file_control(db, "main", DB_FILE_COPY_ANEW, NULL);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, "writing the log back", fault);
 }
 
 void db_trust_pages(sqlite3 *db)

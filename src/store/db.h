@@ -39,7 +39,7 @@ enum err db_sync(sqlite3 *db, struct fault *fault);
  * the write-ahead log away. */
 bool db_read_first(sqlite3 *db, void *page);
 /* After a failure of the disk: the next checkpoint copies all of the write-ahead log (db_file.h). */
-void db_copy_anew(sqlite3 *db);
+enum err db_copy_anew(sqlite3 *db, struct fault *fault);
 
 /* SQLite's result as one of ours. */
 enum err db_err(sqlite3 *db, int rc);

@@ -1,6 +1,10 @@
 #include "store/db_file.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "store/sum.h"
 
@@ -67,26 +71,95 @@ static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 	return SQLITE_IOERR_DATA;
 }
 
+/* --- the index of the log --- */
+
+/* SQLite's "WAL-mode file format", 2.1 and 2.3. */
+enum { INDEX_PART = 32768, COPIED_FRAMES = 96, LOCK_WRITE = 0, LOCK_READ = 3 };
+
+static bool keep_part(struct db_file *f, int number, void volatile *part)
+{
+	if (number >= f->index_count) {
+		void volatile **grown = realloc(f->index, ((size_t)number + 1) * sizeof *grown);
+		if (grown == NULL)
+			return false;
+		for (int i = f->index_count; i <= number; i++)
+			grown[i] = NULL;
+		f->index = grown;
+		f->index_count = number + 1;
+	}
+	f->index[number] = part;
+	return true;
+}
+
+static void forget_parts(struct db_file *f)
+{
+	free(f->index);
+	f->index = NULL;
+	f->index_count = 0;
+}
+
 static int on_shm_map(sqlite3_file *base, int page, int size, int extend, void volatile **out)
 {
 	int rc = shim_shm_map(base, page, size, extend, out);
-	of(base)->indexed = of(base)->indexed || (rc == SQLITE_OK && *out != NULL);
+	if (rc == SQLITE_OK && *out != NULL && !keep_part(of(base), page, *out))
+		return SQLITE_NOMEM;
 	return rc;
 }
 
 static int on_shm_unmap(sqlite3_file *base, int remove)
 {
-	of(base)->indexed = false;
+	forget_parts(of(base));
 	return shim_shm_unmap(base, remove);
 }
 
-static void copy_anew(sqlite3_file *base)
+/* Can so many bytes be written? EINVAL: an older kernel, which cannot say. */
+static bool is_writable(void volatile *part, size_t size)
 {
-	/* Of the index of a write-ahead log (SQLite's "WAL-mode file format", 2.1). */
-	enum { INDEX_BLOCK = 32768, COPIED_FRAMES = 96 };
+	uintptr_t rest = (uintptr_t)part % (uintptr_t)sysconf(_SC_PAGESIZE);
+	return madvise((char *)(uintptr_t)part - rest, size + rest, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+}
+
+/* A transaction that writes may write everywhere in it, all others at its beginning only. */
+static bool is_index_writable(const struct db_file *f, bool all)
+{
+	if (!all)
+		return f->index_count == 0 || f->index[0] == NULL || is_writable(f->index[0], 1);
+	for (int i = 0; i < f->index_count; i++)
+		if (f->index[i] != NULL && !is_writable(f->index[i], INDEX_PART))
+			return false;
+	return true;
+}
+
+/* A reader that cannot note which state it reads goes on with one that is noted, as it does where another is in the way. */
+static int on_shm_lock(sqlite3_file *base, int offset, int n, int flags)
+{
+	bool writes = flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+	if (!writes || is_index_writable(of(base), offset == LOCK_WRITE))
+		return shim_shm_lock(base, offset, n, flags);
+	shim_shm_failed(base, "write", SQLITE_IOERR_SHMMAP, 0);
+	return offset >= LOCK_READ ? SQLITE_BUSY : SQLITE_IOERR_SHMMAP;
+}
+
+static int copy_anew(sqlite3_file *base)
+{
 	void volatile *index = NULL;
-	if (of(base)->indexed && shim_shm_map(base, 0, INDEX_BLOCK, 0, &index) == SQLITE_OK && index != NULL)
-		__atomic_store_n((uint32_t volatile *)index + COPIED_FRAMES / sizeof(uint32_t), 0, __ATOMIC_SEQ_CST);
+	if (of(base)->index_count == 0)
+		return SQLITE_OK;
+	int rc = shim_shm_map(base, 0, INDEX_PART, 0, &index);
+	if (rc != SQLITE_OK || index == NULL)
+		return rc;
+	if (!is_writable(index, 1))
+		return shim_shm_failed(base, "write", SQLITE_IOERR_SHMMAP, 0);
+	__atomic_store_n((uint32_t volatile *)index + COPIED_FRAMES / sizeof(uint32_t), 0, __ATOMIC_SEQ_CST);
+	return SQLITE_OK;
+}
+
+/* --- the pages --- */
+
+static int on_close(sqlite3_file *base)
+{
+	forget_parts(of(base));
+	return shim_close(base);
 }
 
 static int on_sync(sqlite3_file *base, int flags)
@@ -133,7 +206,7 @@ static int on_control(sqlite3_file *base, int op, void *arg)
 	case DB_FILE_CHECK: of(base)->checked = *(const bool *)arg; return SQLITE_OK;
 	case DB_FILE_PACE: of(base)->pace = *(const struct db_file_pace *)arg; return SQLITE_OK;
 	case DB_FILE_SYNC: return sync_pages(base);
-	case DB_FILE_COPY_ANEW: copy_anew(base); return SQLITE_OK;
+	case DB_FILE_COPY_ANEW: return copy_anew(base);
 	case DB_FILE_FIRST: of(base)->first = arg; return SQLITE_OK;
 	default: return shim_control(base, op, arg);
 	}
@@ -142,7 +215,7 @@ static int on_control(sqlite3_file *base, int op, void *arg)
 /* Version 2: files are not mapped into memory, where nobody would look at the sums. */
 static const sqlite3_io_methods methods = {
 	.iVersion = 2,
-	.xClose = shim_close,
+	.xClose = on_close,
 	.xRead = on_read,
 	.xWrite = on_write,
 	.xTruncate = shim_truncate,
@@ -155,7 +228,7 @@ static const sqlite3_io_methods methods = {
 	.xSectorSize = shim_sector_size,
 	.xDeviceCharacteristics = shim_characteristics,
 	.xShmMap = on_shm_map,
-	.xShmLock = shim_shm_lock,
+	.xShmLock = on_shm_lock,
 	.xShmBarrier = shim_shm_barrier,
 	.xShmUnmap = on_shm_unmap,
 };

@@ -13,6 +13,11 @@
  *
  * And what is written can be put on the disk piece by piece, so that whoever else waits for the disk waits for a piece.
  *
+ * The index of the write-ahead log (its -shm file) is mapped into memory, and what is written there to a disk that is full,
+ * read-only or failing, or to a file that was cut, is a SIGBUS. So before SQLite takes a lock under which it writes there,
+ * the kernel is asked for the pages: the call fails instead. (Where the kernel is older than 5.14, bus_error.h says what
+ * happened.)
+ *
  * The first page says where everything else is: a copy of it (place.h) can stand in for one that is damaged. */
 #ifndef STORE_DB_FILE_H
 #define STORE_DB_FILE_H
@@ -36,7 +41,8 @@ struct db_file {
 	bool summed;  /* there is room for sums */
 	bool checked; /* and they must be right */
 	struct db_file_pace pace;
-	bool indexed;               /* the index of the log is open */
+	void volatile **index; /* the parts of the log's index that are mapped, by number; NULL: not this one */
+	int index_count;
 	int unsynced;               /* pages that were written since the disk was waited for */
 	const unsigned char *first; /* what is read instead of the first page; NULL: that */
 };

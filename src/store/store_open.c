@@ -429,8 +429,9 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = open_db(s, fault);
 	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
 	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
+	if (!err)
+		err = db_copy_anew(s->db, fault);
 	if (!err) {
-		db_copy_anew(s->db);
 		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 		if (rc != SQLITE_OK)
 			err = db_fault(s->db, rc, "writing the log back", fault);

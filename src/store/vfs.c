@@ -1,5 +1,6 @@
 #include "store/vfs.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 
@@ -13,15 +14,21 @@ union file {
 	struct log_file log;
 };
 
-static int on_open(sqlite3_vfs *v, const char *name, sqlite3_file *file, int flags, int *out_flags)
+static int open_file(sqlite3_vfs *real, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
-	sqlite3_vfs *real = v->pAppData;
 	union file *f = (union file *)(void *)file;
 	if ((flags & SQLITE_OPEN_MAIN_DB) != 0)
 		return db_file_open(&f->db, real, name, flags, out_flags);
 	if ((flags & SQLITE_OPEN_WAL) != 0)
 		return log_file_open(&f->log, real, name, flags, out_flags);
 	return real->xOpen(real, name, file, flags, out_flags);
+}
+
+static int on_open(sqlite3_vfs *v, const char *name, sqlite3_file *file, int flags, int *out_flags)
+{
+	errno = 0;
+	int rc = open_file(v->pAppData, name, file, flags, out_flags);
+	return rc == SQLITE_OK ? rc : shim_fail(name, "", "open", rc, errno);
 }
 
 static void make_vfs(void)

@@ -123,7 +123,7 @@ class IoErrors(TidemarkTest):
         wait_until(lambda: self.breaker_metrics()[0] == ["open"] and self.breaker()["state"] == "open", "it is open")
         self.assertEqual(self.breaker_metrics()[1]["open"], 1)
         self.assertGreater(self.breaker()["failures"], 0)
-        self.assertIn("disk I/O error", self.breaker()["reason"])
+        self.assertIn("tidemark.db-wal: Input/output error", self.breaker()["reason"])
         with contextlib.closing(sqlite3.connect(os.path.join(self.server.data, "tidemark.db"), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             self.faults.disarm()
@@ -180,7 +180,7 @@ class IoErrors(TidemarkTest):
             if answer.status == 200:  # what SQLite has in its memory it need not read
                 self.assertEqual(seqs(answer.json()["events"]), [i + 1])
             else:
-                self.assert_problem(answer, 503, "reading events", "I/O error")
+                self.assert_problem(answer, 503, "cannot read", "tidemark.db: Input/output error")
         wait_until(lambda: self.server.get("/v1/events", limit=1).status == 200, "it can be read again")
         self.assertEqual(seqs(self.server.everything()), list(range(1, self.accepted + 1)))
         self.assertEqual(self.server.publish([{"data": 1}])["first"], self.accepted + 1)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "store/db_file.h"
+#include "store/shim.h"
 #include "store/vfs.h"
 #include "temp_dir.h"
 
@@ -114,8 +115,40 @@ static void a_checkpoint_waits_for_the_disk_piece_by_piece(void)
 	remove_dir();
 }
 
+static int lock_index(sqlite3_file *file, int offset)
+{
+	return file->pMethods->xShmLock(file, offset, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+}
+
+/* The index is asked for before it is written: its second part by transactions that write, its beginning by all others.
+ * Fails where on_shm_lock asks for nothing, or for the first part alone. */
+static void an_index_that_cannot_be_written_is_an_error(void)
+{
+	enum { PART = 32768, WRITE = 0, COPY = 1, READ = 3 };
+	char shm[128];
+	sqlite3_file *file;
+	fresh_path();
+	sqlite3 *db = open_db(vfs_name());
+	run(db, "PRAGMA synchronous=NORMAL; CREATE TABLE t(x)");
+	for (int i = 0; i < 2; i++) /* more than the 4,062 pages of the first part */
+		run(db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4200) "
+			"INSERT INTO t SELECT randomblob(3000) FROM n");
+	CHECK(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK);
+	snprintf(shm, sizeof shm, "%s-shm", path);
+	CHECK(truncate(shm, PART) == 0);
+	CHECK(lock_index(file, WRITE) == SQLITE_IOERR_SHMMAP);
+	CHECK(lock_index(file, COPY) == SQLITE_OK && lock_index(file, READ) == SQLITE_OK);
+	CHECK(truncate(shm, 0) == 0);
+	CHECK(lock_index(file, COPY) == SQLITE_IOERR_SHMMAP && lock_index(file, READ) == SQLITE_BUSY);
+	CHECK(sqlite3_file_control(db, "main", DB_FILE_COPY_ANEW, NULL) == SQLITE_IOERR_SHMMAP);
+	const struct shim_failure *f = shim_failure(SQLITE_IOERR_SHMMAP);
+	CHECK(f != NULL && strstr(f->path, "x.db-shm") != NULL);
+	remove_dir(); /* the database stays open: closing it reads the index */
+}
+
 int main(void)
 {
+	RUN(an_index_that_cannot_be_written_is_an_error);
 	RUN(a_gathered_log_is_a_log);
 	RUN(a_checkpoint_waits_for_the_disk_piece_by_piece);
 	return 0;
