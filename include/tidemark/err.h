@@ -35,7 +35,7 @@ struct fault {
 	uint64_t expected;
 	uint64_t actual;
 	bool actual_unknown; /* and what is there nobody knows */
-	char text[232];
+	char text[488];      /* with room for a path */
 };
 
 /* The short name of a code ("not found"); a static string. */

@@ -154,9 +154,7 @@ enum err archive_set_scan(struct archive_set *s, struct fault *fault)
 	begin_look(s);
 	DIR *dir = opendir(s->dir);
 	if (dir == NULL)
-		return errno == ENOENT ? ERR_NONE
-				       : fault_set(fault, ERR_IO, "cannot open the directory of archives %s: %s", s->dir,
-						   strerror(errno));
+		return errno == ENOENT ? ERR_NONE : sys_fail(fault, "cannot open the directory of archives", s->dir, errno);
 	enum err err = read_directory(s, dir, fault);
 	closedir(dir);
 	end_look(s);
@@ -185,15 +183,14 @@ static enum err take_lock(struct archive_set *s, struct fault *fault)
 		return ERR_NONE;
 	return errno == EWOULDBLOCK
 		       ? fault_set(fault, ERR_LOCKED, "another Tidemark server keeps its archives in %s", s->dir)
-		       : fault_set(fault, sys_err(errno), "cannot lock %s: %s", s->dir, strerror(errno));
+		       : sys_fail(fault, "cannot lock", s->dir, errno);
 }
 
 enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
 {
 	bool made = mkdir(s->dir, 0700) == 0;
 	if ((!made && errno != EEXIST) || (made && sys_sync_parent(s->dir) != 0))
-		return fault_set(fault, sys_err(errno), "cannot make the directory of archives %s: %s", s->dir,
-				 strerror(errno));
+		return sys_fail(fault, "cannot make the directory of archives", s->dir, errno);
 	/* A lock in a directory that was removed keeps nobody out of the one that has taken its place. */
 	struct stat st;
 	if (s->lock_fd >= 0 && fstat(s->lock_fd, &st) == 0 && st.st_nlink == 0) {

@@ -128,7 +128,7 @@ enum err archive_set_clear(struct archive_set *s, const struct manifest *m, stru
 		archive_name(name, m->first, m->last, endings[i]);
 		archive_set_path(s, name, path, sizeof path);
 		if (access(path, F_OK) == 0 && sys_remove(path) != 0)
-			err = fault_set(fault, ERR_IO, "%s is in the way: %s", path, strerror(errno));
+			err = sys_fail(fault, "cannot delete", path, errno);
 	}
 	return err;
 }
@@ -284,14 +284,14 @@ enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t ho
 	if (err)
 		return err;
 	if (!manifest_path(path, manifest, sizeof manifest) || (sys_remove(manifest) != 0 && errno != ENOENT))
-		return fault_set(fault, ERR_IO, "cannot delete the manifest of %s: %s", file, strerror(errno));
+		return sys_fail(fault, "cannot delete the manifest of", path, errno);
 	pthread_mutex_lock(&s->lock);
 	int64_t at = index_of(s, file);
 	if (at >= 0)
 		take_out(s, (uint32_t)at);
 	pthread_mutex_unlock(&s->lock);
 	if ((sys_remove(path) != 0 && errno != ENOENT) || sys_sync_dir(s->dir) != 0)
-		return fault_set(fault, ERR_IO, "cannot delete %s: %s", path, strerror(errno));
+		return sys_fail(fault, "cannot delete", path, errno);
 	return ERR_NONE;
 }
 

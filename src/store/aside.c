@@ -1,7 +1,5 @@
 #include "store/aside.h"
 
-#include <stdio.h>
-
 #include "store/db.h"
 #include "store/store_inside.h"
 
@@ -37,10 +35,10 @@ static enum err copy_table(sqlite3 *from, sqlite3 *to, const struct side_table *
 			sqlite3_bind_value(put, i + 1, sqlite3_column_value(rows, i));
 		int done = sqlite3_step(put);
 		sqlite3_reset(put);
-		err = done == SQLITE_DONE ? ERR_NONE : db_fault(to, done, t->insert, fault);
+		err = done == SQLITE_DONE ? ERR_NONE : db_fault(to, done, "copying what is beside the log", fault);
 	}
 	if (!err && rc != SQLITE_DONE)
-		err = db_fault(from, rc, t->select, fault);
+		err = db_fault(from, rc, "reading what is beside the log", fault);
 	sqlite3_finalize(rows);
 	sqlite3_finalize(put);
 	return err;
@@ -57,9 +55,9 @@ enum err aside_read_db(sqlite3 *from, struct store *to, struct fault *fault)
 
 enum err aside_read(const char *dir, struct store *to, struct fault *fault)
 {
-	char path[STORE_PATH_LEN + 16];
+	char path[PLACE_PATH_LEN];
 	sqlite3 *from;
-	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	place_db(dir, path);
 	enum err err = db_open(path, DB_READ, &from, fault);
 	if (err)
 		return err;

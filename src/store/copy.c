@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "store/new_file.h"
 
 enum { PATH_LEN = 1200, CHUNK = 1 << 18 };
@@ -23,7 +24,7 @@ static enum err copy_bytes(int fd, const char *path, struct new_file *to, const 
 		err = new_file_write(to, (struct slice){chunk, (size_t)n}, fault);
 	}
 	if (!err && n < 0)
-		err = fault_set(fault, ERR_IO, "%s cannot be read: %s", path, strerror(errno));
+		err = sys_fail(fault, "cannot read", path, errno);
 	if (!err) {
 		sha256_end(sha, digest);
 		sha256_text(digest, text);
@@ -50,7 +51,7 @@ enum err copy_archive_file(const char *path, const struct manifest *m, struct ar
 	enum err err = archive_set_prepare(set, fault);
 	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (!err && fd < 0)
-		return fault_set(fault, ERR_IO, "%s cannot be opened: %s", path, strerror(errno));
+		return sys_fail(fault, "cannot open", path, errno);
 	if (!err)
 		err = archive_set_clear(set, m, fault);
 	if (!err)

@@ -9,7 +9,6 @@
 
 #include "base/assets.h"
 #include "base/sys.h"
-#include "store/shim.h"
 #include "store/vfs.h"
 
 enum {
@@ -17,60 +16,16 @@ enum {
 	NAME_LEN = 1200,
 };
 
-/* What the system said, where it was that which failed; or 0. */
-static int system_errno(sqlite3 *db, int rc)
-{
-	bool failed = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
-	return db != NULL && failed ? sqlite3_system_errno(db) : 0;
-}
-
-enum err db_err(sqlite3 *db, int rc)
-{
-	if (rc == SQLITE_IOERR_DATA)
-		return ERR_CORRUPT; /* db_file.h */
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE: return ERR_NONE;
-	case SQLITE_NOMEM: return ERR_NOMEM;
-	case SQLITE_FULL: return ERR_FULL;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT: return ERR_CORRUPT;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED: return ERR_BUSY;
-	case SQLITE_TOOBIG: return ERR_TOO_LARGE;
-	default: break;
-	}
-	return sys_err(system_errno(db, rc));
-}
-
-enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault)
-{
-	if (rc == SQLITE_IOERR_DATA)
-		return fault_set(fault, ERR_CORRUPT, "%s: page %u of the database is damaged, its sum does not match", what,
-				 db_file_damaged());
-	const struct shim_failure *f = shim_failure(rc);
-	if (f != NULL) {
-		char where[NAME_LEN];
-		snprintf(where, sizeof where, "%s: cannot %s", what, f->verb);
-		return sys_fail(fault, where, f->path, f->why);
-	}
-	int why = system_errno(db, rc);
-	return fault_set(fault, db_err(db, rc), "%s: %s%s%s", what, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
-			 why != 0 ? ": " : "", why != 0 ? strerror(why) : "");
-}
-
 enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault)
 {
 	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, sql, fault);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, NULL, fault);
 }
 
 enum err db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *fault)
 {
 	int rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
-	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, sql, fault);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, NULL, fault);
 }
 
 static enum err prepare_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_stmt **out,
@@ -96,7 +51,7 @@ enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_v
 		return err;
 	int rc = sqlite3_step(s);
 	if (rc != SQLITE_DONE)
-		err = db_fault(db, rc, sql, fault);
+		err = db_fault(db, rc, NULL, fault);
 	sqlite3_finalize(s);
 	return err;
 }
@@ -116,7 +71,7 @@ enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct d
 	int rc = sqlite3_step(s);
 	*out = rc == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL ? sqlite3_column_int64(s, 0) : absent;
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		err = db_fault(db, rc, sql, fault);
+		err = db_fault(db, rc, NULL, fault);
 	sqlite3_finalize(s);
 	return err;
 }
@@ -190,8 +145,10 @@ static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 		if (!err)
 			err = db_exec(db, "COMMIT", fault);
 		if (err) {
+			char where[64];
+			snprintf(where, sizeof where, "cannot migrate the store to schema %zu", i + 1);
 			db_rollback(db);
-			return err;
+			return fault_in(fault, where, err);
 		}
 	}
 	return ERR_NONE;
@@ -207,7 +164,7 @@ static enum err open_file(const char *path, int flags, sqlite3 **out, struct fau
 	int rc = sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
 	if (*out != NULL)
 		sqlite3_extended_result_codes(*out, 1);
-	return rc == SQLITE_OK ? ERR_NONE : db_fault(*out, rc, path, fault);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(*out, sqlite3_extended_errcode(*out), NULL, fault);
 }
 
 static bool is_missing(const char *path, const char *ending)
@@ -315,8 +272,7 @@ void db_text(sqlite3 *db, const char *sql, char *out, size_t size)
 enum err db_sync(sqlite3 *db, struct fault *fault)
 {
 	int rc = sqlite3_file_control(db, "main", DB_FILE_SYNC, NULL);
-	return rc == SQLITE_OK ? ERR_NONE
-			       : fault_set(fault, db_err(NULL, rc), "syncing the database: %s", sqlite3_errstr(rc));
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, "writing the log back", fault);
 }
 
 void db_set_pace(sqlite3 *db, struct db_file_pace pace)

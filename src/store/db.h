@@ -41,9 +41,8 @@ bool db_read_first(sqlite3 *db, void *page);
 /* After a failure of the disk: the next checkpoint copies all of the write-ahead log (db_file.h). */
 enum err db_copy_anew(sqlite3 *db, struct fault *fault);
 
-/* SQLite's result as one of ours. */
-enum err db_err(sqlite3 *db, int rc);
-/* The same, with SQLite's own words and what was tried. */
+/* SQLite's result as one of ours: which file of the store it was and what is wrong with it, after `what` was being done
+ * (NULL: the caller says). */
 enum err db_fault(sqlite3 *db, int rc, const char *what, struct fault *fault);
 
 enum err db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct fault *fault);

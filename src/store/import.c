@@ -308,8 +308,8 @@ static enum err take_all(struct import *im, struct fault *fault)
 /* The store is made beside its place, without a journal, and put there whole. */
 struct site {
 	char dir[PATH_LEN];
-	char from[PATH_LEN + 32];
-	char to[PATH_LEN + 32];
+	char from[PLACE_PATH_LEN];
+	char to[PLACE_PATH_LEN];
 };
 
 static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
@@ -324,9 +324,7 @@ static enum err put_in_place(const struct site *site, const char *dir, struct fa
 	}
 	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_sync_dir(dir) == 0 && sys_rename(site->from, site->to) == 0 &&
 		    sys_sync_dir(dir) == 0;
-	enum err err =
-		fine ? ERR_NONE
-		     : fault_set(fault, sys_err(errno), "%s cannot be put in its place: %s", site->from, strerror(errno));
+	enum err err = fine ? ERR_NONE : sys_fail(fault, "cannot put the new store in the place of", site->to, errno);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -337,8 +335,8 @@ static enum err import_beside(struct import *im, struct store *empty, const char
 {
 	struct site site;
 	snprintf(site.dir, sizeof site.dir, "%.1000s/import" NEW_FILE_ENDING, dir);
-	snprintf(site.from, sizeof site.from, "%s/tidemark.db", site.dir);
-	snprintf(site.to, sizeof site.to, "%.1000s/tidemark.db", dir);
+	place_db(site.dir, site.from);
+	place_db(dir, site.to);
 	if (empty != NULL)
 		restore_abandon(empty);
 	place_remove(site.dir);

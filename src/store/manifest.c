@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/sys.h"
 #include "base/units.h"
 #include "event/json.h"
 #include "store/new_file.h"
@@ -215,13 +216,13 @@ enum err manifest_read(const char *archive, struct manifest *out, struct fault *
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return fault_set(fault, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s cannot be opened: %s", path,
-				 strerror(errno));
+		return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "%s is not there", path)
+				       : sys_fail(fault, "cannot open", path, errno);
 	ssize_t n = read(fd, text, sizeof text);
 	int why = errno;
 	close(fd);
 	if (n < 0)
-		return fault_set(fault, ERR_IO, "%s cannot be read: %s", path, strerror(why));
+		return sys_fail(fault, "cannot read", path, why);
 	enum err err = manifest_parse(text, (size_t)n, out, fault);
 	return err ? fault_in(fault, path, err) : ERR_NONE;
 }

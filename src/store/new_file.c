@@ -17,9 +17,8 @@ enum { SYNC_AHEAD = 8 * 1024 * 1024, RANDOM_LEN = 8 };
 
 static enum err failed(const char *path, const char *what, struct fault *fault)
 {
-	int why = errno;
-	enum err err = why == EEXIST ? ERR_CONFLICT : sys_err(why);
-	return fault_set(fault, err, "%s: %s: %s", path, what, strerror(why));
+	return errno == EEXIST ? fault_set(fault, ERR_CONFLICT, "%s exists already, and is not overwritten", path)
+			       : sys_fail(fault, what, path, errno);
 }
 
 enum err new_file_create(struct new_file *f, const char *path, struct fault *fault)
@@ -34,7 +33,7 @@ enum err new_file_create(struct new_file *f, const char *path, struct fault *fau
 		return fault_set(fault, ERR_CONFLICT, "%s exists already, and is not overwritten", path);
 	f->fd = sys_create(f->part);
 	if (f->fd < 0)
-		return failed(f->part, "cannot be made", fault);
+		return failed(f->part, "cannot make", fault);
 	/* For new_file_clear alone: where there are no locks, nothing is cleared. */
 	(void)!flock(f->fd, LOCK_EX | LOCK_NB);
 	return ERR_NONE;
@@ -44,7 +43,7 @@ enum err new_file_write(void *file, struct slice bytes, struct fault *fault)
 {
 	struct new_file *f = file;
 	if (sys_write(f->fd, bytes.p, bytes.len) != 0)
-		return failed(f->part, "cannot be written", fault);
+		return failed(f->part, "cannot write", fault);
 	f->len += bytes.len;
 	if (f->len - f->begun >= SYNC_AHEAD) {
 		sys_begin_sync(f->fd, f->begun, f->len - f->begun);
@@ -57,16 +56,16 @@ enum err new_file_commit(struct new_file *f, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	if (sys_sync(f->fd) != 0)
-		err = failed(f->part, "cannot be synced", fault);
+		err = failed(f->part, "cannot sync", fault);
 	else if (sys_rename_new(f->part, f->path) != 0)
-		err = failed(f->path, "cannot be put in its place", fault);
+		err = failed(f->path, "cannot rename a file to", fault);
 	if (err) {
 		new_file_abandon(f);
 		return err;
 	}
 	close(f->fd);
 	f->fd = -1;
-	return sys_sync_parent(f->path) == 0 ? ERR_NONE : failed(f->path, "its directory cannot be synced", fault);
+	return sys_sync_parent(f->path) == 0 ? ERR_NONE : failed(f->path, "cannot sync the directory of", fault);
 }
 
 void new_file_abandon(struct new_file *f)

@@ -31,7 +31,7 @@ void place_finish(struct place *p)
 
 enum err place_sync_names(const char *dir, struct fault *fault)
 {
-	return sys_sync_dir(dir) == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "%s cannot be synced: %s", dir, strerror(errno));
+	return sys_sync_dir(dir) == 0 ? ERR_NONE : sys_fail(fault, "cannot sync", dir, errno);
 }
 
 enum err place_make_dir(const char *dir, struct fault *fault)
@@ -44,17 +44,22 @@ enum err place_make_dir(const char *dir, struct fault *fault)
 		*slash = '\0';
 		bool made = mkdir(path, 0700) == 0;
 		if ((!made && errno != EEXIST) || (made && sys_sync_parent(path) != 0))
-			return fault_set(fault, sys_err(errno), "cannot make the directory %s: %s", path, strerror(errno));
+			return sys_fail(fault, "cannot make the directory", path, errno);
 		if (end)
 			return ERR_NONE;
 		*slash = '/';
 	}
 }
 
+void place_db(const char *dir, char out[PLACE_PATH_LEN])
+{
+	snprintf(out, PLACE_PATH_LEN, "%.*s/" PLACE_DB, PLACE_PATH_LEN - (int)sizeof "/" PLACE_DB "-wal", dir);
+}
+
 bool place_has_store(const char *dir)
 {
 	char path[PLACE_PATH_LEN];
-	snprintf(path, sizeof path, "%.1000s/tidemark.db", dir);
+	place_db(dir, path);
 	return access(path, F_OK) == 0;
 }
 
@@ -68,7 +73,7 @@ enum err place_lock(const char *dir, int *fd, struct fault *fault)
 	int note = open(path, locked ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
 	enum err err = ERR_NONE;
 	if (locked && note < 0) {
-		err = fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
+		err = sys_fail(fault, "cannot open", path, errno);
 		close(*fd);
 		*fd = -1;
 	} else if (locked) {
@@ -77,7 +82,7 @@ enum err place_lock(const char *dir, int *fd, struct fault *fault)
 		if (ftruncate(note, 0) == 0 && pwrite(note, owner, (size_t)n, 0) != n)
 			(void)ftruncate(note, 0);
 	} else if (why != EWOULDBLOCK) {
-		err = fault_set(fault, sys_err(why), "cannot lock %s: %s", dir, strerror(why));
+		err = sys_fail(fault, "cannot lock", dir, why);
 	} else {
 		ssize_t n = note >= 0 ? read(note, owner, sizeof owner - 1) : 0;
 		owner[n > 0 ? n : 0] = '\0';
@@ -105,7 +110,7 @@ enum err place_mark(const char *dir, enum place_mark mark, struct fault *fault)
 	int fd = sys_create(path);
 	bool fine = fd >= 0 && sys_write(fd, marks[mark], strlen(marks[mark])) == 0 && sys_sync(fd) == 0 &&
 		    sys_sync_dir(dir) == 0;
-	enum err err = fine ? ERR_NONE : fault_set(fault, sys_err(errno), "cannot make %s: %s", path, strerror(errno));
+	enum err err = fine ? ERR_NONE : sys_fail(fault, "cannot make", path, errno);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -129,12 +134,12 @@ enum err place_unmark(const char *dir, struct fault *fault)
 	char path[PLACE_PATH_LEN];
 	mark_path(dir, path);
 	bool fine = sys_remove(path) == 0 && sys_sync_dir(dir) == 0;
-	return fine ? ERR_NONE : fault_set(fault, sys_err(errno), "cannot remove %s: %s", path, strerror(errno));
+	return fine ? ERR_NONE : sys_fail(fault, "cannot remove", path, errno);
 }
 
 void place_remove(const char *dir)
 {
-	static const char *const files[] = {"tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "head", "lock"};
+	static const char *const files[] = {PLACE_DB, PLACE_DB "-wal", PLACE_DB "-shm", "head", "lock"};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		char path[PLACE_PATH_LEN];
 		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
@@ -167,7 +172,7 @@ enum err place_open_note(struct place *p, const char *dir, uint64_t *head, struc
 	snprintf(path, sizeof path, "%s/head", dir);
 	p->note = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (p->note < 0)
-		return fault_set(fault, sys_err(errno), "cannot open %s: %s", path, strerror(errno));
+		return sys_fail(fault, "cannot open", path, errno);
 	*head = read_note(p->note);
 	return ERR_NONE;
 }

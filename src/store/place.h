@@ -38,7 +38,10 @@ void place_finish(struct place *p);
 enum err place_sync_names(const char *dir, struct fault *fault);
 /* Makes a store's directory, and those above it, where there is none. */
 enum err place_make_dir(const char *dir, struct fault *fault);
-/* True when a store's database is in the directory. */
+/* The path of the database in a store's directory. */
+#define PLACE_DB "tidemark.db"
+void place_db(const char *dir, char out[PLACE_PATH_LEN]);
+/* True when it is there. */
 bool place_has_store(const char *dir);
 /* The lock of whoever writes to a store, which goes when *fd is closed, or the process ends (sys_lock_dir); the file `lock`
  * says who it is. ERR_LOCKED. */

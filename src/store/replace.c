@@ -26,6 +26,13 @@ static struct paths paths_of(const char *dir)
 	return p;
 }
 
+static enum err fail_move(const char *from, const char *to, struct fault *fault)
+{
+	char what[PATH_LEN + 64];
+	snprintf(what, sizeof what, "cannot move %s to", from);
+	return sys_fail(fault, what, to, errno);
+}
+
 /* What is not there has been moved already. */
 static enum err move(const char *from, const char *to, const char *name, struct fault *fault)
 {
@@ -35,30 +42,23 @@ static enum err move(const char *from, const char *to, const char *name, struct 
 	snprintf(target, sizeof target, "%s/%s", to, name);
 	if (sys_rename(source, target) == 0 || errno == ENOENT)
 		return ERR_NONE;
-	return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", source, target, strerror(errno));
-}
-
-static bool has_database(const char *dir)
-{
-	char path[PATH_LEN + 32];
-	snprintf(path, sizeof path, "%s/tidemark.db", dir);
-	return access(path, F_OK) == 0;
+	return fail_move(source, target, fault);
 }
 
 enum err replace_decide(const char *dir, const char *made, struct fault *fault)
 {
 	struct paths p = paths_of(dir);
 	if (sys_rename(made, p.from) != 0)
-		return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", made, p.from, strerror(errno));
+		return fail_move(made, p.from, fault);
 	return place_sync_names(dir, fault);
 }
 
 /* As long as the new database is not in its place, whatever is there is the old one. */
 static enum err put_aside(const char *dir, const struct paths *p, struct fault *fault)
 {
-	static const char *const files[] = {"tidemark.db-wal", "tidemark.db-shm", "head", "tidemark.db"};
+	static const char *const files[] = {PLACE_DB "-wal", PLACE_DB "-shm", "head", PLACE_DB};
 	if (mkdir(p->old, 0700) != 0 && errno != EEXIST)
-		return fault_set(fault, ERR_IO, "cannot make %s: %s", p->old, strerror(errno));
+		return sys_fail(fault, "cannot make", p->old, errno);
 	/* A power loss must not take the directory once anything is in it. */
 	enum err err = place_sync_names(p->from, fault);
 	for (size_t i = 0; !err && i < sizeof files / sizeof *files; i++)
@@ -76,10 +76,10 @@ enum err replace_finish(const char *dir, char *aside, size_t size, struct fault 
 	if (access(p.from, F_OK) != 0)
 		return ERR_NONE;
 	enum err err = ERR_NONE;
-	if (has_database(p.from)) {
+	if (place_has_store(p.from)) {
 		err = put_aside(dir, &p, fault);
 		if (!err)
-			err = move(p.from, dir, "tidemark.db", fault);
+			err = move(p.from, dir, PLACE_DB, fault);
 		if (!err)
 			err = place_sync_names(dir, fault);
 	}
@@ -88,7 +88,7 @@ enum err replace_finish(const char *dir, char *aside, size_t size, struct fault 
 	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
 	snprintf(name, sizeof name, "%.1000s/damaged-%s", dir, stamp);
 	if (sys_rename_new(p.old, name) != 0 && errno != ENOENT)
-		return fault_set(fault, ERR_IO, "%s cannot be moved to %s: %s", p.old, name, strerror(errno));
+		return fail_move(p.old, name, fault);
 	if (aside != NULL)
 		snprintf(aside, size, "%s", name);
 	err = place_sync_names(dir, fault);

@@ -460,7 +460,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	int lock;
 	*out = (struct salvage_report){0};
 	snprintf(s.place, sizeof s.place, "%.1000s/salvage" NEW_FILE_ENDING, dir);
-	snprintf(s.path, sizeof s.path, "%.1000s/tidemark.db", dir);
+	place_db(dir, s.path);
 	enum err err = place_lock(dir, &lock, fault);
 	if (err)
 		return err;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "store/arrival.h"
 #include "store/db.h"
 #include "store/gone.h"
@@ -39,7 +40,7 @@ static enum err save_archive_dir(struct store *s, struct fault *fault)
 	if (dir[0] == '\0')
 		return db_exec(s->db, "DELETE FROM meta WHERE key = 'archive_dir'", fault);
 	if (dir[0] != '/' && getcwd(cwd, sizeof cwd - 1) == NULL)
-		return fault_set(fault, ERR_IO, "cannot tell where %s is: %s", dir, strerror(errno));
+		return sys_fail(fault, "cannot find the directory of archives", dir, errno);
 	enum err err =
 		db_prepare(s->db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('archive_dir', ?1 || ?2)", &st, fault);
 	if (err)

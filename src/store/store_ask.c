@@ -106,7 +106,7 @@ enum err store_disk_free(const struct store *s, uint64_t *bytes)
 
 void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal)
 {
-	char path[STORE_PATH_LEN + 8];
+	char path[PLACE_PATH_LEN + 8];
 	struct stat st;
 	*db = stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0;
 	snprintf(path, sizeof path, "%s-wal", s->path);

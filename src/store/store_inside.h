@@ -79,8 +79,8 @@ struct reduced {
 
 struct store {
 	char dir[STORE_PATH_LEN];
-	char path[STORE_PATH_LEN];
-	struct lineage lineage; /* of more than none, once it is open */
+	char path[PLACE_PATH_LEN]; /* of the database */
+	struct lineage lineage;    /* of more than none, once it is open */
 	struct store_options options;
 	int lock_fd;
 	struct catalog *catalog;

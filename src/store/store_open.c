@@ -116,7 +116,7 @@ static enum err open_db(struct store *s, struct fault *fault)
 static enum err sync_place(const char *dir, struct fault *fault)
 {
 	bool fine = sys_sync_dir(dir) == 0 && (sys_sync_parent(dir) == 0 || errno == EACCES);
-	return fine ? ERR_NONE : fault_set(fault, ERR_IO, "cannot sync %s: %s", dir, strerror(errno));
+	return fine ? ERR_NONE : sys_fail(fault, "cannot sync", dir, errno);
 }
 
 /* A store that has no line of history yet is a new one. */
@@ -368,7 +368,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	s->options = options;
 	s->lock_fd = -1;
 	snprintf(s->dir, sizeof s->dir, "%s", dir);
-	snprintf(s->path, sizeof s->path, "%.*s/tidemark.db", STORE_PATH_LEN - 16, dir);
+	place_db(dir, s->path);
 	place_init(&s->place, s->path);
 	pthread_mutex_init(&s->lock, NULL);
 	clock_cond_init(&s->commit_done);

@@ -67,9 +67,7 @@ static enum err each_name(const char *dir, enum err (*each)(void *arg, const cha
 	enum err err = ERR_NONE;
 	DIR *d = opendir(dir);
 	if (d == NULL)
-		return errno == ENOENT ? ERR_NONE
-				       : fault_set(fault, ERR_IO, "cannot open the directory of archives %s: %s", dir,
-						   strerror(errno));
+		return errno == ENOENT ? ERR_NONE : sys_fail(fault, "cannot open the directory of archives", dir, errno);
 	for (const struct dirent *e; !err && (e = readdir(d)) != NULL;)
 		err = each(arg, e->d_name, fault);
 	closedir(d);
@@ -167,7 +165,7 @@ static enum err rename_aside(const char *path, struct fault *fault)
 	snprintf(to, sizeof to, "%s" TORN_ENDING, path);
 	if (sys_rename_new(path, to) == 0 || errno == ENOENT)
 		return ERR_NONE;
-	return fault_set(fault, ERR_IO, "%s cannot be renamed to %s: %s", path, to, strerror(errno));
+	return sys_fail(fault, "cannot rename to *" TORN_ENDING, path, errno);
 }
 
 /* The manifest of an archive that is not under its name any more. */

@@ -156,7 +156,7 @@ enum err whole_check(const char *dir, const char *archive_dir, bool copies, sqli
 	struct traces t;
 	struct account a;
 	*looked = NULL;
-	snprintf(t.path, sizeof t.path, "%.1000s/tidemark.db", dir);
+	place_db(dir, t.path);
 	if (archive_dir != NULL && archive_dir[0] != '\0')
 		snprintf(t.archives, sizeof t.archives, "%.1000s", archive_dir);
 	else

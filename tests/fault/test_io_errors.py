@@ -203,7 +203,7 @@ class IoErrors(TidemarkTest):
     def test_a_directory_of_archives_that_is_read_only_or_full(self):
         """Sealing says so and goes on when it can; publishing and reading see nothing of it."""
         self.begin("--retain-events", "10")
-        for error, name in ((errno.EROFS, "Read-only"), (errno.ENOSPC, "No space")):
+        for error, name in ((errno.EROFS, "the disk is read-only"), (errno.ENOSPC, "the disk is full")):
             for kinds in (CHANGES & ~OPEN, WRITE | SYNC, RENAME):  # what there is can be opened, and read
                 with self.subTest(name, kinds=kinds):
                     self.faults.arm(kinds, times=0, error=error, place="/archives")

@@ -88,7 +88,7 @@ class DiskFull(TidemarkTest):
         self.fill_disk(leave=2 * MIB)
         response = self.publish_until_refused()
         self.fill_disk(leave=0)
-        self.assert_problem(response, 507, title="Insufficient Storage")
+        self.assert_problem(response, 507, "tidemark.db", "the disk is full", title="Insufficient Storage")
         self.assert_only_reading(reader)
         self.free_disk()
         self.assert_publishing_again(reader)
