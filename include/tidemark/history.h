@@ -55,10 +55,17 @@ enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, str
  * whoever reads on is told. */
 enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, struct fault *fault);
 
-/* Looks at everything the store holds. `progress` (may be NULL) is called now and then. The first fault is in
- * `fault`, and *checked counts the events that were fine before it. ERR_BUSY: another process has written to the store
- * since it was opened; open it again. */
+struct history_verified {
+	uint64_t events; /* that were fine, before the first fault */
+	/* Tables whose structure SQLite could not check, because a server wrote too much meanwhile: their names; empty:
+	 * none. */
+	char skipped[160];
+};
+
+/* Looks at everything the store holds. `progress` (may be NULL) is called now and then, outside of read transactions while
+ * the log is looked at. The first fault is in `fault`. ERR_BUSY: another process has written to the store since it was
+ * opened; open it again. */
 enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
-			uint64_t *checked, struct fault *fault);
+			struct history_verified *out, struct fault *fault);
 
 #endif

@@ -14,7 +14,7 @@ static void on_progress(void *arg, uint64_t done, uint64_t all)
 }
 
 /* Opens it as a server would, and verifies it. */
-static enum err examine(const struct config *c, uint64_t *checked, struct fault *fault)
+static enum err examine(const struct config *c, struct history_verified *found, struct fault *fault)
 {
 	struct store *s = NULL;
 	struct reader *r = NULL;
@@ -25,7 +25,7 @@ static enum err examine(const struct config *c, uint64_t *checked, struct fault 
 	if (!err)
 		err = reader_open(s, &r, fault);
 	if (!err)
-		err = history_verify(r, on_progress, &progress, checked, fault);
+		err = history_verify(r, on_progress, &progress, found, fault);
 	progress_clear(&progress);
 	reader_close(r);
 	store_close(s);
@@ -51,11 +51,11 @@ static void tell(const struct salvage_report *r)
 enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)
 {
 	struct salvage_report report;
-	uint64_t checked = 0;
+	struct history_verified found = {0};
 	*salvaged = false;
-	enum err err = examine(c, &checked, fault);
+	enum err err = examine(c, &found, fault);
 	if (!err)
-		fprintf(stderr, "tidemark: nothing to salvage: %llu events are fine\n", (ull)checked);
+		fprintf(stderr, "tidemark: nothing to salvage: %llu events are fine\n", (ull)found.events);
 	/* What has nothing to do with damage is no reason to touch anything. */
 	if (!err || err == ERR_LOCKED || err == ERR_NEWER || err == ERR_NOMEM || err == ERR_FULL)
 		return err;

@@ -16,29 +16,52 @@ static const struct side_table tables[] = {
 	 "INSERT INTO temp.aside_session(name, acked, updated, filter, epoch) VALUES (?, ?, ?, ?, ?)"},
 	{"CREATE TEMP TABLE aside_note AS SELECT * FROM note WHERE 0", "SELECT kind, key, at, value FROM note",
 	 "INSERT INTO temp.aside_note(kind, key, at, value) VALUES (?, ?, ?, ?)"},
-	{"CREATE TEMP TABLE aside_id_past AS SELECT * FROM id_past WHERE 0", "SELECT seq, key, tag FROM id_past",
-	 "INSERT INTO temp.aside_id_past(seq, key, tag) VALUES (?, ?, ?)"},
 };
+
+/* As many rows as there were ids: each transaction takes some of them, so that a server can write its log back. */
+static const struct side_table past_ids = {
+	"CREATE TEMP TABLE aside_id_past AS SELECT * FROM id_past WHERE 0",
+	"SELECT seq, key, tag FROM id_past WHERE seq > ? ORDER BY seq LIMIT 10000",
+	"INSERT INTO temp.aside_id_past(seq, key, tag) VALUES (?, ?, ?)",
+};
+
+/* The rows that `rows` finds now; *last is the number in the first column of the last one. */
+static enum err copy_rows(sqlite3_stmt *rows, sqlite3_stmt *put, sqlite3_int64 *last, bool *any, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	int rc = SQLITE_DONE;
+	*any = false;
+	while (!err && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
+		for (int i = 0; i < sqlite3_column_count(rows); i++)
+			sqlite3_bind_value(put, i + 1, sqlite3_column_value(rows, i));
+		*last = sqlite3_column_int64(rows, 0);
+		*any = true;
+		int done = sqlite3_step(put);
+		sqlite3_reset(put);
+		if (done != SQLITE_DONE)
+			err = db_fault(sqlite3_db_handle(put), done, "copying what is beside the log", fault);
+	}
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(sqlite3_db_handle(rows), rc, "reading what is beside the log", fault);
+	sqlite3_reset(rows);
+	return err;
+}
 
 static enum err copy_table(sqlite3 *from, sqlite3 *to, const struct side_table *t, struct fault *fault)
 {
 	sqlite3_stmt *rows = NULL;
 	sqlite3_stmt *put = NULL;
+	sqlite3_int64 last = 0;
 	enum err err = db_exec(to, t->create, fault);
 	if (!err)
 		err = db_prepare(from, t->select, &rows, fault);
 	if (!err)
 		err = db_prepare(to, t->insert, &put, fault);
-	int rc = SQLITE_DONE;
-	while (!err && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
-		for (int i = 0; i < sqlite3_column_count(rows); i++)
-			sqlite3_bind_value(put, i + 1, sqlite3_column_value(rows, i));
-		int done = sqlite3_step(put);
-		sqlite3_reset(put);
-		err = done == SQLITE_DONE ? ERR_NONE : db_fault(to, done, "copying what is beside the log", fault);
+	for (bool more = true; !err && more;) {
+		bool in_parts = sqlite3_bind_int64(rows, 1, last) == SQLITE_OK;
+		err = copy_rows(rows, put, &last, &more, fault);
+		more = more && in_parts;
 	}
-	if (!err && rc != SQLITE_DONE)
-		err = db_fault(from, rc, "reading what is beside the log", fault);
 	sqlite3_finalize(rows);
 	sqlite3_finalize(put);
 	return err;
@@ -50,7 +73,7 @@ enum err aside_read_db(sqlite3 *from, struct store *to, struct fault *fault)
 	for (size_t i = 0; !err && i < sizeof tables / sizeof *tables; i++)
 		err = copy_table(from, to->db, &tables[i], fault);
 	db_rollback(from);
-	return err;
+	return err ? err : copy_table(from, to->db, &past_ids, fault);
 }
 
 enum err aside_read(const char *dir, struct store *to, struct fault *fault)

@@ -280,6 +280,11 @@ void db_set_pace(sqlite3 *db, struct db_file_pace pace)
 	sqlite3_file_control(db, "main", DB_FILE_PACE, &pace);
 }
 
+void db_watch_reads(sqlite3 *db, struct db_file_watch watch)
+{
+	sqlite3_file_control(db, "main", DB_FILE_WATCH, &watch);
+}
+
 bool db_read_first(sqlite3 *db, void *page)
 {
 	sqlite3_file *file;

@@ -30,6 +30,8 @@ void db_close(sqlite3 *db);
 /* From now on pages of the database are read whose sum is wrong. */
 void db_trust_pages(sqlite3 *db);
 
+/* From now on this is called now and then while pages are read from the file; a member that is NULL: nothing is. */
+void db_watch_reads(sqlite3 *db, struct db_file_watch watch);
 /* From now on pages of the database are put on the disk at this pace. */
 void db_set_pace(sqlite3 *db, struct db_file_pace pace);
 /* Waits until what was written into the database is on the disk. */

@@ -11,6 +11,8 @@
 /* Of the header of a database (its file format, 1.3): a byte that says how much of each page is reserved. */
 enum { HEADER_PAGE_SIZE = 16, HEADER_RESERVED = 20, HEADER_SEEN = 21 };
 
+enum { WATCH_EVERY = 256 };
+
 static _Thread_local uint32_t damaged;
 
 static struct db_file *of(sqlite3_file *f)
@@ -58,6 +60,8 @@ static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 		see_header(f, bytes, n, at);
 		return SQLITE_OK;
 	}
+	if (f->watch.reads != NULL && f->reads++ % WATCH_EVERY == 0)
+		f->watch.reads(f->watch.arg);
 	int rc = shim_read(base, bytes, n, at);
 	if (rc != SQLITE_OK)
 		return rc;
@@ -205,6 +209,7 @@ static int on_control(sqlite3_file *base, int op, void *arg)
 	switch (op) {
 	case DB_FILE_CHECK: of(base)->checked = *(const bool *)arg; return SQLITE_OK;
 	case DB_FILE_PACE: of(base)->pace = *(const struct db_file_pace *)arg; return SQLITE_OK;
+	case DB_FILE_WATCH: of(base)->watch = *(const struct db_file_watch *)arg; return SQLITE_OK;
 	case DB_FILE_SYNC: return sync_pages(base);
 	case DB_FILE_COPY_ANEW: return copy_anew(base);
 	case DB_FILE_FIRST: of(base)->first = arg; return SQLITE_OK;

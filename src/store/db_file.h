@@ -36,11 +36,19 @@ struct db_file_pace {
 	void *arg;
 };
 
+/* Called now and then while pages are read from the database. */
+struct db_file_watch {
+	void (*reads)(void *arg);
+	void *arg;
+};
+
 struct db_file {
 	struct shim shim;
 	bool summed;  /* there is room for sums */
 	bool checked; /* and they must be right */
 	struct db_file_pace pace;
+	struct db_file_watch watch;
+	unsigned reads;
 	void volatile **index; /* the parts of the log's index that are mapped, by number; NULL: not this one */
 	int index_count;
 	int unsynced;               /* pages that were written since the disk was waited for */
@@ -53,6 +61,7 @@ int db_file_open(struct db_file *f, sqlite3_vfs *real, const char *name, int fla
 enum {
 	DB_FILE_CHECK = 0x7469646d, /* a bool: are sums checked? They are unless told otherwise */
 	DB_FILE_PACE,               /* a struct db_file_pace */
+	DB_FILE_WATCH,              /* a struct db_file_watch */
 	DB_FILE_SYNC,               /* puts on the disk what is not there yet, at that pace */
 	DB_FILE_COPY_ANEW,          /* the next checkpoint copies all of the log */
 	DB_FILE_FIRST,              /* DB_FILE_PAGE bytes that are read instead of the first page, as long as it is open */

@@ -1,28 +1,40 @@
-/* What verify counts again, shared by its two files. */
+/* What verify counts again, shared by its files. A server may be writing meanwhile: no read transaction outlives a slice of
+ * the log, a table of SQLite's, or the look at the figures, so that the write-ahead log does not grow without bound. */
 #ifndef STORE_RECOUNT_H
 #define STORE_RECOUNT_H
 
 #include "store/reader.h"
 
+enum { RECOUNT_CHAIN_LEN = 128 };
+
 struct recount {
 	struct reader *reader;
-	struct figures *topics; /* by topic, as far as the trail goes */
-	uint64_t *in_log;       /* by topic: how many of these are in the log */
-	uint64_t *posted;       /* by topic: how many seqs its postings name */
+	struct figures *stored; /* of each topic, as the store has them up to `mark` */
+	struct figures *topics; /* the same, counted */
 	uint32_t topic_count;
-	uint64_t mark;
-	uint64_t first; /* of the log */
+	uint64_t mark;                 /* of the trail */
+	char chain[RECOUNT_CHAIN_LEN]; /* the note of the archive that the log follows; empty: there is none */
+	uint64_t next;                 /* the first event that was not counted */
+	uint64_t first;                /* of the log */
 	uint64_t head;
-	uint64_t all; /* events that are going to be looked at */
-	bool holes;   /* some events are in no archive: their topics' figures cannot be counted */
+	int64_t time_ms; /* of the event before `next`, in the log */
+	bool holes;      /* some events are in no archive: their topics' figures cannot be counted */
+	uint64_t all;    /* events that are going to be looked at */
+	struct history_verified *out;
 	void (*progress)(void *arg, uint64_t done, uint64_t all);
 	void *arg;
 	struct fault *fault;
 };
 
+/* An event with data of so many bytes, which is `next`. */
 void recount_event(struct recount *c, uint32_t topic, uint64_t seq, uint64_t bytes);
 
-/* Every archive to the last byte, its manifest, and how each follows the one before. */
-enum err verify_archives(struct recount *c, uint64_t *checked);
+/* SQLite's own structure. */
+enum err verify_structure(struct recount *c);
+/* The archives that hold `next` or what follows, up to `first`: to the last byte, their manifests, and how each follows the
+ * one before. Afterwards `next` is not below `first`. */
+enum err verify_archives(struct recount *c);
+/* The archive that the log follows. */
+enum err verify_chain(struct recount *c);
 
 #endif

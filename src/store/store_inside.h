@@ -110,6 +110,7 @@ struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
 	int wal_pages;   /* as the last commit left it */
+	int told_pages;  /* as the log was told of last; 0: it was not too long */
 	int asked_pages; /* how many they were when a write-back was last due */
 	int64_t last_time_ms;
 	int64_t patience_ms;      /* with whoever has locked the database */

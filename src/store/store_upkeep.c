@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "store/db.h"
 #include "store/store_inside.h"
 
@@ -13,6 +14,7 @@ enum {
 	RESTART_PAGES = 8192,
 	/* Past this that has been held up by readers again and again: wait for them once. */
 	FORCED_PAGES = 16384,
+	LONG_PAGES = 32768, /* 128 MiB: somebody is told */
 	CHECKPOINT_WAIT_MS = 20,
 };
 
@@ -43,6 +45,16 @@ static int growth(const struct store *s)
 	return pages > WRITE_BACK_PAGES ? pages : 0;
 }
 
+/* A reader keeps all that was written since it began. */
+static void tell_long_log(struct store *s)
+{
+	if (s->wal_pages <= LONG_PAGES || s->wal_pages < 2 * s->told_pages)
+		return;
+	s->told_pages = s->wal_pages;
+	log_warn("the write-ahead log cannot be written back: a program has the database open in one long read transaction",
+		 "file=\"%s-wal\" bytes=%lld", s->path, (long long)s->wal_pages * DB_FILE_PAGE);
+}
+
 enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 {
 	assert(!s->open);
@@ -53,10 +65,14 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 		return back;
 	if (idle && s->wal_pages > 0)
 		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
+	if (s->wal_pages <= RESTART_PAGES)
+		s->told_pages = 0;
 	if (s->wal_pages <= RESTART_PAGES || growth(s) == 0)
 		return ERR_NONE;
 	bool forced = s->wal_pages > FORCED_PAGES;
-	return store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
+	enum err err = store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
+	tell_long_log(s);
+	return err;
 }
 
 bool store_has_log(const struct store *s)

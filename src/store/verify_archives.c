@@ -9,24 +9,17 @@
 #include "store/restore.h"
 #include "store/survey.h"
 
-enum { PATH_LEN = 1200 };
-
-struct reading {
-	struct recount *recount;
-	uint64_t *checked;
-	uint64_t counted; /* the last event that was counted: archives may overlap */
-};
+enum { PATH_LEN = 1200, PROGRESS_EVERY = 4096 };
 
 static enum err on_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
 {
 	(void)text;
 	(void)time_ms;
-	struct reading *r = arg;
-	struct recount *c = r->recount;
+	struct recount *c = arg;
 	struct restored_names names;
 	struct event event;
 	uint32_t topic;
-	if (e->seq <= r->counted || e->seq >= c->first)
+	if (e->seq < c->next || e->seq >= c->first || e->seq > c->head) /* archives may overlap */
 		return ERR_NONE;
 	enum err err = restore_decode(e, &names, &event, fault);
 	if (err)
@@ -34,11 +27,10 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	if (!catalog_find_topic(store_catalog(c->reader->store), event.stream, event.type, &topic))
 		return fault_set(fault, ERR_CORRUPT, "event %llu has a stream and a type that the store does not know",
 				 (unsigned long long)e->seq);
-	c->holes = c->holes || (r->counted != 0 && e->seq != r->counted + 1);
-	r->counted = e->seq;
+	c->holes = c->holes || e->seq != c->next;
 	recount_event(c, topic, e->seq, e->data.len);
-	if (++*r->checked % 4096 == 0 && c->progress != NULL)
-		c->progress(c->arg, *r->checked, c->all);
+	if (c->out->events % PROGRESS_EVERY == 0 && c->progress != NULL)
+		c->progress(c->arg, c->out->events, c->all);
 	return ERR_NONE;
 }
 
@@ -97,16 +89,9 @@ static enum err check_chain(struct recount *c, const char *text)
 			       (unsigned long long)seq);
 }
 
-static enum err check_end(struct recount *c)
+enum err verify_chain(struct recount *c)
 {
-	sqlite3_stmt *st;
-	enum err err = db_prepare(c->reader->db, "SELECT value FROM meta WHERE key = 'chain'", &st, c->fault);
-	if (err)
-		return err;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		err = check_chain(c, (const char *)sqlite3_column_text(st, 0));
-	sqlite3_finalize(st);
-	return err;
+	return c->chain[0] != '\0' ? check_chain(c, c->chain) : ERR_NONE;
 }
 
 /* What is below the log is in archives, or known to be gone. */
@@ -117,7 +102,7 @@ static enum err check_cover(struct recount *c)
 	struct gone_range range;
 	struct fault why;
 	enum err err = gone_load(c->reader->db, &gone, c->fault);
-	if (!err && gone.known && gone_uncovered(&gone, set, 1, c->first, &range)) {
+	if (!err && gone.known && gone_uncovered(&gone, set, c->next, c->first, &range)) {
 		err = fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: they are in no archive of %s",
 				(unsigned long long)range.first, (unsigned long long)range.last, archive_set_dir(set));
 		if (archive_set_orphan(set, range.first, &why))
@@ -128,10 +113,10 @@ static enum err check_cover(struct recount *c)
 	return err;
 }
 
-enum err verify_archives(struct recount *c, uint64_t *checked)
+enum err verify_archives(struct recount *c)
 {
 	struct archive_set *set = store_archives(c->reader->store);
-	struct reading r = {c, checked, 0};
+	uint64_t from = c->next;
 	struct manifest m;
 	struct manifest found;
 	if (archive_set_rejected(set, c->fault))
@@ -139,15 +124,17 @@ enum err verify_archives(struct recount *c, uint64_t *checked)
 	enum err err = check_cover(c);
 	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
 		char path[PATH_LEN];
-		struct survey s = {.expected = &m, .each = on_event, .arg = &r};
+		struct survey s = {.expected = &m, .each = on_event, .arg = c};
+		if (m.last < from)
+			continue;
 		archive_set_path(set, m.file, path, sizeof path);
 		err = archive_survey(path, &s, &found, c->fault);
 		if (!err)
 			err = check_link(set, &m, c->fault);
 	}
-	if (err)
-		return err;
-	c->holes =
-		c->holes || (r.counted == 0 ? c->first > 1 : r.counted + 1 < c->first || store_first(c->reader->store) > 1);
-	return check_end(c);
+	if (!err && c->next < c->first) { /* retention has removed the others */
+		c->holes = true;
+		c->next = c->first;
+	}
+	return err;
 }

@@ -410,7 +410,7 @@ static void change(uint64_t *random, const struct buf *wanted)
 		close_store();
 		return;
 	}
-	uint64_t checked;
+	struct history_verified checked;
 	int failed = compare(wanted, f, at);
 	bool fine = history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE;
 	if (failed > 0 && fine)

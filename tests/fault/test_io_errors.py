@@ -5,7 +5,7 @@ probes and closes; and publishing resumes without a restart once the files work 
 Shown to fail without the protection: with the result of COMMIT not looked at (store.c) what a failed sync left is acknowledged;
 with open_breaker leaving it closed the state; with place_check answering 0 a directory that was moved away is written on; with
 RETRY_SPREAD_S 1 (problem.c) all publishers are told to come back after the same time; with SQLITE_FULL taken for any other
-failure (db_err), EDQUOT for no full disk (sys_err), or no_room answering what SQLite says (shim.c), publishers are told 503;
+failure (code_of), EDQUOT for no full disk (sys_err), or ended answering what SQLite says (shim.c), publishers are told 503;
 without half-open being set or counted (writer.c), or named in /metrics, nobody is told of it; with neither the result of a step
 nor a hole looked at (walk, history.c) reads are answered 200 without their events; without what shim_read makes of an EIO they
 are told that the database is malformed.

@@ -339,7 +339,7 @@ static bool look(struct model *m)
 	CHECK(store_session_each(store, see_session, &seen, &fault) == ERR_NONE);
 	m->session = seen.session;
 	m->session_maybe = seen.session;
-	uint64_t checked;
+	struct history_verified checked;
 	if (history_verify(reader, NULL, NULL, &checked, &fault) != ERR_NONE) {
 		fprintf(stderr, "verify: %s\n", fault.text);
 		CHECK(false);

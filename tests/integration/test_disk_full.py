@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A full disk: publishing is refused, reading goes on, and it ends by itself.
 
-Shown to fail without the protection: with SQLITE_FULL taken for any other failure (db_err) publishers are told 503; with
+Shown to fail without the protection: with SQLITE_FULL taken for any other failure (code_of, db_fault.c) publishers are told 503; with
 check_disk answering 0 the reserve is used up.
 """
 

@@ -522,9 +522,9 @@ static void a_failed_commit_is_told_and_recovered_from(void)
 	CHECK(metrics_have(metrics, "\"circuit_breaker\":{\"state\":\"closed\"") && metrics_have(metrics, "\"closes\":1}"));
 	ws_metrics_destroy(metrics);
 	struct reader *reader;
-	uint64_t checked;
+	struct history_verified checked;
 	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
-	CHECK(history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE && checked == 3);
+	CHECK(history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE && checked.events == 3);
 	reader_close(reader);
 	close_hub();
 	remove_dir();

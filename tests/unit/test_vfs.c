@@ -146,8 +146,39 @@ static void an_index_that_cannot_be_written_is_an_error(void)
 	remove_dir(); /* the database stays open: closing it reads the index */
 }
 
+struct reads {
+	sqlite3 *db;
+	int count;
+};
+
+static void on_reads(void *arg)
+{
+	struct reads *r = arg;
+	r->count++;
+	sqlite3_interrupt(r->db);
+}
+
+/* A check of the structure can be broken off while it reads. */
+static void a_check_is_interrupted_while_it_reads(void)
+{
+	enum { PAGES_READ = 3000, EVERY = 256 };
+	fresh_path();
+	sqlite3 *db = open_db(vfs_name());
+	run(db, "PRAGMA synchronous=OFF; PRAGMA cache_size=10; CREATE TABLE t(x)");
+	run(db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
+		"INSERT INTO t SELECT randomblob(3800) FROM n; PRAGMA wal_checkpoint(TRUNCATE)");
+	struct reads reads = {.db = db};
+	struct db_file_watch watch = {on_reads, &reads};
+	CHECK(sqlite3_file_control(db, "main", DB_FILE_WATCH, &watch) == SQLITE_OK);
+	CHECK(sqlite3_exec(db, "PRAGMA integrity_check", NULL, NULL, NULL) == SQLITE_INTERRUPT);
+	CHECK(reads.count > 0 && reads.count < PAGES_READ / EVERY / 2);
+	sqlite3_close(db);
+	remove_dir();
+}
+
 int main(void)
 {
+	RUN(a_check_is_interrupted_while_it_reads);
 	RUN(an_index_that_cannot_be_written_is_an_error);
 	RUN(a_gathered_log_is_a_log);
 	RUN(a_checkpoint_waits_for_the_disk_piece_by_piece);
