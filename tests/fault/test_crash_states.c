@@ -212,7 +212,7 @@ static void prepare_damage(void)
 static bool salvage(void)
 {
 	struct salvage_report report;
-	uint64_t checked;
+	struct history_verified checked;
 	enum err err = open_store(dir, (struct store_options){.archive_dir = ""});
 	if (!err)
 		err = history_verify(reader, NULL, NULL, &checked, &fault);
@@ -274,7 +274,7 @@ static void check_event(uint64_t seq, struct slice envelope)
 
 static void check_events(uint64_t first, uint64_t last)
 {
-	uint64_t checked;
+	struct history_verified checked;
 	CHECK(store_first(store) == first && store_head(store) == last);
 	for (uint64_t seq = first; seq <= last;) {
 		struct page *p;
