@@ -17,7 +17,7 @@ import subprocess
 import time
 import unittest
 
-from harness import BIN, TidemarkTest, command, scaled, seqs, wait_until
+from harness import BIN, TidemarkTest, command, edited, scaled, seqs, wait_until
 
 COMMANDS = ("verify", "query", "stats", "export", "backup")
 
@@ -159,6 +159,19 @@ class Whole(TidemarkTest):
         self.assertEqual(command("verify", copy).returncode, 0)
         again = self.serve_on(copy)
         self.assertEqual(again.publish({"stream": "s", "id": "0.0", "data": 1})["duplicates"], 1, "ids were copied")
+
+    def test_a_topic_whose_number_is_none_is_found(self):
+        server = self.serve()
+        server.publish({"data": 1})
+        server.stop()
+        for number in (-5, 1 << 40):
+            with edited(server.data) as database:
+                database.execute("INSERT INTO topic(id, stream, type) VALUES (?, 's', 't')", [number])
+            done = command("verify", server.data)
+            self.assertEqual((done.returncode, str(number) in done.stderr), (1, True), done)
+            with edited(server.data) as database:
+                database.execute("DELETE FROM topic WHERE id = ?", [number])
+            self.assertEqual(command("verify", server.data).returncode, 0)
 
     def test_an_interrupted_import_is_none(self):
         server = self.serve()
