@@ -3,7 +3,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { FEW_BITS = 4, SPLITS_AT_ONCE = 2 };
+enum {
+	FEW_BITS = 4,
+	SPLITS_AT_ONCE = 2,
+	FETCH_AHEAD = 8, /* splits */
+};
 
 _Static_assert(MAP_FEW == 1 << FEW_BITS, "the first segment begins where the few end");
 
@@ -57,6 +61,8 @@ static void split(struct map *m)
 	struct map_link **from = bucket_at(m, m->buckets - half);
 	struct map_link **to = bucket_at(m, m->buckets);
 	m->buckets++;
+	if (m->buckets + FETCH_AHEAD < 2 * half) /* what is split then is in the processor's cache */
+		__builtin_prefetch(*bucket_at(m, m->buckets + FETCH_AHEAD - half));
 	while (*from != NULL) {
 		struct map_link *link = *from;
 		if ((link->hash & half) == 0) {

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "event/wire.h"
 #include "store/sum.h"
+#include "tidemark/event.h"
 
 /* Topics and streams live in blocks that never move, so that readers may hold pointers without a lock. */
 enum {
@@ -19,6 +20,7 @@ enum {
 	CHUNK = 64 * 1024 - 64, /* a few texts at least */
 	STREAM_AT = 10,         /* "stream":" */
 	TYPE_AFTER = 10,        /* ","type":" */
+	FETCH_FROM = 64 * 1024, /* topics */
 };
 
 /* There may be millions of both: what can be worked out is not kept. */
@@ -230,8 +232,15 @@ struct topic_hashes {
 	uint64_t stream;
 };
 
-static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type,
-			  uint32_t *out)
+static struct topic_hashes fetch_buckets(const struct catalog *c, struct slice stream, struct slice type)
+{
+	struct topic_hashes h = {hash_texts(stream, type), hash_text(stream)};
+	map_fetch_bucket(&c->by_names, h.names);
+	map_fetch_bucket(&c->by_stream, h.stream);
+	return h;
+}
+
+static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type, uint32_t *out)
 {
 	uint32_t i = c->topic_count;
 	if (i == CATALOG_TOPICS_MAX)
@@ -258,6 +267,23 @@ void catalog_expect(struct catalog *c, uint32_t topics)
 	map_expect(&c->by_names, topics);
 	map_expect(&c->by_stream, topics);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* One for each event, where the map is too large for the processor's cache. */
+void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t from)
+{
+	struct topic_hashes hashes[CATALOG_LOAD_MAX];
+	size_t count = batch_count(batch) - from < CATALOG_LOAD_MAX ? batch_count(batch) - from : CATALOG_LOAD_MAX;
+	if (c->topic_count < FETCH_FROM)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct event *e = batch_event(batch, from + i);
+		hashes[i] = fetch_buckets(c, e->stream, e->type);
+	}
+	for (size_t i = 0; i < count; i++) {
+		map_fetch_entry(&c->by_names, hashes[i].names);
+		map_fetch_entry(&c->by_stream, hashes[i].stream);
+	}
 }
 
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint64_t *left, uint32_t *topic,
@@ -296,11 +322,8 @@ enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t 
 	struct topic_hashes hashes[CATALOG_LOAD_MAX];
 	enum err err = ERR_NONE;
 	pthread_mutex_lock(&c->lock);
-	for (uint32_t i = 0; i < count; i++) {
-		hashes[i] = (struct topic_hashes){hash_texts(rows[i].stream, rows[i].type), hash_text(rows[i].stream)};
-		map_fetch_bucket(&c->by_names, hashes[i].names);
-		map_fetch_bucket(&c->by_stream, hashes[i].stream);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		hashes[i] = fetch_buckets(c, rows[i].stream, rows[i].type);
 	for (uint32_t i = 0; i < count; i++)
 		map_fetch_entry(&c->by_stream, hashes[i].stream);
 	for (uint32_t i = 0; !err && i < count; i++)

@@ -49,6 +49,9 @@ struct topic_row {
 };
 enum { CATALOG_LOAD_MAX = 32 };
 enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t count);
+/* Hints for names that are interned soon, up to CATALOG_LOAD_MAX events from `from` on. */
+struct batch;
+void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t from);
 /* The topic of two names, made where it is new (*is_new), which takes one of *left (NULL: any number). ERR_BUSY when there
  * are CATALOG_TOPICS_MAX, ERR_RATE when none is left. */
 enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint64_t *left, uint32_t *topic,

@@ -389,6 +389,8 @@ static enum err look_up(struct store *s, const struct batch *batch, uint64_t *to
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct event *e = batch_event(batch, i);
 		struct known *k = &s->known[i];
+		if (i % CATALOG_LOAD_MAX == 0)
+			catalog_fetch(s->catalog, batch, i);
 		k->key = id_key(e);
 		err = find_id(s, e, k->key, &k->seq, fault);
 		if (!err)
