@@ -7,6 +7,7 @@
 --   conversation  a tracked conversation (at: seq of its last event), see src/monitor/conversation.c
 --   lease         a lease that is held (at: Unix milliseconds), see src/monitor/lease.c
 --   observation   what the auditor noticed (at: its id), see src/monitor/auditor.c
+--   age, clock    by what clock ages of events are counted (at: that clock), see src/hub/age_clock.h
 --   probe         written by health checks
 CREATE TABLE note (
     kind  TEXT NOT NULL,

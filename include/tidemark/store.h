@@ -187,6 +187,8 @@ const char *store_dir(const struct store *s);
 enum err store_room(const struct store *s, uint64_t *bytes);
 /* Free bytes on the file system that are not reserved. */
 enum err store_disk_free(const struct store *s, uint64_t *bytes);
+/* The time of the newest event, Unix milliseconds; 0 where there never was one. Any thread. */
+int64_t store_last_time(const struct store *s);
 /* Bytes of the database file and of its write-ahead log. */
 void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal);
 

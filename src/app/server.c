@@ -10,6 +10,7 @@
 #include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "hub/age_clock.h"
 #include "monitor/watch.h"
 #include "net/api.h"
 #include "net/door.h"
@@ -42,6 +43,7 @@ struct server {
 	struct leases *leases;
 	struct auditor *auditor;
 	struct writer *writer;
+	struct age_clock *ages;
 	struct keeper *keeper;
 	struct watch *watch;
 	struct probe *probe;
@@ -134,9 +136,14 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 		err = auditor_create(s->store, s->monitor, auditor, &s->auditor, fault);
 	if (err)
 		return err;
+	err = age_clock_create(s->store, &s->ages, fault);
+	if (err)
+		return err;
+	sessions_forgive(s->sessions, age_clock_surplus(s->ages));
 	struct writer_options writer = {s->quotas, (uint64_t)c->disk_reserve, monitor_observer(s->monitor)};
 	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
 	struct keeper_options keeper = c->retention;
+	keeper.ages = s->ages;
 	keeper.sessions = s->sessions;
 	keeper.session_expiry_ms = c->session_expiry;
 	if (!err)
@@ -288,6 +295,7 @@ static void stop(struct server *s)
 	ws_destroy(s->ws);
 	push_destroy(s->push);
 	keeper_destroy(s->keeper);
+	age_clock_destroy(s->ages);
 	writer_destroy(s->writer);
 	probe_destroy(s->probe);
 	watch_destroy(s->watch);

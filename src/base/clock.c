@@ -28,6 +28,11 @@ int64_t clock_mono_us(void)
 	return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boot_ms(void)
+{
+	return read_us(CLOCK_BOOTTIME) / 1000;
+}
+
 static void put_digits(char *out, int width, int64_t value)
 {
 	for (int i = width - 1; i >= 0; i--) {

@@ -14,6 +14,8 @@ enum { CLOCK_TEXT_LEN = 24 };          /* "2026-11-22T18:00:00.123Z" */
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+/* Since the machine was started, also while it was suspended. */
+int64_t clock_boot_ms(void);
 
 /* Writes exactly CLOCK_TEXT_LEN characters and no NUL; years 0000 to 9999. */
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_LEN]);

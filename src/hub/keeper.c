@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "hub/age_clock.h"
 #include "hub/retention.h"
 
 enum {
@@ -19,6 +20,8 @@ enum {
 	SEGMENT_EVENTS = 1000000,
 	HALVINGS_MAX = 10,
 	SESSION_GRACE_MS = 10 * 60 * 1000,
+	BEHIND_MS = 1000, /* less is what adjusting a clock does */
+	JUMP_MS = 10 * 1000,
 	SEGMENT_BYTES = 256 * 1024 * 1024, /* of the log; an archive is about a fifth of it */
 };
 
@@ -31,6 +34,7 @@ struct keeper {
 	bool running;
 	unsigned attempts; /* failed ones in a row; the thread's own */
 	unsigned halvings; /* of an archive's size, since the disk was full; the thread's own */
+	int64_t offset_ms; /* of the clock from the time since the boot; the thread's own */
 
 	atomic_bool closing;  /* also read while something is being sealed */
 	pthread_mutex_t lock; /* guards what follows */
@@ -71,14 +75,45 @@ static enum err seal(struct keeper *k, uint64_t first, uint64_t last, struct man
 
 /* --- leaving --- */
 
-struct leave {
+/* A transaction of the writer's that the keeper waits for. */
+struct change {
 	struct write_op op; /* first: the writer gives it back */
 	struct keeper *keeper;
+	bool done;
+};
+
+static void on_done(struct write_op *op)
+{
+	struct change *c = (struct change *)op;
+	pthread_mutex_lock(&c->keeper->lock);
+	c->done = true;
+	pthread_cond_broadcast(&c->keeper->wake);
+	pthread_mutex_unlock(&c->keeper->lock);
+}
+
+static enum err commit(struct keeper *k, struct change *c, struct fault *fault)
+{
+	c->keeper = k;
+	c->done = false;
+	c->op.done = on_done;
+	enum err err = writer_submit(k->writer, &c->op, fault);
+	if (err)
+		return err;
+	pthread_mutex_lock(&k->lock);
+	while (!c->done)
+		pthread_cond_wait(&k->wake, &k->lock);
+	pthread_mutex_unlock(&k->lock);
+	if (c->op.err)
+		*fault = c->op.fault;
+	return c->op.err;
+}
+
+struct leave {
+	struct change change; /* first */
 	uint64_t upto;
 	uint64_t chain_seq;
 	const char *chain; /* NULL: they are gone for good */
 	uint64_t left;
-	bool done;
 };
 
 static enum err leave_change(struct write_op *op, struct store *store, struct fault *fault)
@@ -87,33 +122,18 @@ static enum err leave_change(struct write_op *op, struct store *store, struct fa
 	return store_leave(store, l->upto, l->chain_seq, l->chain, &l->left, fault);
 }
 
-static void on_left(struct write_op *op)
-{
-	struct leave *l = (struct leave *)op;
-	pthread_mutex_lock(&l->keeper->lock);
-	l->done = true;
-	pthread_cond_broadcast(&l->keeper->wake);
-	pthread_mutex_unlock(&l->keeper->lock);
-}
-
 /* One step, in a commit of the writer's. */
 static enum err leave_step(struct keeper *k, struct leave *l, struct fault *fault)
 {
 	uint64_t before = store_hot(k->store);
-	l->op = (struct write_op){.change = leave_change, .leaving = l->upto, .done = on_left};
-	l->done = false;
-	enum err err = writer_submit(k->writer, &l->op, fault);
+	l->change.op = (struct write_op){.change = leave_change, .leaving = l->upto};
+	enum err err = commit(k, &l->change, fault);
 	if (err)
 		return err;
 	pthread_mutex_lock(&k->lock);
-	while (!l->done)
-		pthread_cond_wait(&k->wake, &k->lock);
-	if (!l->op.err)
-		k->figures.left += l->left + 1 - before;
+	k->figures.left += l->left + 1 - before;
 	pthread_mutex_unlock(&k->lock);
-	if (l->op.err)
-		*fault = l->op.fault;
-	return l->op.err;
+	return ERR_NONE;
 }
 
 static void pause_ms(struct keeper *k, int64_t ms)
@@ -126,8 +146,7 @@ static void pause_ms(struct keeper *k, int64_t ms)
 
 static enum err leave(struct keeper *k, uint64_t upto, const struct manifest *m, struct fault *fault)
 {
-	struct leave l = {
-		.keeper = k, .upto = upto, .chain_seq = m != NULL ? m->last : upto, .chain = m != NULL ? m->chain : NULL};
+	struct leave l = {.upto = upto, .chain_seq = m != NULL ? m->last : upto, .chain = m != NULL ? m->chain : NULL};
 	enum err err = ERR_NONE;
 	while (!err && store_hot(k->store) <= upto) {
 		if (atomic_load(&k->closing))
@@ -176,6 +195,7 @@ static enum err take_segment(struct keeper *k, uint64_t cut, uint64_t used, stru
 
 static enum err keep(struct keeper *k, struct fault *fault)
 {
+	const struct retention limits = {k->store, k->reader, k->options.ages, &k->options};
 	uint64_t used;
 	uint64_t cut = 0;
 	enum err err = ERR_NONE;
@@ -187,7 +207,7 @@ static enum err keep(struct keeper *k, struct fault *fault)
 		k->figures.used = used;
 		pthread_mutex_unlock(&k->lock);
 		if (cut == 0)
-			err = retention_cut(k->store, k->reader, &k->options, used, &cut, fault);
+			err = retention_cut(&limits, used, &cut, fault);
 		if (err || cut < store_hot(k->store))
 			break;
 		set_working(k, true);
@@ -253,11 +273,58 @@ static void expire_sessions(struct keeper *k, int64_t started_ms)
 	int64_t grace_ms = expiry_ms < SESSION_GRACE_MS ? expiry_ms : SESSION_GRACE_MS;
 	if (expiry_ms == 0 || clock_mono_ms() - started_ms < grace_ms)
 		return;
-	uint64_t count = sessions_expire(k->options.sessions, clock_wall_ms() - expiry_ms);
+	uint64_t count = sessions_expire(k->options.sessions, expiry_ms);
 	if (count == 0)
 		return;
 	log_info("sessions have expired", "count=%llu", (unsigned long long)count);
 	writer_poke(k->writer);
+}
+
+/* --- clocks --- */
+
+struct save {
+	struct change change; /* first */
+	struct age_clock *ages;
+};
+
+static enum err save_change(struct write_op *op, struct store *store, struct fault *fault)
+{
+	return age_clock_save(((struct save *)op)->ages, store, fault);
+}
+
+/* What is not saved now is saved the next time. */
+static void count_ages(struct keeper *k)
+{
+	struct fault fault;
+	struct age_clock *ages = k->options.ages;
+	struct save save = {{.op = {.change = save_change}}, ages};
+	if (!retention_has_age(&k->options) && k->options.session_expiry_ms == 0)
+		return;
+	if (age_clock_tick(ages) && commit(k, &save.change, &fault) == ERR_NONE)
+		age_clock_saved(ages);
+}
+
+/* Events have the time of the newest one as long as the clock is behind it. */
+static void look_at_clock(struct keeper *k)
+{
+	int64_t offset = clock_wall_ms() - clock_boot_ms();
+	int64_t jump = offset - k->offset_ms;
+	int64_t behind = store_last_time(k->store) - clock_wall_ms();
+	bool jumped = jump <= -JUMP_MS || jump >= JUMP_MS;
+	k->offset_ms = offset;
+	behind = behind > BEHIND_MS ? behind : 0;
+	if (jumped)
+		log_warn("the clock was set", "by_seconds=%lld", (long long)(jump / 1000));
+	pthread_mutex_lock(&k->lock);
+	bool was = k->figures.clock_behind_ms > 0;
+	k->figures.clock_behind_ms = behind;
+	k->figures.clock_jumps += jumped;
+	pthread_mutex_unlock(&k->lock);
+	if (behind > 0 && (!was || jumped))
+		log_warn("the clock is behind the newest event: times stand still until it has caught up", "seconds=%lld",
+			 (long long)(behind / 1000));
+	else if (behind == 0 && was)
+		log_info("the clock has caught up with the newest event", NULL);
 }
 
 static void *work(void *arg)
@@ -268,6 +335,8 @@ static void *work(void *arg)
 	while (!atomic_load(&k->closing)) {
 		run_jobs(k);
 		seal_look(k->store);
+		look_at_clock(k);
+		count_ages(k);
 		expire_sessions(k, started_ms);
 		if (clock_mono_ms() >= retry_ms) {
 			struct fault fault = {0};
@@ -295,6 +364,7 @@ enum err keeper_create(struct store *store, struct writer *writer, struct keeper
 	k->store = store;
 	k->writer = writer;
 	k->options = options;
+	k->offset_ms = clock_wall_ms() - clock_boot_ms();
 	list_init(&k->jobs);
 	pthread_mutex_init(&k->lock, NULL);
 	clock_cond_init(&k->wake);

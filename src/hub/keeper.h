@@ -8,7 +8,7 @@
  *
  * The log is cut at one place: an event whose time is up leaves when all before it may leave, too.
  *
- * The same thread deletes sessions that have expired. */
+ * The same thread deletes sessions that have expired, and looks at the machine's clock. */
 #ifndef HUB_KEEPER_H
 #define HUB_KEEPER_H
 
@@ -31,7 +31,8 @@ struct keeper_options {
 	uint64_t events; /* in the log */
 	struct keeper_stream streams[KEEPER_STREAMS_MAX];
 	int stream_count;
-	bool discard; /* no archives: what leaves is gone */
+	bool discard;           /* no archives: what leaves is gone */
+	struct age_clock *ages; /* borrowed, and the keeper's alone from then on */
 	struct sessions *sessions;
 	int64_t session_expiry_ms; /* sessions that nobody has used for so long are deleted; 0: never */
 	struct archive_options archives;
@@ -59,10 +60,12 @@ struct keeper_job {
 enum err keeper_submit(struct keeper *k, struct keeper_job *job, struct fault *fault);
 
 struct keeper_figures {
-	uint64_t used;   /* bytes of the database */
-	uint64_t sealed; /* archives made since the start */
-	uint64_t left;   /* events that have left the log since then */
-	uint64_t failed; /* attempts */
+	uint64_t used;           /* bytes of the database */
+	uint64_t sealed;         /* archives made since the start */
+	uint64_t left;           /* events that have left the log since then */
+	uint64_t failed;         /* attempts */
+	int64_t clock_behind_ms; /* the machine's clock, behind the newest event; 0: it is not, or by less than a second */
+	uint64_t clock_jumps;    /* times that it was set, by ten seconds or more */
 	bool working;
 	char reason[160]; /* of the last attempt, when it failed; else empty */
 };

@@ -1,6 +1,6 @@
 #include "hub/retention.h"
 
-#include "base/clock.h"
+#include "hub/age_clock.h"
 
 enum {
 	SLACK = 8 /* a limit is acted on when it is passed by this part of it */,
@@ -30,29 +30,25 @@ static uint64_t cut_by_size(uint64_t hot, uint64_t head, uint64_t limit, uint64_
 
 /* --- by age --- */
 
-static int64_t age_of(const struct keeper_options *o, struct slice stream)
+static enum err seek(const struct retention *r, int64_t ms, uint64_t *seq, struct fault *fault)
 {
-	for (int i = 0; i < o->stream_count; i++)
-		if (slice_eq(o->streams[i].name, stream))
-			return o->streams[i].age_ms;
-	return o->age_ms;
+	return age_clock_seek(r->ages, r->reader, ms, seq, fault);
 }
 
 /* The first event of a stream after `after`; head + 1 where there is none. */
-static enum err next_of(struct store *store, struct reader *reader, struct slice stream, uint64_t after, uint64_t *seq,
-			struct fault *fault)
+static enum err next_of(const struct retention *r, struct slice stream, uint64_t after, uint64_t *seq, struct fault *fault)
 {
 	struct filter *f = filter_create();
 	bool fine = f != NULL && filter_add_stream(f, stream) == ERR_NONE;
 	struct history_query q = {.after = after, .count_max = 1, .bytes_max = 1};
-	q.select = fine ? history_select_take(store, f) : NULL;
+	q.select = fine ? history_select_take(r->store, f) : NULL;
 	if (q.select == NULL) {
 		if (!fine)
 			filter_destroy(f);
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	}
 	struct page *page;
-	enum err err = history_page(reader, &q, &page, fault);
+	enum err err = history_page(r->reader, &q, &page, fault);
 	if (!err)
 		*seq = page_count(page) > 0 ? page_entry(page, 0).seq : page_last(page) + 1;
 	page_unref(page);
@@ -61,47 +57,75 @@ static enum err next_of(struct store *store, struct reader *reader, struct slice
 }
 
 /* Streams that are kept longer hold the log at their first event that is not due. */
-static enum err hold(struct store *store, struct reader *reader, const struct keeper_options *o, int64_t now, uint64_t *cut,
-		     struct fault *fault)
+static enum err hold(const struct retention *r, int64_t now, uint64_t *cut, struct fault *fault)
 {
+	const struct keeper_options *o = r->limits;
 	enum err err = ERR_NONE;
 	for (int i = 0; !err && i < o->stream_count; i++) {
-		uint64_t after = store_hot(store) - 1;
+		uint64_t after = store_hot(r->store) - 1;
 		uint64_t held = 0;
 		if (o->age_ms > 0 && o->streams[i].age_ms <= o->age_ms)
 			continue;
 		if (o->streams[i].age_ms > 0)
-			err = history_seek_time(reader, now - o->streams[i].age_ms, &after, fault);
+			err = seek(r, now - o->streams[i].age_ms, &after, fault);
 		if (!err)
-			err = next_of(store, reader, o->streams[i].name, after, &held, fault);
+			err = next_of(r, o->streams[i].name, after, &held, fault);
 		if (!err && held <= *cut)
 			*cut = held - 1;
 	}
 	return err;
 }
 
-/* What follows may leave, too, as long as it is of streams that are kept for a shorter time, and due. */
-static enum err extend(struct store *store, struct reader *reader, const struct keeper_options *o, int64_t now,
-		       uint64_t *cut, struct fault *fault)
+/* What is due of each stream with a limit of its own, and of all others; 0: nothing. */
+struct due {
+	uint64_t upto[KEEPER_STREAMS_MAX];
+	uint64_t others;
+};
+
+static enum err find_due(const struct retention *r, int64_t now, struct due *due, struct fault *fault)
 {
-	bool due = false;
+	const struct keeper_options *o = r->limits;
+	enum err err = ERR_NONE;
+	*due = (struct due){.others = 0};
+	if (o->age_ms > 0)
+		err = seek(r, now - o->age_ms, &due->others, fault);
+	for (int i = 0; !err && i < o->stream_count; i++)
+		if (o->streams[i].age_ms > 0)
+			err = seek(r, now - o->streams[i].age_ms, &due->upto[i], fault);
+	return err;
+}
+
+static bool is_due(const struct retention *r, const struct due *due, struct page_entry e)
+{
+	struct slice stream = store_topic_stream(r->store, e.topic);
+	for (int i = 0; i < r->limits->stream_count; i++)
+		if (slice_eq(r->limits->streams[i].name, stream))
+			return e.seq <= due->upto[i];
+	return e.seq <= due->others;
+}
+
+/* What follows may leave, too, as long as it is of streams that are kept for a shorter time, and due. */
+static enum err extend(const struct retention *r, int64_t now, uint64_t *cut, struct fault *fault)
+{
+	const struct keeper_options *o = r->limits;
+	struct due due;
+	bool more = false;
 	for (int i = 0; i < o->stream_count; i++)
-		due = due || (o->streams[i].age_ms > 0 && (o->age_ms == 0 || o->streams[i].age_ms < o->age_ms));
-	while (due && *cut < store_head(store)) {
+		more = more || (o->streams[i].age_ms > 0 && (o->age_ms == 0 || o->streams[i].age_ms < o->age_ms));
+	enum err err = more ? find_due(r, now, &due, fault) : ERR_NONE;
+	while (!err && more && *cut < store_head(r->store)) {
 		struct page *page;
 		struct history_query q = {.after = *cut, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES};
-		enum err err = history_page(reader, &q, &page, fault);
+		err = history_page(r->reader, &q, &page, fault);
 		if (err)
 			return err;
-		for (uint32_t i = 0; due && i < page_count(page); i++) {
-			struct page_entry e = page_entry(page, i);
-			int64_t age = age_of(o, store_topic_stream(store, e.topic));
-			due = age > 0 && e.time_ms < now - age;
-			*cut = due ? e.seq : *cut;
+		for (uint32_t i = 0; more && i < page_count(page); i++) {
+			more = is_due(r, &due, page_entry(page, i));
+			*cut = more ? page_entry(page, i).seq : *cut;
 		}
 		page_unref(page);
 	}
-	return ERR_NONE;
+	return err;
 }
 
 static int64_t shortest(const struct keeper_options *o)
@@ -113,42 +137,44 @@ static int64_t shortest(const struct keeper_options *o)
 	return age;
 }
 
-static enum err due_at(struct store *store, struct reader *reader, const struct keeper_options *o, int64_t now,
-		       uint64_t *cut, struct fault *fault)
+bool retention_has_age(const struct keeper_options *limits)
 {
-	*cut = store_hot(store) - 1;
-	enum err err = o->age_ms > 0 ? history_seek_time(reader, now - o->age_ms, cut, fault) : ERR_NONE;
-	*cut = max(*cut, store_hot(store) - 1);
-	if (!err)
-		err = hold(store, reader, o, now, cut, fault);
-	return err ? err : extend(store, reader, o, now, cut, fault);
+	return shortest(limits) > 0;
 }
 
-static enum err cut_by_age(struct store *store, struct reader *reader, const struct keeper_options *o, uint64_t *cut,
-			   struct fault *fault)
+static enum err due_at(const struct retention *r, int64_t now, uint64_t *cut, struct fault *fault)
+{
+	*cut = store_hot(r->store) - 1;
+	enum err err = r->limits->age_ms > 0 ? seek(r, now - r->limits->age_ms, cut, fault) : ERR_NONE;
+	*cut = max(*cut, store_hot(r->store) - 1);
+	if (!err)
+		err = hold(r, now, cut, fault);
+	return err ? err : extend(r, now, cut, fault);
+}
+
+static enum err cut_by_age(const struct retention *r, uint64_t *cut, struct fault *fault)
 {
 	*cut = 0;
-	if (shortest(o) == 0)
+	if (!retention_has_age(r->limits))
 		return ERR_NONE;
 	/* Is anything due for long enough? */
-	int64_t now = clock_wall_ms();
-	enum err err = due_at(store, reader, o, now - shortest(o) / SLACK, cut, fault);
-	if (err || *cut < store_hot(store))
+	int64_t now = age_clock_now(r->ages);
+	enum err err = due_at(r, now - shortest(r->limits) / SLACK, cut, fault);
+	if (err || *cut < store_hot(r->store))
 		return err;
-	return due_at(store, reader, o, now, cut, fault);
+	return due_at(r, now, cut, fault);
 }
 
-enum err retention_cut(struct store *store, struct reader *reader, const struct keeper_options *limits, uint64_t used,
-		       uint64_t *cut, struct fault *fault)
+enum err retention_cut(const struct retention *r, uint64_t used, uint64_t *cut, struct fault *fault)
 {
-	uint64_t hot = store_hot(store);
-	uint64_t head = store_head(store);
+	uint64_t hot = store_hot(r->store);
+	uint64_t head = store_head(r->store);
 	*cut = 0;
 	if (hot >= head) /* the newest event stays: the time goes on from it */
 		return ERR_NONE;
-	enum err err = cut_by_age(store, reader, limits, cut, fault);
-	*cut = max(*cut, cut_by_number(hot, head, limits->events));
-	*cut = max(*cut, cut_by_size(hot, head, limits->bytes, used));
+	enum err err = cut_by_age(r, cut, fault);
+	*cut = max(*cut, cut_by_number(hot, head, r->limits->events));
+	*cut = max(*cut, cut_by_size(hot, head, r->limits->bytes, used));
 	if (*cut >= head)
 		*cut = head - 1;
 	return err;

@@ -4,8 +4,16 @@
 
 #include "hub/keeper.h"
 
+struct retention {
+	struct store *store;
+	struct reader *reader;
+	const struct age_clock *ages; /* NULL: no limit is an age */
+	const struct keeper_options *limits;
+};
+
 /* The last seq that is to leave the log; below store_hot when none is. `used`: see history_used. */
-enum err retention_cut(struct store *store, struct reader *reader, const struct keeper_options *limits, uint64_t used,
-		       uint64_t *cut, struct fault *fault);
+enum err retention_cut(const struct retention *r, uint64_t used, uint64_t *cut, struct fault *fault);
+/* Is any limit an age? */
+bool retention_has_age(const struct keeper_options *limits);
 
 #endif

@@ -37,7 +37,7 @@ struct session {
 	struct position at;            /* what is stored: `acked`, but where that is past the end of its line of history */
 	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
 	int64_t updated_ms;            /* Unix */
-	int64_t used_ms;               /* Unix: the same, or when its last reader went */
+	int64_t used_ms;               /* since the boot: the same, or when its last reader went */
 	uint64_t client;               /* whom quotas count it for */
 	struct session_reader *reader; /* NULL: none is connected */
 	char *filter;                  /* as filter_write writes it; NULL: everything passes */
@@ -81,7 +81,8 @@ static struct session *find(struct sessions *s, struct slice name)
 
 static void change(struct sessions *s, struct session *e)
 {
-	e->updated_ms = e->used_ms = clock_wall_ms();
+	e->updated_ms = clock_wall_ms();
+	e->used_ms = clock_boot_ms();
 	if (e->state == CLEAN)
 		list_append(&s->changed, &e->in_changed);
 	e->state = DIRTY;
@@ -193,7 +194,9 @@ static enum err on_load(void *arg, const struct stored_session *stored)
 	enum err err = obtain(s, stored->name, 0, stored->acked, true, &is_new, &e, NULL);
 	if (err)
 		return err;
-	e->updated_ms = e->used_ms = stored->updated_ms;
+	int64_t idle_ms = clock_wall_ms() - stored->updated_ms;
+	e->updated_ms = stored->updated_ms;
+	e->used_ms = clock_boot_ms() - (idle_ms > 0 ? idle_ms : 0);
 	clamp(s, e, stored->epoch);
 	return set_filter(s, e, stored->filter, NULL);
 }
@@ -284,7 +287,7 @@ enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client,
 	if (!err) {
 		lose(e, SESSION_TAKEN);
 		e->reader = r;
-		e->used_ms = clock_wall_ms();
+		e->used_ms = clock_boot_ms();
 		describe(e, is_new, out);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -305,7 +308,7 @@ void sessions_detach(struct sessions *s, struct slice name, struct session_reade
 	struct session *e = held_by(s, name, r);
 	if (e != NULL) {
 		release(e);
-		e->used_ms = clock_wall_ms();
+		e->used_ms = clock_boot_ms();
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -385,9 +388,21 @@ bool sessions_delete(struct sessions *s, struct slice name)
 	return e != NULL;
 }
 
-uint64_t sessions_expire(struct sessions *s, int64_t before_ms)
+void sessions_forgive(struct sessions *s, int64_t ms)
+{
+	int64_t now = clock_boot_ms();
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH (link, &s->all) {
+		struct session *e = LIST_ITEM(link, struct session, in_all);
+		e->used_ms = e->used_ms + ms < now ? e->used_ms + ms : now;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t sessions_expire(struct sessions *s, int64_t idle_ms)
 {
 	uint64_t count = 0;
+	int64_t before_ms = clock_boot_ms() - idle_ms;
 	pthread_mutex_lock(&s->lock);
 	LIST_EACH (link, &s->all) {
 		struct session *e = LIST_ITEM(link, struct session, in_all);

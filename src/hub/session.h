@@ -57,8 +57,10 @@ enum err sessions_check(struct sessions *s, struct slice name, uint64_t client, 
 enum err sessions_set(struct sessions *s, struct slice name, uint64_t client, uint64_t acked);
 /* False when there is none. A connected reader gets SESSION_DELETED. */
 bool sessions_delete(struct sessions *s, struct slice name);
-/* Deletes the sessions that nobody is connected to and that were last used before `before_ms` (Unix). How many. */
-uint64_t sessions_expire(struct sessions *s, int64_t before_ms);
+/* Deletes the sessions that nobody is connected to and nobody has used for so long. How many. */
+uint64_t sessions_expire(struct sessions *s, int64_t idle_ms);
+/* What the machine's clock says of the time before the start is too much by this (age_clock.h). */
+void sessions_forgive(struct sessions *s, int64_t ms);
 
 /* Everything about the session is durable. */
 bool sessions_saved(struct sessions *s, struct slice name);

@@ -101,6 +101,19 @@ static void write_disk(struct api *api, struct buf *out, enum grade *all)
 	worsen(all, grade);
 }
 
+/* Publishing and reading go on: the whole is not less healthy for it. */
+static void write_clock(struct api *api, struct buf *out)
+{
+	struct keeper_figures k;
+	keeper_read(api->keeper, &k);
+	bool fine = k.clock_behind_ms == 0;
+	buf_printf(out, "\"clock\":{\"status\":\"%s\",\"message\":\"%s\",\"behind_ms\":%lld},",
+		   grades[fine ? HEALTHY : DEGRADED],
+		   fine ? "the clock is not behind the newest event"
+			: "the clock is behind the newest event: times stand still until it has caught up",
+		   (long long)k.clock_behind_ms);
+}
+
 /* How alarming memory is: its use on the machine, and how fast this process grows. */
 static enum grade memory_grade(const struct memory_figures *m)
 {
@@ -158,6 +171,7 @@ static enum grade write_components(struct api *api, struct buf *out, const struc
 	else
 		write_breaker(api, out, &all);
 	buf_adds(out, ",\"supabase\":{\"status\":\"healthy\",\"enabled\":false,\"message\":\"not used\"},");
+	write_clock(api, out);
 	write_memory(api, out, &all);
 	buf_addc(out, ',');
 	write_disk(api, out, &all);

@@ -97,6 +97,10 @@ static void put_writer(struct api *api, struct buf *out)
 	put_counter(out, "retention_sealed_total", "Archives sealed.", k.sealed);
 	put_counter(out, "retention_left_total", "Events that have left the log.", k.left);
 	put_counter(out, "retention_failed_total", "Attempts of retention that failed.", k.failed);
+	put(out, "clock_behind_seconds", "gauge",
+	    "The machine's clock, behind the newest event: times stand still meanwhile.", (double)k.clock_behind_ms / 1000);
+	put_counter(out, "clock_jumps_total", "Times that the machine's clock was set by ten seconds or more.",
+		    k.clock_jumps);
 }
 
 static void put_readers(struct api *api, struct buf *out)

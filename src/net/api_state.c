@@ -50,7 +50,7 @@ static void write_archive_figures(struct api *api, struct buf *out)
 		U(store_head(api->store) + 1 - hot), U(k.used), U(k.sealed), U(k.left), U(k.failed),
 		k.working ? "true" : "false");
 	buf_json(out, slice_of(k.reason));
-	buf_adds(out, "},");
+	buf_printf(out, "},\"clock\":{\"behind_ms\":%lld,\"jumps\":%llu},", (long long)k.clock_behind_ms, U(k.clock_jumps));
 }
 
 static void write_writer_figures(struct api *api, struct buf *out)

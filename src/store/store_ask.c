@@ -104,6 +104,11 @@ enum err store_disk_free(const struct store *s, uint64_t *bytes)
 	return ERR_NONE;
 }
 
+int64_t store_last_time(const struct store *s)
+{
+	return atomic_load(&s->last_time_ms);
+}
+
 void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal)
 {
 	char path[PLACE_PATH_LEN + 8];

@@ -109,12 +109,12 @@ struct store {
 	uint64_t noted; /* what was acknowledged, as the note beside the database said when it was opened; 0: nothing */
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
-	int wal_pages;   /* as the last commit left it */
-	int told_pages;  /* as the log was told of last; 0: it was not too long */
-	int asked_pages; /* how many they were when a write-back was last due */
-	int64_t last_time_ms;
-	int64_t patience_ms;      /* with whoever has locked the database */
-	int64_t waiting_since_ms; /* for him */
+	int wal_pages;             /* as the last commit left it */
+	int told_pages;            /* as the log was told of last; 0: it was not too long */
+	int asked_pages;           /* how many they were when a write-back was last due */
+	atomic_llong last_time_ms; /* of the newest event; any thread may read it */
+	int64_t patience_ms;       /* with whoever has locked the database */
+	int64_t waiting_since_ms;  /* for him */
 
 	uint64_t past_ids;     /* rows of id_past */
 	uint64_t last_unknown; /* stream_last_unknown */

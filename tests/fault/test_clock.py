@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""The wall clock jumps by hours, back and forth: `time` never decreases, and what waits for a time goes on waiting by a clock that
-does not jump.
+"""The wall clock jumps by hours, back and forth: `time` never decreases, what waits for a time goes on waiting by a clock that does
+not jump, and so does retention by age; that times stand still is said.
 
 Shown to fail without the protection: without the rule in store_begin that a commit is not older than the one before it, the
-first test; with CLOCK_REALTIME in place of CLOCK_MONOTONIC (clock.c) the second.
+first test; with CLOCK_REALTIME in place of CLOCK_MONOTONIC (clock.c) the second; with CLOCK_REALTIME in place of CLOCK_BOOTTIME (clock.c)
+a jump ahead removes what is young; with age_clock_seek (age_clock.c) asking history_seek_time alone, what came after a jump is
+never removed; with sessions_expire asking for the wall clock, sessions never expire once it was set back; without
+look_at_clock (keeper.c) nobody is told.
 """
 
 import time
@@ -13,6 +16,7 @@ from faults import Faults
 from harness import Task, TidemarkTest, command, seqs, wait_until
 
 HOUR = 3600 * 1000
+YEAR = 365 * 24 * HOUR
 JUMPS = (3 * HOUR, -5 * HOUR, 0, 26 * HOUR, -26 * HOUR, 365 * 24 * HOUR, 0)
 
 
@@ -57,6 +61,71 @@ class Clock(TidemarkTest):
         self.faults.set_clock(0)
         wait_until(lambda: self.server.post('{"data":"after"}').status == 201, "it goes on by itself")
         self.assertEqual(seqs(self.server.everything()), [stored, stored + 1])
+
+    def clock(self):
+        return self.server.get("/v1/stats").json()["clock"]
+
+    def jump(self, milliseconds):
+        """Sets the clock, and waits until retention has seen that and has looked at ages by it."""
+        for offset in (milliseconds, milliseconds + HOUR, milliseconds):
+            jumps = self.clock()["jumps"]
+            self.faults.set_clock(offset)
+            wait_until(lambda before=jumps: self.clock()["jumps"] > before, "the jump is counted")
+
+    def test_a_clock_that_was_ahead_is_said(self):
+        self.begin()
+        self.server.publish({"data": 1})
+        self.jump(YEAR)
+        self.server.publish({"data": 2})
+        wait_until(lambda: "the clock was set" in self.server.log_text(), "the log says so")
+        self.assertEqual(self.clock()["behind_ms"], 0)
+        self.assertEqual(self.server.get("/health").json()["components"]["clock"]["status"], "healthy")
+        self.faults.set_clock(0)
+        wait_until(lambda: self.clock()["behind_ms"] > YEAR - HOUR, "it says by how much it is behind")
+        self.assertEqual(self.server.log_text().count("the clock is behind the newest event"), 1)
+        self.assertRegex(self.server.get("/metrics").text, r"(?m)^tidemark_clock_behind_seconds 3\d{7}(\.\d+)?$")
+        health = self.server.get("/health")
+        self.assertEqual((health.status, health.json()["components"]["clock"]["status"]), (200, "degraded"))
+        self.server.restart()
+        wait_until(lambda: self.clock()["behind_ms"] > YEAR - HOUR, "it says so again after a start")
+        self.faults.set_clock(YEAR)
+        self.server.publish({"data": 3})
+        wait_until(lambda: self.clock()["behind_ms"] == 0, "it has caught up")
+        wait_until(lambda: "has caught up" in self.server.log_text(), "the log says so")
+
+    def test_a_jump_ahead_removes_nothing_that_is_young(self):
+        options = ("--retain-age", "1h", "--retain-stream", "short=30m", "--archive", "none")
+        self.begin(*options)
+        self.server.publish([{"stream": stream, "data": i} for i in range(10) for stream in ("short", "long")])
+        self.jump(YEAR)
+        self.server.publish([{"stream": "short", "data": i} for i in range(10)])
+        self.assertEqual(len(self.server.everything()), 30)
+        self.server.restart()
+        self.jump(2 * YEAR)
+        self.assertEqual(len(self.server.everything()), 30)
+        self.jump(-YEAR)
+        self.assertEqual(len(self.server.everything()), 30)
+
+    def test_what_came_while_times_stand_still_is_removed_at_its_age(self):
+        for archive in ("none", "zstd"):
+            with self.subTest(archive):
+                self.begin("--retain-age", "2s", "--archive", archive)
+                self.faults.set_clock(YEAR)
+                self.server.publish({"data": "ahead"})
+                self.faults.set_clock(0)
+                last = self.server.publish([{"data": i} for i in range(10)])["last"]
+                wait_until(lambda last=last: self.server.retention()["log"]["first"] == last, "only the newest event stays")
+                last = self.server.publish([{"data": i} for i in range(10)])["last"]
+                wait_until(lambda last=last: self.server.retention()["log"]["first"] == last, "and so it goes on")
+                self.server.restart()
+                last = self.server.publish([{"data": i} for i in range(10)])["last"]
+                wait_until(lambda last=last: self.server.retention()["log"]["first"] == last, "also after a start")
+
+    def test_sessions_expire_though_the_clock_was_set_back(self):
+        self.begin("--session-expiry", "1s")
+        self.server.live_reader(session="a").leave()
+        self.faults.set_clock(-YEAR)
+        wait_until(lambda: self.server.get("/v1/sessions/a").status == 404, "it has expired")
 
     def test_timers_go_on(self):
         self.begin("--ping-interval", "1s", "--lease-timeout", "2s", "--handshake-timeout", "1s")
