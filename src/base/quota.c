@@ -8,7 +8,10 @@
 #include "base/kind.h"
 #include "base/map.h"
 
-enum { WANTED_MS = 10000 }; /* whoever was refused tries again within this (Retry-After) */
+enum {
+	WANTED_MS = 10000, /* whoever was refused tries again within this (Retry-After) */
+	KEPT = 256,        /* clients that hold nothing */
+};
 
 struct member {
 	struct map_link link;
@@ -20,7 +23,7 @@ struct purse {
 	struct quota_limit limit;
 	pthread_mutex_t lock; /* guards what follows */
 	uint64_t held;        /* by all */
-	struct map members;   /* those that hold something */
+	struct map members;   /* those that hold something, and some that did */
 	uint64_t waiting;
 	uint64_t refused_share;
 	uint64_t refused_all;
@@ -109,6 +112,7 @@ static struct member *find(const struct purse *p, uint64_t client)
 	return NULL;
 }
 
+/* The client's, made where there is none. NULL: it is nobody's, or there is no memory; then it counts among all only. */
 static struct member *obtain(struct purse *p, uint64_t client)
 {
 	struct member *m = find(p, client);
@@ -119,26 +123,28 @@ static struct member *obtain(struct purse *p, uint64_t client)
 	return m;
 }
 
-/* Without memory for it a client is counted among all only. */
-static void add(struct purse *p, uint64_t client, uint64_t amount)
+static void add(struct purse *p, struct member *m, uint64_t amount)
 {
-	struct member *m = amount > 0 ? obtain(p, client) : NULL;
 	p->held += amount;
 	if (m != NULL)
 		m->held += amount;
 }
 
-static void subtract(struct purse *p, uint64_t client, uint64_t amount)
+/* Some that hold nothing stay: the same clients come again and again. */
+static void forget(struct purse *p, struct member *m)
 {
-	struct member *m = find(p, client);
-	p->held -= amount;
-	if (m == NULL)
-		return;
-	m->held -= m->held < amount ? m->held : amount;
-	if (m->held > 0)
+	if (m == NULL || m->held > 0 || p->members.count <= KEPT)
 		return;
 	map_remove(&p->members, &m->link);
 	free(m);
+}
+
+static void subtract(struct purse *p, struct member *m, uint64_t amount)
+{
+	p->held -= amount;
+	if (m != NULL)
+		m->held -= m->held < amount ? m->held : amount;
+	forget(p, m);
 }
 
 static uint64_t free_of(const struct purse *p)
@@ -147,9 +153,8 @@ static uint64_t free_of(const struct purse *p)
 }
 
 /* By its share alone. */
-static uint64_t share_left(const struct purse *p, uint64_t client)
+static uint64_t share_left(const struct purse *p, const struct member *m)
 {
-	const struct member *m = find(p, client);
 	uint64_t held = m != NULL ? m->held : 0;
 	uint64_t left = free_of(p);
 	if (p->limit.client != 0)
@@ -169,11 +174,11 @@ static enum err refuse(struct purse *p, bool share)
 	return share ? ERR_RATE : ERR_BUSY;
 }
 
-static enum err check(struct purse *p, uint64_t client, uint64_t amount)
+static enum err check(struct purse *p, const struct member *m, uint64_t amount)
 {
 	if (p->held == 0 && (p->limit.client == 0 || amount <= p->limit.client))
 		return ERR_NONE;
-	bool share = amount > share_left(p, client);
+	bool share = amount > share_left(p, m);
 	return share || amount > free_of(p) ? refuse(p, share) : ERR_NONE;
 }
 
@@ -191,9 +196,12 @@ enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t
 		return ERR_NONE;
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
-	enum err err = check(p, client, amount);
+	struct member *m = obtain(p, client);
+	enum err err = check(p, m, amount);
 	if (!err)
-		add(p, client, amount);
+		add(p, m, amount);
+	else
+		forget(p, m);
 	pthread_mutex_unlock(&p->lock);
 	return explain(kind, err, fault);
 }
@@ -204,7 +212,7 @@ void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t a
 		return;
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
-	add(p, client, amount);
+	add(p, obtain(p, client), amount);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -214,7 +222,7 @@ void quota_give(struct quotas *q, enum quota kind, uint64_t client, uint64_t amo
 		return;
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
-	subtract(p, client, amount);
+	subtract(p, find(p, client), amount);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -245,7 +253,7 @@ uint64_t quota_room(struct quotas *q, enum quota kind, uint64_t client)
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	uint64_t left = free_of(p);
-	uint64_t share = share_left(p, client);
+	uint64_t share = share_left(p, find(p, client));
 	pthread_mutex_unlock(&p->lock);
 	return share < left ? share : left;
 }
@@ -254,7 +262,7 @@ enum err quota_refuse(struct quotas *q, enum quota kind, uint64_t client, struct
 {
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
-	enum err err = refuse(p, share_left(p, client) == 0);
+	enum err err = refuse(p, share_left(p, find(p, client)) == 0);
 	pthread_mutex_unlock(&p->lock);
 	return explain(kind, err, fault);
 }
