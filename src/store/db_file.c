@@ -78,7 +78,15 @@ static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 /* --- the index of the log --- */
 
 /* SQLite's "WAL-mode file format", 2.1 and 2.3. */
-enum { INDEX_PART = 32768, COPIED_FRAMES = 96, LOCK_WRITE = 0, LOCK_READ = 3 };
+enum {
+	INDEX_PART = 32768,
+	FRAMES = 16, /* where in it how many frames there are stands */
+	COPIED_FRAMES = 96,
+	PART_FRAMES = 4096,    /* that a part is of */
+	FIRST_PART_LACKS = 34, /* of them, where its header is */
+	LOCK_WRITE = 0,
+	LOCK_READ = 3,
+};
 
 static bool keep_part(struct db_file *f, int number, void volatile *part)
 {
@@ -102,12 +110,21 @@ static void forget_parts(struct db_file *f)
 	f->index_count = 0;
 }
 
+/* Can so many bytes be written? EINVAL: an older kernel, which cannot say. */
+static bool is_writable(void volatile *part, size_t size)
+{
+	uintptr_t rest = (uintptr_t)part % (uintptr_t)sysconf(_SC_PAGESIZE);
+	return madvise((char *)(uintptr_t)part - rest, size + rest, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+}
+
 static int on_shm_map(sqlite3_file *base, int page, int size, int extend, void volatile **out)
 {
 	int rc = shim_shm_map(base, page, size, extend, out);
-	if (rc == SQLITE_OK && *out != NULL && !keep_part(of(base), page, *out))
-		return SQLITE_NOMEM;
-	return rc;
+	if (rc != SQLITE_OK || *out == NULL)
+		return rc;
+	if (extend && !is_writable(*out, (size_t)size))
+		return shim_shm_failed(base, "write", SQLITE_IOERR_SHMMAP, 0);
+	return keep_part(of(base), page, *out) ? SQLITE_OK : SQLITE_NOMEM;
 }
 
 static int on_shm_unmap(sqlite3_file *base, int remove)
@@ -116,32 +133,44 @@ static int on_shm_unmap(sqlite3_file *base, int remove)
 	return shim_shm_unmap(base, remove);
 }
 
-/* Can so many bytes be written? EINVAL: an older kernel, which cannot say. */
-static bool is_writable(void volatile *part, size_t size)
+static bool is_part_writable(const struct db_file *f, uint32_t number)
 {
-	uintptr_t rest = (uintptr_t)part % (uintptr_t)sysconf(_SC_PAGESIZE);
-	return madvise((char *)(uintptr_t)part - rest, size + rest, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+	return number >= (uint32_t)f->index_count || f->index[number] == NULL || is_writable(f->index[number], INDEX_PART);
 }
 
-/* A transaction that writes may write everywhere in it, all others at its beginning only. */
-static bool is_index_writable(const struct db_file *f, bool all)
+static uint32_t index_number(const struct db_file *f, int at)
 {
-	if (!all)
-		return f->index_count == 0 || f->index[0] == NULL || is_writable(f->index[0], 1);
-	for (int i = 0; i < f->index_count; i++)
-		if (f->index[i] != NULL && !is_writable(f->index[i], INDEX_PART))
-			return false;
-	return true;
+	return __atomic_load_n((uint32_t volatile *)f->index[0] + at / (int)sizeof(uint32_t), __ATOMIC_RELAXED);
+}
+
+/* A transaction that writes adds to the part that the last frame is in, and to the next one; or it starts the log anew,
+ * where all of it was copied. All others write at the beginning only. */
+static bool is_index_writable(const struct db_file *f, bool appends)
+{
+	if (f->index_count == 0 || f->index[0] == NULL)
+		return true;
+	if (!is_writable(f->index[0], 1))
+		return false;
+	if (!appends)
+		return true;
+	uint32_t frames = index_number(f, FRAMES);
+	uint32_t part = frames == index_number(f, COPIED_FRAMES) ? 0 : (frames + FIRST_PART_LACKS - 1) / PART_FRAMES;
+	return is_part_writable(f, part) && is_part_writable(f, part + 1);
+}
+
+static int check_index(sqlite3_file *base, bool appends)
+{
+	return is_index_writable(of(base), appends) ? SQLITE_OK : shim_shm_failed(base, "write", SQLITE_IOERR_SHMMAP, 0);
 }
 
 /* A reader that cannot note which state it reads goes on with one that is noted, as it does where another is in the way. */
 static int on_shm_lock(sqlite3_file *base, int offset, int n, int flags)
 {
 	bool writes = flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
-	if (!writes || is_index_writable(of(base), offset == LOCK_WRITE))
-		return shim_shm_lock(base, offset, n, flags);
-	shim_shm_failed(base, "write", SQLITE_IOERR_SHMMAP, 0);
-	return offset >= LOCK_READ ? SQLITE_BUSY : SQLITE_IOERR_SHMMAP;
+	int rc = writes ? check_index(base, offset == LOCK_WRITE) : SQLITE_OK;
+	if (rc != SQLITE_OK)
+		return offset >= LOCK_READ ? SQLITE_BUSY : rc;
+	return shim_shm_lock(base, offset, n, flags);
 }
 
 static int copy_anew(sqlite3_file *base)
@@ -172,7 +201,7 @@ static int on_sync(sqlite3_file *base, int flags)
 	int rc = shim_sync(base, flags);
 	if (rc != SQLITE_OK)
 		copy_anew(base);
-	return rc;
+	return rc == SQLITE_OK ? check_index(base, false) : rc;
 }
 
 /* Of our own accord. */
@@ -211,6 +240,7 @@ static int on_control(sqlite3_file *base, int op, void *arg)
 	case DB_FILE_PACE: of(base)->pace = *(const struct db_file_pace *)arg; return SQLITE_OK;
 	case DB_FILE_WATCH: of(base)->watch = *(const struct db_file_watch *)arg; return SQLITE_OK;
 	case DB_FILE_SYNC: return sync_pages(base);
+	case DB_FILE_INDEX: return check_index(base, true);
 	case DB_FILE_COPY_ANEW: return copy_anew(base);
 	case DB_FILE_FIRST: of(base)->first = arg; return SQLITE_OK;
 	default: return shim_control(base, op, arg);

@@ -15,8 +15,8 @@
  *
  * The index of the write-ahead log (its -shm file) is mapped into memory, and what is written there to a disk that is full,
  * read-only or failing, or to a file that was cut, is a SIGBUS. So before SQLite takes a lock under which it writes there,
- * the kernel is asked for the pages: the call fails instead. (Where the kernel is older than 5.14, bus_error.h says what
- * happened.)
+ * and again when it has waited for the disk, the kernel is asked for the pages: the call fails instead. (Where the kernel is
+ * older than 5.14, bus_error.h says what happened.)
  *
  * The first page says where everything else is: a copy of it (place.h) can stand in for one that is damaged. */
 #ifndef STORE_DB_FILE_H
@@ -63,6 +63,7 @@ enum {
 	DB_FILE_PACE,               /* a struct db_file_pace */
 	DB_FILE_WATCH,              /* a struct db_file_watch */
 	DB_FILE_SYNC,               /* puts on the disk what is not there yet, at that pace */
+	DB_FILE_INDEX,              /* fails when a transaction that writes could not write to the index of the log */
 	DB_FILE_COPY_ANEW,          /* the next checkpoint copies all of the log */
 	DB_FILE_FIRST,              /* DB_FILE_PAGE bytes that are read instead of the first page, as long as it is open */
 };

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/db_file.h"
+
 enum {
 	LOG_HEADER = 32, /* of the file, see below: a log that begins, or begins again */
 	/* Of a frame (SQLite's "WAL-mode file format", 2): its header, where that says that a transaction ends, its page. */
@@ -81,10 +83,14 @@ static int on_truncate(sqlite3_file *base, sqlite3_int64 size)
 	return rc == SQLITE_OK ? shim_truncate(base, size) : rc;
 }
 
+/* What is on the disk then is noted in the index. */
 static int on_sync(sqlite3_file *base, int flags)
 {
+	sqlite3_file *db = of(base)->db;
 	int rc = write_out(of(base));
-	return rc == SQLITE_OK ? shim_sync(base, flags) : rc;
+	if (rc == SQLITE_OK)
+		rc = shim_sync(base, flags);
+	return rc == SQLITE_OK && db != NULL ? db->pMethods->xFileControl(db, DB_FILE_INDEX, NULL) : rc;
 }
 
 static int on_size(sqlite3_file *base, sqlite3_int64 *size)
@@ -119,6 +125,6 @@ static const sqlite3_io_methods methods = {
 
 int log_file_open(struct log_file *f, sqlite3_vfs *real, const char *name, int flags, int *out_flags)
 {
-	*f = (struct log_file){.end = -1};
+	*f = (struct log_file){.db = sqlite3_database_file_object(name), .end = -1};
 	return shim_open(&f->shim, sizeof *f, &methods, real, name, flags, out_flags);
 }

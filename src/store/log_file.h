@@ -13,7 +13,8 @@
 
 struct log_file {
 	struct shim shim;
-	char *gathered; /* NULL until something is written */
+	sqlite3_file *db; /* its database's, which is ours (db_file.h) */
+	char *gathered;   /* NULL until something is written */
 	int len;
 	sqlite3_int64 at;  /* where it belongs in the file */
 	sqlite3_int64 end; /* of what was appended; -1: not known */
