@@ -260,13 +260,13 @@ class Slow(TidemarkTest):
         self.assertLess(silent["open"], 10)
 
     def test_a_large_body_has_the_time_it_needs(self):
-        server = self.serve("--handshake-timeout", "300ms")
+        server = self.serve("--handshake-timeout", "2s")
         wire = server.wire()
-        body = json.dumps({"data": "x" * 120000}).encode()
+        body = json.dumps({"data": "x" * 160000}).encode()
         wire.send(POST + b"Content-Length: %d\r\n\r\n" % len(body))
-        for at in range(0, len(body), 20000):  # 3 s in all, three times what a body without a byte has
+        for at in range(0, len(body), 20000):  # 9 s in all: more than a body without a byte has, 6 s
             wire.send(body[at:at + 20000])
-            time.sleep(0.5)
+            time.sleep(1)
         self.assertEqual(wire.response().status, 201)
 
     def test_the_second_head_of_a_connection_has_an_end_too(self):

@@ -387,11 +387,11 @@ class Trickles(TidemarkTest):
         wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] == 1, "all are gone", 20)
 
     def test_a_large_message_has_the_time_it_needs(self):
-        server = self.serve("--handshake-timeout", "300ms", "--ping-interval", "10m")
+        server = self.serve("--handshake-timeout", "2s", "--ping-interval", "10m")
         client = server.live_reader()
-        whole = frame(TEXT, json.dumps({"op": "publish", "events": [{"data": "x" * 120000}]}).encode())
-        for at in range(0, len(whole), 20000):  # 3 s in all, three times what one that does not come has
-            time.sleep(0.5)
+        whole = frame(TEXT, json.dumps({"op": "publish", "events": [{"data": "x" * 160000}]}).encode())
+        for at in range(0, len(whole), 20000):  # 9 s in all: more than one that does not come has, 6 s
+            time.sleep(1)
             client.wire.send(whole[at:at + 20000])
         self.assertEqual(client.op("published")["first"], 1)
 
