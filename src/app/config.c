@@ -220,14 +220,16 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"ping-interval", OPTION_DURATION, &c->ping_interval, "DURATION",
 		 "idle WebSockets are pinged so often, and closed when silent for two of them (30s)", 100, 86400000, 0},
 		{"ack-memory", OPTION_SIZE, &c->ack_memory, "SIZE",
-		 "what the answers that publishers at /events do not read take up in memory, a quarter of it for one "
-		 "(64MiB)",
+		 "what the answers that publishers at /events do not read take up in memory; one client may have as much of "
+		 "it as "
+		 "it leaves free (64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
-		 "what answers from the past hold in memory until they are read: those to all dashboards, of which further "
-		 "ones wait, and those over HTTP, which become short; a request that finds no room waits for it, and "
-		 "connections "
-		 "that take nothing of their answer are cut off meanwhile (64MiB)",
+		 "what answers from the past hold in memory until they are read, to dashboards and over HTTP; one client "
+		 "may have "
+		 "as much of it as it leaves free; a request that finds no room waits for it, and connections that take "
+		 "nothing "
+		 "of their answer are cut off meanwhile (64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-timeout", OPTION_DURATION, &c->reply_timeout, "DURATION",
 		 "a dashboard that takes nothing of its answer for so long is closed (30s)", 100, 86400000, 0},
