@@ -26,6 +26,8 @@ enum err {
 	ERR_RATE,      /* too much at once: try again a little later */
 };
 
+enum { FAULT_TEXT_LEN = 488 }; /* with room for a path */
+
 /* An error with its place, for the person who has to mend it. Owned by the caller, filled by the callee. */
 struct fault {
 	enum err code;
@@ -35,7 +37,7 @@ struct fault {
 	uint64_t expected;
 	uint64_t actual;
 	bool actual_unknown; /* and what is there nobody knows */
-	char text[488];      /* with room for a path */
+	char text[FAULT_TEXT_LEN];
 };
 
 /* The short name of a code ("not found"); a static string. */

@@ -223,10 +223,9 @@ static void tell(struct keeper *k, enum err err, const struct fault *fault)
 {
 	k->attempts = err && err != ERR_CLOSED ? k->attempts + 1 : 0;
 	pthread_mutex_lock(&k->lock);
-	bool news = k->attempts > 0 && strncmp(k->figures.reason, fault->text, sizeof k->figures.reason - 1) != 0;
+	bool news = k->attempts > 0 && strcmp(k->figures.reason, fault->text) != 0;
 	k->figures.failed += k->attempts > 0;
-	snprintf(k->figures.reason, sizeof k->figures.reason, "%.*s", (int)sizeof k->figures.reason - 1,
-		 k->attempts > 0 ? fault->text : "");
+	snprintf(k->figures.reason, sizeof k->figures.reason, "%s", k->attempts > 0 ? fault->text : "");
 	pthread_mutex_unlock(&k->lock);
 	if (news)
 		log_error("retention cannot go on: the events stay in the log", "why=\"%s\"", fault->text);

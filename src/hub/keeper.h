@@ -67,7 +67,7 @@ struct keeper_figures {
 	int64_t clock_behind_ms; /* the machine's clock, behind the newest event; 0: it is not, or by less than a second */
 	uint64_t clock_jumps;    /* times that it was set, by ten seconds or more */
 	bool working;
-	char reason[160]; /* of the last attempt, when it failed; else empty */
+	char reason[FAULT_TEXT_LEN]; /* of the last attempt, when it failed; else empty */
 };
 void keeper_read(struct keeper *k, struct keeper_figures *out);
 struct keeper_options keeper_limits(const struct keeper *k);

@@ -1000,7 +1000,7 @@ void writer_read(struct writer *w, struct writer_figures *out)
 	out->breaker_closes = w->breaker_closes;
 	out->breaker_failures = w->breaker_failures;
 	if (w->breaker != BREAKER_CLOSED)
-		snprintf(out->reason, sizeof out->reason, "%.159s", w->reason.text);
+		memcpy(out->reason, w->reason.text, sizeof out->reason);
 	pthread_mutex_unlock(&w->lock);
 	out->events = rate_total(&w->events);
 	out->events_1s = rate_read(&w->events, 1);

@@ -126,8 +126,8 @@ struct writer_figures {
 	uint64_t breaker_opens;
 	uint64_t breaker_half_opens;
 	uint64_t breaker_closes;
-	uint64_t breaker_failures; /* in a row; 0 while it is closed */
-	char reason[160];          /* why the breaker is open */
+	uint64_t breaker_failures;   /* in a row; 0 while it is closed */
+	char reason[FAULT_TEXT_LEN]; /* why the breaker is open */
 };
 void writer_read(struct writer *w, struct writer_figures *out);
 /* Is less left of the disk than the reserve, so that publishing is refused? Any thread. */
