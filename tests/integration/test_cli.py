@@ -51,6 +51,8 @@ class Usage(CommandTest):
         for arguments in ([], ["surprise"], ["serve", "--surprise"], ["--surprise"], ["serve", "--data"],
                           ["serve", "--max-event", "many"], ["serve", "--listen", "nowhere"],
                           ["serve", "--durability", "perhaps"], ["serve", "--ping-interval", "5 parsecs"],
+                          ["serve", "--retain-stream", "a"], ["serve", "--log-level", "loud"], ["serve", "--archive", "zip"],
+                          ["serve", "a"], ["serve", "--lease-limit", "a"], ["serve", "--archive-dir", ""],
                           ["publish", "--batch", "x"], ["publish", "a", "b"], ["query"],
                           ["query", NOBODY, "--limit", "x"], ["query", NOBODY, "--order", "up"],
                           ["tail", "--after", "x"], ["stats"], ["verify"]):

@@ -2,6 +2,7 @@
 #include "net/gate.h"
 #include "net/host.h"
 #include "net/peer.h"
+#include "net/proxy.h"
 #include "tidemark/event.h"
 
 #include <arpa/inet.h>
@@ -37,6 +38,9 @@ static void what_is_not_understood_is_refused(void)
 		"[]",
 		"{}",
 		"{\"name\":\"a\",\"scopes\":[\"read\"]}",
+		"{\"name\":5,\"scopes\":[\"read\"],\"hash\":\"" HASH "1\"}",
+		"{\"name\":\"a\",\"scopes\":\"read\",\"hash\":\"" HASH "1\"}",
+		"{\"name\":\"a\",\"scopes\":[\"read\"],\"streams\":\"s\",\"hash\":\"" HASH "1\"}",
 		"{\"name\":\"a b\",\"scopes\":[\"read\"],\"hash\":\"" HASH "1\"}",
 		"{\"name\":\"a\",\"scopes\":[],\"hash\":\"" HASH "1\"}",
 		"{\"name\":\"a\",\"scopes\":[\"all\"],\"hash\":\"" HASH "1\"}",
@@ -61,6 +65,22 @@ static void what_is_not_understood_is_refused(void)
 	CHECK(parse("{\"name\":\"a\",\"scopes\":[\"read\"],\"hash\":\"" HASH "1\"}\n"
 		    "{\"name\":\"b\",\"scopes\":[\"read\"],\"hash\":\"" HASH "1\"}",
 		    &t, &fault) == ERR_INVALID);
+}
+
+static void a_file_has_so_many_tokens_at_most(void)
+{
+	char text[TOKEN_LEN];
+	struct buf file;
+	struct tokens *t;
+	struct fault fault;
+	buf_init(&file);
+	for (int i = 0; i <= TOKENS_MAX; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "t%d", i);
+		CHECK(token_make(name, SCOPE_READ, NULL, 0, text, &file));
+	}
+	CHECK(tokens_parse(buf_slice(&file), &t, &fault) == ERR_INVALID && fault.place == TOKENS_MAX + 1);
+	buf_finish(&file);
 }
 
 static void a_token_that_was_made_is_found(void)
@@ -151,6 +171,31 @@ static void peers(void)
 	CHECK(strcmp(text, "2001:db8::/64") == 0);
 }
 
+static uint64_t proxied(const char *from, const struct forwarded *f)
+{
+	struct proxies p = {0};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	CHECK(proxies_add(&p, "192.0.2.1") && inet_pton(AF_INET6, from, &v6.sin6_addr) == 1);
+	return proxies_peer(&p, (const struct sockaddr *)&v6, f);
+}
+
+static void proxies_name_their_clients(void)
+{
+	struct forwarded f = {0};
+	CHECK(proxied("::ffff:192.0.2.1", &f) == key_of("192.0.2.1"));
+	forwarded_add(&f, slice_of("198.51.100.7, 192.0.2.1"));
+	CHECK(proxied("::ffff:192.0.2.1", &f) == key_of("198.51.100.7"));
+	CHECK(proxied("2001:db8::1", &f) == key_of("2001:db8::1"));
+	/* Of many lines the last count. */
+	for (int i = 0; i < FORWARDED_MAX; i++)
+		forwarded_add(&f, slice_of("192.0.2.1"));
+	CHECK(f.count == FORWARDED_MAX && proxied("::ffff:192.0.2.1", &f) == key_of("192.0.2.1"));
+	struct proxies p = {0};
+	CHECK(proxies_add(&p, "192.0.2.1"));
+	CHECK(proxies_counted(&p, &(struct sockaddr){.sa_family = AF_UNIX}) ==
+	      peer_key(&(struct sockaddr){.sa_family = AF_UNIX}));
+}
+
 static void a_grant_of_nothing_allows_nothing(void)
 {
 	struct grant none = {0};
@@ -168,11 +213,13 @@ int main(void)
 {
 	RUN(a_file_of_tokens);
 	RUN(what_is_not_understood_is_refused);
+	RUN(a_file_has_so_many_tokens_at_most);
 	RUN(a_token_that_was_made_is_found);
 	RUN(patterns_are_names_or_their_beginnings);
 	RUN(hosts);
 	RUN(bearers);
 	RUN(peers);
+	RUN(proxies_name_their_clients);
 	RUN(a_grant_of_nothing_allows_nothing);
 	return 0;
 }

@@ -2,6 +2,8 @@
  * moved by somebody who mended the seek table afterwards.
  *
  * Shown to fail without the protection: without the digest of the file in survey.c, and without the chain. */
+#include <stddef.h>
+
 #include "archives.h"
 #include "store/packer.h"
 #include "store/seekable.h"
@@ -128,6 +130,32 @@ static void every_flipped_bit_of_a_manifest_is_found(void)
 	tear_down(&file);
 }
 
+/* The sum of such a manifest is right. */
+static void a_manifest_of_other_numbers_is_found(void)
+{
+	static const size_t numbers[] = {
+		offsetof(struct manifest, first),   offsetof(struct manifest, last),
+		offsetof(struct manifest, count),   offsetof(struct manifest, first_ms),
+		offsetof(struct manifest, last_ms), offsetof(struct manifest, raw_bytes),
+		offsetof(struct manifest, frames),  offsetof(struct manifest, bytes),
+	};
+	struct buf file;
+	struct manifest m;
+	struct manifest found;
+	size_t ends[FRAMES];
+	set_up(&file, &m, ends);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		struct manifest other = m;
+		uint64_t *number = (uint64_t *)(void *)((char *)&other + numbers[i]);
+		*number += 1;
+		CHECK(archive_survey(path, &(struct survey){.expected = &other}, &found, &fault) == ERR_CORRUPT);
+	}
+	struct manifest other = m;
+	other.sha256[0] = other.sha256[0] == '0' ? '1' : '0';
+	CHECK(archive_survey(path, &(struct survey){.expected = &other}, &found, &fault) == ERR_CORRUPT);
+	tear_down(&file);
+}
+
 /* Frames in another order under a seek table that fits them: every checksum is right, but the events are not in theirs. */
 static void frames_that_were_moved_are_found(void)
 {
@@ -247,6 +275,7 @@ int main(void)
 {
 	RUN(every_flipped_bit_of_an_archive_is_found);
 	RUN(every_flipped_bit_of_a_manifest_is_found);
+	RUN(a_manifest_of_other_numbers_is_found);
 	RUN(frames_that_were_moved_are_found);
 	RUN(an_archive_of_other_events_is_found);
 	RUN(lines_that_are_no_events_are_found);

@@ -86,6 +86,11 @@ static void urls_are_split_and_decoded(void)
 		CHECK(url_parse(&u, slice_of(bad[i])) == URL_MALFORMED);
 		url_finish(&u);
 	}
+	char many[2 * (URL_PARAMS_MAX + 1) + 3] = "/?a";
+	for (int n = 0; n < URL_PARAMS_MAX; n++)
+		strcat(many, "&a");
+	CHECK(url_parse(&u, slice_of(many)) == URL_TOO_MANY_PARAMS);
+	url_finish(&u);
 }
 
 static void encoding_comes_back(void)

@@ -1,4 +1,6 @@
+#include "base/buf.h"
 #include "check.h"
+#include "event/op.h"
 #include "tidemark/event.h"
 #include "tidemark/filter.h"
 
@@ -63,6 +65,9 @@ static void wrong_names_are_refused(void)
 	batch_destroy(b);
 	snprintf(long_name, sizeof long_name, "{\"stream\":\"%0256d\",\"data\":1}", 0);
 	refused(long_name, BATCH_JSON, ERR_INVALID, 0);
+	char escaped[2000];
+	snprintf(escaped, sizeof escaped, "{\"stream\":\"\\n%01600d\",\"data\":1}", 0);
+	refused(escaped, BATCH_JSON, ERR_INVALID, 0);
 }
 
 static void places_are_named(void)
@@ -111,6 +116,60 @@ static void filters_pass_any_of_each(void)
 	filter_destroy(f);
 }
 
+static void filters_are_written_and_read(void)
+{
+	static const char *const bad[] = {"{", "[]", "{}", "5"};
+	struct filter *f = filter_create();
+	struct filter *again;
+	struct buf text;
+	enum err err = ERR_NONE;
+	int names = 0;
+	for (; !err; names++)
+		err = filter_add_stream(f, slice_of("s"));
+	CHECK(err == ERR_TOO_LARGE && names > 1);
+	buf_init(&text);
+	filter_write(&text, f);
+	CHECK(filter_read(buf_slice(&text), &again) == ERR_NONE && filter_match(again, slice_of("s"), slice_of("t")));
+	CHECK(!filter_match(again, slice_of("r"), slice_of("t")));
+	filter_destroy(again);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		CHECK(filter_read(slice_of(bad[i]), &again) == ERR_INVALID && again == NULL);
+	buf_finish(&text);
+	filter_destroy(f);
+}
+
+static enum err read_op(const char *text, struct op *op)
+{
+	static char copy[OP_REF_MAX + 64]; /* what is read points into it */
+	struct fault fault;
+	snprintf(copy, sizeof copy, "%s", text);
+	return op_read(copy, strlen(copy), op, &fault);
+}
+
+static void messages_have_an_op(void)
+{
+	static const char *const bad[] = {"",
+					  "[]",
+					  "{}",
+					  "{\"op\":\"jump\"}",
+					  "{\"op\":\"ack\"}",
+					  "{\"op\":\"ack\",\"seq\":-1}",
+					  "{\"op\":\"publish\"}",
+					  "{\"op\":\"publish\",\"events\":{}}"};
+	char text[OP_REF_MAX + 64];
+	struct op op;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		CHECK(read_op(bad[i], &op) == ERR_INVALID);
+	CHECK(read_op("{\"op\":\"ack\",\"seq\":5,\"ref\":[1]}", &op) == ERR_NONE && op.kind == OP_ACK && op.seq == 5);
+	CHECK_SLICE(op.ref, "[1]");
+	CHECK(read_op("{\"op\":\"publish\",\"events\":[2]}", &op) == ERR_NONE && op.kind == OP_PUBLISH);
+	CHECK_SLICE(op.events, "[2]");
+	snprintf(text, sizeof text, "{\"op\":\"ping\",\"ref\":\"%0*d\"}", OP_REF_MAX - 2, 0);
+	CHECK(read_op(text, &op) == ERR_NONE && op.kind == OP_PING && op.ref.len == OP_REF_MAX);
+	snprintf(text, sizeof text, "{\"op\":\"ping\",\"ref\":\"%0*d\"}", OP_REF_MAX - 1, 0);
+	CHECK(read_op(text, &op) == ERR_INVALID);
+}
+
 int main(void)
 {
 	RUN(envelopes_are_opened);
@@ -120,4 +179,6 @@ int main(void)
 	RUN(limits_hold);
 	RUN(lines_make_a_batch);
 	RUN(filters_pass_any_of_each);
+	RUN(filters_are_written_and_read);
+	RUN(messages_have_an_op);
 }

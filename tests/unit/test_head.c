@@ -181,6 +181,8 @@ static void queries_are_read(void)
 					  "speed=nan",
 					  "speed=1e9",
 					  "since=yesterday",
+					  "since=0000000000000000000000000000000000000000000000000000000000000001",
+					  "speed=0.0000000000000001",
 					  "until=-5",
 					  "stream=",
 					  "type=%ff",
@@ -189,7 +191,7 @@ static void queries_are_read(void)
 					  "order=asc&order=asc",
 					  "nothing=1"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		char target[64];
+		char target[128];
 		char name[16];
 		snprintf(target, sizeof target, "/?%s", bad[i]);
 		snprintf(name, sizeof name, "%.*s", (int)strcspn(bad[i], "="), bad[i]);

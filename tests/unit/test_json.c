@@ -141,6 +141,9 @@ static void members_are_walked(void)
 	CHECK(json_member(object, "a", &v));
 	CHECK_SLICE(v, "2");
 	CHECK(!json_member(object, "x", &v));
+	char long_key[600];
+	snprintf(long_key, sizeof long_key, "{\"\\u0061%0500d\":1,\"b\":2}", 0);
+	CHECK(!json_member(slice_of(long_key), "a", &v) && json_member(slice_of(long_key), "b", &v));
 	w = json_walk(slice_of("[]"));
 	CHECK(!json_next(&w));
 }

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "store/db.h"
 #include "store/seal.h"
+#include "store/store_inside.h"
 #include "temp_dir.h"
 
 enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200 };
@@ -391,6 +393,44 @@ static void a_seal_that_is_stopped_has_stopped_writing(void)
 	tear_down();
 }
 
+static bool stop_at_last(void *arg)
+{
+	return --*(int *)arg <= 0;
+}
+
+/* Stopped at the n-th question, n = 1, 2, …: writing, and reading back. */
+static void a_seal_that_is_stopped_anywhere_leaves_no_archive(void)
+{
+	enum err err = ERR_CLOSED;
+	struct manifest m;
+	int stops = 0;
+	temp_dir_make(dir);
+	open_store();
+	append(1, EVENTS);
+	for (; err == ERR_CLOSED; stops++) {
+		int left = stops + 1;
+		struct seal_watch watch = {.stop = stop_at_last, .arg = &left};
+		CHECK(!seal_find_range(store, 1, FIRST_PART));
+		err = seal_range(reader, 1, FIRST_PART, options, &watch, &m, &fault);
+	}
+	CHECK(err == ERR_NONE && stops > 2 && seal_find_range(store, 1, FIRST_PART));
+	close_store();
+	tear_down();
+}
+
+static void a_log_with_a_hole_is_not_sealed(void)
+{
+	struct manifest m;
+	temp_dir_make(dir);
+	open_store();
+	append(1, EVENTS);
+	CHECK(db_exec(store->db, "DELETE FROM event WHERE seq = 7", &fault) == ERR_NONE);
+	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_CORRUPT);
+	CHECK(strstr(fault.text, "event 7 is missing") != NULL && !seal_find_range(store, 1, FIRST_PART));
+	close_store();
+	tear_down();
+}
+
 static void expect_corrupt(uint64_t after, bool descending)
 {
 	struct page *p;
@@ -533,6 +573,8 @@ int main(void)
 	RUN(an_end_inside_the_transaction_loses_nothing);
 	RUN(a_rollback_brings_back_what_was_leaving);
 	RUN(a_seal_that_is_stopped_has_stopped_writing);
+	RUN(a_seal_that_is_stopped_anywhere_leaves_no_archive);
+	RUN(a_log_with_a_hole_is_not_sealed);
 	RUN(nobody_elses_archive_is_cleared_away);
 	RUN(an_archive_in_the_place_of_another_is_not_believed);
 	RUN(a_spoilt_archive_is_made_anew_from_the_log);

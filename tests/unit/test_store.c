@@ -802,8 +802,29 @@ static void chosen_names_cost_no_more_than_others(void)
 	CHECK(name_steps(topic_collides) <= 2 * ordinary);
 }
 
+static void on_posted(void *arg, uint64_t seq)
+{
+	*(uint64_t *)arg += seq;
+}
+
+static void postings_that_are_none_are_refused(void)
+{
+	struct buf bytes;
+	uint64_t sum = 0;
+	buf_init(&bytes);
+	postings_encode(&bytes, 0, 200);
+	postings_encode(&bytes, 200, 201);
+	CHECK(postings_decode(bytes.data, bytes.len, 201, on_posted, &sum) && sum == 401);
+	CHECK(!postings_decode(bytes.data, bytes.len, 200, on_posted, &sum)); /* past its window */
+	CHECK(!postings_decode(bytes.data, 1, 201, on_posted, &sum));         /* ends in a number */
+	CHECK(!postings_decode("\x01\x00", 2, 201, on_posted, &sum));         /* twice the same */
+	CHECK(!postings_decode("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, UINT64_MAX, on_posted, &sum));
+	buf_finish(&bytes);
+}
+
 int main(void)
 {
+	RUN(postings_that_are_none_are_refused);
 	RUN(an_empty_store_has_an_epoch_and_no_events);
 	RUN(a_second_writer_is_refused_and_a_reader_is_not);
 	RUN(a_newer_or_foreign_file_is_refused);
