@@ -141,6 +141,16 @@ class Retention(ArchiveTest):
         self.assertEqual([e["data"] for e in server.everything()][:60], list(range(60)))
         self.assertEqual(self.archived(server), 50)
 
+    def test_by_stream_alone(self):
+        server = self.serve("--retain-stream", "b=1s")
+        server.publish_lines([{"stream": "b", "data": i} for i in range(50)])
+        server.publish_lines([{"stream": "a", "data": 50}])
+        server.publish_lines([{"stream": "b", "data": i} for i in range(51, 60)])
+        self.wait_archived(server, 50)
+        server.publish({"stream": "b", "data": "last"})
+        self.assertEqual([e["data"] for e in server.everything()][:60], list(range(60)))
+        self.assertEqual(self.archived(server), 50)
+
     def test_ids_are_known_after_their_events_have_left(self):
         server = self.serve("--retain-events", "50")
         events = self.batch(0, 200)

@@ -11,7 +11,7 @@
 #include "store/store_inside.h"
 #include "temp_dir.h"
 
-enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200 };
+enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200, INDEX_EVERY = 40 };
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 static const struct archive_options options = {3, 0};
@@ -418,6 +418,46 @@ static void a_seal_that_is_stopped_anywhere_leaves_no_archive(void)
 	tear_down();
 }
 
+static void expect_moved_on(void (*change)(void), const char *says)
+{
+	struct store *before;
+	struct reader *r;
+	uint64_t checked;
+	CHECK(store_open(dir, (struct store_options){.access = STORE_READ}, &before, &fault) == ERR_NONE);
+	CHECK(reader_open(before, &r, &fault) == ERR_NONE);
+	CHECK(history_verify(r, NULL, NULL, &checked, &fault) == ERR_NONE && checked == store_head(before));
+	change();
+	CHECK(history_verify(r, NULL, NULL, &checked, &fault) == ERR_BUSY && strstr(fault.text, says) != NULL);
+	reader_close(r);
+	store_close(before);
+}
+
+static void append_many(void)
+{
+	append(EVENTS + 1, EVENTS + INDEX_EVERY);
+	append(EVENTS + INDEX_EVERY + 1, EVENTS + INDEX_EVERY + 1);
+}
+
+static void leave_first_part(void)
+{
+	uint64_t left;
+	CHECK(store_leave(store, FIRST_PART, FIRST_PART, NULL, &left, &fault) == ERR_NONE && left == FIRST_PART);
+	commit();
+}
+
+/* Whoever verifies a store in use says so, and finds no damage. */
+static void a_store_that_has_moved_on_is_not_called_damaged(void)
+{
+	temp_dir_make(dir);
+	CHECK(store_open(dir, (struct store_options){.index_every = INDEX_EVERY}, &store, &fault) == ERR_NONE);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	append(1, EVENTS);
+	expect_moved_on(append_many, "the store has moved on");
+	expect_moved_on(leave_first_part, "events have left the log");
+	close_store();
+	tear_down();
+}
+
 static void a_log_with_a_hole_is_not_sealed(void)
 {
 	struct manifest m;
@@ -575,6 +615,7 @@ int main(void)
 	RUN(a_seal_that_is_stopped_has_stopped_writing);
 	RUN(a_seal_that_is_stopped_anywhere_leaves_no_archive);
 	RUN(a_log_with_a_hole_is_not_sealed);
+	RUN(a_store_that_has_moved_on_is_not_called_damaged);
 	RUN(nobody_elses_archive_is_cleared_away);
 	RUN(an_archive_in_the_place_of_another_is_not_believed);
 	RUN(a_spoilt_archive_is_made_anew_from_the_log);
