@@ -1,5 +1,5 @@
 # The few commands a person needs. Everything else is CMake: see CMakePresets.json.
-.PHONY: run build test check bench bench-curves bench-instructions bench-build fuzz lint soak fresh clean deps
+.PHONY: run build test check bench bench-curves bench-instructions bench-build fuzz lint coverage soak fresh clean deps
 
 ARGS ?=
 build/release/tidemark: build
@@ -40,6 +40,10 @@ fuzz: deps ## a minute of fuzzing for each parser
 
 lint: deps ## static analysis: clang-tidy, cppcheck, gcc's analyzer
 	@scripts/lint
+
+coverage: deps ## the lines of the store and of the parsers that tests reach; about 10 minutes
+	@scripts/bootstrap coverage
+	@scripts/coverage
 
 soak: build ## ten minutes of faults of all kinds at random, and a judge of all that was answered
 	@scripts/bootstrap test
