@@ -350,6 +350,8 @@ static void a_copy_of_an_earlier_time_has_its_gaps(void)
 	CHECK(store_head(store) == 2 * BATCH + 5 && store_first(store) == 2 * BATCH + 1);
 	CHECK(history_removed(reader, 0, store_head(store)) == 1);
 	close_store();
+	temp_dir_remove(copy);
+	CHECK(back_up(BATCH + 5, NULL) == ERR_GONE && says("event 25 was removed"));
 	tear_down();
 }
 

@@ -802,6 +802,28 @@ static void chosen_names_cost_no_more_than_others(void)
 	CHECK(name_steps(topic_collides) <= 2 * ordinary);
 }
 
+/* Somebody puts another file in the place of the database while it is open. */
+static void a_database_that_was_replaced_is_not_written_to(void)
+{
+	char path[128];
+	char away[128];
+	struct receipt r;
+	fresh_dir();
+	open_store();
+	publish("{\"data\":1}", 1);
+	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	snprintf(away, sizeof away, "%s/away", dir);
+	CHECK(rename(path, away) == 0);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	CHECK(fd >= 0 && close(fd) == 0);
+	CHECK(append("{\"data\":2}", NULL, &r) == ERR_IO && strstr(fault.text, "another file than the one in use") != NULL);
+	store_rollback(store);
+	CHECK(rename(away, path) == 0);
+	publish("{\"data\":2}", 1);
+	close_store();
+	remove_dir();
+}
+
 static void on_posted(void *arg, uint64_t seq)
 {
 	*(uint64_t *)arg += seq;
@@ -824,6 +846,7 @@ static void postings_that_are_none_are_refused(void)
 
 int main(void)
 {
+	RUN(a_database_that_was_replaced_is_not_written_to);
 	RUN(postings_that_are_none_are_refused);
 	RUN(an_empty_store_has_an_epoch_and_no_events);
 	RUN(a_second_writer_is_refused_and_a_reader_is_not);
