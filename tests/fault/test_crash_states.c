@@ -211,7 +211,7 @@ static void prepare_damage(void)
 /* As `serve --salvage` does it. */
 static bool salvage(void)
 {
-	struct salvage_report report;
+	struct salvage_report report = {0}; /* opening may find it done already */
 	struct history_verified checked;
 	enum err err = open_store(dir, (struct store_options){.archive_dir = ""});
 	if (!err)
