@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/map.h"
-#include "base/random.h"
 #include "store/db.h"
 #include "store/sum.h"
 
@@ -39,7 +38,6 @@ struct trail {
 	 * alone. */
 	uint32_t *firsts;
 	unsigned firsts_log; /* of how many there are, twice `cap` at least */
-	uint64_t firsts_key; /* odd, and secret: numbers of topics can be chosen by publishing */
 
 	/* Keys in the order they came, in blocks that do not move. The writer's alone. */
 	struct key_entry **key_blocks;
@@ -58,7 +56,6 @@ struct trail *trail_create(uint64_t mark, uint32_t every)
 	t->every = every > 0 ? every : TRAIL_FLUSH;
 	pthread_mutex_init(&t->lock, NULL);
 	map_init(&t->keys);
-	t->firsts_key = random_u64() | 1;
 	return t;
 }
 
@@ -138,11 +135,17 @@ uint64_t trail_steps(const struct trail *t)
 	return map_steps(&t->keys);
 }
 
+/* Where in `firsts` a topic is looked for first. */
+static size_t first_place(const struct trail *t, uint32_t topic)
+{
+	return (size_t)(hash_number(topic) >> (64 - t->firsts_log));
+}
+
 /* The place of a topic in `firsts`: where it is, or where it goes. */
 static uint32_t *first_at(const struct trail *t, uint32_t topic)
 {
 	size_t mask = ((size_t)1 << t->firsts_log) - 1;
-	size_t at = (size_t)((topic * t->firsts_key) >> (64 - t->firsts_log));
+	size_t at = first_place(t, topic);
 	while (t->firsts[at] != 0 && t->topics[t->firsts[at] - 1] != topic)
 		at = (at + 1) & mask;
 	return &t->firsts[at];
@@ -220,10 +223,8 @@ uint64_t trail_first_steps(const struct trail *t)
 	uint64_t steps = 0;
 	size_t mask = ((size_t)1 << t->firsts_log) - 1;
 	for (size_t at = 0; t->firsts != NULL && at <= mask; at++)
-		if (t->firsts[at] != 0) {
-			uint32_t topic = t->topics[t->firsts[at] - 1];
-			steps += ((at - (size_t)((topic * t->firsts_key) >> (64 - t->firsts_log))) & mask) + 1;
-		}
+		if (t->firsts[at] != 0)
+			steps += ((at - first_place(t, t->topics[t->firsts[at] - 1])) & mask) + 1;
 	return steps;
 }
 
