@@ -55,10 +55,11 @@ class Cutter:
         with contextlib.suppress(OSError):
             while True:
                 client = listener.accept()[0]
-                connection = Connection(client, socket.create_connection(self.address))
-                with self._lock:
-                    self._connections.append(connection)
-                threading.Thread(target=self._relay, args=(connection,), daemon=True).start()
+                with contextlib.suppress(OSError):  # one that comes to nothing is no reason to let nobody in any more
+                    connection = Connection(client, socket.create_connection(self.address))
+                    with self._lock:
+                        self._connections.append(connection)
+                    threading.Thread(target=self._relay, args=(connection,), daemon=True).start()
 
     def _relay(self, connection):
         up = threading.Thread(target=self._pump, args=(connection, connection.client, connection.server), daemon=True)
