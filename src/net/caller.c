@@ -93,20 +93,20 @@ static bool has_ended(int fd)
 
 /* Something that changes when the peer takes bytes: how many it has acknowledged, or (a pair of sockets, tls.h) how many
  * still wait for it. */
-static uint64_t progress_of(int fd)
+static uint64_t progress_of(int fd, int queued)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof info;
-	int queued = 0;
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-		return info.tcpi_bytes_acked;
-	return ioctl(fd, SIOCOUTQ, &queued) == 0 ? (uint64_t)queued : 0;
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_acked : (uint64_t)queued;
 }
 
+/* Where nothing waits in the socket, it is we who take our time. */
 static bool is_stuck(struct caller *c, int64_t now)
 {
-	uint64_t progress = progress_of(c->fd);
-	if (progress != c->progress)
+	int queued = 0;
+	ioctl(c->fd, SIOCOUTQ, &queued);
+	uint64_t progress = progress_of(c->fd, queued);
+	if (progress != c->progress || queued == 0)
 		c->progress_ms = now;
 	c->progress = progress;
 	return now - c->progress_ms >= CALLER_STUCK_MS;

@@ -18,24 +18,24 @@ static const struct side_table tables[] = {
 	 "INSERT INTO temp.aside_note(kind, key, at, value) VALUES (?, ?, ?, ?)"},
 };
 
+enum { SLICE = 10000 }; /* rows that one read transaction takes */
+
 /* As many rows as there were ids: each transaction takes some of them, so that a server can write its log back. */
 static const struct side_table past_ids = {
 	"CREATE TEMP TABLE aside_id_past AS SELECT * FROM id_past WHERE 0",
-	"SELECT seq, key, tag FROM id_past WHERE seq > ? ORDER BY seq LIMIT 10000",
+	"SELECT seq, key, tag FROM id_past WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 	"INSERT INTO temp.aside_id_past(seq, key, tag) VALUES (?, ?, ?)",
 };
 
 /* The rows that `rows` finds now; *last is the number in the first column of the last one. */
-static enum err copy_rows(sqlite3_stmt *rows, sqlite3_stmt *put, sqlite3_int64 *last, bool *any, struct fault *fault)
+static enum err copy_rows(sqlite3_stmt *rows, sqlite3_stmt *put, sqlite3_int64 *last, int *count, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	int rc = SQLITE_DONE;
-	*any = false;
-	while (!err && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
+	for (*count = 0; !err && (rc = sqlite3_step(rows)) == SQLITE_ROW; ++*count) {
 		for (int i = 0; i < sqlite3_column_count(rows); i++)
 			sqlite3_bind_value(put, i + 1, sqlite3_column_value(rows, i));
 		*last = sqlite3_column_int64(rows, 0);
-		*any = true;
 		int done = sqlite3_step(put);
 		sqlite3_reset(put);
 		if (done != SQLITE_DONE)
@@ -57,10 +57,11 @@ static enum err copy_table(sqlite3 *from, sqlite3 *to, const struct side_table *
 		err = db_prepare(from, t->select, &rows, fault);
 	if (!err)
 		err = db_prepare(to, t->insert, &put, fault);
-	for (bool more = true; !err && more;) {
-		bool in_parts = sqlite3_bind_int64(rows, 1, last) == SQLITE_OK;
-		err = copy_rows(rows, put, &last, &more, fault);
-		more = more && in_parts;
+	for (int count = SLICE; !err && count == SLICE;) { /* what comes meanwhile is of events that are not copied */
+		bool in_slices =
+			sqlite3_bind_int64(rows, 1, last) == SQLITE_OK && sqlite3_bind_int(rows, 2, SLICE) == SQLITE_OK;
+		err = copy_rows(rows, put, &last, &count, fault);
+		count = in_slices ? count : 0;
 	}
 	sqlite3_finalize(rows);
 	sqlite3_finalize(put);
