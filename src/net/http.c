@@ -32,7 +32,7 @@ enum {
 	REFUSE_POLL_US = 100,
 	DISCARD_MAX = 64 * 1024 * 1024, /* of a body that is refused, before the connection is cut */
 	ROOM_SHARE = 64,                /* as much of all replies' memory has to be free for one more */
-	ROOM_WAIT_MS = 10000,           /* then a request is refused for want of it */
+	ROOM_WAIT_MS = 20000,           /* then a request is refused for want of it */
 	SERVED_AT_ONCE = 2,             /* of those who have waited for room */
 	RECLAIMED_SHARE = 4,            /* as much of that memory is taken from who takes nothing, at a time */
 };

@@ -155,7 +155,7 @@ enum err exchange_take_socket(struct exchange *x, int *fd, uint64_t *peer, struc
 void exchange_defer(struct exchange *x, http_handler *run);
 /* From now on what is deferred runs on the pool's slow thread: it takes much of a processor. */
 void exchange_slow_down(struct exchange *x);
-/* The same for what makes a reply that is held in memory: once there is room for it, and after 10 s without. */
+/* The same for what makes a reply that is held in memory: once there is room for it, and after 20 s without. */
 void exchange_defer_reply(struct exchange *x, http_handler *run);
 
 /* The reply is complete. Any thread; the exchange must not be touched afterwards. */
