@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAP = 256 };
+enum { FIRST_CAP = 256, TRIMMED = 64 * 1024 };
 
 void buf_init(struct buf *b)
 {
@@ -125,4 +125,13 @@ void buf_drop(struct buf *b, size_t n)
 	}
 	memmove(b->data, b->data + n, b->len - n);
 	b->len -= n;
+}
+
+void buf_trim(struct buf *b)
+{
+	char *data = b->cap - b->len > TRIMMED && b->len > 0 ? realloc(b->data, b->len) : NULL;
+	if (data == NULL)
+		return;
+	b->data = data;
+	b->cap = b->len;
 }

@@ -30,6 +30,8 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 void buf_json(struct buf *b, struct slice text);
 /* `bytes` in base64, with its padding (RFC 4648, 4). */
 void buf_base64(struct buf *b, struct slice bytes);
+/* Gives back what is reserved and not used, where that is much. */
+void buf_trim(struct buf *b);
 /* Takes the first `n` bytes away. */
 void buf_drop(struct buf *b, size_t n);
 

@@ -152,14 +152,14 @@ static uint64_t free_of(const struct purse *p)
 	return p->held < p->limit.all ? p->limit.all - p->held : 0;
 }
 
-/* By its share alone. */
-static uint64_t share_left(const struct purse *p, const struct member *m)
+/* By its share alone. `own`: what it holds by the one thing that is to grow. */
+static uint64_t share_left(const struct purse *p, const struct member *m, uint64_t own)
 {
 	uint64_t held = m != NULL ? m->held : 0;
 	uint64_t left = free_of(p);
 	if (p->limit.client != 0)
 		return held < p->limit.client ? p->limit.client - held : 0;
-	if (held == 0)
+	if (held == own)
 		return UINT64_MAX;
 	return held < left ? (left - held + 1) / 2 : 0;
 }
@@ -174,11 +174,11 @@ static enum err refuse(struct purse *p, bool share)
 	return share ? ERR_RATE : ERR_BUSY;
 }
 
-static enum err check(struct purse *p, const struct member *m, uint64_t amount)
+static enum err check(struct purse *p, const struct member *m, uint64_t own, uint64_t amount)
 {
-	if (p->held == 0 && (p->limit.client == 0 || amount <= p->limit.client))
+	if (p->held == own && (p->limit.client == 0 || amount <= p->limit.client))
 		return ERR_NONE;
-	bool share = amount > share_left(p, m);
+	bool share = amount > share_left(p, m, own);
 	return share || amount > free_of(p) ? refuse(p, share) : ERR_NONE;
 }
 
@@ -190,20 +190,26 @@ static enum err explain(enum quota kind, enum err err, struct fault *fault)
 	return fault_kind(fault, err, err == ERR_RATE ? KIND_SHARE : texts[kind].full);
 }
 
-enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault)
+/* More for something that holds `own` of it. */
+static enum err take(struct quotas *q, enum quota kind, uint64_t client, uint64_t own, uint64_t amount, struct fault *fault)
 {
 	if (q == NULL || q->purses[kind].limit.all == 0 || amount == 0)
 		return ERR_NONE;
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	struct member *m = obtain(p, client);
-	enum err err = check(p, m, amount);
+	enum err err = check(p, m, own, amount);
 	if (!err)
 		add(p, m, amount);
 	else
 		forget(p, m);
 	pthread_mutex_unlock(&p->lock);
 	return explain(kind, err, fault);
+}
+
+enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault)
+{
+	return take(q, kind, client, 0, amount, fault);
 }
 
 void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)
@@ -231,7 +237,7 @@ enum err quota_hold(struct quota_hold *h, enum quota kind, uint64_t amount, stru
 	bool same = kind == h->kind;
 	enum err err = ERR_NONE;
 	if (!same || amount > h->amount)
-		err = quota_take(h->quotas, kind, h->client, same ? amount - h->amount : amount, fault);
+		err = take(h->quotas, kind, h->client, same ? h->amount : 0, same ? amount - h->amount : amount, fault);
 	if (err)
 		return err;
 	if (!same || amount < h->amount)
@@ -253,7 +259,7 @@ uint64_t quota_room(struct quotas *q, enum quota kind, uint64_t client)
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	uint64_t left = free_of(p);
-	uint64_t share = share_left(p, find(p, client));
+	uint64_t share = share_left(p, find(p, client), 0);
 	pthread_mutex_unlock(&p->lock);
 	return share < left ? share : left;
 }
@@ -262,7 +268,7 @@ enum err quota_refuse(struct quotas *q, enum quota kind, uint64_t client, struct
 {
 	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
-	enum err err = refuse(p, share_left(p, find(p, client)) == 0);
+	enum err err = refuse(p, share_left(p, find(p, client), 0) == 0);
 	pthread_mutex_unlock(&p->lock);
 	return explain(kind, err, fault);
 }

@@ -12,6 +12,7 @@ enum {
 	EVENTS_MAX = 1000 * 1000, /* that are looked at for one report */
 	TIMES_MAX = 10000,        /* of one row: quantiles are of the newest so many */
 	ROWS_BYTES_MAX = 16 * 1024 * 1024,
+	SUMS_BYTES = 256 * 1024,
 	MINUTE_MS = 60 * 1000,
 	HOUR_MS = 3600 * 1000,
 };
@@ -64,6 +65,11 @@ void cache_report_destroy(struct cache_report *r)
 	selection_destroy(r->range.select);
 	buf_finish(&r->text);
 	free(r);
+}
+
+size_t cache_report_bytes(const struct cache_report *r)
+{
+	return r->query.form == CACHE_RAW ? ROWS_BYTES_MAX : SUMS_BYTES;
 }
 
 /* --- sums --- */

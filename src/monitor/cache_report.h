@@ -22,6 +22,8 @@ enum err cache_report_create(struct store *store, struct cache_query query, stru
 void cache_report_destroy(struct cache_report *r);
 /* Reads a portion. *done when that was the last. */
 enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *done, struct fault *fault);
+/* What it may come to in memory, in bytes. */
+size_t cache_report_bytes(const struct cache_report *r);
 /* `"metrics":[…],"summary":{…}` of what was read. */
 void cache_report_write(struct cache_report *r, struct buf *out);
 

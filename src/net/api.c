@@ -48,7 +48,7 @@ const struct http_route api_routes[] = {
 	{"GET", "/health/flags", NEED_READ_ALL, api_health_flags, ROUTE_DIRECT | ROUTE_OPEN},
 	{"POST", "/metrics/flush", NEED_ADMIN, api_metrics_flush, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/api/metrics/current", NEED_READ_ALL, api_metrics_current, ROUTE_OPEN},
-	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, 0},
+	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, ROUTE_HELD},
 	{"GET", "/api/auditor/observations", NEED_READ_ALL, api_observations, ROUTE_DIRECT},
 	{"POST", "/api/auditor/observations/{}/acknowledge", NEED_ADMIN, api_acknowledge, ROUTE_DIRECT},
 	{"GET", "/problems", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},

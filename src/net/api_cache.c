@@ -63,13 +63,16 @@ static void go_on(void *arg, struct exchange *x, struct reader *reader)
 	struct fault fault;
 	bool done;
 	if (cache_report_read(r, reader, &done, &fault) != ERR_NONE) {
+		exchange_hold(x, 0);
 		fail(x, 500, fault.text);
 		return;
 	}
 	if (!done) {
+		exchange_hold(x, cache_report_bytes(r));
 		exchange_defer(x, go_on);
 		return;
 	}
+	exchange_hold(x, 0); /* exchange_done counts what the whole takes */
 	buf_addc(out, '{');
 	cache_report_write(r, out);
 	api_put_now(out, "timestamp");
@@ -90,6 +93,11 @@ void api_cache_metrics(void *arg, struct exchange *x, struct reader *reader)
 		fail(x, 400,
 		     "takes time_range (1 to 8784 hours), implementation_type (legacy or new), aggregation (raw, 1min, "
 		     "1hour)");
+		return;
+	}
+	if (exchange_room(x, &fault) == 0) {
+		exchange_fault(x, &fault);
+		exchange_done(x);
 		return;
 	}
 	if (cache_report_create(api->store, q, &r, &fault) != ERR_NONE) {

@@ -245,7 +245,7 @@ static void write_on(void *arg, struct exchange *x, struct reader *reader)
 	bool done;
 	enum err err = write_page(api, h, reader, &done, &fault);
 	if (!err && !done) {
-		exchange_hold(x, exchange_out(x)->cap);
+		exchange_hold(x, h->bytes_max); /* what it may come to */
 		exchange_defer(x, write_on);
 		return;
 	}

@@ -805,14 +805,26 @@ static void take_body(struct exchange *x, const char *bytes, size_t n)
 
 /* --- running handlers --- */
 
+/* A server that stops does not go on with what takes long. */
+static void end_long(struct exchange *x)
+{
+	refuse_unready(x);
+	exchange_hold(x, 0);
+	exchange_done(x);
+}
+
 static void run_deferred(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
 	struct http *h = x->http;
 	bool served = x->served;
+	bool ends = h->refusing && x->had_turn && x->read == NULL;
 	x->had_turn = true;
 	x->served = false;
-	x->deferred(h->options.arg, x, reader); /* the exchange may be gone */
+	if (ends)
+		end_long(x);
+	else
+		x->deferred(h->options.arg, x, reader); /* the exchange may be gone */
 	if (!served)
 		return;
 	pthread_mutex_lock(&h->lock);
@@ -875,6 +887,7 @@ void exchange_done(struct exchange *x)
 {
 	if (x->stage != TAKEN)
 		x->stage = DONE;
+	buf_trim(&x->out);
 	exchange_hold(x, x->held + x->out.cap);
 	http_loop_resume(x->http->loop, x->connection);
 }

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 import unittest
 
 from harness import DEADLINE_S, JSON, KIB, MIB, Task, TidemarkTest, command, locked, wait_until
@@ -83,6 +84,16 @@ class Shares(TidemarkTest):
         self.assertEqual({a.status for a in answers}, {201, 429})
         self.assert_share(next(a for a in answers if a.status == 429), "on their way in")
         self.assertEqual(self.quota(server, "uploads")["held"], 0)
+
+    def test_the_only_upload_of_a_client_may_have_all_that_is_left(self):
+        server = self.serve(*ROOM, "--handshake-timeout", "20s")
+        head = (f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
+                f"Content-Length: {len(LARGE)}\r\n\r\n").encode()
+        for source in (OTHER, "127.0.0.3"):
+            for _ in range(8):
+                self.connect(server, source).send(head + LARGE[:300 * KIB])
+        wait_until(lambda: self.quota(server, "uploads")["refused"]["share"] >= 2, "both have their share")
+        self.assertEqual(self.ask(server, ONE, "POST", "/v1/events", LARGE).status, 201)
 
     def test_messages_on_their_way_leave_room_for_others(self):
         server = self.serve(*ROOM, "--handshake-timeout", "20s")
@@ -161,6 +172,23 @@ class Shares(TidemarkTest):
         wait_until(lambda: self.quota(server, "replies")["held"] > 3 * MIB, "they hold what they may")
         for path in ["/v1/events", "/v1/events/1", "/v1/streams", "/v1/sessions"]:
             self.assertEqual(self.ask(server, OTHER, "GET", path).status, 200, path)
+
+    def test_reports_that_are_not_read_are_bounded(self):
+        server = self.serve("--ring", "1MiB", "--cache", "1MiB")
+        for _ in range(5):
+            server.publish([{"type": "event", "connection_type": "redis", "direction": "outbound",
+                             "metadata": {"hit": True, "key": "k", "operation": "get", "pad": "x" * 400 * KIB}}] * 10)
+        for _ in range(12):  # 16 MiB each
+            self.connect(server, ONE, 4096).send(
+                b"GET /api/cache-metrics?aggregation=raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        most = 0
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            most = max(most, self.quota(server, "replies")["held"])
+            time.sleep(0.05)
+        self.assertGreater(most, 8 * MIB)
+        self.assertLess(most, 84 * MIB)
+        self.assertEqual(self.ask(server, OTHER, "GET", "/v1/events", limit=1).status, 200)
 
     # ---- names
 

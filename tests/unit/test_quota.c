@@ -91,6 +91,9 @@ static void what_is_held_grows_shrinks_and_changes_its_kind(void)
 	CHECK(quota_hold_upload(&b, QUOTA_SMALL_UPLOAD + 1, &fault) == ERR_RATE && fault.code == ERR_RATE);
 	CHECK(b.amount == QUOTA_SMALL_UPLOAD && quota_read(q, QUOTA_SMALL_UPLOADS).held == QUOTA_SMALL_UPLOAD);
 	CHECK(quota_hold_upload(&a, LARGE, NULL) == ERR_NONE && quota_hold_upload(&b, LARGE, NULL) == ERR_NONE);
+	CHECK(quota_hold_upload(&a, 0, NULL) == ERR_NONE);
+	CHECK(quota_hold_upload(&b, 4 * LARGE, NULL) == ERR_NONE); /* the only one may have all that is free */
+	CHECK(quota_hold_upload(&a, QUOTA_SMALL_UPLOAD + 1, NULL) == ERR_RATE);
 	CHECK(quota_hold_upload(&a, 0, NULL) == ERR_NONE && quota_hold_upload(&b, 0, NULL) == ERR_NONE);
 	CHECK(quota_read(q, QUOTA_UPLOADS).held == 0 && quota_read(q, QUOTA_SMALL_UPLOADS).held == 0);
 	quotas_destroy(q);
