@@ -169,9 +169,13 @@ static bool wait_for_room(struct exchange *x)
 {
 	struct http *h = x->http;
 	pthread_mutex_lock(&h->lock);
-	bool waits = !h->refusing && !has_room(h, x->client);
+	int64_t now = clock_mono_ms();
+	bool late = x->served && now - x->waiting_since_ms >= ROOM_WAIT_MS;
+	bool waits = !h->refusing && !late && !has_room(h, x->client);
 	if (waits) {
-		x->waiting_since_ms = clock_mono_ms();
+		h->served -= x->served; /* another that was served at the same time has taken the room */
+		x->waiting_since_ms = x->served ? x->waiting_since_ms : now;
+		x->served = false;
 		lanes_append(&h->waiting, x->client, &x->in_waiting);
 		quota_wait(h->options.quotas, QUOTA_REPLIES);
 	}
@@ -837,7 +841,7 @@ static void run_deferred(struct pool_job *job, struct reader *reader)
 static void run_with_room(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
-	if (x->served || !wait_for_room(x))
+	if (!wait_for_room(x))
 		run_deferred(job, reader);
 }
 
