@@ -9,7 +9,7 @@
 #include "base/map.h"
 
 enum {
-	WANTED_MS = 10000, /* whoever was refused tries again within this (Retry-After) */
+	WANTED_MS = 10000, /* a client that was refused retries within this time (Retry-After) */
 	KEPT = 256,        /* clients that hold nothing */
 };
 
@@ -97,6 +97,12 @@ void quotas_destroy(struct quotas *q)
 		pthread_mutex_destroy(&q->purses[i].lock);
 	}
 	free(q);
+}
+
+/* NULL: nothing of the kind is counted. */
+static struct purse *purse_of(struct quotas *q, enum quota kind)
+{
+	return q != NULL && q->purses[kind].limit.all != 0 ? &q->purses[kind] : NULL;
 }
 
 static struct member *find(const struct purse *p, uint64_t client)
@@ -193,9 +199,9 @@ static enum err explain(enum quota kind, enum err err, struct fault *fault)
 /* More for something that holds `own` of it. */
 static enum err take(struct quotas *q, enum quota kind, uint64_t client, uint64_t own, uint64_t amount, struct fault *fault)
 {
-	if (q == NULL || q->purses[kind].limit.all == 0 || amount == 0)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL || amount == 0)
 		return ERR_NONE;
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	struct member *m = obtain(p, client);
 	enum err err = check(p, m, own, amount);
@@ -214,9 +220,9 @@ enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t
 
 void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)
 {
-	if (q == NULL || q->purses[kind].limit.all == 0 || amount == 0)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL || amount == 0)
 		return;
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	add(p, obtain(p, client), amount);
 	pthread_mutex_unlock(&p->lock);
@@ -224,9 +230,9 @@ void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t a
 
 void quota_give(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)
 {
-	if (q == NULL || q->purses[kind].limit.all == 0 || amount == 0)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL || amount == 0)
 		return;
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	subtract(p, find(p, client), amount);
 	pthread_mutex_unlock(&p->lock);
@@ -254,9 +260,9 @@ enum err quota_hold_upload(struct quota_hold *h, uint64_t bytes, struct fault *f
 
 uint64_t quota_room(struct quotas *q, enum quota kind, uint64_t client)
 {
-	if (q == NULL || q->purses[kind].limit.all == 0)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL)
 		return UINT64_MAX;
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	uint64_t left = free_of(p);
 	uint64_t share = share_left(p, find(p, client), 0);
@@ -275,9 +281,9 @@ enum err quota_refuse(struct quotas *q, enum quota kind, uint64_t client, struct
 
 static void note_waiting(struct quotas *q, enum quota kind, bool more)
 {
-	if (q == NULL)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL)
 		return;
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	p->waiting += more ? 1 : -1;
 	pthread_mutex_unlock(&p->lock);
@@ -295,9 +301,9 @@ void quota_wait_end(struct quotas *q, enum quota kind)
 
 bool quota_is_wanted(struct quotas *q, enum quota kind)
 {
-	if (q == NULL)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL)
 		return false;
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	bool wanted = p->waiting > 0 || (p->refused_ms != 0 && clock_mono_ms() - p->refused_ms < WANTED_MS);
 	pthread_mutex_unlock(&p->lock);
@@ -306,9 +312,9 @@ bool quota_is_wanted(struct quotas *q, enum quota kind)
 
 struct quota_figures quota_read(struct quotas *q, enum quota kind)
 {
-	if (q == NULL)
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL)
 		return (struct quota_figures){.name = texts[kind].name};
-	struct purse *p = &q->purses[kind];
 	pthread_mutex_lock(&p->lock);
 	struct quota_figures f = {texts[kind].name, p->held, p->limit.all, p->refused_share, p->refused_all};
 	pthread_mutex_unlock(&p->lock);

@@ -1,10 +1,9 @@
 /* What is there for all, and how much of it one client may have: the one place that counts it.
  *
- * A client (a token, else an address) may hold as much as it leaves free. So there is room for whoever comes next, however
- * much the others hold: one alone gets half of all, two get a third each. Whoever holds nothing may have all that is free
- * for the first thing it asks for, and more than that where nobody holds anything: a large request passes when it is alone.
- * Some kinds have a limit for each client in place of this rule. Client 0 is nobody in particular, and counts among all
- * only.
+ * A client (a token, else an address) may hold as much as it leaves free, so that the next client always finds room: one
+ * client alone gets half of all, two get a third each. A client that holds nothing else may have all that is free for one
+ * thing, and even more if no other client holds anything: a large request passes when it is alone. Some kinds have a fixed
+ * limit for each client instead. Client 0 is nobody in particular, and counts among all only.
  *
  * NULL in place of the quotas: nothing is limited, and nothing counted. Any thread. docs/decisions/0028-quotas.md. */
 #ifndef BASE_QUOTA_H
@@ -57,7 +56,7 @@ struct quota_hold {
 
 /* From now on it holds `amount` of `kind`; on failure, what it held before. */
 enum err quota_hold(struct quota_hold *h, enum quota kind, uint64_t amount, struct fault *fault);
-/* The same for an upload of so many bytes, of which kind that is. */
+/* The same for an upload; its size decides which kind it is. */
 enum err quota_hold_upload(struct quota_hold *h, uint64_t bytes, struct fault *fault);
 
 /* How much more of it the client may take at the moment. */
@@ -67,7 +66,8 @@ enum err quota_refuse(struct quotas *q, enum quota kind, uint64_t client, struct
 /* Somebody waits for room, or does no longer. */
 void quota_wait(struct quotas *q, enum quota kind);
 void quota_wait_end(struct quotas *q, enum quota kind);
-/* Somebody waits, or was refused within the last seconds: then whoever takes nothing of what it holds is to be cut off. */
+/* Is a client waiting for room, or was one refused a few seconds ago? Then those that take nothing of what they hold are to
+ * be cut off. */
 bool quota_is_wanted(struct quotas *q, enum quota kind);
 
 struct quota_figures {

@@ -241,7 +241,7 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 
 enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault)
 {
-	bool frozen = is_missing(path, "-wal"); /* whoever writes to it has one */
+	bool frozen = is_missing(path, "-wal"); /* a program that writes to it has one */
 	sqlite3_int64 version;
 	enum err err = frozen ? open_frozen(path, out, fault) : open_file(path, SQLITE_OPEN_READONLY, out, fault);
 	if (!err) {

@@ -173,13 +173,18 @@ class Whole(TidemarkTest):
                 database.execute("DELETE FROM topic WHERE id = ?", [number])
             self.assertEqual(command("verify", server.data).returncode, 0)
 
-    def test_an_interrupted_import_is_none(self):
+    def exported(self):
+        """A stopped server with an archive that takes a while to import: (server, archive, where to)."""
         server = self.serve()
         for n in range(scaled(20, 10)):
             server.publish([{"stream": "s", "data": "x" * 500} for _ in range(2000)])
         server.stop()
         out, target = os.path.join(server.home, "all.ndjson.zst"), os.path.join(server.home, "restored")
         self.assertEqual(command("export", server.data, "-o", out).returncode, 0)
+        return server, out, target
+
+    def test_an_interrupted_import_is_none(self):
+        server, out, target = self.exported()
         process = subprocess.Popen([BIN, "import", target, out], stderr=subprocess.DEVNULL)
         wait_until(lambda: os.path.exists(os.path.join(target, "import.part", "tidemark.db")), "it has begun")
         process.send_signal(signal.SIGKILL)
@@ -192,12 +197,7 @@ class Whole(TidemarkTest):
             json.loads(command("stats", server.data, "--json").stdout)))
 
     def test_an_import_stops_when_it_is_told_to(self):
-        server = self.serve()
-        for n in range(scaled(20, 10)):
-            server.publish([{"stream": "s", "data": "x" * 500} for _ in range(2000)])
-        server.stop()
-        out, target = os.path.join(server.home, "all.ndjson.zst"), os.path.join(server.home, "restored")
-        self.assertEqual(command("export", server.data, "-o", out).returncode, 0)
+        server, out, target = self.exported()
         for number in (signal.SIGINT, signal.SIGTERM):
             process = subprocess.Popen([BIN, "import", target, out], stderr=subprocess.PIPE, encoding="utf-8")
             wait_until(lambda: os.path.exists(os.path.join(target, "import.part", "tidemark.db")), "it has begun")
