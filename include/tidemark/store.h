@@ -46,6 +46,9 @@ struct store_options {
 	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
 	 * (docs/decisions/0002-trailing-index.md). */
 	uint32_t index_every;
+	/* STORE_WRITE: a topic was forgotten that somebody (append_options.owner) has begun. The writing thread; NULL: none. */
+	void (*on_forgotten)(void *arg, uint64_t owner);
+	void *arg;
 };
 
 /* ERR_LOCKED: another process writes to it; ERR_NEWER; ERR_CORRUPT; ERR_NOT_FOUND (STORE_READ only); ERR_IO. */
@@ -61,6 +64,7 @@ struct append_options {
 	bool expect;           /* refuse unless the last seq of the batch's only stream is expect_last */
 	uint64_t expect_last;  /* 0: the stream is new */
 	uint64_t *topics_left; /* how many pairs of stream and type it may begin, less those it has; NULL: any number */
+	uint64_t owner;        /* whose these are: told when they are forgotten */
 };
 
 /* What became of a batch. */
@@ -69,7 +73,7 @@ struct receipt {
 	uint64_t last;
 	uint64_t count;      /* new events */
 	uint64_t duplicates; /* events whose id was stored before */
-	uint64_t topics;     /* pairs of stream and type that are new; also where the batch was refused */
+	uint64_t topics;     /* pairs of stream and type that are new */
 	uint64_t *seqs;      /* where there were duplicates: the seq of each event, batch_count of them. Owned. */
 	int64_t time_ms;
 };
@@ -79,8 +83,8 @@ void receipt_finish(struct receipt *r);
 enum err store_begin(struct store *s, struct fault *fault);
 
 /* Adds the batch to the open transaction, or opens one. `options` may be NULL. When it fails with ERR_INVALID,
- * ERR_CONFLICT, ERR_BUSY or ERR_RATE (it would begin more than options.topics_left) nothing of the batch was added but the
- * names that are new, and the transaction goes on; after any other error the transaction has to be rolled back. */
+ * ERR_CONFLICT, ERR_BUSY or ERR_RATE (it would begin more than options.topics_left) nothing of the batch was added, and the
+ * transaction goes on; after any other error the transaction has to be rolled back. */
 enum err store_append(struct store *s, const struct batch *batch, const struct append_options *options,
 		      struct receipt *receipt, struct fault *fault);
 
@@ -193,16 +197,19 @@ int64_t store_last_time(const struct store *s);
 void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal);
 
 struct stream_figures {
-	struct slice name; /* borrowed; lives as long as the store */
+	struct slice name; /* what was asked for, or in `text` of the structure that it was found with */
 	uint64_t first;
 	uint64_t last;
 	uint64_t count;
 	uint64_t bytes; /* of payload */
+	char text[EVENT_NAME_MAX];
 };
-/* The stream of a topic (struct page_entry); lives as long as the store. */
-struct slice store_topic_stream(const struct store *s, uint32_t topic);
-/* How many topics (pairs of stream and type) there are; it only grows. */
+/* The stream of a topic (struct page_entry), written to `text`; empty where the topic was forgotten with its last event. */
+struct slice store_topic_stream(const struct store *s, uint32_t topic, char text[EVENT_NAME_MAX]);
+/* How many topics (pairs of stream and type) there are. */
 uint32_t store_topics(const struct store *s);
+/* The number that the next new one gets: it only grows. */
+uint32_t store_topics_end(const struct store *s);
 /* How many streams have events. store_stream_from lists them. */
 uint32_t store_streams(struct store *s);
 /* False when there is no such stream, or no event in it. */

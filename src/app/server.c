@@ -97,6 +97,12 @@ static struct quotas *make_quotas(const struct config *c)
 	});
 }
 
+/* A stream or type that a client has begun is there no more. */
+static void on_forgotten(void *arg, uint64_t client)
+{
+	quota_give(arg, QUOTA_TOPICS, client, 1);
+}
+
 static enum err make_hub(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
@@ -111,6 +117,8 @@ static enum err make_hub(struct server *s, struct fault *fault)
 		err = rescue(c, &salvaged, fault);
 	store.salvaged = salvaged && !c->accept_loss;
 	store.accept_loss = store.accept_loss || salvaged;
+	store.on_forgotten = on_forgotten;
+	store.arg = s->quotas;
 	if (!err)
 		err = store_open(c->data, store, &s->store, fault);
 	if (!err)

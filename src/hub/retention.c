@@ -97,7 +97,8 @@ static enum err find_due(const struct retention *r, int64_t now, struct due *due
 
 static bool is_due(const struct retention *r, const struct due *due, struct page_entry e)
 {
-	struct slice stream = store_topic_stream(r->store, e.topic);
+	char text[EVENT_NAME_MAX];
+	struct slice stream = store_topic_stream(r->store, e.topic, text);
 	for (int i = 0; i < r->limits->stream_count; i++)
 		if (slice_eq(r->limits->streams[i].name, stream))
 			return e.seq <= due->upto[i];

@@ -3,23 +3,33 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
+#include "base/map.h"
 #include "hub/feed_inside.h"
 
-enum { PAGES_AT_ONCE = 16, FIRST_TOPICS = 64 };
+enum { PAGES_AT_ONCE = 16 };
+
+/* Those who wait for a topic; made for the first, and gone with the last. */
+struct awaited {
+	struct map_link link; /* by number */
+	uint32_t topic;
+	struct list links;
+	bool busy; /* those are being woken */
+};
 
 struct subscription_link {
-	struct list list; /* in table.topics[…] */
+	struct list list; /* in awaited.links */
 	struct subscription *owner;
+	struct awaited *awaited;
 };
 
 struct subscriptions {
 	struct feed *feed;
-	uint64_t seen;        /* dispatched up to here */
-	uint32_t topics_seen; /* how many there were then: a new one may concern anybody who filters */
+	uint64_t seen;       /* dispatched up to here */
+	uint32_t topics_end; /* as it was then: a new topic may concern anybody who filters */
 	struct list all;
 	struct list wide;
-	struct list *topics; /* links, by topic */
-	uint32_t topics_cap;
+	struct map awaited;
 	uint32_t narrow; /* how many wait for topics */
 };
 
@@ -33,6 +43,7 @@ enum err subscriptions_create(struct feed *f, struct subscriptions **out)
 	t->seen = feed_head(f);
 	list_init(&t->all);
 	list_init(&t->wide);
+	map_init(&t->awaited);
 	return ERR_NONE;
 }
 
@@ -40,7 +51,7 @@ void subscriptions_destroy(struct subscriptions *t)
 {
 	if (t == NULL)
 		return;
-	free(t->topics);
+	map_finish(&t->awaited, NULL); /* nobody waits */
 	free(t);
 }
 
@@ -74,25 +85,45 @@ void subscriptions_catch_up(struct subscriptions *t)
 
 /* --- parking --- */
 
-/* The heads of lists point to themselves, so that they cannot just be copied. */
-static bool grow_topics(struct subscriptions *t, uint32_t topic)
+static struct awaited *find_awaited(const struct subscriptions *t, uint32_t topic)
 {
-	if (topic < t->topics_cap)
-		return true;
-	uint32_t cap = t->topics_cap ? t->topics_cap : FIRST_TOPICS;
-	while (cap <= topic)
-		cap *= 2;
-	struct list *topics = malloc(cap * sizeof *topics);
-	if (topics == NULL)
-		return false;
-	for (uint32_t i = 0; i < cap; i++)
-		list_init(&topics[i]);
-	for (uint32_t i = 0; i < t->topics_cap; i++)
-		list_move_all(&topics[i], &t->topics[i]);
-	free(t->topics);
-	t->topics = topics;
-	t->topics_cap = cap;
+	MAP_EACH(link, &t->awaited, hash_number(topic))
+	{
+		struct awaited *a = MAP_ITEM(link, struct awaited, link);
+		if (a->topic == topic)
+			return a;
+	}
+	return NULL;
+}
+
+static bool await(struct subscriptions *t, struct subscription_link *link, uint32_t topic)
+{
+	struct awaited *a = find_awaited(t, topic);
+	if (a == NULL) {
+		a = malloc(sizeof *a);
+		if (a == NULL)
+			return false;
+		*a = (struct awaited){.topic = topic};
+		list_init(&a->links);
+		map_add(&t->awaited, hash_number(topic), &a->link);
+	}
+	link->awaited = a;
+	list_append(&a->links, &link->list);
 	return true;
+}
+
+static void drop_if_empty(struct subscriptions *t, struct awaited *a)
+{
+	if (a->busy || !list_empty(&a->links))
+		return;
+	map_remove(&t->awaited, &a->link);
+	free(a);
+}
+
+static void await_no_more(struct subscriptions *t, struct subscription_link *link)
+{
+	list_remove(&link->list);
+	drop_if_empty(t, link->awaited);
 }
 
 static bool grow_links(struct subscription *s, uint32_t count)
@@ -108,17 +139,27 @@ static bool grow_links(struct subscription *s, uint32_t count)
 	return true;
 }
 
+static void unlink_topics(struct subscriptions *t, struct subscription *s)
+{
+	for (uint32_t i = 0; i < s->link_count; i++)
+		await_no_more(t, &s->links[i]);
+	s->link_count = 0;
+}
+
 /* False when there is no memory for it. */
 static bool link_topics(struct subscriptions *t, struct subscription *s, const struct selection *select)
 {
 	uint32_t count = selection_count(select);
-	if (!grow_links(s, count) || (count > 0 && !grow_topics(t, selection_topic(select, count - 1))))
+	if (!grow_links(s, count))
 		return false;
-	for (uint32_t i = 0; i < count; i++) {
-		s->links[i].owner = s;
-		list_append(&t->topics[selection_topic(select, i)], &s->links[i].list);
+	for (s->link_count = 0; s->link_count < count; s->link_count++) {
+		struct subscription_link *link = &s->links[s->link_count];
+		link->owner = s;
+		if (!await(t, link, selection_topic(select, s->link_count))) {
+			unlink_topics(t, s);
+			return false;
+		}
 	}
-	s->link_count = count;
 	t->narrow++;
 	return true;
 }
@@ -146,9 +187,7 @@ void subscription_unpark(struct subscriptions *t, struct subscription *s)
 	t->narrow -= list_empty(&s->wide);
 	list_remove(&s->all);
 	list_remove(&s->wide);
-	for (uint32_t i = 0; i < s->link_count; i++)
-		list_remove(&s->links[i].list);
-	s->link_count = 0;
+	unlink_topics(t, s);
 	cursor_pass(s->cursor, t->seen);
 }
 
@@ -181,20 +220,26 @@ static void wake_wide(struct subscriptions *t, subscription_wake *wake, void *ar
 /* Whoever woke during this dispatch has read what there is, and waits for later events only. */
 static void wake_topic(struct subscriptions *t, uint32_t topic, uint64_t last, subscription_wake *wake, void *arg)
 {
+	struct awaited *a = find_awaited(t, topic);
 	struct list list;
+	if (a == NULL)
+		return;
 	list_init(&list);
-	list_move_all(&list, &t->topics[topic]);
+	list_move_all(&list, &a->links);
+	a->busy = true;
 	while (!list_empty(&list)) {
 		struct subscription_link *link = LIST_ITEM(list.next, struct subscription_link, list);
 		struct subscription *s = link->owner;
 		if (cursor_after(s->cursor) >= last) {
 			list_remove(&link->list);
-			list_append(&t->topics[topic], &link->list);
+			list_append(&a->links, &link->list);
 			continue;
 		}
 		subscription_unpark(t, s);
 		wake(arg, s);
 	}
+	a->busy = false;
+	drop_if_empty(t, a);
 }
 
 static void dispatch_page(struct subscriptions *t, struct page *page, subscription_wake *wake, void *arg)
@@ -204,7 +249,7 @@ static void dispatch_page(struct subscriptions *t, struct page *page, subscripti
 	if (topics == NULL && t->narrow > 0)
 		wake_everybody(t, wake, arg); /* no memory to find out whom it concerns */
 	for (uint32_t i = 0; topics != NULL && i < page_count(page); i++)
-		if ((i == 0 || topics[i] != topics[i - 1]) && topics[i] < t->topics_cap)
+		if (i == 0 || topics[i] != topics[i - 1])
 			wake_topic(t, topics[i], page_last(page), wake, arg);
 	t->seen = page_last(page);
 }
@@ -220,10 +265,10 @@ void subscriptions_dispatch(struct subscriptions *t, subscription_wake *wake, vo
 		if (head <= t->seen)
 			return;
 		/* Asked after the pages were taken, so that none of them holds a topic that was not counted. */
-		uint32_t topics = store_topics(feed_store(t->feed));
-		if (count == 0 || topics != t->topics_seen)
+		uint32_t end = store_topics_end(feed_store(t->feed));
+		if (count == 0 || end != t->topics_end)
 			wake_everybody(t, wake, arg);
-		t->topics_seen = topics;
+		t->topics_end = end;
 		for (int i = 0; i < count; i++) {
 			dispatch_page(t, pages[i], wake, arg);
 			page_unref(pages[i]);

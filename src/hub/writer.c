@@ -485,6 +485,7 @@ static void append(struct writer *w, struct write_op *op)
 {
 	uint64_t left = quota_room(w->options.quotas, QUOTA_TOPICS, op->account);
 	op->options.topics_left = &left;
+	op->options.owner = op->account;
 	op->err = store_append(w->store, op->batch, &op->options, &op->receipt, &op->fault);
 	op->options.topics_left = NULL;
 	quota_charge(w->options.quotas, QUOTA_TOPICS, op->account, op->receipt.topics);

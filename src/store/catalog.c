@@ -6,33 +6,34 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/cells.h"
+#include "base/grace.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "base/sparse.h"
 #include "event/wire.h"
 #include "store/sum.h"
 #include "tidemark/event.h"
 
-/* Topics and streams live in blocks that never move, so that readers may hold pointers without a lock. */
 enum {
-	BLOCK = 1024,
-	BLOCKS = CATALOG_TOPICS_MAX / BLOCK,
-	CHUNK = 64 * 1024 - 64, /* a few texts at least */
 	STREAM_AT = 10,         /* "stream":" */
 	TYPE_AFTER = 10,        /* ","type":" */
 	FETCH_FROM = 64 * 1024, /* topics */
 };
 
-/* There may be millions of both: what can be worked out is not kept. */
+/* There may be millions of both: what can be worked out is not kept. They stay where they are, so that readers may hold
+ * pointers; their links are for those with the lock only, and for grace once they are forgotten. */
 struct stream_entry {
 	struct map_link link; /* by name */
 	uint32_t number;
-	uint32_t first_topic; /* whose text has the name */
-	uint64_t open_last;   /* the writer's alone */
+	uint32_t named_by;  /* one of its topics, whose text has the name */
+	uint64_t open_last; /* the writer's alone */
 	uint64_t last;
 	uint64_t count;
 	uint64_t bytes;
 	struct heap_link *oldest; /* of its topics with events, by their first one */
+	uint32_t topics;
 };
 
 struct topic_entry {
@@ -40,52 +41,56 @@ struct topic_entry {
 	struct heap_link by_first; /* in its stream's `oldest` while it has events */
 	struct figures figures;
 	uint64_t hash;
-	const char *text; /* its JSON; before it the names, where the JSON has them in another form */
+	uint64_t owner; /* whom it is counted for */
 	uint32_t number;
-	uint32_t stream_id;
+	uint32_t stream; /* its number */
 	uint16_t json_len;
 	uint8_t stream_len;
 	uint8_t type_len;
-};
-
-/* Texts, one behind the other. */
-struct chunk {
-	struct chunk *next; /* the one before */
-	size_t used;
-	size_t cap;
-	char bytes[];
+	char text[]; /* its JSON; before it the names, where the JSON has them in another form */
 };
 
 struct catalog {
-	pthread_mutex_t lock; /* guards figures, maps and stream_count */
-	struct topic_entry *topics[BLOCKS];
-	struct stream_entry *streams[BLOCKS];
-	uint32_t topic_count; /* with pending ones; the writer's alone */
-	uint32_t stream_count;
+	pthread_mutex_t lock; /* guards figures, maps, cells and counts */
+	struct sparse topics;
+	struct sparse streams;
+	uint32_t end; /* of all topics, with pending ones; the writer's alone */
+	uint32_t streams_end;
 	uint32_t streams_visible;
 	uint32_t streams_with_events;
-	atomic_uint visible;
+	atomic_uint visible; /* end of the topics that are */
+	atomic_ullong forgotten;
 	struct map by_names;
 	struct map by_stream;
-	struct chunk *texts;
-	struct chunk *texts_visible; /* what they were at the last commit, with so many bytes used */
-	size_t texts_used;
+	struct cells cells;
+	struct grace grace;
 	uint64_t set_steps;
 };
 
-static struct topic_entry *topic_at(const struct catalog *c, uint32_t i)
+static struct topic_entry *topic_at(const struct catalog *c, uint32_t number)
 {
-	return &c->topics[i / BLOCK][i % BLOCK];
+	return sparse_at(&c->topics, number);
 }
 
-static struct stream_entry *stream_at(const struct catalog *c, uint32_t i)
+static struct stream_entry *stream_at(const struct catalog *c, uint32_t number)
 {
-	return &c->streams[i / BLOCK][i % BLOCK];
+	return sparse_at(&c->streams, number);
 }
 
 static bool is_plain(const struct topic_entry *e)
 {
 	return e->json_len == STREAM_AT + e->stream_len + TYPE_AFTER + e->type_len + 1;
+}
+
+static struct topic_entry *by_first_item(const struct heap_link *link)
+{
+	return HEAP_ITEM(link, struct topic_entry, by_first);
+}
+
+static size_t topic_size(const struct topic_entry *e)
+{
+	size_t names = is_plain(e) ? 0 : (size_t)e->stream_len + e->type_len;
+	return offsetof(struct topic_entry, text) + names + e->json_len;
 }
 
 static struct slice stream_name(const struct topic_entry *e)
@@ -104,55 +109,42 @@ static struct slice json_text(const struct topic_entry *e)
 	return (struct slice){is_plain(e) ? e->text : e->text + e->stream_len + e->type_len, e->json_len};
 }
 
-/* Gives back the texts behind the first `used` bytes of `last`. */
-static void drop_texts(struct catalog *c, struct chunk *last, size_t used)
-{
-	while (c->texts != last) {
-		struct chunk *next = c->texts->next;
-		free(c->texts);
-		c->texts = next;
-	}
-	if (last != NULL)
-		last->used = used;
-}
-
-/* Room for a text; NULL: no memory. */
-static char *add_text(struct catalog *c, size_t len)
-{
-	if (c->texts == NULL || c->texts->cap - c->texts->used < len) {
-		struct chunk *chunk = malloc(sizeof *chunk + CHUNK);
-		if (chunk == NULL)
-			return NULL;
-		*chunk = (struct chunk){.next = c->texts, .cap = CHUNK};
-		c->texts = chunk;
-	}
-	char *text = c->texts->bytes + c->texts->used;
-	c->texts->used += len;
-	return text;
-}
-
 struct catalog *catalog_create(void)
 {
 	struct catalog *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
+	if (!sparse_init(&c->topics) || !sparse_init(&c->streams)) {
+		sparse_finish(&c->topics);
+		free(c);
+		return NULL;
+	}
 	map_init(&c->by_names);
 	map_init(&c->by_stream);
 	pthread_mutex_init(&c->lock, NULL);
 	return c;
 }
 
+/* Entries are cells, stretches of the arrays were allocated by themselves. */
+static void free_retired(void *arg, void *item, size_t size)
+{
+	struct catalog *c = arg;
+	if (size == sizeof(struct sparse_stretch))
+		free(item);
+	else
+		cells_give(&c->cells, item, size);
+}
+
 void catalog_destroy(struct catalog *c)
 {
 	if (c == NULL)
 		return;
-	drop_texts(c, NULL, 0);
-	for (int i = 0; i < BLOCKS; i++) {
-		free(c->topics[i]);
-		free(c->streams[i]);
-	}
+	grace_free(&c->grace, free_retired, c);
+	sparse_finish(&c->topics);
+	sparse_finish(&c->streams);
 	map_finish(&c->by_names, NULL);
 	map_finish(&c->by_stream, NULL);
+	cells_finish(&c->cells);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -168,9 +160,11 @@ static const struct topic_entry *find_topic(const struct catalog *c, uint64_t ha
 	return NULL;
 }
 
+/* Nothing between two topics of it that are forgotten together. */
 static struct slice name_of(const struct catalog *c, const struct stream_entry *s)
 {
-	return stream_name(topic_at(c, s->first_topic));
+	const struct topic_entry *e = topic_at(c, s->named_by);
+	return e != NULL ? stream_name(e) : (struct slice){0};
 }
 
 static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, struct slice name)
@@ -184,46 +178,55 @@ static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, 
 	return NULL;
 }
 
-/* Makes the block of the next entry. */
-static bool block_room(void **blocks, uint32_t count, size_t size)
+/* Takes an entry out of reach, and gives it back once nobody reads it. */
+static void retire(struct catalog *c, struct sparse *from, uint32_t number, size_t size)
 {
-	if (blocks[count / BLOCK] == NULL)
-		blocks[count / BLOCK] = calloc(BLOCK, size);
-	return blocks[count / BLOCK] != NULL;
+	void *entry = sparse_at(from, number);
+	struct sparse_stretch *stretch = sparse_take(from, number);
+	if (stretch != NULL)
+		grace_retire(&c->grace, stretch, sizeof *stretch);
+	grace_retire(&c->grace, entry, size);
 }
 
-static enum err topic_text(struct catalog *c, struct topic_entry *e, struct slice stream, struct slice type)
+/* An entry with its texts; NULL: no memory. */
+static struct topic_entry *make_topic(struct catalog *c, struct slice stream, struct slice type)
 {
 	struct buf b;
 	buf_init(&b);
 	wire_topic(&b, stream, type);
-	e->json_len = (uint16_t)b.len;
-	e->stream_len = (uint8_t)stream.len;
-	e->type_len = (uint8_t)type.len;
-	assert(buf_failed(&b) || (b.len == e->json_len && stream.len == e->stream_len && type.len == e->type_len));
-	size_t names = is_plain(e) ? 0 : stream.len + type.len;
-	char *text = buf_failed(&b) ? NULL : add_text(c, names + b.len);
-	if (text != NULL && names > 0) {
-		slice_copy(text, stream);
-		slice_copy(text + stream.len, type);
+	struct topic_entry lens = {
+		.json_len = (uint16_t)b.len, .stream_len = (uint8_t)stream.len, .type_len = (uint8_t)type.len};
+	assert(buf_failed(&b) || (b.len == lens.json_len && stream.len == lens.stream_len && type.len == lens.type_len));
+	struct topic_entry *e = buf_failed(&b) ? NULL : cells_take(&c->cells, topic_size(&lens));
+	if (e != NULL) {
+		*e = lens;
+		char *json = e->text;
+		if (!is_plain(e)) {
+			slice_copy(json, stream);
+			slice_copy(json + stream.len, type);
+			json += stream.len + type.len;
+		}
+		slice_copy(json, buf_slice(&b));
 	}
-	if (text != NULL)
-		slice_copy(text + names, buf_slice(&b));
-	e->text = text;
 	buf_finish(&b);
-	return text != NULL ? ERR_NONE : ERR_NOMEM;
+	return e;
 }
 
-/* The stream of that name, made where it is new. */
-static uint32_t intern_stream(struct catalog *c, uint64_t hash, struct slice name, uint32_t topic)
+/* The stream of that name, made where it is new, for a topic. False: no memory. */
+static bool intern_stream(struct catalog *c, uint64_t hash, struct slice name, struct topic_entry *topic)
 {
 	struct stream_entry *e = find_stream(c, hash, name);
 	if (e == NULL) {
-		e = stream_at(c, c->stream_count);
-		*e = (struct stream_entry){.number = c->stream_count++, .first_topic = topic};
+		e = sparse_reserve(&c->streams, c->streams_end) ? cells_take(&c->cells, sizeof *e) : NULL;
+		if (e == NULL)
+			return false;
+		*e = (struct stream_entry){.number = c->streams_end++, .named_by = topic->number};
+		sparse_put(&c->streams, e->number, e);
 		map_add(&c->by_stream, hash, &e->link);
 	}
-	return e->number;
+	topic->stream = e->number;
+	e->topics++;
+	return true;
 }
 
 /* What a topic is found by. */
@@ -240,24 +243,25 @@ static struct topic_hashes fetch_buckets(const struct catalog *c, struct slice s
 	return h;
 }
 
-static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type, uint32_t *out)
+/* With the next number. */
+static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type,
+			  struct topic_entry **out)
 {
-	uint32_t i = c->topic_count;
-	if (i == CATALOG_TOPICS_MAX)
+	if (c->by_names.count >= CATALOG_TOPICS_MAX || c->end == UINT32_MAX)
 		return ERR_BUSY;
-	if (!block_room((void **)c->topics, i, sizeof(struct topic_entry)) ||
-	    !block_room((void **)c->streams, c->stream_count, sizeof(struct stream_entry)))
+	struct topic_entry *e = sparse_reserve(&c->topics, c->end) ? make_topic(c, stream, type) : NULL;
+	if (e == NULL)
 		return ERR_NOMEM;
-	struct topic_entry *e = topic_at(c, i);
-	*e = (struct topic_entry){.number = i};
-	enum err err = topic_text(c, e, stream, type);
-	if (err)
-		return err;
+	e->number = c->end;
 	e->hash = sum_names(stream, type);
-	e->stream_id = intern_stream(c, hash.stream, stream, i);
+	sparse_put(&c->topics, e->number, e);
+	if (!intern_stream(c, hash.stream, stream, e)) {
+		retire(c, &c->topics, e->number, topic_size(e));
+		return ERR_NOMEM;
+	}
 	map_add(&c->by_names, hash.names, &e->link);
-	c->topic_count++;
-	*out = i;
+	c->end++;
+	*out = e;
 	return ERR_NONE;
 }
 
@@ -274,7 +278,7 @@ void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t fr
 {
 	struct topic_hashes hashes[CATALOG_LOAD_MAX];
 	size_t count = batch_count(batch) - from < CATALOG_LOAD_MAX ? batch_count(batch) - from : CATALOG_LOAD_MAX;
-	if (c->topic_count < FETCH_FROM)
+	if (c->by_names.count < FETCH_FROM)
 		return;
 	for (size_t i = 0; i < count; i++) {
 		const struct event *e = batch_event(batch, from + i);
@@ -286,34 +290,46 @@ void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t fr
 	}
 }
 
-enum err catalog_intern(struct catalog *c, struct slice stream, struct slice type, uint64_t *left, uint32_t *topic,
-			bool *is_new)
+void catalog_skip(struct catalog *c, uint32_t end)
 {
-	uint64_t hash = hash_texts(stream, type);
-	const struct topic_entry *e =
-		find_topic(c, hash, stream, type); /* only the writer changes the map: no lock to look */
+	c->end = end > c->end ? end : c->end;
+}
+
+enum err catalog_intern(struct catalog *c, const struct topic_wanted *w, uint32_t *topic, bool *is_new)
+{
+	uint64_t hash = hash_texts(w->stream, w->type);
+	/* Only the writer changes the map: no lock to look. */
+	const struct topic_entry *e = find_topic(c, hash, w->stream, w->type);
 	*is_new = false;
 	if (e != NULL) {
 		*topic = e->number;
 		return ERR_NONE;
 	}
-	if (left != NULL && *left == 0)
+	if (w->left != NULL && *w->left == 0)
 		return ERR_RATE;
+	struct topic_entry *added;
 	pthread_mutex_lock(&c->lock);
-	enum err err = add_topic(c, (struct topic_hashes){hash, hash_text(stream)}, stream, type, topic);
+	enum err err = add_topic(c, (struct topic_hashes){hash, hash_text(w->stream)}, w->stream, w->type, &added);
 	pthread_mutex_unlock(&c->lock);
-	*is_new = !err;
-	if (!err && left != NULL)
-		--*left;
-	return err;
+	if (err)
+		return err;
+	added->owner = w->owner;
+	*topic = added->number;
+	*is_new = true;
+	if (w->left != NULL)
+		--*w->left;
+	return ERR_NONE;
 }
 
 static enum err load(struct catalog *c, const struct topic_row *row, struct topic_hashes hash)
 {
-	uint32_t topic;
-	enum err err = add_topic(c, hash, row->stream, row->type, &topic);
+	struct topic_entry *e;
+	if (row->number < c->end)
+		return ERR_CORRUPT;
+	c->end = row->number;
+	enum err err = add_topic(c, hash, row->stream, row->type, &e);
 	if (!err)
-		catalog_set_figures(c, topic, row->figures);
+		catalog_set_figures(c, e->number, row->figures);
 	return err;
 }
 
@@ -332,37 +348,68 @@ enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t 
 	return err;
 }
 
-uint32_t catalog_all_topics(const struct catalog *c)
+uint32_t catalog_all_end(const struct catalog *c)
 {
-	return c->topic_count;
+	return c->end;
 }
 
 void catalog_commit(struct catalog *c)
 {
-	if (c->topic_count == atomic_load(&c->visible))
+	if (c->end == atomic_load(&c->visible))
 		return;
 	pthread_mutex_lock(&c->lock);
-	c->streams_visible = c->stream_count;
-	c->texts_visible = c->texts;
-	c->texts_used = c->texts != NULL ? c->texts->used : 0;
+	c->streams_visible = c->streams_end;
 	pthread_mutex_unlock(&c->lock);
-	atomic_store(&c->visible, c->topic_count);
+	atomic_store(&c->visible, c->end);
+}
+
+/* Takes a topic away, and its stream if it was the last one. */
+static void drop_topic(struct catalog *c, struct topic_entry *e)
+{
+	struct stream_entry *s = stream_at(c, e->stream);
+	map_remove(&c->by_names, &e->link);
+	if (--s->topics == 0) {
+		map_remove(&c->by_stream, &s->link);
+		retire(c, &c->streams, s->number, sizeof *s);
+	}
+	retire(c, &c->topics, e->number, topic_size(e));
+}
+
+void catalog_rollback_to(struct catalog *c, uint32_t end)
+{
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t i = end; sparse_next(&c->topics, &i, c->end); i++)
+		drop_topic(c, topic_at(c, i));
+	c->end = end;
+	grace_free(&c->grace, free_retired, c);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void catalog_rollback(struct catalog *c)
 {
 	uint32_t visible = atomic_load(&c->visible);
-	if (c->topic_count == visible)
+	if (c->end == visible)
 		return;
+	catalog_rollback_to(c, visible);
 	pthread_mutex_lock(&c->lock);
-	for (uint32_t i = visible; i < c->topic_count; i++)
-		map_remove(&c->by_names, &topic_at(c, i)->link);
-	drop_texts(c, c->texts_visible, c->texts_used);
-	for (uint32_t i = c->streams_visible; i < c->stream_count; i++)
-		map_remove(&c->by_stream, &stream_at(c, i)->link);
-	c->topic_count = visible;
-	c->stream_count = c->streams_visible;
+	c->streams_end = c->streams_visible;
 	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t catalog_forget(struct catalog *c, uint32_t topic)
+{
+	pthread_mutex_lock(&c->lock);
+	struct topic_entry *e = topic_at(c, topic);
+	struct stream_entry *s = stream_at(c, e->stream);
+	uint64_t owner = e->owner;
+	assert(e->figures.count == 0 && topic < atomic_load(&c->visible));
+	if (s->named_by == topic && s->oldest != NULL)
+		s->named_by = by_first_item(s->oldest)->number;
+	drop_topic(c, e);
+	grace_free(&c->grace, free_retired, c);
+	pthread_mutex_unlock(&c->lock);
+	atomic_fetch_add(&c->forgotten, 1);
+	return owner;
 }
 
 uint64_t catalog_stream_last(struct catalog *c, struct slice stream)
@@ -379,7 +426,7 @@ uint64_t catalog_open_last(const struct catalog *c, struct slice stream)
 
 void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq)
 {
-	stream_at(c, topic_at(c, topic)->stream_id)->open_last = seq;
+	stream_at(c, topic_at(c, topic)->stream)->open_last = seq;
 }
 
 void catalog_lock(struct catalog *c)
@@ -392,11 +439,6 @@ void catalog_unlock(struct catalog *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static struct topic_entry *by_first_item(const struct heap_link *link)
-{
-	return HEAP_ITEM(link, struct topic_entry, by_first);
-}
-
 static bool is_older(const struct heap_link *a, const struct heap_link *b)
 {
 	return by_first_item(a)->figures.first < by_first_item(b)->figures.first;
@@ -405,7 +447,7 @@ static bool is_older(const struct heap_link *a, const struct heap_link *b)
 /* Sets the first event of a topic; 0: it has none. */
 static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 {
-	struct stream_entry *s = stream_at(c, e->stream_id);
+	struct stream_entry *s = stream_at(c, e->stream);
 	bool had = s->oldest != NULL;
 	if (e->figures.first == first)
 		return;
@@ -420,7 +462,7 @@ static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes)
 {
 	struct topic_entry *e = topic_at(c, topic);
-	struct stream_entry *s = stream_at(c, e->stream_id);
+	struct stream_entry *s = stream_at(c, e->stream);
 	if (e->figures.first == 0 || seq < e->figures.first)
 		set_first(c, e, seq);
 	e->figures.last = seq > e->figures.last ? seq : e->figures.last;
@@ -441,7 +483,7 @@ void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
 void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f)
 {
 	struct topic_entry *e = topic_at(c, topic);
-	struct stream_entry *s = stream_at(c, e->stream_id);
+	struct stream_entry *s = stream_at(c, e->stream);
 	set_first(c, e, f.count > 0 ? f.first : 0);
 	s->count = s->count - e->figures.count + f.count;
 	s->bytes = s->bytes - e->figures.bytes + f.bytes;
@@ -451,21 +493,50 @@ void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f)
 	c->set_steps++;
 }
 
-uint32_t catalog_topics(const struct catalog *c)
+unsigned catalog_enter(struct catalog *c)
+{
+	return grace_enter(&c->grace);
+}
+
+void catalog_leave(struct catalog *c, unsigned entered)
+{
+	grace_leave(&c->grace, entered);
+}
+
+uint32_t catalog_end(const struct catalog *c)
 {
 	return atomic_load(&c->visible);
+}
+
+uint32_t catalog_topics(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint32_t n = (uint32_t)c->by_names.count;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+uint64_t catalog_forgotten(const struct catalog *c)
+{
+	return atomic_load(&c->forgotten);
+}
+
+bool catalog_next(const struct catalog *c, uint32_t *topic)
+{
+	return sparse_next(&c->topics, topic, atomic_load(&c->visible));
 }
 
 struct topic catalog_topic(const struct catalog *c, uint32_t topic)
 {
 	const struct topic_entry *e = topic_at(c, topic);
-	return (struct topic){stream_name(e), type_name(e), json_text(e), e->hash, e->stream_id};
+	return e != NULL ? (struct topic){stream_name(e), type_name(e), json_text(e), e->hash} : (struct topic){0};
 }
 
 void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out)
 {
 	pthread_mutex_lock(&c->lock);
-	*out = topic_at(c, topic)->figures;
+	const struct topic_entry *e = topic_at(c, topic);
+	*out = e != NULL ? e->figures : (struct figures){0};
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -481,7 +552,7 @@ bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice typ
 	return there;
 }
 
-uint32_t catalog_streams_known(struct catalog *c)
+uint32_t catalog_streams_end(struct catalog *c)
 {
 	pthread_mutex_lock(&c->lock);
 	uint32_t n = c->streams_visible;
@@ -489,9 +560,18 @@ uint32_t catalog_streams_known(struct catalog *c)
 	return n;
 }
 
-struct slice catalog_stream_name(const struct catalog *c, uint32_t stream)
+bool catalog_next_stream(struct catalog *c, uint32_t *stream)
 {
-	return name_of(c, stream_at(c, stream));
+	return sparse_next(&c->streams, stream, catalog_streams_end(c));
+}
+
+struct slice catalog_stream_name(struct catalog *c, uint32_t stream)
+{
+	pthread_mutex_lock(&c->lock);
+	const struct stream_entry *s = stream_at(c, stream);
+	struct slice name = s != NULL ? name_of(c, s) : (struct slice){0};
+	pthread_mutex_unlock(&c->lock);
+	return name;
 }
 
 uint32_t catalog_streams(struct catalog *c)

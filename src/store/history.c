@@ -81,10 +81,10 @@ enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct 
 	row->id = (struct slice){(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
 	row->data = (struct slice){(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
 	struct catalog *catalog = store_catalog(r->store);
-	bool known = row->topic < catalog_topics(catalog);
-	uint64_t hash = known ? catalog_topic(catalog, row->topic).hash : 0;
+	struct topic topic = catalog_topic(catalog, row->topic);
 	int32_t sum = (int32_t)sqlite3_column_int64(st, 5);
-	if (known && row->data.p != NULL && sum == sum_event(row->seq, row->time_ms, hash, row->id, row->data))
+	if (topic.stream.p != NULL && row->data.p != NULL &&
+	    sum == sum_event(row->seq, row->time_ms, topic.hash, row->id, row->data))
 		return ERR_NONE;
 	return fault_set(fault, ERR_CORRUPT, "event %llu is damaged: its sum does not match", (unsigned long long)row->seq);
 }
@@ -271,8 +271,8 @@ static enum err look_behind(struct reader *r, uint64_t after, bool *overtaken, s
 	return err;
 }
 
-enum err history_page_as(struct reader *r, const struct history_query *q, enum wire form, struct page **out,
-			 struct fault *fault)
+static enum err read_page(struct reader *r, const struct history_query *q, enum wire form, struct page **out,
+			  struct fault *fault)
 {
 	*out = NULL;
 	if (!db_rollback(r->db))
@@ -315,6 +315,16 @@ enum err history_page_as(struct reader *r, const struct history_query *q, enum w
 		*out = page_builder_take(p.builder, p.full ? p.position : end);
 		return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	}
+}
+
+enum err history_page_as(struct reader *r, const struct history_query *q, enum wire form, struct page **out,
+			 struct fault *fault)
+{
+	struct catalog *catalog = store_catalog(r->store);
+	unsigned entered = catalog_enter(catalog);
+	enum err err = read_page(r, q, form, out, fault);
+	catalog_leave(catalog, entered);
+	return err;
 }
 
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault)

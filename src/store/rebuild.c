@@ -45,7 +45,7 @@ static enum err count_archives(struct rebuild *r, struct fault *fault)
 static void forget_figures(struct store *s)
 {
 	catalog_lock(s->catalog);
-	for (uint32_t i = 0; i < catalog_topics(s->catalog); i++)
+	for (uint32_t i = 0; catalog_next(s->catalog, &i); i++)
 		catalog_set_figures(s->catalog, i, (struct figures){0});
 	catalog_unlock(s->catalog);
 }
@@ -68,7 +68,7 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 				    (uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
 				    (uint64_t)sqlite3_column_int64(st, 5)};
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
-		if (id >= 0 && id < catalog_topics(s->catalog))
+		if (store_topic(s, id).stream.p != NULL)
 			catalog_set_figures(s->catalog, (uint32_t)id, f);
 	}
 	if (rc != SQLITE_DONE)
@@ -85,10 +85,11 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
 	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
-	if (topic < 0 || topic >= catalog_topics(s->catalog))
+	struct slice stream = store_topic(s, topic).stream;
+	if (stream.p == NULL)
 		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 				 (unsigned long long)seq);
-	struct id_key key = id_key_of(catalog_topic(s->catalog, (uint32_t)topic).stream, id);
+	struct id_key key = id_key_of(stream, id);
 	if (trail_reserve(s->trail, 1) != ERR_NONE || (id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	trail_lock(s->trail);

@@ -3,15 +3,23 @@
 #ifndef STORE_RECOUNT_H
 #define STORE_RECOUNT_H
 
+#include "base/map.h"
 #include "store/reader.h"
 
 enum { RECOUNT_CHAIN_LEN = 128 };
 
+struct recount_topic {
+	struct map_link link;
+	uint32_t number;
+	struct figures stored;  /* as the store has them up to `mark` */
+	struct figures counted; /* the same, counted */
+};
+
 struct recount {
 	struct reader *reader;
-	struct figures *stored; /* of each topic, as the store has them up to `mark` */
-	struct figures *topics; /* the same, counted */
+	struct recount_topic *topics; /* as many as there were at the beginning */
 	uint32_t topic_count;
+	struct map by_number;
 	uint64_t mark;                 /* of the trail */
 	char chain[RECOUNT_CHAIN_LEN]; /* the note of the archive that the log follows; empty: there is none */
 	uint64_t next;                 /* the first event that was not counted */

@@ -99,10 +99,8 @@ static bool row_is_event(const struct store *s, sqlite3_stmt *st)
 	sqlite3_int64 number = sqlite3_column_int64(st, 2);
 	struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
 	struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
-	if (number < 0 || number >= catalog_topics(s->catalog))
-		return false;
-	struct topic topic = catalog_topic(s->catalog, (uint32_t)number);
-	return sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
+	struct topic topic = store_topic(s, number);
+	return topic.stream.p != NULL && sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
 			 sum_names(topic.stream, topic.type), id, data) == (int32_t)sqlite3_column_int64(st, 5);
 }
 

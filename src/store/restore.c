@@ -132,12 +132,10 @@ enum err restore_is(struct store *s, const struct envelope *e, int64_t time_ms, 
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)e->seq);
 	int rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
-		uint32_t number = (uint32_t)sqlite3_column_int64(st, 1);
 		struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 		struct slice data = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
-		bool known = number < catalog_topics(s->catalog);
-		struct topic topic = known ? catalog_topic(s->catalog, number) : (struct topic){0};
-		*same = known && sqlite3_column_int64(st, 0) == time_ms && slice_eq(topic.stream, event.stream) &&
+		struct topic topic = store_topic(s, sqlite3_column_int64(st, 1));
+		*same = topic.stream.p != NULL && sqlite3_column_int64(st, 0) == time_ms && slice_eq(topic.stream, event.stream) &&
 			slice_eq(topic.type, event.type) && slice_eq(id, event.id) && slice_eq(data, event.data);
 	} else if (rc != SQLITE_DONE) {
 		err = db_fault(s->db, rc, "comparing an event", fault);

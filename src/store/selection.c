@@ -4,15 +4,16 @@
 
 struct selection {
 	struct filter *filter;
-	const struct catalog *catalog;
-	uint32_t seen; /* topics below this were looked at */
+	struct catalog *catalog;
+	uint32_t seen;      /* topics below this were looked at */
+	uint64_t forgotten; /* of the catalog, when what it has forgotten was dropped */
 	uint32_t count;
 	uint32_t cap;
 	uint32_t *topics;
 	bool open;
 };
 
-struct selection *selection_create_take(struct filter *f, const struct catalog *c)
+struct selection *selection_create_take(struct filter *f, struct catalog *c)
 {
 	struct selection *s = calloc(1, sizeof *s);
 	if (s == NULL) {
@@ -53,16 +54,41 @@ static bool add(struct selection *s, uint32_t topic)
 	return true;
 }
 
+/* Only when as many are gone as would make half of it: on average each costs two looks. */
+static void drop_forgotten(struct selection *s)
+{
+	uint64_t forgotten = catalog_forgotten(s->catalog);
+	if (forgotten - s->forgotten < s->count / 2 || forgotten == s->forgotten)
+		return;
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < s->count; i++)
+		if (catalog_topic(s->catalog, s->topics[i]).stream.p != NULL)
+			s->topics[kept++] = s->topics[i];
+	s->count = kept;
+	s->forgotten = forgotten;
+}
+
+static enum err add_new(struct selection *s)
+{
+	uint32_t end = catalog_end(s->catalog);
+	for (; s->seen < end && catalog_next(s->catalog, &s->seen); s->seen++) {
+		struct topic t = catalog_topic(s->catalog, s->seen);
+		if (t.stream.p != NULL && filter_match(s->filter, t.stream, t.type) && !add(s, s->seen))
+			return ERR_NOMEM;
+	}
+	s->seen = end > s->seen ? end : s->seen;
+	return ERR_NONE;
+}
+
 enum err selection_refresh(struct selection *s)
 {
 	if (selection_is_open(s))
 		return ERR_NONE;
-	for (uint32_t end = catalog_topics(s->catalog); s->seen < end; s->seen++) {
-		struct topic t = catalog_topic(s->catalog, s->seen);
-		if (filter_match(s->filter, t.stream, t.type) && !add(s, s->seen))
-			return ERR_NOMEM;
-	}
-	return ERR_NONE;
+	unsigned entered = catalog_enter(s->catalog);
+	drop_forgotten(s);
+	enum err err = add_new(s);
+	catalog_leave(s->catalog, entered);
+	return err;
 }
 
 bool selection_has(const struct selection *s, uint32_t topic)
@@ -89,4 +115,9 @@ uint32_t selection_count(const struct selection *s)
 uint32_t selection_topic(const struct selection *s, uint32_t index)
 {
 	return s->topics[index];
+}
+
+bool selection_fits(const struct selection *s, struct slice stream, struct slice type)
+{
+	return selection_is_open(s) || filter_match(s->filter, stream, type);
 }

@@ -12,16 +12,18 @@
 struct selection;
 
 /* Takes the filter, also on failure (NULL). */
-struct selection *selection_create_take(struct filter *f, const struct catalog *c);
+struct selection *selection_create_take(struct filter *f, struct catalog *c);
 void selection_destroy(struct selection *s);
 
 /* Everything passes: nothing else needs to be asked. */
 bool selection_is_open(const struct selection *s);
-/* Looks at the topics that are new since the last time. ERR_NOMEM leaves it as it was. */
+/* Looks at the topics that are new since the last time, and drops what was forgotten. ERR_NOMEM leaves it as it was. */
 enum err selection_refresh(struct selection *s);
 bool selection_has(const struct selection *s, uint32_t topic);
 /* The topics that pass, ascending. */
 uint32_t selection_count(const struct selection *s);
 uint32_t selection_topic(const struct selection *s, uint32_t index);
+/* Does a topic of these names pass? */
+bool selection_fits(const struct selection *s, struct slice stream, struct slice type);
 
 #endif

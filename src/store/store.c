@@ -63,6 +63,8 @@ enum err store_begin(struct store *s, struct fault *fault)
 	s->hot_before = s->hot;
 	s->past_before = s->past_ids;
 	s->reduced_count = 0;
+	s->removed_count = 0;
+	s->unused_topics = false;
 	s->pending_count = 0;
 	return ERR_NONE;
 }
@@ -250,10 +252,21 @@ static enum err check_expectation(struct store *s, const struct batch *batch, ui
 	return refuse_expectation(s, expected, last, known, fault);
 }
 
-enum err store_topic_of(struct store *s, const struct event *e, uint64_t *left, uint32_t *topic, struct fault *fault)
+struct topic store_topic(const struct store *s, int64_t number)
+{
+	return number >= 0 && number < UINT32_MAX ? catalog_topic(s->catalog, (uint32_t)number) : (struct topic){0};
+}
+
+enum err store_topic_of(struct store *s, const struct event *e, const struct append_options *options, uint32_t *topic,
+			struct fault *fault)
 {
 	bool is_new;
-	enum err err = catalog_intern(s->catalog, e->stream, e->type, left, topic, &is_new);
+	struct topic_wanted wanted = {e->stream, e->type, 0, NULL};
+	if (options != NULL) {
+		wanted.owner = options->owner;
+		wanted.left = options->topics_left;
+	}
+	enum err err = catalog_intern(s->catalog, &wanted, topic, &is_new);
 	if (err == ERR_RATE)
 		return fault_set(fault, err, "too many topics (pairs of stream and type) are new");
 	if (err == ERR_BUSY)
@@ -373,12 +386,11 @@ static enum err add_row(struct store *s, const struct event *e, uint32_t topic, 
 
 /* What is known of all events of a batch before any of them is stored: a batch that is refused must not leave half of itself
  * behind. */
-static enum err look_up(struct store *s, const struct batch *batch, uint64_t *topics_left, struct receipt *receipt,
+static enum err look_up(struct store *s, const struct batch *batch, const struct append_options *options,
 			struct fault *fault)
 {
 	size_t count = batch_count(batch);
 	enum err err = ERR_NONE;
-	uint32_t topics = catalog_all_topics(s->catalog);
 	if (count > s->known_cap) {
 		struct known *known = realloc(s->known, count * sizeof *known);
 		if (known == NULL)
@@ -393,11 +405,25 @@ static enum err look_up(struct store *s, const struct batch *batch, uint64_t *to
 			catalog_fetch(s->catalog, batch, i);
 		k->key = id_key(e);
 		err = find_id(s, e, k->key, &k->seq, fault);
-		if (!err)
-			err = store_topic_of(s, e, topics_left, &k->topic, fault);
+		if (!err && k->seq == 0)
+			err = store_topic_of(s, e, options, &k->topic, fault);
 	}
-	receipt->topics = catalog_all_topics(s->catalog) - topics;
 	return err;
+}
+
+/* A batch that was refused leaves no names behind either. */
+static enum err drop_topics(struct store *s, uint32_t end, enum err refused, struct fault *fault)
+{
+	if (catalog_all_end(s->catalog) == end)
+		return refused;
+	struct fault why;
+	sqlite3_bind_int64(s->statements[S_TOPICS_DROP], 1, end);
+	if (store_run(s, S_TOPICS_DROP, "removing topics", &why) != ERR_NONE) {
+		*fault = why;
+		return why.code;
+	}
+	catalog_rollback_to(s->catalog, end);
+	return refused;
 }
 
 /* Behind the last event of the log SQLite counts on by itself, and need not look whether a seq is taken. In an empty log it
@@ -435,10 +461,13 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	enum err err = store_begin(s, fault);
 	if (!err && options != NULL && options->expect)
 		err = check_expectation(s, batch, options->expect_last, fault);
-	if (!err)
-		err = look_up(s, batch, options != NULL ? options->topics_left : NULL, receipt, fault);
 	if (err)
 		return err;
+	uint32_t topics = catalog_all_end(s->catalog);
+	err = look_up(s, batch, options, fault);
+	if (err)
+		return drop_topics(s, topics, err, fault);
+	receipt->topics = catalog_all_end(s->catalog) - topics;
 	uint64_t first_seq = s->next_seq;
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct event *e = batch_event(batch, i);
@@ -447,6 +476,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		if (seq == 0 && e->id.len > 0) /* the same may stand in the batch twice */
 			err = find_in_memory(s, e, k->key, &seq, fault);
 		bool duplicate = !err && seq != 0;
+		s->unused_topics = s->unused_topics || (duplicate && k->seq == 0 && k->topic >= topics);
 		if (!err && !duplicate) {
 			seq = s->next_seq + s->incoming.count;
 			err = add_row(s, e, k->topic, k->key, fault);
@@ -471,7 +501,6 @@ void store_count_out(struct store *s)
 	for (size_t i = 0; i < s->reduced_count; i++)
 		catalog_set_figures(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
 	catalog_unlock(s->catalog);
-	s->reduced_count = 0;
 }
 
 /* What a commit means for everything that is kept in memory. Nothing here can fail. */
@@ -483,6 +512,7 @@ static void count_in(struct store *s)
 	for (size_t i = 0; i < s->pending_count; i++)
 		catalog_count(s->catalog, s->pending[i].topic, s->head + 1 + i, s->pending[i].bytes);
 	catalog_unlock(s->catalog);
+	store_forget_topics(s);
 	trail_lock(s->trail);
 	for (size_t i = 0; i < s->pending_count; i++)
 		trail_add(s->trail, s->pending[i].topic);
@@ -537,6 +567,8 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 	bool flushed = !err && flushes(s);
 	if (flushed)
 		err = trail_flush(s->trail, s->db, s->catalog, fault);
+	if (!err)
+		err = store_remove_topics(s, fault);
 	if (!err)
 		err = commit(s, fault);
 	/* Moved away meanwhile: it may be where nobody will find it. */

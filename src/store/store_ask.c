@@ -126,14 +126,23 @@ static void export_figures(struct figures f, struct stream_figures *out)
 	out->bytes = f.bytes;
 }
 
-struct slice store_topic_stream(const struct store *s, uint32_t topic)
+struct slice store_topic_stream(const struct store *s, uint32_t topic, char text[EVENT_NAME_MAX])
 {
-	return catalog_topic(s->catalog, topic).stream;
+	unsigned entered = catalog_enter(s->catalog);
+	struct slice name = catalog_topic(s->catalog, topic).stream;
+	slice_copy(text, name);
+	catalog_leave(s->catalog, entered);
+	return (struct slice){text, name.len};
 }
 
 uint32_t store_topics(const struct store *s)
 {
 	return catalog_topics(s->catalog);
+}
+
+uint32_t store_topics_end(const struct store *s)
+{
+	return catalog_end(s->catalog);
 }
 
 uint32_t store_streams(struct store *s)
@@ -154,13 +163,14 @@ bool store_find_stream(struct store *s, struct slice name, struct stream_figures
 enum err store_stream_from(struct store *s, struct slice from, bool after, struct stream_figures *out, bool *there,
 			   struct fault *fault)
 {
-	uint32_t stream;
 	struct figures f = {0};
-	enum err err = stream_order_find(s->order, from, after, &stream, there);
+	size_t len;
+	enum err err = stream_order_find(s->order, from, after, out->text, &len);
+	*there = !err && len > 0;
 	if (err)
 		return fault_set(fault, err, err == ERR_BUSY ? "the streams are being sorted" : "out of memory");
 	if (*there) {
-		out->name = catalog_stream_name(s->catalog, stream);
+		out->name = (struct slice){out->text, len};
 		catalog_find_stream(s->catalog, out->name, &f);
 		export_figures(f, out);
 	}
@@ -195,7 +205,7 @@ bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
 		if (f.gone > after)
 			return true;
 	}
-	return false;
+	return forgotten_has(&s->forgotten, select, after) || after < atomic_load(&s->unknown);
 }
 
 struct archive_set *store_archives(const struct store *s)

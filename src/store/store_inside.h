@@ -12,6 +12,7 @@
 #include "store/archive_set.h"
 #include "store/catalog.h"
 #include "store/committed.h"
+#include "store/forgotten.h"
 #include "store/incoming.h"
 #include "store/lineage.h"
 #include "store/place.h"
@@ -51,6 +52,12 @@ enum statement {
 	S_POSTING_LEAVE,
 	S_POSTING_NEXT,
 	S_TOPIC_REDUCE,
+	S_TOPIC_DELETE,
+	S_TOPICS_DROP,
+	S_TOPICS_END,
+	S_FORGOTTEN_PUT,
+	S_FORGOTTEN_DROP,
+	S_GONE_UNKNOWN,
 	S_CHAIN,
 	S_WHOLE,
 	S_LAST_PUT,
@@ -58,7 +65,6 @@ enum statement {
 	STATEMENTS
 };
 
-/* An event of the open transaction: what is counted once it is committed. */
 /* What is known of an event before it is stored. */
 struct known {
 	struct id_key key;
@@ -66,6 +72,7 @@ struct known {
 	uint32_t topic;
 };
 
+/* An event of the open transaction: what is counted once it is committed. */
 struct pending {
 	uint32_t topic;
 	uint32_t bytes;
@@ -88,6 +95,7 @@ struct store {
 	struct trail *trail;
 
 	struct archive_set *archives;
+	struct forgotten forgotten;
 
 	pthread_mutex_t lock; /* guards what follows */
 	uint64_t head;
@@ -127,6 +135,11 @@ struct store {
 	uint64_t past_before;
 	struct reduced *reduced; /* LEAVE_MAX of them, made when needed */
 	size_t reduced_count;
+	uint32_t *removed; /* topics whose rows it has removed */
+	size_t removed_count;
+	size_t removed_cap;
+	bool unused_topics; /* some that are new have no event */
+	bool empty_rows;    /* a topic was loaded that had no event by its figures */
 	uint64_t next_seq;
 	int64_t time_ms;
 	char time_text[CLOCK_TEXT_LEN];
@@ -171,13 +184,21 @@ enum err store_open_archives(struct store *s, struct fault *fault);
 void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */
 enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault);
-/* The topic of an event, stored where it is new. */
-/* `left`: as for catalog_intern. */
-enum err store_topic_of(struct store *s, const struct event *e, uint64_t *left, uint32_t *topic, struct fault *fault);
+/* The topic of an event, stored where it is new. `options`: for whom; may be NULL. */
+enum err store_topic_of(struct store *s, const struct event *e, const struct append_options *options, uint32_t *topic,
+			struct fault *fault);
+/* What a row has as its topic; its texts are NULL where there is none. For the writer's thread, or inside of the catalog. */
+struct topic store_topic(const struct store *s, int64_t number);
 /* Stores the event as next_seq, with time_ms. */
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault);
 /* Frames the event that gets next_seq for the feed, and notes it for the figures. */
 enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic);
+/* Before a commit: removes the rows of topics that are without events after it. */
+enum err store_remove_topics(struct store *s, struct fault *fault);
+/* The same at the start, in a transaction of its own: an older version, or a kill, has left some. */
+enum err store_remove_unused(struct store *s, struct fault *fault);
+/* After a commit, once all is counted: forgets these. */
+void store_forget_topics(struct store *s);
 /* Counts what the last transaction has taken out of the log for good, once it was made. */
 void store_count_out(struct store *s);
 /* Ends the page under construction. */

@@ -51,6 +51,13 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_TOPIC_REDUCE] = "UPDATE topic SET first = CASE WHEN count > ?1 THEN ?3 ELSE 0 END, "
 			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
 			   "gone = ?5 WHERE id = ?4",
+	[S_TOPIC_DELETE] = "DELETE FROM topic WHERE id = ?",
+	[S_TOPICS_DROP] = "DELETE FROM topic WHERE id >= ?",
+	[S_TOPICS_END] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('topics', ?)",
+	[S_FORGOTTEN_PUT] = "INSERT OR REPLACE INTO forgotten(last, stream, type) VALUES (?, ?, ?)",
+	[S_FORGOTTEN_DROP] = "DELETE FROM forgotten WHERE last <= ?",
+	[S_GONE_UNKNOWN] = "INSERT INTO meta(key, value) VALUES ('gone_unknown', ?) "
+			   "ON CONFLICT(key) DO UPDATE SET value = max(value, excluded.value)",
 	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
 	[S_LAST_PUT] = STREAM_LAST_PUT,
 	[S_LAST_FIND] = "SELECT last FROM stream_last WHERE stream = ?",
@@ -164,18 +171,21 @@ static enum err read_row(struct store *s, struct topic_rows *r, sqlite3_stmt *st
 	size_t stream_len = (size_t)sqlite3_column_bytes(st, 1);
 	size_t type_len = (size_t)sqlite3_column_bytes(st, 2);
 	bool fits = stream != NULL && type != NULL && stream_len <= EVENT_NAME_MAX && type_len <= EVENT_NAME_MAX;
-	if (!fits || sqlite3_column_int64(st, 0) != catalog_all_topics(s->catalog) + r->count)
-		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", sqlite3_column_int64(st, 0));
+	sqlite3_int64 number = sqlite3_column_int64(st, 0);
+	if (!fits || number < 0 || number >= UINT32_MAX)
+		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", number);
 	char *names = r->names[r->count];
 	memcpy(names, stream, stream_len);
 	memcpy(names + stream_len, type, type_len);
 	r->rows[r->count++] = (struct topic_row){
+		(uint32_t)number,
 		{names, stream_len},
 		{names + stream_len, type_len},
 		{(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
 		 (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
 		 (uint64_t)sqlite3_column_int64(st, 7)},
 	};
+	s->empty_rows = s->empty_rows || r->rows[r->count - 1].figures.count == 0;
 	return r->count == CATALOG_LOAD_MAX ? load_rows(s, r, fault) : ERR_NONE;
 }
 
@@ -197,8 +207,8 @@ static enum err load_topics(struct store *s, struct fault *fault)
 		fault);
 	if (err)
 		return err;
-	sqlite3_bind_int64(st, 1, catalog_topics(s->catalog));
-	if (catalog_topics(s->catalog) == 0)
+	sqlite3_bind_int64(st, 1, catalog_end(s->catalog));
+	if (catalog_end(s->catalog) == 0)
 		err = expect_topics(s, fault);
 	struct topic_rows rows = {0};
 	int rc = SQLITE_DONE;
@@ -207,6 +217,11 @@ static enum err load_topics(struct store *s, struct fault *fault)
 	sqlite3_finalize(st);
 	if (!err)
 		err = load_rows(s, &rows, fault);
+	sqlite3_int64 end = 0;
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'topics'", 0, &end, fault);
+	if (!err && end > 0 && end <= UINT32_MAX)
+		catalog_skip(s->catalog, (uint32_t)end);
 	catalog_commit(s->catalog);
 	return err;
 }
@@ -217,13 +232,14 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 	if ((uint64_t)sqlite3_column_int64(st, 0) != seq)
 		return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
 	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
-	if (topic < 0 || topic >= catalog_topics(s->catalog))
+	struct slice stream = store_topic(s, topic).stream;
+	if (stream.p == NULL)
 		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
 				 (unsigned long long)seq);
 	enum err err = trail_reserve(s->trail, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
-		err = trail_add_key(s->trail, id_key_of(catalog_topic(s->catalog, (uint32_t)topic).stream, id), seq);
+		err = trail_add_key(s->trail, id_key_of(stream, id), seq);
 	if (err)
 		return fault_set(fault, err, "out of memory");
 	trail_lock(s->trail);
@@ -290,6 +306,8 @@ static enum err load(struct store *s, struct fault *fault)
 	if (s->trail == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	err = load_topics(s, fault);
+	if (!err)
+		err = forgotten_load(&s->forgotten, s->db, fault);
 	if (!err && !s->options.unchecked)
 		err = load_events(s, (uint64_t)mark, fault);
 	uint64_t end = (uint64_t)(last > head ? last : head);
@@ -351,6 +369,8 @@ static enum err open_all(struct store *s, struct fault *fault)
 	if (!err)
 		err = leave_original(s, fault);
 	place_look(&s->place);
+	if (!err && s->empty_rows && !s->options.unchecked && !s->options.copies)
+		err = store_remove_unused(s, fault);
 	/* Always: a process that was killed may have made them without coming this far. */
 	return err ? err : sync_place(s->dir, fault);
 }
@@ -371,6 +391,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	place_db(dir, s->path);
 	place_init(&s->place, s->path);
 	pthread_mutex_init(&s->lock, NULL);
+	forgotten_init(&s->forgotten);
 	clock_cond_init(&s->commit_done);
 	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
@@ -462,7 +483,10 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = frame_stored(s, known, fault);
 	if (!err)
 		err = load_events(s, trail_end(s->trail), fault); /* known, or further when it is tried again */
+	if (!err && (uint64_t)first == s->hot_before)
+		s->removed_count = 0; /* it was not made */
 	if (!err) {
+		store_forget_topics(s);
 		place_look(&s->place);
 		err = place_check(&s->place, fault); /* both are there */
 	}
@@ -513,6 +537,8 @@ void store_close(struct store *s)
 	free(s->known);
 	free(s->pending);
 	free(s->reduced);
+	free(s->removed);
+	forgotten_finish(&s->forgotten);
 	lineage_finish(&s->lineage);
 	pthread_cond_destroy(&s->commit_done);
 	pthread_mutex_destroy(&s->lock);

@@ -6,6 +6,7 @@
 #define STORE_STREAM_ORDER_H
 
 #include "store/catalog.h"
+#include "tidemark/event.h"
 
 struct stream_order;
 
@@ -13,9 +14,9 @@ struct stream_order;
 struct stream_order *stream_order_create(struct catalog *c);
 void stream_order_destroy(struct stream_order *o); /* NULL is fine */
 
-/* The first stream whose name is `from` or comes after it, by bytes; `after`: comes after it. *there is false where there is
- * none. ERR_NOMEM. ERR_BUSY: another thread is sorting very many new names. */
-enum err stream_order_find(struct stream_order *o, struct slice from, bool after, uint32_t *stream, bool *there);
+/* The name of the first stream from `from` on, by bytes; `after`: past it. *len is 0 where there is none. ERR_NOMEM.
+ * ERR_BUSY: another thread is sorting very many new names. */
+enum err stream_order_find(struct stream_order *o, struct slice from, bool after, char name[EVENT_NAME_MAX], size_t *len);
 
 /* How many numbers were written to runs so far, for tests. */
 uint64_t stream_order_steps(const struct stream_order *o);

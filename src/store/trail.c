@@ -301,7 +301,7 @@ struct by_topic {
 
 static enum err by_topic_init(struct by_topic *m, const struct trail *t, const struct catalog *catalog)
 {
-	*m = (struct by_topic){.first = calloc(catalog_topics(catalog) + 1, sizeof *m->first),
+	*m = (struct by_topic){.first = calloc((size_t)catalog_end(catalog) + 1, sizeof *m->first),
 			       .next = malloc((t->count + 1) * sizeof *m->next),
 			       .topics = malloc((t->count + 1) * sizeof *m->topics)};
 	if (m->first == NULL || m->next == NULL || m->topics == NULL)
@@ -353,7 +353,7 @@ enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault 
 {
 	sqlite3_stmt *s;
 	enum err err = db_prepare(db, update_figures, &s, fault);
-	for (uint32_t i = 0; !err && i < catalog_topics(catalog); i++)
+	for (uint32_t i = 0; !err && catalog_next(catalog, &i); i++)
 		err = write_figures(db, s, catalog, i, fault);
 	sqlite3_finalize(s);
 	return err;

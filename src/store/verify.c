@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "store/db.h"
 #include "store/recount.h"
 
@@ -13,6 +14,34 @@ enum { SLICE_EVENTS = 4096, SLICE_BYTES = 8 * 1024 * 1024 };
 
 typedef unsigned long long ull;
 
+/* NULL: it was not there at the beginning. */
+static struct recount_topic *find_topic(struct recount *c, int64_t number)
+{
+	MAP_EACH(link, &c->by_number, hash_number((uint64_t)number))
+	{
+		struct recount_topic *t = MAP_ITEM(link, struct recount_topic, link);
+		if (t->number == number)
+			return t;
+	}
+	return NULL;
+}
+
+static enum err list_topics(struct recount *c)
+{
+	struct catalog *catalog = store_catalog(c->reader->store);
+	uint32_t most = catalog_topics(catalog);
+	c->topics = calloc((size_t)most + 1, sizeof *c->topics);
+	if (c->topics == NULL)
+		return fault_set(c->fault, ERR_NOMEM, "out of memory");
+	map_expect(&c->by_number, most);
+	for (uint32_t i = 0; c->topic_count < most && catalog_next(catalog, &i); i++) {
+		struct recount_topic *t = &c->topics[c->topic_count++];
+		t->number = i;
+		map_add(&c->by_number, hash_number(i), &t->link);
+	}
+	return ERR_NONE;
+}
+
 void recount_event(struct recount *c, uint32_t topic, uint64_t seq, uint64_t bytes)
 {
 	assert(seq >= c->next);
@@ -20,7 +49,7 @@ void recount_event(struct recount *c, uint32_t topic, uint64_t seq, uint64_t byt
 	c->out->events++;
 	if (seq > c->mark)
 		return;
-	struct figures *f = &c->topics[topic];
+	struct figures *f = &find_topic(c, topic)->counted; /* the catalog has read it, and forgets nothing */
 	f->first = f->first == 0 ? seq : f->first;
 	f->last = seq;
 	f->count++;
@@ -37,14 +66,15 @@ static enum err read_figures(struct recount *c)
 	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
+		struct recount_topic *t = find_topic(c, id);
 		if (id < 0)
 			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %lld", id);
-		if (id < 0 || id >= c->topic_count) /* made after it was opened */
-			break;
-		c->stored[id] = (struct figures){.first = (uint64_t)sqlite3_column_int64(st, 1),
-						 .last = (uint64_t)sqlite3_column_int64(st, 2),
-						 .count = (uint64_t)sqlite3_column_int64(st, 3),
-						 .bytes = (uint64_t)sqlite3_column_int64(st, 4)};
+		if (t == NULL) /* made after it was opened */
+			continue;
+		t->stored = (struct figures){.first = (uint64_t)sqlite3_column_int64(st, 1),
+					     .last = (uint64_t)sqlite3_column_int64(st, 2),
+					     .count = (uint64_t)sqlite3_column_int64(st, 3),
+					     .bytes = (uint64_t)sqlite3_column_int64(st, 4)};
 	}
 	if (!err && rc != SQLITE_DONE && rc != SQLITE_ROW)
 		err = db_fault(db, rc, "reading topics", c->fault);
@@ -143,7 +173,8 @@ static enum err check_key(struct recount *c, struct window *w, const struct row 
 {
 	if (row->id.p == NULL || row->seq > c->mark)
 		return ERR_NONE;
-	struct slice stream = store_topic_stream(c->reader->store, row->topic);
+	char text[EVENT_NAME_MAX];
+	struct slice stream = store_topic_stream(c->reader->store, row->topic, text);
 	sqlite3_bind_int64(w->key, 1, id_key_of(stream, row->id).disk);
 	sqlite3_bind_int64(w->key, 2, (sqlite3_int64)row->seq);
 	int rc = sqlite3_step(w->key);
@@ -274,11 +305,11 @@ static enum err check_log(struct recount *c)
 static enum err check_figures(struct recount *c)
 {
 	for (uint32_t i = 0; !c->holes && i < c->topic_count; i++) {
-		const struct figures *a = &c->stored[i];
-		const struct figures *b = &c->topics[i];
+		const struct figures *a = &c->topics[i].stored;
+		const struct figures *b = &c->topics[i].counted;
 		if (a->first != b->first || a->last != b->last || a->count != b->count || a->bytes != b->bytes)
-			return fault_set(c->fault, ERR_CORRUPT, "the figures of topic %u do not match its %llu events", i,
-					 (ull)b->count);
+			return fault_set(c->fault, ERR_CORRUPT, "the figures of topic %u do not match its %llu events",
+					 c->topics[i].number, (ull)b->count);
 	}
 	return ERR_NONE;
 }
@@ -297,10 +328,10 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 			    .arg = arg,
 			    .fault = fault};
 	c.all = c.head + 1 - store_first(r->store);
-	c.topic_count = catalog_topics(store_catalog(r->store));
-	c.stored = calloc(c.topic_count + 1, sizeof *c.stored);
-	c.topics = calloc(c.topic_count + 1, sizeof *c.topics);
-	enum err err = c.stored != NULL && c.topics != NULL ? read_notes(&c) : fault_set(fault, ERR_NOMEM, "out of memory");
+	map_init(&c.by_number);
+	enum err err = list_topics(&c);
+	if (!err)
+		err = read_notes(&c);
 	if (!err)
 		err = verify_structure(&c);
 	if (!err)
@@ -311,7 +342,7 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 		err = check_log(&c);
 	if (!err)
 		err = check_figures(&c);
-	free(c.stored);
+	map_finish(&c.by_number, NULL);
 	free(c.topics);
 	return err;
 }
