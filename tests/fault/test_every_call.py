@@ -35,7 +35,7 @@ CONNECTIONS = ACCEPT | EPOLL  # where these fail, connections end with them
 # An answer that says what is wrong, and that it may be tried again.
 REFUSED = (500, 503, 507)
 UNEXPECTED = 1011  # as a WebSocket says it
-STEP = max(1, round(0.6 / SCALE))  # of the longest sweeps
+STEP = max(1, round(1.5 / SCALE))  # of the longest sweeps
 STEP_OF_STARTS = 2 * STEP  # a start has 5,900 allocations of SQLite: each of them takes a minute
 PER_ROUND = 12
 
