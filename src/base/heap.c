@@ -2,83 +2,92 @@
 
 #include <assert.h>
 
-/* Makes one heap of two that are not empty. */
-static struct heap_link *meld(struct heap_link *a, struct heap_link *b, heap_less_fn *less)
+static struct heap_link *at(const struct heap_order *o, uint32_t entry)
 {
-	if (less(b, a)) {
-		struct heap_link *swapped = a;
+	return o->at(o->arg, entry);
+}
+
+/* Makes one heap of two that are not empty. */
+static uint32_t meld(uint32_t a, uint32_t b, const struct heap_order *o)
+{
+	if (o->less(o->arg, b, a)) {
+		uint32_t swapped = a;
 		a = b;
 		b = swapped;
 	}
-	b->prev = a;
-	b->next = a->child;
-	if (b->next != NULL)
-		b->next->prev = b;
-	a->child = b;
-	a->next = a->prev = NULL;
+	struct heap_link *above = at(o, a);
+	struct heap_link *below = at(o, b);
+	below->prev = a;
+	below->next = above->child;
+	if (below->next != 0)
+		at(o, below->next)->prev = b;
+	above->child = b;
+	above->next = above->prev = 0;
 	return a;
 }
 
-void heap_add(struct heap_link **first, struct heap_link *link, heap_less_fn *less)
+void heap_add(uint32_t *first, uint32_t entry, const struct heap_order *o)
 {
-	*link = (struct heap_link){0};
-	*first = *first != NULL ? meld(*first, link, less) : link;
+	*at(o, entry) = (struct heap_link){0};
+	*first = *first != 0 ? meld(*first, entry, o) : entry;
 }
 
 /* Makes one heap of the entries below one: neighbours by pairs, and the pairs from the last on. */
-static struct heap_link *meld_all(struct heap_link *list, size_t *steps, heap_less_fn *less)
+static uint32_t meld_all(uint32_t list, size_t *steps, const struct heap_order *o)
 {
-	struct heap_link *pairs = NULL; /* the last one first, by `next` */
-	while (list != NULL) {
-		struct heap_link *a = list;
-		struct heap_link *b = a->next;
-		list = b != NULL ? b->next : NULL;
-		a->next = a->prev = NULL;
-		if (b != NULL) {
-			b->next = b->prev = NULL;
-			a = meld(a, b, less);
+	uint32_t pairs = 0; /* the last one first, by `next` */
+	while (list != 0) {
+		uint32_t a = list;
+		uint32_t b = at(o, a)->next;
+		list = b != 0 ? at(o, b)->next : 0;
+		at(o, a)->next = at(o, a)->prev = 0;
+		if (b != 0) {
+			at(o, b)->next = at(o, b)->prev = 0;
+			a = meld(a, b, o);
 		}
-		a->next = pairs;
+		at(o, a)->next = pairs;
 		pairs = a;
 		++*steps;
 	}
-	struct heap_link *all = pairs;
-	pairs = all != NULL ? all->next : NULL;
-	if (all != NULL)
-		all->next = NULL;
-	while (pairs != NULL) {
-		struct heap_link *a = pairs;
-		pairs = a->next;
-		a->next = NULL;
-		all = meld(all, a, less);
+	uint32_t all = pairs;
+	pairs = all != 0 ? at(o, all)->next : 0;
+	if (all != 0)
+		at(o, all)->next = 0;
+	while (pairs != 0) {
+		uint32_t a = pairs;
+		pairs = at(o, a)->next;
+		at(o, a)->next = 0;
+		all = meld(all, a, o);
 		++*steps;
 	}
 	return all;
 }
 
 /* Takes an entry that is below another out of its list. */
-static void cut(struct heap_link *link)
+static void cut(uint32_t entry, const struct heap_order *o)
 {
-	assert(link->prev != NULL);
-	if (link->prev->child == link)
-		link->prev->child = link->next;
+	const struct heap_link *link = at(o, entry);
+	assert(link->prev != 0);
+	struct heap_link *prev = at(o, link->prev);
+	if (prev->child == entry)
+		prev->child = link->next;
 	else
-		link->prev->next = link->next;
-	if (link->next != NULL)
-		link->next->prev = link->prev;
+		prev->next = link->next;
+	if (link->next != 0)
+		at(o, link->next)->prev = link->prev;
 }
 
-size_t heap_remove(struct heap_link **first, struct heap_link *link, heap_less_fn *less)
+size_t heap_remove(uint32_t *first, uint32_t entry, const struct heap_order *o)
 {
 	size_t steps = 1;
-	bool is_first = *first == link;
+	bool is_first = *first == entry;
 	if (!is_first)
-		cut(link);
-	struct heap_link *rest = meld_all(link->child, &steps, less);
+		cut(entry, o);
+	uint32_t rest = meld_all(at(o, entry)->child, &steps, o);
 	if (is_first)
 		*first = rest;
-	else if (rest != NULL)
-		*first = meld(*first, rest, less);
-	*link = (struct heap_link){0};
+	else if (rest != 0)
+		*first = meld(*first, rest, o);
+	*at(o, entry) = (struct heap_link){0};
 	return steps;
 }

@@ -32,17 +32,17 @@ struct stream_entry {
 	uint64_t last;
 	uint64_t count;
 	uint64_t bytes;
-	struct heap_link *oldest; /* of its topics with events, by their first one */
 	uint32_t topics;
+	uint32_t oldest; /* a heap of its topics with events, by their first one: number + 1 */
 };
 
 struct topic_entry {
 	struct map_link link;      /* by both names */
 	struct heap_link by_first; /* in its stream's `oldest` while it has events */
+	uint32_t number;
 	struct figures figures;
 	uint64_t hash;
 	uint64_t owner; /* whom it is counted for */
-	uint32_t number;
 	uint32_t stream; /* its number */
 	uint16_t json_len;
 	uint8_t stream_len;
@@ -82,9 +82,10 @@ static bool is_plain(const struct topic_entry *e)
 	return e->json_len == STREAM_AT + e->stream_len + TYPE_AFTER + e->type_len + 1;
 }
 
-static struct topic_entry *by_first_item(const struct heap_link *link)
+/* What the heap of a stream knows as `entry`. */
+static struct topic_entry *heap_topic(const struct catalog *c, uint32_t entry)
 {
-	return HEAP_ITEM(link, struct topic_entry, by_first);
+	return topic_at(c, entry - 1);
 }
 
 static size_t topic_size(const struct topic_entry *e)
@@ -403,8 +404,8 @@ uint64_t catalog_forget(struct catalog *c, uint32_t topic)
 	struct stream_entry *s = stream_at(c, e->stream);
 	uint64_t owner = e->owner;
 	assert(e->figures.count == 0 && topic < atomic_load(&c->visible));
-	if (s->named_by == topic && s->oldest != NULL)
-		s->named_by = by_first_item(s->oldest)->number;
+	if (s->named_by == topic && s->oldest != 0)
+		s->named_by = s->oldest - 1;
 	drop_topic(c, e);
 	grace_free(&c->grace, free_retired, c);
 	pthread_mutex_unlock(&c->lock);
@@ -439,24 +440,30 @@ void catalog_unlock(struct catalog *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static bool is_older(const struct heap_link *a, const struct heap_link *b)
+static struct heap_link *by_first(const void *arg, uint32_t entry)
 {
-	return by_first_item(a)->figures.first < by_first_item(b)->figures.first;
+	return &heap_topic(arg, entry)->by_first;
+}
+
+static bool is_older(const void *arg, uint32_t a, uint32_t b)
+{
+	return heap_topic(arg, a)->figures.first < heap_topic(arg, b)->figures.first;
 }
 
 /* Sets the first event of a topic; 0: it has none. */
 static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 {
+	const struct heap_order order = {by_first, is_older, c};
 	struct stream_entry *s = stream_at(c, e->stream);
-	bool had = s->oldest != NULL;
+	bool had = s->oldest != 0;
 	if (e->figures.first == first)
 		return;
 	if (e->figures.first != 0)
-		c->set_steps += heap_remove(&s->oldest, &e->by_first, is_older);
+		c->set_steps += heap_remove(&s->oldest, e->number + 1, &order);
 	e->figures.first = first;
 	if (first != 0)
-		heap_add(&s->oldest, &e->by_first, is_older);
-	c->streams_with_events += (uint32_t)(s->oldest != NULL) - (uint32_t)had;
+		heap_add(&s->oldest, e->number + 1, &order);
+	c->streams_with_events += (uint32_t)(s->oldest != 0) - (uint32_t)had;
 }
 
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes)
@@ -589,7 +596,7 @@ bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *o
 	const struct stream_entry *e = find_stream(c, hash, name);
 	bool there = e != NULL && e->number < c->streams_visible && e->count > 0;
 	if (there)
-		*out = (struct figures){by_first_item(e->oldest)->figures.first, e->last, e->count, e->bytes, 0};
+		*out = (struct figures){heap_topic(c, e->oldest)->figures.first, e->last, e->count, e->bytes, 0};
 	pthread_mutex_unlock(&c->lock);
 	return there;
 }

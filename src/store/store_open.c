@@ -386,6 +386,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	if (s == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	s->options = options;
+	s->options.on_forgotten = NULL; /* not before it is open */
 	s->lock_fd = -1;
 	snprintf(s->dir, sizeof s->dir, "%s", dir);
 	place_db(dir, s->path);
@@ -402,6 +403,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 		store_close(s);
 		return err;
 	}
+	s->options.on_forgotten = options.on_forgotten;
 	*out = s;
 	return ERR_NONE;
 }

@@ -114,7 +114,7 @@ class KillAnywhere(TidemarkTest):
         with edited(self.server.data) as database:
             database.executescript("ALTER TABLE topic DROP COLUMN gone; ALTER TABLE session DROP COLUMN filter; DROP TABLE note; "
                                    "ALTER TABLE session DROP COLUMN epoch; INSERT INTO meta(key, value) SELECT 'epoch', epoch "
-                                   "FROM line; DROP TABLE line; DROP TABLE stream_last; "
+                                   "FROM line; DROP TABLE line; DROP TABLE stream_last; DROP TABLE forgotten; "
                                    "DROP TABLE id_past; DROP INDEX posting_window; PRAGMA user_version=1;")
 
     def test_at_a_migration(self):

@@ -261,7 +261,7 @@ class Retention(PositionTest):
                                    "ALTER TABLE session DROP COLUMN epoch; "
                                    "INSERT INTO meta(key, value) SELECT 'epoch', epoch FROM line; DROP TABLE line; "
                                    "DELETE FROM meta WHERE key IN ('gone_unknown', 'last_unknown'); "
-                                   "DROP TABLE stream_last; PRAGMA user_version=3;")
+                                   "DROP TABLE stream_last; DROP TABLE forgotten; PRAGMA user_version=3;")
         self.server.start()
         self.assert_gap_for(1, stream="rare")
         self.assert_no_gap_for("rare", self.server.head())

@@ -84,7 +84,9 @@ class LastSeq(TidemarkTest):
         server = self.removed()
         server.stop()
         with edited(server.data) as db:
-            db.executescript("DROP TABLE stream_last; DELETE FROM meta WHERE key = 'last_unknown'; PRAGMA user_version = 5;")
+            db.executescript("INSERT INTO topic(id, stream, type, gone) SELECT 1000 + last, stream, type, last FROM forgotten; "
+                             "DROP TABLE stream_last; DROP TABLE forgotten; "
+                             "DELETE FROM meta WHERE key = 'last_unknown'; PRAGMA user_version = 5;")
         server.start()
         self.assert_remembered(server)
 

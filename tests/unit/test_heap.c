@@ -22,10 +22,19 @@ static uint32_t next_random(void)
 	return (uint32_t)(state >> 33);
 }
 
-static bool less(const struct heap_link *a, const struct heap_link *b)
+static struct heap_link *at(const void *arg, uint32_t entry)
 {
-	return HEAP_ITEM(a, struct item, link)->key < HEAP_ITEM(b, struct item, link)->key;
+	return &((struct item *)arg)[entry - 1].link;
 }
+
+static bool less(const void *arg, uint32_t a, uint32_t b)
+{
+	const struct item *all = arg;
+	return all[a - 1].key < all[b - 1].key;
+}
+
+static const struct heap_order order = {at, less, items};
+static const struct heap_order order_of_many = {at, less, many};
 
 static const struct item *smallest(void)
 {
@@ -38,40 +47,41 @@ static const struct item *smallest(void)
 
 static void it_agrees_with_a_list(void)
 {
-	struct heap_link *first = NULL;
+	uint32_t first = 0;
 	for (int round = 0; round < ROUNDS; round++) {
 		/* It fills, empties and fills again. */
 		bool fills = round / (ROUNDS / 5) % 2 == 0;
-		struct item *item = &items[next_random() % ITEMS];
+		uint32_t entry = next_random() % ITEMS + 1;
+		struct item *item = &items[entry - 1];
 		if (!item->there && (fills || next_random() % 4 == 0)) {
 			item->key = next_random() % 1000;
 			item->there = true;
-			heap_add(&first, &item->link, less);
+			heap_add(&first, entry, &order);
 		} else if (item->there && (!fills || next_random() % 4 == 0)) {
-			heap_remove(&first, &item->link, less);
+			heap_remove(&first, entry, &order);
 			item->there = false;
 		}
 		const struct item *found = smallest();
-		CHECK((found == NULL) == (first == NULL));
-		CHECK(found == NULL || HEAP_ITEM(first, struct item, link)->key == found->key);
+		CHECK((found == NULL) == (first == 0));
+		CHECK(found == NULL || items[first - 1].key == found->key);
 	}
 }
 
 /* As retention does: the smallest gets a new key, and another, and each goes at last. */
 static void removing_costs_the_logarithm(void)
 {
-	struct heap_link *first = NULL;
+	uint32_t first = 0;
 	size_t steps = 0;
 	uint64_t key = 0;
 	for (size_t i = 0; i < MANY; i++) {
 		many[i].key = ++key;
-		heap_add(&first, &many[i].link, less);
+		heap_add(&first, (uint32_t)i + 1, &order_of_many);
 	}
 	for (size_t i = 0; i < MANY; i++) {
-		steps += heap_remove(&first, first, less);
+		steps += heap_remove(&first, first, &order_of_many);
 		if (i % 2 == 0) {
 			many[i].key = ++key;
-			heap_add(&first, &many[i].link, less);
+			heap_add(&first, (uint32_t)i + 1, &order_of_many);
 		}
 	}
 	CHECK(steps < (size_t)MANY * 64);
