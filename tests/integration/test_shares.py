@@ -218,6 +218,33 @@ class Shares(TidemarkTest):
         self.assertEqual(self.publish(server, OTHER, {"stream": "s3", "data": 1}).status, 201)
         self.assertEqual([s["name"] for s in server.get("/v1/streams").json()["streams"]], ["s0", "s1", "s2", "s3"])
 
+    def test_a_client_gets_back_what_is_forgotten(self):
+        """Fails when names without events are kept, or go on being counted for whoever began them."""
+        server = self.serve("--max-topics-per-client", "60", "--retain-events", "10", "--archive", "none")
+        for day in range(4):
+            names = [f"day-{day}-{i}" for i in range(50)]
+
+            def published():
+                answer = self.publish(server, ONE, [{"stream": name, "data": 1} for name in names])
+                if answer.status != 201:
+                    self.assert_share(answer, "--max-topics-per-client")
+                return answer.status == 201
+
+            def only_the_newest():
+                self.assertEqual(self.publish(server, OTHER, {"stream": "other", "data": 1}).status, 201)
+                listed = [s["name"] for s in server.get("/v1/streams").json()["streams"]]
+                return len(listed) <= 11 and all(name == "other" or name in names for name in listed)
+
+            wait_until(published, "there is room for new names")
+            wait_until(only_the_newest, "the older streams are forgotten")
+        stats = server.get("/v1/stats").json()
+        self.assertLessEqual(stats["quotas"]["topics"]["held"], 11)
+        server.stop()
+        server.start()
+        stats = server.get("/v1/stats").json()
+        self.assertLessEqual(stats["quotas"]["topics"]["held"], 11)
+        self.assertEqual(self.publish(server, ONE, {"stream": "day-0-0", "data": 1}, ).status, 201)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
