@@ -7,33 +7,87 @@ static bool is_op(struct slice op, const char *name)
 	return op.len >= 2 && json_kind(op) == JSON_STRING && json_key_is((struct slice){op.p + 1, op.len - 2}, name);
 }
 
+/* The members that a message may have; absent ones are empty. */
+enum member { M_OP, M_REF, M_EVENTS, M_EXPECT, M_SEQ, MEMBER_COUNT };
+
+static const char *const member_names[MEMBER_COUNT] = {"op", "ref", "events", "expect", "seq"};
+
+/* What each op may have besides itself and a ref. */
+static const struct {
+	const char *name;
+	unsigned members;
+} ops[] = {
+	[OP_PUBLISH] = {"publish", 1U << M_EVENTS | 1U << M_EXPECT},
+	[OP_ACK] = {"ack", 1U << M_SEQ},
+	[OP_PING] = {"ping", 0},
+};
+
 static enum op_kind kind_of(struct slice op)
 {
-	static const char *const names[] = {[OP_PUBLISH] = "publish", [OP_ACK] = "ack", [OP_PING] = "ping"};
 	for (enum op_kind kind = OP_PUBLISH; kind <= OP_PING; kind++)
-		if (is_op(op, names[kind]))
+		if (is_op(op, ops[kind].name))
 			return kind;
 	return OP_NONE;
 }
 
-/* The members that a message may have; absent ones are empty. */
-enum member { M_OP, M_REF, M_EVENTS, M_SEQ, MEMBER_COUNT };
-
-static void find_members(struct slice message, struct slice found[MEMBER_COUNT])
+static int member_of(struct slice key)
 {
-	static const char *const names[MEMBER_COUNT] = {"op", "ref", "events", "seq"};
+	int i = 0;
+	while (i < MEMBER_COUNT && !json_key_is(key, member_names[i]))
+		i++;
+	return i;
+}
+
+/* `wrong` is the first key that stands there for the second time. */
+static void find_members(struct slice message, struct slice found[MEMBER_COUNT], struct slice *wrong)
+{
 	for (int i = 0; i < MEMBER_COUNT; i++)
 		found[i] = (struct slice){"", 0};
-	for (struct json_walk w = json_walk(message); json_next(&w);)
-		for (int i = 0; i < MEMBER_COUNT; i++)
-			if (json_key_is(w.key, names[i]))
-				found[i] = w.value;
+	for (struct json_walk w = json_walk(message); json_next(&w);) {
+		int i = member_of(w.key);
+		if (i < MEMBER_COUNT && found[i].len > 0 && wrong->p == NULL)
+			*wrong = w.key;
+		else if (i < MEMBER_COUNT)
+			found[i] = w.value;
+	}
+}
+
+/* How much of a key an error shows. */
+static int shown(struct slice key)
+{
+	return (int)(key.len < 60 ? key.len : 60);
+}
+
+/* Nothing that is said is passed over. */
+static enum err check_members(struct slice message, enum op_kind kind, struct fault *fault)
+{
+	for (struct json_walk w = json_walk(message); json_next(&w);) {
+		int i = member_of(w.key);
+		if (i == MEMBER_COUNT || (i > M_REF && !(ops[kind].members >> i & 1)))
+			return fault_set(fault, ERR_INVALID, "%s: no such member: \"%.*s\"", ops[kind].name, shown(w.key),
+					 w.key.p);
+	}
+	return ERR_NONE;
+}
+
+static enum err read_members(const struct slice found[MEMBER_COUNT], struct op *out, struct fault *fault)
+{
+	if (out->kind == OP_ACK && !json_sequence(found[M_SEQ], &out->seq))
+		return fault_set(fault, ERR_INVALID, "ack wants \"seq\": a number from 0 to 9007199254740991");
+	if (out->kind == OP_PUBLISH && (found[M_EVENTS].len == 0 || json_kind(found[M_EVENTS]) != JSON_ARRAY))
+		return fault_set(fault, ERR_INVALID, "publish wants \"events\": an array of events");
+	out->events = found[M_EVENTS];
+	out->expect = found[M_EXPECT].len > 0;
+	if (out->expect && !json_sequence(found[M_EXPECT], &out->seq))
+		return fault_set(fault, ERR_INVALID, "expect: wants a seq (0 to 9007199254740991)");
+	return ERR_NONE;
 }
 
 enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 {
 	struct json_error error;
 	struct slice found[MEMBER_COUNT];
+	struct slice twice = {0};
 	*out = (struct op){.ref = {"", 0}, .events = {"", 0}};
 	if (len == 0)
 		return fault_set(fault, ERR_INVALID, "the message is empty");
@@ -42,17 +96,15 @@ enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 	struct slice message = {text, len};
 	if (json_kind(message) != JSON_OBJECT)
 		return fault_set(fault, ERR_INVALID, "a message is a JSON object");
-	find_members(message, found);
+	find_members(message, found, &twice);
 	if (found[M_REF].len > OP_REF_MAX)
 		return fault_set(fault, ERR_INVALID, "\"ref\" is longer than %d bytes", OP_REF_MAX);
 	out->ref = found[M_REF];
 	out->kind = kind_of(found[M_OP]);
+	if (twice.p != NULL)
+		return fault_set(fault, ERR_INVALID, "\"%.*s\" is given twice", shown(twice), twice.p);
 	if (out->kind == OP_NONE)
 		return fault_set(fault, ERR_INVALID, "a message wants an \"op\": publish, ack or ping");
-	if (out->kind == OP_ACK && !json_sequence(found[M_SEQ], &out->seq))
-		return fault_set(fault, ERR_INVALID, "ack wants \"seq\": a number from 0 to 9007199254740991");
-	if (out->kind == OP_PUBLISH && (found[M_EVENTS].len == 0 || json_kind(found[M_EVENTS]) != JSON_ARRAY))
-		return fault_set(fault, ERR_INVALID, "publish wants \"events\": an array of events");
-	out->events = found[M_EVENTS];
-	return ERR_NONE;
+	enum err err = check_members(message, out->kind, fault);
+	return err ? err : read_members(found, out, fault);
 }

@@ -2,6 +2,7 @@
 #ifndef EVENT_OP_H
 #define EVENT_OP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tidemark/err.h"
@@ -16,7 +17,8 @@ struct op {
 	enum op_kind kind; /* also where something else is wrong with it */
 	struct slice ref;
 	struct slice events; /* publish: an array */
-	uint64_t seq;        /* ack */
+	bool expect;         /* publish: only where the last seq of its stream is `seq` */
+	uint64_t seq;        /* ack, expect */
 };
 
 /* `text` is overwritten, and has to live as long as the slices. What is known of it is in `out` also after a fault. */

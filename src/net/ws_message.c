@@ -119,6 +119,8 @@ static enum err submit(struct publish *p, struct fault *fault)
 	int retry_s; /* the text says it, too */
 	char *text = p->text.data;
 	p->text = (struct buf){0};
+	p->op.options.expect = p->said.expect;
+	p->op.options.expect_last = p->said.seq;
 	enum err err = batch_from_value_take(p->said.events, text, BATCH_JSON, o->limits, &p->op.batch, fault);
 	if (!err)
 		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);

@@ -297,6 +297,32 @@ class Publishing(TidemarkTest):
         self.error({"op": "publish", "ref": "r"}, 400, "r")
         self.assertEqual(self.server.head(), 0)
 
+    def test_expect_stores_only_behind_the_event_that_is_known(self):
+        def publish(expect, ref, answer="published", stream="s"):
+            self.socket.send({"op": "publish", "ref": ref, "events": [{"stream": stream, "data": ref}], "expect": expect})
+            return self.socket.op(answer)
+
+        self.assertEqual(publish(0, 1)["last"], 1)
+        self.socket.publish([{"stream": "other", "data": 1}])
+        refused = publish(0, 2, "error")
+        self.assertEqual((refused["status"], refused["type"], refused["expected"], refused["actual"], refused["ref"]),
+                         (409, "/problems/expectation-failed", 0, 1, 2))
+        self.assertEqual(publish(2, 3, "error")["actual"], 1)
+        self.assertEqual(publish(1, 4)["last"], 3)
+        self.assertEqual(publish(0, 5, stream="new")["last"], 4)
+        for wrong in (-1, "1", None, 1.5, 2 ** 53):
+            self.error({"op": "publish", "events": [{"data": 1}], "expect": wrong})
+        self.error({"op": "publish", "events": [{"stream": "s", "data": 1}, {"data": 1}], "expect": 3})
+        self.assertEqual(self.server.head(), 4)
+
+    def test_members_that_mean_nothing_are_errors(self):
+        for text, name in (('{"op":"ping","x":1}', "x"), ('{"op":"ping","seq":1}', "seq"), ('{"op":"ack","seq":1,"events":[]}', "events"),
+                           ('{"op":"publish","events":[{"data":1}],"expects":0}', "expects"), ('{"op":"ping","op":"ping"}', "op"),
+                           ('{"op":"publish","events":[{"data":1}],"\\u0065vents":[{"data":2}]}', "vents")):
+            with self.subTest(text):
+                self.assertIn(name, self.error(text)["detail"])
+        self.assertEqual(self.server.head(), 0)
+
     def test_unknown_and_malformed_messages_are_errors(self):
         for text in ('{"op":"surprise"}', '{"op":5}', "{}", "[]", "5", "null", '"ping"', "", " ",
                      '{"op":"ping"', "{op:ping}", '{"op":"ping"}{"op":"ping"}', '{"data":1}'):

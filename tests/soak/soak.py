@@ -44,7 +44,7 @@ RETENTIONS = ((), ("--retain-events", "2000"), ("--retain-bytes", "1MiB"), ("--r
 
 class Publisher(threading.Thread):
     """Publishes batches, each until it knows what became of it: to a stream of its own, where some come again later, and to one that it
-    shares, where it expects that nobody has come before it (over HTTP), or sends what others may have sent."""
+    shares, where it expects that nobody has come before it, or sends what others may have sent."""
 
     def __init__(self, soak, name, over):
         super().__init__(daemon=True)
@@ -62,7 +62,7 @@ class Publisher(threading.Thread):
         self.made += 1
         self.expect = None
         kind = self.random.random()
-        if kind < 0.1 and self.over == "http":
+        if kind < 0.1:
             self.batch = [self.event(SHARED, f"{self.name}.{self.made}.{i}", self.made) for i in range(self.random.choice([1, 3]))]
             self.expect = self.shared_last
         elif kind < 0.2:
@@ -113,9 +113,10 @@ class Publisher(threading.Thread):
     def over_websocket(self, address):
         socket, refs = WebSocket(address, "/v1/ws?stream=nothing"), itertools.count(1)
 
-        def send(batch, _):
+        def send(batch, expect):
             ref = next(refs)
-            socket.send({"op": "publish", "ref": ref, "events": batch})
+            only = {} if expect is None else {"expect": expect}
+            socket.send({"op": "publish", "ref": ref, "events": batch, **only})
             while (frame := socket.receive(20)).get("ref") != ref:
                 pass
             return 201 if frame["op"] == "published" else frame["status"], frame
