@@ -115,7 +115,7 @@ class Documents(unittest.TestCase):
         said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_send.c"), ("net", "reading.c"),
                                                          ("hub", "cursor.c")))
         self.assertEqual(self.names("v1Says", "op"), set(re.findall(r'\\"op\\":\\"(\w+)', said)))
-        self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = "(\w+)"', source("src", "event", "op.c"))))
+        self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = \{"(\w+)"', source("src", "event", "op.c"))))
         said = "".join(source("src", *path) for path in (("net", "ws_dashboard.c"), ("net", "ws_errand.c"), ("event", "flat.c"),
                                                          ("monitor", "monitor.c")))
         self.assertEqual(self.names("dashboardSays", "type"), set(re.findall(r'\{\\"type\\":\\"(\w+)', said)))
