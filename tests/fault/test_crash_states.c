@@ -1,7 +1,8 @@
-/* Every crash state of one sealing, one backup and its update, one import into an empty directory and one below a log, and
- * one salvage. The changes of files are recorded (disk.h), and after each number of them everything that a power loss can
- * leave is made and looked at: what was acknowledged is there; the operation has happened as a whole or not at all, or is
- * refused as unfinished; and the same operation, done again, succeeds. `test_crash_states [OPERATION]`.
+/* Every crash state of one sealing, one discarding without an archive, one backup and its update, one import into an empty
+ * directory and one below a log, and one salvage. The changes of files are recorded (disk.h), and after each number of them
+ * everything that a power loss can leave is made and looked at: what was acknowledged is there; the operation has happened
+ * as a whole or not at all, or is refused as unfinished; and the same operation, done again, succeeds. `test_crash_states
+ * [OPERATION]`.
  *
  * Of n unsynced changes any combination may be on the disk. All 2^n are tried where n is at most COMBINED_MAX. Beyond that,
  * and for torn writes, there are too many, and these are tried: none, all, all but each single one, each single one alone;
@@ -23,7 +24,15 @@
 #include "store/salvage.h"
 #include "store/seal.h"
 
-enum { BATCH = 20, EVENTS = 3 * BATCH, SESSION_ACKED = 7, COMBINED_MAX = 6, SEEN_MAX = 1 << 20, PATH_LEN = 300 };
+enum {
+	STREAMS = 3,
+	BATCH = 20,
+	EVENTS = 3 * BATCH,
+	SESSION_ACKED = 7,
+	COMBINED_MAX = 6,
+	SEEN_MAX = 1 << 20,
+	PATH_LEN = 300
+};
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 static const struct archive_options archives = {2, 0};
@@ -54,8 +63,8 @@ static void close_store(void)
 
 static void put_event(struct buf *out, uint64_t seq)
 {
-	buf_printf(out, "\"stream\":\"s%d\",\"type\":\"t\",\"id\":\"i%d\",\"data\":{\"n\":%d,\"pad\":\"%0*d\"}}",
-		   (int)(seq % 3), (int)seq, (int)seq, (int)(seq * 37 % 90), (int)seq);
+	buf_printf(out, "\"stream\":\"s%d\",\"type\":\"%s\",\"id\":\"i%d\",\"data\":{\"n\":%d,\"pad\":\"%0*d\"}}",
+		   (int)(seq % STREAMS), seq <= BATCH ? "old" : "new", (int)seq, (int)seq, (int)(seq * 37 % 90), (int)seq);
 }
 
 static bool commit(void)
@@ -111,6 +120,20 @@ static bool seal_and_leave(void)
 		fine = store_leave(store, m.last, m.last, m.chain, &left, &fault) == ERR_NONE && commit() &&
 		       store_maintain(store, false, &fault) == ERR_NONE;
 	fine = fine && store_hot(store) == BATCH + 1;
+	close_store();
+	return fine;
+}
+
+/* As the server's keeper does it without archives. The types of the first batch are forgotten with it. */
+static bool discard(void)
+{
+	uint64_t left;
+	if (open_store(dir, (struct store_options){.archive_dir = ""}) != ERR_NONE)
+		return false;
+	bool fine = true;
+	while (fine && store_hot(store) <= BATCH)
+		fine = store_leave(store, BATCH, BATCH, NULL, &left, &fault) == ERR_NONE && commit() &&
+		       store_maintain(store, false, &fault) == ERR_NONE;
 	close_store();
 	return fine;
 }
@@ -248,17 +271,19 @@ struct operation {
 	/* The events that are there before; none: first is 1. */
 	uint64_t first;
 	uint64_t last;
-	bool session;        /* there is one */
-	const char *refusal; /* with which opening the store may fail before it has succeeded; NULL: it may not */
+	uint64_t first_after; /* it has succeeded */
+	bool session;         /* there is one */
+	const char *refusal;  /* with which opening the store may fail before it has succeeded; NULL: it may not */
 };
 
 static const struct operation operations[] = {
-	{"sealing", prepare_store, seal_and_leave, NULL, 1, EVENTS, true, NULL},
-	{"backup", prepare_nothing, back_up_all, NULL, 1, 0, true, "was not finished"},
-	{"update of a backup", prepare_older_copy, back_up_all, NULL, 1, BATCH, true, "was not finished"},
-	{"import", prepare_nothing, import_all, NULL, 1, 0, false, "was interrupted"},
-	{"import below a log", prepare_newest_batch, import_all, NULL, EVENTS - BATCH + 1, EVENTS, false, NULL},
-	{"salvage", prepare_damage, salvage, check_put_aside, 1, 0, true, ""},
+	{"sealing", prepare_store, seal_and_leave, NULL, 1, EVENTS, 1, true, NULL},
+	{"discarding", prepare_store, discard, NULL, 1, EVENTS, BATCH + 1, true, NULL},
+	{"backup", prepare_nothing, back_up_all, NULL, 1, 0, 1, true, "was not finished"},
+	{"update of a backup", prepare_older_copy, back_up_all, NULL, 1, BATCH, 1, true, "was not finished"},
+	{"import", prepare_nothing, import_all, NULL, 1, 0, 1, false, "was interrupted"},
+	{"import below a log", prepare_newest_batch, import_all, NULL, EVENTS - BATCH + 1, EVENTS, 1, false, NULL},
+	{"salvage", prepare_damage, salvage, check_put_aside, 1, 0, 1, true, ""},
 };
 
 /* --- what is there --- */
@@ -287,6 +312,7 @@ static void check_events(uint64_t first, uint64_t last)
 		page_unref(p);
 	}
 	CHECK(history_verify(reader, NULL, NULL, &checked, &fault) == ERR_NONE);
+	CHECK(store_topics(store) == (uint32_t)STREAMS * ((first <= BATCH && last > 0) + (last > BATCH)));
 }
 
 static enum err on_session(void *arg, const struct stored_session *session)
@@ -307,7 +333,7 @@ static void check_store(const struct operation *o, bool done)
 {
 	enum err err = open_store(dir, (struct store_options){.archive_dir = ""});
 	if (!err && (done || store_head(store) != o->last || store_first(store) != o->first))
-		check_events(1, EVENTS);
+		check_events(o->first_after, EVENTS);
 	else if (!err)
 		check_events(o->first, o->last);
 	else
