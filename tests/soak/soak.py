@@ -66,7 +66,9 @@ class Publisher(threading.Thread):
             self.batch = [self.event(SHARED, f"{self.name}.{self.made}.{i}", self.made) for i in range(self.random.choice([1, 3]))]
             self.expect = self.shared_last
         elif kind < 0.2:
-            ids = self.random.sample(range(self.made + 10), 3)
+            # Within the newest 1,000,000 ids, which are remembered: those of the last batches of whoever has made most.
+            top = max((p.made for p in self.soak.publishers), default=0)
+            ids = self.random.sample(range(max(0, top - 1500), top + 10), 3)
             self.batch = [self.event(SHARED, str(i), f"{self.name} {self.made}") for i in ids]
         else:
             size = self.random.choice([1, 1, 1, 3, 10, 50, 200])
@@ -216,6 +218,7 @@ class Soak:
         self.faults = Faults()
         self.server = Server(*OPTIONS, extra=self.faults.environment)
         self.up = False
+        self.publishers = []
         self.publishers = ([Publisher(self, f"http{i}", "http") for i in range(3)]
                            + [Publisher(self, f"ws{i}", "websocket") for i in range(2)])
         self.followers = [Follower(self, "websocket"), Follower(self, "sse"), Follower(self, "websocket", SHARED)]
