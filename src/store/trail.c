@@ -293,25 +293,27 @@ static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, struct catalog *cata
 /* The events in memory by their topics: chains of offsets from mark + 1, each number one more than it is, so that 0 ends
  * them. */
 struct by_topic {
-	uint32_t *first;  /* of each topic */
-	uint32_t *next;   /* of each event */
+	uint32_t *next;   /* of each event: the next one of its topic */
+	uint32_t *last;   /* of each first event of a topic: the last one in its chain so far */
 	uint32_t *topics; /* those met, ascending */
 	size_t topic_count;
 };
 
-static enum err by_topic_init(struct by_topic *m, const struct trail *t, const struct catalog *catalog)
+/* As large as there are events in memory: topics may be many more, and have any numbers. */
+static enum err by_topic_init(struct by_topic *m, const struct trail *t)
 {
-	*m = (struct by_topic){.first = calloc((size_t)catalog_end(catalog) + 1, sizeof *m->first),
-			       .next = malloc((t->count + 1) * sizeof *m->next),
+	*m = (struct by_topic){.next = calloc(t->count + 1, sizeof *m->next),
+			       .last = malloc((t->count + 1) * sizeof *m->last),
 			       .topics = malloc((t->count + 1) * sizeof *m->topics)};
-	if (m->first == NULL || m->next == NULL || m->topics == NULL)
+	if (m->next == NULL || m->last == NULL || m->topics == NULL)
 		return ERR_NOMEM;
-	for (size_t i = t->count; i > 0; i--) {
-		uint32_t *first = &m->first[t->topics[i - 1]];
-		if (*first == 0)
-			m->topics[m->topic_count++] = t->topics[i - 1];
-		m->next[i - 1] = *first;
-		*first = (uint32_t)i;
+	for (uint32_t i = 0; i < t->count; i++) {
+		uint32_t first = *first_at(t, t->topics[i]) - 1;
+		if (first == i)
+			m->topics[m->topic_count++] = t->topics[i];
+		else
+			m->next[m->last[first]] = i + 1;
+		m->last[first] = i;
 	}
 	qsort(m->topics, m->topic_count, sizeof *m->topics, by_number);
 	return ERR_NONE;
@@ -319,8 +321,8 @@ static enum err by_topic_init(struct by_topic *m, const struct trail *t, const s
 
 static void by_topic_finish(struct by_topic *m)
 {
-	free(m->first);
 	free(m->next);
+	free(m->last);
 	free(m->topics);
 }
 
@@ -331,7 +333,7 @@ static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, con
 	struct buf seqs;
 	buf_init(&seqs);
 	uint64_t before = 0;
-	for (uint32_t i = m->first[topic]; i != 0; i = m->next[i - 1]) {
+	for (uint32_t i = *first_at(t, topic); i != 0; i = m->next[i - 1]) {
 		uint64_t seq = t->mark + i;
 		postings_encode(&seqs, before, seq);
 		before = seq;
@@ -364,7 +366,7 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 	sqlite3_stmt *posting = NULL;
 	sqlite3_stmt *figures = NULL;
 	struct by_topic m;
-	enum err err = by_topic_init(&m, t, catalog);
+	enum err err = by_topic_init(&m, t);
 	if (err)
 		fault_set(fault, err, "out of memory");
 	if (!err)
