@@ -31,7 +31,7 @@ CREATE TABLE event (
 
 -- Which seqs belong to a topic, a row for each flush of the trail in which the topic occurs. `window` is the last seq
 -- of that flush, the same for all its topics. `seqs` are ascending, each as a LEB128 varint of its distance to the one
--- before (the first: to 0).
+-- before (the first: to 0). The first event of a topic (`topic.first`) need not be named; older versions name it.
 CREATE TABLE posting (
     topic    INTEGER NOT NULL,
     "window" INTEGER NOT NULL,

@@ -103,6 +103,16 @@ enum err restore_envelope(struct store *s, const struct envelope *e, int64_t tim
 	return err ? err : restore_event(s, &event, e->seq, time_ms, fault);
 }
 
+/* An older event is going to be the first of its topic: the one that is, if it is in the log, was not posted. */
+static enum err post_first(struct store *s, uint32_t topic, uint64_t older, struct fault *fault)
+{
+	struct figures f;
+	catalog_topic_figures(s->catalog, topic, &f);
+	if (f.first <= older || f.first < store_hot(s) || f.first > trail_mark(s->trail))
+		return ERR_NONE;
+	return postings_add(s->db, topic, f.first, fault);
+}
+
 enum err restore_archived(struct store *s, const struct envelope *e, struct fault *fault)
 {
 	struct restored_names names;
@@ -111,6 +121,8 @@ enum err restore_archived(struct store *s, const struct envelope *e, struct faul
 	enum err err = restore_decode(e, &names, &event, fault);
 	if (!err)
 		err = store_topic_of(s, &event, NULL, &topic, fault);
+	if (!err)
+		err = post_first(s, topic, e->seq, fault);
 	if (err)
 		return err;
 	catalog_commit(s->catalog);

@@ -278,14 +278,12 @@ static enum err step_done(sqlite3 *db, sqlite3_stmt *s, const char *what, struct
 	return rc == SQLITE_DONE ? ERR_NONE : db_fault(db, rc, what, fault);
 }
 
-static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, struct catalog *catalog, uint32_t topic, struct fault *fault)
+static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, uint32_t topic, const struct figures *f, struct fault *fault)
 {
-	struct figures f;
-	catalog_topic_figures(catalog, topic, &f);
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)f.first);
-	sqlite3_bind_int64(s, 2, (sqlite3_int64)f.last);
-	sqlite3_bind_int64(s, 3, (sqlite3_int64)f.count);
-	sqlite3_bind_int64(s, 4, (sqlite3_int64)f.bytes);
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)f->first);
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)f->last);
+	sqlite3_bind_int64(s, 3, (sqlite3_int64)f->count);
+	sqlite3_bind_int64(s, 4, (sqlite3_int64)f->bytes);
 	sqlite3_bind_int64(s, 5, topic);
 	return step_done(db, s, "updating a topic", fault);
 }
@@ -326,20 +324,22 @@ static void by_topic_finish(struct by_topic *m)
 	free(m->topics);
 }
 
-/* One row for a topic. */
+/* One row for a topic; none where the first event of all is its only one: its figures say it (postings.h). */
 static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, const struct by_topic *m, uint32_t topic,
-			      struct fault *fault)
+			      uint64_t first, struct fault *fault)
 {
 	struct buf seqs;
 	buf_init(&seqs);
 	uint64_t before = 0;
 	for (uint32_t i = *first_at(t, topic); i != 0; i = m->next[i - 1]) {
 		uint64_t seq = t->mark + i;
+		if (seq == first)
+			continue;
 		postings_encode(&seqs, before, seq);
 		before = seq;
 	}
 	enum err err = buf_failed(&seqs) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
-	if (!err) {
+	if (!err && seqs.len > 0) {
 		sqlite3_bind_int64(s, 1, topic);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)trail_end(t));
 		sqlite3_bind_blob(s, 3, seqs.data, (int)seqs.len, SQLITE_STATIC);
@@ -355,8 +355,11 @@ enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault 
 {
 	sqlite3_stmt *s;
 	enum err err = db_prepare(db, update_figures, &s, fault);
-	for (uint32_t i = 0; !err && catalog_next(catalog, &i); i++)
-		err = write_figures(db, s, catalog, i, fault);
+	for (uint32_t i = 0; !err && catalog_next(catalog, &i); i++) {
+		struct figures f;
+		catalog_topic_figures(catalog, i, &f);
+		err = write_figures(db, s, i, &f, fault);
+	}
 	sqlite3_finalize(s);
 	return err;
 }
@@ -374,9 +377,11 @@ static enum err write_postings(struct trail *t, sqlite3 *db, struct catalog *cat
 	if (!err)
 		err = db_prepare(db, update_figures, &figures, fault);
 	for (size_t i = 0; !err && i < m.topic_count; i++) {
-		err = write_posting(t, db, posting, &m, m.topics[i], fault);
+		struct figures f;
+		catalog_topic_figures(catalog, m.topics[i], &f);
+		err = write_posting(t, db, posting, &m, m.topics[i], f.first, fault);
 		if (!err)
-			err = write_figures(db, figures, catalog, m.topics[i], fault);
+			err = write_figures(db, figures, m.topics[i], &f, fault);
 	}
 	sqlite3_finalize(posting);
 	sqlite3_finalize(figures);

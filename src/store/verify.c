@@ -114,7 +114,8 @@ struct window {
 	uint64_t last;
 	uint32_t *topics; /* of each */
 	size_t cap;
-	uint64_t named; /* by postings */
+	uint64_t firsts; /* which are the first of their topics: no posting need name them */
+	uint64_t named;  /* the others, by postings */
 	sqlite3_stmt *key;
 };
 
@@ -142,6 +143,7 @@ static enum err find_window(struct recount *c, struct window *w)
 	sqlite3_int64 last = 0;
 	w->first = c->next;
 	w->last = c->head;
+	w->firsts = 0;
 	w->named = 0;
 	if (c->next > c->mark)
 		return ERR_NONE;
@@ -194,6 +196,7 @@ static enum err check_row(struct recount *c, struct window *w, const struct row 
 		err = fault_set(c->fault, ERR_NOMEM, "out of memory");
 	if (err)
 		return err;
+	w->firsts += c->stored[row->topic].first == row->seq;
 	c->time_ms = row->time_ms;
 	recount_event(c, row->topic, row->seq, row->data.len);
 	return ERR_NONE;
@@ -232,6 +235,7 @@ static enum err check_slice(struct recount *c, struct window *w, bool *there)
 struct posting {
 	struct window *window;
 	uint32_t topic;
+	uint64_t first;   /* of the topic */
 	uint64_t foreign; /* it names this one; 0: none */
 };
 
@@ -243,7 +247,7 @@ static void check_posted(void *arg, uint64_t seq)
 		return;
 	if (w->topics[seq - w->first] != p->topic)
 		p->foreign = seq;
-	w->named++;
+	w->named += seq != p->first;
 }
 
 static enum err check_postings(struct recount *c, struct window *w)
@@ -256,6 +260,7 @@ static enum err check_postings(struct recount *c, struct window *w)
 		sqlite3_bind_int64(st, 1, (sqlite3_int64)w->last);
 	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct posting p = {.window = w, .topic = (uint32_t)sqlite3_column_int64(st, 0)};
+		p.first = p.topic < c->topic_count ? c->stored[p.topic].first : 0;
 		if (!postings_decode(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), w->last, check_posted,
 				     &p))
 			err = fault_set(c->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", p.topic,
@@ -268,9 +273,12 @@ static enum err check_postings(struct recount *c, struct window *w)
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(db, rc, "reading postings", c->fault);
 	sqlite3_finalize(st);
-	if (!err && w->named != w->last - w->first + 1)
-		err = fault_set(c->fault, ERR_CORRUPT, "the postings of events %llu to %llu name %llu of them",
-				(ull)w->first, (ull)w->last, (ull)w->named);
+	uint64_t wanted = w->last - w->first + 1 - w->firsts;
+	if (!err && w->named != wanted)
+		err = fault_set(
+			c->fault, ERR_CORRUPT,
+			"the postings of events %llu to %llu name %llu of the %llu that are not the first of their topics",
+			(ull)w->first, (ull)w->last, (ull)w->named, (ull)wanted);
 	return err;
 }
 
