@@ -7,7 +7,8 @@ CREATE TABLE meta (
     value ANY NOT NULL
 ) WITHOUT ROWID, STRICT;
 
--- A topic is a pair of stream and type; events name it by number. The figures trail the head (meta.trail).
+-- A topic is a pair of stream and type; events name it by number. The figures trail the head (meta.trail): up to there they
+-- are right, and those of a topic whose first event is past it are of no account yet.
 CREATE TABLE topic (
     id     INTEGER PRIMARY KEY,
     stream TEXT NOT NULL,

@@ -2,31 +2,48 @@
 
 #include "store/db.h"
 
-enum column { SEQ, TIME, TOPIC, ID, DATA, SUM };
+enum event_column { SEQ, TIME, TOPIC, ID, DATA, SUM };
+enum topic_column { NUMBER, STREAM, TYPE, FIRST, LAST, COUNT, BYTES };
 
 struct table {
 	sqlite3_vtab base; /* first: SQLite's */
 	const struct incoming *in;
+	size_t row_size;
 };
 
 struct cursor {
 	sqlite3_vtab_cursor base; /* first: SQLite's */
-	const struct incoming_row *row;
-	const struct incoming_row *end;
+	const char *row;
+	const char *end;
 };
 
-static int on_connect(sqlite3 *db, void *arg, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
+static int connect_as(sqlite3 *db, const char *sql, size_t row_size, void *arg, sqlite3_vtab **out)
+{
+	int rc = sqlite3_declare_vtab(db, sql);
+	struct table *t = rc == SQLITE_OK ? sqlite3_malloc(sizeof *t) : NULL;
+	if (t == NULL)
+		return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
+	*t = (struct table){.in = arg, .row_size = row_size};
+	*out = &t->base;
+	return SQLITE_OK;
+}
+
+static int on_connect_events(sqlite3 *db, void *arg, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
 {
 	(void)argc;
 	(void)argv;
 	(void)error;
-	int rc = sqlite3_declare_vtab(db, "CREATE TABLE incoming(seq, time, topic, id, data, sum)");
-	struct table *t = rc == SQLITE_OK ? sqlite3_malloc(sizeof *t) : NULL;
-	if (t == NULL)
-		return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
-	*t = (struct table){.in = arg};
-	*out = &t->base;
-	return SQLITE_OK;
+	return connect_as(db, "CREATE TABLE incoming(seq, time, topic, id, data, sum)", sizeof(struct incoming_row), arg,
+			  out);
+}
+
+static int on_connect_topics(sqlite3 *db, void *arg, int argc, const char *const *argv, sqlite3_vtab **out, char **error)
+{
+	(void)argc;
+	(void)argv;
+	(void)error;
+	return connect_as(db, "CREATE TABLE incoming_topic(id, stream, type, first, last, count, bytes)",
+			  sizeof(struct incoming_topic), arg, out);
 }
 
 static int on_disconnect(sqlite3_vtab *table)
@@ -66,15 +83,15 @@ static int on_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, 
 	(void)argc;
 	(void)argv;
 	struct cursor *c = (struct cursor *)cursor;
-	const struct incoming *in = ((const struct table *)cursor->pVtab)->in;
-	c->row = in->rows;
-	c->end = in->rows + in->count;
+	const struct table *t = (const struct table *)cursor->pVtab;
+	c->row = t->in->rows;
+	c->end = t->in->count > 0 ? c->row + t->in->count * t->row_size : c->row;
 	return SQLITE_OK;
 }
 
 static int on_next(sqlite3_vtab_cursor *cursor)
 {
-	((struct cursor *)cursor)->row++;
+	((struct cursor *)cursor)->row += ((const struct table *)cursor->pVtab)->row_size;
 	return SQLITE_OK;
 }
 
@@ -89,10 +106,10 @@ static void put_text(sqlite3_context *out, struct slice text)
 	sqlite3_result_text(out, text.p, (int)text.len, SQLITE_STATIC);
 }
 
-static int on_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, int column)
+static int on_event_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, int column)
 {
-	const struct incoming_row *r = ((const struct cursor *)cursor)->row;
-	switch ((enum column)column) {
+	const struct incoming_row *r = (const void *)((const struct cursor *)cursor)->row;
+	switch ((enum event_column)column) {
 	case SEQ: sqlite3_result_int64(out, (sqlite3_int64)r->seq); break;
 	case TIME: sqlite3_result_int64(out, r->time_ms); break;
 	case TOPIC: sqlite3_result_int64(out, r->topic); break;
@@ -106,27 +123,43 @@ static int on_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, int colu
 	return SQLITE_OK;
 }
 
-static int on_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
+/* With the figures of its first event: store_inside.h says when they hold. */
+static int on_topic_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, int column)
 {
-	*out = (sqlite3_int64)((const struct cursor *)cursor)->row->seq;
+	const struct incoming_topic *t = (const void *)((const struct cursor *)cursor)->row;
+	switch ((enum topic_column)column) {
+	case NUMBER: sqlite3_result_int64(out, t->topic); break;
+	case STREAM: put_text(out, t->stream); break;
+	case TYPE: put_text(out, t->type); break;
+	case FIRST:
+	case LAST: sqlite3_result_int64(out, (sqlite3_int64)t->first); break;
+	case COUNT: sqlite3_result_int64(out, t->first != 0); break;
+	case BYTES: sqlite3_result_int64(out, t->bytes); break;
+	}
 	return SQLITE_OK;
 }
 
-enum err incoming_register(sqlite3 *db, struct incoming *in, struct fault *fault)
+/* Where it lies: nobody asks. */
+static int on_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 {
-	/* Without xCreate it is there by itself, in no schema. */
-	static const sqlite3_module module = {
-		.xConnect = on_connect,
-		.xBestIndex = on_best_index,
-		.xDisconnect = on_disconnect,
-		.xOpen = on_open,
-		.xClose = on_close,
-		.xFilter = on_filter,
-		.xNext = on_next,
-		.xEof = on_eof,
-		.xColumn = on_column,
-		.xRowid = on_rowid,
-	};
-	int rc = sqlite3_create_module(db, "incoming", &module, in);
+	*out = (sqlite3_int64)(intptr_t)((const struct cursor *)cursor)->row;
+	return SQLITE_OK;
+}
+
+/* Without xCreate they are there by themselves, in no schema. */
+#define MODULE(connect, column)                                                                                             \
+	{                                                                                                                   \
+		.xConnect = (connect), .xBestIndex = on_best_index, .xDisconnect = on_disconnect, .xOpen = on_open,         \
+		.xClose = on_close, .xFilter = on_filter, .xNext = on_next, .xEof = on_eof, .xColumn = (column),            \
+		.xRowid = on_rowid,                                                                                         \
+	}
+
+enum err incoming_register(sqlite3 *db, struct incoming *events, struct incoming *topics, struct fault *fault)
+{
+	static const sqlite3_module event_module = MODULE(on_connect_events, on_event_column);
+	static const sqlite3_module topic_module = MODULE(on_connect_topics, on_topic_column);
+	int rc = sqlite3_create_module(db, "incoming", &event_module, events);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_module(db, "incoming_topic", &topic_module, topics);
 	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, "making a table of what comes in", fault);
 }

@@ -1,6 +1,6 @@
-/* What one statement inserts into the log: a virtual table named `incoming`, whose rows are events that the caller has put
- * together. A statement for a thousand events keeps its place in the log, which a thousand statements look for anew each
- * time (docs/decisions/0008-speed.md). */
+/* What one statement inserts: virtual tables named `incoming` and `incoming_topic`, whose rows the caller has put together.
+ * A statement for a thousand events keeps its place in the log, which a thousand statements look for anew each time
+ * (docs/decisions/0008-speed.md); the same goes for new names (0025-names.md). */
 #ifndef STORE_INCOMING_H
 #define STORE_INCOMING_H
 
@@ -20,13 +20,23 @@ struct incoming_row {
 	struct slice data;
 };
 
+/* A row of `topic`. The names are borrowed. */
+struct incoming_topic {
+	uint32_t topic;
+	uint32_t bytes; /* of its first event */
+	uint64_t first; /* 0: it has no event yet */
+	struct slice stream;
+	struct slice type;
+};
+
+/* Rows of one of the two. */
 struct incoming {
-	const struct incoming_row *rows;
+	const void *rows;
 	size_t count;
 };
 
-/* Makes the rows of `in`, as they are whenever a statement begins to read them, a table of the connection. `in` outlives it.
- */
-enum err incoming_register(sqlite3 *db, struct incoming *in, struct fault *fault);
+/* Makes the rows of each, as they are whenever a statement begins to read them, a table of the connection, which both
+ * outlive. */
+enum err incoming_register(sqlite3 *db, struct incoming *events, struct incoming *topics, struct fault *fault);
 
 #endif

@@ -64,9 +64,8 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 	r->mark = (uint64_t)mark;
 	int rc;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct figures f = {(uint64_t)sqlite3_column_int64(st, 1), (uint64_t)sqlite3_column_int64(st, 2),
-				    (uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
-				    (uint64_t)sqlite3_column_int64(st, 5)};
+		struct figures f = trail_figures(st, 1, r->mark);
+		f.gone = (uint64_t)sqlite3_column_int64(st, 5);
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
 		if (store_topic(s, id).stream.p != NULL)
 			catalog_set_figures(s->catalog, (uint32_t)id, f);
@@ -93,7 +92,7 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	if (trail_reserve(s->trail, 1) != ERR_NONE || (id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	trail_lock(s->trail);
-	trail_add(s->trail, (uint32_t)topic);
+	trail_add(s->trail, (uint32_t)topic, false);
 	trail_unlock(s->trail);
 	catalog_lock(s->catalog);
 	if (seq > r->mark)

@@ -46,7 +46,7 @@ static enum err put_back(struct repair *r, const struct envelope *e, int64_t tim
 	enum err err = rc == SQLITE_DONE ? restore_decode(e, &names, &event, fault)
 					 : db_fault(s->db, rc, "removing a damaged event", fault);
 	if (!err)
-		err = store_topic_of(s, &event, NULL, &topic, fault);
+		err = store_topic_of(s, &event, &topic, fault);
 	s->next_seq = e->seq;
 	s->time_ms = time_ms;
 	if (!err)

@@ -63,7 +63,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 				 (unsigned long long)s->head);
 	s->next_seq = seq;
 	s->time_ms = time_ms;
-	enum err err = store_topic_of(s, e, NULL, &topic, fault);
+	enum err err = store_topic_of(s, e, &topic, fault);
 	if (!err)
 		err = store_insert(s, e, topic, fault);
 	if (!err && (trail_reserve(s->trail, 1) != ERR_NONE ||
@@ -76,7 +76,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 	catalog_count(s->catalog, topic, seq, e->data.len);
 	catalog_unlock(s->catalog);
 	trail_lock(s->trail);
-	trail_add(s->trail, topic);
+	trail_add(s->trail, topic, false);
 	trail_unlock(s->trail);
 	store_set_head(s, seq);
 	s->last_time_ms = time_ms;
@@ -120,7 +120,7 @@ enum err restore_archived(struct store *s, const struct envelope *e, struct faul
 	uint32_t topic;
 	enum err err = restore_decode(e, &names, &event, fault);
 	if (!err)
-		err = store_topic_of(s, &event, NULL, &topic, fault);
+		err = store_topic_of(s, &event, &topic, fault);
 	if (!err)
 		err = post_first(s, topic, e->seq, fault);
 	if (err)

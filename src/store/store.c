@@ -1,5 +1,6 @@
 #include "tidemark/store.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,8 @@ enum err store_begin(struct store *s, struct fault *fault)
 	s->removed_count = 0;
 	s->unused_topics = false;
 	s->pending_count = 0;
+	s->new_topic_count = 0;
+	s->new_topics_stored = 0;
 	return ERR_NONE;
 }
 
@@ -257,29 +260,62 @@ struct topic store_topic(const struct store *s, int64_t number)
 	return number >= 0 && number < UINT32_MAX ? catalog_topic(s->catalog, (uint32_t)number) : (struct topic){0};
 }
 
-enum err store_topic_of(struct store *s, const struct event *e, const struct append_options *options, uint32_t *topic,
-			struct fault *fault)
+static enum err intern(struct store *s, const struct event *e, const struct append_options *options, uint32_t *topic,
+		       bool *is_new, struct fault *fault)
 {
-	bool is_new;
 	struct topic_wanted wanted = {e->stream, e->type, 0, NULL};
 	if (options != NULL) {
 		wanted.owner = options->owner;
 		wanted.left = options->topics_left;
 	}
-	enum err err = catalog_intern(s->catalog, &wanted, topic, &is_new);
+	enum err err = catalog_intern(s->catalog, &wanted, topic, is_new);
 	if (err == ERR_RATE)
 		return fault_set(fault, err, "too many topics (pairs of stream and type) are new");
 	if (err == ERR_BUSY)
 		return fault_set(fault, err, "the store has %d topics (pairs of stream and type), the limit",
 				 CATALOG_TOPICS_MAX);
-	if (err)
-		return fault_set(fault, err, "out of memory");
-	if (!is_new)
-		return ERR_NONE;
+	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
+}
+
+enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
+{
+	bool is_new;
+	enum err err = intern(s, e, NULL, topic, &is_new, fault);
+	if (err || !is_new)
+		return err;
 	sqlite3_bind_int64(s->statements[S_TOPIC], 1, *topic);
 	store_bind(s->statements[S_TOPIC], 2, e->stream);
 	store_bind(s->statements[S_TOPIC], 3, e->type);
 	return store_run(s, S_TOPIC, "storing a topic", fault);
+}
+
+/* Notes a topic that is new, until its events are known. */
+static enum err note_topic(struct store *s, uint32_t topic, struct fault *fault)
+{
+	if (s->new_topic_count == s->new_topic_cap) {
+		size_t cap = s->new_topic_cap ? s->new_topic_cap * 2 : 64;
+		struct incoming_topic *topics = realloc(s->new_topics, cap * sizeof *topics);
+		if (topics == NULL)
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		s->new_topics = topics;
+		s->new_topic_cap = cap;
+	}
+	struct topic t = catalog_topic(s->catalog, topic);
+	s->new_topics[s->new_topic_count++] = (struct incoming_topic){.topic = topic, .stream = t.stream, .type = t.type};
+	return ERR_NONE;
+}
+
+/* Stores the rows of topics that are new, each with the figures of its first event (see trail_figures). */
+static enum err insert_topics(struct store *s, struct fault *fault)
+{
+	if (s->new_topics_stored == s->new_topic_count)
+		return ERR_NONE;
+	s->new_topics_left =
+		(struct incoming){s->new_topics + s->new_topics_stored, s->new_topic_count - s->new_topics_stored};
+	enum err err = store_run(s, S_TOPICS, "storing topics", fault);
+	s->new_topics_left = (struct incoming){0};
+	s->new_topics_stored = s->new_topic_count;
+	return err;
 }
 
 static struct incoming_row make_row(const struct store *s, const struct event *e, uint32_t topic, uint64_t seq)
@@ -337,7 +373,7 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 	enum err err = page_builder_add(s->builder, &w, s->time_ms, topic);
 	if (err)
 		return err;
-	s->pending[s->pending_count++] = (struct pending){topic, (uint32_t)data.len};
+	s->pending[s->pending_count++] = (struct pending){.topic = topic, .bytes = (uint32_t)data.len};
 	catalog_set_open_last(s->catalog, topic, s->next_seq);
 	s->next_seq++;
 	return page_builder_bytes(s->builder) >= COMMITTED_PAGE_BYTES ? store_end_page(s) : ERR_NONE;
@@ -375,12 +411,16 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	}
 }
 
-static enum err add_row(struct store *s, const struct event *e, uint32_t topic, struct id_key key, struct fault *fault)
+static enum err add_row(struct store *s, const struct event *e, const struct known *k, struct fault *fault)
 {
 	uint64_t seq = s->next_seq + s->incoming.count;
-	if (e->id.len > 0 && trail_add_key(s->trail, key, seq) != ERR_NONE)
+	if (e->id.len > 0 && trail_add_key(s->trail, k->key, seq) != ERR_NONE)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	s->rows[s->incoming.count++] = make_row(s, e, topic, seq);
+	s->rows[s->incoming.count++] = make_row(s, e, k->topic, seq);
+	if (k->new_topic > 0) {
+		s->new_topics[k->new_topic - 1].first = seq;
+		s->new_topics[k->new_topic - 1].bytes = (uint32_t)e->data.len;
+	}
 	return ERR_NONE;
 }
 
@@ -401,29 +441,25 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct event *e = batch_event(batch, i);
 		struct known *k = &s->known[i];
+		bool is_new = false;
 		if (i % CATALOG_LOAD_MAX == 0)
 			catalog_fetch(s->catalog, batch, i);
 		k->key = id_key(e);
 		err = find_id(s, e, k->key, &k->seq, fault);
 		if (!err && k->seq == 0)
-			err = store_topic_of(s, e, options, &k->topic, fault);
+			err = intern(s, e, options, &k->topic, &is_new, fault);
+		if (!err && is_new)
+			err = note_topic(s, k->topic, fault);
+		k->new_topic = is_new ? s->new_topic_count : 0;
 	}
 	return err;
 }
 
 /* A batch that was refused leaves no names behind either. */
-static enum err drop_topics(struct store *s, uint32_t end, enum err refused, struct fault *fault)
+static void drop_topics(struct store *s, uint32_t end)
 {
-	if (catalog_all_end(s->catalog) == end)
-		return refused;
-	struct fault why;
-	sqlite3_bind_int64(s->statements[S_TOPICS_DROP], 1, end);
-	if (store_run(s, S_TOPICS_DROP, "removing topics", &why) != ERR_NONE) {
-		*fault = why;
-		return why.code;
-	}
+	s->new_topic_count -= catalog_all_end(s->catalog) - end;
 	catalog_rollback_to(s->catalog, end);
-	return refused;
 }
 
 /* Behind the last event of the log SQLite counts on by itself, and need not look whether a seq is taken. In an empty log it
@@ -465,8 +501,10 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		return err;
 	uint32_t topics = catalog_all_end(s->catalog);
 	err = look_up(s, batch, options, fault);
-	if (err)
-		return drop_topics(s, topics, err, fault);
+	if (err) {
+		drop_topics(s, topics);
+		return err;
+	}
 	receipt->topics = catalog_all_end(s->catalog) - topics;
 	uint64_t first_seq = s->next_seq;
 	for (size_t i = 0; !err && i < count; i++) {
@@ -479,13 +517,15 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		s->unused_topics = s->unused_topics || (duplicate && k->seq == 0 && k->topic >= topics);
 		if (!err && !duplicate) {
 			seq = s->next_seq + s->incoming.count;
-			err = add_row(s, e, k->topic, k->key, fault);
+			err = add_row(s, e, k, fault);
 		}
 		if (!err)
 			err = note(receipt, i, count, seq, duplicate, first_seq, fault);
 		if (!err && s->incoming.count > 0 && (s->incoming.count == STORE_ROWS || i + 1 == count))
 			err = insert_rows(s, fault);
 	}
+	if (!err)
+		err = insert_topics(s, fault);
 	if (err) {
 		receipt_finish(receipt);
 		return err;
@@ -503,10 +543,24 @@ void store_count_out(struct store *s)
 	catalog_unlock(s->catalog);
 }
 
+/* Events that the rows of their topics count already. */
+static void note_in_rows(struct store *s)
+{
+	for (size_t i = 0; i < s->new_topic_count; i++) {
+		const struct incoming_topic *t = &s->new_topics[i];
+		if (t->first == 0)
+			continue;
+		struct pending *p = &s->pending[t->first - s->head - 1];
+		assert(t->first - s->head <= s->pending_count && p->topic == t->topic);
+		p->in_row = true;
+	}
+}
+
 /* What a commit means for everything that is kept in memory. Nothing here can fail. */
 static void count_in(struct store *s)
 {
 	catalog_commit(s->catalog);
+	note_in_rows(s);
 	store_count_out(s);
 	catalog_lock(s->catalog);
 	for (size_t i = 0; i < s->pending_count; i++)
@@ -515,7 +569,7 @@ static void count_in(struct store *s)
 	store_forget_topics(s);
 	trail_lock(s->trail);
 	for (size_t i = 0; i < s->pending_count; i++)
-		trail_add(s->trail, s->pending[i].topic);
+		trail_add(s->trail, s->pending[i].topic, s->pending[i].in_row);
 	trail_unlock(s->trail);
 	if (s->pending_count > 0)
 		s->last_time_ms = s->time_ms;

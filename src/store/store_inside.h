@@ -35,6 +35,7 @@ enum statement {
 	S_INSERT,
 	S_APPEND,
 	S_TOPIC,
+	S_TOPICS,
 	S_KEY,
 	S_EVENT,
 	S_SESSION_PUT,
@@ -53,7 +54,6 @@ enum statement {
 	S_POSTING_NEXT,
 	S_TOPIC_REDUCE,
 	S_TOPIC_DELETE,
-	S_TOPICS_DROP,
 	S_TOPICS_END,
 	S_FORGOTTEN_PUT,
 	S_FORGOTTEN_DROP,
@@ -70,12 +70,14 @@ struct known {
 	struct id_key key;
 	uint64_t seq; /* of the stored event with its id; 0: there is none */
 	uint32_t topic;
+	size_t new_topic; /* which of `new_topics` it is the first event of, from 1 on; 0: none */
 };
 
 /* An event of the open transaction: what is counted once it is committed. */
 struct pending {
 	uint32_t topic;
 	uint32_t bytes;
+	bool in_row; /* the row of its topic was stored with its figures */
 };
 
 /* A topic some of whose events are gone for good, once the open transaction is committed. */
@@ -148,6 +150,11 @@ struct store {
 	struct incoming_row rows[STORE_ROWS];
 	struct known *known; /* of the batch that is being appended */
 	size_t known_cap;
+	struct incoming new_topics_left; /* what S_TOPICS inserts: those of `new_topics` that are not stored yet */
+	struct incoming_topic *new_topics;
+	size_t new_topic_count;
+	size_t new_topics_stored;
+	size_t new_topic_cap;
 	struct pending *pending;
 	size_t pending_count;
 	size_t pending_cap;
@@ -184,9 +191,8 @@ enum err store_open_archives(struct store *s, struct fault *fault);
 void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */
 enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault);
-/* The topic of an event, stored where it is new. `options`: for whom; may be NULL. */
-enum err store_topic_of(struct store *s, const struct event *e, const struct append_options *options, uint32_t *topic,
-			struct fault *fault);
+/* The topic of an event, stored without figures where it is new: for those who count it themselves. */
+enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault);
 /* What a row has as its topic; its texts are NULL where there is none. For the writer's thread, or inside of the catalog. */
 struct topic store_topic(const struct store *s, int64_t number);
 /* Stores the event as next_seq, with time_ms. */

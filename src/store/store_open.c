@@ -29,6 +29,8 @@ static const char *const statement_sql[STATEMENTS] = {
 		"INSERT INTO event(seq, time, topic, id, data, sum) SELECT seq, time, topic, id, data, sum FROM incoming",
 	[S_APPEND] = "INSERT INTO event(time, topic, id, data, sum) SELECT time, topic, id, data, sum FROM incoming",
 	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
+	[S_TOPICS] = "INSERT INTO topic(id, stream, type, first, last, count, bytes) "
+		     "SELECT id, stream, type, first, last, count, bytes FROM incoming_topic",
 	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
 	[S_SESSION_PUT] = "INSERT INTO session(name, acked, updated, filter, epoch) VALUES (?1, ?2, ?3, coalesce(?4, ''), "
@@ -52,7 +54,6 @@ static const char *const statement_sql[STATEMENTS] = {
 			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
 			   "gone = ?5 WHERE id = ?4",
 	[S_TOPIC_DELETE] = "DELETE FROM topic WHERE id = ?",
-	[S_TOPICS_DROP] = "DELETE FROM topic WHERE id >= ?",
 	[S_TOPICS_END] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('topics', ?)",
 	[S_FORGOTTEN_PUT] = "INSERT OR REPLACE INTO forgotten(last, stream, type) VALUES (?, ?, ?)",
 	[S_FORGOTTEN_DROP] = "DELETE FROM forgotten WHERE last <= ?",
@@ -113,7 +114,7 @@ static enum err open_db(struct store *s, struct fault *fault)
 	sqlite3_busy_handler(s->db, wait_for_lock, s);
 	sqlite3_wal_hook(s->db, on_wal, s);
 	s->incoming = (struct incoming){s->rows, 0};
-	err = incoming_register(s->db, &s->incoming, fault);
+	err = incoming_register(s->db, &s->incoming, &s->new_topics_left, fault);
 	for (int i = 0; !err && i < STATEMENTS; i++)
 		err = db_prepare(s->db, statement_sql[i], &s->statements[i], fault);
 	return err;
@@ -177,15 +178,10 @@ static enum err read_row(struct store *s, struct topic_rows *r, sqlite3_stmt *st
 	char *names = r->names[r->count];
 	memcpy(names, stream, stream_len);
 	memcpy(names + stream_len, type, type_len);
-	r->rows[r->count++] = (struct topic_row){
-		(uint32_t)number,
-		{names, stream_len},
-		{names + stream_len, type_len},
-		{(uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4),
-		 (uint64_t)sqlite3_column_int64(st, 5), (uint64_t)sqlite3_column_int64(st, 6),
-		 (uint64_t)sqlite3_column_int64(st, 7)},
-	};
-	s->empty_rows = s->empty_rows || r->rows[r->count - 1].figures.count == 0;
+	struct figures f = trail_figures(st, 3, trail_mark(s->trail));
+	s->empty_rows = s->empty_rows || f.count == 0;
+	f.gone = (uint64_t)sqlite3_column_int64(st, 7);
+	r->rows[r->count++] = (struct topic_row){(uint32_t)number, {names, stream_len}, {names + stream_len, type_len}, f};
 	return r->count == CATALOG_LOAD_MAX ? load_rows(s, r, fault) : ERR_NONE;
 }
 
@@ -243,7 +239,7 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 	if (err)
 		return fault_set(fault, err, "out of memory");
 	trail_lock(s->trail);
-	trail_add(s->trail, (uint32_t)topic);
+	trail_add(s->trail, (uint32_t)topic, false);
 	trail_unlock(s->trail);
 	catalog_lock(s->catalog);
 	catalog_count(s->catalog, (uint32_t)topic, seq, (uint64_t)sqlite3_column_int64(st, 3));
@@ -538,6 +534,7 @@ void store_close(struct store *s)
 	catalog_destroy(s->catalog);
 	free(s->known);
 	free(s->pending);
+	free(s->new_topics);
 	free(s->reduced);
 	free(s->removed);
 	forgotten_finish(&s->forgotten);

@@ -25,16 +25,22 @@ struct key_row {
 	uint64_t seq;
 };
 
+/* A committed event. */
+struct event_note {
+	uint32_t topic;
+	bool in_row; /* see trail_add */
+};
+
 struct trail {
-	size_t every;         /* never changes */
-	pthread_mutex_t lock; /* guards mark, topics, count */
-	uint64_t mark;        /* everything up to here is in the tables */
-	uint32_t *topics;     /* of mark + 1, mark + 2, … */
+	size_t every;              /* never changes */
+	pthread_mutex_t lock;      /* guards mark, events, count */
+	uint64_t mark;             /* everything up to here is in the tables */
+	struct event_note *events; /* mark + 1, mark + 2, … */
 	size_t count;
 	size_t cap;
 	size_t flushing; /* events that the open flush has written */
 
-	/* The first event of each topic: places in `topics`, each one more than it is, by a hash of the topic. The writer's
+	/* The first event of each topic: places in `events`, each one more than it is, by a hash of the topic. The writer's
 	 * alone. */
 	uint32_t *firsts;
 	unsigned firsts_log; /* of how many there are, twice `cap` at least */
@@ -64,7 +70,7 @@ void trail_destroy(struct trail *t)
 	if (t == NULL)
 		return;
 	pthread_mutex_destroy(&t->lock);
-	free(t->topics);
+	free(t->events);
 	free(t->firsts);
 	map_finish(&t->keys, NULL);
 	for (size_t i = 0; i < t->key_block_count; i++)
@@ -146,14 +152,14 @@ static uint32_t *first_at(const struct trail *t, uint32_t topic)
 {
 	size_t mask = ((size_t)1 << t->firsts_log) - 1;
 	size_t at = first_place(t, topic);
-	while (t->firsts[at] != 0 && t->topics[t->firsts[at] - 1] != topic)
+	while (t->firsts[at] != 0 && t->events[t->firsts[at] - 1].topic != topic)
 		at = (at + 1) & mask;
 	return &t->firsts[at];
 }
 
 static void note_first(struct trail *t, size_t i)
 {
-	uint32_t *first = first_at(t, t->topics[i]);
+	uint32_t *first = first_at(t, t->events[i].topic);
 	if (*first == 0)
 		*first = (uint32_t)i + 1;
 }
@@ -184,13 +190,13 @@ enum err trail_reserve(struct trail *t, size_t n)
 	if (!grow_firsts(t, cap))
 		return ERR_NOMEM;
 	pthread_mutex_lock(&t->lock);
-	uint32_t *topics = realloc(t->topics, cap * sizeof *topics);
-	if (topics != NULL) {
-		t->topics = topics;
+	struct event_note *events = realloc(t->events, cap * sizeof *events);
+	if (events != NULL) {
+		t->events = events;
 		t->cap = cap;
 	}
 	pthread_mutex_unlock(&t->lock);
-	return topics != NULL ? ERR_NONE : ERR_NOMEM;
+	return events != NULL ? ERR_NONE : ERR_NOMEM;
 }
 
 void trail_lock(struct trail *t)
@@ -198,10 +204,10 @@ void trail_lock(struct trail *t)
 	pthread_mutex_lock(&t->lock);
 }
 
-void trail_add(struct trail *t, uint32_t topic)
+void trail_add(struct trail *t, uint32_t topic, bool in_row)
 {
 	assert(t->count < t->cap);
-	t->topics[t->count] = topic;
+	t->events[t->count] = (struct event_note){topic, in_row};
 	note_first(t, t->count++);
 }
 
@@ -224,7 +230,7 @@ uint64_t trail_first_steps(const struct trail *t)
 	size_t mask = ((size_t)1 << t->firsts_log) - 1;
 	for (size_t at = 0; t->firsts != NULL && at <= mask; at++)
 		if (t->firsts[at] != 0)
-			steps += ((at - first_place(t, t->topics[t->firsts[at] - 1])) & mask) + 1;
+			steps += ((at - first_place(t, t->events[t->firsts[at] - 1].topic)) & mask) + 1;
 	return steps;
 }
 
@@ -293,9 +299,20 @@ static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, uint32_t topic, cons
 struct by_topic {
 	uint32_t *next;   /* of each event: the next one of its topic */
 	uint32_t *last;   /* of each first event of a topic: the last one in its chain so far */
-	uint32_t *topics; /* those met, ascending */
+	uint32_t *topics; /* those met that anything has to be written of, ascending */
 	size_t topic_count;
 };
+
+static size_t drop_written(struct by_topic *m, const struct trail *t)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < m->topic_count; i++) {
+		uint32_t first = *first_at(t, m->topics[i]);
+		if (!t->events[first - 1].in_row || m->next[first - 1] != 0)
+			m->topics[kept++] = m->topics[i];
+	}
+	return kept;
+}
 
 /* As large as there are events in memory: topics may be many more, and have any numbers. */
 static enum err by_topic_init(struct by_topic *m, const struct trail *t)
@@ -306,13 +323,15 @@ static enum err by_topic_init(struct by_topic *m, const struct trail *t)
 	if (m->next == NULL || m->last == NULL || m->topics == NULL)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < t->count; i++) {
-		uint32_t first = *first_at(t, t->topics[i]) - 1;
+		uint32_t first = *first_at(t, t->events[i].topic) - 1;
 		if (first == i)
-			m->topics[m->topic_count++] = t->topics[i];
+			m->topics[m->topic_count++] = t->events[i].topic;
 		else
 			m->next[m->last[first]] = i + 1;
 		m->last[first] = i;
 	}
+	/* New topics of one event are many at times, and wholly said by their rows. */
+	m->topic_count = drop_written(m, t);
 	qsort(m->topics, m->topic_count, sizeof *m->topics, by_number);
 	return ERR_NONE;
 }
@@ -350,6 +369,15 @@ static enum err write_posting(struct trail *t, sqlite3 *db, sqlite3_stmt *s, con
 }
 
 static const char update_figures[] = "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?";
+
+struct figures trail_figures(sqlite3_stmt *row, int column, uint64_t mark)
+{
+	struct figures f = {.first = (uint64_t)sqlite3_column_int64(row, column),
+			    .last = (uint64_t)sqlite3_column_int64(row, column + 1),
+			    .count = (uint64_t)sqlite3_column_int64(row, column + 2),
+			    .bytes = (uint64_t)sqlite3_column_int64(row, column + 3)};
+	return f.first <= mark ? f : (struct figures){0};
+}
 
 enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault)
 {
@@ -482,7 +510,7 @@ static void find_in_memory(const struct trail *t, const struct selection *s, str
 		to = t->count;
 	for (uint64_t i = from; i < to && *count < query.max; i++) {
 		uint64_t offset = query.descending ? to - 1 - (i - from) : i;
-		if (selection_has(s, t->topics[offset]))
+		if (selection_has(s, t->events[offset].topic))
 			seqs[(*count)++] = t->mark + 1 + offset;
 	}
 }

@@ -52,7 +52,8 @@ uint64_t trail_steps(const struct trail *t);
 enum err trail_reserve(struct trail *t, size_t n);
 /* Committed events, in order. Between lock and unlock. */
 void trail_lock(struct trail *t);
-void trail_add(struct trail *t, uint32_t topic);
+/* `in_row`: it is the first event of a new topic, whose row was stored with the figures of this event. */
+void trail_add(struct trail *t, uint32_t topic, bool in_row);
 void trail_unlock(struct trail *t);
 
 /* The first event of a topic that is in memory; 0 where there is none. */
@@ -65,11 +66,14 @@ uint64_t trail_mark(const struct trail *t);
 /* The last event that it knows. */
 uint64_t trail_end(const struct trail *t);
 bool trail_lags(const struct trail *t); /* anything at all is not in the tables yet */
-/* Writes everything up to the head, the keys of events that the same transaction stores, and the figures of the topics met.
- * In the caller's transaction. */
+/* Writes everything up to the head, the keys of events that the same transaction stores, and the figures of the topics met,
+ * as far as their rows do not have them. In the caller's transaction. */
 enum err trail_flush(struct trail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault);
 /* Writes the figures of all topics, inside the caller's transaction. */
 enum err trail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault);
+/* The figures of a topic up to the mark, as its row says: first, last, count and bytes, from `column` on. Those of a topic
+ * whose first event is past the mark are of that event alone, and are counted from the log like all that is past it: 0. */
+struct figures trail_figures(sqlite3_stmt *row, int column, uint64_t mark);
 /* After that transaction was committed: forgets what it wrote. */
 void trail_flushed(struct trail *t);
 /* After a commit in doubt: `mark` is what the tables are complete up to. False: it is neither what it was before the flush,

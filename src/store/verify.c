@@ -69,12 +69,8 @@ static enum err read_figures(struct recount *c)
 		struct recount_topic *t = find_topic(c, id);
 		if (id < 0)
 			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %lld", id);
-		if (t == NULL) /* made after it was opened */
-			continue;
-		t->stored = (struct figures){.first = (uint64_t)sqlite3_column_int64(st, 1),
-					     .last = (uint64_t)sqlite3_column_int64(st, 2),
-					     .count = (uint64_t)sqlite3_column_int64(st, 3),
-					     .bytes = (uint64_t)sqlite3_column_int64(st, 4)};
+		if (t != NULL) /* not made after it was opened */
+			t->stored = trail_figures(st, 1, c->mark);
 	}
 	if (!err && rc != SQLITE_DONE && rc != SQLITE_ROW)
 		err = db_fault(db, rc, "reading topics", c->fault);

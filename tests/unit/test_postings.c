@@ -299,6 +299,102 @@ static void a_topic_begins_again_after_its_last_event(void)
 	tear_down();
 }
 
+/* What the file says of a topic, as opposed to what is in memory. */
+static void row_says(int topic, int first, int last, int count, int bytes)
+{
+	char sql[160];
+	snprintf(sql, sizeof sql,
+		 "SELECT count(*) FROM topic WHERE id = %d AND first = %d AND last = %d AND count = %d AND bytes = %d",
+		 topic, first, last, count, bytes);
+	if (number(sql) != 1)
+		fprintf(stderr, "topic %d\n", topic);
+	CHECK(number(sql) == 1);
+}
+
+/* Counts the updates of topics by what they leave behind. */
+static void note_updates(void)
+{
+	check(db_exec(
+		store->db,
+		"CREATE TEMP TABLE updated(id); CREATE TEMP TRIGGER note AFTER UPDATE ON topic BEGIN INSERT INTO updated "
+		"VALUES (new.id); END",
+		&fault));
+}
+
+/* Fails where a new topic is stored without the figures of its first event, or a flush writes what its row says already. */
+static void a_new_topic_is_stored_with_its_first_event(void)
+{
+	int streams[EVERY + 1];
+	set_up();
+	note_updates();
+	for (int i = 0; i <= EVERY; i++)
+		streams[i] = i < EVERY ? i : 3;
+	publish_to(streams, EVERY + 1);
+	row_says(2, 3, 3, 1, 1);
+	row_says(3, 4, 4, 1, 1); /* of two */
+	streams[0] = EVERY;
+	publish_to(streams, 1); /* and the index of those before */
+	CHECK(trail_mark(store_trail(store)) == EVERY + 1);
+	CHECK(number("SELECT count(*) FROM updated") == 1 && number("SELECT id FROM updated") == 3);
+	row_says(3, 4, EVERY + 1, 2, 2);
+	row_says(EVERY, EVERY + 2, EVERY + 2, 1, 1);
+	verify(EVERY + 2);
+	crash();
+	open_store(); /* what is past the mark is counted once */
+	struct stream_figures f;
+	CHECK(store_find_stream(store, slice_of("s16"), &f) && f.first == EVERY + 2 && f.count == 1 && f.bytes == 1);
+	flush();
+	verify(EVERY + 2);
+	ask_all();
+	tear_down();
+}
+
+/* Fails where a topic that is named by batches without an event of its own gets no row, or figures that are none. */
+static void topics_without_events_are_stored_too(void)
+{
+	struct receipt r;
+	struct batch *b;
+	uint64_t left = 2;
+	const char lines[] =
+		"{\"stream\":\"s1\",\"data\":1}\n{\"stream\":\"s2\",\"data\":1}\n{\"stream\":\"s3\",\"data\":1}";
+	set_up();
+	check(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &b, &fault));
+	CHECK(store_append(store, b, &(struct append_options){.topics_left = &left}, &r, &fault) == ERR_RATE && left == 0);
+	batch_destroy(b);
+	commit();
+	row_says(0, 0, 0, 0, 0);
+	row_says(1, 0, 0, 0, 0);
+	publish("{\"stream\":\"s9\",\"id\":\"1\",\"data\":1}\n{\"stream\":\"s9\",\"type\":\"x\",\"id\":\"1\",\"data\":1}",
+		1);
+	row_says(2, 1, 1, 1, 1);
+	row_says(3, 0, 0, 0, 0);
+	stream_of[1] = 9;
+	crash();
+	open_store();
+	CHECK(catalog_topics(store_catalog(store)) == 4);
+	publish_to((const int[]){2, 1}, 2);
+	flush();
+	row_says(0, 3, 3, 1, 1);
+	verify(3);
+	ask_all();
+	tear_down();
+}
+
+/* Fails where the new topics of a transaction that was rolled back are stored by the next one. */
+static void a_rollback_forgets_new_topics(void)
+{
+	set_up();
+	append("{\"stream\":\"s1\",\"data\":1}\n{\"stream\":\"s2\",\"data\":1}", 2);
+	store_rollback(store);
+	publish_to((const int[]){4}, 1);
+	CHECK(number("SELECT count(*) FROM topic") == 1);
+	verify(1);
+	flush();
+	ask_all();
+	verify(1);
+	tear_down();
+}
+
 static void damage_is_named(const char *sql, const char *names)
 {
 	struct history_verified found;
@@ -368,6 +464,9 @@ int main(void)
 {
 	RUN(the_first_event_of_a_topic_has_no_posting);
 	RUN(a_topic_begins_again_after_its_last_event);
+	RUN(a_new_topic_is_stored_with_its_first_event);
+	RUN(topics_without_events_are_stored_too);
+	RUN(a_rollback_forgets_new_topics);
 	RUN(a_recount_finds_what_is_missing_or_foreign);
 	RUN(an_older_event_takes_the_place_of_the_first);
 	RUN(every_search_agrees_with_a_list);

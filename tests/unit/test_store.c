@@ -485,13 +485,13 @@ static void the_first_event_of_a_topic_is_found_at_once(void)
 	CHECK(t != NULL && trail_first(t, 1) == 0);
 	for (uint32_t i = 0; i < 3 * MANY_TYPES; i++) {
 		CHECK(trail_reserve(t, 1) == ERR_NONE);
-		trail_add(t, i % MANY_TYPES * 4096);
+		trail_add(t, i % MANY_TYPES * 4096, false);
 	}
 	for (uint32_t i = 0; i < MANY_TYPES; i++)
 		CHECK(trail_first(t, i * 4096) == 8 + i && trail_first(t, i * 4096 + 1) == 0);
 	CHECK(trail_first_steps(t) < (uint64_t)MANY_TYPES * 8);
 	CHECK(trail_agree(t, 7 + 3 * MANY_TYPES) && trail_first(t, 4096) == 0);
-	trail_add(t, 4096);
+	trail_add(t, 4096, false);
 	CHECK(trail_first(t, 4096) == 8 + 3 * MANY_TYPES);
 	trail_destroy(t);
 }
