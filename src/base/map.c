@@ -5,8 +5,8 @@
 
 enum {
 	FEW_BITS = 4,
-	SPLITS_AT_ONCE = 2,
-	FETCH_AHEAD = 8, /* splits */
+	SPLITS_AT_ONCE = 16, /* two lines of the processor's cache */
+	LINE_BUCKETS = 8,
 };
 
 _Static_assert(MAP_FEW == 1 << FEW_BITS, "the first segment begins where the few end");
@@ -50,19 +50,11 @@ void map_finish(struct map *m, void (*destroy)(struct map_link *link))
 }
 
 /* Makes one more bucket out of another. */
-static void split(struct map *m)
+static void split(struct map *m, size_t half)
 {
-	size_t half = (size_t)1 << log_of(m->buckets);
-	struct map_link ***segment = &m->segments[log_of(m->buckets) - FEW_BITS];
-	if (*segment == NULL)
-		*segment = calloc(half, sizeof **segment);
-	if (*segment == NULL)
-		return;
 	struct map_link **from = bucket_at(m, m->buckets - half);
 	struct map_link **to = bucket_at(m, m->buckets);
 	m->buckets++;
-	if (m->buckets + FETCH_AHEAD < 2 * half) /* what is split then is in the processor's cache */
-		__builtin_prefetch(*bucket_at(m, m->buckets + FETCH_AHEAD - half));
 	while (*from != NULL) {
 		struct map_link *link = *from;
 		if ((link->hash & half) == 0) {
@@ -72,6 +64,33 @@ static void split(struct map *m)
 		*from = link->next;
 		link->next = *to;
 		*to = link;
+	}
+}
+
+/* Makes more buckets, a few at once: so the processor waits for their entries together, not for each one by itself. */
+static void grow(struct map *m)
+{
+	size_t half = (size_t)1 << log_of(m->buckets);
+	size_t from = m->buckets - half;
+	size_t count = half - from < SPLITS_AT_ONCE ? half - from : SPLITS_AT_ONCE;
+	struct map_link ***segment = &m->segments[log_of(m->buckets) - FEW_BITS];
+	if (*segment == NULL)
+		*segment = calloc(half, sizeof **segment);
+	if (*segment == NULL)
+		return;
+	for (size_t i = 0; i < count; i++)
+		__builtin_prefetch(*bucket_at(m, from + i));
+	for (size_t i = 0; i < count; i++) {
+		const struct map_link *first = *bucket_at(m, from + i);
+		if (first != NULL)
+			__builtin_prefetch(first->next);
+	}
+	for (size_t i = 0; i < count; i++)
+		split(m, half);
+	/* Those that are next. */
+	if (from + count < half) {
+		__builtin_prefetch(bucket_at(m, from + count));
+		__builtin_prefetch(bucket_at(m, from + count + LINE_BUCKETS));
 	}
 }
 
@@ -91,8 +110,8 @@ void map_expect(struct map *m, size_t count)
 
 void map_add(struct map *m, uint64_t hash, struct map_link *link)
 {
-	for (int i = 0; i < SPLITS_AT_ONCE && m->count >= m->buckets; i++)
-		split(m);
+	if (m->count >= m->buckets)
+		grow(m);
 	struct map_link **bucket = bucket_of(m, hash);
 	*link = (struct map_link){*bucket, hash};
 	*bucket = link;
@@ -135,6 +154,13 @@ void map_fetch_bucket(const struct map *m, uint64_t hash)
 void map_fetch_entry(const struct map *m, uint64_t hash)
 {
 	__builtin_prefetch(*bucket_of(m, hash));
+}
+
+void map_fetch_next(const struct map *m, uint64_t hash)
+{
+	const struct map_link *first = *bucket_of(m, hash);
+	if (first != NULL)
+		__builtin_prefetch(first->next);
 }
 
 uint64_t map_steps(const struct map *m)

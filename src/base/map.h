@@ -2,7 +2,7 @@
  * `struct map_link` in it and stays where it is while it is in a map. The map knows hashes only; they come from the keyed
  * functions of base/hash.h, and the caller compares keys.
  *
- * It grows with its entries, one bucket at an add (linear hashing): no add is slow because others came before it. Adding
+ * It grows with its entries, a few buckets at a time (linear hashing): no add is slow because others came before it. Adding
  * cannot fail: without memory for more buckets the chains become longer, and later adds catch up. It does not shrink before
  * map_finish; a bucket takes 8 bytes, and there are as many as there ever were entries.
  *
@@ -46,10 +46,11 @@ void map_remove(struct map *m, struct map_link *link);
 struct map_link *map_first(const struct map *m, uint64_t hash);
 struct map_link *map_next(const struct map_link *link);
 
-/* Hints for what is added or looked for soon, one for each hash and then the other: at first its bucket comes into the
- * processor's cache, then the first entry in it. */
+/* Hints for what is added or looked for soon, one for each hash and then the others: at first its bucket comes into the
+ * processor's cache, then the first entry in it, then the one after that. */
 void map_fetch_bucket(const struct map *m, uint64_t hash);
 void map_fetch_entry(const struct map *m, uint64_t hash);
+void map_fetch_next(const struct map *m, uint64_t hash);
 
 /* How many entries are looked at when each is looked for once: what tests compare. Walks all. */
 uint64_t map_steps(const struct map *m);

@@ -289,6 +289,10 @@ void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t fr
 		map_fetch_entry(&c->by_names, hashes[i].names);
 		map_fetch_entry(&c->by_stream, hashes[i].stream);
 	}
+	for (size_t i = 0; i < count; i++) {
+		map_fetch_next(&c->by_names, hashes[i].names);
+		map_fetch_next(&c->by_stream, hashes[i].stream);
+	}
 }
 
 void catalog_skip(struct catalog *c, uint32_t end)
