@@ -34,8 +34,10 @@ struct recount {
 	struct fault *fault;
 };
 
+/* NULL: it was not there at the beginning. */
+struct recount_topic *recount_find(const struct recount *c, int64_t number);
 /* An event with data of so many bytes, which is `next`. */
-void recount_event(struct recount *c, uint32_t topic, uint64_t seq, uint64_t bytes);
+void recount_event(struct recount *c, struct recount_topic *t, uint64_t seq, uint64_t bytes);
 
 /* SQLite's own structure. */
 enum err verify_structure(struct recount *c);

@@ -13,6 +13,7 @@
 #include "store/store_inside.h"
 #include "store/stream_last.h"
 #include "store/sum.h"
+#include "store/topic_rows.h"
 #include "store/whole.h"
 
 enum {
@@ -151,69 +152,31 @@ static enum err leave_original(struct store *s, struct fault *fault)
 	return err ? err : lineage_note_relaxed(s->db, s->options.relaxed, fault);
 }
 
-/* Rows that were read, with their names. */
-struct topic_rows {
-	uint32_t count;
-	struct topic_row rows[CATALOG_LOAD_MAX];
-	char names[CATALOG_LOAD_MAX][2 * EVENT_NAME_MAX];
-};
-
-static enum err load_rows(struct store *s, struct topic_rows *r, struct fault *fault)
+/* Topics that the catalog does not know yet. */
+static enum err read_topics(struct store *s, struct fault *fault)
 {
-	enum err err = catalog_load(s->catalog, r->rows, r->count);
-	r->count = 0;
-	return err ? fault_set(fault, err, "cannot load the topics: %s", err_name(err)) : ERR_NONE;
-}
-
-static enum err read_row(struct store *s, struct topic_rows *r, sqlite3_stmt *st, struct fault *fault)
-{
-	const char *stream = (const char *)sqlite3_column_text(st, 1);
-	const char *type = (const char *)sqlite3_column_text(st, 2);
-	size_t stream_len = (size_t)sqlite3_column_bytes(st, 1);
-	size_t type_len = (size_t)sqlite3_column_bytes(st, 2);
-	bool fits = stream != NULL && type != NULL && stream_len <= EVENT_NAME_MAX && type_len <= EVENT_NAME_MAX;
-	sqlite3_int64 number = sqlite3_column_int64(st, 0);
-	if (!fits || number < 0 || number >= UINT32_MAX)
-		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", number);
-	char *names = r->names[r->count];
-	memcpy(names, stream, stream_len);
-	memcpy(names + stream_len, type, type_len);
-	struct figures f = trail_figures(st, 3, trail_mark(s->trail));
-	s->empty_rows = s->empty_rows || f.count == 0;
-	f.gone = (uint64_t)sqlite3_column_int64(st, 7);
-	r->rows[r->count++] = (struct topic_row){(uint32_t)number, {names, stream_len}, {names + stream_len, type_len}, f};
-	return r->count == CATALOG_LOAD_MAX ? load_rows(s, r, fault) : ERR_NONE;
-}
-
-static enum err expect_topics(struct store *s, struct fault *fault)
-{
-	sqlite3_int64 last = 0;
-	enum err err = db_integer(s->db, "SELECT max(id) FROM topic", 0, &last, fault);
-	if (!err && last > 0 && last < CATALOG_TOPICS_MAX)
-		catalog_expect(s->catalog, (uint32_t)last + 1);
+	struct topic_reader *reader;
+	const struct topic_rows *rows;
+	uint32_t first = catalog_end(s->catalog);
+	uint32_t last;
+	enum err err = topic_reader_create(s->db, first, trail_mark(s->trail), &reader, &last, fault);
+	if (!err && first == 0 && last > 0)
+		catalog_expect(s->catalog, last + 1);
+	while (!err && (err = topic_reader_next(reader, &rows, fault)) == ERR_NONE && rows != NULL) {
+		err = catalog_load(s->catalog, rows->rows, rows->count);
+		if (err)
+			fault_set(fault, err, "cannot load the topics: %s", err_name(err));
+		for (uint32_t i = 0; i < rows->count; i++)
+			s->empty_rows = s->empty_rows || rows->rows[i].figures.count == 0;
+	}
+	topic_reader_destroy(reader);
 	return err;
 }
 
-/* Topics that the catalog does not know yet. */
 static enum err load_topics(struct store *s, struct fault *fault)
 {
-	sqlite3_stmt *st;
-	enum err err = db_prepare(
-		s->db, "SELECT id, stream, type, first, last, count, bytes, gone FROM topic WHERE id >= ? ORDER BY id", &st,
-		fault);
-	if (err)
-		return err;
-	sqlite3_bind_int64(st, 1, catalog_end(s->catalog));
-	if (catalog_end(s->catalog) == 0)
-		err = expect_topics(s, fault);
-	struct topic_rows rows = {0};
-	int rc = SQLITE_DONE;
-	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
-		err = rc == SQLITE_ROW ? read_row(s, &rows, st, fault) : db_fault(s->db, rc, "loading the topics", fault);
-	sqlite3_finalize(st);
-	if (!err)
-		err = load_rows(s, &rows, fault);
 	sqlite3_int64 end = 0;
+	enum err err = read_topics(s, fault);
 	if (!err)
 		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'topics'", 0, &end, fault);
 	if (!err && end > 0 && end <= UINT32_MAX)

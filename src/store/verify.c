@@ -14,8 +14,7 @@ enum { SLICE_EVENTS = 4096, SLICE_BYTES = 8 * 1024 * 1024 };
 
 typedef unsigned long long ull;
 
-/* NULL: it was not there at the beginning. */
-static struct recount_topic *find_topic(struct recount *c, int64_t number)
+struct recount_topic *recount_find(const struct recount *c, int64_t number)
 {
 	MAP_EACH(link, &c->by_number, hash_number((uint64_t)number))
 	{
@@ -42,14 +41,14 @@ static enum err list_topics(struct recount *c)
 	return ERR_NONE;
 }
 
-void recount_event(struct recount *c, uint32_t topic, uint64_t seq, uint64_t bytes)
+void recount_event(struct recount *c, struct recount_topic *t, uint64_t seq, uint64_t bytes)
 {
 	assert(seq >= c->next);
 	c->next = seq + 1;
 	c->out->events++;
 	if (seq > c->mark)
 		return;
-	struct figures *f = &find_topic(c, topic)->counted; /* the catalog has read it, and forgets nothing */
+	struct figures *f = &t->counted;
 	f->first = f->first == 0 ? seq : f->first;
 	f->last = seq;
 	f->count++;
@@ -66,7 +65,7 @@ static enum err read_figures(struct recount *c)
 	int rc = SQLITE_DONE;
 	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
-		struct recount_topic *t = find_topic(c, id);
+		struct recount_topic *t = recount_find(c, id);
 		if (id < 0)
 			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %lld", id);
 		if (t != NULL) /* not made after it was opened */
@@ -192,9 +191,10 @@ static enum err check_row(struct recount *c, struct window *w, const struct row 
 		err = fault_set(c->fault, ERR_NOMEM, "out of memory");
 	if (err)
 		return err;
-	w->firsts += c->stored[row->topic].first == row->seq;
+	struct recount_topic *t = recount_find(c, row->topic); /* which the catalog has, and does not forget */
+	w->firsts += t->stored.first == row->seq;
 	c->time_ms = row->time_ms;
-	recount_event(c, row->topic, row->seq, row->data.len);
+	recount_event(c, t, row->seq, row->data.len);
 	return ERR_NONE;
 }
 
@@ -256,7 +256,8 @@ static enum err check_postings(struct recount *c, struct window *w)
 		sqlite3_bind_int64(st, 1, (sqlite3_int64)w->last);
 	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct posting p = {.window = w, .topic = (uint32_t)sqlite3_column_int64(st, 0)};
-		p.first = p.topic < c->topic_count ? c->stored[p.topic].first : 0;
+		const struct recount_topic *t = recount_find(c, p.topic);
+		p.first = t != NULL ? t->stored.first : 0;
 		if (!postings_decode(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), w->last, check_posted,
 				     &p))
 			err = fault_set(c->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", p.topic,

@@ -28,7 +28,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 		return fault_set(fault, ERR_CORRUPT, "event %llu has a stream and a type that the store does not know",
 				 (unsigned long long)e->seq);
 	c->holes = c->holes || e->seq != c->next;
-	recount_event(c, topic, e->seq, e->data.len);
+	recount_event(c, recount_find(c, topic), e->seq, e->data.len);
 	if (c->out->events % PROGRESS_EVERY == 0 && c->progress != NULL)
 		c->progress(c->arg, c->out->events, c->all);
 	return ERR_NONE;

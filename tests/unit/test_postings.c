@@ -349,37 +349,6 @@ static void a_new_topic_is_stored_with_its_first_event(void)
 	tear_down();
 }
 
-/* Fails where a topic that is named by batches without an event of its own gets no row, or figures that are none. */
-static void topics_without_events_are_stored_too(void)
-{
-	struct receipt r;
-	struct batch *b;
-	uint64_t left = 2;
-	const char lines[] =
-		"{\"stream\":\"s1\",\"data\":1}\n{\"stream\":\"s2\",\"data\":1}\n{\"stream\":\"s3\",\"data\":1}";
-	set_up();
-	check(batch_parse_take(strdup(lines), strlen(lines), BATCH_LINES, limits, &b, &fault));
-	CHECK(store_append(store, b, &(struct append_options){.topics_left = &left}, &r, &fault) == ERR_RATE && left == 0);
-	batch_destroy(b);
-	commit();
-	row_says(0, 0, 0, 0, 0);
-	row_says(1, 0, 0, 0, 0);
-	publish("{\"stream\":\"s9\",\"id\":\"1\",\"data\":1}\n{\"stream\":\"s9\",\"type\":\"x\",\"id\":\"1\",\"data\":1}",
-		1);
-	row_says(2, 1, 1, 1, 1);
-	row_says(3, 0, 0, 0, 0);
-	stream_of[1] = 9;
-	crash();
-	open_store();
-	CHECK(catalog_topics(store_catalog(store)) == 4);
-	publish_to((const int[]){2, 1}, 2);
-	flush();
-	row_says(0, 3, 3, 1, 1);
-	verify(3);
-	ask_all();
-	tear_down();
-}
-
 /* Fails where the new topics of a transaction that was rolled back are stored by the next one. */
 static void a_rollback_forgets_new_topics(void)
 {
@@ -465,7 +434,6 @@ int main(void)
 	RUN(the_first_event_of_a_topic_has_no_posting);
 	RUN(a_topic_begins_again_after_its_last_event);
 	RUN(a_new_topic_is_stored_with_its_first_event);
-	RUN(topics_without_events_are_stored_too);
 	RUN(a_rollback_forgets_new_topics);
 	RUN(a_recount_finds_what_is_missing_or_foreign);
 	RUN(an_older_event_takes_the_place_of_the_first);
