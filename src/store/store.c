@@ -305,14 +305,30 @@ static enum err note_topic(struct store *s, uint32_t topic, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* Stores the rows of topics that are new, each with the figures of its first event (see trail_figures). */
+/* Would SQLite number these by itself as they are? In an empty table it would begin with 1. */
+static bool topics_follow(struct store *s, const struct incoming_topic *topics, size_t count)
+{
+	sqlite3_stmt *st = s->statements[S_TOPIC_LAST];
+	for (size_t i = 1; i < count; i++)
+		if (topics[i].topic != topics[0].topic + i)
+			return false;
+	bool follow = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL &&
+		      sqlite3_column_int64(st, 0) + 1 == topics[0].topic;
+	sqlite3_reset(st);
+	return follow;
+}
+
+/* Stores the rows of topics that are new, each with the figures of its first event (see trail_figures). Without numbers of
+ * their own they need not be looked up. */
 static enum err insert_topics(struct store *s, struct fault *fault)
 {
-	if (s->new_topics_stored == s->new_topic_count)
+	const struct incoming_topic *topics = s->new_topics + s->new_topics_stored;
+	size_t count = s->new_topic_count - s->new_topics_stored;
+	if (count == 0)
 		return ERR_NONE;
-	s->new_topics_left =
-		(struct incoming){s->new_topics + s->new_topics_stored, s->new_topic_count - s->new_topics_stored};
-	enum err err = store_run(s, S_TOPICS, "storing topics", fault);
+	bool follow = count > 1 && topics_follow(s, topics, count);
+	s->new_topics_left = (struct incoming){topics, count};
+	enum err err = store_run(s, follow ? S_TOPICS_APPEND : S_TOPICS, "storing topics", fault);
 	s->new_topics_left = (struct incoming){0};
 	s->new_topics_stored = s->new_topic_count;
 	return err;

@@ -36,6 +36,8 @@ enum statement {
 	S_APPEND,
 	S_TOPIC,
 	S_TOPICS,
+	S_TOPICS_APPEND,
+	S_TOPIC_LAST,
 	S_KEY,
 	S_EVENT,
 	S_SESSION_PUT,

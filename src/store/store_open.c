@@ -32,6 +32,9 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
 	[S_TOPICS] = "INSERT INTO topic(id, stream, type, first, last, count, bytes) "
 		     "SELECT id, stream, type, first, last, count, bytes FROM incoming_topic",
+	[S_TOPICS_APPEND] = "INSERT INTO topic(stream, type, first, last, count, bytes) "
+			    "SELECT stream, type, first, last, count, bytes FROM incoming_topic",
+	[S_TOPIC_LAST] = "SELECT max(id) FROM topic",
 	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
 	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
 	[S_SESSION_PUT] = "INSERT INTO session(name, acked, updated, filter, epoch) VALUES (?1, ?2, ?3, coalesce(?4, ''), "

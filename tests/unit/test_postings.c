@@ -349,6 +349,21 @@ static void a_new_topic_is_stored_with_its_first_event(void)
 	tear_down();
 }
 
+/* Fails where rows are numbered by SQLite though they do not follow those that are there. */
+static void new_topics_have_their_own_numbers(void)
+{
+	set_up();
+	publish_to((const int[]){1, 2, 3}, 3);
+	publish_to((const int[]){4, 5}, 2);
+	row_says(0, 1, 1, 1, 1);
+	row_says(4, 5, 5, 1, 1);
+	check(db_exec(store->db, "DELETE FROM topic WHERE id = 4", &fault));
+	publish_to((const int[]){6, 7}, 2);
+	row_says(5, 6, 6, 1, 1);
+	row_says(6, 7, 7, 1, 1);
+	tear_down();
+}
+
 /* Fails where the new topics of a transaction that was rolled back are stored by the next one. */
 static void a_rollback_forgets_new_topics(void)
 {
@@ -434,6 +449,7 @@ int main(void)
 	RUN(the_first_event_of_a_topic_has_no_posting);
 	RUN(a_topic_begins_again_after_its_last_event);
 	RUN(a_new_topic_is_stored_with_its_first_event);
+	RUN(new_topics_have_their_own_numbers);
 	RUN(a_rollback_forgets_new_topics);
 	RUN(a_recount_finds_what_is_missing_or_foreign);
 	RUN(an_older_event_takes_the_place_of_the_first);
