@@ -96,7 +96,6 @@ static enum err set_up(sqlite3 *db, enum db_mode mode, struct fault *fault)
 	static const char *const writer[] = {"PRAGMA page_size=4096",   "PRAGMA auto_vacuum=NONE",
 					     "PRAGMA journal_mode=WAL", "PRAGMA journal_size_limit=67108864",
 					     "PRAGMA cache_size=-8192", NULL};
-	sqlite3_busy_timeout(db, DB_BUSY_MS);
 	/* Before the first page of a new file is written. */
 	int reserved = DB_FILE_SUM_LEN;
 	bool writes = mode == DB_WRITE || mode == DB_WRITE_RELAXED;
@@ -162,8 +161,10 @@ static enum err open_file(const char *path, int flags, sqlite3 **out, struct fau
 	if (vfs == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	int rc = sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
-	if (*out != NULL)
+	if (*out != NULL) {
 		sqlite3_extended_result_codes(*out, 1);
+		sqlite3_busy_timeout(*out, DB_BUSY_MS); /* its first reading may meet a writer that begins or ends its log */
+	}
 	return rc == SQLITE_OK ? ERR_NONE : db_fault(*out, sqlite3_extended_errcode(*out), NULL, fault);
 }
 
@@ -245,7 +246,6 @@ enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault)
 	sqlite3_int64 version;
 	enum err err = frozen ? open_frozen(path, out, fault) : open_file(path, SQLITE_OPEN_READONLY, out, fault);
 	if (!err) {
-		sqlite3_busy_timeout(*out, DB_BUSY_MS);
 		err = check_version(*out, path, INT_MAX, &version, fault);
 		/* A first start that was cut short has left a journal, which only somebody who writes can roll back. */
 		if (err && (sqlite3_errcode(*out) & 0xff) == SQLITE_READONLY)

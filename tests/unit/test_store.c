@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "one_store.h"
+#include "store/db.h"
 #include "store/db_file.h"
 #include "store/sum.h"
 
@@ -696,6 +697,35 @@ static void a_database_that_was_replaced_is_not_written_to(void)
 	remove_dir();
 }
 
+static void *unlock_soon(void *arg)
+{
+	usleep(300000);
+	CHECK(sqlite3_close(arg) == SQLITE_OK);
+	return NULL;
+}
+
+/* Fails when a lock is not waited for before the first statement. */
+static void opening_waits_for_a_lock(void)
+{
+	pthread_t thread;
+	sqlite3 *other;
+	sqlite3 *db;
+	fresh_dir();
+	open_store();
+	publish("{\"data\":1}", 1);
+	close_store();
+	char path[TEMP_DIR_LEN + 16];
+	snprintf(path, sizeof path, "%s/tidemark.db", dir);
+	CHECK(sqlite3_open(path, &other) == SQLITE_OK);
+	CHECK(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT * FROM meta", NULL, NULL, NULL) ==
+	      SQLITE_OK);
+	CHECK(pthread_create(&thread, NULL, unlock_soon, other) == 0);
+	CHECK(db_open(path, DB_READ, &db, &fault) == ERR_NONE);
+	db_close(db);
+	pthread_join(thread, NULL);
+	remove_dir();
+}
+
 static void on_posted(void *arg, uint64_t seq)
 {
 	*(uint64_t *)arg += seq;
@@ -720,6 +750,7 @@ int main(void)
 {
 	RUN(a_database_that_was_replaced_is_not_written_to);
 	RUN(postings_that_are_none_are_refused);
+	RUN(opening_waits_for_a_lock);
 	RUN(an_empty_store_has_an_epoch_and_no_events);
 	RUN(a_second_writer_is_refused_and_a_reader_is_not);
 	RUN(a_newer_or_foreign_file_is_refused);
