@@ -8,7 +8,7 @@
 #include "base/sparse.h"
 #include "check.h"
 
-enum { READERS = 3, ROUNDS = 100000, SLOTS = 8, GOOD = 0x600d };
+enum { READERS = 3, ROUNDS = 20000, SLOTS = 8, GOOD = 0x600d };
 
 struct item {
 	struct grace_link retired;
