@@ -345,17 +345,25 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 	free(g);
 }
 
-/* The status for a head that gets no further than the door, and why; 0 for any other. */
-static int refusal_of(enum head_kind kind, const struct head *head, struct fault *fault)
+static int too_large(struct fault *fault)
+{
+	fault_set(fault, ERR_TOO_LARGE,
+		  "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits");
+	return 431;
+}
+
+/* The status for a head that gets no further than the door, and why; 0 for any other. `ended`: nothing more comes. */
+static int refusal_of(enum head_kind kind, const struct head *head, bool ended, struct fault *fault)
 {
 	switch (kind) {
 	case HEAD_GARBAGE: fault_set(fault, ERR_INVALID, "this is no HTTP request"); return 400;
 	case HEAD_REFUSED: return head_refusal(head, fault);
-	case HEAD_INCOMPLETE: /* as much as we look at, and no end */
-	case HEAD_TOO_LARGE:
-		fault_set(fault, ERR_TOO_LARGE,
-			  "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits");
-		return 431;
+	case HEAD_INCOMPLETE:
+		if (!ended) /* as much as we look at, and no end */
+			return too_large(fault);
+		fault_set(fault, ERR_INVALID, "the connection ends before the head of its request does");
+		return 400;
+	case HEAD_TOO_LARGE: return too_large(fault);
 	case HEAD_HTTP:
 	case HEAD_STREAM:
 	case HEAD_WEBSOCKET: break;
@@ -363,8 +371,8 @@ static int refusal_of(enum head_kind kind, const struct head *head, struct fault
 	return 0;
 }
 
-/* Looks at what has come so far. */
-static void look(struct door *d, struct guest *g)
+/* Looks at what has come so far. `ended`: nothing more will. */
+static void look(struct door *d, struct guest *g, bool ended)
 {
 	char bytes[HEAD_MAX];
 	ssize_t n = recv(g->a.fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
@@ -372,12 +380,12 @@ static void look(struct door *d, struct guest *g)
 		return;
 	struct head head;
 	enum head_kind kind = n > 0 ? head_read((struct slice){bytes, (size_t)n}, &head) : HEAD_GARBAGE;
-	if (kind == HEAD_INCOMPLETE && n < HEAD_MAX)
+	if (kind == HEAD_INCOMPLETE && n < HEAD_MAX && !ended)
 		return;
 	list_remove(&g->a.link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->a.fd, NULL);
 	struct fault fault;
-	int status = refusal_of(kind, &head, &fault);
+	int status = refusal_of(kind, &head, ended && n < HEAD_MAX, &fault);
 	if (n <= 0)
 		send_off(d, g);
 	else if (status != 0)
@@ -600,7 +608,7 @@ static void *work(void *arg)
 			if (l != NULL)
 				accept_some(d, l);
 			else
-				look(d, what);
+				look(d, what, (events[i].events & EPOLLRDHUP) != 0);
 		}
 	}
 }

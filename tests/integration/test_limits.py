@@ -284,6 +284,17 @@ class Slow(TidemarkTest):
             wire.sock.shutdown(socket.SHUT_WR)
         wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] == 1, "all have gone")
 
+    def test_half_a_head_and_then_the_end_is_not_waited_for(self):
+        server = self.serve("--handshake-timeout", "1h")
+        for text in (b"GET", b"GET /v1/events HTTP/1.1\r\nHost: loc", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"):
+            for pause in (0, 0.2):
+                wire = server.wire()
+                wire.send(text)
+                time.sleep(pause)
+                wire.sock.shutdown(socket.SHUT_WR)
+                self.assert_problem(wire.response(), 400, "ends before")
+        wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] == 1, "all have gone")
+
     def test_a_peer_that_vanished_is_looked_for(self):
         """What is let go because it does not answer is in test_vanished.py; here, that the kernel asks within a minute, too."""
         server = self.serve()
