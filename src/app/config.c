@@ -147,7 +147,7 @@ int config_parse(struct config *c, int argc, char **argv)
 		.reply_timeout = 30000,
 		.ring = 32 * MIB,
 		.cache = 16 * MIB,
-		.max_connections = 12000,
+		.max_connections = 18000,
 		.max_request_events = 250000,
 		.max_peer_connections = -1,
 		.handshake_timeout = 10000,
@@ -201,7 +201,11 @@ int config_parse(struct config *c, int argc, char **argv)
 		 INT64_C(64) * 1024 * MIB, 0},
 		{"cache", OPTION_SIZE, &c->cache, "SIZE", "older pages kept in memory for readers (16MiB)", 1,
 		 INT64_C(64) * 1024 * MIB, 0},
-		{"max-connections", OPTION_INTEGER, &c->max_connections, "N", "connections at once (12000)", 1, 1000000, 0},
+		{"max-connections", OPTION_INTEGER, &c->max_connections, "N",
+		 "connections at once; one without a request makes room for another; of the requests that are under way, "
+		 "WebSockets and event streams among them, one client, a token or an address, may have twice as many as it "
+		 "leaves free (18000)",
+		 1, 1000000, 0},
 		{"max-connections-per-address", OPTION_INTEGER, &c->max_peer_connections, "N",
 		 "and of one address, an IPv6 /64 being one; 0: any number (0 on loopback, 1000 beyond)", 0, 1000000, 0},
 		{"max-sessions-per-client", OPTION_INTEGER, &c->max_client_sessions, "N",

@@ -27,6 +27,9 @@ enum {
 	TLS_FDS = 3,      /* of an encrypted connection: its socket, and the pair to what serves it */
 	EXPORTS_MAX = 16, /* at once: each has some MiB of its own */
 	SESSIONS_MAX = 100000,
+	LONG_SPARED = 16, /* the part of all requests that those which stay leave for others */
+	/* A client alone may have two thirds: ten thousand readers of one machine are one client. */
+	REQUESTS_TIMES = 2,
 	SMALL_UPLOADS_MAX = 16 * 1024 * 1024,
 	FILTERS_MAX = 64 * 1024 * 1024, /* bytes of what sessions are filtered by */
 };
@@ -83,6 +86,9 @@ static struct quotas *make_quotas(const struct config *c)
 	return quotas_create((struct quota_limit[QUOTAS]){
 		[QUOTA_CONNECTIONS] = {(uint64_t)c->max_connections,
 				       c->max_peer_connections > 0 ? (uint64_t)c->max_peer_connections : UINT64_MAX},
+		[QUOTA_REQUESTS] = {(uint64_t)c->max_connections, 0, REQUESTS_TIMES},
+		[QUOTA_LONG_REQUESTS] = {(uint64_t)(c->max_connections - c->max_connections / LONG_SPARED), 0,
+					 REQUESTS_TIMES},
 		[QUOTA_UPLOADS] = {(uint64_t)uploads, 0},
 		[QUOTA_SMALL_UPLOADS] = {SMALL_UPLOADS_MAX, 0},
 		[QUOTA_QUEUE_EVENTS] = {(uint64_t)c->queue_events, 0},
@@ -248,7 +254,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.arg = &s->api,
 		.body_max = (size_t)c->max_request,
 		.quotas = s->quotas,
-		.connections_max = (int)c->max_connections,
+		.connections_max = (int)c->max_connections + SPARE_FDS, /* some may be on their way out */
 		.patience_ms = c->handshake_timeout,
 		.connection_memory = HTTP_MEMORY,
 		.gate = &s->gate,

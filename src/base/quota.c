@@ -44,6 +44,13 @@ static const struct {
 	[QUOTA_CONNECTIONS] = {"connections",
 			       "there are too many connections from this address (see --max-connections-per-address)",
 			       "there are too many connections (see --max-connections)", NULL},
+	[QUOTA_REQUESTS] = {"requests",
+			    "as many requests of this client as it may have are under way (see --max-connections)",
+			    "as many requests as there may be are under way (see --max-connections)", NULL},
+	[QUOTA_LONG_REQUESTS] =
+		{"long_requests",
+		 "this client has as many WebSockets, event streams and long polls as it may (see --max-connections)",
+		 "there are as many WebSockets, event streams and long polls as there may be (see --max-connections)", NULL},
 	[QUOTA_UPLOADS] = {"uploads", "too many requests of this client are on their way in",
 			   "too many requests are on their way in", KIND_UPLOADS_FULL},
 	[QUOTA_SMALL_UPLOADS] = {"small_uploads", "too many requests of this client are on their way in",
@@ -167,7 +174,8 @@ static uint64_t share_left(const struct purse *p, const struct member *m, uint64
 		return held < p->limit.client ? p->limit.client - held : 0;
 	if (held == own)
 		return UINT64_MAX;
-	return held < left ? (left - held + 1) / 2 : 0;
+	uint64_t times = p->limit.times > 0 ? p->limit.times : 1;
+	return held < times * left ? (times * left - held + times) / (times + 1) : 0;
 }
 
 static enum err refuse(struct purse *p, bool share)
@@ -216,6 +224,22 @@ static enum err take(struct quotas *q, enum quota kind, uint64_t client, uint64_
 enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault)
 {
 	return take(q, kind, client, 0, amount, fault);
+}
+
+enum err quota_take_early(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault)
+{
+	struct purse *p = purse_of(q, kind);
+	if (p == NULL || amount == 0)
+		return ERR_NONE;
+	pthread_mutex_lock(&p->lock);
+	struct member *m = obtain(p, client);
+	enum err err = amount > share_left(p, m, 0) ? refuse(p, true) : ERR_NONE;
+	if (!err)
+		add(p, m, amount);
+	else
+		forget(p, m);
+	pthread_mutex_unlock(&p->lock);
+	return explain(kind, err, fault);
 }
 
 void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)

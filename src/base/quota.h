@@ -2,8 +2,9 @@
  *
  * A client (a token, else an address) may hold as much as it leaves free, so that the next client always finds room: one
  * client alone gets half of all, two get a third each. A client that holds nothing else may have all that is free for one
- * thing, and even more if no other client holds anything: a large request passes when it is alone. Some kinds have a fixed
- * limit for each client instead. Client 0 is nobody in particular, and counts among all only.
+ * thing, and even more if no other client holds anything: a large request passes when it is alone. Of some kinds it may hold
+ * several times as much as it leaves free, some have a fixed limit for each client instead. Client 0 is nobody in
+ * particular, and counts among all only.
  *
  * NULL in place of the quotas: nothing is limited, and nothing counted. Any thread. docs/decisions/0028-quotas.md. */
 #ifndef BASE_QUOTA_H
@@ -13,6 +14,8 @@
 
 enum quota {
 	QUOTA_CONNECTIONS,
+	QUOTA_REQUESTS,      /* that are under way, whole connections of WebSockets among them */
+	QUOTA_LONG_REQUESTS, /* of these, the ones that stay: WebSockets, event streams, long polls */
 	QUOTA_UPLOADS,       /* bytes of requests and messages on their way in */
 	QUOTA_SMALL_UPLOADS, /* the same of those of QUOTA_SMALL_UPLOAD bytes at most, which have room of their own */
 	QUOTA_QUEUE_EVENTS,  /* that wait for their commit */
@@ -32,6 +35,7 @@ enum { QUOTA_SMALL_UPLOAD = 64 * 1024 };
 struct quota_limit {
 	uint64_t all;    /* 0: any number, and nothing is counted */
 	uint64_t client; /* 0: as much as it leaves free; UINT64_MAX: no less than all */
+	uint64_t times;  /* and so many times as much; 0: once */
 };
 
 struct quotas;
@@ -42,6 +46,8 @@ void quotas_destroy(struct quotas *q); /* NULL is fine */
 
 /* ERR_RATE: the client has its share; ERR_BUSY: there is none left. `fault` may be NULL. */
 enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault);
+/* The same where others are about to give some back: it may be more than there is. ERR_RATE only. */
+enum err quota_take_early(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault);
 /* The same for what is there already, and cannot be refused. */
 void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount);
 void quota_give(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount);

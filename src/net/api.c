@@ -132,6 +132,8 @@ void api_websocket(void *arg, struct exchange *x, struct reader *reader)
 		ws_request_create_passed(exchange_head(x), &url, exchange_grant(x), exchange_peer(x), &request, &fault);
 	int status = err ? 0 : head_upgrade(exchange_head(x), &fault);
 	if (!err && status == 0)
+		err = ws_reserve(api->ws, request, &fault);
+	if (!err && status == 0)
 		err = exchange_take_socket(x, &fd, &peer, &fault);
 	if (err)
 		exchange_fault(x, &fault);

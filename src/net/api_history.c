@@ -335,7 +335,9 @@ static enum err wait_for_more(struct api *api, struct history *h, struct fault *
 	struct query from = {.start = {.after = h->range.query.before - 1}, .before = h->query.before};
 	struct query again = {0};
 	/* The cursor wants a selection of its own. */
-	enum err err = parse(h->exchange, h->form, &again, fault);
+	enum err err = exchange_stay(h->exchange, fault);
+	if (!err)
+		err = parse(h->exchange, h->form, &again, fault);
 	struct selection *select = err ? NULL : api_select_take(api, &again);
 	if (!err && select == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");

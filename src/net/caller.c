@@ -14,6 +14,7 @@ void callers_init(struct callers *cs, int64_t head_ms, int64_t body_ms)
 {
 	pthread_mutex_init(&cs->lock, NULL);
 	list_init(&cs->all);
+	list_init(&cs->idle);
 	cs->head_ms = head_ms;
 	cs->body_ms = body_ms;
 	cs->slow = 0;
@@ -30,6 +31,7 @@ struct caller *callers_add(struct callers *cs, int fd)
 	if (c == NULL)
 		return NULL;
 	c->fd = fd;
+	list_init(&c->in_idle);
 	c->local = peer_is_local(fd);
 	c->deadline_ms = clock_mono_ms() + cs->head_ms;
 	pthread_mutex_lock(&cs->lock);
@@ -42,6 +44,7 @@ void callers_remove(struct callers *cs, struct caller *c)
 {
 	pthread_mutex_lock(&cs->lock);
 	list_remove(&c->link);
+	list_remove(&c->in_idle);
 	pthread_mutex_unlock(&cs->lock);
 	free(c);
 }
@@ -49,6 +52,7 @@ void callers_remove(struct callers *cs, struct caller *c)
 void caller_reads(struct callers *cs, struct caller *c)
 {
 	pthread_mutex_lock(&cs->lock);
+	list_remove(&c->in_idle);
 	c->received = 0;
 	c->deadline_ms = clock_mono_ms() + cs->body_ms;
 	pthread_mutex_unlock(&cs->lock);
@@ -71,6 +75,11 @@ void caller_answers(struct callers *cs, struct caller *c, bool answering)
 	c->answering = answering;
 	c->progress_ms = clock_mono_ms();
 	c->deadline_ms = c->progress_ms + cs->head_ms;
+	list_remove(&c->in_idle);
+	if (!answering && !c->taken) {
+		c->idle_ms = c->progress_ms;
+		list_append(&cs->idle, &c->in_idle);
+	}
 	pthread_mutex_unlock(&cs->lock);
 }
 
@@ -110,6 +119,38 @@ static bool is_stuck(struct caller *c, int64_t now)
 		c->progress_ms = now;
 	c->progress = progress;
 	return now - c->progress_ms >= CALLER_STUCK_MS;
+}
+
+/* Has something come that was not looked at yet? */
+static bool has_asked(int fd)
+{
+	char byte;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+int64_t callers_idle_since(struct callers *cs)
+{
+	pthread_mutex_lock(&cs->lock);
+	int64_t since = list_empty(&cs->idle) ? INT64_MAX : LIST_ITEM(cs->idle.next, struct caller, in_idle)->idle_ms;
+	pthread_mutex_unlock(&cs->lock);
+	return since;
+}
+
+bool callers_end_idle(struct callers *cs)
+{
+	bool ended = false;
+	pthread_mutex_lock(&cs->lock);
+	while (!ended && !list_empty(&cs->idle)) {
+		struct caller *c = LIST_ITEM(cs->idle.next, struct caller, in_idle);
+		list_remove(&c->in_idle);
+		ended = !has_asked(c->fd);
+		if (!ended)
+			continue;
+		cs->slow++;
+		shutdown(c->fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&cs->lock);
+	return ended;
 }
 
 void callers_sweep(struct callers *cs, size_t short_of)

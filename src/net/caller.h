@@ -13,6 +13,7 @@
 struct callers {
 	pthread_mutex_t lock;
 	struct list all;
+	struct list idle; /* that have had an answer, and have asked nothing since: for longest first */
 	int64_t head_ms;
 	int64_t body_ms;
 	uint64_t slow; /* cut off for taking too long */
@@ -21,6 +22,8 @@ struct callers {
 /* As long as libmicrohttpd has the connection. */
 struct caller {
 	struct list link;
+	struct list in_idle;
+	int64_t idle_ms; /* monotonic: since when it is there */
 	int fd;
 	bool local;                /* came in over the loopback */
 	bool answering;            /* a handler runs, or its reply is on its way */
@@ -50,6 +53,11 @@ void caller_got(struct callers *cs, struct caller *c, size_t bytes);
 void caller_answers(struct callers *cs, struct caller *c, bool answering);
 /* What the request under way was granted; NULL: nothing any more. False when it does not hold any longer. */
 bool caller_holds(struct callers *cs, struct caller *c, const struct grant *grant);
+
+/* Since when the one is idle that has been so for longest; INT64_MAX: none is. Monotonic. */
+int64_t callers_idle_since(struct callers *cs);
+/* Ends it, to make room for another: false when there is none. */
+bool callers_end_idle(struct callers *cs);
 
 /* To be called now and then: cuts off connections whose peer has gone, or takes too long. `short_of`: requests wait for so
  * many bytes that replies hold; connections that have taken nothing of theirs for CALLER_STUCK_MS are cut off until as much

@@ -324,7 +324,8 @@ static void turn_away(struct door *d, struct guest *g, int status, const struct 
 	send_off(d, g);
 }
 
-/* A WebSocket with bad parameters, or without the right to it, is left to the HTTP server, which says what is wrong. */
+/* A WebSocket with bad parameters, without the right to it, or one too many, is left to the HTTP server, which says what is
+ * wrong. */
 static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 {
 	struct ws_request *request = NULL;
@@ -337,7 +338,9 @@ static void hand_to_ws(struct door *d, struct guest *g, const struct head *head)
 			      .local = peer_is_local(g->a.fd),
 			      .guarded = true};
 	struct fault fault;
-	if (ws_request_create(head, d->options.gate, &visit, &request, &fault) != ERR_NONE) {
+	if (ws_request_create(head, d->options.gate, &visit, &request, &fault) != ERR_NONE ||
+	    ws_reserve(d->ws, request, &fault) != ERR_NONE) {
+		ws_request_destroy(request);
 		http_add_take(d->http, &g->a);
 		return;
 	}
@@ -371,17 +374,17 @@ static int refusal_of(enum head_kind kind, const struct head *head, bool ended, 
 	return 0;
 }
 
-/* Looks at what has come so far. `ended`: nothing more will. */
-static void look(struct door *d, struct guest *g, bool ended)
+/* Looks at what has come so far. `ended`: nothing more will. True when it is known what the guest wants, and it is gone. */
+static bool look(struct door *d, struct guest *g, bool ended)
 {
 	char bytes[HEAD_MAX];
 	ssize_t n = recv(g->a.fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	struct head head;
 	enum head_kind kind = n > 0 ? head_read((struct slice){bytes, (size_t)n}, &head) : HEAD_GARBAGE;
 	if (kind == HEAD_INCOMPLETE && n < HEAD_MAX && !ended)
-		return;
+		return false;
 	list_remove(&g->a.link);
 	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->a.fd, NULL);
 	struct fault fault;
@@ -394,6 +397,7 @@ static void look(struct door *d, struct guest *g, bool ended)
 		hand_to_ws(d, g, &head);
 	else
 		http_add_take(kind == HEAD_STREAM && head.len <= STREAM_HEAD_MAX ? d->streams : d->http, &g->a);
+	return true;
 }
 
 static void set_options(int fd)
@@ -529,12 +533,70 @@ static void accept_none(struct door *d, struct listener *l, int why)
 	set_paused(d, true);
 }
 
+/* The one that has waited for longest; false when its request has just come. */
+static bool end_guest(struct door *d)
+{
+	struct guest *g = LIST_ITEM(d->waiting.next, struct guest, a.link);
+	if (look(d, g, false))
+		return false;
+	list_remove(&g->a.link);
+	epoll_ctl(d->epoll, EPOLL_CTL_DEL, g->a.fd, NULL);
+	send_off(d, g);
+	atomic_fetch_add(&d->timed_out, 1);
+	return true;
+}
+
+static int64_t guest_since(const struct door *d)
+{
+	if (list_empty(&d->waiting))
+		return INT64_MAX;
+	return LIST_ITEM(d->waiting.next, struct guest, a.link)->deadline_ms - d->options.handshake_ms;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Ends the connection without a request that has been so for longest. False when all have one. */
+static bool make_room(struct door *d)
+{
+	for (;;) {
+		int64_t guest = guest_since(d);
+		int64_t http = http_idle_since(d->http);
+		int64_t stream = http_idle_since(d->streams);
+		int64_t first = earlier(earlier(guest, http), earlier(stream, tls_idle_since(d->tls)));
+		if (first == INT64_MAX)
+			return false;
+		bool ended = first == guest    ? end_guest(d)
+			     : first == http   ? http_end_idle(d->http)
+			     : first == stream ? http_end_idle(d->streams)
+					       : tls_end_idle(d->tls);
+		if (ended)
+			return true;
+	}
+}
+
+/* Where there are too many, another has to go; it may take a moment to be gone. */
+static enum err take_place(struct door *d, uint64_t peer, struct fault *fault)
+{
+	struct quotas *q = d->options.quotas;
+	struct quota_figures all = quota_read(q, QUOTA_CONNECTIONS);
+	if (all.held < all.limit)
+		return quota_take(q, QUOTA_CONNECTIONS, peer, 1, fault);
+	enum err err = quota_take_early(q, QUOTA_CONNECTIONS, peer, 1, fault);
+	if (err || make_room(d))
+		return err;
+	quota_give(q, QUOTA_CONNECTIONS, peer, 1);
+	return quota_refuse(q, QUOTA_CONNECTIONS, peer, fault);
+}
+
 /* Lets somebody in, or says why not. */
 static void meet(struct door *d, const struct listener *l, int fd, const struct sockaddr_storage *address,
 		 socklen_t address_len)
 {
 	struct fault fault;
-	if (quota_take(d->options.quotas, QUOTA_CONNECTIONS, counted(d, address), 1, &fault) != ERR_NONE)
+	if (take_place(d, counted(d, address), &fault) != ERR_NONE)
 		refuse(d, l, fd, &fault);
 	else
 		let_in(d, l, fd, address, address_len);
@@ -592,11 +654,14 @@ static struct listener *find_listener(struct door *d, const void *what)
 	return NULL;
 }
 
+/* Newcomers come last: those who have to make room for them are none of the guests that something is told of here. */
 static void *work(void *arg)
 {
 	struct door *d = arg;
 	for (;;) {
 		struct epoll_event events[EVENTS];
+		struct listener *ready[LISTENERS_MAX];
+		int ready_count = 0;
 		int n = epoll_wait(d->epoll, events, EVENTS, expire(d));
 		for (int i = 0; i < n; i++) {
 			void *what = events[i].data.ptr;
@@ -606,10 +671,12 @@ static void *work(void *arg)
 				continue;
 			struct listener *l = find_listener(d, what);
 			if (l != NULL)
-				accept_some(d, l);
+				ready[ready_count++] = l;
 			else
 				look(d, what, (events[i].events & EPOLLRDHUP) != 0);
 		}
+		for (int i = 0; i < ready_count; i++)
+			accept_some(d, ready[i]);
 	}
 }
 

@@ -18,7 +18,7 @@ struct door_options {
 	const char *cert;                  /* NULL: none is */
 	const char *key;
 	int64_t handshake_ms;
-	struct quotas *quotas; /* of connections */
+	struct quotas *quotas; /* of connections: where there are too many, those without a request make room */
 	const struct gate *gate;
 };
 

@@ -68,7 +68,9 @@ struct exchange {
 	enum stage stage;
 	struct caller *caller; /* NULL: there was no memory for it */
 	struct grant grant;
-	uint64_t client; /* whom limits count it for; 0: not known yet */
+	uint64_t client;              /* whom limits count it for; 0: not known yet */
+	struct quota_hold place;      /* among the requests that are under way */
+	struct quota_hold long_place; /* and among those of them that stay */
 	struct pool_job job;
 	http_handler *deferred;   /* what the job runs */
 	struct list in_waiting;   /* http.waiting */
@@ -193,7 +195,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	x->http = arg;
 	x->connection = connection;
 	list_init(&x->in_waiting);
-	x->upload.quotas = x->http->options.quotas;
+	x->upload.quotas = x->place.quotas = x->long_place.quotas = x->http->options.quotas;
 	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	x->url.path = gate_path(x->http->options.gate, x->url.path);
@@ -210,6 +212,8 @@ static void exchange_destroy(struct exchange *x)
 		caller_holds(&x->http->callers, x->caller, NULL);
 	grant_drop(&x->grant);
 	quota_hold_upload(&x->upload, 0, NULL);
+	quota_hold(&x->long_place, QUOTA_LONG_REQUESTS, 0, NULL);
+	quota_hold(&x->place, QUOTA_REQUESTS, 0, NULL);
 	exchange_hold(x, 0);
 	buf_finish(&x->body);
 	buf_finish(&x->out);
@@ -280,6 +284,12 @@ void exchange_add_header(struct exchange *x, const char *name, const char *value
 struct buf *exchange_out(struct exchange *x)
 {
 	return &x->out;
+}
+
+enum err exchange_stay(struct exchange *x, struct fault *fault)
+{
+	x->long_place.client = x->client;
+	return quota_hold(&x->long_place, QUOTA_LONG_REQUESTS, 1, fault);
 }
 
 size_t exchange_room(const struct exchange *x, struct fault *fault)
@@ -783,6 +793,19 @@ static bool accept_request(struct exchange *x)
 	return true;
 }
 
+/* Until it has ended the request counts for its client, refused or not: its body may take its time. False when the reply is
+ * ready: it is one too many, and nothing more of it is waited for. */
+static bool take_place(struct exchange *x)
+{
+	struct fault fault;
+	x->place.client = x->client != 0 ? x->client : exchange_peer(x);
+	if (quota_hold(&x->place, QUOTA_REQUESTS, 1, &fault) == ERR_NONE)
+		return true;
+	exchange_fault(x, &fault);
+	x->closes = true;
+	return false;
+}
+
 static void take_body(struct exchange *x, const char *bytes, size_t n)
 {
 	struct http *h = x->http;
@@ -950,6 +973,16 @@ void http_sweep(struct http *h)
 	serve_waiting(h, clock_mono_ms() - ROOM_WAIT_MS);
 }
 
+int64_t http_idle_since(struct http *h)
+{
+	return callers_idle_since(&h->callers);
+}
+
+bool http_end_idle(struct http *h)
+{
+	return callers_end_idle(&h->callers);
+}
+
 void http_recheck(struct http *h)
 {
 	callers_recheck(&h->callers);
@@ -983,7 +1016,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		return refuse_without_memory(connection);
 	if (x->method == NULL) { /* the headers are here, the body is not */
 		read_head(x, method, version);
-		x->discard = !accept_request(x);
+		bool accepted = accept_request(x);
+		x->discard = !take_place(x) || !accepted;
 		if (x->discard && answers_at_once(x))
 			return send_reply(x);
 		return MHD_YES;

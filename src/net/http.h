@@ -69,9 +69,13 @@ void http_destroy(struct http *h);
 
 /* To be called now and then: lets go of clients that went away without our noticing, or take too long. */
 void http_sweep(struct http *h);
+/* Of the connections without a request: since when the first of them is idle (monotonic; INT64_MAX: there is none), and ends
+ * that one. False: there was none. */
+int64_t http_idle_since(struct http *h);
+bool http_end_idle(struct http *h);
 /* Tokens were reloaded: ends what is under way for those that are no longer good. */
 void http_recheck(struct http *h);
-/* How many were let go for taking too long. */
+/* How many were let go for taking too long, or for being idle. */
 uint64_t http_slow(struct http *h);
 
 /* Takes an accepted socket; closes it where there is no room. */
@@ -111,6 +115,9 @@ void exchange_status(struct exchange *x, int status, const char *content_type);
 void exchange_add_header(struct exchange *x, const char *name, const char *value);
 /* Whom limits count it for: a token, else the peer. */
 uint64_t exchange_client(const struct exchange *x);
+/* The request stays: it may be under way for long by its nature, without anything to do. Counts it as such; ERR_RATE,
+ * ERR_BUSY: its client has as many as it may, or there are too many. */
+enum err exchange_stay(struct exchange *x, struct fault *fault);
 /* How large the body may become where it is held whole, so that those who do not read theirs keep no more than they may, and
  * leave room for those who do. 0: it has to be refused; `fault` (NULL: none) says why. */
 size_t exchange_room(const struct exchange *x, struct fault *fault);

@@ -24,7 +24,7 @@ void push_close(struct push *p);
 void push_destroy(struct push *p);
 
 /* Streams what `query` asks for as the reply of `x`, for ever. Takes the query's filter; its `since` is applied
- * (reading.h). ERR_BUSY, ERR_NOMEM. */
+ * (reading.h). ERR_RATE, ERR_BUSY, ERR_NOMEM. */
 enum err push_stream(struct push *p, struct exchange *x, struct query *query, struct fault *fault);
 
 /* Calls `again` on the push thread once there may be something after the query's start, or when `wait_ms` are over. */

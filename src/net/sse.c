@@ -295,6 +295,9 @@ static enum err begin(struct stream *s, struct query *query, bool *resumed, stru
 enum err push_stream(struct push *p, struct exchange *x, struct query *query, struct fault *fault)
 {
 	bool resumed;
+	enum err err = exchange_stay(x, fault);
+	if (err)
+		return err;
 	struct stream *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
@@ -306,7 +309,7 @@ enum err push_stream(struct push *p, struct exchange *x, struct query *query, st
 	list_init(&s->parked.link);
 	subscription_init(&s->parked.subscription);
 	s->beat_ms = clock_mono_ms();
-	enum err err = begin(s, query, &resumed, fault);
+	err = begin(s, query, &resumed, fault);
 	if (err) {
 		stream_destroy(s);
 		return err;

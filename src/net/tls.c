@@ -34,7 +34,7 @@ struct rest {
 };
 
 struct conn {
-	struct list link; /* in tls.arrivals, tls.conns or tls.dead */
+	struct list link; /* in tls.arrivals, tls.shaking, tls.conns or tls.dead */
 	struct list in_busy;
 	int fd;
 	int inner; /* our end of the pair; -1 before the handshake is done */
@@ -62,12 +62,17 @@ struct tls {
 	bool closing;
 
 	/* The thread's own. */
-	struct list conns; /* those in their handshake first come first */
-	struct list busy;  /* were not done when their turns were over */
-	struct list dead;  /* freed when the events at hand are */
+	struct list shaking; /* are in their handshake, the oldest first */
+	struct list conns;   /* have had it */
+	struct list busy;    /* were not done when their turns were over */
+	struct list dead;    /* freed when the events at hand are */
 	int lingering;
 	bool ending; /* the server stops */
 	char chunk[CHUNK];
+
+	atomic_llong oldest_ms;    /* monotonic: when the first in `shaking` came, */
+	atomic_int shaking_count;  /* how many there are, with those in `arrivals`, */
+	atomic_int shaking_doomed; /* and so many of them are to make room */
 
 	atomic_ullong open;
 	atomic_ullong handshakes;
@@ -160,6 +165,7 @@ static void end(struct tls *t, struct conn *c)
 	if (c->fd < 0)
 		return;
 	bool opened = c->inner >= 0;
+	atomic_fetch_sub(&t->shaking_count, !opened);
 	close(c->fd);
 	if (opened)
 		close(c->inner);
@@ -316,6 +322,9 @@ static bool open_inner(struct tls *t, struct conn *c)
 		c->inner = -1;
 		return false;
 	}
+	list_remove(&c->link);
+	list_append(&t->conns, &c->link);
+	atomic_fetch_sub(&t->shaking_count, 1);
 	atomic_fetch_add(&t->handshakes, 1);
 	t->options.arrived(t->options.arg, pair[1], &c->address, c->address_len);
 	return true;
@@ -367,7 +376,7 @@ static void pump(struct tls *t, struct conn *c)
 
 static void begin(struct tls *t, struct conn *c)
 {
-	list_append(&t->conns, &c->link);
+	list_append(&t->shaking, &c->link);
 	atomic_fetch_add(&t->open, 1);
 	pthread_mutex_lock(&t->lock);
 	c->ssl = SSL_new(t->context);
@@ -394,6 +403,8 @@ void tls_take(struct tls *t, int fd, const struct sockaddr_storage *address, soc
 	c->address = *address;
 	c->address_len = len;
 	list_init(&c->in_busy);
+	if (atomic_fetch_add(&t->shaking_count, 1) == 0)
+		atomic_store(&t->oldest_ms, c->deadline_ms - t->options.handshake_ms);
 	uint64_t one = 1;
 	pthread_mutex_lock(&t->lock);
 	list_append(&t->arrivals, &c->link);
@@ -430,11 +441,47 @@ static bool take_arrivals(struct tls *t)
 static void expire(struct tls *t)
 {
 	int64_t now = clock_mono_ms();
+	LIST_EACH (link, &t->shaking) {
+		struct conn *c = LIST_ITEM(link, struct conn, link);
+		if (c->deadline_ms > now)
+			break;
+		end(t, c);
+	}
 	LIST_EACH (link, &t->conns) {
 		struct conn *c = LIST_ITEM(link, struct conn, link);
-		if ((c->inner < 0 && c->deadline_ms <= now) || (c->linger_ms != 0 && c->linger_ms <= now))
+		if (c->linger_ms != 0 && c->linger_ms <= now)
 			end(t, c);
 	}
+}
+
+/* Ends as many handshakes as are to make room, and says which is the oldest now. */
+static void make_room(struct tls *t)
+{
+	for (; atomic_load(&t->shaking_doomed) > 0 && !list_empty(&t->shaking); atomic_fetch_sub(&t->shaking_doomed, 1))
+		end(t, LIST_ITEM(t->shaking.next, struct conn, link));
+	if (!list_empty(&t->shaking))
+		atomic_store(&t->oldest_ms,
+			     LIST_ITEM(t->shaking.next, struct conn, link)->deadline_ms - t->options.handshake_ms);
+	int doomed = atomic_load(&t->shaking_doomed);
+	if (doomed > atomic_load(&t->shaking_count)) /* some have had their handshake instead */
+		atomic_compare_exchange_strong(&t->shaking_doomed, &doomed, atomic_load(&t->shaking_count));
+}
+
+int64_t tls_idle_since(struct tls *t)
+{
+	bool any = t != NULL && atomic_load(&t->shaking_count) > atomic_load(&t->shaking_doomed);
+	return any ? atomic_load(&t->oldest_ms) : INT64_MAX;
+}
+
+bool tls_end_idle(struct tls *t)
+{
+	uint64_t one = 1;
+	if (atomic_fetch_add(&t->shaking_doomed, 1) >= atomic_load(&t->shaking_count)) {
+		atomic_fetch_sub(&t->shaking_doomed, 1);
+		return false;
+	}
+	(void)!write(t->wake, &one, sizeof one); /* a counter that small cannot be full */
+	return true;
 }
 
 static void turn(struct tls *t)
@@ -460,12 +507,17 @@ static void *work(void *arg)
 	int64_t swept_ms = 0;
 	while (take_arrivals(t)) {
 		turn(t);
+		make_room(t);
+		bury(t);
 		if (clock_mono_ms() - swept_ms < SWEEP_MS)
 			continue;
 		swept_ms = clock_mono_ms();
 		expire(t);
 	}
 	t->ending = true;
+	LIST_EACH (link, &t->shaking)
+		end(t, LIST_ITEM(link, struct conn, link));
+	bury(t);
 	/* The servers behind the door have closed their ends: what they said last goes out. */
 	for (int64_t until = clock_mono_ms() + DRAIN_MS; !list_empty(&t->conns) && clock_mono_ms() < until;) {
 		LIST_EACH (link, &t->conns)
@@ -488,6 +540,7 @@ enum err tls_create(struct tls_options options, struct tls **out, struct fault *
 	t->options = options;
 	pthread_mutex_init(&t->lock, NULL);
 	list_init(&t->arrivals);
+	list_init(&t->shaking);
 	list_init(&t->conns);
 	list_init(&t->busy);
 	list_init(&t->dead);

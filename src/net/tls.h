@@ -31,6 +31,10 @@ struct tls_options {
 enum err tls_create(struct tls_options options, struct tls **out, struct fault *fault);
 /* An accepted socket. Any thread. */
 void tls_take(struct tls *t, int fd, const struct sockaddr_storage *address, socklen_t len);
+/* Since when the oldest handshake is under way (monotonic; INT64_MAX: there is none), and ends that one: `failed` follows
+ * soon. False: there is none. Any thread. */
+int64_t tls_idle_since(struct tls *t);
+bool tls_end_idle(struct tls *t);
 /* Tells a client who has no place here, in the clear as the protocol has it before a handshake: closing is the caller's. */
 void tls_refuse(int fd);
 /* Reads certificate and key anew, for connections to come. When that fails everything stays as it was. Any thread. */

@@ -43,7 +43,9 @@ struct ws_request {
 	struct query query;
 	struct grant grant;
 	uint64_t peer;
-	struct ws_conn *conn; /* made beforehand, so that nothing can fail once the socket is taken */
+	struct quota_hold place;      /* see ws_reserve */
+	struct quota_hold long_place; /* likewise */
+	struct ws_conn *conn;         /* made beforehand, so that nothing can fail once the socket is taken */
 };
 
 /* Dashboards see the services, and nothing else: other streams have no flat shape. */
@@ -143,10 +145,24 @@ enum err ws_request_create_passed(const struct head *head, struct url *url, cons
 	return complete(r, head, out, fault);
 }
 
+enum err ws_reserve(struct ws *w, struct ws_request *r, struct fault *fault)
+{
+	r->place = r->long_place = (struct quota_hold){w->options.quotas, grant_client(&r->grant, r->peer), 0, 0};
+	enum err err = quota_hold(&r->place, QUOTA_REQUESTS, 1, fault);
+	return err ? err : quota_hold(&r->long_place, QUOTA_LONG_REQUESTS, 1, fault);
+}
+
+static void give_place(struct quota_hold *place, struct quota_hold *long_place)
+{
+	quota_hold(long_place, QUOTA_LONG_REQUESTS, 0, NULL);
+	quota_hold(place, QUOTA_REQUESTS, 0, NULL);
+}
+
 void ws_request_destroy(struct ws_request *r)
 {
 	if (r == NULL)
 		return;
+	give_place(&r->place, &r->long_place);
 	query_finish(&r->query);
 	grant_drop(&r->grant);
 	url_finish(&r->url);
@@ -201,6 +217,9 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	c->grant = request->grant;
 	request->grant = (struct grant){0};
 	c->client = grant_client(&c->grant, c->peer);
+	c->place = request->place;
+	c->long_place = request->long_place;
+	request->place = request->long_place = (struct quota_hold){0};
 	c->upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
 	acks_init(&c->acks, w->options.quotas, c->client);
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
@@ -473,6 +492,7 @@ static void conn_destroy(struct ws_conn *c)
 	ws_request_destroy(c->request);
 	free(c->session);
 	grant_drop(&c->grant);
+	give_place(&c->place, &c->long_place);
 	w->options.on_close(w->options.on_close_arg, c->entered);
 	free(c);
 }

@@ -68,6 +68,9 @@ void ws_close(struct ws *w);
 /* The writer has ended. */
 void ws_destroy(struct ws *w);
 
+/* Counts it among the requests that are under way, and among those that stay, as long as there is the request, or its
+ * connection. ERR_RATE, ERR_BUSY: its client has as many as it may, or there are too many. Any thread. */
+enum err ws_reserve(struct ws *w, struct ws_request *request, struct fault *fault);
 /* Takes a socket and the request that came on it, of whose head `head.len` bytes are still in the socket. Any thread. */
 void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
 

@@ -87,6 +87,8 @@ struct ws_conn {
 	struct grant grant;
 	uint64_t peer;
 	uint64_t client;              /* whom limits count it for */
+	struct quota_hold place;      /* among the requests that are under way */
+	struct quota_hold long_place; /* and among those that stay */
 	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
 	char *session;                /* NULL: none */
 	bool resumed;                 /* the session was known */

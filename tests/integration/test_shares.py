@@ -64,6 +64,93 @@ class Shares(TidemarkTest):
     def quota(self, server, kind):
         return server.get("/v1/stats").json()["quotas"][kind]
 
+    # ---- connections
+
+    def stay(self, server, source, kind, headers=""):
+        """A request that stays, and the status of its answer; None where it waits without one."""
+        wire = self.connect(server, source)
+        if kind.startswith("/"):
+            headers += ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+            wire.send(f"GET {kind} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+            return wire, wire.head(time.monotonic() + DEADLINE_S)[0]
+        if kind == "sse":
+            wire.send(f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{headers}\r\n".encode())
+            return wire, wire.head(time.monotonic() + DEADLINE_S)[0]
+        before = self.quota(server, "long_requests")
+        wire.send(f"GET /v1/events?after=head&wait=60 HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+        now = wait_until(lambda: (q := self.quota(server, "long_requests")) != before and q, "it waits, or is refused")
+        return wire, None if now["held"] > before["held"] else wire.response().status
+
+    def test_requests_that_stay_leave_room_for_others(self):
+        server = self.serve("--max-connections", "60")
+        for kind, fine in (("sse", 200), ("/v1/ws", 101), ("/ws", 101), ("/events", 101), ("poll", None)):
+            with self.subTest(kind):
+                held = [self.stay(server, ONE, kind) for _ in range(38)]
+                self.assertEqual([status for _, status in held], [fine] * 38)
+                _, status = self.stay(server, ONE, kind)
+                self.assertEqual(status, 429)
+                other, status = self.stay(server, OTHER, kind)
+                self.assertEqual(status, fine)
+                self.assertEqual(self.publish(server, ONE, {"stream": "x", "data": "small"}).status, 201)
+                self.assertEqual(self.publish(server, OTHER, {"stream": "x", "data": "small"}).status, 201)
+                for wire, _ in [*held, (other, 0)]:
+                    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    wire.close()
+                wait_until(lambda: self.publish(server, OTHER, {"data": 1}).status == 201 and
+                           self.quota(server, "long_requests")["held"] == 0, "all have gone")
+        wait_until(lambda: self.quota(server, "requests")["held"] == 1, "but the one who asks")
+
+    def test_tokens_and_those_behind_a_proxy_are_clients(self):
+        server = self.prepare()
+        tokens = os.path.join(server.home, "tokens")
+        a, b = (command("token", "add", name, "--scope", "read", "--tokens", tokens).stdout.strip() for name in "ab")
+        server.start("--tokens", tokens, "--max-connections", "12", "--trusted-proxy", ONE)
+        authorization = "Authorization: Bearer {}\r\n".format
+        statuses = [self.stay(server, ONE, "sse", authorization(a))[1] for _ in range(9)]
+        self.assertEqual(statuses, [200] * 8 + [429])
+        self.assertEqual(self.stay(server, ONE, "/v1/ws", authorization(b))[1], 101)
+        server.stop()
+        server.start("--max-connections", "12", "--trusted-proxy", ONE)
+        forwarded = "X-Forwarded-For: 192.0.2.{}\r\n".format
+        statuses = [self.stay(server, ONE, "sse", forwarded(1))[1] for _ in range(9)]
+        self.assertEqual(statuses, [200] * 8 + [429])
+        self.assertEqual(self.stay(server, ONE, "/v1/ws", forwarded(2))[1], 101)
+
+    def test_bodies_that_do_not_come_leave_room_for_others(self):
+        server = self.serve("--max-connections", "30", "--handshake-timeout", "1h")
+        heads = (f"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: 100\r\n\r\n",
+                 "POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+        for head in heads:
+            held = []
+            while not self.quota(server, "requests")["refused"]["share"]:
+                held.append(self.connect(server, OTHER))
+                held[-1].send(head.encode())
+                held[-1].send(b" ")
+                self.assertLess(len(held), 30)
+            self.assertEqual(self.publish(server, ONE, {"data": 1}).status, 201)
+            for wire in held:
+                wire.close()
+            wait_until(lambda: self.quota(server, "requests")["held"] == 1, "all have gone")
+            server.restart()
+
+    def test_connections_without_a_request_make_room(self):
+        server = self.serve("--max-connections", "20", "--handshake-timeout", "1h")
+        kept = self.connect(server, OTHER)
+        for name, said in (("nothing", b""), ("half a head", b"GET /v1/stats HTTP/1.1\r\nHost: loc"),
+                           ("what was answered", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")):
+            with self.subTest(name):
+                for _ in range(50):
+                    wire = self.connect(server, ONE)
+                    wire.send(said)
+                    if said.endswith(b"\r\n\r\n"):
+                        self.assertEqual(wire.response().status, 200)
+                for _ in range(5):
+                    self.assertEqual(self.publish(server, OTHER, {"data": 1}).status, 201)
+        with contextlib.suppress(ConnectionError):  # the first of all has gone long ago
+            kept.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(kept.sock.recv(1), b"")
+
     # ---- uploads
 
     def test_bodies_on_their_way_leave_room_for_others(self):

@@ -25,7 +25,7 @@ static uint64_t take_all(struct quotas *q, uint64_t client, enum err *why)
 static void whoever_comes_next_finds_room(void)
 {
 	enum err why;
-	struct quotas *q = make((struct quota_limit){ALL, 0});
+	struct quotas *q = make((struct quota_limit){ALL, 0, 0});
 	uint64_t left = ALL;
 	for (uint64_t client = 1; client <= 8; client++) { /* each as greedy as can be: half of what the others left */
 		uint64_t got = take_all(q, client, &why);
@@ -43,10 +43,34 @@ static void whoever_comes_next_finds_room(void)
 	quotas_destroy(q);
 }
 
+static void some_may_have_several_times_what_they_leave_free(void)
+{
+	enum err why;
+	struct quotas *q = make((struct quota_limit){ALL, 0, 2});
+	CHECK(take_all(q, 1, &why) == 667 && why == ERR_RATE);
+	CHECK(take_all(q, 2, &why) == 222 && why == ERR_RATE);
+	CHECK(take_all(q, 3, &why) == 74 && why == ERR_RATE);
+	quotas_destroy(q);
+}
+
+/* Others are about to give some back: that there is none left does not matter, that it is more than the client's share does. */
+static void what_is_taken_early_counts_as_any_other(void)
+{
+	enum err why;
+	struct quotas *q = make((struct quota_limit){ALL, 600, 0});
+	CHECK(take_all(q, 1, &why) == 600 && take_all(q, 2, &why) == 400 && why == ERR_BUSY);
+	CHECK(quota_take_early(q, QUOTA_REPLIES, 1, 1, NULL) == ERR_RATE);
+	CHECK(quota_take_early(q, QUOTA_REPLIES, 2, 1, NULL) == ERR_NONE && quota_read(q, QUOTA_REPLIES).held == ALL + 1);
+	CHECK(quota_take(q, QUOTA_REPLIES, 3, 1, NULL) == ERR_BUSY);
+	quota_give(q, QUOTA_REPLIES, 1, 2);
+	CHECK(quota_take(q, QUOTA_REPLIES, 3, 1, NULL) == ERR_NONE);
+	quotas_destroy(q);
+}
+
 static void nobody_in_particular_counts_among_all_only(void)
 {
 	enum err why;
-	struct quotas *q = make((struct quota_limit){ALL, 0});
+	struct quotas *q = make((struct quota_limit){ALL, 0, 0});
 	CHECK(take_all(q, 0, &why) == ALL && why == ERR_BUSY);
 	quota_give(q, QUOTA_REPLIES, 0, ALL);
 	CHECK(quota_read(q, QUOTA_REPLIES).held == 0);
@@ -56,18 +80,18 @@ static void nobody_in_particular_counts_among_all_only(void)
 static void a_limit_for_each_client_takes_the_place_of_its_share(void)
 {
 	enum err why;
-	struct quotas *q = make((struct quota_limit){ALL, 700});
+	struct quotas *q = make((struct quota_limit){ALL, 700, 0});
 	CHECK(take_all(q, 1, &why) == 700 && why == ERR_RATE);
 	CHECK(take_all(q, 2, &why) == 300 && why == ERR_BUSY);
 	quotas_destroy(q);
-	q = make((struct quota_limit){ALL, UINT64_MAX});
+	q = make((struct quota_limit){ALL, UINT64_MAX, 0});
 	CHECK(take_all(q, 1, &why) == ALL && why == ERR_BUSY);
 	quotas_destroy(q);
 }
 
 static void what_is_larger_than_all_passes_alone(void)
 {
-	struct quotas *q = make((struct quota_limit){ALL, 0});
+	struct quotas *q = make((struct quota_limit){ALL, 0, 0});
 	CHECK(quota_take(q, QUOTA_REPLIES, 1, 5 * ALL, NULL) == ERR_NONE);
 	CHECK(quota_take(q, QUOTA_REPLIES, 2, 1, NULL) == ERR_BUSY && quota_room(q, QUOTA_REPLIES, 2) == 0);
 	quota_give(q, QUOTA_REPLIES, 1, 5 * ALL);
@@ -79,7 +103,7 @@ static void what_is_larger_than_all_passes_alone(void)
 static void what_is_held_grows_shrinks_and_changes_its_kind(void)
 {
 	enum { LARGE = 1 << 20 };
-	struct quotas *q = make((struct quota_limit){4 * LARGE, 0});
+	struct quotas *q = make((struct quota_limit){4 * LARGE, 0, 0});
 	struct quota_hold a = {.quotas = q, .client = 1};
 	struct quota_hold b = {.quotas = q, .client = 1};
 	struct fault fault;
@@ -101,7 +125,7 @@ static void what_is_held_grows_shrinks_and_changes_its_kind(void)
 
 static void whoever_waits_is_seen(void)
 {
-	struct quotas *q = make((struct quota_limit){ALL, 0});
+	struct quotas *q = make((struct quota_limit){ALL, 0, 0});
 	CHECK(!quota_is_wanted(q, QUOTA_REPLIES));
 	quota_wait(q, QUOTA_REPLIES);
 	CHECK(quota_is_wanted(q, QUOTA_REPLIES) && !quota_is_wanted(q, QUOTA_UPLOADS));
@@ -115,6 +139,8 @@ static void whoever_waits_is_seen(void)
 int main(void)
 {
 	RUN(whoever_comes_next_finds_room);
+	RUN(some_may_have_several_times_what_they_leave_free);
+	RUN(what_is_taken_early_counts_as_any_other);
 	RUN(nobody_in_particular_counts_among_all_only);
 	RUN(a_limit_for_each_client_takes_the_place_of_its_share);
 	RUN(what_is_larger_than_all_passes_alone);
