@@ -100,6 +100,11 @@ static bool has_ended(int fd)
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+bool caller_has_ended(const struct caller *c)
+{
+	return has_ended(c->fd);
+}
+
 /* Something that changes when the peer takes bytes: how many it has acknowledged, or (a pair of sockets, tls.h) how many
  * still wait for it. */
 static uint64_t progress_of(int fd, int queued)

@@ -54,6 +54,8 @@ void caller_answers(struct callers *cs, struct caller *c, bool answering);
 /* What the request under way was granted; NULL: nothing any more. False when it does not hold any longer. */
 bool caller_holds(struct callers *cs, struct caller *c, const struct grant *grant);
 
+/* Has its peer said that nothing more will come, or gone? Only while it is being answered. */
+bool caller_has_ended(const struct caller *c);
 /* Since when the one is idle that has been so for longest; INT64_MAX: none is. Monotonic. */
 int64_t callers_idle_since(struct callers *cs);
 /* Ends it, to make room for another: false when there is none. */

@@ -74,10 +74,11 @@ struct exchange {
 	struct pool_job job;
 	http_handler *deferred;   /* what the job runs */
 	struct list in_waiting;   /* http.waiting */
-	int64_t waiting_since_ms; /* monotonic */
+	int64_t waiting_since_ms; /* monotonic; 0: has never waited */
 	bool served;              /* has waited, and its reply is being made */
 	bool slow;                /* runs on the pool's slow thread */
 	bool had_turn;            /* has run on the pool */
+	bool resumes;             /* has waited since, for something to answer */
 	const struct http_route *route;
 
 	struct head head;
@@ -840,15 +841,33 @@ static void end_long(struct exchange *x)
 	exchange_done(x);
 }
 
+/* Who has waited for the answer, and has closed meanwhile, is taken for gone: thousands may have. */
+static bool has_gone(const struct exchange *x)
+{
+	bool waited = x->resumes || x->waiting_since_ms != 0;
+	return waited && x->read == NULL && caller_has_ended(x->caller);
+}
+
+static void end_gone(struct exchange *x)
+{
+	exchange_cut(x);
+	end_long(x);
+}
+
 static void run_deferred(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
 	struct http *h = x->http;
 	bool served = x->served;
 	bool ends = h->refusing && x->had_turn && x->read == NULL;
+	bool gone = has_gone(x);
 	x->had_turn = true;
+	x->resumes = false;
+	x->waiting_since_ms = 0;
 	x->served = false;
-	if (ends)
+	if (gone)
+		end_gone(x);
+	else if (ends)
 		end_long(x);
 	else
 		x->deferred(h->options.arg, x, reader); /* the exchange may be gone */
@@ -864,7 +883,7 @@ static void run_deferred(struct pool_job *job, struct reader *reader)
 static void run_with_room(struct pool_job *job, struct reader *reader)
 {
 	struct exchange *x = LIST_ITEM(job, struct exchange, job);
-	if (!wait_for_room(x))
+	if (has_gone(x) || !wait_for_room(x))
 		run_deferred(job, reader);
 }
 
@@ -893,6 +912,7 @@ void exchange_defer(struct exchange *x, http_handler *run)
 
 void exchange_defer_reply(struct exchange *x, http_handler *run)
 {
+	x->resumes = x->had_turn;
 	defer(x, run, run_with_room);
 }
 

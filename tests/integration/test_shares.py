@@ -260,6 +260,20 @@ class Shares(TidemarkTest):
         for path in ["/v1/events", "/v1/events/1", "/v1/streams", "/v1/sessions"]:
             self.assertEqual(self.ask(server, OTHER, "GET", path).status, 200, path)
 
+    def test_no_answer_is_made_for_who_has_gone(self):
+        server = self.serve()
+        gone = [self.connect(server, ONE) for _ in range(100)]
+        for wire in gone:
+            wire.send(b"GET /v1/events?after=0&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: self.quota(server, "long_requests")["held"] == 100, "they wait")
+        for wire in gone:
+            wire.close()
+        self.publish(server, OTHER, [{"data": "x" * 900 * KIB}] * 14)
+        most = 0
+        while self.quota(server, "requests")["held"] > 1:
+            most = max(most, self.quota(server, "replies")["held"])
+        self.assertLess(most, MIB)
+
     def test_reports_that_are_not_read_are_bounded(self):
         server = self.serve("--ring", "1MiB", "--cache", "1MiB")
         for _ in range(5):
