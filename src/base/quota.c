@@ -9,8 +9,9 @@
 #include "base/map.h"
 
 enum {
-	WANTED_MS = 10000, /* a client that was refused retries within this time (Retry-After) */
-	KEPT = 256,        /* clients that hold nothing */
+	WANTED_MS = 10000,   /* a client that was refused retries within this time (Retry-After) */
+	KEPT = 256,          /* clients that hold nothing */
+	LITTLE_SHARE = 1024, /* so small a part of all is next to nothing */
 };
 
 struct member {
@@ -165,14 +166,15 @@ static uint64_t free_of(const struct purse *p)
 	return p->held < p->limit.all ? p->limit.all - p->held : 0;
 }
 
-/* By its share alone. `own`: what it holds by the one thing that is to grow. */
+/* By its share alone. Something small that waits does not halve what a client may have for one thing. `own`: what it holds
+ * by the one thing that is to grow. */
 static uint64_t share_left(const struct purse *p, const struct member *m, uint64_t own)
 {
 	uint64_t held = m != NULL ? m->held : 0;
 	uint64_t left = free_of(p);
 	if (p->limit.client != 0)
 		return held < p->limit.client ? p->limit.client - held : 0;
-	if (held == own)
+	if (held - own <= p->limit.all / LITTLE_SHARE)
 		return UINT64_MAX;
 	uint64_t times = p->limit.times > 0 ? p->limit.times : 1;
 	return held < times * left ? (times * left - held + times) / (times + 1) : 0;

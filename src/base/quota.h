@@ -1,7 +1,7 @@
 /* What is there for all, and how much of it one client may have: the one place that counts it.
  *
  * A client (a token, else an address) may hold as much as it leaves free, so that the next client always finds room: one
- * client alone gets half of all, two get a third each. A client that holds nothing else may have all that is free for one
+ * client alone gets half of all, two get a third each. A client that holds next to nothing else may have all that is free for one
  * thing, and even more if no other client holds anything: a large request passes when it is alone. Of some kinds it may hold
  * several times as much as it leaves free, some have a fixed limit for each client instead. Client 0 is nobody in
  * particular, and counts among all only.

@@ -229,6 +229,19 @@ class Shares(TidemarkTest):
         self.assertEqual({a.status for a in answers}, {201, 429})
         self.assert_share(next(a for a in answers if a.status == 429), "--queue-events")
 
+    def test_something_small_that_waits_does_not_stand_in_the_way(self):
+        server = self.serve("--queue-bytes", "8MiB")
+        server.publish({"data": 0})
+        waiting = []
+        with locked(server.data):
+            for source, events in (("127.0.0.3", [900 * KIB] * 4), ("127.0.0.4", [900 * KIB]), (OTHER, [10]),
+                                   (OTHER, [900 * KIB] * 2)):
+                before = self.quota(server, "queue_events")
+                waiting.append(Task(self.publish, server, source, [{"data": "x" * n} for n in events]))
+                wait_until(lambda: self.quota(server, "queue_events") != before or  # pylint: disable=cell-var-from-loop
+                           self.quota(server, "queue_bytes")["refused"] != {"share": 0, "all": 0}, "it waits, or is refused")
+        self.assertEqual({task.result().status for task in waiting}, {201})
+
     def test_events_of_a_request_are_limited(self):
         server = self.serve("--max-request-events", "10")
         self.assertEqual(self.publish(server, ONE, [{"data": 1}] * 10).status, 201)

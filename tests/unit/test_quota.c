@@ -53,7 +53,8 @@ static void some_may_have_several_times_what_they_leave_free(void)
 	quotas_destroy(q);
 }
 
-/* Others are about to give some back: that there is none left does not matter, that it is more than the client's share does. */
+/* Others are about to give some back: that there is none left does not matter, that it is more than the client's share does.
+ */
 static void what_is_taken_early_counts_as_any_other(void)
 {
 	enum err why;
@@ -97,6 +98,22 @@ static void what_is_larger_than_all_passes_alone(void)
 	quota_give(q, QUOTA_REPLIES, 1, 5 * ALL);
 	CHECK(quota_take(q, QUOTA_REPLIES, 2, 1, NULL) == ERR_NONE);
 	CHECK(quota_take(q, QUOTA_REPLIES, 1, 5 * ALL, NULL) == ERR_BUSY);
+	quotas_destroy(q);
+}
+
+/* A client with something small under way is no worse off than one with nothing. */
+static void next_to_nothing_is_nothing(void)
+{
+	enum { LARGE = 1 << 20 };
+	struct quotas *q = make((struct quota_limit){16 * LARGE, 0, 0});
+	CHECK(quota_take(q, QUOTA_REPLIES, 1, 5 * LARGE, NULL) == ERR_NONE &&
+	      quota_take(q, QUOTA_REPLIES, 2, 5 * LARGE, NULL) == ERR_NONE);
+	CHECK(quota_take(q, QUOTA_REPLIES, 3, 1000, NULL) == ERR_NONE &&
+	      quota_take(q, QUOTA_REPLIES, 3, 5 * LARGE, NULL) == ERR_NONE);
+	CHECK(quota_take(q, QUOTA_REPLIES, 3, 1000, NULL) == ERR_RATE);
+	quota_give(q, QUOTA_REPLIES, 3, 5 * LARGE + 1000);
+	CHECK(quota_take(q, QUOTA_REPLIES, 3, LARGE, NULL) == ERR_NONE &&
+	      quota_take(q, QUOTA_REPLIES, 3, 3 * LARGE, NULL) == ERR_RATE);
 	quotas_destroy(q);
 }
 
@@ -144,6 +161,7 @@ int main(void)
 	RUN(nobody_in_particular_counts_among_all_only);
 	RUN(a_limit_for_each_client_takes_the_place_of_its_share);
 	RUN(what_is_larger_than_all_passes_alone);
+	RUN(next_to_nothing_is_nothing);
 	RUN(what_is_held_grows_shrinks_and_changes_its_kind);
 	RUN(whoever_waits_is_seen);
 	return 0;
