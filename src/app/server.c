@@ -26,6 +26,7 @@ enum {
 	SPARE_FDS = 256,  /* for the store, its readers, the log and the listeners */
 	TLS_FDS = 3,      /* of an encrypted connection: its socket, and the pair to what serves it */
 	EXPORTS_MAX = 16, /* at once: each has some MiB of its own */
+	SEARCHES_MAX = 64,
 	SESSIONS_MAX = 100000,
 	LONG_SPARED = 16, /* the part of all requests that those which stay leave for others */
 	/* A client alone may have two thirds: ten thousand readers of one machine are one client. */
@@ -89,6 +90,7 @@ static struct quotas *make_quotas(const struct config *c)
 		[QUOTA_REQUESTS] = {(uint64_t)c->max_connections, 0, REQUESTS_TIMES},
 		[QUOTA_LONG_REQUESTS] = {(uint64_t)(c->max_connections - c->max_connections / LONG_SPARED), 0,
 					 REQUESTS_TIMES},
+		[QUOTA_SEARCHES] = {SEARCHES_MAX, 0},
 		[QUOTA_UPLOADS] = {(uint64_t)uploads, 0},
 		[QUOTA_SMALL_UPLOADS] = {SMALL_UPLOADS_MAX, 0},
 		[QUOTA_QUEUE_EVENTS] = {(uint64_t)c->queue_events, 0},

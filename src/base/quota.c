@@ -52,6 +52,11 @@ static const struct {
 		{"long_requests",
 		 "this client has as many WebSockets, event streams and long polls as it may (see --max-connections)",
 		 "there are as many WebSockets, event streams and long polls as there may be (see --max-connections)", NULL},
+	[QUOTA_SEARCHES] =
+		{"searches",
+		 "as many requests of this client as it may have are looking through much of the log: wait for one, "
+		 "or ask for a part of it (after, before, since, until)",
+		 "as many requests as there may be are looking through much of the log: wait for one", NULL},
 	[QUOTA_UPLOADS] = {"uploads", "too many requests of this client are on their way in",
 			   "too many requests are on their way in", KIND_UPLOADS_FULL},
 	[QUOTA_SMALL_UPLOADS] = {"small_uploads", "too many requests of this client are on their way in",

@@ -1,9 +1,9 @@
 /* What is there for all, and how much of it one client may have: the one place that counts it.
  *
  * A client (a token, else an address) may hold as much as it leaves free, so that the next client always finds room: one
- * client alone gets half of all, two get a third each. A client that holds next to nothing else may have all that is free for one
- * thing, and even more if no other client holds anything: a large request passes when it is alone. Of some kinds it may hold
- * several times as much as it leaves free, some have a fixed limit for each client instead. Client 0 is nobody in
+ * client alone gets half of all, two get a third each. A client that holds next to nothing else may have all that is free
+ * for one thing, and even more if no other client holds anything: a large request passes when it is alone. Of some kinds it
+ * may hold several times as much as it leaves free, some have a fixed limit for each client instead. Client 0 is nobody in
  * particular, and counts among all only.
  *
  * NULL in place of the quotas: nothing is limited, and nothing counted. Any thread. docs/decisions/0028-quotas.md. */
@@ -16,6 +16,7 @@ enum quota {
 	QUOTA_CONNECTIONS,
 	QUOTA_REQUESTS,      /* that are under way, whole connections of WebSockets among them */
 	QUOTA_LONG_REQUESTS, /* of these, the ones that stay: WebSockets, event streams, long polls */
+	QUOTA_SEARCHES,      /* requests that have had many turns on the pool, and are not through */
 	QUOTA_UPLOADS,       /* bytes of requests and messages on their way in */
 	QUOTA_SMALL_UPLOADS, /* the same of those of QUOTA_SMALL_UPLOAD bytes at most, which have room of their own */
 	QUOTA_QUEUE_EVENTS,  /* that wait for their commit */

@@ -9,6 +9,8 @@
 
 #define U(n) ((unsigned long long)(n))
 
+enum { SESSIONS_A_TURN = 100 };
+
 /* --- one --- */
 
 static enum err write_session(struct api *api, struct reader *reader, struct buf *out, struct slice name,
@@ -120,61 +122,109 @@ static void on_session(void *arg, struct slice name, const struct session_state 
 	sift_down(n->items, n->count);
 }
 
-static enum err write_page(struct api *api, struct reader *reader, struct buf *out, const struct names *n, uint32_t limit,
+/* A page, kept with the exchange: the lag of each session may have to be counted. */
+struct session_page {
+	struct query query;
+	struct names names;
+	uint32_t limit;
+	size_t at; /* the next name */
+	bool any;  /* is written */
+};
+
+static void page_destroy(void *arg)
+{
+	struct session_page *p = arg;
+	for (size_t i = 0; i < p->names.count; i++)
+		free((char *)p->names.items[i].p);
+	free(p->names.items);
+	query_finish(&p->query);
+	free(p);
+}
+
+static bool page_is_whole(const struct session_page *p)
+{
+	return p->at == p->names.count || p->at == p->limit;
+}
+
+/* Some of the sessions; then others have their turn on the pool. */
+static enum err write_some(struct session_page *p, struct api *api, struct reader *reader, struct buf *out,
 			   struct fault *fault)
 {
 	enum err err = ERR_NONE;
-	size_t shown = 0;
-	bool any = false;
-	buf_adds(out, "{\"sessions\":[");
-	for (; !err && shown < n->count && shown < limit; shown++) {
+	for (int i = 0; !err && i < SESSIONS_A_TURN && !page_is_whole(p); i++) {
 		size_t before = out->len;
-		buf_adds(out, any ? "," : "");
-		err = write_session(api, reader, out, n->items[shown], fault);
-		any = any || !err;
+		buf_adds(out, p->any ? "," : "");
+		err = write_session(api, reader, out, p->names.items[p->at++], fault);
+		p->any = p->any || !err;
 		if (err == ERR_NOT_FOUND) { /* it has gone meanwhile */
 			out->len = before;
 			err = ERR_NONE;
 		}
 	}
+	return err;
+}
+
+static void write_on(void *arg, struct exchange *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct session_page *p = exchange_state(x);
+	struct buf *out = exchange_out(x);
+	struct fault fault;
+	enum err err = write_some(p, api, reader, out, &fault);
+	if (!err && !page_is_whole(p)) {
+		exchange_hold(x, out->cap);
+		exchange_defer(x, write_on);
+		return;
+	}
+	exchange_hold(x, 0); /* exchange_done counts what the whole takes */
+	if (err) {
+		api_fault_done(x, &fault);
+		return;
+	}
 	buf_adds(out, "],\"next\":");
-	if (shown < n->count)
-		buf_json(out, n->items[shown - 1]);
+	if (p->at < p->names.count)
+		buf_json(out, p->names.items[p->at - 1]);
 	else
 		buf_adds(out, "null");
 	buf_addc(out, '}');
-	return err;
+	api_json_done(x, 200);
+}
+
+/* The names that the page is of. */
+static enum err find_names(struct session_page *p, struct api *api, const struct exchange *x, struct fault *fault)
+{
+	p->limit = p->query.limit != 0 ? p->query.limit : QUERY_NAMES_DEFAULT;
+	p->names = (struct names){.query = &p->query, .grant = exchange_grant(x), .max = (size_t)p->limit + 1};
+	p->names.items = malloc(p->names.max * sizeof *p->names.items);
+	p->names.starved = p->names.items == NULL;
+	sessions_each(api->sessions, on_session, &p->names);
+	if (p->names.starved)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (p->names.count > 0)
+		qsort(p->names.items, p->names.count, sizeof *p->names.items, by_name);
+	return ERR_NONE;
 }
 
 void api_sessions(void *arg, struct exchange *x, struct reader *reader)
 {
-	struct api *api = arg;
 	struct fault fault;
-	struct query q;
 	if (api_refuse_full(x))
 		return;
-	if (query_parse(exchange_url(x), Q_NAMES | Q_LIMIT, &q, &fault) != ERR_NONE) {
+	struct session_page *p = calloc(1, sizeof *p);
+	enum err err = p == NULL ? fault_set(&fault, ERR_NOMEM, "out of memory")
+				 : query_parse(exchange_url(x), Q_NAMES | Q_LIMIT, &p->query, &fault);
+	if (err) {
+		free(p);
 		api_fault_done(x, &fault);
 		return;
 	}
-	uint32_t limit = q.limit != 0 ? q.limit : QUERY_NAMES_DEFAULT;
-	struct names names = {.query = &q, .grant = exchange_grant(x), .max = (size_t)limit + 1};
-	names.items = malloc(names.max * sizeof *names.items);
-	names.starved = names.items == NULL;
-	sessions_each(api->sessions, on_session, &names);
-	enum err err = names.starved ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
-	if (!err && names.count > 0)
-		qsort(names.items, names.count, sizeof *names.items, by_name);
-	if (!err)
-		err = write_page(api, reader, exchange_out(x), &names, limit, &fault);
-	for (size_t i = 0; i < names.count; i++)
-		free((char *)names.items[i].p);
-	free(names.items);
-	query_finish(&q);
-	if (err)
+	exchange_keep(x, p, page_destroy);
+	if (find_names(p, arg, x, &fault) != ERR_NONE) {
 		api_fault_done(x, &fault);
-	else
-		api_json_done(x, 200);
+		return;
+	}
+	buf_adds(exchange_out(x), "{\"sessions\":[");
+	write_on(arg, x, reader);
 }
 
 /* --- changes --- */

@@ -34,6 +34,7 @@ enum {
 	ROOM_SHARE = 64,                /* as much of all replies' memory has to be free for one more */
 	ROOM_WAIT_MS = 20000,           /* then a request is refused for want of it */
 	SERVED_AT_ONCE = 2,             /* of those who have waited for room */
+	SEARCH_TURNS = 20,              /* on the pool: more than the longest page needs that finds all it looks at */
 	RECLAIMED_SHARE = 4,            /* as much of that memory is taken from who takes nothing, at a time */
 };
 
@@ -71,6 +72,7 @@ struct exchange {
 	uint64_t client;              /* whom limits count it for; 0: not known yet */
 	struct quota_hold place;      /* among the requests that are under way */
 	struct quota_hold long_place; /* and among those of them that stay */
+	struct quota_hold search;     /* and among those that have had many turns */
 	struct pool_job job;
 	http_handler *deferred;   /* what the job runs */
 	struct list in_waiting;   /* http.waiting */
@@ -78,6 +80,7 @@ struct exchange {
 	bool served;              /* has waited, and its reply is being made */
 	bool slow;                /* runs on the pool's slow thread */
 	bool had_turn;            /* has run on the pool */
+	int turns;                /* how often, since it has last waited for something to answer */
 	bool resumes;             /* has waited since, for something to answer */
 	const struct http_route *route;
 
@@ -196,7 +199,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	x->http = arg;
 	x->connection = connection;
 	list_init(&x->in_waiting);
-	x->upload.quotas = x->place.quotas = x->long_place.quotas = x->http->options.quotas;
+	x->upload.quotas = x->place.quotas = x->long_place.quotas = x->search.quotas = x->http->options.quotas;
 	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	x->url.path = gate_path(x->http->options.gate, x->url.path);
@@ -213,6 +216,7 @@ static void exchange_destroy(struct exchange *x)
 		caller_holds(&x->http->callers, x->caller, NULL);
 	grant_drop(&x->grant);
 	quota_hold_upload(&x->upload, 0, NULL);
+	quota_hold(&x->search, QUOTA_SEARCHES, 0, NULL);
 	quota_hold(&x->long_place, QUOTA_LONG_REQUESTS, 0, NULL);
 	quota_hold(&x->place, QUOTA_REQUESTS, 0, NULL);
 	exchange_hold(x, 0);
@@ -841,11 +845,30 @@ static void end_long(struct exchange *x)
 	exchange_done(x);
 }
 
-/* Who has waited for the answer, and has closed meanwhile, is taken for gone: thousands may have. */
+/* It is one that takes many turns. */
+static bool is_search(const struct exchange *x)
+{
+	return x->read == NULL && x->turns >= SEARCH_TURNS;
+}
+
+/* Who has waited for the answer, or has it take long, and has closed meanwhile is taken for gone: thousands may have. */
 static bool has_gone(const struct exchange *x)
 {
-	bool waited = x->resumes || x->waiting_since_ms != 0;
+	bool waited = x->resumes || x->waiting_since_ms != 0 || is_search(x);
 	return waited && x->read == NULL && caller_has_ended(x->caller);
+}
+
+/* False: its client has as many searches as it may, and this one has ended. */
+static bool go_on_searching(struct exchange *x)
+{
+	struct fault fault;
+	x->search.client = x->client;
+	if (!is_search(x) || quota_hold(&x->search, QUOTA_SEARCHES, 1, &fault) == ERR_NONE)
+		return true;
+	exchange_hold(x, 0);
+	exchange_fault(x, &fault);
+	exchange_done(x);
+	return false;
 }
 
 static void end_gone(struct exchange *x)
@@ -862,6 +885,7 @@ static void run_deferred(struct pool_job *job, struct reader *reader)
 	bool ends = h->refusing && x->had_turn && x->read == NULL;
 	bool gone = has_gone(x);
 	x->had_turn = true;
+	x->turns = x->resumes ? 0 : x->turns + 1;
 	x->resumes = false;
 	x->waiting_since_ms = 0;
 	x->served = false;
@@ -869,7 +893,7 @@ static void run_deferred(struct pool_job *job, struct reader *reader)
 		end_gone(x);
 	else if (ends)
 		end_long(x);
-	else
+	else if (go_on_searching(x))
 		x->deferred(h->options.arg, x, reader); /* the exchange may be gone */
 	if (!served)
 		return;

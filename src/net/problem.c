@@ -76,7 +76,8 @@ static const struct problem {
 	{"too-many-requests", 429, "More was published within a short time than the rate limits allow.",
 	 "Wait for as long as Retry-After says."},
 	{KIND_SHARE, 429,
-	 "This client (a token, else an address) has its share of something that is there for all: connections, requests, uploads, "
+	 "This client (a token, else an address) has its share of something that is there for all: connections, requests, "
+	 "searches, uploads, "
 	 "the queue, unread answers, exports, sessions, names. The detail says of what.",
 	 "Read or finish what is under way, then wait for as long as Retry-After says, and send it again."},
 	{"header-too-large", 431, "The head of the request is too large.", "Send fewer or shorter headers and parameters."},

@@ -1,0 +1,199 @@
+/* Requests that take many turns on the pool, on real connections: how many a client may have, and when they end. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "net/http.h"
+#include "temp_dir.h"
+
+enum { PATIENCE_MS = 60000, SEARCHES = 4 };
+
+/* All that a request needs. */
+struct house {
+	char dir[TEMP_DIR_LEN];
+	struct store *store;
+	struct pool *pool;
+	struct access *access;
+	struct quotas *quotas;
+	struct proxies proxies;
+	struct gate gate;
+	struct http *http;
+	int listener;
+	atomic_bool found; /* what is being looked for */
+	atomic_int closed; /* connections */
+};
+
+static void on_close(void *arg, uint64_t peer)
+{
+	(void)peer;
+	atomic_fetch_add(&((struct house *)arg)->closed, 1);
+}
+
+static void on_unopened(void *arg)
+{
+	(void)arg;
+}
+
+static void search(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct house *h = arg;
+	if (!atomic_load(&h->found)) {
+		exchange_defer(x, search);
+		return;
+	}
+	buf_adds(exchange_out(x), "found");
+	exchange_status(x, 200, "text/plain");
+	exchange_done(x);
+}
+
+static const struct http_route routes[] = {{"GET", "/search", NEED_NOTHING, search, 0}, {0}};
+
+static void house_open(struct house *h)
+{
+	static const struct option_texts none;
+	struct fault fault;
+	*h = (struct house){0};
+	temp_dir_make(h->dir);
+	h->quotas = quotas_create(
+		(struct quota_limit[QUOTAS]){[QUOTA_REQUESTS] = {100, 0, 0}, [QUOTA_SEARCHES] = {SEARCHES, 0, 0}});
+	CHECK(h->quotas != NULL);
+	CHECK(store_open(h->dir, (struct store_options){0}, &h->store, &fault) == ERR_NONE);
+	CHECK(pool_create(h->store, 2, &h->pool, &fault) == ERR_NONE);
+	CHECK(access_create(NULL, &h->access, &fault) == ERR_NONE);
+	h->gate = (struct gate){h->access, &none, &none, &none, &h->proxies, {0}, ""};
+	struct http_options options = {.routes = routes,
+				       .arg = h,
+				       .quotas = h->quotas,
+				       .connections_max = 100,
+				       .patience_ms = PATIENCE_MS,
+				       .connection_memory = 16 * 1024,
+				       .gate = &h->gate,
+				       .on_close = on_close,
+				       .on_close_arg = h,
+				       .on_unopened = on_unopened};
+	CHECK(http_create(h->pool, options, &h->http, &fault) == ERR_NONE);
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	h->listener = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(bind(h->listener, (struct sockaddr *)&any, sizeof any) == 0 && listen(h->listener, 10) == 0);
+}
+
+static void house_close(struct house *h)
+{
+	http_refuse(h->http);
+	pool_destroy(h->pool);
+	http_destroy(h->http);
+	close(h->listener);
+	access_destroy(h->access);
+	quotas_destroy(h->quotas);
+	store_close(h->store);
+	temp_dir_remove(h->dir);
+}
+
+/* A request from 127.0.0.`client`. */
+static int ask(struct house *h, unsigned client)
+{
+	static const char request[] = "GET /search HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK - 1 + client)}};
+	struct sockaddr_in to;
+	socklen_t len = sizeof to;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(getsockname(h->listener, (struct sockaddr *)&to, &len) == 0);
+	CHECK(bind(fd, (struct sockaddr *)&from, sizeof from) == 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+	struct arrival *a = calloc(1, sizeof *a);
+	a->address_len = sizeof a->address;
+	a->fd = accept4(h->listener, (struct sockaddr *)&a->address, &a->address_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	CHECK(a->fd >= 0 && send(fd, request, strlen(request), 0) == (ssize_t)strlen(request));
+	http_add_take(h->http, a);
+	return fd;
+}
+
+/* The status of the answer. */
+static int answer(int fd)
+{
+	char text[4096] = "";
+	CHECK(recv(fd, text, sizeof text - 1, 0) > 12);
+	return atoi(text + strlen("HTTP/1.1 "));
+}
+
+/* One that has been answered; it is taken out. */
+static int any_answered(int *fds, int count)
+{
+	struct pollfd polled[10];
+	for (int i = 0; i < count; i++)
+		polled[i] = (struct pollfd){fds[i], POLLIN, 0};
+	CHECK(poll(polled, (nfds_t)count, PATIENCE_MS) > 0);
+	int i = 0;
+	while ((polled[i].revents & POLLIN) == 0)
+		i++;
+	int fd = fds[i];
+	fds[i] = -1;
+	return fd;
+}
+
+static uint64_t searches(struct house *h)
+{
+	return quota_read(h->quotas, QUOTA_SEARCHES).held;
+}
+
+static void wait_for_searches(struct house *h, uint64_t count)
+{
+	for (int i = 0; searches(h) != count && i < PATIENCE_MS; i++)
+		usleep(1000);
+	CHECK(searches(h) == count);
+}
+
+static void a_client_has_so_many_searches(void)
+{
+	struct house h;
+	int one[5];
+	house_open(&h);
+	for (int i = 0; i < 5; i++)
+		one[i] = ask(&h, 1);
+	for (int i = 0; i < 3; i++) { /* as many as it leaves free go on */
+		int fd = any_answered(one, 5);
+		CHECK(answer(fd) == 429);
+		close(fd);
+	}
+	int other = ask(&h, 2);
+	wait_for_searches(&h, 3);
+	atomic_store(&h.found, true);
+	CHECK(answer(other) == 200);
+	close(other);
+	for (int i = 0; i < 5; i++) {
+		if (one[i] < 0)
+			continue;
+		CHECK(answer(one[i]) == 200);
+		close(one[i]);
+	}
+	wait_for_searches(&h, 0);
+	struct quota_figures f = quota_read(h.quotas, QUOTA_SEARCHES);
+	CHECK(f.refused_share == 3 && f.refused_all == 0);
+	house_close(&h);
+}
+
+/* Nobody looks for what nobody waits for. */
+static void a_search_ends_with_its_client(void)
+{
+	struct house h;
+	house_open(&h);
+	int fd = ask(&h, 1);
+	wait_for_searches(&h, 1);
+	close(fd);
+	wait_for_searches(&h, 0);
+	for (int i = 0; atomic_load(&h.closed) == 0 && i < PATIENCE_MS; i++)
+		usleep(1000);
+	CHECK(atomic_load(&h.closed) == 1 && quota_read(h.quotas, QUOTA_REQUESTS).held == 0);
+	house_close(&h);
+}
+
+int main(void)
+{
+	RUN(a_client_has_so_many_searches);
+	RUN(a_search_ends_with_its_client);
+	return 0;
+}
