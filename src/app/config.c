@@ -231,7 +231,8 @@ int config_parse(struct config *c, int argc, char **argv)
 		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
 		 "what answers from the past hold in memory until they are read, to dashboards and over HTTP; one client "
 		 "may have "
-		 "as much of it as it leaves free; a request that finds no room waits for it, and connections that take "
+		 "as much of it as it leaves free; a request that finds no room waits for it, if its answer is not small, "
+		 "and connections that take "
 		 "nothing "
 		 "of their answer are cut off meanwhile (64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},

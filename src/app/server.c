@@ -32,6 +32,7 @@ enum {
 	/* A client alone may have two thirds: ten thousand readers of one machine are one client. */
 	REQUESTS_TIMES = 2,
 	SMALL_UPLOADS_MAX = 16 * 1024 * 1024,
+	SMALL_REPLIES_MAX = 16 * 1024 * 1024,
 	FILTERS_MAX = 64 * 1024 * 1024, /* bytes of what sessions are filtered by */
 };
 
@@ -96,6 +97,7 @@ static struct quotas *make_quotas(const struct config *c)
 		[QUOTA_QUEUE_EVENTS] = {(uint64_t)c->queue_events, 0},
 		[QUOTA_QUEUE_BYTES] = {(uint64_t)c->queue_bytes, 0},
 		[QUOTA_REPLIES] = {(uint64_t)c->reply_memory, 0},
+		[QUOTA_SMALL_REPLIES] = {SMALL_REPLIES_MAX, 0},
 		[QUOTA_ACKS] = {(uint64_t)c->ack_memory, 0},
 		[QUOTA_EXPORTS] = {EXPORTS_MAX, 0},
 		[QUOTA_SLOW_EXPORTS] = {EXPORTS_MAX, 2},

@@ -67,6 +67,8 @@ static const struct {
 			       "the publish queue is full", KIND_QUEUE_FULL},
 	[QUOTA_REPLIES] = {"replies", "too many answers wait to be read by this client (see --reply-memory)",
 			   "too many answers wait to be read (see --reply-memory)", KIND_ANSWERS_FULL},
+	[QUOTA_SMALL_REPLIES] = {"small_replies", "too many answers wait to be read by this client (see --reply-memory)",
+				 "too many answers wait to be read (see --reply-memory)", KIND_ANSWERS_FULL},
 	[QUOTA_ACKS] = {"acks", "too many answers wait to be read by this publisher (see --ack-memory)",
 			"too many answers wait to be read by publishers (see --ack-memory)", KIND_ANSWERS_FULL},
 	[QUOTA_EXPORTS] = {"exports", "as many exports as it may have are being sent to this client: wait for one",

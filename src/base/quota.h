@@ -21,8 +21,10 @@ enum quota {
 	QUOTA_SMALL_UPLOADS, /* the same of those of QUOTA_SMALL_UPLOAD bytes at most, which have room of their own */
 	QUOTA_QUEUE_EVENTS,  /* that wait for their commit */
 	QUOTA_QUEUE_BYTES,
-	QUOTA_REPLIES, /* bytes of answers that wait to be read */
-	QUOTA_ACKS,    /* the same of answers to publishers that do not read */
+	QUOTA_REPLIES,       /* bytes of answers that wait to be read */
+	QUOTA_SMALL_REPLIES, /* the same of those of QUOTA_SMALL_REPLY bytes at most whose client has no room among the
+				others */
+	QUOTA_ACKS,          /* the same of answers to publishers that do not read */
 	QUOTA_EXPORTS,
 	QUOTA_SLOW_EXPORTS, /* of these, the ones that are compressed more than usual */
 	QUOTA_SESSIONS,
@@ -31,7 +33,7 @@ enum quota {
 	QUOTAS
 };
 
-enum { QUOTA_SMALL_UPLOAD = 64 * 1024 };
+enum { QUOTA_SMALL_UPLOAD = 64 * 1024, QUOTA_SMALL_REPLY = 64 * 1024 };
 
 struct quota_limit {
 	uint64_t all;    /* 0: any number, and nothing is counted */

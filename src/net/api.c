@@ -6,9 +6,9 @@
 
 const struct http_route api_routes[] = {
 	{"POST", "/v1/events", NEED_PUBLISH, api_publish, ROUTE_DIRECT},
-	{"GET", "/v1/events", NEED_READ, api_history, ROUTE_HELD},
-	{"GET", "/v1/events/{}", NEED_READ, api_event, ROUTE_HELD},
-	{"GET", "/v1/streams", NEED_READ, api_streams, ROUTE_HELD},
+	{"GET", "/v1/events", NEED_READ, api_history, ROUTE_HELD | ROUTE_BRIEF},
+	{"GET", "/v1/events/{}", NEED_READ, api_event, ROUTE_HELD | ROUTE_BRIEF},
+	{"GET", "/v1/streams", NEED_READ, api_streams, ROUTE_HELD | ROUTE_BRIEF},
 	{"GET", "/v1/streams/{}", NEED_READ, api_stream, 0},
 	{"GET", "/v1/sessions", NEED_READ, api_sessions, ROUTE_HELD},
 	{"GET", "/v1/sessions/{}", NEED_READ, api_session_get, 0},

@@ -22,6 +22,7 @@ struct page_walk {
 	const struct grant *grant;
 	struct slice prefix;
 	uint32_t limit;
+	size_t bytes_max;
 	uint32_t shown;
 	uint32_t empty;
 	struct slice from; /* look here next, or */
@@ -61,7 +62,7 @@ static enum err write_page(struct page_walk *w, struct store *store, struct buf 
 	enum err err;
 	buf_adds(out, "{\"streams\":[");
 	while (!(err = next_stream(w, store, &at, &there, fault)) && there) {
-		if (w->shown == w->limit || w->empty == EMPTY_MAX || out->len > PAGE_BYTES)
+		if (w->shown == w->limit || w->empty == EMPTY_MAX || out->len > w->bytes_max)
 			break;
 		if (at.count > 0) {
 			buf_adds(out, w->shown++ > 0 ? "," : "");
@@ -87,8 +88,11 @@ void api_streams(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	struct query q;
-	if (api_refuse_full(x))
+	size_t room = exchange_room(x, &fault);
+	if (room == 0) {
+		api_fault_done(x, &fault);
 		return;
+	}
 	if (query_parse(exchange_url(x), Q_NAMES | Q_LIMIT, &q, &fault) != ERR_NONE) {
 		api_fault_done(x, &fault);
 		return;
@@ -97,6 +101,7 @@ void api_streams(void *arg, struct exchange *x, struct reader *reader)
 	struct page_walk w = {.grant = exchange_grant(x),
 			      .prefix = q.prefix,
 			      .limit = q.limit != 0 ? q.limit : QUERY_NAMES_DEFAULT,
+			      .bytes_max = room < PAGE_BYTES ? room : PAGE_BYTES,
 			      .from = after ? q.after_name : q.prefix,
 			      .after = after};
 	enum err err = write_page(&w, api->store, exchange_out(x), &fault);

@@ -30,12 +30,13 @@ enum {
 	REPLY_HEADERS_MAX = 8,
 	SEGMENT_MAX = 1024,
 	REFUSE_POLL_US = 100,
-	DISCARD_MAX = 64 * 1024 * 1024, /* of a body that is refused, before the connection is cut */
-	ROOM_SHARE = 64,                /* as much of all replies' memory has to be free for one more */
-	ROOM_WAIT_MS = 20000,           /* then a request is refused for want of it */
-	SERVED_AT_ONCE = 2,             /* of those who have waited for room */
-	SEARCH_TURNS = 20,              /* on the pool: more than the longest page needs that finds all it looks at */
-	RECLAIMED_SHARE = 4,            /* as much of that memory is taken from who takes nothing, at a time */
+	DISCARD_MAX = 64 * 1024 * 1024,     /* of a body that is refused, before the connection is cut */
+	ROOM_SHARE = 64,                    /* as much of all replies' memory has to be free for one more */
+	SMALL_ROOM = QUOTA_SMALL_REPLY / 2, /* for what is written until it is more than that; one event comes on top */
+	ROOM_WAIT_MS = 20000,               /* then a request is refused for want of it */
+	SERVED_AT_ONCE = 2,                 /* of those who have waited for room */
+	SEARCH_TURNS = 20,                  /* on the pool: more than the longest page needs that finds all it looks at */
+	RECLAIMED_SHARE = 4,                /* as much of that memory is taken from who takes nothing, at a time */
 };
 
 struct http {
@@ -105,7 +106,10 @@ struct exchange {
 	struct reply_header headers[REPLY_HEADERS_MAX];
 	int header_count;
 	struct buf out;
-	size_t held; /* of QUOTA_REPLIES */
+	bool small;     /* is made in the room for small ones, */
+	bool not_small; /* or has turned out not to be one */
+	size_t held;
+	enum quota held_kind; /* QUOTA_REPLIES or QUOTA_SMALL_REPLIES */
 	struct slice fixed;
 	http_read *read;
 	uint64_t length; /* of the stream; 0: unknown */
@@ -170,6 +174,16 @@ static void serve_waiting(struct http *h, int64_t late_ms)
 	end_handing_over(h);
 }
 
+/* Is there room for a small one, where there is none for others? Then this is to be one. */
+static bool begin_small(struct exchange *x)
+{
+	x->small = (x->route->flags & ROUTE_BRIEF) != 0 && !x->not_small && x->read == NULL &&
+		   quota_room(x->http->options.quotas, QUOTA_SMALL_REPLIES, x->client) >= QUOTA_SMALL_REPLY;
+	if (x->small)
+		exchange_hold(x, QUOTA_SMALL_REPLY);
+	return x->small;
+}
+
 /* Waits where there is no room for its client. */
 static bool wait_for_room(struct exchange *x)
 {
@@ -177,7 +191,7 @@ static bool wait_for_room(struct exchange *x)
 	pthread_mutex_lock(&h->lock);
 	int64_t now = clock_mono_ms();
 	bool late = x->served && now - x->waiting_since_ms >= ROOM_WAIT_MS;
-	bool waits = !h->refusing && !late && !has_room(h, x->client);
+	bool waits = !h->refusing && !late && !has_room(h, x->client) && !begin_small(x);
 	if (waits) {
 		h->served -= x->served; /* another that was served at the same time has taken the room */
 		x->waiting_since_ms = x->served ? x->waiting_since_ms : now;
@@ -199,6 +213,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	x->http = arg;
 	x->connection = connection;
 	list_init(&x->in_waiting);
+	x->held_kind = QUOTA_REPLIES;
 	x->upload.quotas = x->place.quotas = x->long_place.quotas = x->search.quotas = x->http->options.quotas;
 	x->caller = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
@@ -206,6 +221,13 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	if (x->url_result == URL_FINE)
 		url_take(&x->url, "access_token", &x->access_token);
 	return x;
+}
+
+static void drop_headers(struct exchange *x)
+{
+	for (int i = 0; i < x->header_count; i++)
+		free(x->headers[i].value);
+	x->header_count = 0;
 }
 
 static void exchange_destroy(struct exchange *x)
@@ -224,8 +246,7 @@ static void exchange_destroy(struct exchange *x)
 	buf_finish(&x->out);
 	url_finish(&x->url);
 	free(x->segment);
-	for (int i = 0; i < x->header_count; i++)
-		free(x->headers[i].value);
+	drop_headers(x);
 	free(x);
 }
 
@@ -300,6 +321,8 @@ enum err exchange_stay(struct exchange *x, struct fault *fault)
 size_t exchange_room(const struct exchange *x, struct fault *fault)
 {
 	struct quotas *quotas = x->http->options.quotas;
+	if (x->small)
+		return SMALL_ROOM;
 	uint64_t room = quota_room(quotas, QUOTA_REPLIES, x->client);
 	if (room == 0)
 		quota_refuse(quotas, QUOTA_REPLIES, x->client, fault);
@@ -318,12 +341,13 @@ size_t exchange_room_long(const struct exchange *x)
 
 void exchange_hold(struct exchange *x, size_t bytes)
 {
-	bool less = bytes < x->held;
-	if (less)
-		quota_give(x->http->options.quotas, QUOTA_REPLIES, x->client, x->held - bytes);
-	else
-		quota_charge(x->http->options.quotas, QUOTA_REPLIES, x->client, bytes - x->held);
+	struct quotas *quotas = x->http->options.quotas;
+	enum quota kind = x->small && bytes <= QUOTA_SMALL_REPLY ? QUOTA_SMALL_REPLIES : QUOTA_REPLIES;
+	bool less = bytes < x->held || (kind != x->held_kind && x->held > 0);
+	quota_charge(quotas, kind, x->client, bytes);
+	quota_give(quotas, x->held_kind, x->client, x->held);
 	x->held = bytes;
+	x->held_kind = kind;
 	if (x->caller != NULL)
 		atomic_store(&x->caller->held, bytes);
 	if (less)
@@ -388,6 +412,10 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
 void exchange_stream(struct exchange *x, http_read *read)
 {
 	x->read = read;
+	if (!x->small)
+		return;
+	x->small = false; /* what it is made of piece by piece has no such room */
+	exchange_hold(x, x->held_kind == QUOTA_SMALL_REPLIES ? 0 : x->held);
 }
 
 void exchange_length(struct exchange *x, uint64_t bytes)
@@ -954,12 +982,32 @@ static void run_handler(struct exchange *x)
 		exchange_defer(x, x->route->handle);
 }
 
+/* It has turned out larger than what there was room for. */
+static bool is_to_be_made_again(const struct exchange *x)
+{
+	return x->small && x->out.cap > QUOTA_SMALL_REPLY && !buf_failed(&x->out);
+}
+
+static void make_again(struct exchange *x)
+{
+	drop_headers(x);
+	buf_finish(&x->out);
+	exchange_hold(x, 0);
+	x->small = false;
+	x->not_small = true;
+	exchange_defer_reply(x, x->route->handle);
+}
+
 void exchange_done(struct exchange *x)
 {
+	buf_trim(&x->out);
+	if (is_to_be_made_again(x)) {
+		make_again(x);
+		return;
+	}
 	if (x->stage != TAKEN)
 		x->stage = DONE;
-	buf_trim(&x->out);
-	exchange_hold(x, x->held + x->out.cap);
+	exchange_hold(x, (x->small ? 0 : x->held) + x->out.cap);
 	http_loop_resume(x->http->loop, x->connection);
 }
 

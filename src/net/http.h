@@ -30,6 +30,9 @@ enum http_route_flag {
 	ROUTE_CATCHALL = 1 << 1, /* may find nothing at the path: other methods get a 404, not a 405 */
 	ROUTE_OPEN = 1 << 2,     /* pages of any web origin may read it (CORS); those of --allow-origin may read all */
 	ROUTE_HELD = 1 << 4, /* its reply may be large, and is in memory until it is read: waits for room (exchange_room) */
+	/* Where there is no room for that, it may be made if it comes to QUOTA_SMALL_REPLY bytes; if it comes to more, it is
+	 * made once more when there is: exchange_state is what it was left as. */
+	ROUTE_BRIEF = 1 << 5,
 	ROUTE_SOCKET = 1 << 3, /* a WebSocket: only pages of our own may ask for it, though it is a GET */
 };
 

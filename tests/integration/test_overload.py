@@ -229,7 +229,7 @@ class Readers(TidemarkTest):
         server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
         server.publish({"data": "x" * 14 * MIB})
         server.publish([{"data": i} for i in range(700)])
-        for path in ("/v1/events/2", "/v1/events?after=1", "/v1/streams", "/v1/sessions"):
+        for path in ("/v1/events/1", "/v1/sessions", "/v1/leases"):
             stuck = [self.stuck_at_a_large_answer(server) for _ in range(2)]
             before = self.cut_off(server)
             self.assertEqual(server.get(path).status, 200, path)
@@ -238,11 +238,26 @@ class Readers(TidemarkTest):
             for wire in stuck:
                 wire.close()
 
+    def test_small_answers_do_not_wait_for_those_who_take_nothing(self):
+        server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
+        server.publish({"data": "x" * 14 * MIB})
+        server.publish([{"data": "x" * 1000}] * 700)
+        stuck = [self.stuck_at_a_large_answer(server) for _ in range(2)]
+        time.sleep(3)  # longer than they would have if anybody waited
+        for path in ("/v1/events/2", "/v1/events?after=1&limit=10", "/v1/events?order=desc&limit=1", "/v1/streams"):
+            self.assertEqual(server.get(path).status, 200, path)
+        page = server.get("/v1/events", after=1, limit=700).json()  # as much as there is room for, and where it goes on
+        self.assertIn(len(page["events"]), range(10, 100))
+        self.assertEqual(page["next"], page["events"][-1]["seq"])
+        self.assertEqual(self.cut_off(server), 0)
+        for wire in stuck:
+            wire.close()
+
     def test_who_takes_a_little_is_not_and_others_are_told(self):
         server = self.serve(*SMALL, "--reply-memory", "32MiB", "--max-event", "16MiB")
         server.publish({"data": "x" * 14 * MIB})
         slow = [self.stuck_at_a_large_answer(server) for _ in range(2)]
-        refused = Task(server.get, "/v1/streams")
+        refused = Task(server.get, "/v1/sessions")
         while refused.is_alive():
             for wire in slow:
                 self.assertTrue(wire.more(time.monotonic() + DEADLINE_S), "it is not cut off")

@@ -8,9 +8,10 @@
 
 #include "check.h"
 #include "net/http.h"
+#include "net/peer.h"
 #include "temp_dir.h"
 
-enum { PATIENCE_MS = 60000, SEARCHES = 4 };
+enum { PATIENCE_MS = 60000, SEARCHES = 4, ROOM = 1024 * 1024 };
 
 /* All that a request needs. */
 struct house {
@@ -24,6 +25,7 @@ struct house {
 	struct http *http;
 	int listener;
 	atomic_bool found; /* what is being looked for */
+	atomic_int made;   /* answers */
 	atomic_int closed; /* connections */
 };
 
@@ -51,7 +53,24 @@ static void search(void *arg, struct exchange *x, struct reader *reader)
 	exchange_done(x);
 }
 
-static const struct http_route routes[] = {{"GET", "/search", NEED_NOTHING, search, 0}, {0}};
+/* An answer of as many bytes as the path ends with, kept to what there is room for where that may be. */
+static void fill(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	struct house *h = arg;
+	long bytes = strtol(exchange_segment(x).p, NULL, 10);
+	atomic_fetch_add(&h->made, 1);
+	for (long i = 0; i < bytes; i++)
+		buf_addc(exchange_out(x), 'x');
+	exchange_add_header(x, "X-Room", exchange_room(x, NULL) > 0 ? "yes" : "no");
+	exchange_status(x, 200, "text/plain");
+	exchange_done(x);
+}
+
+static const struct http_route routes[] = {{"GET", "/search", NEED_NOTHING, search, 0},
+					   {"GET", "/brief/{}", NEED_NOTHING, fill, ROUTE_HELD | ROUTE_BRIEF},
+					   {"GET", "/long/{}", NEED_NOTHING, fill, ROUTE_HELD},
+					   {0}};
 
 static void house_open(struct house *h)
 {
@@ -59,8 +78,10 @@ static void house_open(struct house *h)
 	struct fault fault;
 	*h = (struct house){0};
 	temp_dir_make(h->dir);
-	h->quotas = quotas_create(
-		(struct quota_limit[QUOTAS]){[QUOTA_REQUESTS] = {100, 0, 0}, [QUOTA_SEARCHES] = {SEARCHES, 0, 0}});
+	h->quotas = quotas_create((struct quota_limit[QUOTAS]){[QUOTA_REQUESTS] = {100, 0, 0},
+							       [QUOTA_SEARCHES] = {SEARCHES, 0, 0},
+							       [QUOTA_REPLIES] = {ROOM, 0, 0},
+							       [QUOTA_SMALL_REPLIES] = {ROOM, 0, 0}});
 	CHECK(h->quotas != NULL);
 	CHECK(store_open(h->dir, (struct store_options){0}, &h->store, &fault) == ERR_NONE);
 	CHECK(pool_create(h->store, 2, &h->pool, &fault) == ERR_NONE);
@@ -95,9 +116,10 @@ static void house_close(struct house *h)
 }
 
 /* A request from 127.0.0.`client`. */
-static int ask(struct house *h, unsigned client)
+static int ask(struct house *h, unsigned client, const char *path)
 {
-	static const char request[] = "GET /search HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	char request[100];
+	snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
 	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK - 1 + client)}};
 	struct sockaddr_in to;
 	socklen_t len = sizeof to;
@@ -153,13 +175,13 @@ static void a_client_has_so_many_searches(void)
 	int one[5];
 	house_open(&h);
 	for (int i = 0; i < 5; i++)
-		one[i] = ask(&h, 1);
+		one[i] = ask(&h, 1, "/search");
 	for (int i = 0; i < 3; i++) { /* as many as it leaves free go on */
 		int fd = any_answered(one, 5);
 		CHECK(answer(fd) == 429);
 		close(fd);
 	}
-	int other = ask(&h, 2);
+	int other = ask(&h, 2, "/search");
 	wait_for_searches(&h, 3);
 	atomic_store(&h.found, true);
 	CHECK(answer(other) == 200);
@@ -181,7 +203,7 @@ static void a_search_ends_with_its_client(void)
 {
 	struct house h;
 	house_open(&h);
-	int fd = ask(&h, 1);
+	int fd = ask(&h, 1, "/search");
 	wait_for_searches(&h, 1);
 	close(fd);
 	wait_for_searches(&h, 0);
@@ -191,8 +213,67 @@ static void a_search_ends_with_its_client(void)
 	house_close(&h);
 }
 
+/* The length of the answer, which is read to its end. */
+static long answer_len(int fd)
+{
+	char text[4096];
+	ssize_t n = recv(fd, text, sizeof text - 1, 0);
+	CHECK(n > 0);
+	text[n] = '\0';
+	const char *field = strstr(text, "Content-Length: ");
+	const char *end = strstr(text, "\r\n\r\n");
+	CHECK(field != NULL && end != NULL);
+	long len = strtol(field + strlen("Content-Length: "), NULL, 10);
+	for (long left = len - (text + n - end - 4); left > 0; left -= n)
+		CHECK((n = recv(fd, text, sizeof text, 0)) > 0);
+	return len;
+}
+
+static uint64_t held(struct house *h, enum quota kind)
+{
+	return quota_read(h->quotas, kind).held;
+}
+
+static bool is_answered(int fd)
+{
+	struct pollfd polled = {fd, POLLIN, 0};
+	return poll(&polled, 1, 0) > 0;
+}
+
+/* A client has as much unread as it may: what is small is answered all the same, what is not waits, whatever it was taken
+ * for. */
+static void small_answers_have_room_of_their_own(void)
+{
+	struct house h;
+	house_open(&h);
+	const struct sockaddr_in one = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	uint64_t client = peer_key((const struct sockaddr *)&one);
+	quota_charge(h.quotas, QUOTA_REPLIES, client, ROOM / 2);
+	int waits = ask(&h, 1, "/long/10");
+	int large = ask(&h, 1, "/brief/100000");
+	for (int i = 0; atomic_load(&h.made) == 0 && i < PATIENCE_MS; i++)
+		usleep(1000);
+	for (int i = 0; i < 3; i++) {
+		int fd = ask(&h, 1, "/brief/10");
+		CHECK(answer_len(fd) == 10);
+		close(fd);
+	}
+	CHECK(atomic_load(&h.made) == 4 && !is_answered(waits) && !is_answered(large));
+	CHECK(held(&h, QUOTA_REPLIES) == ROOM / 2);
+	quota_give(h.quotas, QUOTA_REPLIES, client, ROOM / 2);
+	http_sweep(h.http);
+	CHECK(answer_len(large) == 100000 && answer_len(waits) == 10 && atomic_load(&h.made) == 6);
+	close(waits);
+	close(large);
+	for (int i = 0; atomic_load(&h.closed) < 5 && i < PATIENCE_MS; i++)
+		usleep(1000);
+	CHECK(held(&h, QUOTA_REPLIES) == 0 && held(&h, QUOTA_SMALL_REPLIES) == 0);
+	house_close(&h);
+}
+
 int main(void)
 {
+	RUN(small_answers_have_room_of_their_own);
 	RUN(a_client_has_so_many_searches);
 	RUN(a_search_ends_with_its_client);
 	return 0;
