@@ -42,26 +42,23 @@ static bool is_full(const struct gathering *g)
 	return g->count == g->max || g->text.len >= PAST_BYTES_MAX || buf_failed(&g->text);
 }
 
-static enum err gather(struct gathering *g, struct reader *reader, struct history_query *q, struct fault *fault)
+/* Reads one page. *done: it was the last. */
+static enum err gather(struct gathering *g, struct reader *reader, struct history_query *q, bool *done, struct fault *fault)
 {
 	enum { PAGE_EVENTS = 1000, PAGE_BYTES = 1024 * 1024 };
-	enum err err = ERR_NONE;
-	for (bool more = true; more && !err && !is_full(g);) {
-		struct page *page;
-		q->count_max = g->max - g->count < PAGE_EVENTS ? g->max - g->count : PAGE_EVENTS;
-		q->bytes_max = PAGE_BYTES;
-		err = history_page(reader, q, &page, fault);
-		for (uint32_t i = 0; !err && i < page_count(page) && !is_full(g); i++) {
-			struct flat f;
-			if (flat_read(page_envelope(page, i), page_entry(page, i).time_ms, &f))
-				gather_event(g, &f);
-		}
-		if (!err) {
-			q->before = page_last(page);
-			more = q->before > q->after + 1;
-		}
-		page_unref(page);
+	struct page *page;
+	q->count_max = g->max - g->count < PAGE_EVENTS ? g->max - g->count : PAGE_EVENTS;
+	q->bytes_max = PAGE_BYTES;
+	enum err err = history_page(reader, q, &page, fault);
+	for (uint32_t i = 0; !err && i < page_count(page) && !is_full(g); i++) {
+		struct flat f;
+		if (flat_read(page_envelope(page, i), page_entry(page, i).time_ms, &f))
+			gather_event(g, &f);
 	}
+	if (!err)
+		q->before = page_last(page);
+	page_unref(page);
+	*done = err || is_full(g) || q->before <= q->after + 1;
 	/* Archives that are out of reach take nothing from what is newer. */
 	if (err && err != ERR_NOMEM && q->before <= g->hot)
 		err = ERR_NONE;
@@ -104,30 +101,70 @@ static struct selection *select_for(struct store *store, const struct past_query
 	return NULL;
 }
 
-enum err past_write(struct monitor *m, struct store *store, struct reader *reader, const struct past_query *q,
-		    struct buf *out, struct fault *fault)
+struct past {
+	struct past_query query;
+	struct history_query rest; /* what was not looked at yet */
+	struct gathering found;
+	bool done;
+};
+
+static enum err begin(struct past *p, struct monitor *m, struct store *store, struct reader *reader, struct fault *fault)
 {
-	struct gathering g = {.max = q->limit > 0 && q->limit < PAST_EVENTS_MAX ? q->limit : PAST_EVENTS_MAX};
-	struct history_query hq = {.before = q->before, .descending = true, .select = select_for(store, q)};
-	g.pieces = malloc(g.max * sizeof *g.pieces);
-	g.with_stats = q->with_stats;
-	g.hot = store_hot(store);
-	enum err err = g.pieces != NULL && hq.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	const struct past_query *q = &p->query;
+	struct gathering *g = &p->found;
+	g->max = q->limit > 0 && q->limit < PAST_EVENTS_MAX ? q->limit : PAST_EVENTS_MAX;
+	g->pieces = malloc(g->max * sizeof *g->pieces);
+	g->with_stats = q->with_stats;
+	g->hot = store_hot(store);
+	p->rest = (struct history_query){.before = q->before, .descending = true, .select = select_for(store, q)};
+	enum err err = g->pieces != NULL && p->rest.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (q->with_stats) {
 		uint64_t seq;
-		monitor_tallies(m, g.tallies, &seq);
-		hq.before = seq + 1;
+		monitor_tallies(m, g->tallies, &seq);
+		p->rest.before = seq + 1;
 	}
 	if (!err && q->since_ms > 0)
-		err = history_seek_time(reader, q->since_ms, &hq.after, fault);
-	if (!err && hq.before == 0)
-		hq.before = store_head(store) + 1;
-	if (!err && q->service != SERVICE_NONE && hq.after + 1 < hq.before)
-		err = gather(&g, reader, &hq, fault);
-	if (!err)
-		write_gathered(out, &g, q);
-	selection_destroy(hq.select);
-	buf_finish(&g.text);
-	free(g.pieces);
+		err = history_seek_time(reader, q->since_ms, &p->rest.after, fault);
+	if (!err && p->rest.before == 0)
+		p->rest.before = store_head(store) + 1;
+	p->done = q->service == SERVICE_NONE || p->rest.after + 1 >= p->rest.before;
 	return err;
+}
+
+enum err past_create(struct monitor *m, struct store *store, struct reader *reader, const struct past_query *q,
+		     struct past **out, struct fault *fault)
+{
+	struct past *p = calloc(1, sizeof *p);
+	*out = NULL;
+	if (p == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	p->query = *q;
+	enum err err = begin(p, m, store, reader, fault);
+	if (err)
+		past_destroy(p);
+	else
+		*out = p;
+	return err;
+}
+
+void past_destroy(struct past *p)
+{
+	if (p == NULL)
+		return;
+	selection_destroy(p->rest.select);
+	buf_finish(&p->found.text);
+	free(p->found.pieces);
+	free(p);
+}
+
+enum err past_read(struct past *p, struct reader *reader, bool *done, struct fault *fault)
+{
+	enum err err = p->done ? ERR_NONE : gather(&p->found, reader, &p->rest, &p->done, fault);
+	*done = p->done;
+	return err;
+}
+
+void past_write(const struct past *p, struct buf *out)
+{
+	write_gathered(out, &p->found, &p->query);
 }

@@ -18,9 +18,15 @@ struct past_query {
 	unsigned services;    /* of SERVICES, only those of these bits; 0: all */
 };
 
-/* Appends an array of events in the stored shape. */
-enum err past_write(struct monitor *m, struct store *store, struct reader *reader, const struct past_query *q,
-		    struct buf *out, struct fault *fault);
+struct past;
+
+enum err past_create(struct monitor *m, struct store *store, struct reader *reader, const struct past_query *q,
+		     struct past **out, struct fault *fault);
+void past_destroy(struct past *p); /* NULL is fine */
+/* Reads a page of the log. *done: that was the last, or it has failed. */
+enum err past_read(struct past *p, struct reader *reader, bool *done, struct fault *fault);
+/* Appends an array of the events that were found, in the stored shape. */
+void past_write(const struct past *p, struct buf *out);
 
 /* Writes the document that `export` asks for into a file under DIR/exports, in place of one of that name. `name` is what the
  * client said: only its last part counts. Appends the name that the file got. */

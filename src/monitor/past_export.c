@@ -123,7 +123,14 @@ enum err past_export(struct monitor *m, struct store *store, struct reader *read
 		return failed("make", dir, fault);
 	buf_init(&text);
 	write_summary(m, &text);
-	enum err err = past_write(m, store, reader, &q, &text, fault);
+	struct past *past;
+	bool done = false;
+	enum err err = past_create(m, store, reader, &q, &past, fault);
+	while (!err && !done)
+		err = past_read(past, reader, &done, fault);
+	if (!err)
+		past_write(past, &text);
+	past_destroy(past);
 	buf_adds(&text, "}\n");
 	if (!err && buf_failed(&text))
 		err = fault_set(fault, ERR_NOMEM, "out of memory");

@@ -21,8 +21,9 @@ struct errand {
 	struct ws_task task;
 	enum errand_kind kind;
 	struct question question;
-	struct past_query past;
-	char *name; /* of an export */
+	struct past_query query;
+	struct past *past; /* NULL: it has not begun, or is an export */
+	char *name;        /* of an export */
 	struct buf reply;
 };
 
@@ -51,7 +52,7 @@ static void write_initial(struct ws *w, struct buf *out, const struct errand *e,
 	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, out);
 	buf_adds(out, ",\"recent_events\":");
 	buf_add(out, recent.p, recent.len);
-	buf_printf(out, ",\"seq\":%llu,\"epoch\":\"%s\"", (unsigned long long)e->past.before - 1,
+	buf_printf(out, ",\"seq\":%llu,\"epoch\":\"%s\"", (unsigned long long)e->query.before - 1,
 		   store_epoch(feed_store(w->options.feed)));
 }
 
@@ -77,20 +78,41 @@ static void write_reply(struct ws *w, struct errand *e, struct slice events)
 	ws_put_time(out);
 }
 
+/* A page of the log; false when there is more to read, which comes at its next turn. */
+static bool read_past(struct ws *w, struct errand *e, struct reader *reader, struct buf *found, enum err *err,
+		      struct fault *fault)
+{
+	bool done = false;
+	*err = ERR_NONE;
+	if (e->past == NULL)
+		*err = past_create(w->options.monitor, feed_store(w->options.feed), reader, &e->query, &e->past, fault);
+	if (*err == ERR_NONE)
+		*err = past_read(e->past, reader, &done, fault);
+	if (*err == ERR_NONE && !done)
+		return false;
+	if (*err == ERR_NONE)
+		past_write(e->past, found);
+	past_destroy(e->past);
+	e->past = NULL;
+	return true;
+}
+
 /* On a pool thread. */
 static void run_errand(struct pool_job *job, struct reader *reader)
 {
 	struct errand *e = LIST_ITEM(job, struct errand, job);
 	struct ws *w = e->task.ws;
-	struct store *store = feed_store(w->options.feed);
 	struct buf found;
 	struct fault fault;
 	enum err err;
 	buf_init(&found);
-	if (e->kind == ERRAND_EXPORT)
-		err = past_export(w->options.monitor, store, reader, slice_of(e->name), &found, &fault);
-	else
-		err = past_write(w->options.monitor, store, reader, &e->past, &found, &fault);
+	if (e->kind == ERRAND_EXPORT) {
+		err = past_export(w->options.monitor, feed_store(w->options.feed), reader, slice_of(e->name), &found,
+				  &fault);
+	} else if (!read_past(w, e, reader, &found, &err, &fault)) {
+		pool_submit_again(w->options.pool, job);
+		return;
+	}
 	if (!err && buf_failed(&found))
 		err = fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (err) {
@@ -107,6 +129,7 @@ static void run_errand(struct pool_job *job, struct reader *reader)
 
 static void destroy(struct errand *e)
 {
+	past_destroy(e->past);
 	buf_finish(&e->reply);
 	free(e->name);
 	free(e);
@@ -147,7 +170,7 @@ static void on_granted(struct ws_claim *claim)
 /* More than a page shows is asked for. */
 static enum ws_line line_of(const struct errand *e)
 {
-	bool more = e->past.limit == 0 || e->past.limit > BRIEF_EVENTS;
+	bool more = e->query.limit == 0 || e->query.limit > BRIEF_EVENTS;
 	return e->kind != ERRAND_EXPORT && more ? LINE_LONG : LINE_BRIEF;
 }
 
@@ -174,7 +197,7 @@ void ws_send_errand(struct ws_conn *c, enum errand_kind kind, const struct quest
 		return;
 	}
 	e->kind = kind;
-	e->past = past;
+	e->query = past;
 	e->name = name;
 	if (q != NULL)
 		e->question = *q;

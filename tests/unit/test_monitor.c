@@ -268,6 +268,41 @@ static void a_fold_in_portions_is_the_fold(void)
 	buf_finish(&reopened);
 }
 
+/* What a dashboard asks of the past is read page by page, so that others have their turn on the pool in between. */
+static void the_past_is_read_in_parts(void)
+{
+	enum { EVENTS = 2500, PAGES = 3 };
+	char dir[TEMP_DIR_LEN];
+	struct store *store;
+	struct monitor *m;
+	struct reader *reader;
+	struct past *past;
+	struct past_query q = {.service = SERVICES, .with_stats = true, .oldest_first = true};
+	struct buf out;
+	int parts = 0;
+	buf_init(&out);
+	temp_dir_make(dir);
+	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	publish(store, m, 0, EVENTS, false);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	CHECK(past_create(m, store, reader, &q, &past, &fault) == ERR_NONE);
+	for (bool done = false; !done; parts++)
+		CHECK(past_read(past, reader, &done, &fault) == ERR_NONE);
+	past_write(past, &out);
+	past_destroy(past);
+	CHECK(parts == PAGES && !buf_failed(&out) && out.data[0] == '[' && out.data[out.len - 1] == ']');
+	int found = 0;
+	for (const char *at = out.data; (at = memmem(at, out.len - (size_t)(at - out.data), "\"c0\"", 4)) != NULL; at++)
+		found++;
+	CHECK(found == (EVENTS + 8) / 9);
+	buf_finish(&out);
+	reader_close(reader);
+	monitor_destroy(m);
+	store_close(store);
+	temp_dir_remove(dir);
+}
+
 /* --- what is worked out while the writer goes on --- */
 
 static struct monitor *watched; /* NULL: nothing is */
@@ -445,4 +480,5 @@ int main(void)
 	RUN(conversations_are_told_apart);
 	RUN(lease_limits_are_read);
 	RUN(a_fold_in_portions_is_the_fold);
+	RUN(the_past_is_read_in_parts);
 }
