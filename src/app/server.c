@@ -86,24 +86,25 @@ static struct quotas *make_quotas(const struct config *c)
 {
 	int64_t uploads = 4 * c->max_request > c->queue_bytes ? 4 * c->max_request : c->queue_bytes;
 	return quotas_create((struct quota_limit[QUOTAS]){
-		[QUOTA_CONNECTIONS] = {(uint64_t)c->max_connections,
-				       c->max_peer_connections > 0 ? (uint64_t)c->max_peer_connections : UINT64_MAX},
-		[QUOTA_REQUESTS] = {(uint64_t)c->max_connections, 0, REQUESTS_TIMES},
-		[QUOTA_LONG_REQUESTS] = {(uint64_t)(c->max_connections - c->max_connections / LONG_SPARED), 0,
-					 REQUESTS_TIMES},
-		[QUOTA_SEARCHES] = {SEARCHES_MAX, 0},
-		[QUOTA_UPLOADS] = {(uint64_t)uploads, 0},
-		[QUOTA_SMALL_UPLOADS] = {SMALL_UPLOADS_MAX, 0},
-		[QUOTA_QUEUE_EVENTS] = {(uint64_t)c->queue_events, 0},
-		[QUOTA_QUEUE_BYTES] = {(uint64_t)c->queue_bytes, 0},
-		[QUOTA_REPLIES] = {(uint64_t)c->reply_memory, 0},
-		[QUOTA_SMALL_REPLIES] = {SMALL_REPLIES_MAX, 0},
-		[QUOTA_ACKS] = {(uint64_t)c->ack_memory, 0},
-		[QUOTA_EXPORTS] = {EXPORTS_MAX, 0},
-		[QUOTA_SLOW_EXPORTS] = {EXPORTS_MAX, 2},
-		[QUOTA_SESSIONS] = {SESSIONS_MAX, (uint64_t)c->max_client_sessions},
-		[QUOTA_FILTERS] = {FILTERS_MAX, 0},
-		[QUOTA_TOPICS] = {CATALOG_TOPICS_MAX, (uint64_t)c->max_client_topics},
+		[QUOTA_CONNECTIONS] = {.all = (uint64_t)c->max_connections,
+				       .client =
+					       c->max_peer_connections > 0 ? (uint64_t)c->max_peer_connections : UINT64_MAX},
+		[QUOTA_REQUESTS] = {.all = (uint64_t)c->max_connections, .times = REQUESTS_TIMES},
+		[QUOTA_LONG_REQUESTS] = {.all = (uint64_t)(c->max_connections - c->max_connections / LONG_SPARED),
+					 .times = REQUESTS_TIMES},
+		[QUOTA_SEARCHES] = {.all = SEARCHES_MAX},
+		[QUOTA_UPLOADS] = {.all = (uint64_t)uploads},
+		[QUOTA_SMALL_UPLOADS] = {.all = SMALL_UPLOADS_MAX},
+		[QUOTA_QUEUE_EVENTS] = {.all = (uint64_t)c->queue_events},
+		[QUOTA_QUEUE_BYTES] = {.all = (uint64_t)c->queue_bytes},
+		[QUOTA_REPLIES] = {.all = (uint64_t)c->reply_memory},
+		[QUOTA_SMALL_REPLIES] = {.all = SMALL_REPLIES_MAX},
+		[QUOTA_ACKS] = {.all = (uint64_t)c->ack_memory},
+		[QUOTA_EXPORTS] = {.all = EXPORTS_MAX},
+		[QUOTA_SLOW_EXPORTS] = {.all = EXPORTS_MAX, .client = 2},
+		[QUOTA_SESSIONS] = {.all = SESSIONS_MAX, .client = (uint64_t)c->max_client_sessions},
+		[QUOTA_FILTERS] = {.all = FILTERS_MAX},
+		[QUOTA_TOPICS] = {.all = CATALOG_TOPICS_MAX, .client = (uint64_t)c->max_client_topics},
 	});
 }
 

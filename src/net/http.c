@@ -314,6 +314,7 @@ struct buf *exchange_out(struct exchange *x)
 
 enum err exchange_stay(struct exchange *x, struct fault *fault)
 {
+	quota_hold(&x->search, QUOTA_SEARCHES, 0, NULL); /* it was one until now, perhaps */
 	x->long_place.client = x->client;
 	return quota_hold(&x->long_place, QUOTA_LONG_REQUESTS, 1, fault);
 }
@@ -343,9 +344,13 @@ void exchange_hold(struct exchange *x, size_t bytes)
 {
 	struct quotas *quotas = x->http->options.quotas;
 	enum quota kind = x->small && bytes <= QUOTA_SMALL_REPLY ? QUOTA_SMALL_REPLIES : QUOTA_REPLIES;
-	bool less = bytes < x->held || (kind != x->held_kind && x->held > 0);
-	quota_charge(quotas, kind, x->client, bytes);
-	quota_give(quotas, x->held_kind, x->client, x->held);
+	size_t before = kind == x->held_kind ? x->held : 0;
+	bool less = bytes < before || before < x->held;
+	if (bytes > before)
+		quota_charge(quotas, kind, x->client, bytes - before);
+	else
+		quota_give(quotas, kind, x->client, before - bytes);
+	quota_give(quotas, x->held_kind, x->client, x->held - before);
 	x->held = bytes;
 	x->held_kind = kind;
 	if (x->caller != NULL)
@@ -1007,6 +1012,7 @@ void exchange_done(struct exchange *x)
 	}
 	if (x->stage != TAKEN)
 		x->stage = DONE;
+	quota_hold(&x->search, QUOTA_SEARCHES, 0, NULL);
 	exchange_hold(x, (x->small ? 0 : x->held) + x->out.cap);
 	http_loop_resume(x->http->loop, x->connection);
 }

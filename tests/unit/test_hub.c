@@ -447,8 +447,8 @@ static void a_full_queue_refuses_and_forgets_nothing(void)
 	fresh_hub(1 << 20);
 	close_hub();
 	struct quotas *quotas = quotas_create((struct quota_limit[QUOTAS]){
-		[QUOTA_QUEUE_EVENTS] = {100, 0},
-		[QUOTA_QUEUE_BYTES] = {1 << 20, 0},
+		[QUOTA_QUEUE_EVENTS] = {.all = 100},
+		[QUOTA_QUEUE_BYTES] = {.all = 1 << 20},
 	});
 	CHECK(quotas != NULL);
 	open_hub(1 << 20, (struct writer_options){.quotas = quotas});

@@ -7,7 +7,7 @@ enum { ALL = 1000 };
 static struct quotas *make(struct quota_limit limit)
 {
 	struct quota_limit limits[QUOTAS] = {
-		[QUOTA_REPLIES] = limit, [QUOTA_UPLOADS] = limit, [QUOTA_SMALL_UPLOADS] = {ALL * QUOTA_SMALL_UPLOAD, 0}};
+		[QUOTA_REPLIES] = limit, [QUOTA_UPLOADS] = limit, [QUOTA_SMALL_UPLOADS] = {.all = ALL * QUOTA_SMALL_UPLOAD}};
 	struct quotas *q = quotas_create(limits);
 	CHECK(q != NULL);
 	return q;

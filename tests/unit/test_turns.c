@@ -347,7 +347,8 @@ static void higher_levels_are_slow_and_few(void)
 	struct exchange first;
 	struct exchange second;
 	struct exchange third;
-	api.quotas = quotas_create((struct quota_limit[QUOTAS]){[QUOTA_EXPORTS] = {16, 0}, [QUOTA_SLOW_EXPORTS] = {16, 2}});
+	api.quotas = quotas_create((struct quota_limit[QUOTAS]){
+		[QUOTA_EXPORTS] = {.all = 16}, [QUOTA_SLOW_EXPORTS] = {.all = 16, .client = 2}});
 	CHECK(api.quotas != NULL);
 	begin_export(&first, "/v1/export?level=19&after=0&before=1000", 1);
 	begin_export(&second, "/v1/export?level=3&after=0&before=1000", 1);
