@@ -200,6 +200,9 @@ class Browser(SnippetTest):
             self.publish()
             self.server.restart(*self.static, "--max-connections", "2", "--handshake-timeout", "10m", same_port=True)
             held = [self.server.wire() for _ in range(2)]
+            for wire in held:  # without a request they would make room
+                wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                          b"Content-Length: 10\r\n\r\n")
         wait_until(lambda: any("503" in line for line in program.errors), "the browser is refused")
         for wire in held:
             wire.close()
