@@ -197,12 +197,19 @@ static enum err refuse(struct purse *p, bool share)
 	return share ? ERR_RATE : ERR_BUSY;
 }
 
-static enum err check(struct purse *p, const struct member *m, uint64_t own, uint64_t amount)
+/* More for something that holds `own` of it; `early`: before others have given back what they are about to. */
+struct taking {
+	uint64_t own;
+	uint64_t amount;
+	bool early;
+};
+
+static enum err check(struct purse *p, const struct member *m, struct taking t)
 {
-	if (p->held == own && (p->limit.client == 0 || amount <= p->limit.client))
+	if (p->held == t.own && (p->limit.client == 0 || t.amount <= p->limit.client))
 		return ERR_NONE;
-	bool share = amount > share_left(p, m, own);
-	return share || amount > free_of(p) ? refuse(p, share) : ERR_NONE;
+	bool share = t.amount > share_left(p, m, t.own);
+	return share || (t.amount > free_of(p) && !t.early) ? refuse(p, share) : ERR_NONE;
 }
 
 static enum err explain(enum quota kind, enum err err, struct fault *fault)
@@ -213,17 +220,16 @@ static enum err explain(enum quota kind, enum err err, struct fault *fault)
 	return fault_kind(fault, err, err == ERR_RATE ? KIND_SHARE : texts[kind].full);
 }
 
-/* More for something that holds `own` of it. */
-static enum err take(struct quotas *q, enum quota kind, uint64_t client, uint64_t own, uint64_t amount, struct fault *fault)
+static enum err take(struct quotas *q, enum quota kind, uint64_t client, struct taking t, struct fault *fault)
 {
 	struct purse *p = purse_of(q, kind);
-	if (p == NULL || amount == 0)
+	if (p == NULL || t.amount == 0)
 		return ERR_NONE;
 	pthread_mutex_lock(&p->lock);
 	struct member *m = obtain(p, client);
-	enum err err = check(p, m, own, amount);
+	enum err err = check(p, m, t);
 	if (!err)
-		add(p, m, amount);
+		add(p, m, t.amount);
 	else
 		forget(p, m);
 	pthread_mutex_unlock(&p->lock);
@@ -232,23 +238,12 @@ static enum err take(struct quotas *q, enum quota kind, uint64_t client, uint64_
 
 enum err quota_take(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault)
 {
-	return take(q, kind, client, 0, amount, fault);
+	return take(q, kind, client, (struct taking){.amount = amount}, fault);
 }
 
 enum err quota_take_early(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount, struct fault *fault)
 {
-	struct purse *p = purse_of(q, kind);
-	if (p == NULL || amount == 0)
-		return ERR_NONE;
-	pthread_mutex_lock(&p->lock);
-	struct member *m = obtain(p, client);
-	enum err err = amount > share_left(p, m, 0) ? refuse(p, true) : ERR_NONE;
-	if (!err)
-		add(p, m, amount);
-	else
-		forget(p, m);
-	pthread_mutex_unlock(&p->lock);
-	return explain(kind, err, fault);
+	return take(q, kind, client, (struct taking){.amount = amount, .early = true}, fault);
 }
 
 void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)
@@ -276,7 +271,9 @@ enum err quota_hold(struct quota_hold *h, enum quota kind, uint64_t amount, stru
 	bool same = kind == h->kind;
 	enum err err = ERR_NONE;
 	if (!same || amount > h->amount)
-		err = take(h->quotas, kind, h->client, same ? h->amount : 0, same ? amount - h->amount : amount, fault);
+		err = take(h->quotas, kind, h->client,
+			   (struct taking){.own = same ? h->amount : 0, .amount = same ? amount - h->amount : amount},
+			   fault);
 	if (err)
 		return err;
 	if (!same || amount < h->amount)
