@@ -191,7 +191,9 @@ static enum err check_row(struct recount *c, struct window *w, const struct row 
 		err = fault_set(c->fault, ERR_NOMEM, "out of memory");
 	if (err)
 		return err;
-	struct recount_topic *t = recount_find(c, row->topic); /* which the catalog has, and does not forget */
+	struct recount_topic *t = recount_find(c, row->topic);
+	if (t == NULL)
+		return fault_set(c->fault, ERR_CORRUPT, "event %llu names a topic that does not exist", (ull)row->seq);
 	w->firsts += t->stored.first == row->seq;
 	c->time_ms = row->time_ms;
 	recount_event(c, t, row->seq, row->data.len);
