@@ -38,6 +38,7 @@ from wire import DEADLINE_S, Http, Refused, TimedOut, target  # noqa: E402
 LOST = (OSError, EOFError, Closed, Refused, TimedOut, http.client.HTTPException)
 HOUR_MS = 3600 * 1000
 OPTIONS = ("--disk-reserve", "0", "--ring", "256KiB", "--cache", "256KiB", "--ping-interval", "5s")
+PATIENCE_S = 900  # with a command: a copy of millions of events is made beside a server that is busy, and after it
 SHARED = "shared"  # the stream that all publishers compete for
 RETENTIONS = ((), ("--retain-events", "2000"), ("--retain-bytes", "1MiB"), ("--retain-events", "500", "--archive-level", "1"))
 
@@ -334,20 +335,20 @@ class Soak:
     def export(self):
         out = self.path(f"export-{self.totals['exports']}.ndjson.zst")
         source = self.random.choice([self.server.url, self.server.data])
-        done = command("export", source, "-o", out, seconds=120)
+        done = command("export", source, "-o", out, seconds=PATIENCE_S)
         self.check(done.returncode == 0, f"export {source}: {done.stderr}")
-        done = command("verify", out, seconds=120)
+        done = command("verify", out, seconds=PATIENCE_S)
         self.check(done.returncode == 0, f"verify of an export: {done.stderr}")
         self.count("exports")
         os.unlink(out)
 
     def backup(self):
-        done = command("backup", self.server.data, self.path("backup"), seconds=120)
+        done = command("backup", self.server.data, self.path("backup"), seconds=PATIENCE_S)
         self.check(done.returncode == 0, f"backup: {done.stderr}")
         self.count("backups")
 
     def verify(self):
-        done = command("verify", self.server.data, seconds=120)
+        done = command("verify", self.server.data, seconds=PATIENCE_S)
         self.check(done.returncode == 0, f"verify of the store in use: {done.stderr}")
         self.count("verifications")
 
@@ -384,9 +385,9 @@ class Soak:
         out, restored = self.path("all.ndjson.zst"), self.path("restored")
         for arguments in (["verify", self.server.data], ["export", self.server.data, "-o", out], ["import", restored, out],
                           ["verify", restored]):
-            done = command(*arguments, seconds=300)
+            done = command(*arguments, seconds=PATIENCE_S)
             self.check(done.returncode == 0, f"{arguments[0]}: {done.stderr}")
-        self.check(command("query", restored, seconds=300).stdout.splitlines() == lines, "restored elsewhere it is the same")
+        self.check(command("query", restored, seconds=PATIENCE_S).stdout.splitlines() == lines, "restored elsewhere it is the same")
 
     def run(self):
         print(f"soak: {self.seconds} s, seed {self.seed}", flush=True)

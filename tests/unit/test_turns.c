@@ -55,6 +55,7 @@ void __wrap_exchange_done(struct exchange *x);
 enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
 			  push_again *again, void *arg);
 uint64_t __wrap_exchange_client(const struct exchange *x);
+enum err __wrap_exchange_stay(struct exchange *x, struct fault *why);
 void __wrap_exchange_slow_down(struct exchange *x);
 enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
 				 void (*destroy)(void *source));
@@ -62,6 +63,13 @@ enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *sour
 uint64_t __wrap_exchange_client(const struct exchange *x)
 {
 	return x->client;
+}
+
+enum err __wrap_exchange_stay(struct exchange *x, struct fault *why)
+{
+	(void)x;
+	(void)why;
+	return ERR_NONE;
 }
 
 void __wrap_exchange_slow_down(struct exchange *x)
