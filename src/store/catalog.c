@@ -42,7 +42,7 @@ struct topic_entry {
 	uint32_t number;
 	struct figures figures;
 	uint64_t hash;
-	uint64_t owner; /* whom it is counted for */
+	uint64_t owner;  /* whom it is counted for */
 	uint32_t stream; /* its number */
 	uint16_t json_len;
 	uint8_t stream_len;
@@ -63,6 +63,7 @@ struct catalog {
 	struct map by_names;
 	struct map by_stream;
 	struct cells cells;
+	struct buf json; /* of the topic that is being made */
 	struct grace grace;
 	uint64_t set_steps;
 };
@@ -120,6 +121,7 @@ struct catalog *catalog_create(void)
 		free(c);
 		return NULL;
 	}
+	buf_init(&c->json);
 	map_init(&c->by_names);
 	map_init(&c->by_stream);
 	pthread_mutex_init(&c->lock, NULL);
@@ -146,6 +148,7 @@ void catalog_destroy(struct catalog *c)
 	map_finish(&c->by_names, NULL);
 	map_finish(&c->by_stream, NULL);
 	cells_finish(&c->cells);
+	buf_finish(&c->json);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -192,24 +195,24 @@ static void retire(struct catalog *c, struct sparse *from, uint32_t number, size
 /* An entry with its texts; NULL: no memory. */
 static struct topic_entry *make_topic(struct catalog *c, struct slice stream, struct slice type)
 {
-	struct buf b;
-	buf_init(&b);
-	wire_topic(&b, stream, type);
+	struct buf *b = &c->json;
+	b->len = 0;
+	wire_topic(b, stream, type);
 	struct topic_entry lens = {
-		.json_len = (uint16_t)b.len, .stream_len = (uint8_t)stream.len, .type_len = (uint8_t)type.len};
-	assert(buf_failed(&b) || (b.len == lens.json_len && stream.len == lens.stream_len && type.len == lens.type_len));
-	struct topic_entry *e = buf_failed(&b) ? NULL : cells_take(&c->cells, topic_size(&lens));
-	if (e != NULL) {
-		*e = lens;
-		char *json = e->text;
-		if (!is_plain(e)) {
-			slice_copy(json, stream);
-			slice_copy(json + stream.len, type);
-			json += stream.len + type.len;
-		}
-		slice_copy(json, buf_slice(&b));
+		.json_len = (uint16_t)b->len, .stream_len = (uint8_t)stream.len, .type_len = (uint8_t)type.len};
+	assert(buf_failed(b) || (b->len == lens.json_len && stream.len == lens.stream_len && type.len == lens.type_len));
+	struct topic_entry *e = buf_failed(b) ? NULL : cells_take(&c->cells, topic_size(&lens));
+	if (buf_failed(b)) { /* once failed, it stays so */
+		buf_finish(b);
+		buf_init(b);
 	}
-	buf_finish(&b);
+	if (e == NULL)
+		return NULL;
+	*e = lens;
+	char *json = e->text;
+	if (!is_plain(e))
+		json = slice_copy(slice_copy(json, stream), type);
+	slice_copy(json, buf_slice(b));
 	return e;
 }
 
