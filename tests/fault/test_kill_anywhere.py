@@ -9,6 +9,7 @@ what replaces a salvaged store is not finished by whoever opens it (replace.c) t
 """
 
 import os
+import random
 import shutil
 import signal
 import sqlite3
@@ -19,7 +20,7 @@ from faults import CHANGES, Faults, KILL, TEAR
 from harness import BIN, SCALE, TidemarkTest, command, edited, environment, wait_until
 
 EVENTS = 300
-STEP = max(1, round(1 / SCALE))
+STEP = max(1, round(2 / SCALE))
 
 
 class KillAnywhere(TidemarkTest):
@@ -45,8 +46,8 @@ class KillAnywhere(TidemarkTest):
         return lines
 
     def until_none_is_left(self, attempt):
-        """Calls `attempt(n)` for each n until it says that there was no such change."""
-        n, hit = 1, 1
+        """Calls `attempt(n)` for each n, STEP apart, until it says that there was no such change."""
+        n, hit = random.randint(1, STEP), 1
         while hit:
             with self.subTest(f"change {n}"):
                 hit = 0  # unless it comes back
