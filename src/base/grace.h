@@ -1,6 +1,6 @@
-/* When may be freed what others may be reading without a lock? Readers enter and leave; what is taken out of reach between
- * is free once all have left that had entered before. One thread, or whoever holds the owner's lock, retires and frees;
- * readers wait for nobody, and nobody for them: what they hold up is freed later. */
+/* Deferred freeing of memory that other threads may be reading without a lock (read-copy-update). Readers enter and leave.
+ * What has been unlinked is retired, and is freed once every reader that had entered before has left. One thread at a time,
+ * under the owner's lock, retires and frees. Nobody waits: what readers hold up is freed at a later call. */
 #ifndef BASE_GRACE_H
 #define BASE_GRACE_H
 

@@ -38,7 +38,7 @@ enum { QUOTA_SMALL_UPLOAD = 64 * 1024, QUOTA_SMALL_REPLY = 64 * 1024 };
 struct quota_limit {
 	uint64_t all;    /* 0: any number, and nothing is counted */
 	uint64_t client; /* 0: as much as it leaves free; UINT64_MAX: no less than all */
-	uint64_t times;  /* and so many times as much; 0: once */
+	uint64_t times;  /* with client 0: a client may hold this many times what it leaves free; 0 means 1 */
 };
 
 struct quotas;

@@ -38,15 +38,15 @@ static int member_of(struct slice key)
 	return i;
 }
 
-/* `wrong` is the first key that stands there for the second time. */
-static void find_members(struct slice message, struct slice found[MEMBER_COUNT], struct slice *wrong)
+/* *repeated is the first known key that the message has twice; unchanged where there is none. */
+static void find_members(struct slice message, struct slice found[MEMBER_COUNT], struct slice *repeated)
 {
 	for (int i = 0; i < MEMBER_COUNT; i++)
 		found[i] = (struct slice){"", 0};
 	for (struct json_walk w = json_walk(message); json_next(&w);) {
 		int i = member_of(w.key);
-		if (i < MEMBER_COUNT && found[i].len > 0 && wrong->p == NULL)
-			*wrong = w.key;
+		if (i < MEMBER_COUNT && found[i].len > 0 && repeated->p == NULL)
+			*repeated = w.key;
 		else if (i < MEMBER_COUNT)
 			found[i] = w.value;
 	}

@@ -654,7 +654,8 @@ static struct listener *find_listener(struct door *d, const void *what)
 	return NULL;
 }
 
-/* Newcomers come last: those who have to make room for them are none of the guests that something is told of here. */
+/* New connections are accepted after all other events of a round: to make room for one a guest may be closed, and a later
+ * event of the same round could be that guest's. */
 static void *work(void *arg)
 {
 	struct door *d = arg;

@@ -888,7 +888,7 @@ static bool is_search(const struct exchange *x)
 static bool has_gone(const struct exchange *x)
 {
 	bool waited = x->resumes || x->waiting_since_ms != 0 || is_search(x);
-	return waited && x->read == NULL && caller_has_ended(x->caller);
+	return waited && x->read == NULL && x->caller != NULL && caller_has_ended(x->caller);
 }
 
 /* False: its client has as many searches as it may, and this one has ended. */

@@ -70,9 +70,9 @@ struct tls {
 	bool ending; /* the server stops */
 	char chunk[CHUNK];
 
-	atomic_llong oldest_ms;    /* monotonic: when the first in `shaking` came, */
-	atomic_int shaking_count;  /* how many there are, with those in `arrivals`, */
-	atomic_int shaking_doomed; /* and so many of them are to make room */
+	atomic_llong oldest_ms;       /* monotonic: when the first in `shaking` came, */
+	atomic_int shaking_count;     /* how many there are, with those in `arrivals`, */
+	atomic_int handshakes_to_end; /* how many of them are to be closed, to make room for other connections */
 
 	atomic_ullong open;
 	atomic_ullong handshakes;
@@ -457,27 +457,28 @@ static void expire(struct tls *t)
 /* Ends as many handshakes as are to make room, and says which is the oldest now. */
 static void make_room(struct tls *t)
 {
-	for (; atomic_load(&t->shaking_doomed) > 0 && !list_empty(&t->shaking); atomic_fetch_sub(&t->shaking_doomed, 1))
+	for (; atomic_load(&t->handshakes_to_end) > 0 && !list_empty(&t->shaking);
+	     atomic_fetch_sub(&t->handshakes_to_end, 1))
 		end(t, LIST_ITEM(t->shaking.next, struct conn, link));
 	if (!list_empty(&t->shaking))
 		atomic_store(&t->oldest_ms,
 			     LIST_ITEM(t->shaking.next, struct conn, link)->deadline_ms - t->options.handshake_ms);
-	int doomed = atomic_load(&t->shaking_doomed);
+	int doomed = atomic_load(&t->handshakes_to_end);
 	if (doomed > atomic_load(&t->shaking_count)) /* some have had their handshake instead */
-		atomic_compare_exchange_strong(&t->shaking_doomed, &doomed, atomic_load(&t->shaking_count));
+		atomic_compare_exchange_strong(&t->handshakes_to_end, &doomed, atomic_load(&t->shaking_count));
 }
 
 int64_t tls_idle_since(struct tls *t)
 {
-	bool any = t != NULL && atomic_load(&t->shaking_count) > atomic_load(&t->shaking_doomed);
+	bool any = t != NULL && atomic_load(&t->shaking_count) > atomic_load(&t->handshakes_to_end);
 	return any ? atomic_load(&t->oldest_ms) : INT64_MAX;
 }
 
 bool tls_end_idle(struct tls *t)
 {
 	uint64_t one = 1;
-	if (atomic_fetch_add(&t->shaking_doomed, 1) >= atomic_load(&t->shaking_count)) {
-		atomic_fetch_sub(&t->shaking_doomed, 1);
+	if (atomic_fetch_add(&t->handshakes_to_end, 1) >= atomic_load(&t->shaking_count)) {
+		atomic_fetch_sub(&t->handshakes_to_end, 1);
 		return false;
 	}
 	(void)!write(t->wake, &one, sizeof one); /* a counter that small cannot be full */

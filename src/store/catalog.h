@@ -94,8 +94,8 @@ void catalog_unlock(struct catalog *c);
 
 /* --- anybody --- */
 
-/* Whoever looks at names that the writer may forget meanwhile is inside: what it has seen stays until it leaves. May be
- * nested. */
+/* Readers of names: what a reader finds between the two calls stays valid until it leaves, even if the writer forgets it
+ * meanwhile. May be nested. */
 unsigned catalog_enter(struct catalog *c);
 void catalog_leave(struct catalog *c, unsigned entered);
 

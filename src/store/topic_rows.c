@@ -8,8 +8,9 @@
 #include "store/trail.h"
 
 enum {
-	AHEAD = 32,          /* pieces that may be read ahead of the caller */
-	WAKE_AT = AHEAD / 2, /* whoever waits is woken when there is so much to do: a wake-up costs as much as a piece */
+	AHEAD = 32, /* pieces that may be read ahead of the caller */
+	WAKE_AT = AHEAD /
+		  2, /* a waiting thread is woken when so many are ready, or free: a wake-up costs as much as a piece */
 	THREAD_FROM = 65536, /* topics, below which a thread is not worth it */
 };
 
