@@ -1,5 +1,5 @@
-/* What a reader wants to see: any of some streams, and any of some types. A name that ends in `*` stands for all that begin
- * with what is before it. */
+/* What a reader wants to see: any of some streams, any of some types, and conditions on the payload. A name that ends in `*`
+ * stands for all that begin with what is before it. */
 #ifndef TIDEMARK_FILTER_H
 #define TIDEMARK_FILTER_H
 
@@ -20,6 +20,10 @@ void filter_destroy(struct filter *f); /* NULL is fine */
 enum err filter_add_stream(struct filter *f, struct slice name);
 enum err filter_add_type(struct filter *f, struct slice name);
 
+/* Only events whose payload fulfils the condition, and the others added: /POINTER=VALUE. ERR_INVALID where it is none;
+ * ERR_TOO_LARGE where there are four, or it is longer than 1,024 bytes. */
+enum err filter_add_where(struct filter *f, struct slice condition);
+
 /* Only streams that fit one of the patterns added pass, whatever else is asked for. */
 enum err filter_add_pattern(struct filter *f, struct slice pattern);
 bool filter_pattern_fits(struct slice pattern, struct slice stream);
@@ -32,6 +36,12 @@ enum err filter_read(struct slice text, struct filter **out);
 
 /* NULL and an empty filter let everything pass. */
 bool filter_is_open(const struct filter *f);
+/* Does it let events of all streams and types pass, whatever it wants of payloads? */
+bool filter_is_wide(const struct filter *f);
+/* The conditions on payloads, borrowed; NULL: there are none. */
+struct where;
+struct where *filter_where(const struct filter *f);
+/* By stream and type. */
 bool filter_match(const struct filter *f, struct slice stream, struct slice type);
 
 #endif

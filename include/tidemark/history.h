@@ -31,8 +31,8 @@ struct history_query {
  * ascending, the event after `after` is in no archive and not in the log any more: store_next says what is. */
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault);
 
-/* How many events in (after, before) there are and pass `select`. Those in the log are counted in its index, those in
- * archives are read; what is gone does not count. */
+/* How many events in (after, before) there are and pass `select`. Those in the log are counted in its index, unless their
+ * payloads decide; those in archives are read; what is gone does not count. */
 enum err history_count(struct reader *r, struct selection *select, uint64_t after, uint64_t before, uint64_t *count,
 		       struct fault *fault);
 

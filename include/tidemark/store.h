@@ -171,6 +171,8 @@ uint64_t store_first(struct store *s); /* the lowest seq there is; head + 1 wher
 uint64_t store_hot(struct store *s);   /* the lowest seq that is not in archives alone; head + 1 likewise */
 /* The lowest seq after `after` that can be read: after + 1, unless something is missing there; past the head all can. */
 uint64_t store_next(struct store *s, uint64_t after);
+/* The highest below `before` that can be read; 0 where there is none. */
+uint64_t store_previous(struct store *s, uint64_t before);
 /* How many archives there are, and the bytes of their files. */
 void store_archive_figures(struct store *s, uint32_t *count, uint64_t *bytes);
 const char *store_epoch(const struct store *s); /* of the newest line: STORE_EPOCH_LEN characters and a NUL */

@@ -113,7 +113,9 @@ void cli_gap(const char *reason, uint64_t requested_seq, uint64_t first_seq)
 	unsigned long long requested = requested_seq;
 	unsigned long long first = first_seq;
 	if (strcmp(reason, "retention") == 0)
-		cli_say("gap: what follows %llu has been removed by retention; going on with %llu", requested, first);
+		cli_say("gap: events %llu to %llu have been removed by retention", requested + 1, first - 1);
+	else if (strcmp(reason, "age") == 0)
+		cli_say("gap: events %llu to %llu are older than --max-age, and are passed over", requested + 1, first - 1);
 	else if (strcmp(reason, "epoch") == 0)
 		cli_say("gap: this is another store than before; starting with its first event, %llu", first);
 	else if (strcmp(reason, "diverged") == 0)

@@ -17,7 +17,7 @@
 #include "store/packer.h"
 #include "store/survey.h"
 
-enum { EXPORT_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL };
+enum { EXPORT_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_LEVEL };
 
 static const struct command_help help = {
 	.usage = "tidemark export DIR|URL -o FILE [options]",
@@ -105,7 +105,7 @@ static int set_params(struct export *e)
 
 static bool is_selection(const struct export *e)
 {
-	return e->filter.streams.count > 0 || e->filter.types.count > 0;
+	return e->filter.streams.count > 0 || e->filter.types.count > 0 || e->filter.wheres.count > 0;
 }
 
 /* --- from a server --- */
@@ -166,6 +166,7 @@ static enum err ask_why(struct export *e, struct http_client *http, enum err err
 		cli_param(&url, "before", e->filter.before);
 	cli_params(&url, "stream", &e->filter.streams);
 	cli_params(&url, "type", &e->filter.types);
+	cli_params(&url, "where", &e->filter.wheres);
 	err = reason_ask(http, &url, last, err, fault);
 	buf_finish(&url);
 	return err;

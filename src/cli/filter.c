@@ -11,4 +11,5 @@ void cli_filter_params(struct buf *out, const struct cli_filter *f)
 			cli_param(out, params[i].name, params[i].value);
 	cli_params(out, "stream", &f->streams);
 	cli_params(out, "type", &f->types);
+	cli_params(out, "where", &f->wheres);
 }

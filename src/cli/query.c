@@ -2,20 +2,21 @@
 #include "cli/query.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/credential.h"
 #include "cli/filter.h"
+#include "cli/frame.h"
 #include "cli/http.h"
 #include "cli/look.h"
 #include "cli/output.h"
-#include "event/json.h"
 #include "tidemark/history.h"
 
 enum {
-	QUERY_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT,
+	QUERY_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT,
 	PAGE_EVENTS = 1024,
 	PAGE_BYTES = 1024 * 1024,
 };
@@ -29,12 +30,14 @@ static const struct command_help help = {
 		   "retention has removed what was asked for, standard error says so.",
 	.examples = "  tidemark query ./tidemark-data --stream orders --since -1h\n"
 		    "  tidemark query http://127.0.0.1:8080 --order desc --limit 10\n"
-		    "  tidemark query ./tidemark-data --type error | jq .data",
+		    "  tidemark query ./tidemark-data --type error | jq .data\n"
+		    "  tidemark query --where /level=error --where /user/id=17",
 };
 
 struct query_command {
 	const char *url;
 	struct cli_filter filter;
+	const char *max_age;
 	const char *order;
 	const char *limit;
 	struct credential credential;
@@ -45,14 +48,16 @@ struct query_command {
 	struct output output;
 	struct progress progress;
 	uint64_t lines;
-	bool begun;       /* something of the reply has been looked at */
-	struct buf first; /* line of a reply */
+	struct buf line;  /* the beginning of one that may be none of an event */
+	bool passing;     /* in the middle of an event's line */
+	struct fault why; /* the server could not go on; its code is ERR_NONE while it could */
 };
 
 static int parse(struct query_command *c, int argc, char **argv)
 {
 	const struct option options[] = {
 		CLI_OPTIONS_FILTER(&c->filter),
+		{"max-age", OPTION_TEXT, &c->max_age, "DURATION", "pass over what is older, and say so", 0, 0, 0},
 		{"order", OPTION_TEXT, &c->order, "asc|desc", "oldest or newest first (asc)", 0, 0, 0},
 		{"limit", OPTION_TEXT, &c->limit, "N", "at most so many events, up to 10000 (no limit)", 0, 0, 'n'},
 		CLI_OPTION_URL(&c->url),
@@ -71,6 +76,8 @@ static int parse(struct query_command *c, int argc, char **argv)
 static int set_params(struct query_command *c)
 {
 	cli_filter_params(&c->params, &c->filter);
+	if (c->max_age != NULL)
+		cli_param(&c->params, "max_age", c->max_age);
 	if (c->order != NULL)
 		cli_param(&c->params, "order", c->order);
 	if (c->limit != NULL)
@@ -84,57 +91,55 @@ static int set_params(struct query_command *c)
 
 /* --- from a server --- */
 
-/* A first line that is no event is a gap: what was asked for is not there. */
-static void read_gap(struct slice line)
+/* A line that is no event: a gap, or why there is no more. */
+static void read_op(struct query_command *c)
 {
-	struct slice requested;
-	struct slice first;
-	struct slice reason;
-	uint64_t from = 0;
-	uint64_t to = 0;
-	if (json_member(line, "requested", &requested))
-		json_sequence(requested, &from);
-	if (json_member(line, "first", &first))
-		json_sequence(first, &to);
-	bool said = json_member(line, "reason", &reason) && json_kind(reason) == JSON_STRING && reason.len < 40;
-	char text[40];
-	snprintf(text, sizeof text, "%.*s", said ? (int)reason.len - 2 : 0, said ? reason.p + 1 : "");
-	cli_gap(text, from, to);
+	struct frame frame;
+	frame_read(c->line.data, c->line.len - 1, &frame);
+	if (frame.kind == FRAME_GAP)
+		cli_gap(frame.text, frame.requested, frame.first);
+	else if (frame.kind == FRAME_ERROR)
+		fault_set(&c->why, ERR_IO, "%s", frame.text);
+	c->line.len = 0;
 }
 
-static enum err print(struct query_command *c, const char *bytes, size_t len, struct fault *fault)
+/* The rest of a line, or what has come of it. */
+static enum err take_line(struct query_command *c, struct slice bytes, bool ends, struct fault *fault)
 {
-	for (const char *p = bytes; (p = memchr(p, '\n', (size_t)(bytes + len - p))) != NULL; p++)
-		c->lines++;
-	progress_set(&c->progress, c->lines, 0, 0);
-	return output_add(&c->output, bytes, len, fault);
-}
-
-/* The first line is held back until it is clear what it is. */
-static enum err on_first(struct query_command *c, const char *bytes, size_t len, struct fault *fault)
-{
-	static const char gap[] = "{\"op\":\"gap\"";
-	buf_add(&c->first, bytes, len);
-	if (buf_failed(&c->first))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	size_t n = c->first.len < sizeof gap - 1 ? c->first.len : sizeof gap - 1;
-	bool is_gap = memcmp(c->first.data, gap, n) == 0;
-	const char *newline = memchr(c->first.data, '\n', c->first.len);
-	if (is_gap && newline == NULL)
-		return ERR_NONE; /* wait for the rest */
-	size_t line = is_gap ? (size_t)(newline - c->first.data) + 1 : 0;
-	struct slice text = {c->first.data, 0};
-	struct json_error error;
-	if (is_gap && json_minify(c->first.data, line - 1, c->first.data, &text.len, &error))
-		read_gap(text);
-	c->begun = true;
-	return print(c, c->first.data + line, c->first.len - line, fault);
+	static const char op[] = "{\"op\":";
+	enum { OP_LEN = sizeof op - 1 };
+	if (!c->passing) {
+		buf_add(&c->line, bytes.p, bytes.len);
+		if (buf_failed(&c->line))
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		size_t n = c->line.len < OP_LEN ? c->line.len : OP_LEN;
+		bool is_op = memcmp(c->line.data, op, n) == 0;
+		if (is_op && ends)
+			read_op(c);
+		if (is_op)
+			return ERR_NONE;
+		bytes = buf_slice(&c->line);
+	}
+	enum err err = output_add(&c->output, bytes.p, bytes.len, fault);
+	c->line.len = 0;
+	c->passing = !ends;
+	c->lines += ends;
+	return err;
 }
 
 static enum err on_body(void *arg, const char *bytes, size_t len, struct fault *fault)
 {
 	struct query_command *c = arg;
-	return c->begun ? print(c, bytes, len, fault) : on_first(c, bytes, len, fault);
+	enum err err = ERR_NONE;
+	while (!err && len > 0) {
+		const char *newline = memchr(bytes, '\n', len);
+		size_t n = newline != NULL ? (size_t)(newline - bytes) + 1 : len;
+		err = take_line(c, (struct slice){bytes, n}, newline != NULL, fault);
+		bytes += n;
+		len -= n;
+	}
+	progress_set(&c->progress, c->lines, 0, 0);
+	return err;
 }
 
 static enum err query_server(struct query_command *c, struct fault *fault)
@@ -156,8 +161,10 @@ static enum err query_server(struct query_command *c, struct fault *fault)
 		err = http_send(http, &request, &reply, fault);
 	if (!err && reply.status / 100 != 2)
 		err = http_problem(&reply, fault);
-	else if (!err && !c->begun && c->first.len > 0)
-		err = fault_set(fault, ERR_CORRUPT, "the reply breaks off in its first line");
+	else if (!err && (c->passing || c->line.len > 0))
+		err = fault_set(fault, ERR_CORRUPT, "the reply breaks off within a line");
+	if (c->why.code != ERR_NONE)
+		err = fault_set(fault, c->why.code, "%s", c->why.text);
 	http_reply_finish(&reply);
 	http_client_close(http);
 	buf_finish(&url);
@@ -179,9 +186,23 @@ static enum err print_page(struct query_command *c, const struct page *page, str
 	return err;
 }
 
-static enum err print_range(struct query_command *c, struct reader *r, struct history_query range, uint32_t limit,
-			    struct fault *fault)
+/* Tells what is missing where the range goes on; false where nothing is. */
+static bool pass_gap(struct store *store, struct history_query *range, uint64_t asked)
 {
+	struct gap gap;
+	bool matters;
+	if (!range_missing(store, range, asked, &gap, &matters))
+		return false;
+	if (matters)
+		cli_gap(gap_reason_name(gap.reason), gap.requested, gap.first);
+	range_skip(store, range);
+	return true;
+}
+
+static enum err print_range(struct query_command *c, struct look *look, struct fault *fault)
+{
+	struct history_query range = look->range.query;
+	uint32_t limit = look->limit;
 	uint64_t all = range.before > range.after ? range.before - range.after : 0;
 	enum err err = ERR_NONE;
 	while (!err && range.after + 1 < range.before && (limit == 0 || c->lines < limit)) {
@@ -189,14 +210,11 @@ static enum err print_range(struct query_command *c, struct reader *r, struct hi
 		uint64_t left = limit != 0 ? limit - c->lines : PAGE_EVENTS;
 		range.count_max = left < PAGE_EVENTS ? (uint32_t)left : PAGE_EVENTS;
 		range.bytes_max = PAGE_BYTES;
-		uint64_t next = history_next(r, range.after);
-		if (!range.descending && next > range.after + 1) {
-			cli_gap("retention", range.after, next);
-			range.after = next - 1;
-		}
-		err = history_page(r, &range, &page, fault);
-		if (err == ERR_GONE && history_next(r, range.after) > range.after + 1) {
-			err = ERR_NONE; /* retention was faster: a gap */
+		if (pass_gap(look->store, &range, look->range.asked))
+			continue;
+		err = history_page(look->reader, &range, &page, fault);
+		if (err == ERR_GONE && pass_gap(look->store, &range, look->range.asked)) {
+			err = ERR_NONE; /* retention was faster */
 			continue;
 		}
 		if (err)
@@ -219,7 +237,9 @@ static enum err query_store(struct query_command *c, struct fault *fault)
 	if (!err && look.range.has_gap)
 		cli_gap(gap_reason_name(look.range.gap.reason), look.range.gap.requested, look.range.gap.first);
 	if (!err)
-		err = print_range(c, look.reader, look.range.query, look.limit, fault);
+		err = print_range(c, &look, fault);
+	if (!err && look.range.ends_with_gap)
+		cli_gap(gap_reason_name(look.range.end_gap.reason), look.range.end_gap.requested, look.range.end_gap.first);
 	look_finish(&look);
 	return err;
 }
@@ -249,7 +269,7 @@ int query_main(int argc, char **argv)
 		enum err err = cli_is_url(c.where) ? query_server(&c, &fault) : query_store(&c, &fault);
 		status = finish(&c, err, &fault);
 	}
-	buf_finish(&c.first);
+	buf_finish(&c.line);
 	buf_finish(&c.params);
 	output_finish(&c.output);
 	return status;

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/credential.h"
+#include "cli/filter.h"
 #include "cli/frame.h"
 #include "cli/http.h"
 #include "cli/output.h"
@@ -58,6 +59,8 @@ struct tail {
 	const char *start;
 	struct option_texts streams;
 	struct option_texts types;
+	struct option_texts wheres;
+	const char *max_age;
 	bool until_live;
 	int64_t count; /* 0: for ever */
 	struct credential credential;
@@ -96,6 +99,9 @@ static int parse(struct tail *t, int argc, char **argv)
 		 "only events of this stream, repeatable: any of them; NAME* for all that begin so", 0, 0, 's'},
 		{"type", OPTION_TEXTS, &t->types, "NAME",
 		 "only events of this type, repeatable: any of them; NAME* for all that begin so", 0, 0, 't'},
+		CLI_OPTION_WHERE(&t->wheres),
+		{"max-age", OPTION_TEXT, &t->max_age, "DURATION",
+		 "pass over what is older when its turn comes, and say so", 0, 0, 0},
 		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when everything there is has been printed", 0, 0, 0},
 		{"count", OPTION_INTEGER, &t->count, "N", "end after so many events", 1, INT64_MAX, 'n'},
 		CLI_OPTION_URL(&t->url),
@@ -134,6 +140,9 @@ static void set_target(struct tail *t)
 		cli_param(b, "session", t->session);
 	cli_params(b, "stream", &t->streams);
 	cli_params(b, "type", &t->types);
+	cli_params(b, "where", &t->wheres);
+	if (t->max_age != NULL)
+		cli_param(b, "max_age", t->max_age);
 }
 
 /* Begins to end, with what has been printed. */
@@ -402,7 +411,7 @@ int tail_main(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	set_target(&t);
-	status = cli_check("tail", buf_slice(&t.target), Q_AFTER | Q_SINCE | Q_FILTER | Q_SESSION);
+	status = cli_check("tail", buf_slice(&t.target), Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SESSION);
 	if (status != CLI_GO_ON) {
 		buf_finish(&t.target);
 		return status;

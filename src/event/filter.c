@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "event/json.h"
+#include "event/where.h"
 #include "tidemark/event.h"
 
 struct names {
@@ -15,6 +16,7 @@ struct filter {
 	struct names streams;
 	struct names types;
 	struct names patterns; /* of streams */
+	struct where *where;   /* NULL: none */
 };
 
 struct filter *filter_create(void)
@@ -36,6 +38,7 @@ void filter_destroy(struct filter *f)
 	names_finish(&f->streams);
 	names_finish(&f->types);
 	names_finish(&f->patterns);
+	where_unref(f->where);
 	free(f);
 }
 
@@ -65,6 +68,13 @@ enum err filter_add_type(struct filter *f, struct slice name)
 	return names_add(&f->types, name);
 }
 
+enum err filter_add_where(struct filter *f, struct slice condition)
+{
+	if (f->where == NULL && (f->where = where_create()) == NULL)
+		return ERR_NOMEM;
+	return where_add(f->where, condition);
+}
+
 enum err filter_add_pattern(struct filter *f, struct slice pattern)
 {
 	return names_add(&f->patterns, pattern);
@@ -77,9 +87,19 @@ bool filter_pattern_fits(struct slice pattern, struct slice name)
 	return slice_begins(name, (struct slice){pattern.p, pattern.len - 1});
 }
 
-bool filter_is_open(const struct filter *f)
+bool filter_is_wide(const struct filter *f)
 {
 	return f == NULL || (f->streams.count == 0 && f->types.count == 0 && f->patterns.count == 0);
+}
+
+struct where *filter_where(const struct filter *f)
+{
+	return f != NULL && where_count(f->where) > 0 ? f->where : NULL;
+}
+
+bool filter_is_open(const struct filter *f)
+{
+	return filter_is_wide(f) && filter_where(f) == NULL;
 }
 
 static bool names_pass(const struct names *n, struct slice name)
@@ -98,47 +118,69 @@ bool filter_match(const struct filter *f, struct slice stream, struct slice type
 
 /* --- as text --- */
 
-static const char *const list_names[] = {"stream", "type", "pattern"};
+/* The lists that a filter is made of; `where` is left out where it is empty, as older versions do not know it. */
+struct list_kind {
+	const char *name;
+	enum err (*add)(struct filter *f, struct slice item);
+	size_t item_max;
+	bool optional;
+};
 
-static const struct names *list_at(const struct filter *f, int i)
+static const struct list_kind kinds[] = {
+	{"stream", filter_add_stream, EVENT_NAME_MAX, false},
+	{"type", filter_add_type, EVENT_NAME_MAX, false},
+	{"pattern", filter_add_pattern, EVENT_NAME_MAX, false},
+	{"where", filter_add_where, WHERE_LEN_MAX, true},
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static size_t list_count(const struct filter *f, int kind)
 {
-	return i == 0 ? &f->streams : i == 1 ? &f->types : &f->patterns;
+	const size_t counts[KINDS] = {f->streams.count, f->types.count, f->patterns.count, where_count(f->where)};
+	return counts[kind];
+}
+
+static struct slice list_item(const struct filter *f, int kind, size_t index)
+{
+	const struct names *const lists[] = {&f->streams, &f->types, &f->patterns};
+	return kind < KINDS - 1 ? lists[kind]->items[index] : where_text(f->where, index);
 }
 
 void filter_write(struct buf *out, const struct filter *f)
 {
 	if (filter_is_open(f))
 		return;
-	for (int i = 0; i < 3; i++) {
-		const struct names *n = list_at(f, i);
-		buf_printf(out, "%s\"%s\":[", i == 0 ? "{" : ",", list_names[i]);
-		for (size_t k = 0; k < n->count; k++) {
+	for (int i = 0; i < KINDS; i++) {
+		size_t count = list_count(f, i);
+		if (kinds[i].optional && count == 0)
+			continue;
+		buf_printf(out, "%s\"%s\":[", i == 0 ? "{" : ",", kinds[i].name);
+		for (size_t k = 0; k < count; k++) {
 			buf_adds(out, k > 0 ? "," : "");
-			buf_json(out, n->items[k]);
+			buf_json(out, list_item(f, i, k));
 		}
 		buf_addc(out, ']');
 	}
 	buf_addc(out, '}');
 }
 
-static enum err read_list(struct slice list, struct filter *f, enum err (*add)(struct filter *f, struct slice name))
+static enum err read_list(struct slice list, struct filter *f, const struct list_kind *kind)
 {
 	enum err err = json_kind(list) == JSON_ARRAY ? ERR_NONE : ERR_INVALID;
 	struct json_walk w = json_walk(list);
 	while (!err && json_next(&w)) {
-		char name[EVENT_NAME_MAX * 6 + 2]; /* each byte may be an escape */
+		char item[WHERE_LEN_MAX * 6 + 2]; /* each byte may be an escape */
 		size_t len;
-		bool fine =
-			json_kind(w.value) == JSON_STRING && w.value.len <= sizeof name && json_string(w.value, name, &len);
-		err = fine ? add(f, (struct slice){name, len}) : ERR_INVALID;
+		bool fine = json_kind(w.value) == JSON_STRING && w.value.len <= kind->item_max * 6 + 2 &&
+			    json_string(w.value, item, &len);
+		err = fine ? kind->add(f, (struct slice){item, len}) : ERR_INVALID;
 	}
 	return err;
 }
 
 enum err filter_read(struct slice text, struct filter **out)
 {
-	static enum err (*const add[])(struct filter * f, struct slice name) = {filter_add_stream, filter_add_type,
-										filter_add_pattern};
 	struct json_error error;
 	struct slice value = {malloc(text.len + 1), 0};
 	struct filter *f = *out = filter_create();
@@ -146,9 +188,12 @@ enum err filter_read(struct slice text, struct filter **out)
 	if (!err && text.len > 0 &&
 	    (!json_minify(text.p, text.len, (char *)value.p, &value.len, &error) || json_kind(value) != JSON_OBJECT))
 		err = ERR_INVALID;
-	for (int i = 0; !err && text.len > 0 && i < 3; i++) {
+	for (int i = 0; !err && text.len > 0 && i < KINDS; i++) {
 		struct slice list;
-		err = json_member(value, list_names[i], &list) ? read_list(list, f, add[i]) : ERR_INVALID;
+		if (json_member(value, kinds[i].name, &list))
+			err = read_list(list, f, &kinds[i]);
+		else if (!kinds[i].optional)
+			err = ERR_INVALID;
 	}
 	free((char *)value.p);
 	if (err) {

@@ -1,5 +1,7 @@
 #include "event/op.h"
 
+#include <stdlib.h>
+
 #include "event/json.h"
 
 static bool is_op(struct slice op, const char *name)
@@ -8,9 +10,9 @@ static bool is_op(struct slice op, const char *name)
 }
 
 /* The members that a message may have; absent ones are empty. */
-enum member { M_OP, M_REF, M_EVENTS, M_EXPECT, M_SEQ, MEMBER_COUNT };
+enum member { M_OP, M_REF, M_EVENTS, M_EXPECT, M_SEQ, M_N, M_SPEED, M_AFTER, MEMBER_COUNT };
 
-static const char *const member_names[MEMBER_COUNT] = {"op", "ref", "events", "expect", "seq"};
+static const char *const member_names[MEMBER_COUNT] = {"op", "ref", "events", "expect", "seq", "n", "speed", "after"};
 
 /* What each op may have besides itself and a ref. */
 static const struct {
@@ -20,11 +22,16 @@ static const struct {
 	[OP_PUBLISH] = {"publish", 1U << M_EVENTS | 1U << M_EXPECT},
 	[OP_ACK] = {"ack", 1U << M_SEQ},
 	[OP_PING] = {"ping", 0},
+	[OP_PAUSE] = {"pause", 0},
+	[OP_RESUME] = {"resume", 0},
+	[OP_STEP] = {"step", 1U << M_N},
+	[OP_SPEED] = {"speed", 1U << M_SPEED},
+	[OP_SEEK] = {"seek", 1U << M_AFTER},
 };
 
 static enum op_kind kind_of(struct slice op)
 {
-	for (enum op_kind kind = OP_PUBLISH; kind <= OP_PING; kind++)
+	for (enum op_kind kind = OP_PUBLISH; kind <= OP_SEEK; kind++)
 		if (is_op(op, ops[kind].name))
 			return kind;
 	return OP_NONE;
@@ -70,6 +77,43 @@ static enum err check_members(struct slice message, enum op_kind kind, struct fa
 	return ERR_NONE;
 }
 
+static bool read_speed(struct slice value, double *out)
+{
+	char text[32];
+	*out = 0;
+	if (value.len > 0 && json_kind(value) == JSON_NULL)
+		return true;
+	if (value.len == 0 || json_kind(value) != JSON_NUMBER || value.len >= sizeof text)
+		return false;
+	*slice_copy(text, value) = '\0';
+	*out = strtod(text, NULL);
+	return *out >= OP_SPEED_MIN && *out <= OP_SPEED_MAX;
+}
+
+static bool read_place(struct slice value, struct slice *out)
+{
+	uint64_t seq;
+	*out = value;
+	if (value.len < 2 || json_kind(value) != JSON_STRING)
+		return json_sequence(value, &seq);
+	*out = (struct slice){value.p + 1, value.len - 2};
+	return slice_is(*out, "first") || slice_is(*out, "head");
+}
+
+/* What steers a replay. */
+static enum err read_steering(const struct slice found[MEMBER_COUNT], struct op *out, struct fault *fault)
+{
+	if (out->kind == OP_STEP && found[M_N].len == 0)
+		out->seq = 1;
+	else if (out->kind == OP_STEP && (!json_sequence(found[M_N], &out->seq) || out->seq == 0))
+		return fault_set(fault, ERR_INVALID, "n: wants a number of events (1 to 9007199254740991)");
+	if (out->kind == OP_SPEED && !read_speed(found[M_SPEED], &out->speed))
+		return fault_set(fault, ERR_INVALID, "speed: wants a number from 0.01 to 10000, or null");
+	if (out->kind == OP_SEEK && !read_place(found[M_AFTER], &out->after))
+		return fault_set(fault, ERR_INVALID, "after: wants a seq (0 to 9007199254740991), \"first\" or \"head\"");
+	return ERR_NONE;
+}
+
 static enum err read_members(const struct slice found[MEMBER_COUNT], struct op *out, struct fault *fault)
 {
 	if (out->kind == OP_ACK && !json_sequence(found[M_SEQ], &out->seq))
@@ -80,7 +124,7 @@ static enum err read_members(const struct slice found[MEMBER_COUNT], struct op *
 	out->expect = found[M_EXPECT].len > 0;
 	if (out->expect && !json_sequence(found[M_EXPECT], &out->seq))
 		return fault_set(fault, ERR_INVALID, "expect: wants a seq (0 to 9007199254740991)");
-	return ERR_NONE;
+	return read_steering(found, out, fault);
 }
 
 enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
@@ -88,7 +132,7 @@ enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 	struct json_error error;
 	struct slice found[MEMBER_COUNT];
 	struct slice twice = {0};
-	*out = (struct op){.ref = {"", 0}, .events = {"", 0}};
+	*out = (struct op){.ref = {"", 0}, .events = {"", 0}, .after = {"", 0}};
 	if (len == 0)
 		return fault_set(fault, ERR_INVALID, "the message is empty");
 	if (!json_minify(text, len, text, &len, &error))
@@ -104,7 +148,7 @@ enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 	if (twice.p != NULL)
 		return fault_set(fault, ERR_INVALID, "\"%.*s\" is given twice", shown(twice), twice.p);
 	if (out->kind == OP_NONE)
-		return fault_set(fault, ERR_INVALID, "a message wants an \"op\": publish, ack or ping");
+		return fault_set(fault, ERR_INVALID, "a message wants an \"op\": publish, ack, ping, pause, resume, step, speed or seek");
 	enum err err = check_members(message, out->kind, fault);
 	return err ? err : read_members(found, out, fault);
 }

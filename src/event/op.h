@@ -8,9 +8,13 @@
 #include "tidemark/err.h"
 #include "tidemark/slice.h"
 
-enum op_kind { OP_NONE, OP_PUBLISH, OP_ACK, OP_PING };
+enum op_kind { OP_NONE, OP_PUBLISH, OP_ACK, OP_PING, OP_PAUSE, OP_RESUME, OP_STEP, OP_SPEED, OP_SEEK };
 
 enum { OP_REF_MAX = 1024 };
+
+/* Bounds of a speed, here and in URLs. */
+#define OP_SPEED_MIN 0.01
+#define OP_SPEED_MAX 10000.0
 
 /* Slices are JSON of the message; empty where it has no such member. */
 struct op {
@@ -18,7 +22,9 @@ struct op {
 	struct slice ref;
 	struct slice events; /* publish: an array */
 	bool expect;         /* publish: only where the last seq of its stream is `seq` */
-	uint64_t seq;        /* ack, expect */
+	uint64_t seq;        /* ack, expect; step: how many events */
+	double speed;        /* 0: as fast as the reader reads */
+	struct slice after;  /* seek: a seq, or first or head without quotes */
 };
 
 /* `text` is overwritten, and has to live as long as the slices. What is known of it is in `out` also after a fault. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "hub/feed_inside.h"
 #include "tidemark/history.h"
 
@@ -22,13 +23,16 @@ struct cursor {
 	bool filtered;
 	bool has_gap;
 	struct gap gap;
+	int64_t max_age_ms; /* 0: none */
+	bool aged;          /* what follows `aged_from` was passed over for its age, and that is not told yet */
+	uint64_t aged_from;
 	struct fault fault;
 	struct waiter waiter;
 };
 
 const char *gap_reason_name(enum gap_reason reason)
 {
-	static const char *const names[] = {"retention", "epoch", "diverged", "ahead"};
+	static const char *const names[] = {"retention", "epoch", "diverged", "ahead", "age"};
 	return names[reason];
 }
 
@@ -50,19 +54,18 @@ bool position_is_foreign(const struct position *p, const struct store *s)
 	return p->epoch[0] != '\0' && !store_line_end(s, p->epoch, &end);
 }
 
-bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,
-		      struct gap *gap)
+bool position_find(struct store *s, uint64_t head, const struct position *start, uint64_t *after, struct gap *gap)
 {
 	uint64_t first = store_first(s);
-	*after = start.from_head ? head : start.from_first ? first - 1 : start.after;
-	*gap = (struct gap){start.after, first, GAP_RETENTION};
+	*after = start->from_head ? head : start->from_first ? first - 1 : start->after;
+	*gap = (struct gap){start->by_time ? 0 : start->after, first, GAP_RETENTION};
 	uint64_t end = UINT64_MAX;
-	if (start.epoch[0] != '\0' && !store_line_end(s, start.epoch, &end)) {
+	if (start->epoch[0] != '\0' && !store_line_end(s, start->epoch, &end)) {
 		gap->reason = GAP_EPOCH;
-		*after = first - 1;
+		*after = start->by_time && start->after >= first ? start->after : first - 1;
 		return true;
 	}
-	if (!start.from_head && !start.from_first && start.after > end) {
+	if (!start->from_head && !start->from_first && !start->by_time && start->after > end) {
 		gap->reason = GAP_DIVERGED;
 		gap->first = store_next(s, end);
 		*after = gap->first - 1;
@@ -74,6 +77,14 @@ bool position_resolve(struct store *s, uint64_t head, struct position start, str
 		*after = head;
 		return true;
 	}
+	return false;
+}
+
+bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,
+		      struct gap *gap)
+{
+	if (position_find(s, head, &start, after, gap))
+		return true;
 	gap->first = store_next(s, *after);
 	bool missing = gap->first > *after + 1 && history_may_miss(s, select, *after);
 	*after = gap->first - 1;
@@ -99,6 +110,22 @@ enum err cursor_create(struct feed *f, struct position start, uint64_t before, s
 	list_init(&c->waiter.link);
 	c->has_gap = position_resolve(feed_store(f), feed_head(f), start, select, &c->after, &c->gap);
 	return ERR_NONE;
+}
+
+static void note_aged(struct cursor *c)
+{
+	if (!c->aged)
+		c->aged_from = c->after;
+	c->aged = true;
+}
+
+void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older)
+{
+	c->max_age_ms = max_age_ms;
+	if (c->filtered || older <= c->after) /* of what passes a filter it is found out on the way whether any is */
+		return;
+	note_aged(c);
+	c->after = older;
 }
 
 void cursor_destroy(struct cursor *c)
@@ -156,15 +183,28 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The indexes in [from, to) that match, ascending. The cost grows with what matches where the filter is narrow. NULL
+/* Takes out those whose payload does not fulfil what is asked for. */
+static void sift(const struct selection *s, struct page *page, uint32_t *indexes, uint32_t *count)
+{
+	struct where *where = selection_where(s);
+	uint32_t kept = 0;
+	if (where == NULL)
+		return;
+	for (uint32_t i = 0; i < *count; i++)
+		if (page_holds(page, where, indexes[i]))
+			indexes[kept++] = indexes[i];
+	*count = kept;
+}
+
+/* The indexes in [from, to) whose topics pass, ascending. The cost grows with what passes where the filter is narrow. NULL
  * when there is no memory. */
-static uint32_t *matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
+static uint32_t *topic_matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
 {
 	uint32_t *indexes = malloc((to - from + 1) * sizeof *indexes);
 	*count = 0;
 	if (indexes == NULL)
 		return NULL;
-	if (selection_count(s) > CURSOR_NARROW_TOPICS) {
+	if (selection_is_wide(s) || selection_count(s) > CURSOR_NARROW_TOPICS) {
 		for (uint32_t i = from; i < to; i++)
 			if (selection_has(s, page_entry(page, i).topic))
 				indexes[(*count)++] = i;
@@ -184,6 +224,15 @@ static uint32_t *matches(const struct selection *s, struct page *page, uint32_t 
 	}
 	if (selection_count(s) > 1)
 		qsort(indexes, *count, sizeof *indexes, ascending);
+	return indexes;
+}
+
+/* The same for all that the selection asks for. */
+static uint32_t *matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
+{
+	uint32_t *indexes = topic_matches(s, page, from, to, count);
+	if (indexes != NULL)
+		sift(s, page, indexes, count);
 	return indexes;
 }
 
@@ -226,6 +275,53 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 	*whole = end == to;
 	add_run(c, f, page, form, from, end);
 	return ERR_NONE;
+}
+
+/* Goes past what is too old in a page. */
+static enum err pass_old_in(struct cursor *c, struct page *page, int64_t oldest_ms)
+{
+	uint32_t from = page_index(page, c->after);
+	uint32_t to = from;
+	uint32_t count = page_count(page);
+	while (to < count && page_entry(page, to).time_ms < oldest_ms)
+		to++;
+	uint32_t passed = to - from;
+	if (passed > 0 && c->filtered) {
+		uint32_t *indexes = selection_refresh(c->select) ? NULL : matches(c->select, page, from, to, &passed);
+		if (indexes == NULL)
+			return fault_set(&c->fault, ERR_NOMEM, "out of memory");
+		free(indexes);
+	}
+	if (passed > 0)
+		note_aged(c);
+	if (to == count && page_last(page) > c->after)
+		c->after = page_last(page);
+	else if (to > from)
+		c->after = page_entry(page, to - 1).seq;
+	return ERR_NONE;
+}
+
+/* Goes past what is too old; *young: something that is not follows in these pages. */
+static enum err pass_old(struct cursor *c, struct page **pages, int count, bool *young)
+{
+	int64_t oldest_ms = clock_wall_ms() - c->max_age_ms;
+	enum err err = ERR_NONE;
+	*young = c->max_age_ms == 0 || c->skip > 0;
+	for (int i = 0; !err && !*young && i < count; i++) {
+		err = pass_old_in(c, pages[i], oldest_ms);
+		*young = !err && c->after < page_last(pages[i]);
+	}
+	return err;
+}
+
+/* Makes a gap of what was passed over for its age. */
+static bool tell_aged(struct cursor *c)
+{
+	bool aged = c->aged;
+	c->aged = false;
+	if (aged)
+		c->gap = (struct gap){c->aged_from, c->after + 1, GAP_AGE};
+	return aged;
 }
 
 /* Goes through consecutive pages. What was looked at in vain is behind the cursor at once; what follows a chunk is
@@ -327,19 +423,25 @@ enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, s
 		pthread_mutex_unlock(feed_lock(c->feed));
 		switch (source) {
 		case FROM_STORE: return CURSOR_LOAD;
-		case AT_HEAD: return CURSOR_LIVE;
-		case AT_END: return CURSOR_END;
+		case AT_HEAD: return tell_aged(c) ? CURSOR_GAP : CURSOR_LIVE;
+		case AT_END: return tell_aged(c) ? CURSOR_GAP : CURSOR_END;
 		case AT_GAP: return CURSOR_GAP;
 		case BROKEN: return CURSOR_FAILED;
 		case FROM_PAGES: break;
 		}
-		enum err err = add_pages(c, &f, pages, n);
+		bool young;
+		enum err err = pass_old(c, pages, n, &young);
+		bool gap = !err && young && tell_aged(c);
+		if (!err && young && !gap)
+			err = add_pages(c, &f, pages, n);
 		for (int i = 0; i < n; i++)
 			page_unref(pages[i]);
 		if (err) {
 			cursor_release(chunks, f.count);
 			return CURSOR_FAILED;
 		}
+		if (gap)
+			return CURSOR_GAP;
 		*count = f.count;
 		if (f.count > 0)
 			return CURSOR_READY;
@@ -428,9 +530,8 @@ uint64_t cursor_sent(const struct cursor *c)
 	return c->sent;
 }
 
-void cursor_seek(struct cursor *c, uint64_t after)
+void cursor_seek(struct cursor *c, struct position start)
 {
-	struct position start = {.after = after};
 	uint64_t head = feed_head(c->feed);
 	assert(c->skip == 0);
 	pthread_mutex_lock(feed_lock(c->feed));
@@ -440,6 +541,7 @@ void cursor_seek(struct cursor *c, uint64_t after)
 	c->waiter.err = ERR_NONE;
 	pthread_mutex_unlock(feed_lock(c->feed));
 	c->has_gap = position_resolve(feed_store(c->feed), head, start, c->select, &c->after, &c->gap);
+	c->aged = false;
 }
 
 bool cursor_is_filtered(const struct cursor *c)

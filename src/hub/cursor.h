@@ -21,7 +21,7 @@ struct cursor;
 enum { CURSOR_NARROW_TOPICS = 16 };
 
 /* Why a reader does not get what it asked for. */
-enum gap_reason { GAP_RETENTION, GAP_EPOCH, GAP_DIVERGED, GAP_AHEAD };
+enum gap_reason { GAP_RETENTION, GAP_EPOCH, GAP_DIVERGED, GAP_AHEAD, GAP_AGE };
 struct gap {
 	uint64_t requested;
 	uint64_t first; /* the first event there is */
@@ -36,6 +36,7 @@ struct position {
 	uint64_t after;
 	bool from_head;  /* at the head; `after` does not count */
 	bool from_first; /* before the first event there is; neither does it here */
+	bool by_time;    /* `after` was found by a time: a gap says that no position was asked for */
 	/* The line of history that the reader knows; empty: it does not say. Where this store has none of that name, reading
 	 * starts at the first event, with a gap; where that line ended before `after`, where it ended. */
 	char epoch[STORE_EPOCH_LEN + 1];
@@ -45,8 +46,11 @@ struct position {
 void position_set_epoch(struct position *p, struct slice epoch);
 /* Is it on a line of another store? */
 bool position_is_foreign(const struct position *p, const struct store *s);
-/* Turns a position into a seq to read after, where `head` is the last event there is. True when it cannot be honoured: then
- * `gap` says why. What is missing is no gap where nothing that passes `select` (NULL: everything does) can be missing. */
+/* Turns a position into a seq to read after, where `head` is the last event there is. True when that is none of this store's:
+ * then `gap` says why. What is missing behind it is left alone. */
+bool position_find(struct store *s, uint64_t head, const struct position *start, uint64_t *after, struct gap *gap);
+/* The same, and goes past what is missing: that is no gap where nothing that passes `select` (NULL: everything does) can be
+ * missing. */
 bool position_resolve(struct store *s, uint64_t head, struct position start, struct selection *select, uint64_t *after,
 		      struct gap *gap);
 
@@ -57,6 +61,9 @@ typedef void cursor_wake(void *arg);
 /* `select` may be NULL; it is taken, also on failure. `before` (exclusive, 0: none) is where it ends. */
 enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum wire form,
 		       cursor_wake *wake, void *arg, struct cursor **out);
+/* Events that are older when their turn comes are passed over, which is told as a gap. `older`: up to this seq all are; 0: that
+ * is not known of any. Before the first fill. */
+void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older);
 /* After this no wake comes any more. */
 void cursor_destroy(struct cursor *c);
 
@@ -86,7 +93,7 @@ uint64_t cursor_after(const struct cursor *c);
 /* The last event that was sent; 0: none was. With a filter, cursor_after may be past it. */
 uint64_t cursor_sent(const struct cursor *c);
 /* Goes on from there instead, back as well; not while a load runs, nor inside a record. */
-void cursor_seek(struct cursor *c, uint64_t after);
+void cursor_seek(struct cursor *c, struct position start);
 /* Does it pass over events? Then its position moves unseen between two matches. */
 bool cursor_is_filtered(const struct cursor *c);
 /* At the head: nothing up to `seq` matches. It goes on behind that. */

@@ -173,8 +173,8 @@ bool subscription_park(struct subscriptions *t, struct subscription *s, struct c
 	s->link_count = 0;
 	list_append(&t->all, &s->all);
 	/* Also of what is stored but not published yet: those topics are no news by then. A later one wakes everybody. */
-	bool narrow =
-		select != NULL && selection_refresh(select) == ERR_NONE && selection_count(select) <= CURSOR_NARROW_TOPICS;
+	bool narrow = !selection_is_wide(select) && selection_refresh(select) == ERR_NONE &&
+		      selection_count(select) <= CURSOR_NARROW_TOPICS;
 	if (!narrow || !link_topics(t, s, select))
 		list_append(&t->wide, &s->wide);
 	return true;

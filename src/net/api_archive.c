@@ -194,7 +194,7 @@ static enum err send_file_take(struct exchange *x, struct file *f, const char *t
 		return err;
 	}
 	exchange_length(x, f->left);
-	return body_stream_take(x, fill, f, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return body_stream_take(x, NULL, fill, f, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 /* "FIRST-LAST" and the ending of an archive or of a manifest, from a URL. `file`: of the archive. */

@@ -7,7 +7,7 @@
 #include "net/range.h"
 #include "store/seal.h"
 
-enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_LEVEL };
+enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_LEVEL };
 
 struct export
 {
@@ -17,9 +17,8 @@ struct export
 	struct quota_hold slow_place; /* and among those of them that are compressed more than usual */
 	uint64_t first;               /* what the file is called by */
 	uint64_t last;
-	struct buf *out;  /* while a piece is being made */
-	struct buf begun; /* the first piece, read before the status is sent: a read error can still set it */
-	bool ended;
+	struct buf *out; /* while a piece is being made */
+	struct body_piece begun;
 };
 
 static void destroy(void *arg)
@@ -27,7 +26,7 @@ static void destroy(void *arg)
 	struct export *e = arg;
 	archive_writer_destroy(e->writer);
 	selection_destroy(e->query.select);
-	buf_finish(&e->begun);
+	buf_finish(&e->begun.bytes);
 	quota_hold(&e->slow_place, QUOTA_SLOW_EXPORTS, 0, NULL);
 	quota_hold(&e->place, QUOTA_EXPORTS, 0, NULL);
 	free(e);
@@ -41,8 +40,9 @@ static enum err on_bytes(void *arg, struct slice bytes, struct fault *fault)
 }
 
 /* Reads and packs one page; there may be nothing to send yet. */
-static enum err make_piece(struct export *e, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
+static enum err make_piece(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
+	struct export *e = source;
 	struct page *page;
 	struct manifest manifest;
 	e->out = out;
@@ -61,22 +61,11 @@ static enum err make_piece(struct export *e, struct reader *reader, struct buf *
 	return err;
 }
 
-static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
-{
-	struct export *e = source;
-	if (e->begun.len == 0)
-		return make_piece(source, reader, out, end, fault);
-	buf_add(out, e->begun.data, e->begun.len);
-	buf_finish(&e->begun);
-	*end = e->ended;
-	return ERR_NONE;
-}
-
 /* All of the range has to be there: an archive cannot tell of a gap. */
 static enum err check(struct reader *reader, const struct range *r, struct fault *fault)
 {
 	static const char *const why[] = {"were removed by retention", "are of another store (see epoch)",
-					  "are of another line of history (see epoch)", "have not happened yet"};
+					  "are of another line of history (see epoch)", "have not happened yet", "are too old"};
 	if (r->has_gap)
 		return fault_set(fault, ERR_GONE, "the events after %llu %s: the first there is is %llu",
 				 (unsigned long long)r->gap.requested, why[r->gap.reason], (unsigned long long)r->gap.first);
@@ -103,7 +92,6 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 	struct export *e = calloc(1, sizeof *e);
 	if (e == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	buf_init(&e->begun);
 	exchange_keep(x, e, destroy);
 	e->query.select = api_select_take(api, q);
 	enum err err = e->query.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
@@ -135,7 +123,7 @@ static enum err begin_body(struct api *api, struct exchange *x, struct export *e
 	exchange_add_header(x, "Content-Disposition", disposition);
 	exchange_add_header(x, "Tidemark-Epoch", store_epoch(api->store));
 	exchange_keep(x, NULL, NULL);
-	return body_stream_take(x, fill, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return body_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
 /* A page at a time until there is something to send: other requests have their turns in between. */
@@ -144,10 +132,10 @@ static void begin(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct export *e = exchange_state(x);
 	struct fault fault;
-	enum err err = make_piece(e, reader, &e->begun, &e->ended, &fault);
-	if (!err && buf_failed(&e->begun))
+	enum err err = make_piece(e, reader, &e->begun.bytes, &e->begun.end, &fault);
+	if (!err && buf_failed(&e->begun.bytes))
 		err = fault_set(&fault, ERR_NOMEM, "out of memory");
-	if (!err && e->begun.len == 0 && !e->ended) {
+	if (!err && e->begun.bytes.len == 0 && !e->begun.end) {
 		exchange_defer(x, begin);
 		return;
 	}

@@ -10,6 +10,7 @@
 #include "net/problem.h"
 #include "net/ws.h"
 #include "net/ws_metrics.h"
+#include "store/seal.h"
 
 #define U(n) ((unsigned long long)(n))
 
@@ -114,6 +115,18 @@ static void write_clock(struct api *api, struct buf *out)
 		   (long long)k.clock_behind_ms);
 }
 
+/* What needs an archive that is missing or damaged fails, and nothing else. */
+static void write_archives(struct api *api, struct buf *out)
+{
+	struct fault why = {0};
+	char reason[sizeof why.text];
+	bool fine = !seal_absent(api->store, &why);
+	problem_hide_paths(reason, sizeof reason, why.text);
+	buf_printf(out, "\"archives\":{\"status\":\"%s\",\"message\":", grades[fine ? HEALTHY : DEGRADED]);
+	buf_json(out, slice_of(fine ? "none is known to be missing or damaged" : reason));
+	buf_adds(out, "},");
+}
+
 /* How alarming memory is: its use on the machine, and how fast this process grows. */
 static enum grade memory_grade(const struct memory_figures *m)
 {
@@ -172,6 +185,7 @@ static enum grade write_components(struct api *api, struct buf *out, const struc
 		write_breaker(api, out, &all);
 	buf_adds(out, ",\"supabase\":{\"status\":\"healthy\",\"enabled\":false,\"message\":\"not used\"},");
 	write_clock(api, out);
+	write_archives(api, out);
 	write_memory(api, out, &all);
 	buf_addc(out, ',');
 	write_disk(api, out, &all);

@@ -19,9 +19,9 @@ enum {
 enum form { FORM_JSON, FORM_LINES, FORM_SSE, FORMS };
 
 static const unsigned allowed[] = {
-	[FORM_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
-	[FORM_LINES] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_ORDER | Q_LIMIT | Q_WAIT,
-	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED | Q_SESSION | Q_LAST_EVENT_ID,
+	[FORM_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT | Q_WAIT,
+	[FORM_LINES] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT | Q_WAIT,
+	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SPEED | Q_SESSION | Q_LAST_EVENT_ID,
 };
 
 /* A request for a page, kept with the exchange: a long poll comes back, and so does a request that has to look at many
@@ -100,7 +100,7 @@ static void stream_events(struct api *api, struct exchange *x, struct reader *re
 	enum err err = parse(x, FORM_SSE, &q, &fault);
 	if (!err) {
 		query_apply_event_id(&q, field_trim(exchange_header(x, "Last-Event-ID")));
-		err = reading_apply_since(reader, &q, &fault);
+		err = reading_apply_times(reader, &q, &fault);
 	}
 	if (!err)
 		err = push_stream(api->push, x, &q, &fault);
@@ -137,19 +137,20 @@ static void add_link(struct history *h, uint64_t next, const char *base, const c
 	buf_finish(&link);
 }
 
-/* Goes past what is missing: true when the page has to end before it, since it can tell of a gap at its beginning only. */
+/* Goes past what is missing: true when the page has to end before it, since it can tell of one gap only, and ascending only
+ * where it begins. */
 static bool pass_gap(struct history *h, struct store *store, struct history_query *q, uint32_t count)
 {
-	uint64_t next = store_next(store, q->after);
-	if (q->descending || next == q->after + 1)
+	struct gap gap;
+	bool missing;
+	if (!range_missing(store, q, h->range.asked, &gap, &missing))
 		return false;
-	bool missing = history_may_miss(store, q->select, q->after);
-	if (missing && count > 0)
+	if (missing && count > 0 && (!q->descending || h->range.has_gap))
 		return true;
 	if (missing && !h->range.has_gap)
-		h->range.gap = (struct gap){q->after, next, GAP_RETENTION};
+		h->range.gap = gap;
 	h->range.has_gap = h->range.has_gap || missing;
-	q->after = next - 1;
+	range_skip(store, q);
 	return false;
 }
 
@@ -192,10 +193,13 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	if (*done)
 		return ERR_NONE;
 	if (pass_gap(h, api->store, q, h->count)) {
-		h->next = q->after;
+		h->next = q->descending ? q->before : q->after;
 		*done = true;
 		return ERR_NONE;
 	}
+	*done = is_passed(q);
+	if (*done)
+		return ERR_NONE;
 	q->count_max = h->limit + 1 - h->count;
 	q->bytes_max = PAGE_BYTES;
 	struct page *page;
@@ -225,9 +229,10 @@ static void end_json(struct api *api, struct history *h)
 								   : h->range.query.after;
 	buf_printf(out, ",\"checkpoint\":%llu,\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)checkpoint,
 		   (unsigned long long)store_first(api->store), (unsigned long long)h->range.head, store_epoch(api->store));
-	if (h->range.has_gap) {
+	bool at_end = h->range.ends_with_gap && h->next == 0;
+	if (h->range.has_gap || at_end) {
 		buf_adds(out, ",\"gap\":");
-		gap_write(out, &h->range.gap);
+		gap_write(out, h->range.has_gap ? &h->range.gap : &h->range.end_gap);
 	}
 	buf_addc(out, '}');
 	exchange_status(h->exchange, 200, "application/json");
@@ -275,28 +280,25 @@ static void reply_json(struct api *api, struct history *h, struct reader *reader
 	write_on(api, h->exchange, reader);
 }
 
-static enum err reply_lines(struct api *api, struct history *h, struct fault *fault)
+static enum err reply_lines(struct api *api, struct history *h, struct reader *reader, struct fault *fault)
 {
-	if (exchange_room(h->exchange, fault) == 0)
-		return fault->code;
+	struct exchange *x = h->exchange;
+	struct range range = h->range;
 	struct lines_options options = {
 		.store = api->store,
-		.packed = field_names(exchange_header(h->exchange, "Accept-Encoding"), "zstd"),
+		.base = api->base,
+		.limit = h->query.limit,
+		.packed = field_names(exchange_header(x, "Accept-Encoding"), "zstd"),
 	};
-	if (h->range.has_gap) {
-		gap_write(&options.head, &h->range.gap);
-		buf_addc(&options.head, '\n');
-	}
-	struct history_query q = h->range.query;
-	struct exchange *x = h->exchange;
-	q.count_max = h->query.limit;
+	if (exchange_room(x, fault) == 0)
+		return fault->code;
 	h->select = NULL; /* the stream's from here on */
 	exchange_keep(x, NULL, NULL);
 	destroy(h);
-	return lines_stream_take(x, &q, &options) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return lines_stream_take(x, reader, &range, options, fault);
 }
 
-/* Looks at one page of the log for anything that is in the range. *done: there is, or all was looked at. */
+/* Looks at one page of the log for anything that is in the range, or a gap. *done: there is, or all was looked at. */
 static enum err look_at_page(struct api *api, struct history *h, struct reader *reader, bool *done, bool *empty,
 			     struct fault *fault)
 {
@@ -306,6 +308,10 @@ static enum err look_at_page(struct api *api, struct history *h, struct reader *
 	if (*done)
 		return ERR_NONE;
 	pass_gap(h, api->store, q, 0);
+	*done = h->range.has_gap || is_passed(q);
+	*empty = !h->range.has_gap;
+	if (*done)
+		return ERR_NONE;
 	q->count_max = 1;
 	q->bytes_max = 1;
 	struct page *page;
@@ -365,7 +371,7 @@ static void reply(struct api *api, struct history *h, struct reader *reader)
 		reply_json(api, h, reader);
 		return;
 	}
-	if (reply_lines(api, h, &fault) != ERR_NONE)
+	if (reply_lines(api, h, reader, &fault) != ERR_NONE)
 		exchange_fault(x, &fault);
 	exchange_done(x);
 }

@@ -26,6 +26,11 @@ static void destroy(void *arg)
 	free(b);
 }
 
+static void hold_piece(const struct body *b, struct exchange *x)
+{
+	exchange_hold(x, b->held + (b->piece.cap > FREE_BYTES ? b->piece.cap : 0));
+}
+
 /* On a pool thread, while the exchange waits. */
 static void fill(void *arg, struct exchange *x, struct reader *reader)
 {
@@ -34,7 +39,7 @@ static void fill(void *arg, struct exchange *x, struct reader *reader)
 	struct fault fault = {0};
 	enum err err = b->fill(b->source, reader, &b->piece, &b->ended, &fault);
 	b->broken = err != ERR_NONE || buf_failed(&b->piece);
-	exchange_hold(x, b->held + (b->piece.cap > FREE_BYTES ? b->piece.cap : 0));
+	hold_piece(b, x);
 	if (err)
 		log_error("a reply breaks off", "why=\"%s\"", fault.text);
 	exchange_resume(x);
@@ -43,8 +48,6 @@ static void fill(void *arg, struct exchange *x, struct reader *reader)
 static long read_body(struct exchange *x, void *state, char *out, size_t max)
 {
 	struct body *b = state;
-	if (b->broken)
-		return HTTP_BROKEN;
 	size_t left = b->piece.len - b->sent;
 	if (left > 0) {
 		size_t n = left < max ? left : max;
@@ -52,6 +55,8 @@ static long read_body(struct exchange *x, void *state, char *out, size_t max)
 		b->sent += n;
 		return (long)n;
 	}
+	if (b->broken)
+		return HTTP_BROKEN;
 	if (b->ended)
 		return HTTP_END;
 	buf_finish(&b->piece); /* what waits for room has none itself */
@@ -60,18 +65,25 @@ static long read_body(struct exchange *x, void *state, char *out, size_t max)
 	return exchange_wait_for(x, fill) ? HTTP_WAIT : HTTP_BROKEN;
 }
 
-enum err body_stream_take(struct exchange *x, body_fill *source_fill, void *source, size_t held,
+enum err body_stream_take(struct exchange *x, struct body_piece *first, body_fill *source_fill, void *source, size_t held,
 			  void (*source_destroy)(void *source))
 {
 	struct body *b = calloc(1, sizeof *b);
 	if (b == NULL) {
+		if (first != NULL)
+			buf_finish(&first->bytes);
 		source_destroy(source);
 		return ERR_NOMEM;
+	}
+	if (first != NULL) {
+		b->piece = first->bytes;
+		b->ended = first->end;
+		*first = (struct body_piece){0};
 	}
 	b->fill = source_fill;
 	b->source = source;
 	b->held = held;
-	exchange_hold(x, held);
+	hold_piece(b, x);
 	b->destroy = source_destroy;
 	exchange_keep(x, b, destroy);
 	exchange_stream(x, read_body);

@@ -5,12 +5,19 @@
 
 #include "net/http.h"
 
-/* Puts the next piece into `out`, which is empty; *end says that it was the last. On failure the connection breaks off, so
- * that nobody takes it for whole. */
+/* Puts the next piece into `out`, which is empty; *end says that it was the last. On failure what it has put there is still
+ * sent; then the connection breaks off, so that nobody takes it for whole. */
 typedef enum err body_fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault);
 
-/* Streams as the reply of `x`, whose status and headers are set. `source` is taken, also on failure; it holds so many bytes
- * beside the pieces. */
-enum err body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held, void (*destroy)(void *source));
+/* The first piece, made before the status was decided. */
+struct body_piece {
+	struct buf bytes;
+	bool end; /* it is the last */
+};
+
+/* Streams as the reply of `x`, whose status and headers are set. `first` (NULL: none was made) and `source` are taken, also on failure; the source
+ * holds so many bytes beside the pieces. */
+enum err body_stream_take(struct exchange *x, struct body_piece *first, body_fill *fill, void *source, size_t held,
+			  void (*destroy)(void *source));
 
 #endif

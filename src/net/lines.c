@@ -2,11 +2,10 @@
 
 #include <stdlib.h>
 
-#include "hub/cursor.h"
 #include "net/body.h"
+#include "net/problem.h"
 #include "store/page_build.h"
 #include "store/squeeze.h"
-#include "tidemark/history.h"
 
 enum {
 	PAGE_EVENTS = 1024,
@@ -18,10 +17,12 @@ enum {
 
 struct lines {
 	struct exchange *exchange;
-	struct store *store;
+	struct lines_options options;
 	struct history_query query; /* the rest that is still to come */
-	bool limited;
-	uint32_t left; /* events, where it is limited */
+	uint64_t asked;             /* as in struct range */
+	bool ends_with_gap;         /* likewise */
+	struct gap end_gap;
+	uint32_t left;              /* events, where there is a limit */
 	struct buf text;
 	struct squeeze *squeeze; /* NULL: as it is */
 };
@@ -42,35 +43,40 @@ static size_t page_bytes(const struct lines *l)
 	return share > PAGE_BYTES ? PAGE_BYTES : share > PAGE_BYTES_MIN ? share : PAGE_BYTES_MIN;
 }
 
-/* What is missing here is told where it is missing; false when nothing is. */
-static bool tell_gap(struct lines *l, struct reader *reader)
+static void add_gap(struct lines *l, const struct gap *gap)
 {
-	struct gap gap = {l->query.after, history_next(reader, l->query.after), GAP_RETENTION};
-	if (l->query.descending || gap.first == gap.requested + 1)
+	gap_write(&l->text, gap);
+	buf_addc(&l->text, '\n');
+}
+
+/* What is missing here is told where it is missing; false when nothing is. */
+static bool pass_gap(struct lines *l)
+{
+	struct gap gap;
+	bool matters;
+	if (!range_missing(l->options.store, &l->query, l->asked, &gap, &matters))
 		return false;
-	if (history_may_miss(l->store, l->query.select, l->query.after)) {
-		gap_write(&l->text, &gap);
-		buf_addc(&l->text, '\n');
-	}
-	l->query.after = gap.first - 1;
+	if (matters)
+		add_gap(l, &gap);
+	range_skip(l->options.store, &l->query);
 	return true;
 }
 
 static bool is_done(const struct lines *l)
 {
-	return l->query.after + 1 >= l->query.before || (l->limited && l->left == 0);
+	return l->query.after + 1 >= l->query.before || (l->options.limit > 0 && l->left == 0);
 }
 
 static enum err add_page(struct lines *l, struct reader *reader, struct fault *fault)
 {
 	struct page *page;
 	enum err err;
-	tell_gap(l, reader);
+	pass_gap(l);
 	if (is_done(l))
 		return ERR_NONE;
-	l->query.count_max = l->limited && l->left < PAGE_EVENTS ? l->left : PAGE_EVENTS;
+	l->query.count_max = l->options.limit > 0 && l->left < PAGE_EVENTS ? l->left : PAGE_EVENTS;
 	l->query.bytes_max = page_bytes(l);
-	while ((err = history_page(reader, &l->query, &page, fault)) == ERR_GONE && tell_gap(l, reader))
+	while ((err = history_page(reader, &l->query, &page, fault)) == ERR_GONE && pass_gap(l))
 		if (is_done(l))
 			return ERR_NONE;
 	if (err)
@@ -81,7 +87,7 @@ static enum err add_page(struct lines *l, struct reader *reader, struct fault *f
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	else if (count > 0)
 		buf_add(&l->text, form->bytes, form->ends[count - 1]);
-	l->left -= l->limited ? count : 0;
+	l->left -= l->options.limit > 0 ? count : 0;
 	if (l->query.descending)
 		l->query.before = page_last(page);
 	else
@@ -90,44 +96,85 @@ static enum err add_page(struct lines *l, struct reader *reader, struct fault *f
 	return err;
 }
 
+/* Hands the text on, packed where that was asked for. */
+static enum err flush(struct lines *l, struct buf *out, bool end, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	if (buf_failed(&l->text))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	else if (l->squeeze != NULL)
+		err = squeeze_add(l->squeeze, buf_slice(&l->text), end, out, fault);
+	else
+		buf_add(out, l->text.data, l->text.len);
+	buf_finish(&l->text); /* it is in `out` now, where it may stay for long */
+	return err;
+}
+
+static enum err make_piece(struct lines *l, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
+{
+	enum err err = is_done(l) ? ERR_NONE : add_page(l, reader, fault);
+	*end = is_done(l);
+	if (!err && *end && l->ends_with_gap && l->query.after + 1 >= l->query.before)
+		add_gap(l, &l->end_gap);
+	return err ? err : flush(l, out, *end, fault);
+}
+
+/* A piece after the first: the status has been sent, and why there is no more is a last line. */
 static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
 	struct lines *l = source;
-	enum err err = is_done(l) ? ERR_NONE : add_page(l, reader, fault);
-	*end = is_done(l);
-	if (err)
-		return err;
-	if (l->squeeze != NULL)
-		err = squeeze_add(l->squeeze, buf_slice(&l->text), *end, out, fault);
-	else
-		buf_add(out, l->text.data, l->text.len);
-	bool failed = buf_failed(&l->text);
-	buf_finish(&l->text); /* it is in `out` now, where it may stay for long */
-	return err ? err : failed ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	struct fault unsaid;
+	enum err err = make_piece(l, reader, out, end, fault);
+	if (!err)
+		return ERR_NONE;
+	problem_write_op(&l->text, problem_status(err), fault, l->options.base);
+	buf_adds(&l->text, "}\n");
+	(void)flush(l, out, true, &unsaid);
+	return err;
 }
 
-enum err lines_stream_take(struct exchange *x, const struct history_query *q, struct lines_options *options)
+static struct lines *create(struct exchange *x, const struct range *range, struct lines_options options)
 {
 	struct lines *l = calloc(1, sizeof *l);
-	bool packed = options->packed && exchange_room_long(x) > 4 * SQUEEZE_BYTES;
+	bool packed = options.packed && exchange_room_long(x) > 4 * SQUEEZE_BYTES;
 	struct squeeze *squeeze = packed ? squeeze_create() : NULL;
 	if (l == NULL || (packed && squeeze == NULL)) {
-		selection_destroy(q->select);
-		buf_finish(&options->head);
+		selection_destroy(range->query.select);
 		squeeze_destroy(squeeze);
 		free(l);
-		return ERR_NOMEM;
+		return NULL;
 	}
-	l->exchange = x;
-	l->store = options->store;
-	l->query = *q;
-	l->limited = q->count_max > 0;
-	l->left = q->count_max;
-	l->text = options->head;
-	l->squeeze = squeeze;
+	*l = (struct lines){.exchange = x,
+			    .options = options,
+			    .query = range->query,
+			    .asked = range->asked,
+			    .ends_with_gap = range->ends_with_gap,
+			    .end_gap = range->end_gap,
+			    .left = options.limit,
+			    .squeeze = squeeze};
+	return l;
+}
+
+enum err lines_stream_take(struct exchange *x, struct reader *reader, const struct range *range,
+			   struct lines_options options, struct fault *fault)
+{
+	struct body_piece first = {0};
+	struct lines *l = create(x, range, options);
+	if (l == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (range->has_gap)
+		add_gap(l, &range->gap);
+	enum err err = make_piece(l, reader, &first.bytes, &first.end, fault);
+	if (err) {
+		buf_finish(&first.bytes);
+		destroy(l);
+		return err;
+	}
+	size_t held = l->squeeze != NULL ? SQUEEZE_BYTES : 0;
 	exchange_status(x, 200, "application/x-ndjson");
 	exchange_add_header(x, "Vary", "Accept, Accept-Encoding");
-	if (squeeze != NULL)
+	if (l->squeeze != NULL)
 		exchange_add_header(x, "Content-Encoding", "zstd");
-	return body_stream_take(x, fill, l, packed ? SQUEEZE_BYTES : 0, destroy);
+	err = body_stream_take(x, &first, fill, l, held, destroy);
+	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }

@@ -3,15 +3,18 @@
 #define NET_LINES_H
 
 #include "net/http.h"
-#include "tidemark/history.h"
+#include "net/range.h"
 
 struct lines_options {
 	struct store *store;
-	struct buf head; /* sent first */
-	bool packed;     /* with Content-Encoding: zstd */
+	const char *base; /* of the server's paths, for what fails later */
+	uint32_t limit;   /* events; 0: all */
+	bool packed;      /* with Content-Encoding: zstd */
 };
 
-/* Streams what `q` selects as the reply of `x`; q.count_max 0 means no limit. Takes q.select and the head. */
-enum err lines_stream_take(struct exchange *x, const struct history_query *q, struct lines_options *options);
+/* Reads the first page of `range`, and streams that and what follows as the reply of `x`. Takes the selection. A failure is
+ * one of the first page, and nothing is sent yet; what fails later is told in a last line, and the transfer breaks off. */
+enum err lines_stream_take(struct exchange *x, struct reader *reader, const struct range *range,
+			   struct lines_options options, struct fault *fault);
 
 #endif

@@ -183,6 +183,16 @@ void problem_write(struct buf *out, int status, const struct fault *fault, struc
 	buf_addc(out, '}');
 }
 
+void problem_write_op(struct buf *out, int status, const struct fault *fault, const char *base)
+{
+	struct buf problem;
+	buf_init(&problem);
+	problem_write(&problem, status, fault, (struct problem_form){base, false});
+	buf_adds(out, "{\"op\":\"error\",");
+	buf_join(out, &problem, 1, 1);
+	buf_finish(&problem);
+}
+
 /* `up` leads to the server's own pages. */
 static void put_head(struct buf *out, const char *title, const char *up)
 {

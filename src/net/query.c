@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "event/json.h"
+#include "event/op.h"
 #include "tidemark/event.h"
 
 /* Where the parser stands. */
@@ -126,6 +127,18 @@ static bool read_type(struct parse *p)
 	return read_name(p, filter_add_type);
 }
 
+static bool read_where(struct parse *p)
+{
+	enum err err = filter_add_where(p->q->filter, p->value);
+	p->starved = err == ERR_NOMEM;
+	return err == ERR_NONE;
+}
+
+static bool read_max_age(struct parse *p)
+{
+	return units_duration(p->value, &p->q->max_age_ms) && p->q->max_age_ms > 0;
+}
+
 static bool read_order(struct parse *p)
 {
 	p->q->descending = slice_is(p->value, "desc");
@@ -176,7 +189,7 @@ static bool read_speed(struct parse *p)
 	char *end;
 	p->q->speed = strtod(text, &end);
 	bool digits_only = strspn(text, "0123456789.") == p->value.len;
-	return digits_only && *end == '\0' && p->q->speed >= 0.01 && p->q->speed <= 10000;
+	return digits_only && *end == '\0' && p->q->speed >= OP_SPEED_MIN && p->q->speed <= OP_SPEED_MAX;
 }
 
 static bool read_session(struct parse *p)
@@ -195,6 +208,8 @@ static const struct rule rules[] = {
 	{"until", Q_TIME, false, "an RFC 3339 time or a duration ago such as -15m", read_until},
 	{"stream", Q_FILTER, true, "a name of 1 to 255 bytes, UTF-8 without control characters", read_stream},
 	{"type", Q_FILTER, true, "a name of 1 to 255 bytes, UTF-8 without control characters", read_type},
+	{"where", Q_WHERE, true, "/POINTER=VALUE, up to four times, 1024 bytes each at most", read_where},
+	{"max_age", Q_MAX_AGE, false, "a duration such as 90s or 1h", read_max_age},
 	{"order", Q_ORDER, false, "asc or desc", read_order},
 	{"limit", Q_LIMIT, false, "a number from 1 to 10000", read_limit},
 	{"wait", Q_WAIT, false, "a number of seconds from 0 to 60", read_wait},
@@ -236,6 +251,18 @@ static enum err read_param(struct parse *p, const struct url_param *param, unsig
 	return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
 }
 
+/* Can anything be in the range at all? */
+static enum err check_range(const struct query *q, struct fault *fault)
+{
+	bool named = q->start.from_head || q->start.from_first;
+	if (q->before != 0 && !named && q->before <= q->start.after + 1)
+		return fault_set(fault, ERR_INVALID, "before: nothing is after %llu and before %llu",
+				 (unsigned long long)q->start.after, (unsigned long long)q->before);
+	if (q->has_since && q->has_until && q->until_ms <= q->since_ms)
+		return fault_set(fault, ERR_INVALID, "until: wants a time later than since");
+	return ERR_NONE;
+}
+
 enum err query_parse(const struct url *u, unsigned allowed, struct query *q, struct fault *fault)
 {
 	*q = (struct query){.filter = filter_create()};
@@ -250,6 +277,8 @@ enum err query_parse(const struct url *u, unsigned allowed, struct query *q, str
 		err = fault_set(fault, ERR_INVALID, "start: goes with a session, which it is the first position of");
 	if (!err && q->has_session_start && (q->has_after || q->has_since))
 		err = fault_set(fault, ERR_INVALID, "start: does not go with %s", q->has_after ? "after" : "since");
+	if (!err)
+		err = check_range(q, fault);
 	if (err)
 		query_finish(q);
 	else

@@ -21,6 +21,8 @@ enum query_allowed {
 	Q_LEVEL = 1 << 10,
 	Q_NAMES = 1 << 12,         /* of a list of names: after (a name) and prefix */
 	Q_LAST_EVENT_ID = 1 << 11, /* lastEventId: clients of event streams that cannot set headers add it */
+	Q_WHERE = 1 << 13,
+	Q_MAX_AGE = 1 << 14,
 };
 
 enum {
@@ -44,6 +46,8 @@ struct query {
 	bool descending;
 	uint32_t limit; /* 0: none given */
 	int64_t wait_ms;
+	int64_t max_age_ms; /* 0: none given */
+	uint64_t older;     /* with max_age_ms: up to this seq all are older; 0: that was not looked for */
 	double speed;         /* 0: none given */
 	int level;            /* of zstd; 0: none given */
 	struct slice session; /* these three point into the url; empty: none given */

@@ -1,29 +1,96 @@
 #include "net/range.h"
 
+#include "net/reading.h"
+
+/* Does it ask for more than what there is? Then what is missing before the first event is a gap. */
+static bool is_bounded(const struct query *q)
+{
+	return q->before != 0 || reading_has_times(q) || q->has_until || q->descending;
+}
+
+/* May anything that is asked for be in (after, upto]? */
+static bool may_hold(struct reader *reader, const struct history_query *q, uint64_t upto)
+{
+	struct history_query look = {
+		.after = q->after, .before = upto + 1, .count_max = 1, .bytes_max = 1, .select = q->select};
+	struct page *page;
+	struct fault fault;
+	if (history_page(reader, &look, &page, &fault) != ERR_NONE)
+		return true;
+	bool may = page_count(page) > 0 || page_last(page) < upto;
+	page_unref(page);
+	return may;
+}
+
+/* What is up to `older` is too old. */
+static void pass_old(struct range *r, struct reader *reader, uint64_t older)
+{
+	struct gap gap = {r->asked, older + 1, GAP_AGE};
+	if (older <= r->query.after)
+		return;
+	bool told = may_hold(reader, &r->query, older);
+	r->query.after = older;
+	if (told && r->query.descending) {
+		r->ends_with_gap = true;
+		r->end_gap = gap;
+	} else if (told && (!r->has_gap || r->gap.reason == GAP_RETENTION)) {
+		r->has_gap = true;
+		r->gap = gap;
+	}
+}
+
 enum err range_set(struct range *out, struct store *store, struct reader *reader, const struct query *q,
 		   struct selection *select, struct fault *fault)
 {
-	struct position start = q->start;
-	if (!q->has_after)
-		start.from_first = true;
-	uint64_t after;
+	struct query from = {.start = q->start,
+			     .has_after = q->has_after,
+			     .has_since = q->has_since,
+			     .since_ms = q->since_ms,
+			     .max_age_ms = q->max_age_ms};
 	uint64_t head = store_head(store);
-	*out = (struct range){0};
-	out->head = head;
-	out->has_gap = position_resolve(store, head, start, select, &after, &out->gap);
-	struct history_query *range = &out->query;
-	*range = (struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = select};
-	if (q->before != 0 && q->before < range->before)
-		range->before = q->before;
-	enum err err = ERR_NONE;
-	uint64_t seq;
-	if (q->has_since)
-		err = history_seek_since(reader, q->since_ms, &seq, fault);
-	if (!err && q->has_since && seq > range->after)
-		range->after = seq;
+	uint64_t until = 0;
+	from.start.from_first = q->has_after ? q->start.from_first : !is_bounded(q);
+	enum err err = reading_apply_times(reader, &from, fault);
 	if (!err && q->has_until)
-		err = history_seek_time(reader, q->until_ms, &seq, fault);
-	if (!err && q->has_until && seq + 1 < range->before)
-		range->before = seq + 1;
-	return err;
+		err = history_seek_time(reader, q->until_ms, &until, fault);
+	if (err)
+		return err;
+	uint64_t after;
+	*out = (struct range){.head = head};
+	out->has_gap = q->descending ? position_find(store, head, &from.start, &after, &out->gap)
+				     : position_resolve(store, head, from.start, select, &after, &out->gap);
+	out->asked = from.start.by_time || !q->has_after ? 0 : after;
+	out->query = (struct history_query){
+		.after = after, .before = head + 1, .descending = q->descending, .select = select};
+	if (q->before != 0 && q->before < out->query.before)
+		out->query.before = q->before;
+	if (q->has_until && until + 1 < out->query.before)
+		out->query.before = until + 1;
+	pass_old(out, reader, from.older);
+	return ERR_NONE;
+}
+
+/* The last seq below what is missing at the end of `rest`, which is read downwards; before - 1 where nothing is. */
+static uint64_t below(struct store *store, const struct history_query *rest)
+{
+	uint64_t there = store_previous(store, rest->before);
+	return there > rest->after ? there : rest->after;
+}
+
+bool range_missing(struct store *store, const struct history_query *rest, uint64_t asked, struct gap *gap, bool *matters)
+{
+	uint64_t low = rest->descending ? below(store, rest) : rest->after;
+	bool is_end = rest->descending && low == rest->after;
+	*gap = (struct gap){is_end ? asked : low, store_next(store, low), GAP_RETENTION};
+	bool missing = rest->after + 1 < rest->before && (rest->descending ? low + 1 < rest->before : gap->first > low + 1);
+	*matters = missing && history_may_miss(store, rest->select, low);
+	return missing;
+}
+
+void range_skip(struct store *store, struct history_query *rest)
+{
+	if (rest->descending)
+		rest->before = below(store, rest) + 1;
+	else
+		rest->after = store_next(store, rest->after) - 1;
 }

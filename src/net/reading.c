@@ -1,20 +1,33 @@
 #include "net/reading.h"
 
+#include "base/clock.h"
 #include "tidemark/history.h"
 
-enum err reading_apply_since(struct reader *reader, struct query *q, struct fault *fault)
+bool reading_has_times(const struct query *q)
 {
-	if (!q->has_since)
-		return ERR_NONE;
+	return q->has_since || q->max_age_ms > 0;
+}
+
+static enum err apply_since(struct reader *reader, struct query *q, struct fault *fault)
+{
 	uint64_t after;
 	enum err err = history_seek_since(reader, q->since_ms, &after, fault);
 	bool later = q->has_after && !q->start.from_first && (q->start.from_head || q->start.after > after);
 	if (!err && !later) {
 		q->start.from_head = q->start.from_first = false;
 		q->start.after = after;
+		q->start.by_time = true;
 	}
 	q->has_after = true;
 	q->has_since = false;
+	return err;
+}
+
+enum err reading_apply_times(struct reader *reader, struct query *q, struct fault *fault)
+{
+	enum err err = q->has_since ? apply_since(reader, q, fault) : ERR_NONE;
+	if (!err && q->max_age_ms > 0)
+		err = history_seek_time(reader, clock_wall_ms() - q->max_age_ms, &q->older, fault);
 	return err;
 }
 

@@ -7,9 +7,11 @@
 #include "hub/writer.h"
 #include "net/query.h"
 
-/* Turns `since` into a position, on a thread that may wait for the disk. Where `after` is given, too, the later one counts.
- */
-enum err reading_apply_since(struct reader *reader, struct query *q, struct fault *fault);
+/* Does the query name times, which have to be looked for in the log? */
+bool reading_has_times(const struct query *q);
+/* Turns them into positions, on a thread that may wait for the disk. Where `after` is given beside `since`, the later one
+ * counts. */
+enum err reading_apply_times(struct reader *reader, struct query *q, struct fault *fault);
 
 /* What a reader begins with. */
 struct reading {

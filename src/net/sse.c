@@ -188,7 +188,7 @@ static void add_move(struct stream *s)
 	uint64_t after;
 	if (!sessions_take_move(s->push->options.sessions, s->session, &s->reader, &after))
 		return;
-	cursor_seek(s->cursor, after);
+	cursor_seek(s->cursor, (struct position){.after = after});
 	s->pace = (struct pace){.speed = s->pace.speed};
 	atomic_store(&s->live, false); /* it may have a long way to go again */
 	buf_init(&data);
@@ -289,6 +289,8 @@ static enum err begin(struct stream *s, struct query *query, bool *resumed, stru
 	query->filter = NULL;
 	if (select != NULL)
 		err = cursor_create(o->feed, start, query->before, select, WIRE_SSE, on_loaded, s, &s->cursor);
+	if (select != NULL && !err && query->max_age_ms > 0)
+		cursor_set_max_age(s->cursor, query->max_age_ms, query->older);
 	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 

@@ -18,6 +18,7 @@
 #include "net/close_frame.h"
 #include "net/problem.h"
 #include "net/ws_errand.h"
+#include "net/ws_replay.h"
 #include "net/ws_share.h"
 #include "net/ws_turn.h"
 
@@ -222,6 +223,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	request->place = request->long_place = (struct quota_hold){0};
 	c->upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
 	acks_init(&c->acks, w->options.quotas, c->client);
+	ws_init_pace(c);
 	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
 }
@@ -338,6 +340,8 @@ static enum err make_cursor(struct ws_conn *c, struct fault *fault)
 	q->filter = NULL;
 	if (select != NULL)
 		err = cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
+	if (select != NULL && !err && q->max_age_ms > 0)
+		cursor_set_max_age(c->cursor, q->max_age_ms, q->older);
 	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
@@ -382,7 +386,7 @@ struct since {
 static void run_since(struct pool_job *job, struct reader *reader)
 {
 	struct since *s = LIST_ITEM(job, struct since, job);
-	s->err = reading_apply_since(reader, &s->found, &s->fault);
+	s->err = reading_apply_times(reader, &s->found, &s->fault);
 	ws_task_done(&s->task);
 }
 
@@ -401,7 +405,7 @@ static void on_since(struct ws_task *task)
 	free(s);
 }
 
-/* `since` is found in the log, which may take a while: until then nothing is sent, and nothing is read. */
+/* Times are found in the log, which may take a while: until then nothing is sent, and nothing is read. */
 static void begin_since(struct ws_conn *c)
 {
 	struct since *s = calloc(1, sizeof *s);
@@ -433,7 +437,7 @@ static int on_open(struct ws_conn *c)
 	ws_metrics_enter(w->metrics, ws_session(c));
 	if (session.len > 0 && c->session == NULL)
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
-	else if (c->profile->reads && c->request->query.has_since)
+	else if (c->profile->reads && reading_has_times(&c->request->query))
 		begin_since(c);
 	else
 		begin(c);
@@ -465,6 +469,7 @@ static void conn_destroy(struct ws_conn *c)
 		ws_failed(c);
 	if (c->wsi != NULL) /* before that there is no timer, and after ws_destroy has begun no context */
 		lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
+	ev_timer_stop(w->loop, &c->pace_timer);
 	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), &c->reader);
 	subscription_unpark(w->subscriptions, &c->subscription);
@@ -696,8 +701,12 @@ static void go_on(struct ws_conn *c, bool loaded, unsigned news)
 		c->wait = WAIT_NOTHING;
 	if ((news & SESSION_MOVED) != 0)
 		c->moving = true;
-	if (c->moving && c->wait != WAIT_LOAD && c->cursor != NULL)
+	if (c->wait == WAIT_LOAD || c->cursor == NULL)
+		return;
+	if (c->moving)
 		ws_move(c);
+	if (c->seeking)
+		ws_seek(c);
 	else if (was_loading && loaded)
 		ws_pump(c);
 }

@@ -34,8 +34,9 @@
  *      WAIT_LOAD      a page from the store      (ws.ready, by on_loaded)
  *      WAIT_SOCKET    room in the socket         (libwebsockets)
  *      WAIT_TIME      the pace                   (conn.timer)
- *      WAIT_TURN      others that are behind     (ws_turn.h)                                                         */
-enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_TURN };
+ *      WAIT_TURN      others that are behind     (ws_turn.h)
+ *      WAIT_CLIENT    the client                 (ws_replay.h)                                                       */
+enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_TURN, WAIT_CLIENT };
 
 /* Where answers from the past wait until there is room for them (ws_share.h): a few events, or very many. */
 enum ws_line { LINE_BRIEF, LINE_LONG, WS_LINES };
@@ -92,7 +93,8 @@ struct ws_conn {
 	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
 	char *session;                /* NULL: none */
 	bool resumed;                 /* the session was known */
-	struct session_reader reader; /* `sent` is the last position that the peer was told */
+	struct session_reader reader; /* `sent` is the highest position that the peer was told */
+	uint64_t told;                /* the last one: a replay goes back, too */
 	int64_t told_ms;              /* monotonic: when it was */
 	struct list in_all;           /* ws.all */
 	struct subscription subscription;
@@ -107,6 +109,11 @@ struct ws_conn {
 	bool failed;         /* that something could not be sent is counted */
 	bool retrying;       /* the socket took less than was offered, and has taken nothing since */
 	struct pace pace;
+	struct ev_timer pace_timer; /* libwebsockets' timers are not looked at where another watcher sets them */
+	bool paused;                /* by the client */
+	uint64_t steps;             /* events that it wants all the same */
+	bool seeking;               /* it wants the reader at `seek`, which waits for a page */
+	struct position seek;
 	lws_sorted_usec_list_t timer;
 	struct buf out;   /* frames of ours, whole, that go out before the next event */
 	struct acks acks; /* of a publisher: answers that the socket has no room for */
@@ -220,6 +227,7 @@ enum { CLOSE_WITHOUT_WORD = 1 }; /* no close frame: the peer is gone, or the soc
 /* How many bytes of replies may wait for the peer before it is not read from. */
 enum { WS_OUT_MAX = 64 * 1024 };
 
+void ws_init_pace(struct ws_conn *c);
 /* Queues a text frame; sent before any further event. */
 void ws_say(struct ws_conn *c, const struct buf *text);
 /* {"op":"error",…}; `ref` may be empty. */
@@ -240,7 +248,9 @@ void ws_pump(struct ws_conn *c);
 void ws_note_told(struct ws_conn *c, uint64_t seq);
 /* Tells a filtered reader how far it has come, where that is due. */
 void ws_checkpoint(struct ws_conn *c, int64_t now_ms);
-/* The session was moved: the reader goes on there. Not while a page is on its way. */
+/* The reader goes on behind `start`, back as well. Not while a page is on its way. */
+void ws_go_to(struct ws_conn *c, struct position start);
+/* Its session was moved: the same. */
 void ws_move(struct ws_conn *c);
 /* The same for a reader whose turn it is (ws_turn.h). */
 void ws_serve(struct ws_conn *c);

@@ -3,7 +3,7 @@
 
 #include "event/op.h"
 #include "net/problem.h"
-#include "net/ws_conn.h"
+#include "net/ws_replay.h"
 
 /* Bytes that take long enough to read that others would wait for it. */
 enum { LONG_MESSAGE = 32 * 1024 };
@@ -214,6 +214,11 @@ static void obey(struct ws_conn *c, const struct op *op)
 	case OP_PUBLISH: publish(c, op); break;
 	case OP_ACK: acknowledge(c, op); break;
 	case OP_PING: pong(c, op); break;
+	case OP_PAUSE:
+	case OP_RESUME:
+	case OP_STEP:
+	case OP_SPEED:
+	case OP_SEEK: ws_steer(c, op); break;
 	case OP_NONE: break; /* is a fault */
 	}
 }
@@ -305,7 +310,7 @@ static void say_error(struct ws_conn *c, int status, const struct fault *fault)
 const struct ws_profile ws_v1 = {
 	.path = "/v1/ws",
 	.need = NEED_READ,
-	.query = WS_QUERY,
+	.query = WS_QUERY | Q_WHERE | Q_MAX_AGE,
 	.reads = true,
 	.form = WIRE_WS,
 	.open = say_hello,

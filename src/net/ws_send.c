@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "net/problem.h"
 #include "net/ws_conn.h"
+#include "net/ws_replay.h"
 #include "net/ws_turn.h"
 
 enum {
@@ -138,7 +139,9 @@ static bool is_closing(const struct ws_conn *c)
 
 void ws_note_told(struct ws_conn *c, uint64_t seq)
 {
-	atomic_store(&c->reader.sent, seq);
+	if (seq > atomic_load(&c->reader.sent))
+		atomic_store(&c->reader.sent, seq);
+	c->told = seq;
 	c->told_ms = clock_mono_ms();
 }
 
@@ -148,11 +151,20 @@ void ws_checkpoint(struct ws_conn *c, int64_t now_ms)
 	    now_ms - c->told_ms < CHECKPOINT_MS)
 		return;
 	uint64_t after = subscription_after(c->ws->subscriptions, &c->subscription, c->cursor);
-	if (after <= atomic_load(&c->reader.sent))
+	if (after <= c->told)
 		return;
 	c->profile->checkpoint(c, after);
 	ws_note_told(c, after);
 	ws_pump_out(c);
+}
+
+void ws_go_to(struct ws_conn *c, struct position start)
+{
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	cursor_seek(c->cursor, start);
+	c->pace = (struct pace){.speed = c->pace.speed, .held = c->paused};
+	c->live = false; /* it may have a long way to go again */
+	ws_note_told(c, cursor_after(c->cursor));
 }
 
 void ws_move(struct ws_conn *c)
@@ -161,11 +173,7 @@ void ws_move(struct ws_conn *c)
 	c->moving = false;
 	if (!sessions_take_move(c->ws->options.sessions, ws_session(c), &c->reader, &after))
 		return;
-	subscription_unpark(c->ws->subscriptions, &c->subscription);
-	cursor_seek(c->cursor, after);
-	c->pace = (struct pace){.speed = c->pace.speed};
-	c->live = false; /* it may have a long way to go again */
-	ws_note_told(c, after);
+	ws_go_to(c, (struct position){.after = after});
 	if (c->profile->moved != NULL)
 		c->profile->moved(c, after);
 	ws_pump(c);
@@ -181,24 +189,37 @@ void ws_add_ref(struct buf *out, struct slice ref)
 
 void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref)
 {
-	struct buf problem;
 	struct buf text;
-	buf_init(&problem);
 	buf_init(&text);
-	problem_write(&problem, status, fault, (struct problem_form){c->ws->options.base, false});
-	/* The problem document, as a frame: its members behind an op. */
-	buf_adds(&text, "{\"op\":\"error\",");
-	buf_join(&text, &problem, 1, 1);
+	problem_write_op(&text, status, fault, c->ws->options.base);
 	ws_add_ref(&text, ref);
 	buf_addc(&text, '}');
 	ws_say(c, &text);
-	buf_finish(&problem);
 	buf_finish(&text);
 }
 
-static void on_time(lws_sorted_usec_list_t *timer)
+static void on_time(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
-	ws_pump(lws_container_of(timer, struct ws_conn, timer));
+	(void)loop;
+	(void)events;
+	ws_pump(timer->data);
+}
+
+/* Not of the loop's own time: that is when this turn of it began. */
+static void wait_for_time(struct ws_conn *c, int64_t ms)
+{
+	struct ev_loop *loop = c->ws->loop;
+	c->wait = WAIT_TIME;
+	ev_now_update(loop);
+	ev_timer_stop(loop, &c->pace_timer);
+	ev_timer_set(&c->pace_timer, (double)ms / 1000, 0);
+	ev_timer_start(loop, &c->pace_timer);
+}
+
+void ws_init_pace(struct ws_conn *c)
+{
+	ev_timer_init(&c->pace_timer, on_time, 0, 0);
+	c->pace_timer.data = c;
 }
 
 /* At the head: waits for the next commit, after telling what there is to tell at the head. */
@@ -228,7 +249,7 @@ static void fail(struct ws_conn *c)
 static void tell_gap(struct ws_conn *c)
 {
 	const struct gap *gap = cursor_gap(c->cursor);
-	if (gap->reason == GAP_RETENTION && gap->first > gap->requested)
+	if ((gap->reason == GAP_RETENTION || gap->reason == GAP_AGE) && gap->first > gap->requested)
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_EXPIRED, gap->first - gap->requested - 1);
 	c->profile->gap(c, gap);
 	ws_note_told(c, cursor_after(c->cursor));
@@ -237,10 +258,14 @@ static void tell_gap(struct ws_conn *c)
 /* Sends one helping of events. True when there may be more to send at once. */
 static bool send_events(struct ws_conn *c, size_t *turn)
 {
-	bool paced = c->pace.speed > 0;
+	bool single = c->pace.speed > 0 || c->paused;
 	struct chunk chunks[CHUNKS];
 	int count;
-	switch (cursor_fill(c->cursor, chunks, paced ? 1 : CHUNKS, paced ? 1 : WRITE_BYTES, &count)) {
+	if (c->paused && c->steps == 0) {
+		c->wait = WAIT_CLIENT;
+		return false;
+	}
+	switch (cursor_fill(c->cursor, chunks, single ? 1 : CHUNKS, single ? 1 : WRITE_BYTES, &count)) {
 	case CURSOR_READY: break;
 	case CURSOR_GAP: tell_gap(c); return true;
 	case CURSOR_LOAD:
@@ -251,13 +276,16 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 	case CURSOR_END:
 	case CURSOR_FAILED: fail(c); return false;
 	}
-	int64_t wait_ms = pace_wait(&c->pace, page_entry(chunks[0].page, chunks[0].index).time_ms);
+	int64_t time_ms = page_entry(chunks[0].page, chunks[0].index).time_ms;
+	int64_t wait_ms = c->paused ? 0 : pace_wait(&c->pace, time_ms);
 	bool full = false;
 	if (wait_ms == 0) {
-		*turn += send_chunks(c, chunks, count, &full);
+		size_t sent = send_chunks(c, chunks, count, &full);
+		*turn += sent;
+		if (c->paused && sent > 0)
+			ws_stepped(c, time_ms);
 	} else {
-		c->wait = WAIT_TIME;
-		lws_sul_schedule(c->ws->context, 0, &c->timer, on_time, wait_ms * 1000);
+		wait_for_time(c, wait_ms);
 	}
 	cursor_release(chunks, count);
 	if (full)
@@ -278,7 +306,7 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 	uint64_t max = c->ws->options.lag_max;
 	if (c->close_code != 0)
 		return true; /* and has been counted, if that is why */
-	if (max == 0 || !c->live || ws_lag(c, head) <= max)
+	if (max == 0 || !c->live || c->paused || ws_lag(c, head) <= max)
 		return false;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);
 	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
@@ -359,6 +387,7 @@ void ws_hang_up(struct ws_conn *c, int code, const char *why)
 	c->close_code = code;
 	c->close_why = why;
 	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	ev_timer_stop(c->ws->loop, &c->pace_timer);
 	lws_callback_on_writable(c->wsi);
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, code == CLOSE_WITHOUT_WORD ? LWS_TO_KILL_ASYNC : CLOSE_SECONDS);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -353,6 +354,44 @@ bool archive_set_absent(struct archive_set *s, struct fault *why)
 		*why = s->absent.items[0].why;
 	pthread_mutex_unlock(&s->lock);
 	return any;
+}
+
+/* What the file is now; false where there is none. */
+static bool identify(const struct archive_set *s, const char *file, struct damaged *out)
+{
+	char path[DIR_LEN + 300];
+	struct stat st;
+	archive_set_path(s, file, path, sizeof path);
+	bool there = stat(path, &st) == 0;
+	if (there) {
+		out->inode = st.st_ino;
+		out->changed = st.st_mtim;
+	}
+	return there;
+}
+
+void archive_set_note_damage(struct archive_set *s, const char *file, const struct fault *why)
+{
+	struct damaged d = {.why = *why};
+	snprintf(d.file, sizeof d.file, "%s", file);
+	if (!identify(s, file, &d))
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->damaged = d;
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool archive_set_damaged(struct archive_set *s, struct fault *why)
+{
+	struct damaged now = {0};
+	pthread_mutex_lock(&s->lock);
+	struct damaged d = s->damaged;
+	pthread_mutex_unlock(&s->lock);
+	bool same = d.file[0] != '\0' && identify(s, d.file, &now) && now.inode == d.inode &&
+		    now.changed.tv_sec == d.changed.tv_sec && now.changed.tv_nsec == d.changed.tv_nsec;
+	if (same)
+		*why = d.why;
+	return same;
 }
 
 void archive_set_look(struct archive_set *s)

@@ -58,6 +58,10 @@ void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last);
 void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last);
 /* Is anything missing that should be there? */
 bool archive_set_absent(struct archive_set *s, struct fault *why);
+/* Reading this one has found it damaged: known until its file is another. */
+void archive_set_note_damage(struct archive_set *s, const char *file, const struct fault *why);
+/* Is one known to be? */
+bool archive_set_damaged(struct archive_set *s, struct fault *why);
 /* Is there a file of the name of an archive that holds `seq`, and no manifest with it? */
 bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why);
 /* Looks at the directory again where something is missing, every few seconds at most. */

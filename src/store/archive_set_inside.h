@@ -3,11 +3,21 @@
 #define STORE_ARCHIVE_SET_INSIDE_H
 
 #include <pthread.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "store/absent.h"
 #include "store/archive_set.h"
 
 enum { DIR_LEN = 1024 };
+
+/* An archive that could not be read, as its file was then. */
+struct damaged {
+	char file[ARCHIVE_NAME_LEN]; /* empty: none is known */
+	ino_t inode;
+	struct timespec changed;
+	struct fault why;
+};
 
 struct archive_set {
 	char dir[DIR_LEN];
@@ -26,6 +36,7 @@ struct archive_set {
 	struct absences told;    /* of what was left alone */
 	struct absences excused; /* gone for good */
 	int64_t looked_ms;       /* at the directory; monotonic */
+	struct damaged damaged;  /* the last one that was found */
 };
 
 /* Adds one to the list, where it is not in it. */

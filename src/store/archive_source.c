@@ -184,15 +184,31 @@ static enum err walk_frame(struct walk *w, const struct archive_lines *lines, ui
 	return err;
 }
 
-enum err archive_source_walk(struct archive_source *s, const struct manifest *m, uint64_t after, uint64_t before,
-			     bool descending, archived_fn *each, void *arg, struct fault *fault)
+/* One that is damaged is opened anew the next time: it may have been repaired. */
+static enum err give_up(struct archive_source *s, const struct manifest *m, enum err err, const struct fault *fault)
 {
-	struct walk w = {s, m, after, before, descending, each, arg, fault, true};
+	if (err != ERR_CORRUPT && err != ERR_IO)
+		return err;
+	archive_set_note_damage(s->set, m->file, fault);
+	for (int i = 0; i < OPEN_MAX; i++)
+		if (s->open[i].archive != NULL && strcmp(s->open[i].file, m->file) == 0) {
+			archive_close(s->open[i].archive);
+			s->open[i] = (struct opened){0};
+		}
+	return err;
+}
+
+static enum err walk_frames(struct walk *from, struct fault *fault)
+{
+	struct walk w = *from;
+	struct archive_source *s = w.source;
+	const struct manifest *m = w.manifest;
+	bool descending = w.descending;
 	struct archive *a;
 	uint32_t frame;
 	enum err err = open_archive(s, m, &a, fault);
 	if (!err)
-		err = archive_seek(a, descending ? before - 1 : after + 1, &frame, fault);
+		err = archive_seek(a, descending ? w.before - 1 : w.after + 1, &frame, fault);
 	while (!err && w.more && w.after + 1 < w.before) {
 		struct archive_lines lines;
 		uint64_t first;
@@ -207,6 +223,13 @@ enum err archive_source_walk(struct archive_source *s, const struct manifest *m,
 		frame = !descending ? frame + 1 : frame > 0 ? frame - 1 : archive_frames(a);
 	}
 	return err;
+}
+
+enum err archive_source_walk(struct archive_source *s, const struct manifest *m, uint64_t after, uint64_t before,
+			     bool descending, archived_fn *each, void *arg, struct fault *fault)
+{
+	struct walk w = {s, m, after, before, descending, each, arg, fault, true};
+	return give_up(s, m, walk_frames(&w, fault), fault);
 }
 
 struct time_search {
@@ -238,10 +261,10 @@ enum err archive_source_seek_time(struct archive_source *s, const struct manifes
 		err = archive_seek_time(a, time_ms, &frame, fault);
 	if (!err)
 		err = archive_unpack(a, frame, &lines, fault);
+	if (!err && (lines.count == 0 || !envelope_read_place(archive_line(&lines, 0), &first, &time)))
+		err = fault_set(fault, ERR_CORRUPT, "%s: a frame does not begin with an event", m->file);
 	if (err)
-		return err;
-	if (lines.count == 0 || !envelope_read_place(archive_line(&lines, 0), &first, &time))
-		return fault_set(fault, ERR_CORRUPT, "%s: a frame does not begin with an event", m->file);
+		return give_up(s, m, err, fault);
 	err = archive_source_walk(s, m, first - 1, m->last + 1, false, on_before, &t, fault);
 	*seq = t.seq;
 	return err;

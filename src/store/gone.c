@@ -151,9 +151,37 @@ enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, stru
 	return err || counted ? err : note_unknown(db, fault);
 }
 
+enum err gone_last_put(sqlite3 *db, struct gone_last last, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(
+		db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone_last_seq', ?), ('gone_last_time', ?)", &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)last.seq);
+	sqlite3_bind_int64(st, 2, last.time_ms);
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE)
+		err = db_fault(db, rc, "noting what is gone", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+enum err gone_last_get(sqlite3 *db, struct gone_last *out, struct fault *fault)
+{
+	sqlite3_int64 seq = 0;
+	sqlite3_int64 time_ms = 0;
+	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_last_seq'", 0, &seq, fault);
+	if (!err)
+		err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_last_time'", 0, &time_ms, fault);
+	*out = (struct gone_last){(uint64_t)seq, time_ms};
+	return err;
+}
+
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault)
 {
 	struct gone g;
+	struct gone_last newest;
 	enum err err = gone_load(from, &g, fault);
 	if (err || !g.known)
 		return err;
@@ -163,6 +191,10 @@ enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault
 		g.ranges[g.count - 1].last = end - 1;
 	err = save(to, &g, fault);
 	gone_finish(&g);
+	if (!err)
+		err = gone_last_get(from, &newest, fault);
+	if (!err && newest.seq > 0 && newest.seq < end)
+		err = gone_last_put(to, newest, fault);
 	return err ? err : note_unknown(to, fault); /* the copy's topics have counted nothing out */
 }
 

@@ -27,6 +27,13 @@ void gone_finish(struct gone *g);
 enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, struct fault *fault);
 /* Up to which seq something is gone whose topics are not known; 0: nothing is. */
 enum err gone_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault);
+/* The newest of what retention has discarded; seq 0: nothing, or its time is not known. */
+struct gone_last {
+	uint64_t seq;
+	int64_t time_ms;
+};
+enum err gone_last_put(sqlite3 *db, struct gone_last last, struct fault *fault);
+enum err gone_last_get(sqlite3 *db, struct gone_last *out, struct fault *fault);
 /* Notes in `to` what is noted in `from`, below `end`. */
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault);
 

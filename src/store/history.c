@@ -13,6 +13,7 @@ enum {
 	SEEK_TOPICS_MAX = 1024,
 	/* Rows that one page looks at when it walks the log for a filter. */
 	WALK_ROWS_MAX = 65536,
+	PICK_ROWS = 4096, /* that it looks at where payloads decide */
 	MANY_ROWS = 256,
 };
 
@@ -89,12 +90,13 @@ enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct 
 	return fault_set(fault, ERR_CORRUPT, "event %llu is damaged: its sum does not match", (unsigned long long)row->seq);
 }
 
-/* Adds the row that `st` stands on. */
-static enum err add_row(struct reader *r, sqlite3_stmt *st, struct page_builder *b, struct fault *fault)
+/* Adds the row that `st` stands on, if its payload fulfils what is asked for. */
+static enum err add_row(struct reader *r, sqlite3_stmt *st, const struct where *where, struct page_builder *b,
+			struct fault *fault)
 {
 	struct row row;
 	enum err err = reader_row(r, st, &row, fault);
-	if (err)
+	if (err || (where != NULL && !where_holds(where, row.data)))
 		return err;
 	struct wire_event w = {row.seq, time_text(r, row.time_ms), catalog_topic(store_catalog(r->store), row.topic).json,
 			       row.id, row.data};
@@ -132,6 +134,7 @@ static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
 	bool down = p->q->descending;
 	uint64_t next = down ? p->before - 1 : p->after + 1;
 	struct selection *select = p->q->select;
+	const struct where *where = selection_where(select);
 	bool open = selection_is_open(select);
 	sqlite3_stmt *st = r->statements[down ? R_DOWN : R_UP];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)p->after);
@@ -144,7 +147,7 @@ static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
 		if (p->position != next)
 			err = missing(next, fault);
 		else if (open || selection_has(select, (uint32_t)sqlite3_column_int64(st, 2)))
-			err = add_row(r, st, p->builder, fault);
+			err = add_row(r, st, where, p->builder, fault);
 		next = down ? next - 1 : next + 1;
 		check_full(p);
 	}
@@ -164,11 +167,12 @@ static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *
 	if (err)
 		return err;
 	sqlite3_stmt *st = r->statements[R_ONE];
+	const struct where *where = selection_where(p->q->select);
 	for (uint32_t i = 0; !err && !p->full && i < count; i++) {
 		sqlite3_bind_int64(st, 1, (sqlite3_int64)seqs[i]);
 		int rc = sqlite3_step(st);
 		if (rc == SQLITE_ROW)
-			err = add_row(r, st, p->builder, fault);
+			err = add_row(r, st, where, p->builder, fault);
 		else
 			err = rc == SQLITE_DONE ? fault_set(fault, ERR_CORRUPT, "event %llu is indexed, but not there",
 							    (unsigned long long)seqs[i])
@@ -181,10 +185,13 @@ static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *
 	return err;
 }
 
-/* Looks the matching seqs up in the trailing index, then reads just these. */
+/* Looks the matching seqs up in the trailing index, then reads just these: more than the page can hold where what is in them
+ * decides. */
 static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 {
-	struct seq_query sq = {p->after, p->before, p->q->descending, p->q->count_max};
+	bool by_payload = selection_where(p->q->select) != NULL;
+	uint32_t max = by_payload && p->q->count_max < PICK_ROWS ? PICK_ROWS : p->q->count_max;
+	struct seq_query sq = {p->after, p->before, p->q->descending, max};
 	uint64_t *seqs = malloc((size_t)sq.max * sizeof *seqs);
 	if (seqs == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
@@ -193,6 +200,7 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 				  &count, fault);
 	if (!err && count > 0)
 		err = pick_rows(r, p, seqs, count, fault);
+	p->full = p->full || count == max; /* there may be more behind them */
 	free(seqs);
 	return err;
 }
@@ -210,7 +218,8 @@ static enum err on_archived(void *arg, const struct archived *event, bool *more,
 	struct progress *p = w->progress;
 	enum err err = ERR_NONE;
 	p->position = event->envelope.seq;
-	if (w->select == NULL || selection_has(w->select, event->topic))
+	const struct where *where = selection_where(w->select);
+	if (selection_has(w->select, event->topic) && (where == NULL || where_holds(where, event->envelope.data)))
 		err = page_builder_add_envelope(p->builder, p->position, event->text, event->time_ms, event->topic);
 	check_full(p);
 	*more = !p->full;
@@ -251,16 +260,15 @@ static enum err find_part(struct reader *r, struct progress *p, uint64_t after, 
 static enum err read_part(struct reader *r, struct progress *p, const struct manifest *m, bool archived, struct fault *fault)
 {
 	struct selection *select = p->q->select;
-	bool open = selection_is_open(select);
 	if (p->after + 1 >= p->before)
 		return ERR_NONE;
-	if (!open && selection_refresh(select) != ERR_NONE)
+	if (selection_refresh(select) != ERR_NONE)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	if (archived) {
-		struct archive_walk w = {p, open ? NULL : select};
+		struct archive_walk w = {p, select};
 		return archive_source_walk(r->archives, m, p->after, p->before, p->q->descending, on_archived, &w, fault);
 	}
-	return open || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault) : pick(r, p, fault);
+	return selection_is_wide(select) || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault) : pick(r, p, fault);
 }
 
 /* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
@@ -350,8 +358,8 @@ static enum err count_in_log(struct reader *r, struct selection *select, uint64_
 	return ERR_NONE;
 }
 
-/* What one page of archives holds of (*after, before). */
-static enum err count_in_archive(struct reader *r, struct selection *select, uint64_t *after, uint64_t before,
+/* What one page of (*after, before) holds. */
+static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before,
 				 uint64_t *count, struct fault *fault)
 {
 	struct page *page;
@@ -378,8 +386,9 @@ enum err history_count(struct reader *r, struct selection *select, uint64_t afte
 		uint64_t hot = store_hot(r->store);
 		uint64_t before_after = after;
 		uint64_t before_count = *count;
-		if (after + 1 < hot) {
-			err = count_in_archive(r, select, &after, before < hot ? before : hot, count, fault);
+		if (after + 1 < hot || selection_where(select) != NULL) {
+			uint64_t end = after + 1 < hot && hot < before ? hot : before;
+			err = count_in_page(r, select, &after, end, count, fault);
 			if (err == ERR_GONE && history_next(r, before_after) > before_after + 1)
 				err = ERR_NONE;
 		} else if (selection_is_open(select)) {
@@ -488,12 +497,23 @@ static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out,
 	return err ? err : look_behind(r, hot - 1, again, fault);
 }
 
+/* What retention has discarded is older than what is left above it, and perhaps no older than the time. */
+static void doubt_gone(struct reader *r, int64_t time_ms, struct sought *s)
+{
+	uint64_t there = store_previous(r->store, s->sure + 1);
+	uint64_t gone = store_gone_before(r->store, time_ms);
+	if (there < s->sure)
+		s->sure = gone < there ? there : gone < s->sure ? gone : s->sure;
+}
+
 static enum err seek(struct reader *r, int64_t time_ms, struct sought *out, struct fault *fault)
 {
 	bool again = true;
 	enum err err = ERR_NONE;
 	while (!err && again)
 		err = seek_time(r, time_ms, out, &again, fault);
+	if (!err)
+		doubt_gone(r, time_ms, out);
 	return err;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "event/envelope.h"
 #include "event/flat.h"
 #include "store/page_build.h"
 
@@ -13,6 +14,14 @@
 struct topic_index {
 	uint32_t *topics;  /* per entry, ascending */
 	uint32_t *indexes; /* per entry */
+};
+
+/* What is known of the payloads of a page: by event, enum verdict. */
+enum verdict { VERDICT_UNKNOWN, VERDICT_NO, VERDICT_YES };
+struct verdicts {
+	struct verdicts *next;
+	struct where *where;
+	atomic_uchar of[];
 };
 
 struct page {
@@ -26,6 +35,7 @@ struct page {
 	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
 	_Atomic(struct page_form *) forms[WIRE_COUNT];
 	_Atomic(struct topic_index *) topics;
+	_Atomic(struct verdicts *) verdicts; /* a list, VERDICTS_MAX at most */
 };
 
 struct page_builder {
@@ -39,7 +49,10 @@ struct page_builder {
 	uint32_t cap;
 };
 
-enum { FIRST_ENTRIES = 16 };
+enum {
+	FIRST_ENTRIES = 16,
+	VERDICTS_MAX = 64, /* of different conditions; what is asked for beyond is looked at each time */
+};
 
 struct page *page_ref(struct page *p)
 {
@@ -65,6 +78,16 @@ static void topics_destroy(struct topic_index *t)
 	free(t);
 }
 
+static void verdicts_destroy(struct verdicts *v)
+{
+	while (v != NULL) {
+		struct verdicts *next = v->next;
+		where_unref(v->where);
+		free(v);
+		v = next;
+	}
+}
+
 void page_unref(struct page *p)
 {
 	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
@@ -72,6 +95,7 @@ void page_unref(struct page *p)
 	for (int i = 0; i < WIRE_COUNT; i++)
 		form_destroy(p->forms[i]);
 	topics_destroy(p->topics);
+	verdicts_destroy(p->verdicts);
 	free(p->entries);
 	free(p);
 }
@@ -287,6 +311,58 @@ const uint32_t *page_topic(struct page *p, uint32_t topic, uint32_t *count, enum
 	uint32_t from = lower_bound(t->topics, p->count, topic);
 	*count = lower_bound(t->topics, p->count, (uint64_t)topic + 1) - from;
 	return *count > 0 ? t->indexes + from : NULL;
+}
+
+/* Those of some conditions, between the head of the list and `end`; NULL. *count grows by how many others there are. */
+static struct verdicts *find_verdicts(struct verdicts *head, const struct verdicts *end, const struct where *w, int *count)
+{
+	for (; head != end; head = head->next, ++*count)
+		if (where_same(head->where, w))
+			return head;
+	return NULL;
+}
+
+/* NULL where there is no memory, or no room for more. */
+static struct verdicts *verdicts_of(struct page *p, struct where *w)
+{
+	int count = 0;
+	struct verdicts *head = atomic_load_explicit(&p->verdicts, memory_order_acquire);
+	struct verdicts *found = find_verdicts(head, NULL, w, &count);
+	if (found != NULL || count >= VERDICTS_MAX)
+		return found;
+	struct verdicts *v = calloc(1, sizeof *v + p->count);
+	if (v == NULL)
+		return NULL;
+	v->where = where_ref(w);
+	v->next = head;
+	while (!atomic_compare_exchange_weak(&p->verdicts, &head, v)) {
+		found = find_verdicts(head, v->next, w, &count); /* somebody was faster */
+		v->next = head;
+		if (found == NULL)
+			continue;
+		v->next = NULL;
+		verdicts_destroy(v);
+		return found;
+	}
+	return v;
+}
+
+static bool look(const struct page *p, const struct where *w, uint32_t index)
+{
+	struct envelope e;
+	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.data);
+}
+
+bool page_holds(struct page *p, struct where *w, uint32_t index)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	unsigned char known = v != NULL ? atomic_load_explicit(&v->of[index], memory_order_relaxed) : VERDICT_UNKNOWN;
+	if (known != VERDICT_UNKNOWN)
+		return known == VERDICT_YES;
+	bool holds = look(p, w, index);
+	if (v != NULL)
+		atomic_store_explicit(&v->of[index], holds ? VERDICT_YES : VERDICT_NO, memory_order_relaxed);
+	return holds;
 }
 
 struct page_builder *page_builder_create(enum wire form, const char *epoch, uint64_t after, size_t bytes)

@@ -2,6 +2,7 @@
 #ifndef STORE_PAGE_BUILD_H
 #define STORE_PAGE_BUILD_H
 
+#include "event/where.h"
 #include "event/wire.h"
 #include "tidemark/page.h"
 
@@ -16,6 +17,9 @@ const struct page_form *page_form(struct page *p, enum wire form);
 
 /* The topics of all its events, ascending, page_count of them; made and kept likewise. */
 const uint32_t *page_topics(struct page *p);
+
+/* Does the payload of an event fulfil the conditions? It is looked at once, however many readers ask for the same. */
+bool page_holds(struct page *p, struct where *w, uint32_t index);
 
 /* A page under construction, owned by one thread. */
 struct page_builder;

@@ -209,7 +209,7 @@ bool seal_find_range(struct store *s, uint64_t first, uint64_t last)
 
 bool seal_absent(struct store *s, struct fault *why)
 {
-	return archive_set_absent(store_archives(s), why);
+	return archive_set_absent(store_archives(s), why) || archive_set_damaged(store_archives(s), why);
 }
 
 void seal_look(struct store *s)

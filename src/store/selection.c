@@ -11,6 +11,7 @@ struct selection {
 	uint32_t cap;
 	uint32_t *topics;
 	bool open;
+	bool wide;
 };
 
 struct selection *selection_create_take(struct filter *f, struct catalog *c)
@@ -23,6 +24,7 @@ struct selection *selection_create_take(struct filter *f, struct catalog *c)
 	s->filter = f;
 	s->catalog = c;
 	s->open = filter_is_open(f);
+	s->wide = filter_is_wide(f);
 	return s;
 }
 
@@ -38,6 +40,16 @@ void selection_destroy(struct selection *s)
 bool selection_is_open(const struct selection *s)
 {
 	return s == NULL || s->open;
+}
+
+bool selection_is_wide(const struct selection *s)
+{
+	return s == NULL || s->wide;
+}
+
+struct where *selection_where(const struct selection *s)
+{
+	return s != NULL ? filter_where(s->filter) : NULL;
 }
 
 static bool add(struct selection *s, uint32_t topic)
@@ -82,7 +94,7 @@ static enum err add_new(struct selection *s)
 
 enum err selection_refresh(struct selection *s)
 {
-	if (selection_is_open(s))
+	if (selection_is_wide(s))
 		return ERR_NONE;
 	unsigned entered = catalog_enter(s->catalog);
 	drop_forgotten(s);
@@ -93,7 +105,7 @@ enum err selection_refresh(struct selection *s)
 
 bool selection_has(const struct selection *s, uint32_t topic)
 {
-	if (selection_is_open(s))
+	if (selection_is_wide(s))
 		return true;
 	uint32_t low = 0;
 	uint32_t high = s->count;

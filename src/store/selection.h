@@ -17,10 +17,14 @@ void selection_destroy(struct selection *s);
 
 /* Everything passes: nothing else needs to be asked. */
 bool selection_is_open(const struct selection *s);
+/* Every topic passes, and what its payload has to fulfil decides. */
+bool selection_is_wide(const struct selection *s);
+/* What payloads have to fulfil, borrowed; NULL: nothing. */
+struct where *selection_where(const struct selection *s);
 /* Looks at the topics that are new since the last time, and drops what was forgotten. ERR_NOMEM leaves it as it was. */
 enum err selection_refresh(struct selection *s);
 bool selection_has(const struct selection *s, uint32_t topic);
-/* The topics that pass, ascending. */
+/* The topics that pass, ascending. Not where all do. */
 uint32_t selection_count(const struct selection *s);
 uint32_t selection_topic(const struct selection *s, uint32_t index);
 /* Does a topic of these names pass? */

@@ -134,8 +134,12 @@ enum err store_open_archives(struct store *s, struct fault *fault)
 	if (!err)
 		err = expect_archives(s, fault);
 	uint64_t unknown = 0;
+	struct gone_last newest = {0};
 	if (!err)
 		err = gone_unknown(s->db, &unknown, fault);
+	if (!err)
+		err = gone_last_get(s->db, &newest, fault);
+	store_set_gone(s, newest);
 	if (!err && own)
 		err = load_last_unknown(s, fault);
 	atomic_store(&s->unknown, unknown);

@@ -22,6 +22,19 @@ void store_set_hot(struct store *s, uint64_t hot)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void store_set_gone(struct store *s, struct gone_last newest)
+{
+	atomic_store(&s->gone_ms, newest.time_ms);
+	atomic_store(&s->gone_seq, newest.seq);
+}
+
+/* Read the other way round: the time may be that of a later one. */
+uint64_t store_gone_before(const struct store *s, int64_t time_ms)
+{
+	uint64_t seq = atomic_load(&s->gone_seq);
+	return atomic_load(&s->gone_ms) < time_ms ? seq : 0;
+}
+
 uint64_t store_head(struct store *s)
 {
 	pthread_mutex_lock(&s->lock);
@@ -45,6 +58,11 @@ uint64_t store_next(struct store *s, uint64_t after)
 		return after + 1;
 	uint64_t archived = archive_set_next(s->archives, after);
 	return archived != 0 && archived < hot ? archived : hot;
+}
+
+uint64_t store_previous(struct store *s, uint64_t before)
+{
+	return before > store_hot(s) ? before - 1 : archive_set_previous(s->archives, before);
 }
 
 uint64_t store_first(struct store *s)
@@ -190,6 +208,11 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
 	err = archive_set_scan(s->archives, fault);
 	if (err)
 		return err;
+	struct gone_last newest;
+	err = gone_last_get(db, &newest, fault);
+	if (err)
+		return err;
+	store_set_gone(s, newest);
 	atomic_store(&s->unknown, (unsigned long long)first - 1);
 	store_set_hot(s, (uint64_t)first);
 	return ERR_NONE;
@@ -197,7 +220,7 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
 
 bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
 {
-	if (selection_is_open(select) || after < atomic_load(&s->unknown) || selection_refresh(select) != ERR_NONE)
+	if (selection_is_wide(select) || after < atomic_load(&s->unknown) || selection_refresh(select) != ERR_NONE)
 		return true;
 	for (uint32_t i = 0; i < selection_count(select); i++) {
 		struct figures f;

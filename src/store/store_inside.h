@@ -13,6 +13,7 @@
 #include "store/catalog.h"
 #include "store/committed.h"
 #include "store/forgotten.h"
+#include "store/gone.h"
 #include "store/incoming.h"
 #include "store/lineage.h"
 #include "store/place.h"
@@ -114,6 +115,8 @@ struct store {
 
 	atomic_bool hurry;        /* store_hurry */
 	atomic_llong room_within; /* see store_measure_room; may be negative */
+	atomic_ullong gone_seq;   /* of the newest event that retention has discarded, where its time is known; set after it */
+	atomic_llong gone_ms;     /* its time */
 	atomic_ullong unknown;    /* what is gone up to here may be of any topic: it was not counted out of them */
 
 	/* The writing thread's own. */
@@ -170,6 +173,8 @@ struct trail *store_trail(const struct store *s);
 struct archive_set *store_archives(const struct store *s);
 /* STORE_READ: looks again where the log begins (`db` is a reader's connection), and which archives there are: a server may
  * be moving events from one to the other. Any thread. */
+/* Everything up to this seq is gone, and is older than that; 0: that cannot be said of anything. */
+uint64_t store_gone_before(const struct store *s, int64_t time_ms);
 enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* --- for the files of the store --- */
@@ -214,6 +219,7 @@ enum err store_end_page(struct store *s);
 void store_forget_pages(struct store *s);
 void store_set_head(struct store *s, uint64_t head);
 void store_set_hot(struct store *s, uint64_t hot);
+void store_set_gone(struct store *s, struct gone_last newest);
 /* What a write-back failed with since it was last asked. */
 enum err store_written_back(struct store *s, struct fault *fault);
 /* Waits for the write-back that is under way, and closes its connection. */

@@ -15,6 +15,7 @@ struct leaving {
 	uint32_t topic;
 	uint64_t bytes;
 	uint64_t seq;
+	int64_t time_ms;
 };
 
 static int by_topic(const void *a, const void *b)
@@ -94,7 +95,8 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 					(unsigned long long)seq);
 		else if (id.len > 0)
 			err = store_remember(s, seq, stream, id, fault);
-		out[(*count)++] = (struct leaving){(uint32_t)topic, (uint64_t)sqlite3_column_int64(st, 3), seq};
+		out[(*count)++] = (struct leaving){(uint32_t)topic, (uint64_t)sqlite3_column_int64(st, 3), seq,
+						   sqlite3_column_int64(st, 4)};
 	}
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(s->db, rc, "reading what leaves the log", fault);
@@ -372,15 +374,22 @@ enum err store_leave(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	if (leaving == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	uint64_t begin = s->hot;
+	struct gone_last newest = {end, 0};
 	err = take_out(s, end, leaving, &count, fault);
+	if (!err && count > 0)
+		newest.time_ms = leaving[count - 1].time_ms;
 	if (!err && chain == NULL)
 		err = reduce_all(s, leaving, count, (struct gone_range){begin, end}, fault);
 	/* Readers go to the archive from here on, before the events are gone; where there is none, it is known by now whose
 	 * they were. */
+	if (!err && chain == NULL)
+		store_set_gone(s, newest);
 	if (!err)
 		store_set_hot(s, end + 1);
 	if (!err && chain == NULL)
 		err = gone_add(s->db, begin, end, true, fault);
+	if (!err && chain == NULL)
+		err = gone_last_put(s->db, newest, fault);
 	if (!err) {
 		sqlite3_bind_int64(s->statements[S_POSTING_LEAVE], 1, (sqlite3_int64)end);
 		err = store_run(s, S_POSTING_LEAVE, "removing postings", fault);

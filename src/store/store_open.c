@@ -50,7 +50,7 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_PAST_FIND] = "SELECT seq, tag FROM id_past WHERE key = ? ORDER BY seq",
 	[S_PAST_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
 	[S_KEY_DELETE] = "DELETE FROM id_key WHERE key = ? AND seq = ?",
-	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)) FROM event WHERE seq <= ? ORDER BY seq",
+	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq <= ? ORDER BY seq",
 	[S_LEAVE] = "DELETE FROM event WHERE seq <= ?",
 	[S_POSTING_LEAVE] = "DELETE FROM posting WHERE \"window\" <= ?",
 	[S_POSTING_NEXT] = "SELECT \"window\", seqs FROM posting WHERE topic = ? AND \"window\" > ? ORDER BY \"window\"",

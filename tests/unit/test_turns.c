@@ -27,6 +27,7 @@ struct exchange {
 	uint64_t client;
 	char why[200];
 	body_fill *fill;
+	bool ended; /* with the first piece */
 	void *source;
 	bool done;
 };
@@ -57,7 +58,7 @@ enum err __wrap_push_wait(struct push *p, const struct query *query, struct sele
 uint64_t __wrap_exchange_client(const struct exchange *x);
 enum err __wrap_exchange_stay(struct exchange *x, struct fault *why);
 void __wrap_exchange_slow_down(struct exchange *x);
-enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
+enum err __wrap_body_stream_take(struct exchange *x, struct body_piece *first, body_fill *fill, void *source, size_t held,
 				 void (*destroy)(void *source));
 
 uint64_t __wrap_exchange_client(const struct exchange *x)
@@ -77,10 +78,12 @@ void __wrap_exchange_slow_down(struct exchange *x)
 	x->slow = true;
 }
 
-enum err __wrap_body_stream_take(struct exchange *x, body_fill *fill, void *source, size_t held,
+enum err __wrap_body_stream_take(struct exchange *x, struct body_piece *first, body_fill *fill, void *source, size_t held,
 				 void (*destroy)(void *source))
 {
 	(void)held;
+	x->ended = first->end;
+	buf_finish(&first->bytes);
 	x->fill = fill;
 	x->source = x->state = source;
 	x->destroy = destroy;
@@ -321,8 +324,8 @@ static void begin_export(struct exchange *x, const char *target, uint64_t client
 /* The rest of an export; returns how many pieces there were, with the empty ones. */
 static int read_pieces(struct exchange *x)
 {
-	int pieces = 0;
-	for (bool end = false; !end; pieces++) {
+	int pieces = 1;
+	for (bool end = x->ended; !end; pieces++) {
 		struct buf piece;
 		buf_init(&piece);
 		CHECK(x->fill(x->source, reader, &piece, &end, &fault) == ERR_NONE);
