@@ -151,6 +151,7 @@ class Discarded(TidemarkTest):
     def setUp(self):
         self.server = self.serve("--retain-events", "10", "--archive", "none")
         self.server.publish([{"stream": f"s{i % 2}", "data": i + 1} for i in range(40)])
+        time.sleep(0.05)
         self.server.publish([{"stream": "s2", "data": i} for i in range(10)])
         wait_until(lambda: self.server.history()["first"] == 41, "the oldest have left")
 
