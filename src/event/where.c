@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "event/json.h"
 
 enum { ESCAPE_MAX = 6 /* bytes that stand for one: \u0041 */ };
@@ -121,6 +122,14 @@ bool where_same(const struct where *a, const struct where *b)
 	for (size_t i = 0; same && a != b && i < a->count; i++)
 		same = slice_eq(where_text(a, i), where_text(b, i));
 	return same;
+}
+
+uint64_t where_hash(const struct where *w)
+{
+	uint64_t hash = 0;
+	for (size_t i = 0; i < w->count; i++)
+		hash = hash * 31 + hash_text(where_text(w, i));
+	return hash;
 }
 
 /* --- looking at a payload --- */

@@ -7,6 +7,7 @@
 #define EVENT_WHERE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "tidemark/err.h"
 #include "tidemark/slice.h"
@@ -26,8 +27,9 @@ enum err where_add(struct where *w, struct slice condition);
 size_t where_count(const struct where *w); /* NULL: 0 */
 /* A condition as it was added. */
 struct slice where_text(const struct where *w, size_t index);
-/* Are they the same, in the same order? */
+/* Are they the same, in the same order? Then their hashes are, too. */
 bool where_same(const struct where *a, const struct where *b);
+uint64_t where_hash(const struct where *w);
 
 /* `data` is proven JSON (json.h), without insignificant white space. */
 bool where_holds(const struct where *w, struct slice data);

@@ -353,16 +353,35 @@ static bool look(const struct page *p, const struct where *w, uint32_t index)
 	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.data);
 }
 
-bool page_holds(struct page *p, struct where *w, uint32_t index)
+/* `v` may be NULL. */
+static bool holds(const struct page *p, struct verdicts *v, const struct where *w, uint32_t index)
 {
-	struct verdicts *v = verdicts_of(p, w);
 	unsigned char known = v != NULL ? atomic_load_explicit(&v->of[index], memory_order_relaxed) : VERDICT_UNKNOWN;
 	if (known != VERDICT_UNKNOWN)
 		return known == VERDICT_YES;
-	bool holds = look(p, w, index);
+	bool yes = look(p, w, index);
 	if (v != NULL)
-		atomic_store_explicit(&v->of[index], holds ? VERDICT_YES : VERDICT_NO, memory_order_relaxed);
-	return holds;
+		atomic_store_explicit(&v->of[index], yes ? VERDICT_YES : VERDICT_NO, memory_order_relaxed);
+	return yes;
+}
+
+uint32_t page_sift(struct page *p, struct where *w, uint32_t *indexes, uint32_t count)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (holds(p, v, w, indexes[i]))
+			indexes[kept++] = indexes[i];
+	return kept;
+}
+
+bool page_any_holds(struct page *p, struct where *w)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	bool any = false;
+	for (uint32_t i = 0; !any && i < p->count; i++)
+		any = holds(p, v, w, i);
+	return any;
 }
 
 struct page_builder *page_builder_create(enum wire form, const char *epoch, uint64_t after, size_t bytes)

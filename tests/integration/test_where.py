@@ -107,6 +107,17 @@ class Where(TidemarkTest):
         for k, reader in enumerate(readers + again):
             self.assertEqual([e["data"]["k"] for e in reader.events(3)], [k % len(readers)] * 3)
 
+    def test_conditions_of_readers_are_shared(self):
+        quota = lambda: self.server.get("/v1/stats").json()["quotas"]["conditions"]
+        readers = [self.server.live_reader(after="head", where=["/a=1", "/b=2"]) for _ in range(3)]
+        source = self.server.sse(where="/a=1")
+        self.assertEqual(quota()["held"], 7)
+        for reader in readers:
+            reader.leave()
+        source.close()
+        self.server.publish({"data": {"a": 1}})
+        wait_until(lambda: quota()["held"] == 0, "they are given back")
+
     def test_the_command_line(self):
         expected = seqs(matching(self.events, ["/level=error", "/n=3"]))
         for place in (self.server.url, self.server.data):
