@@ -256,6 +256,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.ping_ms = c->ping_interval,
 		.static_dir = c->static_dir,
 	};
+	spread_init(&s->api.queries);
 	struct http_options http = {
 		.routes = api_routes,
 		.arg = &s->api,

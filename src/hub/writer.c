@@ -195,6 +195,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 {
 	op->err = ERR_NONE;
 	op->receipt = (struct receipt){0};
+	op->submitted_us = clock_mono_us();
 	pthread_mutex_lock(&w->lock);
 	enum err err = admit(w, op, fault);
 	if (!err) {
@@ -461,12 +462,24 @@ static void observer_saved(struct writer *w, bool committed)
 	w->saving = false;
 }
 
+/* When the request that has waited longest was taken. */
+static int64_t submitted_us(const struct list *group)
+{
+	int64_t first_us = INT64_MAX;
+	LIST_EACH (link, group) {
+		const struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		if (op->batch != NULL && op->submitted_us < first_us)
+			first_us = op->submitted_us;
+	}
+	return first_us < INT64_MAX ? first_us : 0;
+}
+
 /* The observer is first: whoever reads an event finds it counted. */
-static void deliver(struct writer *w, struct committed *committed)
+static void deliver(struct writer *w, struct committed *committed, int64_t submitted_us)
 {
 	if (w->options.observer != NULL)
 		w->options.observer->apply(w->options.observer->arg, committed);
-	feed_publish_take(w->feed, committed);
+	feed_publish_take(w->feed, committed, submitted_us);
 }
 
 /* A transaction that cannot be opened fails the group; it is not the change that has failed. */
@@ -725,14 +738,14 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 		sessions_written(w->sessions, true);
 		observer_saved(w, true);
 		apply_sessions(w, group);
-		spread_add(&w->commit, clock_mono_us() - start);
+		spread_add(&w->commit, clock_mono_us() - start, 1);
 		w->wrote = true;
 		/* What was refused is no work: without this, whoever tries again and again keeps a full disk full. */
 		if (low.code == ERR_NONE)
 			w->idle_ms = clock_mono_ms() + IDLE_MS;
 		if (committed != NULL) {
 			rate_add(&w->events, committed_count(committed));
-			deliver(w, committed);
+			deliver(w, committed, submitted_us(group));
 		}
 	}
 	finish_group(w, group);
@@ -819,7 +832,7 @@ static bool probe(struct writer *w)
 	set_breaker(w, BREAKER_HALF_OPEN);
 	enum err err = store_recover(w->store, &found, &fault);
 	if (!err && found != NULL)
-		deliver(w, found);
+		deliver(w, found, 0);
 	if (!err)
 		err = store_probe(w->store, &fault);
 	if (err) {
@@ -983,6 +996,11 @@ void writer_destroy(struct writer *w)
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
+}
+
+void writer_read_commits(struct writer *w, struct spread_histogram *out)
+{
+	spread_read_histogram(&w->commit, out);
 }
 
 void writer_read(struct writer *w, struct writer_figures *out)

@@ -131,6 +131,8 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
 	atomic_fetch_add(&s->push->delivered, events);
 	atomic_store(&s->after, cursor_after(s->cursor));
+	if (atomic_load(&s->live))
+		feed_delivered(s->push->options.feed, chunks[0].page, events);
 	if (events > 0)
 		note_told(s, cursor_sent(s->cursor));
 	return (long)n;

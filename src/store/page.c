@@ -31,6 +31,7 @@ struct page {
 	uint64_t last;
 	uint32_t count;
 	enum wire first_form;
+	int64_t submitted_us;
 	struct page_entry *entries;
 	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
 	_Atomic(struct page_form *) forms[WIRE_COUNT];
@@ -113,6 +114,16 @@ uint64_t page_last(const struct page *p)
 uint32_t page_count(const struct page *p)
 {
 	return p->count;
+}
+
+void page_set_submitted(struct page *p, int64_t us)
+{
+	p->submitted_us = us;
+}
+
+int64_t page_submitted(const struct page *p)
+{
+	return p->submitted_us;
 }
 
 static struct slice record(const struct page_form *f, uint32_t index)
