@@ -54,9 +54,10 @@ struct writer {
 	struct flood floods[FLOODS];
 	uint64_t last_client;
 	int64_t shared_until_ms;
-	uint64_t queued_events;
+	uint64_t queued_events; /* until their commit, as the two that follow */
 	uint64_t queued_bytes;
-	uint64_t queued_requests;
+	uint64_t waiting_requests;
+	uint64_t queued_requests; /* in `queue` */
 	bool closing;
 	bool pausing;       /* long work waits, brief work need not */
 	int64_t ack_due_ms; /* 0: no acknowledgement waits */
@@ -187,6 +188,7 @@ static void enqueue(struct writer *w, struct write_op *op)
 		    op_bytes(op) <= BRIEF_BYTES_MAX && !is_flood(w, op->client, lane);
 	w->queued_events += op_events(op);
 	w->queued_bytes += op_bytes(op);
+	w->waiting_requests++;
 	if (w->queued_requests++ == 0 || (w->pausing && is_brief(op)))
 		pthread_cond_signal(&w->wake);
 }
@@ -642,8 +644,10 @@ static void finish_group(struct writer *w, struct list *group)
 	uint64_t events = 0;
 	uint64_t bytes = 0;
 	uint64_t duplicates = 0;
+	uint64_t requests = 0;
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		requests++;
 		events += op_events(op);
 		bytes += op_bytes(op);
 		quota_give(w->options.quotas, QUOTA_QUEUE_EVENTS, op->account, op_events(op));
@@ -653,6 +657,7 @@ static void finish_group(struct writer *w, struct list *group)
 	pthread_mutex_lock(&w->lock);
 	w->queued_events -= events;
 	w->queued_bytes -= bytes;
+	w->waiting_requests -= requests;
 	w->duplicates += duplicates;
 	pthread_mutex_unlock(&w->lock);
 	LIST_EACH (link, group) {
@@ -1009,7 +1014,7 @@ void writer_read(struct writer *w, struct writer_figures *out)
 	pthread_mutex_lock(&w->lock);
 	out->queued_events = w->queued_events;
 	out->queued_bytes = w->queued_bytes;
-	out->queued_requests = w->queued_requests;
+	out->queued_requests = w->waiting_requests;
 	out->duplicates = w->duplicates;
 	out->refused = w->refused;
 	out->failed = w->failed;

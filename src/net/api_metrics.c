@@ -72,7 +72,7 @@ static void put_breaker(const struct writer_figures *w, struct buf *out)
 	} transitions[] = {{BREAKER_OPEN, w->breaker_opens},
 			   {BREAKER_HALF_OPEN, w->breaker_half_opens},
 			   {BREAKER_CLOSED, w->breaker_closes}};
-	put_help(out, "breaker_transitions_total", "counter", "Times that it went into a state.");
+	put_help(out, "breaker_transitions_total", "counter", "Times that it opened, that it was tried whether commits work again, and that it closed.");
 	for (int i = 0; i < 3; i++)
 		buf_printf(out, "tidemark_breaker_transitions_total{to=\"%s\"} %llu\n", breaker_name(transitions[i].to),
 			   (unsigned long long)transitions[i].count);
