@@ -11,7 +11,7 @@ from websocket_client import WebSocket
 from wire import Refused
 
 WHOLE_SECONDS = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
-COMPONENTS = {"websocket", "dashboard", "metrics", "loop", "storage", "supabase", "memory", "disk", "clock", "semaphores"}
+COMPONENTS = {"websocket", "dashboard", "metrics", "loop", "storage", "supabase", "memory", "disk", "clock", "archives", "semaphores"}
 ORIGIN = "http://elsewhere.example"
 OBSERVATION = {"id", "severity", "category", "confidence", "timestamp", "observation", "recommendation", "acknowledged",
                "acknowledged_at", "acknowledged_by", "event_ids", "rule", "connection_type", "metadata"}
