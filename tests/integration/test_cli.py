@@ -5,10 +5,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 import unittest
 
-from harness import (KIB, MIB, TidemarkTest, command, compact, data_text, edited, ndjson, scaled, seqs,
+from harness import (BIN, KIB, MIB, TidemarkTest, command, compact, data_text, edited, ndjson, scaled, seqs,
                      wait_until)
 
 COMMANDS = ("serve", "publish", "tail", "query", "stats", "verify")
@@ -393,6 +394,70 @@ class Stats(CommandTest):
         server.stop()
         self.assertRegex(self.run_ok("stats", server.data), r"\b60\b")
         server.start()
+
+
+class Documents(CommandTest):
+    """--json: one document on standard output, everything else on standard error."""
+
+    def one(self, status, *arguments):
+        done = command(*arguments, "--json")
+        self.assertEqual(done.returncode, status, done)
+        self.assertEqual(done.stdout.count("\n"), 1, done)
+        return json.loads(done.stdout)
+
+    def test_a_directory_says_what_a_server_says(self):
+        server = self.serve("--retain-events", "20")
+        self.fill(server)
+        wait_until(lambda: server.retention()["log"]["events"] <= 20, "the rest is in archives")
+
+        def compare(ours, theirs, path):
+            for name, value in ours.items():
+                with self.subTest(name=f"{path}{name}"):
+                    self.assertIn(name, theirs)
+                    if isinstance(value, dict):
+                        compare(value, theirs[name], f"{path}{name}.")
+                    elif path + name not in ("bytes.disk_free", "bytes.wal", "retention.log.bytes"):
+                        self.assertEqual(value, theirs[name])
+
+        beside = self.one(0, "stats", server.data)
+        compare(beside, self.one(0, "stats", server.url), "")
+        self.assertEqual(sorted(beside), ["archives", "bytes", "epoch", "events", "first", "head", "lineage", "retention",
+                                          "streams"])
+        self.assertGreater(beside["archives"]["count"], 0)
+        server.stop()
+        compare(self.one(0, "stats", server.data), beside, "")
+
+    def test_what_is_done_is_a_document(self):
+        server = self.serve()
+        self.fill(server)
+        server.stop()
+        copy, file = os.path.join(server.home, "copy"), os.path.join(server.home, "all.ndjson.zst")
+        self.assertEqual(self.one(0, "backup", server.data, copy),
+                         {"ok": True, "events": 60, "archives": 0, "first": 1, "head": 60})
+        self.run_ok("export", server.data, "-o", file)
+        self.assertEqual(self.one(0, "import", os.path.join(server.home, "again"), file),
+                         {"ok": True, "restored": 60, "archived": 0, "known": 0, "first": 1, "head": 60})
+        self.assertEqual(self.one(0, "verify", copy, file), {"ok": True, "checked": [
+            {"path": copy, "events": 60, "first": 1, "last": 60},
+            {"path": file, "events": 60, "first": 1, "last": 60, "manifest": True}]})
+
+    def test_what_fails_is_a_document(self):
+        home = self.prepare().home
+        nowhere, url = os.path.join(home, "nowh\"ere\n"), "http://127.0.0.1:1"
+        for arguments in (["verify", nowhere], ["verify", nowhere, nowhere], ["verify", url], ["backup", nowhere, home],
+                          ["backup", url, home], ["import", os.path.join(home, "new"), nowhere], ["import", url, nowhere],
+                          ["stats", nowhere], ["stats", url], ["token", "list", "--tokens", nowhere]):
+            with self.subTest(arguments):
+                document = self.one(1, *arguments)
+                self.assertEqual(set(document), {"ok", "fault"})
+                self.assertIs(document["ok"], False)
+                self.assertTrue(document["fault"])
+        done = subprocess.run([BIN, "verify", "--json", os.fsencode(home) + b"/\xff"], capture_output=True, check=False)
+        self.assertEqual((done.returncode, json.loads(done.stdout.decode())["ok"]), (1, False))
+        done = command("verify", nowhere)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertNotEqual(done.stderr, "")
+        self.assertEqual((command("verify", "--json").returncode, command("verify", "--json").stdout), (2, ""))
 
 
 class Verify(CommandTest):
