@@ -208,13 +208,18 @@ static void read_payload(struct flat *f, struct slice type)
 	read_members(f, m, type);
 }
 
+bool flat_is_error(const struct flat *f)
+{
+	return slice_is(f->direction, "error") || (f->error.p != NULL && f->error.len > 0);
+}
+
 bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out)
 {
 	struct envelope e;
 	if (!envelope_read(envelope, &e))
 		return false;
 	*out = (struct flat){
-		.service = service_find(e.stream), .seq = e.seq, .time_ms = time_ms, .time = e.time, .data = e.data};
+		.service = service_find(e.stream), .seq = e.seq, .time_ms = time_ms, .type = e.type, .time = e.time, .data = e.data};
 	if (out->service == SERVICE_NONE)
 		return false;
 	read_payload(out, e.type);

@@ -37,6 +37,7 @@ struct flat {
 	enum service service;
 	uint64_t seq;
 	int64_t time_ms;
+	struct slice type; /* of the envelope */
 	struct slice time; /* RFC 3339 */
 	struct slice direction;
 	struct slice script;
@@ -57,6 +58,10 @@ struct flat {
 enum service flat_service(struct slice envelope);
 /* Reads an envelope (tidemark/event.h). False where its stream is no service's. */
 bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out);
+
+/* An event is an error if its direction is `error`, or if its `error` is a text that is not empty. Whatever counts errors asks
+ * here. */
+bool flat_is_error(const struct flat *f);
 
 /* Append one JSON object. In texts that the Python hub's page puts into its document as markup, < becomes &lt;. */
 void flat_live(struct buf *out, const struct flat *f);

@@ -81,7 +81,7 @@ struct write_op {
 	struct fault fault;
 	struct receipt receipt;
 	uint64_t flush_pages;  /* in the write-ahead log */
-	uint64_t flush_copied; /* of them, in the database now */
+	uint64_t flush_copied; /* of them, copied into the database by this */
 };
 
 enum err writer_create(struct store *store, struct feed *feed, struct sessions *sessions, struct writer_options options,

@@ -88,7 +88,7 @@ bool cache_op_read(const struct flat *f, struct cache_op *out)
 		return false;
 	struct slice operation = text_of(m[M_OPERATION]);
 	enum cache_kind done = kind_of(operation.len > 0 ? operation : f->function);
-	if (slice_is(f->direction, "error") || f->error.p != NULL)
+	if (flat_is_error(f))
 		done = CACHE_ERROR;
 	else if (done != CACHE_SET && done != CACHE_EVICT && told)
 		done = hit == JSON_TRUE ? CACHE_HIT : CACHE_MISS;

@@ -13,7 +13,6 @@ enum {
 	TIMES_MAX = 10000,        /* of one row: quantiles are of the newest so many */
 	ROWS_BYTES_MAX = 16 * 1024 * 1024,
 	SUMS_BYTES = 256 * 1024,
-	MINUTE_MS = 60 * 1000,
 	HOUR_MS = 3600 * 1000,
 };
 
@@ -50,7 +49,7 @@ enum err cache_report_create(struct store *store, struct cache_query query, stru
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	r->query = query;
 	r->range =
-		(struct history_query){.before = store_head(store) + 1, .descending = true, .select = monitor_select(store)};
+		(struct history_query){.before = store_head(store) + 1, .descending = true, .select = monitor_select(store, SERVICES)};
 	if (r->range.select != NULL)
 		return ERR_NONE;
 	cache_report_destroy(r);

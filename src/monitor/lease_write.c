@@ -187,24 +187,46 @@ static enum lease_health write_item(struct buf *out, const struct leases *l, int
 	return grade;
 }
 
-enum lease_health leases_write_health(struct leases *l, struct buf *out)
+static enum lease_health worse(enum lease_health a, enum lease_health b)
+{
+	return a > b ? a : b;
+}
+
+static enum lease_health write_items(struct leases *l, struct buf *out, bool in_use_is_fine)
+{
+	enum lease_health worst = LEASES_HEALTHY;
+	pthread_mutex_lock(&l->lock);
+	for (int i = LEASE_GLOBAL; i < l->options.limit_count; i = i == LEASE_GLOBAL ? LEASE_PROVIDERS : i + 1) {
+		bool first = i == LEASE_PROVIDERS;
+		buf_printf(out, "%s%s\"%s\":", i == LEASE_GLOBAL ? "" : ",", first ? "\"providers\":{" : "",
+			   l->options.limits[i].name);
+		enum lease_health grade = write_item(out, l, i);
+		worst = worse(worst, in_use_is_fine && grade == LEASES_CRITICAL ? LEASES_WARNING : grade);
+	}
+	pthread_mutex_unlock(&l->lock);
+	buf_adds(out, "}}");
+	return worst;
+}
+
+static enum lease_health write_document(struct leases *l, struct buf *out, bool in_use_is_fine)
 {
 	static const char *const words[] = {"healthy", "warning", "degraded", "critical"};
 	struct buf items;
 	buf_init(&items);
-	pthread_mutex_lock(&l->lock);
-	buf_adds(&items, "\"global\":");
-	enum lease_health worst = write_item(&items, l, LEASE_GLOBAL);
-	buf_adds(&items, ",\"providers\":{");
-	for (int i = LEASE_PROVIDERS; i < l->options.limit_count; i++) {
-		buf_printf(&items, "%s\"%s\":", i == LEASE_PROVIDERS ? "" : ",", l->options.limits[i].name);
-		enum lease_health grade = write_item(&items, l, i);
-		worst = grade > worst ? grade : worst;
-	}
-	pthread_mutex_unlock(&l->lock);
-	buf_adds(&items, "}}");
-	buf_printf(out, "{\"status\":\"%s\",", words[worst]);
+	enum lease_health worst = write_items(l, &items, in_use_is_fine);
+	const char *word = in_use_is_fine && worst == LEASES_WARNING ? "high_utilization" : words[worst];
+	buf_printf(out, "{\"status\":\"%s\",", word);
 	buf_join(out, &items, 0, 0);
 	buf_finish(&items);
 	return worst;
+}
+
+enum lease_health leases_write_health(struct leases *l, struct buf *out)
+{
+	return write_document(l, out, false);
+}
+
+enum lease_health leases_write_use(struct leases *l, struct buf *out)
+{
+	return write_document(l, out, true);
 }

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/conversation.h"
-#include "monitor/series.h"
+#include "monitor/numbers.h"
 #include "tidemark/history.h"
 
 enum {
@@ -16,6 +16,8 @@ enum {
 	PAGE_EVENTS = 8192,  /* of one look at the log on opening */
 	PAGE_BYTES = 4 * 1024 * 1024,
 	REFILL_EVENTS = 1000000, /* that the window is filled from on opening, at most */
+	/* Of what is saved. 2: an event is an error by its text, too, and has a category; before, by its direction alone. */
+	VERSION = 2,
 };
 
 /* A ready-made text and the version of what it shows. */
@@ -30,6 +32,7 @@ struct monitor {
 		lock; /* guards what follows; the writer takes it for each event: nothing is sorted or written in it */
 	uint64_t seq; /* everything up to here is counted */
 	struct tally tallies[SERVICES];
+	uint64_t categories[CATEGORIES]; /* events */
 	uint64_t versions[SERVICES + 1]; /* and of all together */
 	struct series *series;           /* SERVICES of them */
 	struct conversations *conversations;
@@ -50,6 +53,7 @@ struct monitor {
 	int64_t saved_minute;
 	int64_t saving_minute;
 	uint64_t unsaved; /* events */
+	bool outdated;    /* what was saved is of an older version */
 };
 
 enum { TOPIC_UNKNOWN = 0xff };
@@ -74,10 +78,12 @@ static enum service topic_service(struct monitor *m, uint32_t topic, struct slic
 
 static void count_in(struct monitor *m, const struct flat *f)
 {
+	enum category category = category_of(f);
 	pthread_mutex_lock(&m->lock);
 	tally_add(&m->tallies[f->service], f);
 	series_add(&m->series[f->service], f);
 	window_add(m->window, f);
+	m->categories[category]++;
 	if (conversations_add(m->conversations, f))
 		m->session_seq = f->seq;
 	m->versions[f->service]++;
@@ -110,12 +116,13 @@ static void on_commit(void *arg, const struct committed *c)
 		fold_page(arg, committed_page(c, i));
 }
 
-struct selection *monitor_select(struct store *store)
+struct selection *monitor_select(struct store *store, enum service service)
 {
 	struct filter *f = filter_create();
 	bool fine = f != NULL;
 	for (int i = 0; fine && i < SERVICES; i++)
-		fine = filter_add_stream(f, slice_of(service_name((enum service)i))) == ERR_NONE;
+		if (service == SERVICES || service == (enum service)i)
+			fine = filter_add_stream(f, slice_of(service_name((enum service)i))) == ERR_NONE;
 	if (fine)
 		return history_select_take(store, f);
 	filter_destroy(f);
@@ -156,13 +163,55 @@ static enum err refill(struct monitor *m, struct store *store, struct reader *re
 	return err;
 }
 
+/* What an older version did not count: events that say what went wrong under another direction, and categories. */
+static void amend_page(struct monitor *m, const struct page *page, uint64_t upto)
+{
+	for (uint32_t i = 0, n = page_count(page); i < n; i++) {
+		struct page_entry e = page_entry(page, i);
+		struct flat f;
+		struct slice envelope = page_envelope(page, i);
+		if (e.seq > upto || topic_service(m, e.topic, envelope) >= SERVICES || !flat_read(envelope, e.time_ms, &f))
+			continue;
+		m->tallies[f.service].errors += flat_is_error(&f) && !slice_is(f.direction, "error");
+		m->categories[category_of(&f)]++;
+	}
+}
+
+/* Figures that an older version has saved become those of this one, as far as there are the events: what has left the log
+ * for good stays counted as it was. */
+static enum err amend(struct monitor *m, struct store *store, struct reader *reader, struct selection *select,
+		      struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (uint64_t seq = store_next(store, 0) - 1; !err && seq < m->seq;) {
+		struct page *page;
+		struct history_query q = {
+			.after = seq, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
+		err = history_page(reader, &q, &page, fault);
+		if (!err) {
+			amend_page(m, page, m->seq);
+			seq = store_next(store, page_last(page)) - 1;
+		}
+		page_unref(page);
+		if (err && seq + 1 < store_hot(store)) {
+			log_warn("archived events are not counted anew", "after=%llu error=%s", (unsigned long long)seq,
+				 log_text(fault->text));
+			seq = store_hot(store) - 1;
+			err = ERR_NONE;
+		}
+	}
+	return err;
+}
+
 /* What the log holds beyond what was saved. */
 static enum err catch_up(struct monitor *m, struct store *store, struct fault *fault)
 {
 	struct reader *reader = NULL;
 	uint64_t head = store_head(store);
-	struct selection *select = monitor_select(store);
+	struct selection *select = monitor_select(store, SERVICES);
 	enum err err = select != NULL ? reader_open(store, &reader, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err && m->outdated)
+		err = amend(m, store, reader, select, fault);
 	if (!err && refill(m, store, reader, select, fault) != ERR_NONE)
 		log_warn("the figures of the last minutes start anew", "error=%s", log_text(fault->text));
 	while (!err && m->seq < head) {
@@ -192,7 +241,7 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 static bool is_due(void *arg, bool last, uint64_t leaving)
 {
 	struct monitor *m = arg;
-	return m->unsaved >= SAVE_EVENTS || ((last || leaving > m->saved_seq) && m->seq > m->saved_seq);
+	return m->unsaved >= SAVE_EVENTS || m->outdated || ((last || leaving > m->saved_seq) && m->seq > m->saved_seq);
 }
 
 static enum err put(struct store *store, const char *kind, const char *key, int64_t at, const struct buf *text,
@@ -224,6 +273,13 @@ static enum err save_service(struct monitor *m, struct store *store, enum servic
 	return err;
 }
 
+static void save_fold(const struct monitor *m, struct buf *text)
+{
+	uint64_t n[1 + CATEGORIES] = {VERSION};
+	memcpy(n + 1, m->categories, sizeof m->categories);
+	numbers_write(text, n, 1 + CATEGORIES);
+}
+
 /* On the writer's thread, which alone changes what is read here. */
 static enum err save(void *arg, struct store *store, struct fault *fault)
 {
@@ -243,7 +299,7 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 	if (!err)
 		err = conversations_save(m->conversations, store, m->saved_seq, fault);
 	text.len = 0;
-	buf_adds(&text, "[]");
+	save_fold(m, &text);
 	if (!err)
 		err = put(store, "monitor", "fold", (int64_t)m->seq, &text, fault);
 	buf_finish(&text);
@@ -258,13 +314,17 @@ static void saved(void *arg, bool committed)
 	m->saved_seq = m->saving_seq;
 	m->saved_minute = m->saving_minute;
 	m->unsaved = 0;
+	m->outdated = false;
 }
 
 static enum err on_mark(void *arg, struct slice key, int64_t at, struct slice value)
 {
 	struct monitor *m = arg;
+	uint64_t n[1 + CATEGORIES];
 	(void)key;
-	(void)value;
+	m->outdated = !numbers_read(value, n, 1 + CATEGORIES) || n[0] != VERSION;
+	if (!m->outdated)
+		memcpy(m->categories, n + 1, sizeof m->categories);
 	m->seq = m->saved_seq = (uint64_t)at;
 	return ERR_NONE;
 }
@@ -361,6 +421,13 @@ void monitor_tallies(struct monitor *m, struct tally tallies[SERVICES], uint64_t
 	pthread_mutex_unlock(&m->lock);
 }
 
+void monitor_categories(struct monitor *m, uint64_t categories[CATEGORIES])
+{
+	pthread_mutex_lock(&m->lock);
+	memcpy(categories, m->categories, sizeof m->categories);
+	pthread_mutex_unlock(&m->lock);
+}
+
 uint64_t monitor_session_seq(struct monitor *m)
 {
 	pthread_mutex_lock(&m->lock);
@@ -371,10 +438,15 @@ uint64_t monitor_session_seq(struct monitor *m)
 
 void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out)
 {
-	struct window_times times;
-	pthread_mutex_lock(&m->lock);
-	window_read(m->window, service, since_ms, out, &times);
-	pthread_mutex_unlock(&m->lock);
+	struct histogram_sum times = {0};
+	*out = (struct window_figures){0};
+	for (int i = 0; i < SERVICES; i++) {
+		if (service != SERVICES && service != (enum service)i)
+			continue;
+		pthread_mutex_lock(&m->lock); /* the writer waits for one service at most */
+		window_read(m->window, (enum service)i, since_ms, out, &times);
+		pthread_mutex_unlock(&m->lock);
+	}
 	window_rank(out, &times);
 }
 
@@ -386,17 +458,27 @@ int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW
 	return count;
 }
 
-void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms)
+static void copy_series(struct monitor *m, enum service service, struct series *to)
 {
-	struct series *copied = malloc(sizeof *copied);
+	pthread_mutex_lock(&m->lock);
+	*to = m->series[service];
+	pthread_mutex_unlock(&m->lock);
+}
+
+void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms,
+			  const struct minute *first)
+{
+	struct series *copied = malloc(2 * sizeof *copied);
 	if (copied == NULL) {
 		out->failed = true;
 		return;
 	}
-	pthread_mutex_lock(&m->lock);
-	*copied = m->series[service];
-	pthread_mutex_unlock(&m->lock);
-	series_write(out, copied, interval, since_ms);
+	copy_series(m, service < SERVICES ? service : SERVICE_WEBSOCKET, &copied[0]);
+	for (int i = SERVICE_WEBSOCKET + 1; service == SERVICES && i < SERVICES; i++) {
+		copy_series(m, (enum service)i, &copied[1]);
+		series_join(&copied[0], &copied[1]);
+	}
+	series_write(out, copied, interval, since_ms, first);
 	free(copied);
 }
 

@@ -11,7 +11,9 @@
 #ifndef MONITOR_MONITOR_H
 #define MONITOR_MONITOR_H
 
+#include "event/category.h"
 #include "hub/writer.h"
+#include "monitor/series.h"
 #include "monitor/tally.h"
 #include "monitor/window.h"
 
@@ -23,19 +25,24 @@ void monitor_destroy(struct monitor *m);
 /* To be given to the writer; lives as long as the monitor. */
 const struct writer_observer *monitor_observer(const struct monitor *m);
 
-/* The selection of the services' streams; NULL when there is no memory. */
-struct selection *monitor_select(struct store *store);
+/* The selection of a service's stream, or of all of them (SERVICES); NULL when there is no memory. */
+struct selection *monitor_select(struct store *store, enum service service);
 
+/* How many events of the services are of each category. */
+void monitor_categories(struct monitor *m, uint64_t categories[CATEGORIES]);
 /* The figures of every service, and the seq that they count up to. */
 void monitor_tallies(struct monitor *m, struct tally tallies[SERVICES], uint64_t *seq);
 /* The seq of the last event that changed the session metrics. */
 uint64_t monitor_session_seq(struct monitor *m);
+/* Of a service, or of all together (SERVICES). */
 void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out);
 int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS]);
 
 /* Append one JSON value each. */
 void monitor_write_sessions(struct monitor *m, struct buf *out);
-void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms);
+/* Of a service, or of all together (SERVICES); for `first` see series_write. */
+void monitor_write_series(struct monitor *m, struct buf *out, enum service service, int64_t interval, int64_t since_ms,
+			  const struct minute *first);
 
 /* What get_stats is answered with, made once a version. */
 void monitor_write_stats(struct monitor *m, struct buf *out, enum service service);

@@ -4,7 +4,7 @@
 
 /* Events are read newest first, a page at a time; this is what was gathered. */
 struct piece {
-	enum service service;
+	uint64_t seq;
 	size_t from;
 	size_t len;
 };
@@ -14,15 +14,31 @@ struct gathering {
 	struct piece *pieces;
 	uint32_t count;
 	uint32_t max;
-	uint64_t hot; /* the first event that is in the log, and not in archives alone */
+	uint64_t hot;    /* the first event that is in the log, and not in archives alone */
+	uint64_t before; /* newer ones only leave the figures; 0: none do */
 	bool with_stats;
+	bool tells_more;
+	bool more; /* than there is room for */
 	struct tally tallies[SERVICES]; /* as they were after the event that comes next */
 };
+
+static bool is_full(const struct gathering *g)
+{
+	return g->count == g->max || g->text.len >= PAST_BYTES_MAX || buf_failed(&g->text);
+}
 
 static void gather_event(struct gathering *g, const struct flat *f)
 {
 	struct buf more;
 	struct tally *t = &g->tallies[f->service];
+	if (g->before != 0 && f->seq >= g->before) {
+		tally_remove(t, f);
+		return;
+	}
+	if (is_full(g)) {
+		g->more = true;
+		return;
+	}
 	buf_init(&more);
 	if (g->with_stats) {
 		t->last_ms = (uint64_t)f->time_ms;
@@ -33,13 +49,14 @@ static void gather_event(struct gathering *g, const struct flat *f)
 	size_t from = g->text.len;
 	flat_stored(&g->text, f, buf_slice(&more));
 	g->text.failed = g->text.failed || buf_failed(&more);
-	g->pieces[g->count++] = (struct piece){f->service, from, g->text.len - from};
+	g->pieces[g->count++] = (struct piece){f->seq, from, g->text.len - from};
 	buf_finish(&more);
 }
 
-static bool is_full(const struct gathering *g)
+/* Is there nothing more to look for? */
+static bool has_enough(const struct gathering *g)
 {
-	return g->count == g->max || g->text.len >= PAST_BYTES_MAX || buf_failed(&g->text);
+	return g->tells_more ? g->more || buf_failed(&g->text) : is_full(g);
 }
 
 /* Reads one page. *done: it was the last. */
@@ -47,10 +64,11 @@ static enum err gather(struct gathering *g, struct reader *reader, struct histor
 {
 	enum { PAGE_EVENTS = 1000, PAGE_BYTES = 1024 * 1024 };
 	struct page *page;
-	q->count_max = g->max - g->count < PAGE_EVENTS ? g->max - g->count : PAGE_EVENTS;
+	uint32_t wanted = g->max - g->count + g->tells_more;
+	q->count_max = wanted < PAGE_EVENTS && g->before == 0 ? wanted : PAGE_EVENTS;
 	q->bytes_max = PAGE_BYTES;
 	enum err err = history_page(reader, q, &page, fault);
-	for (uint32_t i = 0; !err && i < page_count(page) && !is_full(g); i++) {
+	for (uint32_t i = 0; !err && i < page_count(page) && !has_enough(g); i++) {
 		struct flat f;
 		if (flat_read(page_envelope(page, i), page_entry(page, i).time_ms, &f))
 			gather_event(g, &f);
@@ -58,7 +76,7 @@ static enum err gather(struct gathering *g, struct reader *reader, struct histor
 	if (!err)
 		q->before = page_last(page);
 	page_unref(page);
-	*done = err || is_full(g) || q->before <= q->after + 1;
+	*done = err || has_enough(g) || q->before <= q->after + 1;
 	/* Archives that are out of reach take nothing from what is newer. */
 	if (err && err != ERR_NOMEM && q->before <= g->hot)
 		err = ERR_NONE;
@@ -75,21 +93,16 @@ static void add_piece(struct buf *out, const struct gathering *g, uint32_t i, bo
 static void write_gathered(struct buf *out, const struct gathering *g, const struct past_query *q)
 {
 	bool first = true;
-	bool by_service = q->by_service;
 	buf_addc(out, '[');
-	for (uint32_t i = 0; !by_service && i < g->count; i++)
+	for (uint32_t i = 0; i < g->count; i++)
 		add_piece(out, g, q->oldest_first ? g->count - 1 - i : i, &first);
-	for (int s = 0; by_service && s < SERVICES; s++)
-		for (uint32_t i = g->count; i > 0; i--)
-			if (g->pieces[i - 1].service == (enum service)s)
-				add_piece(out, g, i - 1, &first);
 	buf_addc(out, ']');
 }
 
 static struct selection *select_for(struct store *store, const struct past_query *q)
 {
 	if (q->service >= SERVICES && q->services == 0)
-		return monitor_select(store);
+		return monitor_select(store, SERVICES);
 	struct filter *f = filter_create();
 	bool fine = f != NULL;
 	for (int i = 0; fine && i < SERVICES; i++)
@@ -115,6 +128,8 @@ static enum err begin(struct past *p, struct monitor *m, struct store *store, st
 	g->max = q->limit > 0 && q->limit < PAST_EVENTS_MAX ? q->limit : PAST_EVENTS_MAX;
 	g->pieces = malloc(g->max * sizeof *g->pieces);
 	g->with_stats = q->with_stats;
+	g->tells_more = q->tells_more;
+	g->before = q->with_stats ? q->before : 0;
 	g->hot = store_hot(store);
 	p->rest = (struct history_query){.before = q->before, .descending = true, .select = select_for(store, q)};
 	enum err err = g->pieces != NULL && p->rest.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
@@ -162,6 +177,12 @@ enum err past_read(struct past *p, struct reader *reader, bool *done, struct fau
 	enum err err = p->done ? ERR_NONE : gather(&p->found, reader, &p->rest, &p->done, fault);
 	*done = p->done;
 	return err;
+}
+
+uint64_t past_more(const struct past *p)
+{
+	const struct gathering *g = &p->found;
+	return g->more ? g->pieces[g->count - 1].seq : 0;
 }
 
 void past_write(const struct past *p, struct buf *out)

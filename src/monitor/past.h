@@ -12,9 +12,9 @@ struct past_query {
 	uint64_t before;      /* exclusive seq; 0: up to the head */
 	int64_t since_ms;     /* 0: from the first event on */
 	uint32_t limit;       /* events, the newest; 0: PAST_EVENTS_MAX */
-	bool with_stats;      /* each with its service's figures as they were then; goes without `before` */
-	bool by_service;      /* oldest first, one service after another; otherwise newest first */
-	bool oldest_first;    /* of all together */
+	bool with_stats;      /* each with its service's figures as they were then */
+	bool oldest_first;    /* otherwise newest first */
+	bool tells_more;      /* past_more is wanted: costs looking for one event more */
 	unsigned services;    /* of SERVICES, only those of these bits; 0: all */
 };
 
@@ -25,6 +25,8 @@ enum err past_create(struct monitor *m, struct store *store, struct reader *read
 void past_destroy(struct past *p); /* NULL is fine */
 /* Reads a page of the log. *done: that was the last, or it has failed. */
 enum err past_read(struct past *p, struct reader *reader, bool *done, struct fault *fault);
+/* Where there is more before what was found: the `before` to go on with; 0: that was all of it. */
+uint64_t past_more(const struct past *p);
 /* Appends an array of the events that were found, in the stored shape. */
 void past_write(const struct past *p, struct buf *out);
 

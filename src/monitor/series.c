@@ -3,8 +3,6 @@
 #include "monitor/numbers.h"
 #include "monitor/tally.h"
 
-enum { MINUTE_MS = 60 * 1000 };
-
 static struct minute *slot(struct series *s, int64_t minute)
 {
 	struct minute *m = &s->minutes[minute % SERIES_MINUTES];
@@ -15,14 +13,39 @@ static struct minute *slot(struct series *s, int64_t minute)
 	return m;
 }
 
-void series_add(struct series *s, const struct flat *f)
+void minute_add(struct minute *m, const struct flat *f)
 {
-	struct minute *m = slot(s, f->time_ms / MINUTE_MS);
 	m->events++;
-	m->errors += f->error.p != NULL && f->error.len > 0;
+	m->errors += flat_is_error(f);
 	m->bytes += f->size;
 	m->timed += f->timed;
 	m->timed_us += f->timed ? tally_response_us(f) : 0;
+}
+
+void series_add(struct series *s, const struct flat *f)
+{
+	minute_add(slot(s, f->time_ms / MINUTE_MS), f);
+}
+
+static void join(struct minute *m, const struct minute *more)
+{
+	m->events += more->events;
+	m->errors += more->errors;
+	m->bytes += more->bytes;
+	m->timed += more->timed;
+	m->timed_us += more->timed_us;
+}
+
+/* A minute that is not in the day before the newest one is in no bucket. */
+void series_join(struct series *s, const struct series *other)
+{
+	int64_t newest = s->newest > other->newest ? s->newest : other->newest;
+	for (int i = 0; i < SERIES_MINUTES; i++) {
+		const struct minute *more = &other->minutes[i];
+		if (more->events > 0 && more->minute > newest - SERIES_MINUTES)
+			join(slot(s, more->minute), more);
+	}
+	s->newest = newest;
 }
 
 static void write_bucket(struct buf *out, const struct minute *m, bool first)
@@ -33,32 +56,36 @@ static void write_bucket(struct buf *out, const struct minute *m, bool first)
 		   (unsigned long long)m->bytes, mean_ms);
 }
 
-void series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms)
+/* NULL: nothing was counted in it. */
+static const struct minute *find(const struct series *s, int64_t minute, const struct minute *first)
+{
+	const struct minute *m =
+		first != NULL && minute == first->minute ? first : &s->minutes[minute % SERIES_MINUTES];
+	return m->minute == minute && m->events > 0 ? m : NULL;
+}
+
+void series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms, const struct minute *first)
 {
 	struct minute bucket = {0}; /* its minute is where it starts */
-	bool first = true;
-	int64_t oldest = s->newest - SERIES_MINUTES + 1;
-	int64_t from = since_ms / MINUTE_MS > oldest ? since_ms / MINUTE_MS : oldest;
+	bool any = false;
+	int64_t from = first != NULL ? first->minute : s->newest - SERIES_MINUTES + 1;
+	from = since_ms / MINUTE_MS > from ? since_ms / MINUTE_MS : from;
 	buf_addc(out, '{');
 	for (int64_t minute = from > 0 ? from : 0; minute <= s->newest; minute++) {
-		const struct minute *m = &s->minutes[minute % SERIES_MINUTES];
-		if (m->minute != minute || m->events == 0)
-			continue;
+		const struct minute *m = find(s, minute, first);
 		int64_t start = minute / interval * interval;
+		if (m == NULL)
+			continue;
 		if (bucket.events > 0 && bucket.minute != start) {
-			write_bucket(out, &bucket, first);
-			first = false;
+			write_bucket(out, &bucket, !any);
+			any = true;
 			bucket = (struct minute){0};
 		}
 		bucket.minute = start;
-		bucket.events += m->events;
-		bucket.errors += m->errors;
-		bucket.bytes += m->bytes;
-		bucket.timed += m->timed;
-		bucket.timed_us += m->timed_us;
+		join(&bucket, m);
 	}
 	if (bucket.events > 0)
-		write_bucket(out, &bucket, first);
+		write_bucket(out, &bucket, !any);
 	buf_addc(out, '}');
 }
 

@@ -13,7 +13,7 @@ uint64_t tally_response_us(const struct flat *f)
 /* An event as it counts. */
 static struct tally share_of(const struct flat *f)
 {
-	struct tally t = {.events = 1, .errors = slice_is(f->direction, "error")};
+	struct tally t = {.events = 1, .errors = flat_is_error(f)};
 	t.sent_bytes = slice_is(f->direction, "send") ? f->size : 0;
 	t.received_bytes = slice_is(f->direction, "receive") ? f->size : 0;
 	t.timed = f->timed;

@@ -9,7 +9,7 @@ struct tally {
 	uint64_t events;
 	uint64_t sent_bytes;
 	uint64_t received_bytes;
-	uint64_t errors; /* events whose direction is error */
+	uint64_t errors; /* flat_is_error */
 	uint64_t timed;  /* events with a response time */
 	uint64_t timed_us;
 	uint64_t last_ms; /* Unix, of the last event; 0: none */

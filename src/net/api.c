@@ -70,6 +70,14 @@ bool api_refuse_params(struct exchange *x)
 	return true;
 }
 
+bool api_given_twice(const struct url *u, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (slice_eq(u->params[i].name, u->params[index].name))
+			return true;
+	return false;
+}
+
 bool api_refuse_full(struct exchange *x)
 {
 	struct fault fault;

@@ -1,4 +1,5 @@
 /* What the auditor noticed, and that somebody has seen it. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/units.h"
@@ -7,26 +8,41 @@
 
 enum { LIMIT = 50 };
 
-static bool read_param(struct slice name, struct slice value, struct auditor_filter *f)
+static bool is_one_of(struct slice value, const char *const *words)
 {
+	for (; *words != NULL; words++)
+		if (slice_is(value, *words))
+			return true;
+	return value.len == 0; /* as if it was not given */
+}
+
+/* NULL where all is well; otherwise what the parameter takes. */
+static const char *read_param(struct slice name, struct slice value, struct auditor_filter *f)
+{
+	static const char *const severities[] = {"critical", "warning", "info", NULL};
+	static const char *const categories[] = {"performance", "security", "reliability", "quality", "general", NULL};
+	static const char *const answers[] = {"true", "false", NULL};
+	static_assert(OBSERVATIONS_MAX == 1000, "as the text says");
 	int64_t limit = 0;
 	if (slice_is(name, "limit")) {
 		bool fine = units_integer(value, &limit) && limit >= 1 && limit <= OBSERVATIONS_MAX;
 		f->limit = (uint32_t)limit;
-		return fine;
+		return fine ? NULL : "wants a number from 1 to 1000";
 	}
-	if (slice_is(name, "severity"))
+	if (slice_is(name, "severity")) {
 		f->severity = value;
-	else if (slice_is(name, "category"))
+		return is_one_of(value, severities) ? NULL : "wants critical, warning or info";
+	}
+	if (slice_is(name, "category")) {
 		f->category = value;
-	else if (slice_is(name, "acknowledged")) {
+		return is_one_of(value, categories) ? NULL : "wants performance, security, reliability, quality or general";
+	}
+	if (slice_is(name, "acknowledged")) {
 		f->has_acknowledged = value.len > 0;
 		f->acknowledged = slice_is(value, "true");
-		return value.len == 0 || f->acknowledged || slice_is(value, "false");
-	} else {
-		return false;
+		return is_one_of(value, answers) ? NULL : "wants true or false";
 	}
-	return true;
+	return "there is no such parameter";
 }
 
 /* An array: the old page goes through what it gets. */
@@ -39,11 +55,10 @@ void api_observations(void *arg, struct exchange *x, struct reader *reader)
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct fault fault;
 		struct slice name = u->params[i].name;
-		if (read_param(name, u->params[i].value, &filter))
+		const char *wrong = api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &filter);
+		if (wrong == NULL)
 			continue;
-		fault_set(&fault, ERR_INVALID,
-			  "%.*s: takes limit (1 to %d), severity, category, acknowledged (true or false)",
-			  (int)(name.len < 64 ? name.len : 64), name.p, OBSERVATIONS_MAX);
+		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
 		api_fault_done(x, &fault);
 		return;
 	}

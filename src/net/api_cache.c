@@ -1,4 +1,5 @@
 /* GET /api/cache-metrics: what the caches of the monitored services did, read back from their events. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/units.h"
@@ -27,13 +28,19 @@ static bool read_side(struct slice value, struct cache_query *q)
 	return q->side < CACHE_SIDES || value.len == 0 || slice_is(value, "all");
 }
 
-static bool read_param(struct slice name, struct slice value, struct cache_query *q)
+/* NULL where all is well; otherwise what the parameter takes. */
+static const char *read_param(struct slice name, struct slice value, struct cache_query *q)
 {
-	if (slice_is(name, "time_range"))
-		return units_integer(value, &q->hours) && q->hours >= 1 && q->hours <= CACHE_HOURS_MAX;
+	static_assert(CACHE_HOURS_MAX == 8784, "as the text says");
+	if (slice_is(name, "time_range")) {
+		bool fine = units_integer(value, &q->hours) && q->hours >= 1 && q->hours <= CACHE_HOURS_MAX;
+		return fine ? NULL : "wants hours, from 1 to 8784";
+	}
 	if (slice_is(name, "aggregation"))
-		return read_form(value, q);
-	return slice_is(name, "implementation_type") && read_side(value, q);
+		return read_form(value, q) ? NULL : "wants raw, 1min or 1hour";
+	if (slice_is(name, "implementation_type"))
+		return read_side(value, q) ? NULL : "wants legacy, new or all";
+	return "there is no such parameter";
 }
 
 /* The hub's own form of a failure: whoever reads this looks for its members. */
@@ -88,11 +95,12 @@ void api_cache_metrics(void *arg, struct exchange *x, struct reader *reader)
 	struct cache_report *r;
 	struct fault fault;
 	for (size_t i = 0; i < u->param_count; i++) {
-		if (read_param(u->params[i].name, u->params[i].value, &q))
+		struct slice name = u->params[i].name;
+		const char *wrong = api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &q);
+		if (wrong == NULL)
 			continue;
-		fail(x, 400,
-		     "takes time_range (1 to 8784 hours), implementation_type (legacy or new), aggregation (raw, 1min, "
-		     "1hour)");
+		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
+		fail(x, 400, fault.text);
 		return;
 	}
 	if (exchange_room(x, &fault) == 0) {

@@ -60,14 +60,14 @@ static void write_breaker(struct api *api, struct buf *out, enum grade *all)
 	worsen(all, fine ? HEALTHY : UNHEALTHY);
 }
 
-/* A write is tried, unless it is known that none works, and why. */
+/* What came of a write, unless it is known that none works, and why. */
 static void write_storage(struct api *api, struct buf *out, const struct probe_result *probed, enum grade *all)
 {
 	struct writer_figures w;
 	double ms = probed->ms;
 	bool fine = probed->fine;
 	writer_read(api->writer, &w);
-	if (!fine && w.breaker != BREAKER_CLOSED) {
+	if (w.breaker != BREAKER_CLOSED) { /* whatever came of a write before it opened */
 		write_breaker(api, out, all);
 		return;
 	}
@@ -89,14 +89,15 @@ static void write_disk(struct api *api, struct buf *out, enum grade *all)
 	}
 	double total = (double)v.f_blocks * (double)v.f_frsize;
 	double left = (double)v.f_bavail * (double)v.f_frsize;
-	double percent = 100.0 * (1 - left / total);
+	double used = (double)(v.f_blocks - v.f_bfree) * (double)v.f_frsize;
+	double percent = used + left > 0 ? 100.0 * used / (used + left) : 100; /* as df says: reserved blocks are nobody's */
 	struct fault low;
 	bool is_low = writer_is_low(api->writer, &low);
 	enum grade grade = percent >= DISK_UNHEALTHY || is_low ? UNHEALTHY : percent >= DISK_DEGRADED ? DEGRADED : HEALTHY;
-	char used[32];
-	snprintf(used, sizeof used, "%.1f %% used", percent);
+	char words[32];
+	snprintf(words, sizeof words, "%.1f %% used", percent);
 	buf_printf(out, "\"disk\":{\"status\":\"%s\",\"message\":", grades[grade]);
-	buf_json(out, slice_of(is_low ? low.text : used));
+	buf_json(out, slice_of(is_low ? low.text : words));
 	buf_printf(out, ",\"disk_percent\":%.2f,\"disk_free_gb\":%.3f,\"disk_total_gb\":%.3f}", percent, left / MIB / 1024,
 		   total / MIB / 1024);
 	worsen(all, grade);
@@ -190,7 +191,8 @@ static enum grade write_components(struct api *api, struct buf *out, const struc
 	buf_addc(out, ',');
 	write_disk(api, out, &all);
 	buf_adds(out, ",\"semaphores\":");
-	worsen(&all, leases_write_health(api->leases, out) == LEASES_HEALTHY ? HEALTHY : DEGRADED);
+	/* Permits in use are no fault of the whole, even if all are; one that leaked is. */
+	worsen(&all, leases_write_use(api->leases, out) < LEASES_DEGRADED ? HEALTHY : DEGRADED);
 	buf_adds(out, "}}");
 	return all;
 }

@@ -49,24 +49,26 @@ static void write_broadcasts(struct api *api, struct buf *out)
 		   U(sent), U(sent), U(ws_metrics_read(m, WSM_FAILED)));
 }
 
-/* Every event of a service is classified when it is folded: by its service. */
+/* Every event of a service is classified when it is counted, and none can fail to be. */
 static void write_classes(struct api *api, struct buf *out)
 {
 	struct tally tallies[SERVICES];
+	uint64_t categories[CATEGORIES];
 	uint64_t seq;
 	uint64_t all = 0;
 	monitor_tallies(api->monitor, tallies, &seq);
-	for (int i = 0; i < SERVICES; i++)
-		all += tallies[i].events;
+	monitor_categories(api->monitor, categories);
+	for (int i = 0; i < CATEGORIES; i++)
+		all += categories[i];
 	buf_printf(out,
 		   "\"sequence_counter\":%llu,\"classification_metrics\":{\"total_classified\":%llu,"
 		   "\"category_distribution\":{",
 		   U(seq), U(all));
 	bool first = true;
-	for (int i = 0; i < SERVICES; i++) {
-		if (tallies[i].events == 0)
+	for (int i = 0; i < CATEGORIES; i++) {
+		if (categories[i] == 0)
 			continue;
-		buf_printf(out, "%s\"%s\":%llu", first ? "" : ",", service_name((enum service)i), U(tallies[i].events));
+		buf_printf(out, "%s\"%s\":%llu", first ? "" : ",", category_name((enum category)i), U(categories[i]));
 		first = false;
 	}
 	buf_adds(out, "},\"classification_errors\":0}");

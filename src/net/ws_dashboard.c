@@ -190,30 +190,38 @@ static void get_recent(struct ws_conn *c, const struct question *q, struct slice
 	ws_send_errand(c, ERRAND_RECENT, q, past, NULL);
 }
 
-static void get_history(struct ws_conn *c, const struct question *q)
+/* Page by page, where one says `before`: what a reply that is not complete says as `next_before`. */
+static void get_history(struct ws_conn *c, const struct question *q, struct slice message)
 {
-	struct past_query past = {.service = q->service, .since_ms = since_of(q), .with_stats = true, .by_service = true};
+	struct slice value;
+	double limit = 0;
+	struct past_query past = {.service = q->service,
+				  .since_ms = since_of(q),
+				  .with_stats = true,
+				  .oldest_first = true,
+				  .tells_more = true};
+	number_of(message, "limit", &value, &limit);
+	past.limit = limit < PAST_EVENTS_MAX ? (uint32_t)limit : 0;
+	if (!json_member(message, "before", &value) || !json_sequence(value, &past.before))
+		past.before = 0;
 	ws_send_errand(c, ERRAND_HISTORY, q, past, NULL);
 }
 
-static void get_series(struct ws_conn *c, const struct question *q, struct slice message)
+/* The log is asked for the minute that it begins in: only whole ones are in memory. */
+static void get_series(struct ws_conn *c, struct question *q, struct slice message)
 {
 	struct slice value;
-	struct buf text;
+	struct past_query past = {.service = q->service};
 	double interval = INTERVAL_MINUTES;
 	if (!number_of(message, "interval_minutes", &value, &interval) || interval < 1)
 		interval = INTERVAL_MINUTES;
-	buf_init(&text);
-	buf_printf(&text,
-		   "{\"type\":\"time_series_data\",\"connection_type\":%s,\"interval_minutes\":%lld,\"hours\":%s,\"data\":",
-		   q->service_text, (long long)interval, q->hours > SERIES_HOURS ? "24" : q->hours_text);
-	if (q->service < SERVICES)
-		monitor_write_series(c->ws->options.monitor, &text, q->service, (int64_t)interval, since_of(q));
-	else
-		buf_adds(&text, "{}");
-	ws_put_time(&text);
-	ws_say(c, &text);
-	buf_finish(&text);
+	q->interval = (int64_t)interval;
+	if (q->hours > SERIES_HOURS) {
+		q->hours = SERIES_HOURS;
+		repeat(q->hours_text, slice_of("24"));
+	}
+	past.since_ms = since_of(q);
+	ws_send_errand(c, ERRAND_SERIES, q, past, NULL);
 }
 
 static void export(struct ws_conn *c, const struct question *q, struct slice message)
@@ -268,7 +276,7 @@ static void on_message(struct ws_conn *c)
 	else if (slice_is(command, "\"get_recent_events\""))
 		get_recent(c, &q, message);
 	else if (slice_is(command, "\"get_historical_data\""))
-		get_history(c, &q);
+		get_history(c, &q, message);
 	else if (slice_is(command, "\"get_time_series\""))
 		get_series(c, &q, message);
 	else if (slice_is(command, "\"export\""))

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "monitor/boundary.h"
 #include "net/ws_share.h"
 
 enum {
@@ -22,8 +23,10 @@ struct errand {
 	enum errand_kind kind;
 	struct question question;
 	struct past_query query;
-	struct past *past; /* NULL: it has not begun, or is an export */
-	char *name;        /* of an export */
+	struct past *past; /* NULL: it has not begun, or is none of this kind */
+	uint64_t more;     /* where the past goes on; 0: nowhere */
+	struct boundary *boundary; /* of a series; NULL: it has not begun */
+	char *name;                /* of an export */
 	struct buf reply;
 };
 
@@ -56,6 +59,19 @@ static void write_initial(struct ws *w, struct buf *out, const struct errand *e,
 		   store_epoch(feed_store(w->options.feed)));
 }
 
+static void write_series(struct ws *w, struct buf *out, const struct errand *e)
+{
+	const struct question *q = &e->question;
+	buf_printf(out,
+		   "{\"type\":\"time_series_data\",\"connection_type\":%s,\"interval_minutes\":%lld,\"hours\":%s,\"data\":",
+		   q->service_text, (long long)q->interval, q->hours_text);
+	if (q->service != SERVICE_NONE)
+		monitor_write_series(w->options.monitor, out, q->service, q->interval, e->query.since_ms,
+				     boundary_minute(e->boundary));
+	else
+		buf_adds(out, "{}");
+}
+
 static void write_reply(struct ws *w, struct errand *e, struct slice events)
 {
 	struct buf *out = &e->reply;
@@ -69,7 +85,13 @@ static void write_reply(struct ws *w, struct errand *e, struct slice events)
 		buf_printf(out, "{\"type\":\"historical_data\",\"connection_type\":%s,\"hours\":%s,\"data\":",
 			   e->question.service_text, e->question.hours_text);
 		buf_add(out, events.p, events.len);
+		buf_printf(out, ",\"complete\":%s,\"next_before\":", e->more == 0 ? "true" : "false");
+		if (e->more == 0)
+			buf_adds(out, "null");
+		else
+			buf_printf(out, "%llu", (unsigned long long)e->more);
 		break;
+	case ERRAND_SERIES: write_series(w, out, e); break;
 	case ERRAND_EXPORT:
 		buf_adds(out, "{\"type\":\"export_complete\",\"filepath\":");
 		buf_json(out, events);
@@ -90,11 +112,37 @@ static bool read_past(struct ws *w, struct errand *e, struct reader *reader, str
 		*err = past_read(e->past, reader, &done, fault);
 	if (*err == ERR_NONE && !done)
 		return false;
-	if (*err == ERR_NONE)
+	if (*err == ERR_NONE) {
 		past_write(e->past, found);
+		e->more = past_more(e->past);
+	}
 	past_destroy(e->past);
 	e->past = NULL;
 	return true;
+}
+
+/* The same for the minute in which a series begins. */
+static bool read_boundary(struct ws *w, struct errand *e, struct reader *reader, enum err *err, struct fault *fault)
+{
+	bool done = false;
+	*err = ERR_NONE;
+	if (e->question.service == SERVICE_NONE)
+		return true;
+	if (e->boundary == NULL)
+		*err = boundary_create(feed_store(w->options.feed), reader, e->question.service, e->query.since_ms,
+				       &e->boundary, fault);
+	if (*err == ERR_NONE)
+		*err = boundary_read(e->boundary, reader, &done, fault);
+	return *err != ERR_NONE || done;
+}
+
+/* False when there is more to read. */
+static bool read_log(struct ws *w, struct errand *e, struct reader *reader, struct buf *found, enum err *err,
+		     struct fault *fault)
+{
+	if (e->kind == ERRAND_SERIES)
+		return read_boundary(w, e, reader, err, fault);
+	return read_past(w, e, reader, found, err, fault);
 }
 
 /* On a pool thread. */
@@ -109,7 +157,7 @@ static void run_errand(struct pool_job *job, struct reader *reader)
 	if (e->kind == ERRAND_EXPORT) {
 		err = past_export(w->options.monitor, feed_store(w->options.feed), reader, slice_of(e->name), &found,
 				  &fault);
-	} else if (!read_past(w, e, reader, &found, &err, &fault)) {
+	} else if (!read_log(w, e, reader, &found, &err, &fault)) {
 		pool_submit_again(w->options.pool, job);
 		return;
 	}
@@ -130,6 +178,7 @@ static void run_errand(struct pool_job *job, struct reader *reader)
 static void destroy(struct errand *e)
 {
 	past_destroy(e->past);
+	boundary_destroy(e->boundary);
 	buf_finish(&e->reply);
 	free(e->name);
 	free(e);
@@ -171,7 +220,7 @@ static void on_granted(struct ws_claim *claim)
 static enum ws_line line_of(const struct errand *e)
 {
 	bool more = e->query.limit == 0 || e->query.limit > BRIEF_EVENTS;
-	return e->kind != ERRAND_EXPORT && more ? LINE_LONG : LINE_BRIEF;
+	return e->kind != ERRAND_EXPORT && e->kind != ERRAND_SERIES && more ? LINE_LONG : LINE_BRIEF;
 }
 
 static void begin_next(struct ws_conn *c)

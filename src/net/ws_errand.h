@@ -9,7 +9,7 @@
 
 enum { ECHO_MAX = 256 }; /* bytes of a parameter that is repeated in the answer */
 
-enum errand_kind { ERRAND_INITIAL, ERRAND_RECENT, ERRAND_HISTORY, ERRAND_EXPORT };
+enum errand_kind { ERRAND_INITIAL, ERRAND_RECENT, ERRAND_HISTORY, ERRAND_SERIES, ERRAND_EXPORT };
 
 /* What a client asked for, as far as it has to be repeated. */
 struct question {
@@ -17,6 +17,7 @@ struct question {
 	char service_text[ECHO_MAX + 1]; /* JSON */
 	char hours_text[ECHO_MAX + 1];   /* JSON */
 	double hours;
+	int64_t interval; /* minutes, of a series */
 };
 
 /* The answer is said when it is there; after the initial one the connection's events begin. Takes `name`, of an export. `q`

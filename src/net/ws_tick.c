@@ -1,8 +1,10 @@
 /* What is due on the ws thread once a second: pings, the peers that fell silent, and what others want to know of
  * connections. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "monitor/notice.h"
 #include "net/ws_errand.h"
 #include "net/ws_share.h"
 
@@ -48,6 +50,34 @@ static bool dawdles(const struct ws_conn *c, int64_t now)
 	return c->begun_ms != 0 && now - c->begun_ms > c->ws->options.patience_ms * MESSAGE_PATIENCE;
 }
 
+/* It has said nothing for two intervals, its answer to a ping included. */
+static bool is_overdue(const struct ws_conn *c, int64_t now)
+{
+	int64_t ping_ms = c->ws->options.ping_ms;
+	return c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms && now - c->heard_ms >= 2 * ping_ms;
+}
+
+/* Whoever watches dashboards and publishers finds it among the events. Readers of other streams have no such events in their
+ * log. */
+static void record_silence(const struct ws_conn *c, int64_t now)
+{
+	struct buf text;
+	char what[96];
+	if (!c->profile->measures)
+		return;
+	buf_init(&text);
+	snprintf(what, sizeof what, "no answer to a ping: silent for %.1f s, closed", (double)(now - c->heard_ms) / 1000);
+	notice_begin(&text, "ping_timeout", what);
+	buf_printf(&text, "\"reason\":\"ping_timeout\",\"path\":\"%s\",\"connection_id\":\"%llu\"", c->profile->path,
+		   (unsigned long long)c->number);
+	if (c->session != NULL) {
+		buf_adds(&text, ",\"session_id\":");
+		buf_json(&text, ws_session(c));
+	}
+	buf_printf(&text, ",\"silent_ms\":%lld}}", (long long)(now - c->heard_ms));
+	notice_send_take(c->ws->options.writer, &text);
+}
+
 /* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
  * behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
@@ -75,7 +105,8 @@ static void check_peer(struct ws_conn *c, int64_t now)
 	}
 	int64_t ping_ms = c->ws->options.ping_ms;
 	bool measure = c->profile->measures && c->ping_us == 0 && (c->trip_ms == 0 || now - c->trip_ms >= ping_ms);
-	if (c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms) {
+	if (is_overdue(c, now)) {
+		record_silence(c, now);
 		c->ws->pulse.timeouts++;
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
@@ -98,13 +129,12 @@ static void schedule_tick(struct ws *w)
 static void write_connection(struct buf *out, const struct ws_conn *c, int64_t now)
 {
 	const struct ws_options *o = &c->ws->options;
-	bool timeout = c->pinged_ms != 0 && now - c->pinged_ms >= o->ping_ms;
 	buf_printf(out,
 		   "\"%llu\":{\"is_connected\":%s,\"retry_count\":%llu,\"queue_size\":%llu,\"last_activity\":%lld.%03d,"
 		   "\"is_timeout\":%s}",
 		   (unsigned long long)c->number, c->close_code == 0 ? "true" : "false", (unsigned long long)c->retries,
 		   (unsigned long long)ws_lag(c, feed_head(o->feed)), (long long)(c->seen_ms / 1000),
-		   (int)(c->seen_ms % 1000), timeout ? "true" : "false");
+		   (int)(c->seen_ms % 1000), is_overdue(c, now) ? "true" : "false");
 }
 
 static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)

@@ -88,6 +88,22 @@ int store_write_back_due(struct store *s)
 	return pages;
 }
 
+/* How many pages of the write-ahead log are in the database already: a word of the index of the log, which is mapped anyway.
+ * Its file must not be opened for this: closing it would give up SQLite's locks. */
+static int copied_already(const struct store *s)
+{
+	enum { INDEX_BYTES = 32 * 1024, COPIED_AT = 96 /* WalCkptInfo.nBackfill: https://sqlite.org/walformat.html */ };
+	sqlite3_file *file = NULL;
+	void volatile *index = NULL;
+	uint32_t copied = 0;
+	sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_FILE_POINTER, &file);
+	if (file == NULL || file->pMethods == NULL || file->pMethods->iVersion < 2 ||
+	    file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &index) != SQLITE_OK || index == NULL)
+		return 0;
+	memcpy(&copied, (const char *)index + COPIED_AT, sizeof copied);
+	return (int)copied;
+}
+
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault)
 {
 	int log = 0;
@@ -96,13 +112,14 @@ enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct 
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
 	pthread_mutex_lock(&s->back_lock); /* a write-back would be in the way */
+	int before = copied_already(s);
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
 	pthread_mutex_unlock(&s->back_lock);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_fault(s->db, rc, "writing the log back", fault);
 	*pages = (uint64_t)(log > 0 ? log : 0);
-	*copied = (uint64_t)(done > 0 ? done : 0);
-	return ERR_NONE;
+	*copied = (uint64_t)(done > before ? done - before : 0);
+	return log > 0 && done == log ? store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault) : ERR_NONE;
 }
 
 enum err store_measure_room(struct store *s)

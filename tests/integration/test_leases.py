@@ -43,7 +43,7 @@ class Leases(TidemarkTest):
     def test_limits(self):
         server = self.serve("--lease-limit", "global=9", "--lease-limit", "other=2")
         conversation = [self.held(server, conversation="c")]
-        self.assert_problem(self.acquire(server, conversation="c"), 409, "conversation", "1")
+        self.assert_problem(self.acquire(server, conversation="c"), 409, "conversation: the only lease is taken")
         for _ in range(5):
             self.held(server)
         self.assert_problem(self.acquire(server), 409, "kimi", "6")

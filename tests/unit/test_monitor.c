@@ -92,16 +92,78 @@ static void minutes_make_buckets_and_a_day_is_all(void)
 		struct flat e = event("receive", 10, minute + 1, start + minute * 60000);
 		series_add(&s, &e);
 	}
-	series_write(&text, &s, 5, start - 1000);
+	series_write(&text, &s, 5, start - 1000, NULL);
 	CHECK_SLICE(buf_slice(&text),
 		    "{\"1795370400\":{\"count\":2,\"errors\":0,\"total_bytes\":20,\"avg_response_time\":3.000},"
 		    "\"1795370700\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":9.000}}");
 	struct flat later = event("receive", 1, 0, start + INT64_C(86400000));
 	series_add(&s, &later);
 	text.len = 0;
-	series_write(&text, &s, 1440, 0);
+	series_write(&text, &s, 1440, 0, NULL);
 	CHECK(memmem(text.data, text.len, "\"count\":2", 9) != NULL); /* the first minute is overwritten */
 	buf_finish(&text);
+}
+
+static struct window_figures read_window(const struct window *w, enum service service, int64_t since_ms)
+{
+	static struct histogram_sum times;
+	struct window_figures f = {0};
+	times = (struct histogram_sum){0};
+	window_read(w, service, since_ms, &f, &times);
+	window_rank(&f, &times);
+	return f;
+}
+
+static bool is_near(double found, double wanted)
+{
+	return found >= wanted * 0.99 && found <= wanted * 1.01;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Against the sorted list of all, over every size of numbers. */
+static void a_percentile_is_within_one_percent(void)
+{
+	enum { TIMES = 20000 };
+	static uint64_t all[TIMES];
+	static struct histogram_sum sum;
+	struct histogram parts[7] = {{0}};
+	uint64_t random = 1;
+	for (int bits = 1; bits <= 41; bits += 4) {
+		sum = (struct histogram_sum){0};
+		for (int i = 0; i < TIMES; i++) {
+			random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+			all[i] = (random >> 20) & ((UINT64_C(1) << (1 + (random >> 8) % (unsigned)bits)) - 1);
+			CHECK(histogram_add(&parts[i % 7], all[i]));
+		}
+		qsort(all, TIMES, sizeof *all, ascending);
+		for (int i = 0; i < 7; i++) {
+			histogram_sum_add(&sum, &parts[i]);
+			histogram_clear(&parts[i]);
+		}
+		CHECK(sum.count == TIMES && sum.max_us == all[TIMES - 1]);
+		for (unsigned percent = 1; percent <= 100; percent += 11)
+			CHECK(is_near((double)histogram_percentile(&sum, percent), (double)all[TIMES * percent / 100 - 1]));
+	}
+}
+
+/* Fails where only the newest response times are looked at. */
+static void a_window_has_all_response_times(void)
+{
+	struct window *w = window_create();
+	int64_t now = INT64_C(1000000) * 1000;
+	for (int i = 0; i < 20500; i++) {
+		struct flat e = event("receive", 0, i < 20000 ? 10 : 1000, now + i / 100);
+		window_add(w, &e);
+	}
+	struct window_figures f = read_window(w, SERVICE_KIMI, now);
+	CHECK(f.timed == 20500 && is_near(f.p95_ms, 10));
+	window_destroy(w);
 }
 
 static void windows_forget(void)
@@ -112,18 +174,59 @@ static void windows_forget(void)
 		struct flat e = event(i % 10 == 0 ? "error" : "send", 0, i, INT64_C(1000000) * 1000 + i * 1000);
 		window_add(w, &e);
 	}
-	struct window_times times;
-	window_read(w, SERVICE_KIMI, 0, &f, &times);
-	window_rank(&f, &times);
-	CHECK(f.events == 100 && f.errors == 10 && f.timed == 100 && f.p95_ms == 96);
-	window_read(w, SERVICES, (INT64_C(1000000) + 91) * 1000, &f, &times);
-	CHECK(f.events == 10 && f.errors == 1 && f.timed == 10);
-	window_read(w, SERVICE_GLM, 0, &f, &times);
-	window_rank(&f, &times);
+	f = read_window(w, SERVICE_KIMI, 0);
+	CHECK(f.events == 100 && f.errors == 10 && f.timed == 100 && is_near(f.p95_ms, 95));
+	f = read_window(w, SERVICE_KIMI, (INT64_C(1000000) + 91) * 1000);
+	CHECK(f.events == 10 && f.errors == 1 && f.timed == 10 && f.p95_ms == 100);
+	f = read_window(w, SERVICE_GLM, 0);
 	CHECK(f.events == 0 && f.p95_ms == 0);
 	uint64_t seqs[WINDOW_ERRORS];
 	CHECK(window_errors(w, SERVICE_KIMI, seqs) == WINDOW_ERRORS && seqs[0] == seqs[1] + 10);
 	window_destroy(w);
+}
+
+static void what_counts_as_an_error(void)
+{
+	struct tally t = {0};
+	struct minute m = {0};
+	struct flat e = event("receive", 0, 0, 1000);
+	e.error = slice_of("boom");
+	tally_add(&t, &e);
+	minute_add(&m, &e);
+	e.direction = slice_of("error");
+	tally_add(&t, &e);
+	e.error = (struct slice){NULL, 0};
+	tally_add(&t, &e);
+	e.direction = slice_of("send");
+	e.error = slice_of("");
+	tally_add(&t, &e);
+	minute_add(&m, &e);
+	CHECK(t.events == 4 && t.errors == 3 && m.events == 2 && m.errors == 1);
+}
+
+static void series_are_joined(void)
+{
+	static struct series a;
+	static struct series b;
+	struct buf text;
+	struct minute first = {.minute = 1, .events = 3, .errors = 1};
+	buf_init(&text);
+	struct flat e = event("receive", 10, 1, 60000);
+	series_add(&a, &e);
+	series_add(&b, &e);
+	e.time_ms = 120000;
+	series_add(&b, &e);
+	series_join(&a, &b);
+	series_write(&text, &a, 1, 60000, NULL);
+	CHECK_SLICE(buf_slice(&text),
+		    "{\"60\":{\"count\":2,\"errors\":0,\"total_bytes\":20,\"avg_response_time\":1.000},"
+		    "\"120\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":1.000}}");
+	text.len = 0;
+	series_write(&text, &a, 2, 60500, &first);
+	CHECK_SLICE(buf_slice(&text),
+		    "{\"0\":{\"count\":3,\"errors\":1,\"total_bytes\":0,\"avg_response_time\":0.000},"
+		    "\"120\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":1.000}}");
+	buf_finish(&text);
 }
 
 static void a_pulse_is_of_the_last_ten(void)
@@ -233,7 +336,7 @@ static void describe(struct monitor *m, struct buf *out)
 	monitor_tallies(m, t, &seq);
 	for (int i = 0; i < SERVICES; i++) {
 		tally_write(out, (enum service)i, &t[i], true);
-		monitor_write_series(m, out, (enum service)i, 1, 0);
+		monitor_write_series(m, out, (enum service)i, 1, 0, NULL);
 	}
 	monitor_write_sessions(m, out);
 	buf_printf(out, " %llu", (unsigned long long)seq);
@@ -312,8 +415,12 @@ void __real_qsort(void *base, size_t count, size_t size, int (*compare)(const vo
 void __wrap_qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
 void __real_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total);
 void __wrap_tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total);
-void __real_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
-void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms);
+uint64_t __real_histogram_percentile(const struct histogram_sum *sum, unsigned percent);
+uint64_t __wrap_histogram_percentile(const struct histogram_sum *sum, unsigned percent);
+void __real_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms,
+			 const struct minute *first);
+void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms,
+			 const struct minute *first);
 void __real_conversations_write(struct buf *out, const struct conversation_figures *f);
 void __wrap_conversations_write(struct buf *out, const struct conversation_figures *f);
 
@@ -338,10 +445,17 @@ void __wrap_tally_write(struct buf *out, enum service service, const struct tall
 	__real_tally_write(out, service, t, with_total);
 }
 
-void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms)
+uint64_t __wrap_histogram_percentile(const struct histogram_sum *sum, unsigned percent)
 {
 	look_in();
-	__real_series_write(out, s, interval, since_ms);
+	return __real_histogram_percentile(sum, percent);
+}
+
+void __wrap_series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms,
+			 const struct minute *first)
+{
+	look_in();
+	__real_series_write(out, s, interval, since_ms, first);
 }
 
 void __wrap_conversations_write(struct buf *out, const struct conversation_figures *f)
@@ -373,7 +487,8 @@ static void the_writer_waits_for_no_document(void)
 	CHECK(worked == 2);
 	monitor_write_all_stats(m, &out);
 	monitor_write_sessions(m, &out);
-	monitor_write_series(m, &out, SERVICE_KIMI, 1, 0);
+	monitor_write_series(m, &out, SERVICE_KIMI, 1, 0, NULL);
+	monitor_write_series(m, &out, SERVICES, 1, 0, NULL);
 	CHECK(worked > 4 && !buf_failed(&out));
 	watched = NULL;
 	monitor_destroy(m);
@@ -475,7 +590,11 @@ int main(void)
 	RUN(connections_open_and_close);
 	RUN(what_is_saved_is_loaded);
 	RUN(minutes_make_buckets_and_a_day_is_all);
+	RUN(a_percentile_is_within_one_percent);
+	RUN(a_window_has_all_response_times);
 	RUN(windows_forget);
+	RUN(what_counts_as_an_error);
+	RUN(series_are_joined);
 	RUN(a_pulse_is_of_the_last_ten);
 	RUN(conversations_are_told_apart);
 	RUN(lease_limits_are_read);
