@@ -9,6 +9,7 @@
 #include "net/api.h"
 #include "net/body.h"
 #include "net/entity.h"
+#include "net/members.h"
 #include "net/range.h"
 
 enum { PIECE = 256 * 1024, PATH_LEN = 1200, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
@@ -280,7 +281,7 @@ void api_archive_delete(void *arg, struct exchange *x, struct reader *reader)
 	struct keeper_job job = {.done = on_deleted};
 	char text[ARCHIVE_NAME_LEN];
 	bool manifest;
-	if (api_refuse_params(x))
+	if (api_refuse_params(x) || members_refuse(x))
 		return;
 	enum err err = parse_name(exchange_segment(x), text, job.file, &manifest, &fault);
 	if (!err && manifest)
