@@ -44,6 +44,7 @@ struct server {
 	struct pool *pool;
 	struct feed *feed;
 	struct sessions *sessions;
+	struct flags *flags;
 	struct monitor *monitor;
 	struct leases *leases;
 	struct auditor *auditor;
@@ -148,7 +149,9 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct auditor_options auditor = {c->audit_errors, c->audit_latency, c->audit_silence};
-	enum err err = monitor_create(s->store, &s->monitor, fault);
+	enum err err = flags_create(s->store, &c->flags, &s->flags, fault);
+	if (!err)
+		err = monitor_create(s->store, s->flags, &s->monitor, fault);
 	if (!err)
 		err = leases_create(s->store, c->leases, &s->leases, fault);
 	if (!err)
@@ -168,8 +171,8 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	if (!err)
 		err = keeper_create(s->store, s->writer, keeper, &s->keeper, fault);
 	if (!err)
-		err = watch_create(s->leases, s->auditor, s->writer, &s->watch, fault);
-	if (!err && (s->probe = probe_create(s->writer)) == NULL)
+		err = watch_create(s->monitor, s->leases, s->auditor, s->writer, &s->watch, fault);
+	if (!err && (s->probe = probe_create(s->writer, s->flags)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	return err;
 }
@@ -184,6 +187,7 @@ static enum err make_ws(struct server *s, struct batch_limits limits, struct fau
 		.pool = s->pool,
 		.monitor = s->monitor,
 		.leases = s->leases,
+		.flags = s->flags,
 		.rates = s->rates,
 		.port = door_port(s->door),
 		.limits = limits,
@@ -246,12 +250,12 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.base = c->base,
 		.started_mono_ms = clock_mono_ms(),
 		.monitor = s->monitor,
+		.flags = s->flags,
 		.leases = s->leases,
 		.auditor = s->auditor,
 		.watch = s->watch,
 		.probe = s->probe,
 		.quotas = s->quotas,
-		.ping_ms = c->ping_interval,
 		.static_dir = c->static_dir,
 	};
 	struct http_options http = {
@@ -321,6 +325,7 @@ static void stop(struct server *s)
 	auditor_destroy(s->auditor);
 	leases_destroy(s->leases);
 	monitor_destroy(s->monitor);
+	flags_destroy(s->flags);
 	sessions_destroy(s->sessions);
 	feed_destroy(s->feed);
 	store_close(s->store);
