@@ -43,6 +43,7 @@ struct ws_options {
 	struct monitor *monitor;
 	struct leases *leases;
 	struct flags *flags;
+	struct ws_metrics *metrics; /* borrowed; NULL: its own */
 	struct rates *rates;
 	int port; /* what the monitoring profile calls this server */
 	struct batch_limits limits;

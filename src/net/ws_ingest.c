@@ -257,9 +257,10 @@ static void on_refused(struct ws_conn *c, int status, const struct fault *fault)
 	add_frame(c, fault);
 }
 
+/* It is the client who speaks first. */
 static void on_open(struct ws_conn *c)
 {
-	(void)c; /* it is the client who speaks first */
+	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
 }
 
 const struct ws_profile ws_ingest = {

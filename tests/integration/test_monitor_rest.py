@@ -187,6 +187,53 @@ class Figures(TidemarkTest):
         self.assertGreater(metrics["retry"]["successes"], 0)
         self.assertGreater(metrics["clients"]["slow"]["queue"]["max_size"], 0)
 
+    def test_counters_go_on_over_restarts(self):
+        """Shown to fail where they begin at 0 with the process."""
+        def told(server, *, of=None):
+            metrics = server.get("/v1/stats").json()["websocket"]
+            metrics = metrics if of is None else metrics["clients"][of]
+            return {part: {name: value for name, value in metrics[part].items() if name not in ("active", "queued", "current_size")}
+                    for part in ("connections", "messages", "queue", "retry")}
+        server = self.serve()
+        server.dashboard(session="wall").leave()
+        reader = server.reader(session="wall")
+        for _ in range(2):
+            reader.publish([{"connection_type": "kimi", "id": str(n)} for n in range(10)])
+        wait_until(lambda: told(server)["messages"]["sent"] == 10, "all is sent")
+        with self.assertRaises(Refused):
+            WebSocket(server.address, "/ws?after=never")
+        before, wall = told(server), told(server, of="wall")
+        self.assertEqual((before["connections"]["total"], before["connections"]["failed"], before["messages"]["deduplicated"],
+                          wall["messages"]["sent"]), (2, 1, 10, 10))
+        time.sleep(7)  # they are saved every five seconds, while there is something new
+        server.kill()
+        server.start()
+        self.assertEqual((told(server), told(server, of="wall")), (before, wall))
+        server.dashboard(session="wall").leave()
+        wait_until(lambda: server.get("/v1/stats").json()["websocket"]["clients"]["wall"]["connections"]["active"] == 0, "it left")
+        before, wall = told(server), told(server, of="wall")
+        self.assertEqual((before["connections"]["total"], wall["connections"]["total"]), (3, 3))
+        server.restart()  # at a clean stop nothing is lost
+        self.assertEqual((told(server), told(server, of="wall")), (before, wall))
+        self.assertEqual(server.get("/metrics/adapter").json()["metrics"]["total_connections"], 3)
+
+    def test_stopping_is_reported(self):
+        server = self.serve()
+        server.publish([{"connection_type": "kimi"}])
+        server.restart()
+        self.assertEqual(server.head(), 1)  # nobody has used the profile's sockets
+        server.dashboard()
+        server.reader()
+        server.restart()
+        event = server.event(server.head())
+        self.assertEqual((event["stream"], event["type"]), ("websocket", "server_stopped"))
+        report = event["data"]["metadata"]
+        self.assertEqual((report["reason"], report["pending_messages_flushed"], report["pending_messages_left"],
+                          report["connections_closed"]), ("SIGTERM", 0, 0, 2))
+        self.assertGreater(report["uptime_seconds"], report["duration_seconds"])
+        self.assertRegex(server.log_text(), r'msg="stopped" flushed=0 left=0 connections=2 seconds=')
+        self.assertEqual(server.dashboard().initial["stats"]["websocket"]["total_events"], 1)
+
     def test_what_goes_wrong_is_counted_once(self):
         server = self.serve("--publisher-silence", "600ms", "--ping-interval", "200ms", "--max-lag", "500")
         metrics = lambda: server.get("/v1/stats").json()["websocket"]
