@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "monitor/flags.h"
 #include "net/door.h"
 #include "net/host.h"
 #include "store/packer.h"
@@ -264,6 +265,11 @@ int config_parse(struct config *c, int argc, char **argv)
 		 0, 0, 0},
 		{"lease-timeout", OPTION_DURATION, &c->leases.leak_ms, "DURATION",
 		 "a lease that was not renewed for so long is taken back (60s)", 100, 86400000, 0},
+		{"monitoring-flag", OPTION_TEXTS, &c->flags, "NAME=VALUE",
+		 "a flag of the monitoring profile, such as MONITORING_VALIDATION_STRICT=true, repeatable; each also by its "
+		 "own "
+		 "name in the environment; what was set at run time counts more (see /flags/status)",
+		 0, 0, 0},
 		{"audit-errors", OPTION_INTEGER, &c->audit_errors, "N",
 		 "the auditor notes so many failed events of a service within a minute; 0: never (10)", 0, 1000000, 0},
 		{"audit-latency", OPTION_DURATION, &c->audit_latency, "DURATION",
@@ -316,6 +322,13 @@ int config_parse(struct config *c, int argc, char **argv)
 		if (lease_set_limit(&c->leases, lease_limits.items[i]))
 			continue;
 		fprintf(stderr, "tidemark: --lease-limit wants NAME=N, not: %s\n", lease_limits.items[i]);
+		return USAGE;
+	}
+	for (int i = 0; i < c->flags.count; i++) {
+		struct fault fault;
+		if (flag_check(c->flags.items[i], &fault) == ERR_NONE)
+			continue;
+		fprintf(stderr, "tidemark: --monitoring-flag %s: %s\n", c->flags.items[i], fault.text);
 		return USAGE;
 	}
 	if (c->archive_dir != NULL && c->archive_dir[0] == '\0') {

@@ -45,6 +45,7 @@ struct config {
 	int64_t ack_memory;        /* bytes */
 	int64_t reply_memory;      /* bytes */
 	int64_t reply_timeout;     /* ms */
+	struct option_texts flags; /* NAME=VALUE */
 	struct lease_options leases;
 	int64_t audit_errors;   /* within a minute; 0: never */
 	int64_t audit_latency;  /* ms; 0: never */

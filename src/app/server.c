@@ -6,15 +6,18 @@
 #include <sys/resource.h>
 
 #include "app/config.h"
+#include "app/report.h"
 #include "app/rescue.h"
 #include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "hub/age_clock.h"
+#include "hub/observers.h"
 #include "monitor/watch.h"
 #include "net/api.h"
 #include "net/door.h"
 #include "net/ws.h"
+#include "net/ws_metrics.h"
 #include "store/catalog.h"
 
 enum {
@@ -45,7 +48,11 @@ struct server {
 	struct pool *pool;
 	struct feed *feed;
 	struct sessions *sessions;
+	struct flags *flags;
 	struct monitor *monitor;
+	struct ws_metrics *metrics;
+	struct observers observers;
+	struct report report;
 	struct leases *leases;
 	struct auditor *auditor;
 	struct writer *writer;
@@ -150,7 +157,13 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct auditor_options auditor = {c->audit_errors, c->audit_latency, c->audit_silence};
-	enum err err = monitor_create(s->store, &s->monitor, fault);
+	enum err err = flags_create(s->store, &c->flags, &s->flags, fault);
+	if (!err)
+		err = monitor_create(s->store, s->flags, &s->monitor, fault);
+	if (!err && (s->metrics = ws_metrics_create(c->metrics_idle)) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err)
+		err = ws_metrics_load(s->metrics, s->store, s->flags, fault);
 	if (!err)
 		err = leases_create(s->store, c->leases, &s->leases, fault);
 	if (!err)
@@ -161,8 +174,10 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	if (err)
 		return err;
 	sessions_forgive(s->sessions, age_clock_surplus(s->ages));
-	struct writer_options writer = {s->quotas, (uint64_t)c->disk_reserve, monitor_observer(s->monitor)};
+	observers_init(&s->observers, monitor_observer(s->monitor), ws_metrics_observer(s->metrics));
+	struct writer_options writer = {s->quotas, (uint64_t)c->disk_reserve, &s->observers.all};
 	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
+	ws_metrics_watch(s->metrics, s->writer);
 	struct keeper_options keeper = c->retention;
 	keeper.ages = s->ages;
 	keeper.sessions = s->sessions;
@@ -170,8 +185,8 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	if (!err)
 		err = keeper_create(s->store, s->writer, keeper, &s->keeper, fault);
 	if (!err)
-		err = watch_create(s->leases, s->auditor, s->writer, &s->watch, fault);
-	if (!err && (s->probe = probe_create(s->writer)) == NULL)
+		err = watch_create(s->monitor, s->leases, s->auditor, s->writer, &s->watch, fault);
+	if (!err && (s->probe = probe_create(s->writer, s->flags)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	return err;
 }
@@ -186,6 +201,8 @@ static enum err make_ws(struct server *s, struct batch_limits limits, struct fau
 		.pool = s->pool,
 		.monitor = s->monitor,
 		.leases = s->leases,
+		.flags = s->flags,
+		.metrics = s->metrics,
 		.rates = s->rates,
 		.port = door_port(s->door),
 		.limits = limits,
@@ -248,12 +265,12 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.base = c->base,
 		.started_mono_ms = clock_mono_ms(),
 		.monitor = s->monitor,
+		.flags = s->flags,
 		.leases = s->leases,
 		.auditor = s->auditor,
 		.watch = s->watch,
 		.probe = s->probe,
 		.quotas = s->quotas,
-		.ping_ms = c->ping_interval,
 		.static_dir = c->static_dir,
 	};
 	spread_init(&s->api.queries);
@@ -283,6 +300,20 @@ static enum err make_net(struct server *s, struct fault *fault)
 	return err;
 }
 
+/* Where nobody has used the monitoring profile since the start, there is no event in its shape: the log is its
+ * publishers'. */
+static void save(struct server *s)
+{
+	struct batch *last = NULL;
+	if (s->report.signal != NULL) {
+		report_end(&s->report, s->writer);
+		if (ws_metrics_since_start(s->metrics, WSM_PROFILE) > 0)
+			last = report_batch(&s->report);
+	}
+	writer_save(s->writer, last);
+	batch_destroy(last);
+}
+
 /* From the door inwards: nobody new, then no new requests, then what was accepted is committed and answered, then
  * everybody is seen off. */
 static void stop(struct server *s)
@@ -308,7 +339,7 @@ static void stop(struct server *s)
 	if (s->ws != NULL)
 		ws_close(s->ws);
 	if (s->writer != NULL)
-		writer_save(s->writer); /* acknowledged and counted until the last moment */
+		save(s); /* acknowledged and counted until the last moment */
 	if (s->feed != NULL)
 		feed_close(s->feed);
 	pool_destroy(s->pool); /* runs what waits there */
@@ -318,12 +349,16 @@ static void stop(struct server *s)
 	push_destroy(s->push);
 	keeper_destroy(s->keeper);
 	age_clock_destroy(s->ages);
+	if (s->metrics != NULL)
+		ws_metrics_watch(s->metrics, NULL);
 	writer_destroy(s->writer);
+	ws_metrics_destroy(s->metrics);
 	probe_destroy(s->probe);
 	watch_destroy(s->watch);
 	auditor_destroy(s->auditor);
 	leases_destroy(s->leases);
 	monitor_destroy(s->monitor);
+	flags_destroy(s->flags);
 	sessions_destroy(s->sessions);
 	feed_destroy(s->feed);
 	store_close(s->store);
@@ -406,10 +441,12 @@ int server_main(int argc, char **argv)
 		int which;
 		while (sigwait(&signals, &which) == 0 && which == SIGHUP)
 			reload(&s);
-		log_info("stopping", "signal=%s", which == SIGTERM ? "SIGTERM" : "SIGINT");
+		const char *name = which == SIGTERM ? "SIGTERM" : "SIGINT";
+		log_info("stopping", "signal=%s", name);
+		report_begin(&s.report, name, s.api.started_mono_ms, s.writer, s.ws, s.push);
 	}
 	stop(&s);
 	if (!err)
-		log_info("stopped", NULL);
+		report_log(&s.report);
 	return err ? 1 : 0;
 }

@@ -980,15 +980,31 @@ void writer_close(struct writer *w)
 	w->write_back = NULL;
 }
 
-void writer_save(struct writer *w)
+static void on_saved(struct write_op *op)
+{
+	if (op->err)
+		log_warn("the last event is not stored", "error=%s", log_text(op->fault.text));
+	receipt_finish(&op->receipt);
+}
+
+void writer_save(struct writer *w, struct batch *last)
 {
 	const struct writer_observer *o = w->options.observer;
-	struct list none;
-	list_init(&none);
+	struct write_op op = {.batch = last, .done = on_saved};
+	struct list group;
+	list_init(&group);
 	bool due = sessions_dirty(w->sessions) || (o != NULL && o->is_due(o->arg, true, 0));
 	w->last = true;
-	if (w->breaker == BREAKER_CLOSED && due)
-		commit_group(w, &none);
+	if (w->breaker != BREAKER_CLOSED || !(due || last != NULL))
+		return;
+	if (last != NULL) {
+		list_append(&group, &op.link);
+		w->queued_events += op_events(&op);
+		w->queued_bytes += op_bytes(&op);
+		quota_charge(w->options.quotas, QUOTA_QUEUE_EVENTS, 0, op_events(&op));
+		quota_charge(w->options.quotas, QUOTA_QUEUE_BYTES, 0, op_bytes(&op));
+	}
+	commit_group(w, &group);
 }
 
 void writer_destroy(struct writer *w)

@@ -88,9 +88,9 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 		       struct writer **out, struct fault *fault);
 /* Accepts nothing more and commits what was accepted; returns when all are done. */
 void writer_close(struct writer *w);
-/* After writer_close: saves what sessions have acknowledged since, and what the observer has counted. Waits for the
- * disk. */
-void writer_save(struct writer *w);
+/* After writer_close: saves what sessions have acknowledged since, and what the observer has counted, and stores `last` with it
+ * (NULL: nothing; borrowed). Waits for the disk. */
+void writer_save(struct writer *w, struct batch *last);
 void writer_destroy(struct writer *w);
 
 /* Any thread. ERR_BUSY: the queue is full; ERR_FULL, ERR_IO: the breaker is open; ERR_CLOSED. When it fails, `done` is

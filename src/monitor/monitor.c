@@ -1,11 +1,13 @@
 #include "monitor/monitor.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "event/validity.h"
 #include "monitor/conversation.h"
 #include "monitor/numbers.h"
 #include "tidemark/history.h"
@@ -18,6 +20,7 @@ enum {
 	REFILL_EVENTS = 1000000, /* that the window is filled from on opening, at most */
 	/* Of what is saved. 2: an event is an error by its text, too, and has a category; before, by its direction alone. */
 	VERSION = 2,
+	FOLD_NUMBERS = 1 + CATEGORIES + 2, /* the version, events by category, held against the rules, invalid */
 };
 
 /* A ready-made text and the version of what it shows. */
@@ -28,11 +31,15 @@ struct ready {
 
 struct monitor {
 	struct writer_observer observer;
+	const struct flags *flags; /* NULL: none */
 	pthread_mutex_t
 		lock; /* guards what follows; the writer takes it for each event: nothing is sorted or written in it */
 	uint64_t seq; /* everything up to here is counted */
 	struct tally tallies[SERVICES];
 	uint64_t categories[CATEGORIES]; /* events */
+	uint64_t checked;                /* events held against the rules */
+	uint64_t invalid;
+	struct quarantine *quarantine;
 	uint64_t versions[SERVICES + 1]; /* and of all together */
 	struct series *series;           /* SERVICES of them */
 	struct conversations *conversations;
@@ -54,6 +61,10 @@ struct monitor {
 	int64_t saving_minute;
 	uint64_t unsaved; /* events */
 	bool outdated;    /* what was saved is of an older version */
+
+	atomic_bool save_asked;
+	atomic_ullong stored_seq; /* saved_seq, for others */
+	atomic_llong stored_ms;   /* monotonic: when that was */
 };
 
 enum { TOPIC_UNKNOWN = 0xff };
@@ -79,11 +90,17 @@ static enum service topic_service(struct monitor *m, uint32_t topic, struct slic
 static void count_in(struct monitor *m, const struct flat *f)
 {
 	enum category category = category_of(f);
+	bool checks = m->flags != NULL && flags_get(m->flags, FLAG_ENABLE_VALIDATION) != 0;
+	unsigned broken = checks ? validity_check(f->type, true, f->data) : 0;
 	pthread_mutex_lock(&m->lock);
 	tally_add(&m->tallies[f->service], f);
 	series_add(&m->series[f->service], f);
 	window_add(m->window, f);
 	m->categories[category]++;
+	m->checked += checks;
+	m->invalid += broken != 0;
+	if (broken != 0)
+		quarantine_add(m->quarantine, &(struct quarantined){f->seq, f->time_ms, f->service, broken});
 	if (conversations_add(m->conversations, f))
 		m->session_seq = f->seq;
 	m->versions[f->service]++;
@@ -241,7 +258,11 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 static bool is_due(void *arg, bool last, uint64_t leaving)
 {
 	struct monitor *m = arg;
-	return m->unsaved >= SAVE_EVENTS || m->outdated || ((last || leaving > m->saved_seq) && m->seq > m->saved_seq);
+	if (m->seq <= m->saved_seq && !m->outdated)
+		return false;
+	bool persists = m->flags == NULL || flags_get(m->flags, FLAG_METRICS_PERSISTENCE) != 0;
+	bool asked = atomic_load(&m->save_asked);
+	return leaving > m->saved_seq || asked || (persists && (last || m->outdated || m->unsaved >= SAVE_EVENTS));
 }
 
 static enum err put(struct store *store, const char *kind, const char *key, int64_t at, const struct buf *text,
@@ -275,9 +296,11 @@ static enum err save_service(struct monitor *m, struct store *store, enum servic
 
 static void save_fold(const struct monitor *m, struct buf *text)
 {
-	uint64_t n[1 + CATEGORIES] = {VERSION};
+	uint64_t n[FOLD_NUMBERS] = {VERSION};
 	memcpy(n + 1, m->categories, sizeof m->categories);
-	numbers_write(text, n, 1 + CATEGORIES);
+	n[FOLD_NUMBERS - 2] = m->checked;
+	n[FOLD_NUMBERS - 1] = m->invalid;
+	numbers_write(text, n, FOLD_NUMBERS);
 }
 
 /* On the writer's thread, which alone changes what is read here. */
@@ -298,6 +321,8 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 		err = store_note_trim(store, "minute", newest - SERIES_MINUTES, fault);
 	if (!err)
 		err = conversations_save(m->conversations, store, m->saved_seq, fault);
+	if (!err)
+		err = quarantine_save(m->quarantine, store, m->saved_seq, fault);
 	text.len = 0;
 	save_fold(m, &text);
 	if (!err)
@@ -315,16 +340,22 @@ static void saved(void *arg, bool committed)
 	m->saved_minute = m->saving_minute;
 	m->unsaved = 0;
 	m->outdated = false;
+	atomic_store(&m->save_asked, false);
+	atomic_store(&m->stored_seq, m->saved_seq);
+	atomic_store(&m->stored_ms, clock_mono_ms());
 }
 
 static enum err on_mark(void *arg, struct slice key, int64_t at, struct slice value)
 {
 	struct monitor *m = arg;
-	uint64_t n[1 + CATEGORIES];
+	uint64_t n[FOLD_NUMBERS];
 	(void)key;
-	m->outdated = !numbers_read(value, n, 1 + CATEGORIES) || n[0] != VERSION;
-	if (!m->outdated)
+	m->outdated = !numbers_read(value, n, FOLD_NUMBERS) || n[0] != VERSION;
+	if (!m->outdated) {
 		memcpy(m->categories, n + 1, sizeof m->categories);
+		m->checked = n[FOLD_NUMBERS - 2];
+		m->invalid = n[FOLD_NUMBERS - 1];
+	}
 	m->seq = m->saved_seq = (uint64_t)at;
 	return ERR_NONE;
 }
@@ -357,13 +388,17 @@ static enum err load(struct monitor *m, struct store *store, struct fault *fault
 		err = store_note_each(store, "minute", on_minute, m, fault);
 	if (!err)
 		err = conversations_load(m->conversations, store, fault);
+	if (!err)
+		err = quarantine_load(m->quarantine, store, fault);
+	atomic_store(&m->stored_seq, m->saved_seq);
+	atomic_store(&m->stored_ms, clock_mono_ms());
 	m->session_seq = m->seq;
 	return err;
 }
 
 /* --- life --- */
 
-enum err monitor_create(struct store *store, struct monitor **out, struct fault *fault)
+enum err monitor_create(struct store *store, const struct flags *flags, struct monitor **out, struct fault *fault)
 {
 	*out = NULL;
 	struct monitor *m = calloc(1, sizeof *m);
@@ -375,7 +410,9 @@ enum err monitor_create(struct store *store, struct monitor **out, struct fault 
 	m->series = calloc(SERVICES, sizeof *m->series);
 	m->conversations = conversations_create();
 	m->window = window_create();
-	bool fine = m->series != NULL && m->conversations != NULL && m->window != NULL;
+	m->quarantine = calloc(1, sizeof *m->quarantine);
+	m->flags = flags;
+	bool fine = m->series != NULL && m->conversations != NULL && m->window != NULL && m->quarantine != NULL;
 	enum err err = fine ? load(m, store, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	uint64_t from = m->seq;
 	if (!err)
@@ -400,6 +437,7 @@ void monitor_destroy(struct monitor *m)
 	conversations_destroy(m->conversations);
 	window_destroy(m->window);
 	free(m->series);
+	free(m->quarantine);
 	free(m->topics);
 	pthread_mutex_destroy(&m->ready_lock);
 	pthread_mutex_destroy(&m->lock);
@@ -411,7 +449,45 @@ const struct writer_observer *monitor_observer(const struct monitor *m)
 	return &m->observer;
 }
 
+static void on_asked(struct write_op *op)
+{
+	free(op);
+}
+
+void monitor_save(struct monitor *m, struct writer *w, bool now)
+{
+	struct fault fault;
+	int64_t interval_ms = flags_get(m->flags, FLAG_METRICS_FLUSH_INTERVAL) * 1000;
+	bool due = flags_get(m->flags, FLAG_METRICS_PERSISTENCE) != 0 &&
+		   clock_mono_ms() - atomic_load(&m->stored_ms) >= interval_ms;
+	pthread_mutex_lock(&m->lock);
+	bool any = m->seq > atomic_load(&m->stored_seq);
+	pthread_mutex_unlock(&m->lock);
+	if (!any || !(due || now) || atomic_exchange(&m->save_asked, true))
+		return;
+	struct write_op *op = calloc(1, sizeof *op); /* a commit of nothing else, where no other comes */
+	if (op != NULL)
+		op->done = on_asked;
+	if (op == NULL || writer_submit(w, op, &fault) != ERR_NONE)
+		free(op);
+}
+
 /* --- asking --- */
+
+void monitor_validation(struct monitor *m, struct validation_figures *out)
+{
+	pthread_mutex_lock(&m->lock);
+	*out = (struct validation_figures){m->checked, m->invalid, quarantine_count(m->quarantine)};
+	pthread_mutex_unlock(&m->lock);
+}
+
+uint32_t monitor_quarantine(struct monitor *m, uint64_t after, uint32_t limit, struct quarantined *out)
+{
+	pthread_mutex_lock(&m->lock);
+	uint32_t count = quarantine_read(m->quarantine, after, limit, out);
+	pthread_mutex_unlock(&m->lock);
+	return count;
+}
 
 void monitor_tallies(struct monitor *m, struct tally tallies[SERVICES], uint64_t *seq)
 {

@@ -13,21 +13,37 @@
 
 #include "event/category.h"
 #include "hub/writer.h"
+#include "monitor/flags.h"
+#include "monitor/quarantine.h"
 #include "monitor/series.h"
 #include "monitor/tally.h"
 #include "monitor/window.h"
 
 struct monitor;
 
-/* Loads what was saved and folds the rest. The writer has not started yet. */
-enum err monitor_create(struct store *store, struct monitor **out, struct fault *fault);
+/* Loads what was saved and folds the rest. The writer has not started yet. `flags` say whether events are held against the
+ * rules, and when figures are saved; NULL: they are not, and with many events only. */
+enum err monitor_create(struct store *store, const struct flags *flags, struct monitor **out, struct fault *fault);
 void monitor_destroy(struct monitor *m);
 /* To be given to the writer; lives as long as the monitor. */
 const struct writer_observer *monitor_observer(const struct monitor *m);
 
+/* Has what was counted saved, where there is anything new, if it has been so for as long as the flags say (`now`: in any
+ * case); to be called every second or so. */
+void monitor_save(struct monitor *m, struct writer *w, bool now);
+
 /* The selection of a service's stream, or of all of them (SERVICES); NULL when there is no memory. */
 struct selection *monitor_select(struct store *store, enum service service);
 
+/* Events that were held against the rules, and those that break one. */
+struct validation_figures {
+	uint64_t checked;
+	uint64_t invalid;
+	uint32_t listed; /* the newest of them */
+};
+void monitor_validation(struct monitor *m, struct validation_figures *out);
+/* See quarantine_read. */
+uint32_t monitor_quarantine(struct monitor *m, uint64_t after, uint32_t limit, struct quarantined *out);
 /* How many events of the services are of each category. */
 void monitor_categories(struct monitor *m, uint64_t categories[CATEGORIES]);
 /* The figures of every service, and the seq that they count up to. */

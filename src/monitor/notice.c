@@ -9,10 +9,11 @@ void notice_begin(struct buf *out, const char *type, const char *error)
 {
 	buf_printf(out, "{\"type\":\"%s\",\"connection_type\":\"websocket\",\"direction\":\"%s\",\"script_name\":\"tidemark\"",
 		   type, error != NULL ? "error" : "send");
-	if (error != NULL) {
-		buf_adds(out, ",\"error\":");
+	buf_adds(out, ",\"data_size_bytes\":0,\"response_time_ms\":null,\"error\":");
+	if (error != NULL)
 		buf_json(out, slice_of(error));
-	}
+	else
+		buf_adds(out, "null");
 	buf_adds(out, ",\"metadata\":{");
 }
 

@@ -9,6 +9,7 @@ enum { FRESH_MS = 1000 };
 
 struct probe {
 	struct writer *writer;
+	const struct flags *flags;
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock; /* guards what follows */
@@ -25,11 +26,11 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	return store_note_put(store, "probe", slice_of("health"), clock_wall_ms(), slice_of("[]"), fault);
 }
 
-static struct probe_result try_write(struct writer *w)
+static struct probe_result try_write(const struct probe *p)
 {
 	struct probe_result r;
 	int64_t start = clock_mono_us();
-	r.fine = writer_wait(w, write_note, PROBE_MAX_MS);
+	r.fine = writer_wait(p->writer, write_note, flags_get(p->flags, FLAG_TIMEOUT_MS));
 	r.ms = (double)(clock_mono_us() - start) / 1000;
 	return r;
 }
@@ -57,7 +58,7 @@ static void *work(void *arg)
 		if (list_empty(&p->asked))
 			break;
 		pthread_mutex_unlock(&p->lock);
-		struct probe_result result = try_write(p->writer);
+		struct probe_result result = try_write(p);
 		pthread_mutex_lock(&p->lock);
 		p->result = result;
 		p->at_ms = clock_mono_ms();
@@ -67,12 +68,13 @@ static void *work(void *arg)
 	return NULL;
 }
 
-struct probe *probe_create(struct writer *w)
+struct probe *probe_create(struct writer *w, const struct flags *flags)
 {
 	struct probe *p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return NULL;
 	p->writer = w;
+	p->flags = flags;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->wake);
 	list_init(&p->asked);

@@ -4,13 +4,12 @@
 #define MONITOR_PROBE_H
 
 #include "hub/writer.h"
+#include "monitor/flags.h"
 
 struct probe;
 
-enum { PROBE_MAX_MS = 2000 };
-
 struct probe_result {
-	bool fine; /* the write was durable within PROBE_MAX_MS */
+	bool fine; /* the write was durable in time: MONITORING_TIMEOUT_MS */
 	double ms; /* how long it took, or was waited for */
 };
 
@@ -22,7 +21,7 @@ struct probe_ask {
 };
 
 /* NULL where there is no memory or no thread. */
-struct probe *probe_create(struct writer *w);
+struct probe *probe_create(struct writer *w, const struct flags *flags);
 /* `done` is called once: on the probe's thread, or at once where the last write is at most a second old. It must not block.
  * Any thread. */
 void probe_submit(struct probe *p, struct probe_ask *ask);

@@ -15,6 +15,7 @@ struct sample {
 };
 
 struct watch {
+	struct monitor *monitor;
 	struct leases *leases;
 	struct auditor *auditor;
 	struct writer *writer;
@@ -78,6 +79,7 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&w->lock);
 		leases_sweep(w->leases, w->writer);
 		auditor_look(w->auditor, w->writer);
+		monitor_save(w->monitor, w->writer, false);
 		pthread_mutex_lock(&w->lock);
 		if (!w->closing)
 			clock_cond_wait(&w->wake, &w->lock, TICK_MS);
@@ -86,13 +88,14 @@ static void *work(void *arg)
 	return NULL;
 }
 
-enum err watch_create(struct leases *leases, struct auditor *auditor, struct writer *writer, struct watch **out,
-		      struct fault *fault)
+enum err watch_create(struct monitor *monitor, struct leases *leases, struct auditor *auditor, struct writer *writer,
+		      struct watch **out, struct fault *fault)
 {
 	*out = NULL;
 	struct watch *w = calloc(1, sizeof *w);
 	if (w == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
+	w->monitor = monitor;
 	w->leases = leases;
 	w->auditor = auditor;
 	w->writer = writer;

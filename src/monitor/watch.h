@@ -1,5 +1,5 @@
-/* The thread that looks after what nobody asks for: once a second it takes back leases that leak, lets the auditor look, and
- * takes note of the process's memory. */
+/* The thread that looks after what nobody asks for: once a second it takes back leases that leak, lets the auditor look, has
+ * figures saved that are due, and takes note of the process's memory. */
 #ifndef MONITOR_WATCH_H
 #define MONITOR_WATCH_H
 
@@ -8,8 +8,8 @@
 
 struct watch;
 
-enum err watch_create(struct leases *leases, struct auditor *auditor, struct writer *writer, struct watch **out,
-		      struct fault *fault);
+enum err watch_create(struct monitor *monitor, struct leases *leases, struct auditor *auditor, struct writer *writer,
+		      struct watch **out, struct fault *fault);
 /* Ends the thread; before the writer is closed. */
 void watch_close(struct watch *w);
 void watch_destroy(struct watch *w);

@@ -32,13 +32,13 @@ struct api {
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
 	struct monitor *monitor;
+	struct flags *flags;
 	struct leases *leases;
 	struct auditor *auditor;
 	struct watch *watch;
 	struct probe *probe;
 	struct quotas *quotas;
-	struct spread queries;  /* how long pages of history take, but for waiting */
-	int64_t ping_ms;        /* a WebSocket's peer answers within this */
+	struct spread queries;   /* how long pages of history take, but for waiting */
 	const char *static_dir; /* NULL: none */
 	const char *base;       /* of the paths in answers; see gate.h */
 };
@@ -93,6 +93,8 @@ http_handler api_metrics_validation;
 http_handler api_metrics_adapter;
 http_handler api_metrics_flush;
 http_handler api_flags;
+http_handler api_flag_set;
+http_handler api_quarantine;
 http_handler api_health_flags;
 http_handler api_health;
 http_handler api_health_live;

@@ -75,6 +75,22 @@ static void write_classes(struct api *api, struct buf *out)
 	buf_adds(out, "},\"classification_errors\":0}");
 }
 
+/* Of the events of the services, since the beginning of the log, while validation was on; and of batches that strict
+ * validation has refused since the start. */
+static void write_validation(struct api *api, struct buf *out)
+{
+	struct validation_figures v;
+	monitor_validation(api->monitor, &v);
+	buf_printf(out,
+		   "\"validation_metrics\":{\"enabled\":%s,\"strict\":%s,\"total_events\":%llu,\"valid_events\":%llu,"
+		   "\"invalid_events\":%llu,\"pass_rate\":%.2f,\"quarantined\":%u,\"refused\":%llu}",
+		   flags_get(api->flags, FLAG_ENABLE_VALIDATION) != 0 ? "true" : "false",
+		   flags_get(api->flags, FLAG_VALIDATION_STRICT) != 0 ? "true" : "false", U(v.checked),
+		   U(v.checked - v.invalid), U(v.invalid),
+		   v.checked > 0 ? 100.0 * (double)(v.checked - v.invalid) / (double)v.checked : 100, v.listed,
+		   U(flags_refused(api->flags)));
+}
+
 void api_metrics_validation(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
@@ -84,8 +100,12 @@ void api_metrics_validation(void *arg, struct exchange *x, struct reader *reader
 	ws_read(api->ws, &w);
 	buf_adds(out, "{\"status\":\"ok\",\"metrics\":{");
 	write_broadcasts(api, out);
-	buf_printf(out, ",\"connected_clients\":%llu,\"use_adapter\":false,\"use_dual_mode\":false,", U(w.dashboards));
+	buf_printf(out, ",\"connected_clients\":%llu,\"use_adapter\":%s,\"use_dual_mode\":%s,", U(w.dashboards),
+		   flags_get(api->flags, FLAG_USE_ADAPTER) != 0 ? "true" : "false",
+		   flags_get(api->flags, FLAG_DUAL_MODE) != 0 ? "true" : "false");
 	write_classes(api, out);
+	buf_addc(out, ',');
+	write_validation(api, out);
 	buf_addc(out, '}');
 	api_put_now(out, "timestamp");
 	buf_addc(out, '}');
@@ -107,40 +127,6 @@ void api_metrics_adapter(void *arg, struct exchange *x, struct reader *reader)
 		   U(ws_metrics_read(m, WSM_FAILED)));
 	api_put_now(out, "timestamp");
 	buf_addc(out, '}');
-	api_json_done(x, 200);
-}
-
-/* What the Python hub's switches come to here. None can be switched by itself: there is one way to dashboards, what is not
- * valid is refused, figures are always kept. The numbers are how often the figures of connections are made ready, how many
- * events one transaction takes, and how long a peer has to answer. */
-static void write_flags(struct api *api, struct buf *out)
-{
-	buf_printf(out,
-		   ",\"flags\":{\"MONITORING_USE_ADAPTER\":false,\"MONITORING_ADAPTER_TYPE\":\"websocket\","
-		   "\"MONITORING_DUAL_MODE\":false,\"MONITORING_ENABLE_VALIDATION\":true,"
-		   "\"MONITORING_VALIDATION_STRICT\":true,\"MONITORING_METRICS_FLUSH_INTERVAL\":%d,"
-		   "\"MONITORING_METRICS_PERSISTENCE\":true,\"MONITORING_BATCH_SIZE\":%d,\"MONITORING_TIMEOUT_MS\":%lld}",
-		   WS_FIGURES_S, WRITER_GROUP_EVENTS_MAX, (long long)api->ping_ms);
-}
-
-void api_flags(void *arg, struct exchange *x, struct reader *reader)
-{
-	(void)reader;
-	buf_adds(exchange_out(x), "{\"status\":\"ok\"");
-	write_flags(arg, exchange_out(x));
-	api_put_now(exchange_out(x), "timestamp");
-	buf_addc(exchange_out(x), '}');
-	api_json_done(x, 200);
-}
-
-/* Switches that cannot contradict each other have no issues. */
-void api_health_flags(void *arg, struct exchange *x, struct reader *reader)
-{
-	(void)reader;
-	buf_adds(exchange_out(x), "{\"status\":\"ok\",\"health\":\"healthy\",\"issues\":[]");
-	write_flags(arg, exchange_out(x));
-	api_put_now(exchange_out(x), "timestamp");
-	buf_addc(exchange_out(x), '}');
 	api_json_done(x, 200);
 }
 
@@ -187,6 +173,7 @@ void api_metrics_flush(void *arg, struct exchange *x, struct reader *reader)
 		f->api = api;
 		f->exchange = x;
 		exchange_keep(x, f, free);
+		monitor_save(api->monitor, api->writer, true);
 		err = writer_submit(api->writer, &f->op, &fault);
 	}
 	if (err)

@@ -94,6 +94,8 @@ static long line_of(const char *body, const struct event *e)
 static enum err check_streams(struct publish *p, const char *body, enum batch_form form, struct fault *fault)
 {
 	enum err err = grant_publish(exchange_grant(p->exchange), p->op.batch, exchange_peer(p->exchange), fault);
+	if (!err)
+		err = flags_admit(p->api->flags, p->op.batch, fault);
 	if (err && form == BATCH_LINES)
 		fault->place = line_of(body, batch_event(p->op.batch, (size_t)fault->place));
 	return err;

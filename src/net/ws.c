@@ -899,7 +899,7 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 		list_init(&w->lines[i]);
 	pulse_start(&w->pulse, clock_mono_ms());
 	atomic_store(&w->tick_due_ms, clock_mono_ms() + WS_FIGURES_S * 1000);
-	w->metrics = ws_metrics_create(options.idle_ms);
+	w->metrics = options.metrics != NULL ? options.metrics : ws_metrics_create(options.idle_ms);
 	if (subscriptions_create(options.feed, &w->subscriptions) != ERR_NONE) {
 		ws_destroy(w);
 		return fault_set(fault, ERR_NOMEM, "out of memory");
@@ -964,7 +964,8 @@ void ws_destroy(struct ws *w)
 		close(c->fd);
 		conn_destroy(c);
 	}
-	ws_metrics_destroy(w->metrics);
+	if (w->metrics != w->options.metrics)
+		ws_metrics_destroy(w->metrics);
 	subscriptions_destroy(w->subscriptions);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

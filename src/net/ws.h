@@ -42,6 +42,8 @@ struct ws_options {
 	struct pool *pool;
 	struct monitor *monitor;
 	struct leases *leases;
+	struct flags *flags;
+	struct ws_metrics *metrics; /* borrowed; NULL: its own */
 	struct rates *rates;
 	int port; /* what the monitoring profile calls this server */
 	struct batch_limits limits;

@@ -145,6 +145,7 @@ void ws_dashboards_tell(struct ws *w)
 
 static void on_open(struct ws_conn *c)
 {
+	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
 	bool none = c->services != 0 && (c->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
 	struct past_query past = {.service = none ? SERVICE_NONE : SERVICES,
 				  .services = c->services,

@@ -110,6 +110,15 @@ static void keep_answer(struct ws_conn *c, const struct frame *f)
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 }
 
+/* Are as many frames on their way as may be, or is there one that could not be submitted yet? Then no more are read. */
+static bool has_many(const struct ws_conn *c)
+{
+	if (list_empty(&c->tasks))
+		return false;
+	const struct frame *last = LIST_ITEM(LIST_ITEM(c->tasks.prev, struct ws_task, in_conn), struct frame, task);
+	return !last->submitted || c->task_count >= flags_get(c->ws->options.flags, FLAG_BATCH_SIZE);
+}
+
 /* Answers what is done, as far as everything before it is. */
 static void answer(struct ws_conn *c)
 {
@@ -121,6 +130,7 @@ static void answer(struct ws_conn *c)
 		ws_task_end(&f->task);
 		destroy(f);
 	}
+	c->busy = has_many(c);
 	ws_throttle(c);
 }
 
@@ -144,7 +154,6 @@ static enum err submit(struct ws_conn *c, struct frame *f, struct fault *fault)
 /* Hands the frames on that wait for room in the writer's queue, or for their turn by the limits, in order. */
 static void submit_waiting(struct ws_conn *c)
 {
-	c->busy = false;
 	LIST_EACH (link, &c->tasks) {
 		struct frame *f = LIST_ITEM(LIST_ITEM(link, struct ws_task, in_conn), struct frame, task);
 		if (f->submitted)
@@ -152,7 +161,6 @@ static void submit_waiting(struct ws_conn *c)
 		struct fault fault;
 		enum err err = submit(c, f, &fault);
 		if (err == ERR_BUSY || err == ERR_RATE) {
-			c->busy = true;
 			lws_sul_schedule(c->ws->context, 0, &c->timer, on_retry, RETRY_US);
 			break;
 		}
@@ -210,7 +218,8 @@ static enum err read_message(struct ws_conn *c, struct frame *f, struct fault *f
 	if (err)
 		return err;
 	c->in = (struct buf){0};
-	return batch_from_object_take(message, stream, (char *)message.p, c->ws->options.limits, &f->op.batch, fault);
+	err = batch_from_object_take(message, stream, (char *)message.p, c->ws->options.limits, &f->op.batch, fault);
+	return err ? err : flags_admit(c->ws->options.flags, f->op.batch, fault);
 }
 
 /* A frame at the end of the line, `why` it is done already; NULL: it is not. */
@@ -248,9 +257,10 @@ static void on_refused(struct ws_conn *c, int status, const struct fault *fault)
 	add_frame(c, fault);
 }
 
+/* It is the client who speaks first. */
 static void on_open(struct ws_conn *c)
 {
-	(void)c; /* it is the client who speaks first */
+	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
 }
 
 const struct ws_profile ws_ingest = {

@@ -1,5 +1,6 @@
-/* What happens to WebSocket connections and their events, counted where it happens: over all, and for each named session.
- * Counted where it happens, on any thread, and read from any. */
+/* What happens to WebSocket connections and their events: over all, and for each named session. Counted where it happens, on
+ * any thread, and read from any. The counters go on over restarts: every few seconds, and at the end, they go into notes beside
+ * the log. */
 #ifndef NET_WS_METRICS_H
 #define NET_WS_METRICS_H
 
@@ -7,6 +8,7 @@
 
 #include "base/buf.h"
 #include "hub/writer.h"
+#include "monitor/flags.h"
 
 struct ws_metrics;
 
@@ -23,12 +25,22 @@ enum ws_metric {
 	WSM_RETRY_FINE, /* and it went */
 	WSM_RETRY_LOST, /* the connection ended before */
 	WSM_DUPLICATE,  /* events that a session published and that were stored already */
+	WSM_PROFILE,   /* dashboards and publishers of the monitoring profile that connected */
 	WSM_COUNT,
 };
 
 /* Sessions that nothing is counted for within `idle_ms` are forgotten. */
 struct ws_metrics *ws_metrics_create(int64_t idle_ms);
 void ws_metrics_destroy(struct ws_metrics *m);
+
+/* Goes on with what was counted before; `flags` say whether it is saved at all. The writer has not started yet. */
+enum err ws_metrics_load(struct ws_metrics *m, struct store *store, const struct flags *flags, struct fault *fault);
+/* To be given to the writer; lives as long as the metrics. */
+const struct writer_observer *ws_metrics_observer(const struct ws_metrics *m);
+/* The writer has started, and its counters belong to these; NULL: it goes. */
+void ws_metrics_watch(struct ws_metrics *m, struct writer *writer);
+/* Has the counters saved if they have changed and were not for a while; to be called every second or so. */
+void ws_metrics_save(struct ws_metrics *m);
 
 /* `session` may be empty. */
 void ws_metrics_count(struct ws_metrics *m, struct slice session, enum ws_metric metric, uint64_t n);
@@ -53,6 +65,8 @@ void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out);
 /* Named sessions that are known and have no connection. */
 uint64_t ws_metrics_away(struct ws_metrics *m);
 uint64_t ws_metrics_read(struct ws_metrics *m, enum ws_metric metric);
+/* What was counted since this process started. */
+uint64_t ws_metrics_since_start(struct ws_metrics *m, enum ws_metric metric);
 double ws_metrics_mean_ms(struct ws_metrics *m);
 
 /* The metrics object of the monitoring profile. */

@@ -375,7 +375,7 @@ void ws_pump_out(struct ws_conn *c)
 void ws_throttle(struct ws_conn *c)
 {
 	bool unread = c->acks.bytes > 0 && quota_room(c->ws->options.quotas, QUOTA_ACKS, c->client) == 0;
-	bool much = c->busy || c->task_count >= TASKS_MAX || c->out.len > WS_OUT_MAX || unread;
+	bool much = c->busy || (!c->profile->publishes && c->task_count >= TASKS_MAX) || c->out.len > WS_OUT_MAX || unread;
 	if (much == c->throttled)
 		return;
 	c->throttled = much;

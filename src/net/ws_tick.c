@@ -199,6 +199,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	atomic_store(&w->lag_sum, lag_sum);
 	ws_metrics_lag(w->metrics, (struct slice){"", 0}, lag_max);
 	ws_metrics_forget(w->metrics, now);
+	ws_metrics_save(w->metrics);
 	publish_pulses(w, now);
 	ws_dashboards_tell(w);
 	schedule_tick(w);

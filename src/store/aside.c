@@ -101,7 +101,7 @@ enum err aside_write(struct store *to, uint64_t head, bool ids, struct fault *fa
 	if (!err)
 		err = db_exec_with(to->db,
 				   "INSERT INTO note SELECT * FROM temp.aside_note WHERE kind NOT IN "
-				   "('monitor', 'service', 'minute', 'conversation') OR "
+				   "('monitor', 'service', 'minute', 'conversation', 'quarantine') OR "
 				   "(SELECT max(at) FROM temp.aside_note WHERE kind = 'monitor') <= ?",
 				   1, &end, fault);
 	if (!err && ids)

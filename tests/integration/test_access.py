@@ -62,7 +62,9 @@ ROUTES = {
     ("GET", "/metrics/validation"): READ_ALL,
     ("GET", "/metrics/adapter"): READ_ALL,
     ("GET", "/flags/status"): READ_ALL,
+    ("PUT", "/flags/{}"): ADMIN,
     ("GET", "/health/flags"): READ_ALL,
+    ("GET", "/v1/quarantine"): READ_ALL,
     ("POST", "/metrics/flush"): ADMIN,
     ("GET", "/api/metrics/current"): READ_ALL,
     ("GET", "/api/cache-metrics"): READ_ALL,
@@ -194,6 +196,12 @@ class Access(TidemarkTest):
         for value in (f"Basic {token}", token, f"Bearer {token} {token}", f"Bearer  {token}x", "Bearer", ""):
             self.assertEqual(self.ask("GET", "/v1/streams", headers={"Authorization": value}).status, 401, value)
         self.assertEqual(self.ask("GET", "/v1/streams", headers={"Authorization": f"bearer   {token}"}).status, 200)
+
+    def test_a_flag_says_who_has_set_it(self):
+        answer = self.ask("PUT", "/flags/MONITORING_BATCH_SIZE", "keeper", '{"value":5}', {"Content-Type": JSON})
+        self.assertEqual((answer.status, answer.json()["sources"]["MONITORING_BATCH_SIZE"]["by"]), (200, "keeper"))
+        event = wait_until(lambda: (e := self.ask("GET", "/v1/events/1", "everything")).status == 200 and e.json(), "it is recorded")
+        self.assertEqual(event["data"]["metadata"]["by"], "keeper")
 
     # ---- frames
 

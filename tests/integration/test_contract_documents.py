@@ -320,6 +320,12 @@ class Answers(TidemarkTest):
         self.ask("POST", "/api/auditor/observations/999/acknowledge", status=404, **acknowledge)
         self.ask("GET", "/api/auditor/observations")
         self.ask("POST", "/metrics/flush")
+        flag = {"at": "/flags/{flag}"}
+        self.ask("PUT", "/flags/MONITORING_BATCH_SIZE", '{"value":9}', **flag)
+        for name, value, status in (("BATCH_SIZE", '"x"', 400), ("NONE", "1", 404), ("DUAL_MODE", "true", 409)):
+            self.ask("PUT", f"/flags/MONITORING_{name}", f'{{"value":{value}}}', status=status, **flag)
+        self.publish([{"connection_type": "kimi", "metadata": 5}])
+        self.assertTrue(self.ask("GET", "/v1/quarantine").json()["events"])
         self.ask("GET", "/v1/ws", status=426)
         self.ask("GET", "/v1/ws", status=400, limit=1)
         for path in ("/ws", "/events"):

@@ -1,13 +1,15 @@
 """The REST of the monitoring profile: measured values, the auditor, pages of an operator's own, other origins."""
 
+import contextlib
 import json
 import os
 import random
 import re
+import sqlite3
 import time
 import unittest
 
-from harness import TIME, TidemarkTest, edited, of_type, wait_until
+from harness import TIME, TidemarkTest, command, edited, of_type, wait_until
 from websocket_client import WebSocket
 from wire import Refused
 
@@ -185,6 +187,53 @@ class Figures(TidemarkTest):
         self.assertGreater(metrics["retry"]["successes"], 0)
         self.assertGreater(metrics["clients"]["slow"]["queue"]["max_size"], 0)
 
+    def test_counters_go_on_over_restarts(self):
+        """Shown to fail where they begin at 0 with the process."""
+        def told(server, *, of=None):
+            metrics = server.get("/v1/stats").json()["websocket"]
+            metrics = metrics if of is None else metrics["clients"][of]
+            return {part: {name: value for name, value in metrics[part].items() if name not in ("active", "queued", "current_size")}
+                    for part in ("connections", "messages", "queue", "retry")}
+        server = self.serve()
+        server.dashboard(session="wall").leave()
+        reader = server.reader(session="wall")
+        for _ in range(2):
+            reader.publish([{"connection_type": "kimi", "id": str(n)} for n in range(10)])
+        wait_until(lambda: told(server)["messages"]["sent"] == 10, "all is sent")
+        with self.assertRaises(Refused):
+            WebSocket(server.address, "/ws?after=never")
+        before, wall = told(server), told(server, of="wall")
+        self.assertEqual((before["connections"]["total"], before["connections"]["failed"], before["messages"]["deduplicated"],
+                          wall["messages"]["sent"]), (2, 1, 10, 10))
+        time.sleep(7)  # they are saved every five seconds, while there is something new
+        server.kill()
+        server.start()
+        self.assertEqual((told(server), told(server, of="wall")), (before, wall))
+        server.dashboard(session="wall").leave()
+        wait_until(lambda: server.get("/v1/stats").json()["websocket"]["clients"]["wall"]["connections"]["active"] == 0, "it left")
+        before, wall = told(server), told(server, of="wall")
+        self.assertEqual((before["connections"]["total"], wall["connections"]["total"]), (3, 3))
+        server.restart()  # at a clean stop nothing is lost
+        self.assertEqual((told(server), told(server, of="wall")), (before, wall))
+        self.assertEqual(server.get("/metrics/adapter").json()["metrics"]["total_connections"], 3)
+
+    def test_stopping_is_reported(self):
+        server = self.serve()
+        server.publish([{"connection_type": "kimi"}])
+        server.restart()
+        self.assertEqual(server.head(), 1)  # nobody has used the profile's sockets
+        server.dashboard()
+        server.reader()
+        server.restart()
+        event = server.event(server.head())
+        self.assertEqual((event["stream"], event["type"]), ("websocket", "server_stopped"))
+        report = event["data"]["metadata"]
+        self.assertEqual((report["reason"], report["pending_messages_flushed"], report["pending_messages_left"],
+                          report["connections_closed"]), ("SIGTERM", 0, 0, 2))
+        self.assertGreater(report["uptime_seconds"], report["duration_seconds"])
+        self.assertRegex(server.log_text(), r'msg="stopped" flushed=0 left=0 connections=2 seconds=')
+        self.assertEqual(server.dashboard().initial["stats"]["websocket"]["total_events"], 1)
+
     def test_what_goes_wrong_is_counted_once(self):
         server = self.serve("--publisher-silence", "600ms", "--ping-interval", "200ms", "--max-lag", "500")
         metrics = lambda: server.get("/v1/stats").json()["websocket"]
@@ -291,6 +340,7 @@ class Figures(TidemarkTest):
         # What has arrived is counted a moment later.
         wait_until(lambda: server.get("/v1/stats").json()["websocket"]["messages"]["sent"] == 3, "they are counted")
         metrics = self.document(server, "/metrics/validation")["metrics"]
+        self.assertEqual((metrics["use_adapter"], metrics["use_dual_mode"]), (False, False))
         self.assertEqual(metrics["broadcaster_metrics"], {"total_broadcasts": 3, "adapter_broadcasts": 0,
                                                           "direct_broadcasts": 3, "failed_broadcasts": 0})
         self.assertEqual((metrics["connected_clients"], metrics["sequence_counter"]), (1, 3))
@@ -298,15 +348,6 @@ class Figures(TidemarkTest):
                          {"total_classified": 3, "category_distribution": {"system": 3}, "classification_errors": 0})
         adapter = self.document(server, "/metrics/adapter")
         self.assertEqual((adapter["adapter_type"], adapter["metrics"]["total_events_broadcast"]), ("websocket", 3))
-
-    def test_flags_say_what_is_so(self):
-        server = self.serve("--ping-interval", "7s")
-        flags = self.document(server, "/flags/status")["flags"]
-        self.assertEqual((flags["MONITORING_USE_ADAPTER"], flags["MONITORING_ADAPTER_TYPE"]), (False, "websocket"))
-        self.assertEqual((flags["MONITORING_METRICS_FLUSH_INTERVAL"], flags["MONITORING_BATCH_SIZE"],
-                          flags["MONITORING_TIMEOUT_MS"], len(flags)), (1, 8192, 7000, 9))
-        health = self.document(server, "/health/flags")
-        self.assertEqual((health["health"], health["issues"], health["flags"]), ("healthy", [], flags))
 
     def test_flush_is_a_checkpoint(self):
         server = self.serve()
@@ -319,6 +360,145 @@ class Figures(TidemarkTest):
         self.assertEqual(os.path.getsize(wal), 0)
         result = server.request("POST", "/metrics/flush").json()["result"]
         self.assertEqual((result["wal_pages"], result["pages_written_back"]), (0, 0))  # there was nothing to do
+
+
+class Flags(TidemarkTest):
+    DEFAULTS = {"MONITORING_USE_ADAPTER": False, "MONITORING_ADAPTER_TYPE": "websocket", "MONITORING_DUAL_MODE": False,
+                "MONITORING_ENABLE_VALIDATION": True, "MONITORING_VALIDATION_STRICT": False,
+                "MONITORING_METRICS_FLUSH_INTERVAL": 300, "MONITORING_METRICS_PERSISTENCE": True, "MONITORING_BATCH_SIZE": 100,
+                "MONITORING_TIMEOUT_MS": 5000}
+    INVALID = {"connection_type": "kimi", "type": "t" * 51, "source": "", "timestamp": [], "metadata": 5}
+
+    def flags(self, server):
+        status = server.get("/flags/status").json()
+        self.assertEqual(set(status), {"status", "flags", "sources", "timestamp"})
+        return status["flags"]
+
+    def put(self, server, name, value, **how):
+        return server.request("PUT", f"/flags/{name}", json.dumps({"value": value}), {"Content-Type": "application/json"}, **how)
+
+    def test_defaults_environment_and_options(self):
+        server = self.serve()
+        self.assertEqual(self.flags(server), self.DEFAULTS)
+        health = server.get("/health/flags").json()
+        self.assertEqual((health["health"], health["issues"], health["flags"]), ("healthy", [], self.DEFAULTS))
+        server = self.serve("--monitoring-flag", "MONITORING_BATCH_SIZE=7",
+                            extra={"MONITORING_BATCH_SIZE": "9", "MONITORING_TIMEOUT_MS": "1234", "MONITORING_DUAL_MODE": "true",
+                                   "MONITORING_METRICS_FLUSH_INTERVAL": "soon", "MONITORING_VALIDATION_STRICT": "on"})
+        self.assertEqual(self.flags(server), {**self.DEFAULTS, "MONITORING_BATCH_SIZE": 7, "MONITORING_TIMEOUT_MS": 1234,
+                                              "MONITORING_VALIDATION_STRICT": True})
+        sources = server.get("/flags/status").json()["sources"]
+        self.assertEqual([sources[f"MONITORING_{name}"]["source"] for name in
+                          ("BATCH_SIZE", "TIMEOUT_MS", "METRICS_PERSISTENCE", "DUAL_MODE")],
+                         ["option", "environment", "default", "fixed"])
+        health = server.get("/health/flags").json()
+        self.assertEqual((health["health"], len(health["issues"])), ("degraded", 1))
+        self.assertIn("MONITORING_DUAL_MODE=true", health["issues"][0])
+        self.assertIn("MONITORING_METRICS_FLUSH_INTERVAL: wants a whole number", server.log_text())
+        for wrong in ("x", "MONITORING_X=1", "MONITORING_BATCH_SIZE=0"):
+            ended = command("serve", "--data", os.path.join(server.home, "other"), "--monitoring-flag", wrong)
+            self.assertEqual((ended.returncode, wrong.split("=")[0] in ended.stderr), (2, True), ended.stderr)
+
+    def test_one_that_is_set_lasts_and_is_recorded(self):
+        server = self.serve()
+        answer = self.put(server, "MONITORING_BATCH_SIZE", 12)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json()["flags"]["MONITORING_BATCH_SIZE"], 12)
+        source = answer.json()["sources"]["MONITORING_BATCH_SIZE"]
+        self.assertEqual((source["source"], source["by"]), ("set", None))
+        event = wait_until(lambda: server.head() and server.event(1), "it is recorded")
+        self.assertEqual((event["stream"], event["type"], event["data"]["metadata"]),
+                         ("websocket", "flag_changed", {"flag": "MONITORING_BATCH_SIZE", "value": 12, "by": None}))
+        for again in (lambda: (server.kill(), server.start()), server.restart):
+            again()
+            self.assertEqual(self.flags(server), {**self.DEFAULTS, "MONITORING_BATCH_SIZE": 12})
+        self.assertEqual(self.put(server, "MONITORING_BATCH_SIZE", None).json()["flags"], self.DEFAULTS)
+        server.restart()
+        self.assertEqual(self.flags(server), self.DEFAULTS)
+
+    def test_what_cannot_be_set(self):
+        server = self.serve()
+        for name, value, status, mention in (
+                ("MONITORING_USE_ADAPTER", True, 409, "WebSocket"), ("MONITORING_ADAPTER_TYPE", "realtime", 409, "WebSocket"),
+                ("MONITORING_ADAPTER_TYPE", "pigeon", 400, "websocket, realtime or dual"), ("MONITORING_X", 1, 404, "no such flag"),
+                ("MONITORING_BATCH_SIZE", 0, 400, "from 1"), ("MONITORING_BATCH_SIZE", "5", 400, "whole number"),
+                ("MONITORING_ENABLE_VALIDATION", 1, 400, "true or false"), ("MONITORING_TIMEOUT_MS", 10**9, 400, "600000")):
+            self.assert_problem(self.put(server, name, value), status, mention)
+        for body in ("", "5", '{"value":1,"value":2}', '{"value":1,"x":2}', "{}"):
+            self.assert_problem(server.request("PUT", "/flags/MONITORING_BATCH_SIZE", body), 400)
+        self.assertEqual((self.flags(server), server.head()), (self.DEFAULTS, 0))
+
+    def test_validation_lists_what_breaks_a_rule(self):
+        server = self.serve()
+        server.publish([self.INVALID, {"connection_type": "kimi", "source": "s" * 100, "timestamp": 1.5, "metadata": None},
+                        {"stream": "kimi", "data": 5}, {"stream": "elsewhere", "type": "t" * 51, "data": 5}])
+        publisher = server.ingest()
+        publisher.send({"type": 5})
+        self.assertEqual(publisher.receive()["status"], "received")
+        publisher.send({"type": "\u00e4" * 50, "service": "glm"})
+        self.assertEqual(publisher.receive()["status"], "received")
+        page = server.get("/v1/quarantine").json()
+        self.assertEqual([(e["seq"], e["stream"], [r["rule_name"] for r in e["errors"]]) for e in page["events"]], [
+            (1, "kimi", ["event_type", "source", "timestamp", "metadata"]), (3, "kimi", ["data"]), (5, "websocket", ["event_type"])])
+        self.assertEqual((page["next"], page["listed"], page["invalid"]), (None, 3, 3))
+        self.assertEqual(page["events"][0]["time"], server.event(1)["time"])
+        seen, after = [], 0
+        while after is not None:
+            part = server.get("/v1/quarantine", after=after, limit=1).json()
+            seen += part["events"]
+            after = part["next"]
+        self.assertEqual(seen, page["events"])
+        for again in (lambda: (server.kill(), server.start()), server.restart):
+            again()
+            self.assertEqual(server.get("/v1/quarantine").json(), page)
+        metrics = server.get("/metrics/validation").json()["metrics"]["validation_metrics"]
+        self.assertEqual(metrics, {"enabled": True, "strict": False, "total_events": 5, "valid_events": 2, "invalid_events": 3,
+                                   "pass_rate": 40, "quarantined": 3, "refused": 0})
+        for name, value in (("after", "x"), ("limit", "0"), ("limit", "1001"), ("x", "1")):
+            self.assert_problem(server.get("/v1/quarantine", **{name: value}), 400, name)
+        self.put(server, "MONITORING_ENABLE_VALIDATION", False)
+        server.publish([self.INVALID])
+        self.assertEqual(server.get("/v1/quarantine").json()["listed"], 3)
+
+    def test_strict_validation_refuses(self):
+        server = self.serve()
+        self.put(server, "MONITORING_VALIDATION_STRICT", True)
+        head = wait_until(server.head, "the change is recorded")
+        problem = server.post(json.dumps([{"connection_type": "kimi"}, self.INVALID]))
+        self.assert_problem(problem, 400, "event_type", "1 to 50", index=1)
+        lines = json.dumps({"connection_type": "kimi"}) + "\n\n" + json.dumps({"stream": "kimi", "data": 5})
+        self.assert_problem(server.post(lines, "application/x-ndjson"), 400, "no object", line=3)
+        publisher = server.ingest()
+        publisher.send({"service": "kimi", "metadata": [1]})
+        answer = publisher.receive()
+        self.assertEqual((set(answer), answer["status"]), ({"status", "message"}, "error"))
+        self.assertIn("metadata", answer["message"])
+        reader = server.reader()
+        reader.send({"op": "publish", "ref": "r", "events": [self.INVALID]})
+        refusal = wait_until(lambda: (f := reader.receive()).get("op") == "error" and f, "it is refused")
+        self.assertEqual((refusal["status"], refusal["ref"]), (400, "r"))
+        server.publish([{"stream": "elsewhere", "data": 5}])  # the rules are those of the services
+        self.assertEqual(server.head(), head + 1)
+        self.assertEqual(server.get("/metrics/validation").json()["metrics"]["validation_metrics"]["refused"], 4)
+
+    def test_persistence_and_the_flush_interval(self):
+        def saved(server):
+            path = os.path.join(server.data, "tidemark.db")
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+                return database.execute("SELECT max(at) FROM note WHERE kind = 'monitor'").fetchone()[0]
+        server = self.serve("--monitoring-flag", "MONITORING_METRICS_FLUSH_INTERVAL=1")
+        server.publish([{"connection_type": "kimi"}] * 10)
+        wait_until(lambda: saved(server) == 10, "it is saved")
+        server = self.serve("--monitoring-flag", "MONITORING_METRICS_PERSISTENCE=false",
+                            "--monitoring-flag", "MONITORING_METRICS_FLUSH_INTERVAL=1")
+        server.publish([{"connection_type": "kimi"}] * 10)
+        time.sleep(2.5)
+        self.assertIsNone(saved(server))
+        server.restart()
+        self.assertIsNone(saved(server))
+        self.assertEqual(server.dashboard().initial["stats"]["kimi"]["total_events"], 10)
+        server.request("POST", "/metrics/flush")
+        self.assertEqual(saved(server), 10)
 
 
 class Auditor(TidemarkTest):

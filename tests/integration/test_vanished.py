@@ -83,7 +83,8 @@ class Vanished(TidemarkTest):
         stats = server.get("/v1/stats").json()
         self.assertEqual(stats["connections"]["open"], 1, "the one who asks")
         self.assertEqual((stats["readers"]["websocket"], stats["readers"]["sse"]), (0, 0))
-        self.assertEqual(server.publish([{"data": 1}])["first"], 2)
+        # The dashboard and the publisher are recorded.
+        self.assertEqual(server.publish([{"data": 1}])["first"], 4)
 
 
 if __name__ == "__main__":

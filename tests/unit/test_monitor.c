@@ -353,13 +353,13 @@ static void a_fold_in_portions_is_the_fold(void)
 	buf_init(&reopened);
 	temp_dir_make(dir);
 	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
-	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, NULL, &m, &fault) == ERR_NONE);
 	for (int i = 0; i < 20; i++)
 		publish(store, m, i * 50, 50, i % 6 == 5);
 	describe(m, &live);
 	monitor_destroy(m);
 	for (int i = 0; i < 2; i++) { /* the second time it is as it was saved, plus what came after */
-		CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+		CHECK(monitor_create(store, NULL, &m, &fault) == ERR_NONE);
 		reopened.len = 0;
 		describe(m, &reopened);
 		CHECK(slice_eq(buf_slice(&live), buf_slice(&reopened)));
@@ -386,7 +386,7 @@ static void the_past_is_read_in_parts(void)
 	buf_init(&out);
 	temp_dir_make(dir);
 	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
-	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, NULL, &m, &fault) == ERR_NONE);
 	publish(store, m, 0, EVENTS, false);
 	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
 	CHECK(past_create(m, store, reader, &q, &past, &fault) == ERR_NONE);
@@ -475,7 +475,7 @@ static void the_writer_waits_for_no_document(void)
 	buf_init(&out);
 	temp_dir_make(dir);
 	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
-	CHECK(monitor_create(store, &m, &fault) == ERR_NONE);
+	CHECK(monitor_create(store, NULL, &m, &fault) == ERR_NONE);
 	publish(store, m, 0, 50, false);
 	watched = m;
 	worked = 0;

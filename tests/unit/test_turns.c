@@ -225,6 +225,7 @@ static void fill_store(void)
 		append("often", BATCH, 0);
 	append("rare", 1, 7);
 	api = (struct api){.store = store, .base = ""};
+	CHECK(flags_create(store, NULL, &api.flags, &fault) == ERR_NONE);
 }
 
 static void begin(struct exchange *x, const char *target)
@@ -405,7 +406,7 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
 	CHECK(sessions_create(store, NULL, &sessions, &fault) == ERR_NONE);
 	CHECK(writer_create(store, feed, sessions, (struct writer_options){0}, &api.writer, &fault) == ERR_NONE);
-	CHECK((api.probe = probe_create(api.writer)) != NULL);
+	CHECK((api.probe = probe_create(api.writer, api.flags)) != NULL);
 	hold_writer(api.writer);
 	sem_init(&put_off, 0, 0);
 	for (int i = 0; i < ASKED; i++) {
@@ -443,6 +444,7 @@ int main(void)
 	RUN(an_export_takes_turns);
 	RUN(higher_levels_are_slow_and_few);
 	RUN(health_waits_for_the_disk_without_a_thread);
+	flags_destroy(api.flags);
 	reader_close(reader);
 	store_close(store);
 	temp_dir_remove(dir);
