@@ -106,7 +106,8 @@ static int set_params(struct export *e)
 
 static bool is_selection(const struct export *e)
 {
-	return e->filter.streams.count > 0 || e->filter.types.count > 0 || e->filter.wheres.count > 0;
+	return e->filter.streams.count > 0 || e->filter.types.count > 0 || e->filter.wheres.count > 0 ||
+	       e->filter.category != NULL;
 }
 
 /* --- from a server --- */
@@ -168,6 +169,8 @@ static enum err ask_why(struct export *e, struct http_client *http, enum err err
 	cli_params(&url, "stream", &e->filter.streams);
 	cli_params(&url, "type", &e->filter.types);
 	cli_params(&url, "where", &e->filter.wheres);
+	if (e->filter.category != NULL)
+		cli_param(&url, "category", e->filter.category);
 	err = reason_ask(http, &url, last, err, fault);
 	buf_finish(&url);
 	return err;

@@ -361,7 +361,7 @@ static struct verdicts *verdicts_of(struct page *p, struct where *w)
 static bool look(const struct page *p, const struct where *w, uint32_t index)
 {
 	struct envelope e;
-	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.data);
+	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.type, e.data);
 }
 
 /* `v` may be NULL. */

@@ -19,7 +19,7 @@ EVENT = {"specversion": "1.0", "id": "a1", "source": "/orders", "type": "com.exa
 
 # A value that each parameter of a query takes.
 VALUES = {"after": "0", "epoch": "x", "before": "9", "since": "-1h", "until": "2099-01-01T00:00:00Z", "stream": "s", "type": "t",
-          "order": "desc", "limit": "1", "wait": "0", "where": "/a=1", "max_age": "1h", "speed": "2", "level": "3", "session": "s", "start": "first", "prefix": "p",
+          "order": "desc", "limit": "1", "wait": "0", "where": "/a=1", "category": "critical", "max_age": "1h", "speed": "2", "level": "3", "session": "s", "start": "first", "prefix": "p",
           "lastEventId": "1", "expect": "0", "holder": "h", "surprise": "1"}
 
 

@@ -118,6 +118,26 @@ class Where(TidemarkTest):
         self.server.publish({"data": {"a": 1}})
         wait_until(lambda: quota()["held"] == 0, "they are given back")
 
+    def test_categories(self):
+        """As the profile counts them, on every way, for any stream."""
+        server = self.serve()
+        events = [{"stream": "a", "type": "failure", "data": 1}, {"stream": "kimi", "type": "any", "data": {"direction": "error"}},
+                  {"stream": "b", "type": "cache_hit", "data": 1}, {"stream": "b", "type": "user_login", "data": 1},
+                  {"stream": "c", "type": "debug", "data": 1}, {"stream": "c", "type": "any", "data": {}}]
+        socket, source = server.live_reader(category="critical"), server.sse(category="critical")
+        server.publish(events)
+        wanted = {"critical": [1, 2], "performance": [3], "user_activity": [4], "debug": [5], "system": [6]}
+        for category, found in wanted.items():
+            self.assertEqual(seqs(server.history(category=category)["events"]), found)
+            self.assertEqual(seqs(json.loads(line) for line in server.lines(category=category, order="desc")), found[::-1])
+            done = command("query", server.data, "--category", category)
+            self.assertEqual(seqs(json.loads(line) for line in done.stdout.splitlines()), found)
+        self.assertEqual((seqs(socket.events(2)), seqs(source.events(2))), ([1, 2], [1, 2]))
+        self.assertEqual(seqs(server.history(category="critical", where="/direction=error", stream="kimi")["events"]), [2])
+        for wrong in ("", "none", "critical,debug", ["critical", "debug"], "x" * 100):
+            self.assert_problem(server.get("/v1/events", category=wrong), 400, "category")
+        self.assert_problem(server.get("/v1/events", where="category=critical"), 400, "where")
+
     def test_the_command_line(self):
         expected = seqs(matching(self.events, ["/level=error", "/n=3"]))
         for place in (self.server.url, self.server.data):

@@ -14,7 +14,7 @@ static struct where *make(const char *condition)
 static bool holds(const char *condition, const char *data)
 {
 	struct where *w = make(condition);
-	bool result = where_holds(w, slice_of(data));
+	bool result = where_holds(w, slice_of("t"), slice_of(data));
 	where_unref(w);
 	return result;
 }
@@ -57,7 +57,7 @@ static void all_have_to_hold(void)
 {
 	struct where *w = make("/a=1");
 	CHECK(where_add(w, slice_of("/b=2")) == ERR_NONE && where_count(w) == 2);
-	CHECK(where_holds(w, slice_of("{\"b\":2,\"a\":1}")) && !where_holds(w, slice_of("{\"a\":1,\"b\":1}")));
+	CHECK(where_holds(w, slice_of("t"), slice_of("{\"b\":2,\"a\":1}")) && !where_holds(w, slice_of("t"), slice_of("{\"a\":1,\"b\":1}")));
 	CHECK_SLICE(where_text(w, 1), "/b=2");
 	where_unref(w);
 }
@@ -76,7 +76,7 @@ static void bounds_are_kept(void)
 	for (int i = 0; i < WHERE_MAX; i++)
 		CHECK(where_add(w, (struct slice){text, WHERE_LEN_MAX}) == ERR_NONE);
 	CHECK(where_add(w, slice_of("/a=1")) == ERR_TOO_LARGE && where_count(w) == WHERE_MAX);
-	CHECK(!where_holds(w, slice_of("{\"\":{}}")));
+	CHECK(!where_holds(w, slice_of("t"), slice_of("{\"\":{}}")));
 	where_unref(w);
 	/* Strings of escapes that are as long as they can be and still be equal, and one longer. */
 	struct buf data;
@@ -91,10 +91,10 @@ static void bounds_are_kept(void)
 	}
 	buf_adds(&data, "\"}");
 	w = where_create();
-	CHECK(where_add(w, buf_slice(&condition)) == ERR_NONE && where_holds(w, buf_slice(&data)));
+	CHECK(where_add(w, buf_slice(&condition)) == ERR_NONE && where_holds(w, slice_of("t"), buf_slice(&data)));
 	data.len -= 2;
 	buf_adds(&data, "\\u0041\"}");
-	CHECK(!where_holds(w, buf_slice(&data)));
+	CHECK(!where_holds(w, slice_of("t"), buf_slice(&data)));
 	where_unref(w);
 	buf_finish(&data);
 	buf_finish(&condition);
@@ -112,6 +112,28 @@ static void same_means_the_same_text(void)
 	where_unref(a);
 	where_unref(b);
 	where_unref(c);
+}
+
+static bool is_of(const char *category, const char *type, const char *data)
+{
+	struct where *w = make(category);
+	bool result = where_holds(w, slice_of(type), slice_of(data));
+	where_unref(w);
+	return result;
+}
+
+static void categories_are_conditions(void)
+{
+	struct where *w = make("category=critical");
+	CHECK(is_of("category=critical", "failure", "{}") && is_of("category=critical", "any", "{\"direction\":\"error\"}"));
+	CHECK(is_of("category=debug", "debug", "1") && is_of("category=system", "any", "{}"));
+	CHECK(!is_of("category=debug", "failure", "{}"));
+	CHECK(where_add(w, slice_of("category=debug")) == ERR_TOO_LARGE && where_add(w, slice_of("/a=1")) == ERR_NONE);
+	CHECK(where_holds(w, slice_of("error"), slice_of("{\"a\":1}")) && !where_holds(w, slice_of("error"), slice_of("{\"a\":2}")));
+	where_unref(w);
+	w = where_create();
+	CHECK(where_add(w, slice_of("category=none")) == ERR_INVALID && where_add(w, slice_of("kind=critical")) == ERR_INVALID);
+	where_unref(w);
 }
 
 static void filters_keep_them(void)
@@ -143,6 +165,7 @@ int main(void)
 	RUN(all_have_to_hold);
 	RUN(bounds_are_kept);
 	RUN(same_means_the_same_text);
+	RUN(categories_are_conditions);
 	RUN(filters_keep_them);
 	return 0;
 }
