@@ -12,6 +12,7 @@ const STATS_MS = 500;            // at most so often, while events come in
 const SERIES_MS = 5000;
 const FIGURES_MS = 3000;
 const AUDITOR_MS = 5000;
+const CACHES_MS = 60_000;        // the server goes through an hour of the log for it
 
 const $ = id => document.getElementById(id);
 const series = {};
@@ -200,6 +201,30 @@ async function refreshHealth() {
   ]);
 }
 
+async function refreshCurrent() {
+  const now = await (await request('api/metrics/current')).json();
+  showPairs($('current'), [
+    ['Response time, p95', `${measure(now.latency_p95)} ms`],
+    ['Success rate', `${measure(now.success_rate)} %`, now.success_rate < 95],
+    ['Memory', `${measure(now.memory_mb)} MiB`],
+  ]);
+}
+
+/** What caches did, by the rows of the report: one for each of the last hours and kinds of cache. */
+async function refreshCaches() {
+  const { metrics, summary } = await (await request('api/cache-metrics?time_range=1&aggregation=1hour')).json();
+  const sum = key => metrics.reduce((all, row) => all + row[key], 0);
+  const some = (summary.total_operations ?? 0) > 0;
+  $('caches-state').textContent = some ? `${count(summary.total_operations)} operations` : 'no operations';
+  showPairs($('caches'), some ? [
+    ['Hit rate', `${measure(summary.overall_hit_rate)} %`],
+    ['Hits / misses', `${count(sum('hits'))} / ${count(sum('misses'))}`],
+    ['Sets / evictions', `${count(sum('sets'))} / ${count(sum('evictions'))}`],
+    ['Errors', count(sum('errors')), sum('errors') > 0],
+    ['Mean response', `${measure(summary.avg_response_time_ms ?? 0)} ms`],
+  ] : []);
+}
+
 /** The sessions that have a name, each in a row. */
 function showClients(clients) {
   const rows = Object.entries(clients).map(([name, c]) => {
@@ -256,7 +281,7 @@ const handlers = {
     showLeases(frame.semaphore_metrics);
     if (frame.first) frame.recent_events.forEach(addRow);   // oldest first
     askForSeries();
-    for (const refresh of [refreshFigures, refreshHealth, refreshAuditor]) refresh().catch(() => {});
+    for (const refresh of [refreshFigures, refreshHealth, refreshAuditor, refreshCurrent, refreshCaches]) refresh().catch(() => {});
   },
   event(frame) { addRow(frame); askForStats(); },
   stats(frame) { if (frame.connection_type) showStats(frame.connection_type, frame.stats); },
@@ -302,3 +327,5 @@ keepFresh(askForSeries, SERIES_MS);
 keepFresh(refreshFigures, FIGURES_MS);
 keepFresh(refreshHealth, FIGURES_MS);
 keepFresh(refreshAuditor, AUDITOR_MS);
+keepFresh(refreshCurrent, FIGURES_MS);
+keepFresh(refreshCaches, CACHES_MS);

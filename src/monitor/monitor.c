@@ -32,6 +32,7 @@ struct ready {
 struct monitor {
 	struct writer_observer observer;
 	const struct flags *flags; /* NULL: none */
+	struct boundaries *boundaries;
 	pthread_mutex_t
 		lock; /* guards what follows; the writer takes it for each event: nothing is sorted or written in it */
 	uint64_t seq; /* everything up to here is counted */
@@ -411,8 +412,10 @@ enum err monitor_create(struct store *store, const struct flags *flags, struct m
 	m->conversations = conversations_create();
 	m->window = window_create();
 	m->quarantine = calloc(1, sizeof *m->quarantine);
+	m->boundaries = boundaries_create();
 	m->flags = flags;
-	bool fine = m->series != NULL && m->conversations != NULL && m->window != NULL && m->quarantine != NULL;
+	bool fine = m->series != NULL && m->conversations != NULL && m->window != NULL && m->quarantine != NULL &&
+		    m->boundaries != NULL;
 	enum err err = fine ? load(m, store, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	uint64_t from = m->seq;
 	if (!err)
@@ -438,6 +441,7 @@ void monitor_destroy(struct monitor *m)
 	window_destroy(m->window);
 	free(m->series);
 	free(m->quarantine);
+	boundaries_destroy(m->boundaries);
 	free(m->topics);
 	pthread_mutex_destroy(&m->ready_lock);
 	pthread_mutex_destroy(&m->lock);
@@ -524,6 +528,11 @@ void monitor_window(struct monitor *m, enum service service, int64_t since_ms, s
 		pthread_mutex_unlock(&m->lock);
 	}
 	window_rank(out, &times);
+}
+
+struct boundaries *monitor_boundaries(const struct monitor *m)
+{
+	return m->boundaries;
 }
 
 int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS])

@@ -13,6 +13,7 @@
 
 #include "event/category.h"
 #include "hub/writer.h"
+#include "monitor/boundary.h"
 #include "monitor/flags.h"
 #include "monitor/quarantine.h"
 #include "monitor/series.h"
@@ -53,6 +54,9 @@ uint64_t monitor_session_seq(struct monitor *m);
 /* Of a service, or of all together (SERVICES). */
 void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out);
 int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS]);
+
+/* The minutes that series begin in. */
+struct boundaries *monitor_boundaries(const struct monitor *m);
 
 /* Append one JSON value each. */
 void monitor_write_sessions(struct monitor *m, struct buf *out);

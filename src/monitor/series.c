@@ -27,7 +27,7 @@ void series_add(struct series *s, const struct flat *f)
 	minute_add(slot(s, f->time_ms / MINUTE_MS), f);
 }
 
-static void join(struct minute *m, const struct minute *more)
+void minute_join(struct minute *m, const struct minute *more)
 {
 	m->events += more->events;
 	m->errors += more->errors;
@@ -43,7 +43,7 @@ void series_join(struct series *s, const struct series *other)
 	for (int i = 0; i < SERIES_MINUTES; i++) {
 		const struct minute *more = &other->minutes[i];
 		if (more->events > 0 && more->minute > newest - SERIES_MINUTES)
-			join(slot(s, more->minute), more);
+			minute_join(slot(s, more->minute), more);
 	}
 	s->newest = newest;
 }
@@ -82,7 +82,7 @@ void series_write(struct buf *out, const struct series *s, int64_t interval, int
 			bucket = (struct minute){0};
 		}
 		bucket.minute = start;
-		join(&bucket, m);
+		minute_join(&bucket, m);
 	}
 	if (bucket.events > 0)
 		write_bucket(out, &bucket, !any);

@@ -21,6 +21,8 @@ struct series {
 };
 
 void minute_add(struct minute *m, const struct flat *f);
+/* Adds what another one has. */
+void minute_join(struct minute *m, const struct minute *more);
 void series_add(struct series *s, const struct flat *f);
 /* Adds what another service had in these minutes. */
 void series_join(struct series *s, const struct series *other);

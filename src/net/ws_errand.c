@@ -65,11 +65,12 @@ static void write_series(struct ws *w, struct buf *out, const struct errand *e)
 	buf_printf(out,
 		   "{\"type\":\"time_series_data\",\"connection_type\":%s,\"interval_minutes\":%lld,\"hours\":%s,\"data\":",
 		   q->service_text, (long long)q->interval, q->hours_text);
-	if (q->service != SERVICE_NONE)
-		monitor_write_series(w->options.monitor, out, q->service, q->interval, e->query.since_ms,
-				     boundary_minute(e->boundary));
-	else
+	if (q->service == SERVICE_NONE) {
 		buf_adds(out, "{}");
+		return;
+	}
+	struct minute first = boundary_minute(e->boundary, q->service);
+	monitor_write_series(w->options.monitor, out, q->service, q->interval, e->query.since_ms, &first);
 }
 
 static void write_reply(struct ws *w, struct errand *e, struct slice events)
@@ -129,8 +130,8 @@ static bool read_boundary(struct ws *w, struct errand *e, struct reader *reader,
 	if (e->question.service == SERVICE_NONE)
 		return true;
 	if (e->boundary == NULL)
-		*err = boundary_create(feed_store(w->options.feed), reader, e->question.service, e->query.since_ms,
-				       &e->boundary, fault);
+		*err = boundary_create(monitor_boundaries(w->options.monitor), feed_store(w->options.feed), reader,
+				       e->query.since_ms, &e->boundary, fault);
 	if (*err == ERR_NONE)
 		*err = boundary_read(e->boundary, reader, &done, fault);
 	return *err != ERR_NONE || done;

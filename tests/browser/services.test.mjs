@@ -88,6 +88,21 @@ monitorTest('cards, session, log, leases, auditor and export', () => ['--audit-e
   await waitFor(page, () => document.querySelector('#clients [data-client="<b>"] td').textContent === '0');
 });
 
+monitorTest('percentile, success rate and caches', () => [], async ({ server, page }) => {
+  const cache = hit => ({ connection_type: 'redis', response_time_ms: 5, metadata: { key: 'k', hit } });
+  await server.publish([cache(true), cache(true), cache(false), { connection_type: 'glm', direction: 'error', error: 'e' }]);
+  await page.goto(`${server.origin}/services.html`);
+  await live(page);
+  await waitFor(page, () => document.getElementById('caches-state').textContent === '3 operations'
+    && document.getElementById('current').textContent !== '');
+  const pairs = id => page.$$eval(`#${id} > div`, all => Object.fromEntries(all.map(
+    pair => [pair.querySelector('dt').textContent, pair.querySelector('dd').textContent])));
+  const current = await pairs('current');
+  assert.deepEqual([current['Response time, p95'], current['Success rate']], ['5.00 ms', '75.0 %']);
+  const caches = await pairs('caches');
+  assert.deepEqual([caches['Hit rate'], caches['Hits / misses'], caches.Errors], ['66.7 %', '2 / 1', '0']);
+});
+
 monitorTest('the view comes back over two kills, without loss or repeat', () => [], async bench => {
   const { page } = bench;
   await page.goto(`${bench.server.origin}/services.html`);
@@ -164,15 +179,15 @@ monitorTest('a page of the old kind, before and after a kill', withPages, async 
 
   // The cards follow by themselves, one question an event; refreshing changes nothing.
   await says(page, 'websocketStats', '1, 1, 700.00 ms, 0 B');
-  const was = ['1, 1, 700.00 ms, 0 B', '1, 0, N/A, 10 B', '1, 1, 700.00 ms, 0 B', '1, 0, 100.00 ms, 1.0 KB', '1, 0, N/A, 0 B'];
+  const was = ['1, 1, 700.00 ms, 0 B', '1, 0, N/A, 10 B', '1, 1, 700.00 ms, 0 B', '1, 0, 100.00 ms, 1.0 KB', '1, 1, N/A, 0 B'];
   assert.deepEqual(await cards(page), was);
   await page.click('#refresh');
   await page.evaluate(() => { for (const id of ['kimi', 'glm']) document.getElementById(`${id}Stats`).textContent = 'old'; });
   await page.click('#refresh');
   await says(page, 'kimiStats', was[3]);
   await says(page, 'glmStats', was[4]);
-  // Two of five services at 30: their errors, and the time they took.
-  assert.deepEqual([await text(page, '#healthScore'), await text(page, '#healthDetails')], ['72', 'Degraded']);
+  // Two of five services at 30, for their errors and the time they took, and one at 60, for its error.
+  assert.deepEqual([await text(page, '#healthScore'), await text(page, '#healthDetails')], ['64', 'Critical']);
   assert.equal(await text(page, '#connectionsScore'), '1');
   await says(page, 'throughputScore', '0.08');
   const charts = ['{"glm":1,"kimi":1,"redis":1,"supabase":1,"websocket":1}', '700.0 700.0 700.0', '5', '60'];
@@ -210,7 +225,7 @@ monitorTest('a page of the old kind, before and after a kill', withPages, async 
   assert.deepEqual(await all(), before);
   const again = await charted();
   assert.deepEqual([again[0], again[3]], ['{"glm":1,"kimi":2,"redis":1,"supabase":1,"websocket":1}', '50']);
-  assert.deepEqual([await text(page, '#errorRateScore'), await text(page, '#responseTimeScore')], ['33.3%', '700ms']);
+  assert.deepEqual([await text(page, '#errorRateScore'), await text(page, '#responseTimeScore')], ['50.0%', '700ms']);
 });
 
 monitorTest('the auditor panel of the old page', withPages, async bench => {
