@@ -33,6 +33,7 @@ enum http_route_flag {
 	/* Where there is no room for that, it may be made if it comes to QUOTA_SMALL_REPLY bytes; if it comes to more, it is
 	 * made once more when there is: exchange_state is what it was left as. */
 	ROUTE_BRIEF = 1 << 5,
+	ROUTE_PACKED = 1 << 6, /* what it answers on the pool is packed where the request takes that (Accept-Encoding) */
 	ROUTE_SOCKET = 1 << 3, /* a WebSocket: only pages of our own may ask for it, though it is a GET */
 };
 

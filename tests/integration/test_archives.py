@@ -480,7 +480,7 @@ class Compression(ArchiveTest):
             self.assert_problem(response, status)
             if response.headers.get("connection") == "close":
                 client.close()
-        for coding in ("gzip", "br", "zstd, gzip"):
+        for coding in ("gzip", "br", "zstd, gzip"):  # what it is not, or nobody knows
             response = self.publish(client, good, **{"Content-Encoding": coding})
             self.assertIn(response.status, (400, 415))
         self.assertEqual(server.head(), 0)
@@ -500,7 +500,7 @@ class Compression(ArchiveTest):
             self.assertEqual(unzstd(packed.body), plain.body)
             few = server.request("GET", "/v1/events", headers=headers, limit=3, order="desc")
             self.assertEqual(unzstd(few.body).decode().splitlines(), server.lines(limit=3, order="desc"))
-        for refused in ("gzip", "zstd;q=0", ""):
+        for refused in ("br", "zstd;q=0, gzip;q=0", ""):
             plainly = server.request("GET", "/v1/events",
                                      headers={"Accept": NDJSON, "Accept-Encoding": refused})
             self.assertNotIn("content-encoding", plainly.headers)
