@@ -20,6 +20,7 @@
 #include "hub/lanes.h"
 #include "net/caller.h"
 #include "net/field.h"
+#include "net/hint.h"
 #include "net/http_own.h"
 #include "net/origin.h"
 #include "net/peer.h"
@@ -406,6 +407,13 @@ void exchange_problem(struct exchange *x, int status, const char *detail)
 	put_problem(x, status, &fault);
 }
 
+void exchange_nothing(struct exchange *x)
+{
+	char detail[HINT_LEN];
+	hint_path(x->http->options.routes, x->http->options.gate->base, x->url.path, detail);
+	exchange_problem(x, 404, detail);
+}
+
 static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
 {
 	(void)position;
@@ -678,11 +686,13 @@ static bool find_route(struct exchange *x)
 	if (x->starved) {
 		exchange_problem(x, 503, "out of memory");
 	} else if (allow[0] == '\0') {
-		exchange_problem(x, 404, "there is nothing at this path");
+		exchange_nothing(x);
 	} else if (options) {
 		answer_options(x, allow);
 	} else {
-		exchange_problem(x, 405, "this path does not take the method");
+		char detail[128];
+		snprintf(detail, sizeof detail, "this path does not take the method: it takes %s", allow);
+		exchange_problem(x, 405, detail);
 		exchange_add_header(x, "Allow", allow);
 	}
 	return false;

@@ -133,6 +133,8 @@ void exchange_hold(struct exchange *x, size_t bytes);
 struct buf *exchange_out(struct exchange *x);
 /* A body that lives as long as the program. */
 void exchange_static(struct exchange *x, const void *bytes, size_t len);
+/* 404: there is nothing at the path, with what may have been meant. */
+void exchange_nothing(struct exchange *x);
 /* application/problem+json; the status follows from the code. */
 void exchange_fault(struct exchange *x, const struct fault *fault);
 /* The same with a status of one's own. */
