@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "store/repair.h"
 #include "store/survey.h"
+#include "store/verify_event.h"
 #include "tidemark/history.h"
 
 static const struct command_help help = {
@@ -60,6 +61,8 @@ static enum err look(const char *dir, struct progress *progress, uint64_t *first
 	}
 	reader_close(r);
 	store_close(s);
+	if (err == ERR_CORRUPT)
+		verify_name_event(dir, fault);
 	return err;
 }
 
