@@ -26,15 +26,19 @@ struct fanout {
 	int64_t start_us;
 };
 
-/* filter=1: reader i reads stream i. */
+/* filter=1: reader i reads stream i. conditions=N: each has one of N conditions on payloads, which no event fulfils. silent=1:
+ * the target is one that nothing comes from. */
 static void open_readers(struct fanout *f, const struct args *a)
 {
 	bool filter = args_number(a, "filter", 0);
+	uint64_t conditions = args_number(a, "conditions", 0);
 	const char *target = args_text(a, "target", NULL);
 	for (uint64_t i = 0; i < f->reader_count; i++) {
 		struct reader *r = &f->reader[i];
 		char path[256];
-		snprintf(path, sizeof path, filter ? "%s&stream=s%lu" : "%s", target, (unsigned long)i);
+		int n = snprintf(path, sizeof path, filter ? "%s&stream=s%lu" : "%s", target, (unsigned long)i);
+		if (conditions > 0)
+			snprintf(path + n, sizeof path - (size_t)n, "&where=/text=%lu", (unsigned long)(i % conditions));
 		r->step = filter ? f->payload.streams : 1;
 		/* The first event is number 1, of stream s1. */
 		r->skip = filter ? (i + f->payload.streams - 1) % f->payload.streams : 0;
@@ -45,7 +49,8 @@ static void open_readers(struct fanout *f, const struct args *a)
 	}
 	while (f->loop.ready < f->reader_count)
 		loop_once(&f->loop, 100000);
-	f->copies = filter ? 1 : f->reader_count;
+	bool silent = conditions > 0 || args_number(a, "silent", 0);
+	f->copies = silent ? 0 : filter ? 1 : f->reader_count;
 }
 
 /* How long the next publication may wait; 0: it is due. */

@@ -22,4 +22,6 @@ ROWS = {
     17: archives.imported,
     18: archives.backup,
     19: publish.fair,
+    21: delivery.conditions,
+    22: replay.paced,
 }

@@ -1,6 +1,11 @@
 """Delivery of what was stored."""
 
-from figures import SECONDS, alternate, faster, finish, load, start
+import http.client
+import json
+import socket
+import time
+
+from figures import SECONDS, Line, alternate, faster, finish, load, start
 from rows.loads import HTTP, REPLAYED, stored
 from servers import Nats, Tidemark, fresh
 
@@ -54,3 +59,75 @@ def herd():
                  "replay to one reader", 1.5)
     yield faster("", "the same while two connections publish as in row 1, deliveries", busy, one, "replay to one reader", 1.5)
     yield faster("", "publishing meanwhile", busy | {"rate": busy["published"]}, publishing, "publishing alone", 0.5)
+
+
+PACED = dict(events=200, apart_s=0.02, speed=4)
+LATE_MS = 20
+
+
+def publish_paced(server):
+    wire = http.client.HTTPConnection("127.0.0.1", server.port)
+    for n in range(PACED["events"]):
+        wire.request("POST", "/v1/events", json.dumps({"stream": "kimi", "n": n}), {"Content-Type": "application/json"})
+        wire.getresponse().read()
+        time.sleep(PACED["apart_s"])
+
+
+def opened(server, path, *headers):
+    """A socket after the head of the answer."""
+    wire = socket.create_connection(("127.0.0.1", server.port)).makefile("rwb")
+    wire.write("\r\n".join([f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}", *headers, "", ""]).encode())
+    wire.flush()
+    while wire.readline().strip():
+        pass
+    return wire
+
+
+def frames(server, path):
+    wire = opened(server, path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    while True:
+        size = wire.read(2)[1]
+        yield wire.read(int.from_bytes(wire.read(2), "big") if size == 126 else
+                        int.from_bytes(wire.read(8), "big") if size == 127 else size)
+
+
+def blocks(server, path):
+    return (line[len(b"data: "):] for line in opened(server, path, "Accept: text/event-stream") if line.startswith(b"data: {"))
+
+
+def lateness(messages, times):
+    """Milliseconds from when each event was due, counted from the first, until it was there."""
+    late = []
+    for message in messages:
+        seq = json.loads(message).get("seq") if b'"seq"' in message and b"initial_stats" not in message else None
+        if seq in times:
+            begun = begun if late else time.monotonic()
+            late.append((time.monotonic() - begun - (times[seq] - times[1]) / PACED["speed"]) * 1000)
+        if len(late) == len(times):
+            return sorted(late)
+
+
+def paced():
+    """Replay with the original timing"""
+    query = f"after=first&speed={PACED['speed']}"
+    ways = {"WebSocket": (frames, f"/v1/ws?{query}"), "server-sent events": (blocks, f"/v1/events?{query}"),
+            "/ws": (frames, f"/ws?{query}")}
+    with Tidemark() as server:
+        publish_paced(server)
+        wire = http.client.HTTPConnection("127.0.0.1", server.port)
+        wire.request("GET", "/v1/events?limit=1000")
+        events = json.load(wire.getresponse())["events"]
+        times = {e["seq"]: time_of(e["time"]) for e in events}
+        for row, (name, (read, path)) in zip(("22", "", ""), ways.items()):
+            late = lateness(read(server, path), times)
+            p99 = late[len(late) * 99 // 100]
+            yield Line(row, f"replay of {PACED['events']} events at {PACED['speed']} times the original pace over {name}: how late an "
+                       "event comes, p99 (median)", f"{p99:.1f} ms ({late[len(late) // 2]:.1f} ms)", f"limit: {LATE_MS} ms",
+                       f"{p99 / LATE_MS:.2f} ×", "≤ 1 ×", p99 <= LATE_MS)
+
+
+def time_of(text):
+    """Seconds of a day."""
+    hours, minutes, seconds = text[11:-1].split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

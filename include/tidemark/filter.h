@@ -20,8 +20,8 @@ void filter_destroy(struct filter *f); /* NULL is fine */
 enum err filter_add_stream(struct filter *f, struct slice name);
 enum err filter_add_type(struct filter *f, struct slice name);
 
-/* Only events whose payload fulfils the condition, and the others added: /POINTER=VALUE. ERR_INVALID where it is none;
- * ERR_TOO_LARGE where there are four, or it is longer than 1,024 bytes. */
+/* Only events that fulfil the condition, and the others added: /POINTER=VALUE, on the payload, or category=NAME. ERR_INVALID
+ * where it is none; ERR_TOO_LARGE where there are four of them, or a category, or it is longer than 1,024 bytes. */
 enum err filter_add_where(struct filter *f, struct slice condition);
 
 /* Only streams that fit one of the patterns added pass, whatever else is asked for. */

@@ -343,7 +343,7 @@ int config_parse(struct config *c, int argc, char **argv)
 	}
 	c->retention.bytes = (uint64_t)retain_bytes;
 	c->retention.events = (uint64_t)retain_events;
-	c->retention.archives = (struct archive_options){(int)archive_level, (int)archive_threads};
+	c->retention.archives = (struct archive_options){.level = (int)archive_level, .threads = (int)archive_threads};
 	status = set_streams(c, &retain_streams);
 	if (status == GO_ON)
 		status = set_proxies(c, &trusted_proxies);

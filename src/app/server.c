@@ -30,6 +30,7 @@ enum {
 	TLS_FDS = 3,      /* of an encrypted connection: its socket, and the pair to what serves it */
 	EXPORTS_MAX = 16, /* at once: each has some MiB of its own */
 	SEARCHES_MAX = 64,
+	CONDITIONS_MAX = 4096, /* each event is looked at for each: a microsecond or two */
 	SESSIONS_MAX = 100000,
 	LONG_SPARED = 16, /* the part of all requests that those which stay leave for others */
 	/* A client alone may have two thirds: ten thousand readers of one machine are one client. */
@@ -111,6 +112,7 @@ static struct quotas *make_quotas(const struct config *c)
 		[QUOTA_SLOW_EXPORTS] = {.all = EXPORTS_MAX, .client = 2},
 		[QUOTA_SESSIONS] = {.all = SESSIONS_MAX, .client = (uint64_t)c->max_client_sessions},
 		[QUOTA_FILTERS] = {.all = FILTERS_MAX},
+		[QUOTA_CONDITIONS] = {.all = CONDITIONS_MAX},
 		[QUOTA_TOPICS] = {.all = CATALOG_TOPICS_MAX, .client = (uint64_t)c->max_client_topics},
 	});
 }
@@ -242,7 +244,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 	if (!err)
 		door_ports(s->door, &s->gate.own);
 	if (!err)
-		err = push_create((struct push_options){s->feed, s->sessions, s->writer, (uint64_t)c->max_lag}, &s->push,
+		err = push_create((struct push_options){s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag}, &s->push,
 				  fault);
 	if (!err)
 		err = make_ws(s, limits, fault);
@@ -271,6 +273,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.quotas = s->quotas,
 		.static_dir = c->static_dir,
 	};
+	spread_init(&s->api.queries);
 	struct http_options http = {
 		.routes = api_routes,
 		.arg = &s->api,

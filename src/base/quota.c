@@ -84,6 +84,8 @@ static const struct {
 			    "there are too many sessions", NULL},
 	[QUOTA_FILTERS] = {"filters", "the filters of this client's sessions are too long",
 			   "the filters of all sessions are too long", NULL},
+	[QUOTA_CONDITIONS] = {"conditions", "this client's readers have as many conditions (where) as they may",
+			      "all readers together have too many conditions (where)", NULL},
 	[QUOTA_TOPICS] = {"topics",
 			  "this client has begun as many streams and types as it may (see --max-topics-per-client)",
 			  "there are too many streams and types", NULL},

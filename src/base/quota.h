@@ -29,6 +29,7 @@ enum quota {
 	QUOTA_SLOW_EXPORTS, /* of these, the ones that are compressed more than usual */
 	QUOTA_SESSIONS,
 	QUOTA_FILTERS, /* bytes of what sessions are filtered by */
+	QUOTA_CONDITIONS, /* on payloads, of readers that follow: each event is looked at for each that differs */
 	QUOTA_TOPICS,  /* pairs of stream and type */
 	QUOTAS
 };

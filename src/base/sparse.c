@@ -1,28 +1,24 @@
 #include "base/sparse.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-enum { STRETCHES = UINT32_MAX / SPARSE_STRETCH + 1 };
-
-/* Memory of that size is not there before it is written to. */
-bool sparse_init(struct sparse *s)
-{
-	*s = (struct sparse){.stretches = calloc(STRETCHES, sizeof *s->stretches)};
-	return s->stretches != NULL;
-}
+static_assert((uint64_t)SPARSE_STRETCH * SPARSE_SHELF * SPARSE_SHELVES == UINT64_C(1) << 32, "every number has a place");
 
 void sparse_finish(struct sparse *s)
 {
-	for (uint32_t i = 0; i < s->end; i++)
-		free(s->stretches[i]);
-	free(s->stretches);
-	*s = (struct sparse){0};
+	for (int i = 0; i < SPARSE_SHELVES; i++) {
+		for (int k = 0; s->shelves[i] != NULL && k < SPARSE_SHELF; k++)
+			free(s->shelves[i]->stretches[k]);
+		free(s->shelves[i]);
+		s->shelves[i] = NULL;
+	}
 }
 
 bool sparse_next(const struct sparse *s, uint32_t *number, uint32_t end)
 {
 	for (uint32_t i = *number; i < end;) {
-		const struct sparse_stretch *stretch = atomic_load(&s->stretches[i / SPARSE_STRETCH]);
+		const struct sparse_stretch *stretch = sparse_stretch(s, i);
 		if (stretch == NULL) {
 			uint64_t next = ((uint64_t)i / SPARSE_STRETCH + 1) * SPARSE_STRETCH;
 			i = next < end ? (uint32_t)next : end;
@@ -36,30 +32,38 @@ bool sparse_next(const struct sparse *s, uint32_t *number, uint32_t end)
 	return false;
 }
 
-bool sparse_reserve(struct sparse *s, uint32_t number)
+/* Where the stretch of a number is kept. Its shelf is there. */
+static struct sparse_stretch *_Atomic *place(struct sparse *s, uint32_t number)
 {
 	uint32_t at = number / SPARSE_STRETCH;
-	if (s->stretches[at] != NULL)
-		return true;
+	return &s->shelves[at / SPARSE_SHELF]->stretches[at % SPARSE_SHELF];
+}
+
+bool sparse_reserve(struct sparse *s, uint32_t number)
+{
+	struct sparse_shelf *_Atomic *shelf = &s->shelves[number / SPARSE_STRETCH / SPARSE_SHELF];
+	if (*shelf == NULL)
+		atomic_store(shelf, calloc(1, sizeof **shelf));
+	if (*shelf == NULL || *place(s, number) != NULL)
+		return *shelf != NULL;
 	struct sparse_stretch *stretch = calloc(1, sizeof *stretch);
-	atomic_store(&s->stretches[at], stretch);
-	s->end = stretch != NULL && at >= s->end ? at + 1 : s->end;
+	atomic_store(place(s, number), stretch);
 	return stretch != NULL;
 }
 
 void sparse_put(struct sparse *s, uint32_t number, void *item)
 {
-	struct sparse_stretch *stretch = s->stretches[number / SPARSE_STRETCH];
+	struct sparse_stretch *stretch = *place(s, number);
 	stretch->used++;
 	atomic_store_explicit(&stretch->items[number % SPARSE_STRETCH], item, memory_order_release);
 }
 
 struct sparse_stretch *sparse_take(struct sparse *s, uint32_t number)
 {
-	struct sparse_stretch *stretch = s->stretches[number / SPARSE_STRETCH];
+	struct sparse_stretch *stretch = *place(s, number);
 	atomic_store(&stretch->items[number % SPARSE_STRETCH], NULL);
 	if (--stretch->used > 0)
 		return NULL;
-	atomic_store(&s->stretches[number / SPARSE_STRETCH], NULL);
+	atomic_store(place(s, number), NULL);
 	return stretch;
 }

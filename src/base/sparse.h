@@ -18,20 +18,33 @@ struct sparse_stretch {
 	void *_Atomic items[SPARSE_STRETCH];
 };
 
-struct sparse {
-	struct sparse_stretch *_Atomic *stretches;
-	uint32_t end; /* of those that were ever made */
+enum { SPARSE_SHELF = 1024, SPARSE_SHELVES = 1024 };
+
+/* Stretches that are numbered one after another. Stays until the end. */
+struct sparse_shelf {
+	struct sparse_stretch *_Atomic stretches[SPARSE_SHELF];
 };
 
-bool sparse_init(struct sparse *s); /* false: no memory */
+/* Zeroed, it is empty. */
+struct sparse {
+	struct sparse_shelf *_Atomic shelves[SPARSE_SHELVES];
+};
+
 /* The stretches; the items are not looked at. */
 void sparse_finish(struct sparse *s);
+
+/* The stretch of a number; NULL where there is none. */
+static inline struct sparse_stretch *sparse_stretch(const struct sparse *s, uint32_t number)
+{
+	const uint32_t at = number / SPARSE_STRETCH;
+	const struct sparse_shelf *shelf = atomic_load_explicit(&s->shelves[at / SPARSE_SHELF], memory_order_acquire);
+	return shelf != NULL ? atomic_load_explicit(&shelf->stretches[at % SPARSE_SHELF], memory_order_acquire) : NULL;
+}
 
 /* NULL where there is none. */
 static inline void *sparse_at(const struct sparse *s, uint32_t number)
 {
-	const struct sparse_stretch *stretch =
-		atomic_load_explicit(&s->stretches[number / SPARSE_STRETCH], memory_order_acquire);
+	const struct sparse_stretch *stretch = sparse_stretch(s, number);
 	return stretch != NULL ? atomic_load_explicit(&stretch->items[number % SPARSE_STRETCH], memory_order_acquire) : NULL;
 }
 /* The next number from *number on that has an item, below `end`; false: there is none. */

@@ -1,6 +1,8 @@
 /* Copies of a store that may be in use. */
 #include "cli/backup.h"
 
+#include <stdio.h>
+
 #include "base/background.h"
 #include "cli/cli.h"
 #include "cli/look.h"
@@ -25,9 +27,11 @@ enum { NICE = 10 };
 int backup_main(int argc, char **argv)
 {
 	int64_t until = 0;
+	bool json = false;
 	const char *config = NULL;
 	const struct option options[] = {{"until", OPTION_INTEGER, &until, "SEQ",
 					  "leave out what came after this event; 0: nothing (0)", 0, INT64_MAX, 0},
+					 CLI_OPTION_JSON(&json),
 					 CLI_OPTION_CONFIG(&config),
 					 {0}};
 	int operands;
@@ -37,7 +41,7 @@ int backup_main(int argc, char **argv)
 	if (operands != 2)
 		return cli_wrong_usage("backup", "backup wants a data directory and where the copy goes");
 	if (cli_is_url(argv[0]) || cli_is_url(argv[1]))
-		return cli_fail("backup copies directories; run it where the server's data directory is");
+		return cli_fail_as(json, "backup copies directories; run it where the server's data directory is");
 	struct progress progress;
 	struct fault fault;
 	struct backup_figures f;
@@ -47,7 +51,11 @@ int backup_main(int argc, char **argv)
 	enum err err = backup_store(argv[0], argv[1], (struct backup_options){(uint64_t)until, &watch}, &f, &fault);
 	progress_clear(&progress);
 	if (err)
-		return cli_fail("%s", fault.text);
+		return cli_fail_as(json, "%s", fault.text);
+	if (json)
+		printf("{\"ok\":true,\"events\":%llu,\"archives\":%llu,\"first\":%llu,\"head\":%llu}\n",
+		       (unsigned long long)f.events, (unsigned long long)f.archives, (unsigned long long)f.first,
+		       (unsigned long long)f.head);
 	cli_say("%s: %llu events and %llu archives copied; it now holds seq %llu to %llu", argv[1],
 		(unsigned long long)f.events, (unsigned long long)f.archives, (unsigned long long)f.first,
 		(unsigned long long)f.head);

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "base/url.h"
+#include "event/json.h"
 #include "net/query.h"
+
+enum { FAIL_TEXT_LEN = 2 * FAULT_TEXT_LEN + 4096 /* a path, and a fault */ };
 
 static void say(const char *format, va_list args)
 {
@@ -28,6 +31,49 @@ int cli_fail(const char *format, ...)
 	va_start(args, format);
 	say(format, args);
 	va_end(args);
+	return CLI_FAILED;
+}
+
+void cli_json_text(struct buf *out, struct slice text)
+{
+	if (json_utf8(text)) {
+		buf_json(out, text);
+		return;
+	}
+	struct buf safe;
+	buf_init(&safe);
+	for (size_t i = 0; i < text.len; i++)
+		buf_addc(&safe, (unsigned char)text.p[i] < 0x80 ? text.p[i] : '?');
+	buf_json(out, buf_slice(&safe));
+	out->failed = out->failed || buf_failed(&safe);
+	buf_finish(&safe);
+}
+
+void cli_print(const struct buf *line)
+{
+	if (buf_failed(line))
+		cli_say("out of memory");
+	else
+		printf("%.*s\n", (int)line->len, line->data);
+}
+
+int cli_fail_as(bool json, const char *format, ...)
+{
+	char text[FAIL_TEXT_LEN];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	cli_say("%s", text);
+	if (json) {
+		struct buf line;
+		buf_init(&line);
+		buf_adds(&line, "{\"ok\":false,\"fault\":");
+		cli_json_text(&line, slice_of(text));
+		buf_addc(&line, '}');
+		cli_print(&line);
+		buf_finish(&line);
+	}
 	return CLI_FAILED;
 }
 

@@ -22,6 +22,10 @@ enum cli_status {
 	{                                                                                                                   \
 		"url", OPTION_TEXT, target, "URL", "the server, where no operand names it (" CLI_URL_DEFAULT ")", 0, 0, 0   \
 	}
+#define CLI_OPTION_JSON(target)                                                                                             \
+	{                                                                                                                   \
+		"json", OPTION_FLAG, target, NULL, "print one JSON document on standard output", 0, 0, 0                    \
+	}
 #define CLI_OPTION_CONFIG(target)                                                                                           \
 	{                                                                                                                   \
 		"config", OPTION_TEXT, target, "FILE", "read options from a file", 0, 0, 0                                  \
@@ -31,6 +35,12 @@ enum cli_status {
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same; returns CLI_FAILED, so that `return cli_fail(…)` reads well. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same; with `json` also {"ok":false,"fault":…} on stdout: what a command prints there with --json. */
+int cli_fail_as(bool json, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints one line to stdout. */
+void cli_print(const struct buf *line);
+/* A text that need not be UTF-8, such as a path, as a JSON string. */
+void cli_json_text(struct buf *out, struct slice text);
 /* The same, with a hint at --help; returns CLI_USAGE. */
 int cli_wrong_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

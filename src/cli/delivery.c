@@ -158,25 +158,36 @@ static enum err send_stubbornly(struct delivery *d, const struct part *part, str
 	}
 }
 
+/* The first event of what was sent is too large. False: it is refused. */
+static bool skip_event(struct delivery *d, const struct parcel *p, size_t index, const struct fault *fault)
+{
+	if (d->skip != NULL)
+		d->skip(d->skip_arg, p->entries[index].line, fault->text);
+	return d->skip != NULL;
+}
+
 enum err delivery_send(struct delivery *d, const struct parcel *p, struct fault *fault)
 {
 	enum err refused = ERR_NONE; /* of the event behind `end` */
 	size_t end = p->count;
 	size_t step = p->count;
+	size_t next = 0; /* what goes at once this time, if that is less */
 	for (size_t sent = 0; sent < end;) {
 		struct fault f;
-		size_t n = step < end - sent ? step : end - sent;
+		size_t n = next > 0 ? next : step < end - sent ? step : end - sent;
 		struct part part = {parcel_part(p, sent, n), parcel_numbered(p, sent, n)};
 		enum err err = send_stubbornly(d, &part, &f);
+		bool placed = f.place >= 1 && (size_t)f.place <= n;
 		bool by_content = err == ERR_INVALID || err == ERR_TOO_LARGE || (err == ERR_DENIED && f.place >= 1);
+		next = 0;
 		if (!err) {
 			sent += n;
-		} else if (by_content && n == 1) {
-			f.place = (long)p->entries[sent].line;
-			*fault = f;
-			return err;
-		} else if (by_content && f.place >= 1 && (size_t)f.place <= n) {
-			end = sent + (size_t)f.place - 1;
+		} else if (err == ERR_TOO_LARGE && placed && f.place > 1) {
+			next = (size_t)f.place - 1; /* what stands before it goes first: it may be one too many only */
+		} else if (err == ERR_TOO_LARGE && (placed || n == 1) && skip_event(d, p, sent, &f)) {
+			sent++;
+		} else if (by_content && (n == 1 || placed)) {
+			end = sent + (placed ? (size_t)f.place - 1 : 0);
 			f.place = (long)p->entries[end].line;
 			*fault = f;
 			refused = err;

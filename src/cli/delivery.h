@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "cli/http.h"
+#include "cli/input.h"
 #include "cli/parcel.h"
 
 struct delivery_figures {
@@ -20,6 +21,8 @@ struct delivery {
 	struct buf url;
 	int64_t retry_ms;          /* how long to go on trying without progress */
 	struct progress *progress; /* cleared before something is said */
+	line_skipped *skip;        /* told of an event that is too large, which is passed over; NULL: it is refused */
+	void *skip_arg;
 	struct delivery_figures figures;
 };
 
@@ -29,8 +32,8 @@ enum err delivery_init(struct delivery *d, const char *server, const char *token
 void delivery_finish(struct delivery *d);
 
 /* Sends all of the parcel, in more than one request where the server takes no larger ones. When the server refuses an
- * event for what it is, what stands before it is stored, and the fault's place is the line it came from. After any
- * other failure nobody knows what of the parcel is stored. */
+ * event for what it is, what stands before it is stored, and the fault's place is the line it came from; where it is only
+ * too large it may be passed over. After any other failure nobody knows what of the parcel is stored. */
 enum err delivery_send(struct delivery *d, const struct parcel *p, struct fault *fault);
 
 #endif

@@ -12,6 +12,7 @@
 #include "cli/reason.h"
 #include "cli/stop.h"
 #include "event/json.h"
+#include "store/archive_manifest.h"
 #include "store/cut_archive.h"
 #include "store/new_file.h"
 #include "store/packer.h"
@@ -105,7 +106,8 @@ static int set_params(struct export *e)
 
 static bool is_selection(const struct export *e)
 {
-	return e->filter.streams.count > 0 || e->filter.types.count > 0 || e->filter.wheres.count > 0;
+	return e->filter.streams.count > 0 || e->filter.types.count > 0 || e->filter.wheres.count > 0 ||
+	       e->filter.category != NULL;
 }
 
 /* --- from a server --- */
@@ -167,31 +169,42 @@ static enum err ask_why(struct export *e, struct http_client *http, enum err err
 	cli_params(&url, "stream", &e->filter.streams);
 	cli_params(&url, "type", &e->filter.types);
 	cli_params(&url, "where", &e->filter.wheres);
+	if (e->filter.category != NULL)
+		cli_param(&url, "category", e->filter.category);
 	err = reason_ask(http, &url, last, err, fault);
 	buf_finish(&url);
 	return err;
 }
 
-/* What has arrived is looked at, to the last byte, before it gets its name. */
+/* What has arrived is looked at, to the last byte, before it gets its name. An older server leaves the manifest out. */
+static enum err take_manifest(struct export *e, struct http_client *http, struct fault *fault)
+{
+	struct manifest inside;
+	enum err err = archive_manifest_find(e->file.part, &inside, fault);
+	bool has = err == ERR_NONE;
+	struct survey s = {.expected = has ? &inside : NULL, .selection = is_selection(e)};
+	if (!err || err == ERR_NOT_FOUND)
+		err = archive_survey(e->file.part, &s, &e->manifest, fault);
+	if (!err && !has && e->manifest.count > 0)
+		err = get_lineage(e, http, fault);
+	if (!err && !has && e->manifest.count > 0)
+		err = manifest_set_lines(&e->manifest, &e->lineage, fault);
+	return err;
+}
+
 static enum err export_server(struct export *e, struct fault *fault)
 {
 	struct http_client *http;
 	struct http_reply reply = {0};
-	struct survey s = {.selection = is_selection(e)};
 	enum err err = http_client_open(&http, fault);
 	if (!err) {
 		http_client_authorize(http, e->credential.token);
-		err = get_lineage(e, http, fault);
-	}
-	if (!err) {
 		err = get(e, http, "/v1/export", e->params.data, on_body, &reply, fault);
 		if (err == ERR_CLOSED)
 			err = ask_why(e, http, err, fault);
 	}
 	if (!err)
-		err = archive_survey(e->file.part, &s, &e->manifest, fault);
-	if (!err && e->manifest.count > 0)
-		err = manifest_set_lines(&e->manifest, &e->lineage, fault);
+		err = take_manifest(e, http, fault);
 	http_reply_finish(&reply);
 	http_client_close(http);
 	return err;
@@ -202,7 +215,7 @@ static enum err export_server(struct export *e, struct fault *fault)
 static enum err write_range(struct export *e, struct look *look, struct fault *fault)
 {
 	struct archive_writer *w;
-	struct archive_options options = {e->level != 0 ? (int)e->level : ARCHIVE_LEVEL, (int)e->threads};
+	struct archive_options options = {e->level != 0 ? (int)e->level : ARCHIVE_LEVEL, (int)e->threads, is_selection(e)};
 	struct seal_watch watch = look_watch(&e->progress);
 	const struct gap *gap = &look->range.gap;
 	if (look->range.has_gap)

@@ -12,4 +12,6 @@ void cli_filter_params(struct buf *out, const struct cli_filter *f)
 	cli_params(out, "stream", &f->streams);
 	cli_params(out, "type", &f->types);
 	cli_params(out, "where", &f->wheres);
+	if (f->category != NULL)
+		cli_param(out, "category", f->category);
 }

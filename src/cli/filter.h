@@ -12,6 +12,7 @@ struct cli_filter {
 	struct option_texts streams;
 	struct option_texts types;
 	struct option_texts wheres;
+	const char *category;
 };
 
 /* clang-format off */
@@ -19,6 +20,9 @@ struct cli_filter {
 #define CLI_OPTION_WHERE(target) \
 	{"where", OPTION_TEXTS, target, "/POINTER=VALUE", \
 	 "only events in whose data this JSON pointer leads to this value, repeatable: all of them", 0, 0, 0}
+#define CLI_OPTION_CATEGORY(target) \
+	{"category", OPTION_TEXT, target, "NAME", \
+	 "only critical, performance, user_activity, system or debug events, by type and content", 0, 0, 0}
 #define CLI_OPTIONS_FILTER(f) \
 	{"after", OPTION_TEXT, &(f)->after, "SEQ", "only events after this one; also first, or head (first)", 0, 0, 0}, \
 	{"before", OPTION_TEXT, &(f)->before, "SEQ", "only events before this one", 0, 0, 0}, \
@@ -26,7 +30,8 @@ struct cli_filter {
 	{"until", OPTION_TEXT, &(f)->until, "TIME", "only events from before this time", 0, 0, 0}, \
 	{"stream", OPTION_TEXTS, &(f)->streams, "NAME", "only events of this stream, repeatable: any of them", 0, 0, 's'}, \
 	{"type", OPTION_TEXTS, &(f)->types, "NAME", "only events of this type, repeatable: any of them", 0, 0, 't'}, \
-	CLI_OPTION_WHERE(&(f)->wheres)
+	CLI_OPTION_WHERE(&(f)->wheres), \
+	CLI_OPTION_CATEGORY(&(f)->category)
 /* clang-format on */
 
 void cli_filter_params(struct buf *out, const struct cli_filter *f);

@@ -1,6 +1,8 @@
 /* Archives back into a store. */
 #include "cli/import.h"
 
+#include <stdio.h>
+
 #include "cli/cli.h"
 #include "cli/look.h"
 #include "store/import.h"
@@ -20,9 +22,11 @@ static const struct command_help help = {
 int import_main(int argc, char **argv)
 {
 	int64_t until = 0;
+	bool json = false;
 	const char *config = NULL;
 	const struct option options[] = {{"until", OPTION_INTEGER, &until, "SEQ",
 					  "leave out what came after this event; 0: nothing (0)", 0, INT64_MAX, 0},
+					 CLI_OPTION_JSON(&json),
 					 CLI_OPTION_CONFIG(&config),
 					 {0}};
 	int operands;
@@ -32,7 +36,8 @@ int import_main(int argc, char **argv)
 	if (operands < 2)
 		return cli_wrong_usage("import", "import wants a data directory and archives");
 	if (cli_is_url(argv[0]))
-		return cli_fail(
+		return cli_fail_as(
+			json,
 			"%s: a running server cannot import: its log only grows at its end. Stop it, and import into its "
 			"data directory",
 			argv[0]);
@@ -45,7 +50,11 @@ int import_main(int argc, char **argv)
 				    (struct import_options){(uint64_t)until, &watch}, &f, &fault);
 	progress_clear(&progress);
 	if (err)
-		return cli_fail("%s; nothing was imported", fault.text);
+		return cli_fail_as(json, "%s; nothing was imported", fault.text);
+	if (json)
+		printf("{\"ok\":true,\"restored\":%llu,\"archived\":%llu,\"known\":%llu,\"first\":%llu,\"head\":%llu}\n",
+		       (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
+		       (unsigned long long)f.first, (unsigned long long)f.head);
 	cli_say("%s: %llu events restored, %llu kept as archives, %llu were there already; it now holds seq %llu to %llu",
 		argv[0], (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
 		(unsigned long long)f.first, (unsigned long long)f.head);

@@ -28,7 +28,8 @@ void input_finish(struct input *in)
 	buf_finish(&in->text);
 }
 
-bool input_line(struct input *in, char **line, size_t *len)
+/* The next line, to its end or that of what has been read. */
+static bool next_line(struct input *in, char **line, size_t *len)
 {
 	const char *end = in->text.data + in->text.len;
 	char *from = in->text.data + in->at;
@@ -45,17 +46,39 @@ bool input_line(struct input *in, char **line, size_t *len)
 	return true;
 }
 
+bool input_line(struct input *in, char **line, size_t *len)
+{
+	bool found = next_line(in, line, len);
+	if (found && in->skipping) { /* this was its end */
+		in->skipping = false;
+		found = next_line(in, line, len);
+	}
+	return found;
+}
+
+/* What has been read of a line that is too long. */
+static enum err drop_line(struct input *in, struct fault *fault)
+{
+	fault_set(fault, ERR_TOO_LARGE, "the line is longer than %d MiB", LINE_BYTES_MAX / 1024 / 1024);
+	fault->place = (long)in->line + 1;
+	if (in->skip == NULL)
+		return ERR_TOO_LARGE;
+	if (!in->skipping)
+		in->skip(in->skip_arg, in->line + 1, fault->text);
+	in->skipping = true;
+	buf_finish(&in->text);
+	in->searched = 0;
+	return ERR_NONE;
+}
+
 /* Makes room for a block: what was handed out goes. */
 static enum err make_room(struct input *in, struct fault *fault)
 {
 	buf_drop(&in->text, in->at);
 	in->searched -= in->at;
 	in->at = 0;
-	if (in->text.len > LINE_BYTES_MAX) {
-		fault_set(fault, ERR_TOO_LARGE, "the line is longer than %d MiB", LINE_BYTES_MAX / 1024 / 1024);
-		fault->place = (long)in->line + 1;
-		return ERR_TOO_LARGE;
-	}
+	if (in->text.len > LINE_BYTES_MAX && drop_line(in, fault) != ERR_NONE)
+		return fault->code;
 	return buf_reserve(&in->text, BLOCK_BYTES) ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 }
 

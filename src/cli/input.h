@@ -8,7 +8,13 @@
 #include "base/buf.h"
 #include "tidemark/err.h"
 
+/* Told of a line that is passed over since it is too long. */
+typedef void line_skipped(void *arg, uint64_t line, const char *why);
+
 struct input {
+	line_skipped *skip; /* NULL: such a line is an error */
+	void *skip_arg;
+	bool skipping;   /* the line that begins here is not handed out */
 	struct buf text; /* read, and not handed out yet from `at` on */
 	size_t at;
 	size_t searched; /* up to here there is no newline */

@@ -29,10 +29,14 @@ static const struct command_help help = {
 		   "other object, which is then the data itself. An event without an id is given\n"
 		   "one, so that sending it again stores nothing twice: when the server is away or\n"
 		   "busy, publish waits and tries again.\n\n"
+		   "What `tidemark query` prints is published as it was, less its seq and time. CRLF ends a\n"
+		   "line, and a byte order mark is no part of it.\n\n"
 		   "The first line that is no event ends it with exit status 1 and its number; what\n"
-		   "stands before it is stored.",
+		   "stands before it is stored. With --lines, one that is too long is told of and passed\n"
+		   "over, and the exit status is 1 at the end.",
 	.examples = "  echo '{\"stream\":\"demo\",\"data\":{\"n\":1}}' | tidemark publish\n"
 		    "  tidemark publish http://127.0.0.1:9000 --stream orders < orders.ndjson\n"
+		    "  tidemark query ./old-data --stream orders | tidemark publish\n"
 		    "  tail -F /var/log/syslog | tidemark publish --lines --stream syslog",
 };
 
@@ -48,6 +52,7 @@ struct publish {
 	const char *config;
 
 	struct input input;
+	uint64_t skipped; /* lines that are too long */
 	uint64_t settled; /* line up to which nothing is left to send */
 	struct parcel parcel;
 	struct parcel_names names;
@@ -105,6 +110,26 @@ static enum err send_parcel(struct publish *p, struct fault *fault)
 	return err;
 }
 
+/* A line's end may be CRLF, and a byte order mark is no part of what it begins: files were written by all kinds of
+ * programs, and put behind one another. */
+static void trim_line(char **text, size_t *len)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	if (*len >= sizeof mark - 1 && memcmp(*text, mark, sizeof mark - 1) == 0) {
+		*text += sizeof mark - 1;
+		*len -= sizeof mark - 1;
+	}
+	if (*len > 0 && (*text)[*len - 1] == '\r')
+		(*len)--;
+}
+
+static enum err pack_line(struct publish *p, char *text, size_t len, struct fault *fault)
+{
+	trim_line(&text, &len);
+	return p->lines ? parcel_add_text(&p->parcel, &p->names, text, len, p->input.line, fault)
+			: parcel_add_document(&p->parcel, &p->names, text, len, p->input.line, fault);
+}
+
 /* Moves lines that have been read into the parcel. */
 static enum err pack(struct publish *p, struct fault *fault)
 {
@@ -112,8 +137,7 @@ static enum err pack(struct publish *p, struct fault *fault)
 	size_t len;
 	enum err err = ERR_NONE;
 	while (!err && !is_full(p) && input_line(&p->input, &text, &len))
-		err = p->lines ? parcel_add_text(&p->parcel, &p->names, text, len, p->input.line, fault)
-			       : parcel_add_document(&p->parcel, &p->names, text, len, p->input.line, fault);
+		err = pack_line(p, text, len, fault);
 	return err;
 }
 
@@ -151,6 +175,15 @@ static enum err run(struct publish *p, struct fault *fault)
 	}
 }
 
+/* Text that is too long for an event does not keep the lines behind it from being stored. */
+static void on_skipped(void *arg, uint64_t line, const char *why)
+{
+	struct publish *p = arg;
+	p->skipped++;
+	progress_clear(&p->progress);
+	cli_say("line %llu is passed over: %s", (unsigned long long)line, why);
+}
+
 static void report(const struct publish *p)
 {
 	const struct delivery_figures *f = &p->delivery.figures;
@@ -159,19 +192,24 @@ static void report(const struct publish *p)
 		snprintf(range, sizeof range, ", seq %llu–%llu", (unsigned long long)f->first, (unsigned long long)f->last);
 	cli_say("%llu event%s stored (%llu duplicate%s)%s", (unsigned long long)f->count, f->count == 1 ? "" : "s",
 		(unsigned long long)f->duplicates, f->duplicates == 1 ? "" : "s", range);
+	if (p->skipped > 0)
+		cli_say("%llu line%s too long, and passed over", (unsigned long long)p->skipped,
+			p->skipped == 1 ? " was" : "s were");
 	if (!p->json)
 		return;
 	printf("{\"count\":%llu,\"duplicates\":%llu", (unsigned long long)f->count, (unsigned long long)f->duplicates);
 	if (f->first != 0)
 		printf(",\"first\":%llu,\"last\":%llu,\"epoch\":\"%s\"", (unsigned long long)f->first,
 		       (unsigned long long)f->last, f->epoch);
+	if (p->lines)
+		printf(",\"skipped\":%llu", (unsigned long long)p->skipped);
 	puts("}");
 }
 
 static int tell(const struct publish *p, enum err err, const struct fault *fault)
 {
 	if (!err)
-		return CLI_DONE;
+		return p->skipped > 0 ? CLI_FAILED : CLI_DONE;
 	if (fault->place > 0)
 		return cli_fail("line %ld: %s", fault->place, fault->text);
 	return cli_fail("giving up before line %llu: %s: %s", (unsigned long long)p->settled + 1, p->url, fault->text);
@@ -191,6 +229,10 @@ int publish_main(int argc, char **argv)
 	parcel_names_init(&p.names, p.stream, p.type);
 	struct fault fault;
 	enum err err = delivery_init(&p.delivery, p.url, p.credential.token, p.retry_ms, &p.progress, &fault);
+	if (p.lines) {
+		p.input.skip = p.delivery.skip = on_skipped;
+		p.input.skip_arg = p.delivery.skip_arg = &p;
+	}
 	if (!err)
 		err = run(&p, &fault);
 	progress_clear(&p.progress);

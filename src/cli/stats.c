@@ -9,7 +9,8 @@
 #include "cli/http.h"
 #include "event/json.h"
 #include "store/lineage.h"
-#include "tidemark/store.h"
+#include "store/seal.h"
+#include "tidemark/history.h"
 
 enum { LABEL_WIDTH = 14, SILENCE_MS = 60000, STREAMS_MAX = 1000 /* listed */ };
 
@@ -32,7 +33,7 @@ struct stats {
 static int parse(struct stats *s, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"json", OPTION_FLAG, &s->json, NULL, "print the figures as one JSON document", 0, 0, 0},
+		CLI_OPTION_JSON(&s->json),
 		CLI_OPTION_URL(&s->url),
 		CLI_OPTIONS_TOKEN(&s->credential),
 		CLI_OPTION_CONFIG(&s->config),
@@ -72,6 +73,30 @@ static enum err write_streams(struct buf *out, struct store *store, struct fault
 	return err;
 }
 
+/* What is in archives, and what is in the log, as GET /v1/stats says it. */
+static enum err write_parts(struct buf *out, struct store *s, struct fault *fault)
+{
+	struct reader *r;
+	struct fault missing = {0};
+	uint32_t archives;
+	uint64_t bytes;
+	uint64_t used = 0;
+	enum err err = reader_open(s, &r, fault);
+	if (!err)
+		err = history_used(r, &used, fault);
+	reader_close(r);
+	if (err)
+		return err;
+	uint64_t hot = store_hot(s);
+	store_archive_figures(s, &archives, &bytes);
+	seal_absent(s, &missing);
+	buf_printf(out, "\"archives\":{\"count\":%u,\"bytes\":%llu,\"missing\":", archives, (unsigned long long)bytes);
+	cli_json_text(out, slice_of(missing.text));
+	buf_printf(out, "},\"retention\":{\"log\":{\"first\":%llu,\"events\":%llu,\"bytes\":%llu}}}",
+		   (unsigned long long)hot, (unsigned long long)(store_head(s) + 1 - hot), (unsigned long long)used);
+	return ERR_NONE;
+}
+
 static enum err ask_store(const char *dir, struct buf *out, struct buf *streams, struct fault *fault)
 {
 	struct store *s;
@@ -92,8 +117,10 @@ static enum err ask_store(const char *dir, struct buf *out, struct buf *streams,
 		   (unsigned long long)head, (unsigned long long)(head + 1 - first));
 	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", (unsigned long long)db,
 		   (unsigned long long)wal, (unsigned long long)disk_free);
-	buf_printf(out, "\"streams\":%u}", store_streams(s));
-	err = write_streams(streams, s, fault);
+	buf_printf(out, "\"streams\":%u,", store_streams(s));
+	err = write_parts(out, s, fault);
+	if (!err)
+		err = write_streams(streams, s, fault);
 	store_close(s);
 	if (err)
 		return err;
@@ -279,7 +306,7 @@ int stats_main(int argc, char **argv)
 	bool remote = cli_is_url(s.where);
 	enum err err = remote ? ask_server(&s, &figures, &streams, &fault) : ask_store(s.where, &figures, &streams, &fault);
 	if (err) {
-		status = cli_fail("%s: %s", s.where, fault.text);
+		status = cli_fail_as(s.json, "%s: %s", s.where, fault.text);
 	} else if (s.json) {
 		printf("%.*s\n", (int)figures.len, figures.data);
 		status = CLI_DONE;

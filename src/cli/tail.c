@@ -60,6 +60,7 @@ struct tail {
 	struct option_texts streams;
 	struct option_texts types;
 	struct option_texts wheres;
+	const char *category;
 	const char *max_age;
 	bool until_live;
 	int64_t count; /* 0: for ever */
@@ -100,6 +101,7 @@ static int parse(struct tail *t, int argc, char **argv)
 		{"type", OPTION_TEXTS, &t->types, "NAME",
 		 "only events of this type, repeatable: any of them; NAME* for all that begin so", 0, 0, 't'},
 		CLI_OPTION_WHERE(&t->wheres),
+		CLI_OPTION_CATEGORY(&t->category),
 		{"max-age", OPTION_TEXT, &t->max_age, "DURATION",
 		 "pass over what is older when its turn comes, and say so", 0, 0, 0},
 		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when everything there is has been printed", 0, 0, 0},
@@ -141,6 +143,8 @@ static void set_target(struct tail *t)
 	cli_params(b, "stream", &t->streams);
 	cli_params(b, "type", &t->types);
 	cli_params(b, "where", &t->wheres);
+	if (t->category != NULL)
+		cli_param(b, "category", t->category);
 	if (t->max_age != NULL)
 		cli_param(b, "max_age", t->max_age);
 }

@@ -45,7 +45,7 @@ static int parse(struct token_command *c, int argc, char **argv)
 		{"tokens", OPTION_TEXT, &c->file, "FILE", "the file of tokens", 0, 0, 0},
 		{"scope", OPTION_TEXTS, &c->scopes, "SCOPE", "publish, read or admin, repeatable", 0, 0, 0},
 		{"stream", OPTION_TEXTS, &c->streams, "PATTERN", "limit it to such streams, repeatable", 0, 0, 's'},
-		{"json", OPTION_FLAG, &c->json, NULL, "list as JSON, one token a line", 0, 0, 0},
+		{"json", OPTION_FLAG, &c->json, NULL, "print the list as one JSON document", 0, 0, 0},
 		CLI_OPTION_CONFIG(&c->config),
 		{0},
 	};
@@ -133,11 +133,12 @@ static int add(struct token_command *c, struct fault *fault)
 
 static void list(const struct token_command *c)
 {
+	fputs(c->json ? "{\"tokens\":[" : "", stdout);
 	for (int i = 0; i < tokens_count(c->tokens); i++) {
 		const struct token *t = tokens_at(c->tokens, i);
 		struct buf line;
 		buf_init(&line);
-		buf_adds(&line, c->json ? "{\"name\":\"" : "");
+		buf_adds(&line, !c->json ? "" : i > 0 ? ",{\"name\":\"" : "{\"name\":\"");
 		buf_printf(&line, c->json ? "%s" : "%-24s ", t->name);
 		buf_adds(&line, c->json ? "\",\"scopes\":[\"" : "");
 		token_put_scopes(&line, t->scopes, c->json ? "\",\"" : ",");
@@ -149,10 +150,11 @@ static void list(const struct token_command *c)
 			else
 				buf_add(&line, t->patterns[k].p, t->patterns[k].len);
 		}
-		buf_adds(&line, c->json ? "]}" : "");
-		printf("%.*s\n", (int)line.len, line.data);
+		buf_adds(&line, c->json ? "]}" : "\n");
+		printf("%.*s", (int)line.len, line.data);
 		buf_finish(&line);
 	}
+	fputs(c->json ? "]}\n" : "", stdout);
 }
 
 /* --- revoke --- */
@@ -196,7 +198,7 @@ int token_main(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	bool fine = token_file_lock(c.file, &lock, &fault) == ERR_NONE && read_file(&c, &fault) == ERR_NONE;
-	status = fine ? run(&c, &fault) : cli_fail("%s", fault.text);
+	status = fine ? run(&c, &fault) : cli_fail_as(c.json, "%s", fault.text);
 	tokens_unref(c.tokens);
 	buf_finish(&c.text);
 	if (lock >= 0)

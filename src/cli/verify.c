@@ -1,6 +1,7 @@
 /* Checks stores, event by event. */
 #include "cli/verify.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "store/archive_manifest.h"
 #include "store/repair.h"
 #include "store/survey.h"
 #include "store/verify_event.h"
@@ -37,8 +39,46 @@ static void on_progress(void *arg, uint64_t done, uint64_t all)
 	progress_set(arg, done, done, all);
 }
 
-static int tell(const char *dir, uint64_t first, uint64_t head, uint64_t checked)
+/* What is checked, and what it has come to. */
+struct check {
+	bool json;
+	struct buf found;       /* the elements of "checked" */
+	struct fault fault;     /* the first */
+	struct manifest *files; /* the archives among the operands, as their manifests say */
+	int file_count;
+};
+
+static int fail(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says what is wrong; the first fault is that of the document. */
+static int fail(struct check *c, const char *format, ...)
 {
+	struct fault fault = {.code = ERR_CORRUPT};
+	va_list args;
+	va_start(args, format);
+	vsnprintf(fault.text, sizeof fault.text, format, args);
+	va_end(args);
+	if (c->fault.code == ERR_NONE)
+		c->fault = fault;
+	return cli_fail("%s", fault.text);
+}
+
+/* One that is fine. */
+static void note(struct check *c, const char *path, uint64_t first, uint64_t last, uint64_t events)
+{
+	buf_adds(&c->found, c->found.len > 0 ? ",{\"path\":" : "{\"path\":");
+	cli_json_text(&c->found, slice_of(path));
+	buf_printf(&c->found, ",\"events\":%llu,\"first\":%llu,\"last\":%llu", (unsigned long long)events,
+		   (unsigned long long)first, (unsigned long long)last);
+}
+
+static int tell(struct check *c, const char *dir, uint64_t first, uint64_t head, uint64_t checked)
+{
+	if (c->json) {
+		note(c, dir, first, head, checked);
+		buf_addc(&c->found, '}');
+		return CLI_DONE;
+	}
 	printf("%s: %llu event%s", dir, (unsigned long long)checked, checked == 1 ? "" : "s");
 	if (checked > 0)
 		printf(", seq %llu to %llu", (unsigned long long)first, (unsigned long long)head);
@@ -66,7 +106,7 @@ static enum err look(const char *dir, struct progress *progress, uint64_t *first
 	return err;
 }
 
-static int verify_store(const char *dir)
+static int verify_store(struct check *c, const char *dir)
 {
 	struct progress progress;
 	struct fault fault;
@@ -84,7 +124,7 @@ static int verify_store(const char *dir)
 			"not "
 			"the structure of the tables %s. Verify a backup to have all of it checked",
 			dir, found.skipped);
-	return err ? cli_fail("%s: %s", dir, fault.text) : tell(dir, first, head, found.events);
+	return err ? fail(c, "%s: %s", dir, fault.text) : tell(c, dir, first, head, found.events);
 }
 
 static void on_file_progress(void *arg, uint64_t done, uint64_t all)
@@ -92,44 +132,43 @@ static void on_file_progress(void *arg, uint64_t done, uint64_t all)
 	progress_set(arg, done, done, all);
 }
 
-/* The archives among the operands, as their manifests say. */
-struct files {
-	struct manifest *items;
-	int count;
-};
-
-static int verify_file(const char *path, struct files *files)
+static int verify_file(struct check *c, const char *path)
 {
 	struct progress progress;
 	struct fault fault;
 	struct manifest expected;
 	struct manifest found;
-	enum err err = manifest_read(path, &expected, &fault);
+	enum err err = archive_manifest_find(path, &expected, &fault);
 	bool has = err == ERR_NONE;
 	if (err && err != ERR_NOT_FOUND)
-		return cli_fail("%s", fault.text);
+		return fail(c, "%s", fault.text);
 	progress_init(&progress, "verify", "bytes");
 	struct survey s = {
 		.expected = has ? &expected : NULL, .selection = true, .progress = on_file_progress, .arg = &progress};
 	err = archive_survey(path, &s, &found, &fault);
 	progress_clear(&progress);
 	if (err)
-		return cli_fail("%s", fault.text);
+		return fail(c, "%s", fault.text);
 	if (has && expected.count == expected.last - expected.first + 1)
-		files->items[files->count++] = expected;
+		c->files[c->file_count++] = expected;
+	if (c->json) {
+		note(c, path, found.first, found.last, found.count);
+		buf_printf(&c->found, ",\"manifest\":%s}", has ? "true" : "false");
+		return CLI_DONE;
+	}
 	printf("%s: %llu event%s, seq %llu to %llu: fine%s\n", path, (unsigned long long)found.count,
 	       found.count == 1 ? "" : "s", (unsigned long long)found.first, (unsigned long long)found.last,
 	       has ? "" : ", but there is no manifest");
 	return CLI_DONE;
 }
 
-static int repair(const char *dir, const struct option_texts *archives)
+static int repair(struct check *c, const char *dir, const struct option_texts *archives)
 {
 	struct repair_figures f;
 	struct fault fault;
 	enum err err = repair_log(dir, archives->items, archives->count, &f, &fault);
 	if (err)
-		return cli_fail("%s: %s; nothing was changed", dir, fault.text);
+		return fail(c, "%s: %s; nothing was changed", dir, fault.text);
 	cli_say("%s: %llu of %llu events put back", dir, (unsigned long long)f.repaired, (unsigned long long)f.looked_at);
 	if (f.dropped > 0)
 		cli_say("%s: %llu rows dropped that were no events", dir, (unsigned long long)f.dropped);
@@ -144,51 +183,80 @@ static int by_first(const void *a, const void *b)
 }
 
 /* The nearest of those before it that is of the same history; NULL. */
-static const struct manifest *find_before(const struct files *files, int at)
+static const struct manifest *find_before(const struct check *c, int at)
 {
 	for (int i = at - 1; i >= 0; i--)
-		for (uint32_t n = 0; n < files->items[at].line_count; n++)
-			if (strcmp(files->items[i].epoch, files->items[at].lines[n].epoch) == 0)
-				return &files->items[i];
+		for (uint32_t n = 0; n < c->files[at].line_count; n++)
+			if (strcmp(c->files[i].epoch, c->files[at].lines[n].epoch) == 0)
+				return &c->files[i];
 	return NULL;
 }
 
 /* Archives that are looked at together leave nothing out between them, and each follows the one before. */
-static int verify_order(struct files *files)
+static int verify_order(struct check *c)
 {
-	qsort(files->items, (size_t)files->count, sizeof *files->items, by_first);
-	for (int i = 1; i < files->count; i++) {
-		const struct manifest *before = find_before(files, i);
-		const struct manifest *m = &files->items[i];
+	qsort(c->files, (size_t)c->file_count, sizeof *c->files, by_first);
+	for (int i = 1; i < c->file_count; i++) {
+		const struct manifest *before = find_before(c, i);
+		const struct manifest *m = &c->files[i];
 		bool chained = strspn(m->previous, "0") != SHA256_TEXT_LEN;
 		if (before == NULL)
 			continue;
 		if (m->first > before->last + 1)
-			return cli_fail("events %llu to %llu are missing: they are between %s and %s",
-					(unsigned long long)before->last + 1, (unsigned long long)m->first - 1, before->file,
-					m->file);
+			return fail(c, "events %llu to %llu are missing: they are between %s and %s",
+				    (unsigned long long)before->last + 1, (unsigned long long)m->first - 1, before->file,
+				    m->file);
 		if (m->first == before->last + 1 && chained && strcmp(m->previous, before->chain) != 0)
-			return cli_fail("%s does not follow %s: the chain is broken", m->file, before->file);
+			return fail(c, "%s does not follow %s: the chain is broken", m->file, before->file);
 	}
 	return CLI_DONE;
 }
 
-static int verify_one(const char *operand, struct files *files)
+static int verify_one(struct check *c, const char *operand)
 {
 	struct stat about;
 	if (cli_is_url(operand))
-		return cli_fail("%s: verify looks at files; run it where the server's data directory is", operand);
+		return fail(c, "%s: verify looks at files; run it where the server's data directory is", operand);
 	if (stat(operand, &about) == 0 && !S_ISDIR(about.st_mode))
-		return verify_file(operand, files);
-	return verify_store(operand);
+		return verify_file(c, operand);
+	return verify_store(c, operand);
+}
+
+static int verify_all(struct check *c, char *const *operands, int count)
+{
+	int status = CLI_DONE;
+	c->files = calloc((size_t)count, sizeof *c->files);
+	if (c->files == NULL)
+		return fail(c, "out of memory");
+	for (int i = 0; i < count; i++)
+		if (verify_one(c, operands[i]) != CLI_DONE)
+			status = CLI_FAILED;
+	return status == CLI_DONE ? verify_order(c) : status;
+}
+
+static void print_json(const struct check *c)
+{
+	struct buf line;
+	buf_init(&line);
+	buf_printf(&line, "{\"ok\":%s,\"", c->fault.code ? "false" : "true");
+	buf_adds(&line, c->fault.code ? "fault\":" : "checked\":[");
+	if (c->fault.code)
+		cli_json_text(&line, slice_of(c->fault.text));
+	else
+		buf_join(&line, &c->found, 0, 0);
+	buf_adds(&line, c->fault.code ? "}" : "]}");
+	cli_print(&line);
+	buf_finish(&line);
 }
 
 int verify_main(int argc, char **argv)
 {
 	const char *config = NULL;
 	struct option_texts archives = {0};
+	struct check c = {0};
 	const struct option options[] = {{"repair-from", OPTION_TEXTS, &archives, "ARCHIVE",
 					  "put damaged events of the one directory back, repeatable", 0, 0, 0},
+					 CLI_OPTION_JSON(&c.json),
 					 CLI_OPTION_CONFIG(&config),
 					 {0}};
 	int operands;
@@ -199,17 +267,13 @@ int verify_main(int argc, char **argv)
 		return cli_wrong_usage("verify", "verify wants a data directory, or archives");
 	if (archives.count > 0 && operands != 1)
 		return cli_wrong_usage("verify", "--repair-from goes with one data directory");
-	status = archives.count > 0 ? repair(argv[0], &archives) : CLI_DONE;
-	if (status != CLI_DONE)
-		return status;
-	struct files files = {calloc((size_t)operands, sizeof *files.items), 0};
-	if (files.items == NULL)
-		return cli_fail("out of memory");
-	for (int i = 0; i < operands; i++)
-		if (verify_one(argv[i], &files) != CLI_DONE)
-			status = CLI_FAILED;
+	buf_init(&c.found);
+	status = archives.count > 0 ? repair(&c, argv[0], &archives) : CLI_DONE;
 	if (status == CLI_DONE)
-		status = verify_order(&files);
-	free(files.items);
+		status = verify_all(&c, argv, operands);
+	if (c.json)
+		print_json(&c);
+	buf_finish(&c.found);
+	free(c.files);
 	return status;
 }

@@ -24,7 +24,7 @@ struct batch {
 	struct chunk *chunks;
 };
 
-enum { FIRST_EVENTS = 64 };
+enum { FIRST_EVENTS = 64, SHOWN_KEY = 64 };
 
 static struct event *add_event(struct batch *b)
 {
@@ -73,17 +73,20 @@ static enum err read_name(struct batch *b, const char *what, struct slice value,
 	return ERR_NONE;
 }
 
-enum member { M_STREAM, M_TYPE, M_ID, M_DATA, M_CONNECTION_TYPE, MEMBER_COUNT };
+/* Those of an event that is published, those that a store adds to it, and one that only flat events have. */
+enum member { M_STREAM, M_TYPE, M_ID, M_DATA, M_SEQ, M_TIME, M_CONNECTION_TYPE, MEMBER_COUNT };
 
-static const char *const member_names[MEMBER_COUNT] = {"stream", "type", "id", "data", "connection_type"};
+static const char *const member_names[MEMBER_COUNT] = {"stream", "type", "id", "data", "seq", "time", "connection_type"};
 
 /* The known members of an event; absent ones have no text. */
 struct members {
 	struct slice value[MEMBER_COUNT];
-	bool others; /* there are members that an envelope does not have */
+	struct slice other; /* the first that no envelope has: a raw key; p NULL: there is none */
+	const char *twice;  /* of those that a store adds, one that stands there twice; or NULL */
 };
 
-/* Where a member stands there twice, the last one counts, unless it has to stand there once. */
+/* Where a member stands there twice, the last one counts, unless it has to stand there once. Those that a store adds mean
+ * nothing in a flat event. */
 static enum err find_members(struct slice object, bool once, struct members *m, struct fault *fault)
 {
 	*m = (struct members){0};
@@ -91,10 +94,14 @@ static enum err find_members(struct slice object, bool once, struct members *m, 
 		int i = 0;
 		while (i < MEMBER_COUNT && !json_key_is(w.key, member_names[i]))
 			i++;
-		m->others |= i >= M_CONNECTION_TYPE;
+		if (i >= M_CONNECTION_TYPE && m->other.p == NULL)
+			m->other = w.key;
 		if (i == MEMBER_COUNT)
 			continue;
-		if (once && m->value[i].p != NULL)
+		bool twice = m->value[i].p != NULL;
+		if (twice && (i == M_SEQ || i == M_TIME))
+			m->twice = member_names[i];
+		else if (once && twice)
 			return fault_set(fault, ERR_INVALID, "\"%s\" stands there twice", member_names[i]);
 		m->value[i] = w.value;
 	}
@@ -135,19 +142,51 @@ static enum err too_large(size_t len, struct batch_limits limits, struct fault *
 	return fault_set(fault, ERR_TOO_LARGE, "the event's data is %zu bytes, the limit is %zu", len, limits.data_max);
 }
 
+/* At most so many bytes of a text that people are going to read, in whole characters. */
+static struct slice beginning(struct slice text, size_t max)
+{
+	if (text.len <= max)
+		return text;
+	while (max > 0 && (text.p[max] & 0xc0) == 0x80)
+		max--;
+	return (struct slice){text.p, max};
+}
+
+/* Is the event an envelope? It has `data`, and nothing beside it that an envelope does not have. What came out of a store
+ * has `seq` and `time` as well, which are dropped; anything else beside these is a mistake. */
+static enum err tell_form(const struct members *m, bool *enveloped, struct fault *fault)
+{
+	bool has_data = m->value[M_DATA].p != NULL;
+	bool has_seq = m->value[M_SEQ].p != NULL;
+	bool has_time = m->value[M_TIME].p != NULL;
+	bool stored = has_data && has_seq && has_time;
+	struct slice other = beginning(m->other, SHOWN_KEY);
+	*enveloped = stored || (has_data && !has_seq && !has_time && m->other.p == NULL);
+	if (stored && m->twice != NULL)
+		return fault_set(fault, ERR_INVALID, "duplicate member \"%s\"", m->twice);
+	if (stored && m->other.p != NULL)
+		return fault_set(fault, ERR_INVALID,
+				 "unknown member \"%.*s\": an event that has \"seq\", \"time\" and \"data\" is one from a "
+				 "store, which has \"stream\", \"type\" and \"id\" beside them and nothing else",
+				 (int)other.len, other.p);
+	return ERR_NONE;
+}
+
 /* `text` is one minified JSON value. */
 static enum err read_event(struct batch *b, struct slice text, struct batch_limits limits, struct fault *fault)
 {
 	if (json_kind(text) != JSON_OBJECT)
 		return fault_set(fault, ERR_INVALID, "an event is a JSON object");
 	struct members m;
+	bool enveloped;
 	enum err err = find_members(text, true, &m, fault);
+	if (!err)
+		err = tell_form(&m, &enveloped, fault);
 	if (err)
 		return err;
 	struct event *e = add_event(b);
 	if (e == NULL)
 		return no_memory(fault);
-	bool enveloped = m.value[M_DATA].p != NULL && !m.others;
 	e->data = enveloped ? m.value[M_DATA] : text;
 	if (e->data.len > limits.data_max)
 		return too_large(e->data.len, limits, fault);
@@ -293,6 +332,16 @@ static enum err complete(struct batch *b, enum err err, struct batch **out, stru
 	return ERR_NONE;
 }
 
+/* A byte order mark at the beginning says nothing, and is no part of JSON (RFC 8259, 8.1). */
+static void skip_mark(char **text, size_t *len)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	if (*len < sizeof mark - 1 || memcmp(*text, mark, sizeof mark - 1) != 0)
+		return;
+	*text += sizeof mark - 1;
+	*len -= sizeof mark - 1;
+}
+
 enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_limits limits, struct batch **out,
 		     struct fault *fault)
 {
@@ -302,6 +351,7 @@ enum err batch_parse(char *text, size_t len, enum batch_form form, struct batch_
 	struct batch *b = create();
 	if (b == NULL)
 		return no_memory(fault);
+	skip_mark(&text, &len);
 	enum err err =
 		form == BATCH_LINES ? read_lines(b, text, len, limits, fault) : read_json(b, text, len, form, limits, fault);
 	return complete(b, err, out, fault);

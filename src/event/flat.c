@@ -208,6 +208,12 @@ static void read_payload(struct flat *f, struct slice type)
 	read_members(f, m, type);
 }
 
+void flat_read_payload(struct slice type, struct slice data, struct flat *out)
+{
+	*out = (struct flat){.service = SERVICE_TEST, .type = type, .data = data};
+	read_payload(out, type);
+}
+
 bool flat_is_error(const struct flat *f)
 {
 	return slice_is(f->direction, "error") || (f->error.p != NULL && f->error.len > 0);

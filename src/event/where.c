@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "event/category.h"
 #include "event/json.h"
 
 enum { ESCAPE_MAX = 6 /* bytes that stand for one: \u0041 */ };
@@ -14,12 +16,13 @@ struct condition {
 	struct slice value;
 	size_t token_count;
 	struct slice *tokens; /* owned */
+	enum category category; /* CATEGORIES: it is a pointer */
 };
 
 struct where {
 	atomic_uint refs;
 	size_t count;
-	struct condition conditions[WHERE_MAX];
+	struct condition conditions[WHERE_MAX + 1];
 };
 
 struct where *where_create(void)
@@ -79,30 +82,48 @@ static bool read_tokens(struct condition *c, struct slice pointer)
 	return true;
 }
 
+/* The pointer before `equals`. ERR_INVALID, ERR_NOMEM. */
+static enum err read_pointer(struct condition *c, size_t equals)
+{
+	c->tokens = malloc(c->len * sizeof *c->tokens);
+	if (c->tokens == NULL)
+		return ERR_NOMEM;
+	return c->text[0] == '/' && read_tokens(c, (struct slice){c->text, equals}) ? ERR_NONE : ERR_INVALID;
+}
+
+/* How many there are of the same kind. */
+static size_t count_like(const struct where *w, bool pointers)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < w->count; i++)
+		count += (w->conditions[i].category == CATEGORIES) == pointers;
+	return count;
+}
+
 enum err where_add(struct where *w, struct slice condition)
 {
 	const char *equals = memchr(condition.p, '=', condition.len);
-	if (w->count == WHERE_MAX || condition.len > WHERE_LEN_MAX)
+	bool pointer = condition.len > 0 && condition.p[0] == '/';
+	if (count_like(w, pointer) == (pointer ? WHERE_MAX : 1) || condition.len > WHERE_LEN_MAX)
 		return ERR_TOO_LARGE;
-	if (condition.len == 0 || condition.p[0] != '/' || equals == NULL || !json_utf8(condition))
+	if (condition.len == 0 || equals == NULL || !json_utf8(condition))
 		return ERR_INVALID;
-	struct condition c = {.text = malloc(2 * condition.len), .len = condition.len};
-	c.tokens = malloc(condition.len * sizeof *c.tokens);
-	bool starved = c.text == NULL || c.tokens == NULL;
-	bool fine = !starved;
-	if (fine) {
-		slice_copy(c.text, condition);
-		size_t at = (size_t)(equals - condition.p);
-		c.value = (struct slice){c.text + at + 1, c.len - at - 1};
-		fine = read_tokens(&c, (struct slice){c.text, at});
-	}
-	if (fine) {
+	struct condition c = {.text = malloc(2 * condition.len), .len = condition.len, .category = CATEGORIES};
+	if (c.text == NULL)
+		return ERR_NOMEM;
+	slice_copy(c.text, condition);
+	size_t at = (size_t)(equals - condition.p);
+	c.value = (struct slice){c.text + at + 1, c.len - at - 1};
+	if (!pointer && slice_is((struct slice){c.text, at}, "category"))
+		c.category = category_find(c.value);
+	enum err err = pointer ? read_pointer(&c, at) : c.category < CATEGORIES ? ERR_NONE : ERR_INVALID;
+	if (!err) {
 		w->conditions[w->count++] = c;
 		return ERR_NONE;
 	}
 	free(c.text);
 	free(c.tokens);
-	return starved ? ERR_NOMEM : ERR_INVALID;
+	return err;
 }
 
 size_t where_count(const struct where *w)
@@ -121,6 +142,14 @@ bool where_same(const struct where *a, const struct where *b)
 	for (size_t i = 0; same && a != b && i < a->count; i++)
 		same = slice_eq(where_text(a, i), where_text(b, i));
 	return same;
+}
+
+uint64_t where_hash(const struct where *w)
+{
+	uint64_t hash = 0;
+	for (size_t i = 0; i < w->count; i++)
+		hash = hash * 31 + hash_text(where_text(w, i));
+	return hash;
 }
 
 /* --- looking at a payload --- */
@@ -177,10 +206,19 @@ static bool holds(const struct condition *c, struct slice value)
 	return json_kind(value) == JSON_STRING ? is_text(value, c->value) : slice_eq(value, c->value);
 }
 
-bool where_holds(const struct where *w, struct slice data)
+static bool is_of(enum category category, struct slice type, struct slice data)
+{
+	struct flat f;
+	flat_read_payload(type, data, &f);
+	return category_of(&f) == category;
+}
+
+bool where_holds(const struct where *w, struct slice type, struct slice data)
 {
 	bool all = true;
-	for (size_t i = 0; all && i < w->count; i++)
-		all = holds(&w->conditions[i], data);
+	for (size_t i = 0; all && i < w->count; i++) {
+		const struct condition *c = &w->conditions[i];
+		all = c->category == CATEGORIES ? holds(c, data) : is_of(c->category, type, data);
+	}
 	return all;
 }

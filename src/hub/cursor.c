@@ -183,19 +183,6 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Takes out those whose payload does not fulfil what is asked for. */
-static void sift(const struct selection *s, struct page *page, uint32_t *indexes, uint32_t *count)
-{
-	struct where *where = selection_where(s);
-	uint32_t kept = 0;
-	if (where == NULL)
-		return;
-	for (uint32_t i = 0; i < *count; i++)
-		if (page_holds(page, where, indexes[i]))
-			indexes[kept++] = indexes[i];
-	*count = kept;
-}
-
 /* The indexes in [from, to) whose topics pass, ascending. The cost grows with what passes where the filter is narrow. NULL
  * when there is no memory. */
 static uint32_t *topic_matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
@@ -231,8 +218,9 @@ static uint32_t *topic_matches(const struct selection *s, struct page *page, uin
 static uint32_t *matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
 {
 	uint32_t *indexes = topic_matches(s, page, from, to, count);
-	if (indexes != NULL)
-		sift(s, page, indexes, count);
+	struct where *where = selection_where(s);
+	if (indexes != NULL && where != NULL)
+		*count = page_sift(page, where, indexes, *count);
 	return indexes;
 }
 

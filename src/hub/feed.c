@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "hub/feed_inside.h"
 #include "store/reader.h"
 
@@ -54,6 +55,8 @@ struct feed {
 	bool closed; /* the pool is about to go */
 	uint64_t load_count;
 
+	struct spread deliveries;
+
 	struct listener listeners[FEED_LISTENERS_MAX];
 	int listener_count;
 };
@@ -70,6 +73,7 @@ enum err feed_create(struct store *store, struct pool *pool, struct feed_options
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	}
 	pthread_mutex_init(&f->lock, NULL);
+	spread_init(&f->deliveries);
 	list_init(&f->loads);
 	f->store = store;
 	f->pool = pool;
@@ -91,6 +95,7 @@ void feed_destroy(struct feed *f)
 	for (int i = 0; i < f->cache_count; i++)
 		page_unref(f->cache[i].page);
 	free(f->ring);
+	spread_finish(&f->deliveries);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -165,15 +170,29 @@ static void ring_add(struct feed *f, struct page *page)
 		drop_oldest(f);
 }
 
-void feed_publish_take(struct feed *f, struct committed *c)
+void feed_publish_take(struct feed *f, struct committed *c, int64_t submitted_us)
 {
 	pthread_mutex_lock(&f->lock);
-	for (uint32_t i = 0; i < committed_pages(c); i++)
+	for (uint32_t i = 0; i < committed_pages(c); i++) {
+		page_set_submitted(committed_page(c, i), submitted_us);
 		ring_add(f, committed_page(c, i));
+	}
 	pthread_mutex_unlock(&f->lock);
 	committed_destroy(c);
 	for (int i = 0; i < f->listener_count; i++)
 		f->listeners[i].call(f->listeners[i].arg);
+}
+
+void feed_delivered(struct feed *f, const struct page *page, uint64_t events)
+{
+	int64_t submitted_us = page_submitted(page);
+	if (events > 0 && submitted_us > 0)
+		spread_add(&f->deliveries, clock_mono_us() - submitted_us, events);
+}
+
+void feed_read_deliveries(struct feed *f, struct spread_histogram *out)
+{
+	spread_read_histogram(&f->deliveries, out);
 }
 
 int feed_ring_pages(struct feed *f, uint64_t after, struct page **pages, int max, size_t bytes_max)

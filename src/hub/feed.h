@@ -9,6 +9,7 @@
 #ifndef HUB_FEED_H
 #define HUB_FEED_H
 
+#include "hub/meter.h"
 #include "hub/pool.h"
 #include "tidemark/store.h"
 
@@ -32,8 +33,13 @@ enum { FEED_LISTENERS_MAX = 8 };
 typedef void feed_listener(void *arg);
 void feed_listen(struct feed *f, feed_listener *listener, void *arg);
 
-/* Delivers what was committed, and only that. */
-void feed_publish_take(struct feed *f, struct committed *c);
+/* Delivers what was committed, and only that. The publisher that has waited longest came at `submitted_us` (monotonic); 0: that
+ * is not known. */
+void feed_publish_take(struct feed *f, struct committed *c, int64_t submitted_us);
+/* So many events of a page were sent to a reader that was live: counts how long they took from their publisher. */
+void feed_delivered(struct feed *f, const struct page *page, uint64_t events);
+/* How long that was. */
+void feed_read_deliveries(struct feed *f, struct spread_histogram *out);
 
 uint64_t feed_head(struct feed *f);
 /* The lowest seq that can be read, head + 1 where there is none. */

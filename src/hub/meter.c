@@ -87,15 +87,15 @@ static double bucket_us(int bucket)
 	return (double)(1ull << octave) + (bucket % STEPS + 0.5) * width;
 }
 
-void spread_add(struct spread *s, int64_t us)
+void spread_add(struct spread *s, int64_t us, uint64_t count)
 {
 	uint64_t v = us > 0 ? (uint64_t)us : 0;
 	int bucket = bucket_of(v);
 	pthread_mutex_lock(&s->lock);
-	s->count++;
-	s->sum_us += v;
+	s->count += count;
+	s->sum_us += v * count;
 	s->max_us = v > s->max_us ? v : s->max_us;
-	s->buckets[bucket < METER_BUCKETS ? bucket : METER_BUCKETS - 1]++;
+	s->buckets[bucket < METER_BUCKETS ? bucket : METER_BUCKETS - 1] += count;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -121,5 +121,22 @@ void spread_read(struct spread *s, struct spread_figures *out)
 		out->p99_ms = quantile_ms(s, 0.99);
 		out->max_ms = (double)s->max_us / 1000;
 	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void spread_read_histogram(struct spread *s, struct spread_histogram *out)
+{
+	uint64_t seen = 0;
+	int bucket = 0;
+	pthread_mutex_lock(&s->lock);
+	for (int i = 0; i < SPREAD_BOUNDS; i++) {
+		out->bounds_us[i] = ((uint64_t)SPREAD_FIRST_BOUND_US + 1) << i;
+		while (bucket < bucket_of(out->bounds_us[i]))
+			seen += s->buckets[bucket++];
+		out->bounds_us[i]--;
+		out->upto[i] = seen;
+	}
+	out->count = s->count;
+	out->sum_us = s->sum_us;
 	pthread_mutex_unlock(&s->lock);
 }

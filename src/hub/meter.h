@@ -40,9 +40,20 @@ struct spread_figures {
 	double max_ms;
 };
 
+/* The same by bounds that double, which are exact: how many took at most so many microseconds. */
+enum { SPREAD_BOUNDS = 19, SPREAD_FIRST_BOUND_US = 63 };
+struct spread_histogram {
+	uint64_t bounds_us[SPREAD_BOUNDS]; /* up to 16.8 s */
+	uint64_t upto[SPREAD_BOUNDS];
+	uint64_t count;
+	uint64_t sum_us;
+};
+
 void spread_init(struct spread *s);
 void spread_finish(struct spread *s);
-void spread_add(struct spread *s, int64_t us);
+/* `count` that took so long. */
+void spread_add(struct spread *s, int64_t us, uint64_t count);
 void spread_read(struct spread *s, struct spread_figures *out);
+void spread_read_histogram(struct spread *s, struct spread_histogram *out);
 
 #endif

@@ -17,6 +17,15 @@ struct awaited {
 	bool busy; /* those are being woken */
 };
 
+/* Those who wait for the same conditions on payloads, likewise. */
+struct condition {
+	struct map_link link; /* by where_hash */
+	struct list in_all;   /* subscriptions.conditions */
+	struct where *where;
+	struct list waiting;
+	bool busy;
+};
+
 struct subscription_link {
 	struct list list; /* in awaited.links */
 	struct subscription *owner;
@@ -30,6 +39,8 @@ struct subscriptions {
 	struct list all;
 	struct list wide;
 	struct map awaited;
+	struct map by_where;
+	struct list conditions;
 	uint32_t narrow; /* how many wait for topics */
 };
 
@@ -43,7 +54,9 @@ enum err subscriptions_create(struct feed *f, struct subscriptions **out)
 	t->seen = feed_head(f);
 	list_init(&t->all);
 	list_init(&t->wide);
+	list_init(&t->conditions);
 	map_init(&t->awaited);
+	map_init(&t->by_where);
 	return ERR_NONE;
 }
 
@@ -52,6 +65,7 @@ void subscriptions_destroy(struct subscriptions *t)
 	if (t == NULL)
 		return;
 	map_finish(&t->awaited, NULL); /* nobody waits */
+	map_finish(&t->by_where, NULL);
 	free(t);
 }
 
@@ -59,6 +73,7 @@ void subscription_init(struct subscription *s)
 {
 	list_init(&s->all);
 	list_init(&s->wide);
+	list_init(&s->same);
 }
 
 void subscription_finish(struct subscription *s)
@@ -164,6 +179,55 @@ static bool link_topics(struct subscriptions *t, struct subscription *s, const s
 	return true;
 }
 
+static struct condition *find_condition(const struct subscriptions *t, const struct where *w, uint64_t hash)
+{
+	MAP_EACH(link, &t->by_where, hash)
+	{
+		struct condition *c = MAP_ITEM(link, struct condition, link);
+		if (where_same(c->where, w))
+			return c;
+	}
+	return NULL;
+}
+
+/* False when there is no memory for it. */
+static bool await_condition(struct subscriptions *t, struct subscription *s, struct where *w)
+{
+	uint64_t hash = where_hash(w);
+	struct condition *c = find_condition(t, w, hash);
+	if (c == NULL) {
+		c = calloc(1, sizeof *c);
+		if (c == NULL)
+			return false;
+		c->where = where_ref(w);
+		list_init(&c->waiting);
+		list_append(&t->conditions, &c->in_all);
+		map_add(&t->by_where, hash, &c->link);
+	}
+	s->condition = c;
+	list_append(&c->waiting, &s->same);
+	return true;
+}
+
+static void drop_condition_if_empty(struct subscriptions *t, struct condition *c)
+{
+	if (c->busy || !list_empty(&c->waiting))
+		return;
+	list_remove(&c->in_all);
+	map_remove(&t->by_where, &c->link);
+	where_unref(c->where);
+	free(c);
+}
+
+static void await_condition_no_more(struct subscriptions *t, struct subscription *s)
+{
+	if (s->condition == NULL)
+		return;
+	list_remove(&s->same);
+	drop_condition_if_empty(t, s->condition);
+	s->condition = NULL;
+}
+
 bool subscription_park(struct subscriptions *t, struct subscription *s, struct cursor *c)
 {
 	if (cursor_after(c) < t->seen)
@@ -172,6 +236,9 @@ bool subscription_park(struct subscriptions *t, struct subscription *s, struct c
 	s->cursor = c;
 	s->link_count = 0;
 	list_append(&t->all, &s->all);
+	struct where *where = selection_where(select);
+	if (where != NULL && await_condition(t, s, where))
+		return true;
 	/* Also of what is stored but not published yet: those topics are no news by then. A later one wakes everybody. */
 	bool narrow = !selection_is_wide(select) && selection_refresh(select) == ERR_NONE &&
 		      selection_count(select) <= CURSOR_NARROW_TOPICS;
@@ -184,10 +251,11 @@ void subscription_unpark(struct subscriptions *t, struct subscription *s)
 {
 	if (!subscription_waits(s))
 		return;
-	t->narrow -= list_empty(&s->wide);
+	t->narrow -= list_empty(&s->wide) && s->condition == NULL;
 	list_remove(&s->all);
 	list_remove(&s->wide);
 	unlink_topics(t, s);
+	await_condition_no_more(t, s);
 	cursor_pass(s->cursor, t->seen);
 }
 
@@ -242,9 +310,46 @@ static void wake_topic(struct subscriptions *t, uint32_t topic, uint64_t last, s
 	drop_if_empty(t, a);
 }
 
+/* Whoever woke during this dispatch has read what there is, as above. */
+static void wake_waiting(struct subscriptions *t, struct condition *c, uint64_t last, subscription_wake *wake, void *arg)
+{
+	struct list list;
+	list_init(&list);
+	list_move_all(&list, &c->waiting);
+	c->busy = true;
+	while (!list_empty(&list)) {
+		struct subscription *s = LIST_ITEM(list.next, struct subscription, same);
+		if (cursor_after(s->cursor) >= last) {
+			list_remove(&s->same);
+			list_append(&c->waiting, &s->same);
+			continue;
+		}
+		subscription_unpark(t, s);
+		wake(arg, s);
+	}
+	c->busy = false;
+	drop_condition_if_empty(t, c);
+}
+
+/* A payload is looked at once for each of the conditions, however many wait for them. */
+static void wake_conditions(struct subscriptions *t, struct page *page, subscription_wake *wake, void *arg)
+{
+	struct list list;
+	list_init(&list);
+	list_move_all(&list, &t->conditions);
+	while (!list_empty(&list)) {
+		struct condition *c = LIST_ITEM(list.next, struct condition, in_all);
+		list_remove(&c->in_all);
+		list_append(&t->conditions, &c->in_all);
+		if (page_any_holds(page, c->where))
+			wake_waiting(t, c, page_last(page), wake, arg);
+	}
+}
+
 static void dispatch_page(struct subscriptions *t, struct page *page, subscription_wake *wake, void *arg)
 {
 	wake_wide(t, wake, arg);
+	wake_conditions(t, page, wake, arg);
 	const uint32_t *topics = t->narrow > 0 ? page_topics(page) : NULL;
 	if (topics == NULL && t->narrow > 0)
 		wake_everybody(t, wake, arg); /* no memory to find out whom it concerns */

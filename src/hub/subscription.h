@@ -1,5 +1,5 @@
-/* Readers that wait at the head, by the topics they wait for: a commit wakes those whom it concerns, so that its cost
- * grows with what matches and not with who waits.
+/* Readers that wait at the head, by the topics or the conditions on payloads that they wait for: a commit wakes those whom it
+ * concerns, so that its cost grows with what matches and not with who waits.
  *
  *     park ─▶ waits ─▶ subscriptions_dispatch finds an event for it (or unpark) ─▶ reads on, and parks again
  *
@@ -13,11 +13,14 @@
 
 struct subscriptions;
 struct subscription_link;
+struct condition;
 
 /* A reader's place. Zeroed, then subscription_init. */
 struct subscription {
 	struct list all;  /* in the table; empty while it does not wait */
 	struct list wide; /* among those that every commit concerns */
+	struct list same; /* among those that wait for the same conditions */
+	struct condition *condition;
 	struct subscription_link *links;
 	uint32_t link_count;
 	uint32_t link_cap;

@@ -54,9 +54,10 @@ struct writer {
 	struct flood floods[FLOODS];
 	uint64_t last_client;
 	int64_t shared_until_ms;
-	uint64_t queued_events;
+	uint64_t queued_events; /* until their commit, as the two that follow */
 	uint64_t queued_bytes;
-	uint64_t queued_requests;
+	uint64_t waiting_requests;
+	uint64_t queued_requests; /* in `queue` */
 	bool closing;
 	bool pausing;       /* long work waits, brief work need not */
 	int64_t ack_due_ms; /* 0: no acknowledgement waits */
@@ -187,6 +188,7 @@ static void enqueue(struct writer *w, struct write_op *op)
 		    op_bytes(op) <= BRIEF_BYTES_MAX && !is_flood(w, op->client, lane);
 	w->queued_events += op_events(op);
 	w->queued_bytes += op_bytes(op);
+	w->waiting_requests++;
 	if (w->queued_requests++ == 0 || (w->pausing && is_brief(op)))
 		pthread_cond_signal(&w->wake);
 }
@@ -195,6 +197,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 {
 	op->err = ERR_NONE;
 	op->receipt = (struct receipt){0};
+	op->submitted_us = clock_mono_us();
 	pthread_mutex_lock(&w->lock);
 	enum err err = admit(w, op, fault);
 	if (!err) {
@@ -461,12 +464,24 @@ static void observer_saved(struct writer *w, bool committed)
 	w->saving = false;
 }
 
+/* When the request that has waited longest was taken. */
+static int64_t submitted_us(const struct list *group)
+{
+	int64_t first_us = INT64_MAX;
+	LIST_EACH (link, group) {
+		const struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		if (op->batch != NULL && op->submitted_us < first_us)
+			first_us = op->submitted_us;
+	}
+	return first_us < INT64_MAX ? first_us : 0;
+}
+
 /* The observer is first: whoever reads an event finds it counted. */
-static void deliver(struct writer *w, struct committed *committed)
+static void deliver(struct writer *w, struct committed *committed, int64_t submitted_us)
 {
 	if (w->options.observer != NULL)
 		w->options.observer->apply(w->options.observer->arg, committed);
-	feed_publish_take(w->feed, committed);
+	feed_publish_take(w->feed, committed, submitted_us);
 }
 
 /* A transaction that cannot be opened fails the group; it is not the change that has failed. */
@@ -629,8 +644,10 @@ static void finish_group(struct writer *w, struct list *group)
 	uint64_t events = 0;
 	uint64_t bytes = 0;
 	uint64_t duplicates = 0;
+	uint64_t requests = 0;
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
+		requests++;
 		events += op_events(op);
 		bytes += op_bytes(op);
 		quota_give(w->options.quotas, QUOTA_QUEUE_EVENTS, op->account, op_events(op));
@@ -640,6 +657,7 @@ static void finish_group(struct writer *w, struct list *group)
 	pthread_mutex_lock(&w->lock);
 	w->queued_events -= events;
 	w->queued_bytes -= bytes;
+	w->waiting_requests -= requests;
 	w->duplicates += duplicates;
 	pthread_mutex_unlock(&w->lock);
 	LIST_EACH (link, group) {
@@ -725,14 +743,14 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 		sessions_written(w->sessions, true);
 		observer_saved(w, true);
 		apply_sessions(w, group);
-		spread_add(&w->commit, clock_mono_us() - start);
+		spread_add(&w->commit, clock_mono_us() - start, 1);
 		w->wrote = true;
 		/* What was refused is no work: without this, whoever tries again and again keeps a full disk full. */
 		if (low.code == ERR_NONE)
 			w->idle_ms = clock_mono_ms() + IDLE_MS;
 		if (committed != NULL) {
 			rate_add(&w->events, committed_count(committed));
-			deliver(w, committed);
+			deliver(w, committed, submitted_us(group));
 		}
 	}
 	finish_group(w, group);
@@ -819,7 +837,7 @@ static bool probe(struct writer *w)
 	set_breaker(w, BREAKER_HALF_OPEN);
 	enum err err = store_recover(w->store, &found, &fault);
 	if (!err && found != NULL)
-		deliver(w, found);
+		deliver(w, found, 0);
 	if (!err)
 		err = store_probe(w->store, &fault);
 	if (err) {
@@ -1001,13 +1019,18 @@ void writer_destroy(struct writer *w)
 	free(w);
 }
 
+void writer_read_commits(struct writer *w, struct spread_histogram *out)
+{
+	spread_read_histogram(&w->commit, out);
+}
+
 void writer_read(struct writer *w, struct writer_figures *out)
 {
 	*out = (struct writer_figures){0};
 	pthread_mutex_lock(&w->lock);
 	out->queued_events = w->queued_events;
 	out->queued_bytes = w->queued_bytes;
-	out->queued_requests = w->queued_requests;
+	out->queued_requests = w->waiting_requests;
 	out->duplicates = w->duplicates;
 	out->refused = w->refused;
 	out->failed = w->failed;

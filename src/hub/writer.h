@@ -74,7 +74,8 @@ struct write_op {
 	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
 	bool flush;       /* write the write-ahead log back once all of it is committed */
 	void (*done)(struct write_op *op);
-	bool brief; /* the writer's: it goes before what is long */
+	bool brief;           /* the writer's: it goes before what is long */
+	int64_t submitted_us; /* likewise: monotonic */
 	/* The result. The receipt is the caller's to finish. */
 	enum err err;
 	struct fault fault;
@@ -129,6 +130,8 @@ struct writer_figures {
 	uint64_t breaker_failures;   /* in a row; 0 while it is closed */
 	char reason[FAULT_TEXT_LEN]; /* why the breaker is open */
 };
+/* How long they have taken. */
+void writer_read_commits(struct writer *w, struct spread_histogram *out);
 void writer_read(struct writer *w, struct writer_figures *out);
 /* Is less left of the disk than the reserve, so that publishing is refused? Any thread. */
 bool writer_is_low(const struct writer *w, struct fault *why);

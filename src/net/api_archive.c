@@ -9,6 +9,7 @@
 #include "net/api.h"
 #include "net/body.h"
 #include "net/entity.h"
+#include "net/members.h"
 #include "net/range.h"
 
 enum { PIECE = 256 * 1024, PATH_LEN = 1200, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
@@ -89,10 +90,11 @@ static enum err make(struct api *api, struct exchange *x, struct reader *reader,
 	if (err)
 		return err;
 	if (range.has_gap)
-		return fault_set(fault, ERR_GONE, "the events after %llu are not there: the first is %llu",
+		return fault_set(fault, range.gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
+				 "the events after %llu are not there: the first is %llu",
 				 (unsigned long long)range.gap.requested, (unsigned long long)range.gap.first);
 	if (range.query.after + 1 >= range.query.before)
-		return fault_set(fault, ERR_INVALID, "there are no events in this range");
+		return fault_set(fault, ERR_NOT_FOUND, "there are no events in this range");
 	struct keeper_job job = {.first = range.query.after + 1, .last = range.query.before - 1, .done = on_made};
 	return submit(api, x, job, fault);
 }
@@ -230,7 +232,7 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 	if (seal_named(api->store, file, &m))
 		*fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (*fd >= 0) {
-		snprintf(tag, TAG_LEN, "\"%s%s\"", *manifest ? "manifest-" : "", m.sha256);
+		snprintf(tag, TAG_LEN, "\"%s%s\"", *manifest ? "manifest-" : "", manifest_digest(&m));
 		return ERR_NONE;
 	}
 	return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text)
@@ -279,7 +281,7 @@ void api_archive_delete(void *arg, struct exchange *x, struct reader *reader)
 	struct keeper_job job = {.done = on_deleted};
 	char text[ARCHIVE_NAME_LEN];
 	bool manifest;
-	if (api_refuse_params(x))
+	if (api_refuse_params(x) || members_refuse(x))
 		return;
 	enum err err = parse_name(exchange_segment(x), text, job.file, &manifest, &fault);
 	if (!err && manifest)

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "event/json.h"
 #include "net/api.h"
+#include "net/members.h"
 
 enum { LIMIT = 50 };
 
@@ -91,6 +92,8 @@ void api_acknowledge(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	uint64_t id;
+	if (members_refuse(x))
+		return;
 	struct acknowledgement *a = calloc(1, sizeof *a);
 	enum err err = ERR_NONE;
 	if (a == NULL) {

@@ -6,6 +6,7 @@
 #include "net/body.h"
 #include "net/range.h"
 #include "store/seal.h"
+#include "store/selection.h"
 
 enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_LEVEL };
 
@@ -15,8 +16,10 @@ struct export
 	struct archive_writer *writer;
 	struct quota_hold place;      /* among those that are being sent */
 	struct quota_hold slow_place; /* and among those of them that are compressed more than usual */
-	uint64_t first;               /* what the file is called by */
+	/* What the file is called by: the first and the last event that it holds. 0: not found yet. */
+	uint64_t first;
 	uint64_t last;
+	bool selection;  /* a filter, or the token's streams, leave something out */
 	struct buf *out; /* while a piece is being made */
 	struct body_piece begun;
 };
@@ -39,7 +42,7 @@ static enum err on_bytes(void *arg, struct slice bytes, struct fault *fault)
 	return buf_failed(e->out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
-/* Reads and packs one page; there may be nothing to send yet. */
+/* Reads and packs one page; there may be nothing to send yet. Finds the first event where it is not known. */
 static enum err make_piece(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
 	struct export *e = source;
@@ -56,9 +59,39 @@ static enum err make_piece(void *source, struct reader *reader, struct buf *out,
 	if (err)
 		return err;
 	err = archive_writer_add(e->writer, page, fault);
+	if (e->first == 0 && page_count(page) > 0)
+		e->first = page_entry(page, 0).seq;
 	e->query.after = page_last(page);
 	page_unref(page);
 	return err;
+}
+
+static enum err holds_nothing(struct fault *fault)
+{
+	return fault_set(fault, ERR_NOT_FOUND, "there are no events in this selection");
+}
+
+/* Looks through one page, backwards, for the last event: what is behind it is not looked at again. */
+static enum err find_last(struct export *e, struct reader *reader, struct fault *fault)
+{
+	struct history_query q = e->query;
+	struct page *page;
+	if (q.after + 1 >= q.before)
+		return holds_nothing(fault);
+	q.descending = true;
+	q.count_max = 1;
+	q.bytes_max = 1;
+	enum err err = history_page(reader, &q, &page, fault);
+	if (err)
+		return err;
+	if (page_count(page) > 0) {
+		e->last = page_entry(page, 0).seq;
+		e->query.before = e->last + 1;
+	} else {
+		e->query.before = page_last(page);
+	}
+	page_unref(page);
+	return ERR_NONE;
 }
 
 /* All of the range has to be there: an archive cannot tell of a gap. */
@@ -67,8 +100,11 @@ static enum err check(struct reader *reader, const struct range *r, struct fault
 	static const char *const why[] = {"were removed by retention", "are of another store (see epoch)",
 					  "are of another line of history (see epoch)", "have not happened yet", "are too old"};
 	if (r->has_gap)
-		return fault_set(fault, ERR_GONE, "the events after %llu %s: the first there is is %llu",
+		return fault_set(fault, r->gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
+				 "the events after %llu %s: the first there is is %llu",
 				 (unsigned long long)r->gap.requested, why[r->gap.reason], (unsigned long long)r->gap.first);
+	if (r->query.after + 1 >= r->query.before)
+		return holds_nothing(fault);
 	uint64_t removed = history_removed(reader, r->query.after, r->query.before);
 	if (removed != 0)
 		return fault_set(fault, ERR_GONE, "event %llu was removed by retention: the next there is is %llu",
@@ -101,14 +137,17 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 		err = range_set(&range, api->store, reader, q, e->query.select, fault);
 	if (!err)
 		err = check(reader, &range, fault);
+	e->selection = !err && !selection_is_open(e->query.select);
+	struct archive_options options = {level, 0, e->selection};
 	if (!err)
-		err = archive_writer_create((struct archive_options){level, 0}, store_lineage(api->store), NULL, on_bytes, e,
-					    &e->writer, fault);
+		err = archive_writer_create(options, store_lineage(api->store), NULL, on_bytes, e, &e->writer, fault);
 	if (err)
 		return err;
 	e->query = range.query;
-	e->first = range.query.after + 1;
-	e->last = range.query.before - 1;
+	if (!e->selection) {
+		e->first = range.query.after + 1;
+		e->last = range.query.before - 1;
+	}
 	if (level > ARCHIVE_LEVEL)
 		exchange_slow_down(x);
 	return ERR_NONE;
@@ -116,14 +155,28 @@ static enum err start(struct api *api, struct exchange *x, struct reader *reader
 
 static enum err begin_body(struct api *api, struct exchange *x, struct export *e, struct fault *fault)
 {
-	char disposition[96];
-	snprintf(disposition, sizeof disposition, "attachment; filename=\"%llu-%llu" ARCHIVE_ENDING "\"",
-		 (unsigned long long)e->first, (unsigned long long)e->last);
+	char name[ARCHIVE_NAME_LEN];
+	char disposition[ARCHIVE_NAME_LEN + 32];
+	archive_name(name, e->first, e->last, e->selection ? SELECTION_ENDING : ARCHIVE_ENDING);
+	snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", name);
 	exchange_status(x, 200, "application/zstd");
 	exchange_add_header(x, "Content-Disposition", disposition);
 	exchange_add_header(x, "Tidemark-Epoch", store_epoch(api->store));
 	exchange_keep(x, NULL, NULL);
 	return body_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+/* The next page that has to be looked at before there is something to send. */
+static enum err prepare(struct export *e, struct reader *reader, struct fault *fault)
+{
+	if (e->last == 0)
+		return find_last(e, reader, fault);
+	enum err err = make_piece(e, reader, &e->begun.bytes, &e->begun.end, fault);
+	if (!err && buf_failed(&e->begun.bytes))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err && e->begun.end && e->first == 0)
+		err = fault_set(fault, ERR_GONE, "the events were removed by retention in this moment");
+	return err;
 }
 
 /* A page at a time until there is something to send: other requests have their turns in between. */
@@ -132,9 +185,7 @@ static void begin(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct export *e = exchange_state(x);
 	struct fault fault;
-	enum err err = make_piece(e, reader, &e->begun.bytes, &e->begun.end, &fault);
-	if (!err && buf_failed(&e->begun.bytes))
-		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	enum err err = prepare(e, reader, &fault);
 	if (!err && e->begun.bytes.len == 0 && !e->begun.end) {
 		exchange_defer(x, begin);
 		return;

@@ -36,6 +36,7 @@ struct history {
 	struct selection *select;
 	struct range range;
 	bool waited;
+	int64_t begun_us;          /* monotonic */
 	size_t bytes_max;          /* of a JSON page */
 	uint32_t limit;            /* events of it */
 	struct history_query rest; /* what was not looked at yet */
@@ -215,6 +216,12 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	return ERR_NONE;
 }
 
+static void note_time(struct api *api, bool waited, int64_t begun_us)
+{
+	if (!waited)
+		spread_add(&api->queries, clock_mono_us() - begun_us, 1);
+}
+
 static void end_json(struct api *api, struct history *h)
 {
 	struct buf *out = exchange_out(h->exchange);
@@ -239,6 +246,7 @@ static void end_json(struct api *api, struct history *h)
 	exchange_add_header(h->exchange, "Vary", "Accept");
 	if (h->next != 0)
 		add_link(h, h->next, api->base, store_epoch(api->store));
+	note_time(api, h->waited, h->begun_us);
 }
 
 /* On the pool, a page of the log at a time. */
@@ -292,10 +300,15 @@ static enum err reply_lines(struct api *api, struct history *h, struct reader *r
 	};
 	if (exchange_room(x, fault) == 0)
 		return fault->code;
+	bool waited = h->waited;
+	int64_t begun_us = h->begun_us;
 	h->select = NULL; /* the stream's from here on */
 	exchange_keep(x, NULL, NULL);
 	destroy(h);
-	return lines_stream_take(x, reader, &range, options, fault);
+	enum err err = lines_stream_take(x, reader, &range, options, fault);
+	if (!err)
+		note_time(api, waited, begun_us);
+	return err;
 }
 
 /* Looks at one page of the log for anything that is in the range, or a gap. *done: there is, or all was looked at. */
@@ -422,6 +435,7 @@ static struct history *start(struct api *api, struct exchange *x, enum form form
 	}
 	h->exchange = x;
 	h->form = form;
+	h->begun_us = clock_mono_us();
 	enum err err = parse(x, form, &h->query, fault);
 	if (!err) {
 		h->select = api_select_take(api, &h->query);

@@ -3,6 +3,7 @@
 
 #include "event/json.h"
 #include "net/api.h"
+#include "net/members.h"
 #include "tidemark/event.h"
 
 enum { RAW_MAX = 6 * EVENT_NAME_MAX + 2, TEXTS = 4 };
@@ -23,52 +24,54 @@ static enum err bad_text(const char *key, struct fault *fault)
 }
 
 /* Decodes a text into `memory`; empty where there is none or it is null. */
-static enum err read_text(struct slice object, const char *key, char memory[RAW_MAX], struct slice *out, struct fault *fault)
+static enum err read_text(const struct member *m, char memory[RAW_MAX], struct slice *out, struct fault *fault)
 {
-	struct slice value;
 	*out = (struct slice){memory, 0};
-	if (!json_member(object, key, &value) || json_kind(value) == JSON_NULL)
+	if (m->value.p == NULL || json_kind(m->value) == JSON_NULL)
 		return ERR_NONE;
-	if (json_kind(value) != JSON_STRING || value.len > RAW_MAX || !json_string(value, memory, &out->len) ||
+	if (json_kind(m->value) != JSON_STRING || m->value.len > RAW_MAX || !json_string(m->value, memory, &out->len) ||
 	    out->len == 0 || out->len > EVENT_NAME_MAX || !json_plain_text(*out))
-		return bad_text(key, fault);
+		return bad_text(m->name, fault);
 	return ERR_NONE;
 }
 
-static enum err read_object(struct change *c, struct slice body, struct fault *fault)
+/* The body, where there is one. Only who takes a lease says more than who holds it. */
+static enum err read_body(struct change *c, bool takes, struct fault *fault)
 {
-	static const char *const keys[TEXTS] = {"name", "holder", "session", "conversation"};
-	struct slice *const to[TEXTS] = {&c->request.name, &c->request.holder, &c->request.session,
+	struct member members[TEXTS] = {{.name = "holder"}, {.name = "name"}, {.name = "session"}, {.name = "conversation"}};
+	struct slice *const to[TEXTS] = {&c->request.holder, &c->request.name, &c->request.session,
 					 &c->request.conversation};
-	enum err err = ERR_NONE;
+	char *text;
+	enum err err = members_take(c->exchange, members, takes ? TEXTS : 1, &text, fault);
 	for (int i = 0; !err && i < TEXTS; i++)
-		err = read_text(body, keys[i], c->texts[i], to[i], fault);
+		err = read_text(&members[i], c->texts[i], to[i], fault);
+	free(text);
 	return err;
 }
 
-/* The body, where there is one; and ?holder=, which counts more. */
-static enum err read_request(struct change *c, struct fault *fault)
+/* And ?holder=, which counts more. */
+static enum err read_params(struct change *c, struct fault *fault)
 {
 	const struct url *u = exchange_url(c->exchange);
-	size_t len;
-	char *text = exchange_body_take(c->exchange, &len);
-	struct slice body = {text, 0};
-	struct json_error error;
-	enum err err = ERR_NONE;
-	if (text != NULL && len > 0) {
-		bool fine = json_minify(text, len, text, &body.len, &error) && json_kind(body) == JSON_OBJECT;
-		err = fine ? read_object(c, body, fault) : fault_set(fault, ERR_INVALID, "the body is no JSON object");
-	}
-	free(text);
-	for (size_t i = 0; !err && i < u->param_count; i++) {
-		if (!slice_is(u->params[i].name, "holder"))
+	for (size_t i = 0; i < u->param_count; i++) {
+		struct slice name = u->params[i].name;
+		if (!slice_is(name, "holder"))
 			return fault_set(fault, ERR_INVALID, "%.*s: there is no such parameter",
-					 (int)(u->params[i].name.len < 64 ? u->params[i].name.len : 64),
-					 u->params[i].name.p);
+					 (int)(name.len < 64 ? name.len : 64), name.p);
+		if (i > 0)
+			return fault_set(fault, ERR_INVALID, "holder: given twice");
 		c->request.holder = u->params[i].value;
 		if (c->request.holder.len > EVENT_NAME_MAX || !json_plain_text(c->request.holder))
 			return bad_text("holder", fault);
 	}
+	return ERR_NONE;
+}
+
+static enum err read_request(struct change *c, bool takes, struct fault *fault)
+{
+	enum err err = read_body(c, takes, fault);
+	if (!err)
+		err = read_params(c, fault);
 	if (!err && c->request.holder.len == 0)
 		err = fault_set(fault, ERR_INVALID, "holder: say who holds the lease");
 	if (c->request.name.len == 0)
@@ -92,7 +95,7 @@ static void on_done(struct lease_change *change)
 }
 
 /* NULL when the reply is an error already. */
-static struct change *start(struct api *api, struct exchange *x)
+static struct change *start(struct api *api, struct exchange *x, bool takes)
 {
 	struct fault fault;
 	struct change *c = calloc(1, sizeof *c);
@@ -105,7 +108,7 @@ static struct change *start(struct api *api, struct exchange *x)
 	c->exchange = x;
 	c->change.done = on_done;
 	exchange_keep(x, c, free);
-	if (read_request(c, &fault) == ERR_NONE)
+	if (read_request(c, takes, &fault) == ERR_NONE)
 		return c;
 	api_fault_done(x, &fault);
 	return NULL;
@@ -116,7 +119,7 @@ void api_lease_acquire(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct api *api = arg;
 	struct fault fault;
-	struct change *c = start(api, x);
+	struct change *c = start(api, x, true);
 	if (c == NULL)
 		return;
 	enum err err = leases_acquire(api->leases, api->writer, &c->request, &c->change, &fault);
@@ -131,7 +134,7 @@ void api_lease_release(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct api *api = arg;
 	struct fault fault;
-	struct change *c = start(api, x);
+	struct change *c = start(api, x, false);
 	if (c != NULL &&
 	    leases_release(api->leases, api->writer, exchange_segment(x), c->request.holder, &c->change, &fault) != ERR_NONE)
 		api_fault_done(x, &fault);
@@ -152,7 +155,7 @@ void api_lease_renew(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct api *api = arg;
 	struct fault fault;
-	struct change *c = start(api, x);
+	struct change *c = start(api, x, false);
 	if (c == NULL)
 		return;
 	if (leases_renew(api->leases, exchange_segment(x), c->request.holder, &fault) == ERR_NONE)

@@ -29,6 +29,17 @@ static void put_gauge(struct buf *out, const char *name, const char *help, uint6
 	put(out, name, "gauge", help, (double)value);
 }
 
+/* Durations; `upto` are exact. */
+static void put_histogram(struct buf *out, const char *name, const char *help, const struct spread_histogram *h)
+{
+	put_help(out, name, "histogram", help);
+	for (int i = 0; i < SPREAD_BOUNDS; i++)
+		buf_printf(out, "tidemark_%s_bucket{le=\"%.6f\"} %llu\n", name, (double)h->bounds_us[i] / 1e6,
+			   (unsigned long long)h->upto[i]);
+	buf_printf(out, "tidemark_%s_bucket{le=\"+Inf\"} %llu\ntidemark_%s_sum %.6f\ntidemark_%s_count %llu\n", name,
+		   (unsigned long long)h->count, name, (double)h->sum_us / 1e6, name, (unsigned long long)h->count);
+}
+
 static void put_log(struct api *api, struct buf *out)
 {
 	uint64_t db;
@@ -61,7 +72,7 @@ static void put_breaker(const struct writer_figures *w, struct buf *out)
 	} transitions[] = {{BREAKER_OPEN, w->breaker_opens},
 			   {BREAKER_HALF_OPEN, w->breaker_half_opens},
 			   {BREAKER_CLOSED, w->breaker_closes}};
-	put_help(out, "breaker_transitions_total", "counter", "Times that it went into a state.");
+	put_help(out, "breaker_transitions_total", "counter", "Times that it opened, that it was tried whether commits work again, and that it closed.");
 	for (int i = 0; i < 3; i++)
 		buf_printf(out, "tidemark_breaker_transitions_total{to=\"%s\"} %llu\n", breaker_name(transitions[i].to),
 			   (unsigned long long)transitions[i].count);
@@ -88,11 +99,9 @@ static void put_writer(struct api *api, struct buf *out)
 	put_gauge(out, "queue_requests", "Requests that wait for a commit.", w.queued_requests);
 	put_gauge(out, "queue_events", "Events that wait for a commit.", w.queued_events);
 	put_gauge(out, "queue_bytes", "Their memory.", w.queued_bytes);
-	put_help(out, "commit_seconds", "summary", "Time of a transaction, recently.");
-	buf_printf(out, "tidemark_commit_seconds{quantile=\"0.5\"} %.6f\ntidemark_commit_seconds{quantile=\"0.99\"} %.6f\n",
-		   w.commit.p50_ms / 1000, w.commit.p99_ms / 1000);
-	buf_printf(out, "tidemark_commit_seconds_sum %.6f\ntidemark_commit_seconds_count %llu\n",
-		   w.commit.mean_ms * (double)w.commits / 1000, (unsigned long long)w.commits);
+	struct spread_histogram times;
+	writer_read_commits(api->writer, &times);
+	put_histogram(out, "commit_seconds", "Time of a transaction, from its first event until it is on the disk.", &times);
 	put_breaker(&w, out);
 	put_counter(out, "retention_sealed_total", "Archives sealed.", k.sealed);
 	put_counter(out, "retention_left_total", "Events that have left the log.", k.left);
@@ -118,6 +127,12 @@ static void put_readers(struct api *api, struct buf *out)
 	put_gauge(out, "reader_lag_max", "Events that the slowest reader is behind.",
 		  w.lag_max > p.lag_max ? w.lag_max : p.lag_max);
 	put_counter(out, "delivered_total", "Events delivered over WebSocket and SSE.", w.delivered + p.delivered);
+	struct spread_histogram times;
+	feed_read_deliveries(api->feed, &times);
+	put_histogram(out, "delivery_seconds", "Time of an event from its publisher to the socket of a reader that is live.", &times);
+	spread_read_histogram(&api->queries, &times);
+	put_histogram(out, "query_seconds", "Time of a page of history, from the request until it is made; long polls that waited do not count.",
+		      &times);
 	put_gauge(out, "ring_bytes", "Memory of recent events.", f.ring_bytes);
 	put_gauge(out, "cache_bytes", "Memory of older pages.", f.cache_bytes);
 	put_counter(out, "cache_loads_total", "Pages read from the disk for readers.", f.loads);

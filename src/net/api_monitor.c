@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "net/api.h"
+#include "net/members.h"
 #include "net/ws.h"
 #include "net/ws_metrics.h"
 
@@ -162,6 +163,8 @@ void api_metrics_flush(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct api *api = arg;
 	struct fault fault;
+	if (members_refuse(x))
+		return;
 	struct flush *f = calloc(1, sizeof *f);
 	enum err err = f != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (!err) {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "event/json.h"
 #include "net/api.h"
+#include "net/members.h"
 #include "net/query.h"
 #include "tidemark/event.h"
 
@@ -269,25 +270,15 @@ static void submit(struct api *api, struct exchange *x, struct write_op change)
 /* A body of one member, a seq. */
 static enum err read_seq_member(struct exchange *x, const char *name, uint64_t head, uint64_t *seq, struct fault *fault)
 {
-	size_t len;
-	char *body = exchange_body_take(x, &len);
-	struct slice value = {body, 0};
-	struct json_error error;
-	enum err err = ERR_NONE;
-	if (body == NULL || !json_minify(body, len, body, &value.len, &error) || json_kind(value) != JSON_OBJECT) {
-		err = fault_set(fault, ERR_INVALID, "the body is no JSON object; it wants {\"%s\":N}", name);
-	} else {
-		struct json_walk w = json_walk(value);
-		bool fine = json_next(&w) && json_key_is(w.key, name) && json_sequence(w.value, seq) && !json_next(&w);
-		if (!fine)
-			err = fault_set(
-				fault, ERR_INVALID,
-				"the body wants {\"%s\":N}, once and nothing else, with a seq (0 to 9007199254740991)",
-				name);
-		else if (*seq > head)
-			err = fault_set(fault, ERR_INVALID, "%s: %llu is past the head, which is %llu", name, U(*seq),
-					U(head));
-	}
+	struct member member = {.name = name};
+	char *body;
+	enum err err = members_take(x, &member, 1, &body, fault);
+	if (!err && member.value.p == NULL)
+		err = fault_set(fault, ERR_INVALID, "the body wants {\"%s\":N}", name);
+	else if (!err && !json_sequence(member.value, seq))
+		err = fault_set(fault, ERR_INVALID, "%s: wants a seq (0 to 9007199254740991)", name);
+	else if (!err && *seq > head)
+		err = fault_set(fault, ERR_INVALID, "%s: %llu is past the head, which is %llu", name, U(*seq), U(head));
 	free(body);
 	return err;
 }
@@ -347,7 +338,7 @@ void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (api_refuse_params(x))
+	if (api_refuse_params(x) || members_refuse(x))
 		return;
 	struct session_state state;
 	if (sessions_get(api->sessions, exchange_segment(x), &state)) {

@@ -110,9 +110,31 @@ static bool add_upgrade(struct head *h, struct slice name, struct slice value)
 	return true;
 }
 
+/* RFC 9110, 5.6.2 */
+static bool is_token(struct slice name)
+{
+	static const char marks[] = "!#$%&'*+-.^_`|~";
+	bool fine = name.len > 0;
+	for (size_t i = 0; fine && i < name.len; i++) {
+		char c = name.p[i];
+		fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		       memchr(marks, c, sizeof marks - 1) != NULL;
+	}
+	return fine;
+}
+
+static bool has_control(struct slice value)
+{
+	bool found = false;
+	for (size_t i = 0; !found && i < value.len; i++)
+		found = ((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 0x7f;
+	return found;
+}
+
 void head_add(struct head *h, struct slice name, struct slice value)
 {
 	value = field_trim(value);
+	h->bad_field = h->bad_field || !is_token(name) || has_control(value);
 	if (is(name, "Host")) {
 		h->hosts++;
 		h->host = value;
@@ -134,6 +156,9 @@ void head_add(struct head *h, struct slice name, struct slice value)
 static void read_header(struct slice line, struct head *out)
 {
 	const char *colon = memchr(line.p, ':', line.len);
+	if (line.p[0] == ' ' || line.p[0] == '\t') /* goes on with the line before (RFC 9112, 5.2) */
+		return;
+	out->bad_field = out->bad_field || colon == NULL;
 	if (colon == NULL)
 		return;
 	size_t len = (size_t)(colon - line.p);
@@ -184,7 +209,11 @@ static size_t count(struct slice bytes, char c)
 int head_refusal(const struct head *h, struct fault *fault)
 {
 	const char *why = NULL;
-	if (h->bad_framing || h->lengths + h->codings > 1) /* RFC 9112, 6.3 */
+	if (h->bad_field) /* RFC 9112, 5 */
+		why = "a line of the head is no header: NAME: VALUE, the name of letters, digits and !#$%&'*+-.^_`|~ with "
+		      "the colon "
+		      "right behind it, the value without control characters";
+	else if (h->bad_framing || h->lengths + h->codings > 1) /* RFC 9112, 6.3 */
 		why = "Content-Length must be one number, Transfer-Encoding must be chunked, and not both";
 	else if (h->hosts == 0 && h->http_1_1) /* RFC 9112, 3.2 */
 		why = "there must be a Host header";

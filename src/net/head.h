@@ -41,6 +41,7 @@ struct head {
 	int lengths;      /* Content-Length */
 	int codings;      /* Transfer-Encoding */
 	bool bad_framing; /* one of the two makes no sense */
+	bool bad_field;   /* a line is no header */
 	bool has_body;
 	bool connection_upgrade;
 	bool websocket; /* the value of the last Upgrade */

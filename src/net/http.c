@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "hub/lanes.h"
 #include "net/caller.h"
+#include "net/http_own.h"
 #include "net/origin.h"
 #include "net/peer.h"
 #include "net/problem.h"
@@ -1180,6 +1181,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 	h->pool = pool;
 	h->options = options;
 	pthread_mutex_init(&h->lock, NULL);
+	http_own_init(options.gate->base);
 	lanes_init(&h->waiting);
 	callers_init(&h->callers, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
 	h->stub = open_stub();

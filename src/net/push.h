@@ -15,6 +15,7 @@ struct push_options {
 	struct feed *feed;
 	struct sessions *sessions;
 	struct writer *writer;
+	struct quotas *quotas;
 	uint64_t lag_max; /* events: a reader that was live and is further behind is cut off; 0: never */
 };
 

@@ -1,5 +1,6 @@
 #include "net/query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -127,11 +128,23 @@ static bool read_type(struct parse *p)
 	return read_name(p, filter_add_type);
 }
 
-static bool read_where(struct parse *p)
+static bool add_where(struct parse *p, struct slice condition)
 {
-	enum err err = filter_add_where(p->q->filter, p->value);
+	enum err err = filter_add_where(p->q->filter, condition);
 	p->starved = err == ERR_NOMEM;
 	return err == ERR_NONE;
+}
+
+static bool read_where(struct parse *p)
+{
+	return p->value.len > 0 && p->value.p[0] == '/' && add_where(p, p->value);
+}
+
+static bool read_category(struct parse *p)
+{
+	char text[32];
+	int n = snprintf(text, sizeof text, "category=%.*s", p->value.len < 20 ? (int)p->value.len : 20, p->value.p);
+	return p->value.len < 20 && add_where(p, (struct slice){text, (size_t)n});
 }
 
 static bool read_max_age(struct parse *p)
@@ -209,6 +222,7 @@ static const struct rule rules[] = {
 	{"stream", Q_FILTER, true, "a name of 1 to 255 bytes, UTF-8 without control characters", read_stream},
 	{"type", Q_FILTER, true, "a name of 1 to 255 bytes, UTF-8 without control characters", read_type},
 	{"where", Q_WHERE, true, "/POINTER=VALUE, up to four times, 1024 bytes each at most", read_where},
+	{"category", Q_WHERE, false, "critical, performance, user_activity, system or debug", read_category},
 	{"max_age", Q_MAX_AGE, false, "a duration such as 90s or 1h", read_max_age},
 	{"order", Q_ORDER, false, "asc or desc", read_order},
 	{"limit", Q_LIMIT, false, "a number from 1 to 10000", read_limit},

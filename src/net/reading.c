@@ -27,7 +27,7 @@ enum err reading_apply_times(struct reader *reader, struct query *q, struct faul
 {
 	enum err err = q->has_since ? apply_since(reader, q, fault) : ERR_NONE;
 	if (!err && q->max_age_ms > 0)
-		err = history_seek_time(reader, clock_wall_ms() - q->max_age_ms, &q->older, fault);
+		err = history_seek_since(reader, clock_wall_ms() - q->max_age_ms, &q->older, fault);
 	return err;
 }
 

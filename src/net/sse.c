@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "event/where.h"
 #include "base/random.h"
 #include "net/pace.h"
 #include "net/push_inside.h"
@@ -25,6 +26,7 @@ struct stream {
 	struct exchange *exchange;
 	struct cursor *cursor;
 	struct pace pace;
+	struct quota_hold conditions;
 	struct session_reader reader; /* `sent` is the last position that an id has told */
 	struct slice session;         /* lives as long as the exchange; empty: none */
 	atomic_uint news;             /* of the session: enum session_news */
@@ -63,6 +65,7 @@ static void stream_destroy(void *arg)
 	subscription_finish(&s->parked.subscription);
 	cursor_destroy(s->cursor);
 	buf_finish(&s->pending);
+	quota_hold(&s->conditions, QUOTA_CONDITIONS, 0, NULL);
 	free(s);
 }
 
@@ -128,6 +131,8 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
 	atomic_fetch_add(&s->push->delivered, events);
 	atomic_store(&s->after, cursor_after(s->cursor));
+	if (atomic_load(&s->live))
+		feed_delivered(s->push->options.feed, chunks[0].page, events);
 	if (events > 0)
 		note_told(s, cursor_sent(s->cursor));
 	return (long)n;
@@ -281,7 +286,10 @@ static enum err begin(struct stream *s, struct query *query, bool *resumed, stru
 	const struct push_options *o = &s->push->options;
 	struct reading reading = {o->feed, o->sessions, o->writer, exchange_client(s->exchange)};
 	struct position start;
-	enum err err = reading_begin(&reading, query, &s->reader, &start, resumed, fault);
+	s->conditions = (struct quota_hold){o->quotas, exchange_client(s->exchange), 0, 0};
+	enum err err = quota_hold(&s->conditions, QUOTA_CONDITIONS, where_count(filter_where(query->filter)), fault);
+	if (!err)
+		err = reading_begin(&reading, query, &s->reader, &start, resumed, fault);
 	if (err)
 		return err;
 	s->session = query->session;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/url.h"
+#include "event/where.h"
 #include "net/caller.h"
 #include "net/close_frame.h"
 #include "net/problem.h"
@@ -44,8 +45,7 @@ struct ws_request {
 	struct query query;
 	struct grant grant;
 	uint64_t peer;
-	struct quota_hold place;      /* see ws_reserve */
-	struct quota_hold long_place; /* likewise */
+	struct ws_places places;     /* see ws_reserve */
 	struct ws_conn *conn;         /* made beforehand, so that nothing can fail once the socket is taken */
 };
 
@@ -148,22 +148,28 @@ enum err ws_request_create_passed(const struct head *head, struct url *url, cons
 
 enum err ws_reserve(struct ws *w, struct ws_request *r, struct fault *fault)
 {
-	r->place = r->long_place = (struct quota_hold){w->options.quotas, grant_client(&r->grant, r->peer), 0, 0};
-	enum err err = quota_hold(&r->place, QUOTA_REQUESTS, 1, fault);
-	return err ? err : quota_hold(&r->long_place, QUOTA_LONG_REQUESTS, 1, fault);
+	struct quota_hold none = {w->options.quotas, grant_client(&r->grant, r->peer), 0, 0};
+	struct ws_places *p = &r->places;
+	p->request = p->stay = p->conditions = none;
+	enum err err = quota_hold(&p->request, QUOTA_REQUESTS, 1, fault);
+	if (!err)
+		err = quota_hold(&p->stay, QUOTA_LONG_REQUESTS, 1, fault);
+	return err ? err
+		   : quota_hold(&p->conditions, QUOTA_CONDITIONS, where_count(filter_where(r->query.filter)), fault);
 }
 
-static void give_place(struct quota_hold *place, struct quota_hold *long_place)
+static void give_places(struct ws_places *p)
 {
-	quota_hold(long_place, QUOTA_LONG_REQUESTS, 0, NULL);
-	quota_hold(place, QUOTA_REQUESTS, 0, NULL);
+	quota_hold(&p->conditions, QUOTA_CONDITIONS, 0, NULL);
+	quota_hold(&p->stay, QUOTA_LONG_REQUESTS, 0, NULL);
+	quota_hold(&p->request, QUOTA_REQUESTS, 0, NULL);
 }
 
 void ws_request_destroy(struct ws_request *r)
 {
 	if (r == NULL)
 		return;
-	give_place(&r->place, &r->long_place);
+	give_places(&r->places);
 	query_finish(&r->query);
 	grant_drop(&r->grant);
 	url_finish(&r->url);
@@ -218,9 +224,8 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	c->grant = request->grant;
 	request->grant = (struct grant){0};
 	c->client = grant_client(&c->grant, c->peer);
-	c->place = request->place;
-	c->long_place = request->long_place;
-	request->place = request->long_place = (struct quota_hold){0};
+	c->places = request->places;
+	request->places = (struct ws_places){0};
 	c->upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
 	acks_init(&c->acks, w->options.quotas, c->client);
 	ws_init_pace(c);
@@ -497,7 +502,7 @@ static void conn_destroy(struct ws_conn *c)
 	ws_request_destroy(c->request);
 	free(c->session);
 	grant_drop(&c->grant);
-	give_place(&c->place, &c->long_place);
+	give_places(&c->places);
 	w->options.on_close(w->options.on_close_arg, c->entered);
 	free(c);
 }

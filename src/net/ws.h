@@ -13,7 +13,7 @@
 #include "net/query.h"
 #include "net/rate.h"
 
-enum { WS_QUERY = Q_AFTER | Q_SINCE | Q_FILTER | Q_SPEED | Q_SESSION }; /* of all readers */
+enum { WS_QUERY = Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SPEED | Q_SESSION };
 
 /* Reads the parameters of a WebSocket's path (which must be one). ERR_INVALID names the one at fault, ERR_DENIED the one
  * that is more than was granted. */

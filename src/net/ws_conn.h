@@ -67,6 +67,13 @@ struct ws_profile {
 	void (*drain)(struct ws_conn *c);
 };
 
+/* What a connection holds among the requests that are under way, among those that stay, and of conditions on payloads. */
+struct ws_places {
+	struct quota_hold request;
+	struct quota_hold stay;
+	struct quota_hold conditions;
+};
+
 /* Something that another thread does for a connection. */
 struct ws_task {
 	struct list in_conn;  /* in the order in which they were begun */
@@ -88,8 +95,7 @@ struct ws_conn {
 	struct grant grant;
 	uint64_t peer;
 	uint64_t client;              /* whom limits count it for */
-	struct quota_hold place;      /* among the requests that are under way */
-	struct quota_hold long_place; /* and among those that stay */
+	struct ws_places places;
 	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
 	char *session;                /* NULL: none */
 	bool resumed;                 /* the session was known */

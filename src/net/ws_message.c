@@ -312,7 +312,7 @@ static void say_error(struct ws_conn *c, int status, const struct fault *fault)
 const struct ws_profile ws_v1 = {
 	.path = "/v1/ws",
 	.need = NEED_READ,
-	.query = WS_QUERY | Q_WHERE | Q_MAX_AGE,
+	.query = WS_QUERY,
 	.reads = true,
 	.form = WIRE_WS,
 	.open = say_hello,

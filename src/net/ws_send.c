@@ -100,6 +100,8 @@ static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t ev
 		ws_metrics_count(m, ws_session(c), WSM_RETRY_FINE, 1);
 	c->retrying = false;
 	if (c->live)
+		feed_delivered(c->ws->options.feed, chunks[0].page, events);
+	if (c->live)
 		ws_metrics_latency(m, clock_wall_ms() - page_entry(chunks[0].page, chunks[0].index).time_ms);
 }
 

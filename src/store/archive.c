@@ -221,6 +221,30 @@ uint32_t archive_frames(const struct archive *a)
 	return a->table.count;
 }
 
+void archive_hidden_at(const struct archive *a, uint64_t *at, uint64_t *len)
+{
+	*at = a->table.hidden.at;
+	*len = a->table.hidden.packed;
+}
+
+enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
+{
+	const struct seek_frame *f = &a->table.hidden;
+	struct slice text;
+	if (f->packed < SEEKABLE_HEADER || f->packed > SEEKABLE_HEADER + SEEKABLE_MANIFEST)
+		return fault_set(fault, ERR_NOT_FOUND, "%s: there is no manifest in it", a->name);
+	a->packed.len = 0;
+	if (!buf_reserve(&a->packed, f->packed))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = read_at(a, f->at, a->packed.data, f->packed, fault);
+	if (err)
+		return fault_in(fault, a->name, err);
+	if (!seekable_hidden((struct slice){a->packed.data, f->packed}, &text))
+		return fault_set(fault, ERR_NOT_FOUND, "%s: there is no manifest in it", a->name);
+	buf_add(out, text.p, text.len);
+	return buf_failed(out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
 static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault);
 
 /* --- frames --- */

@@ -3,8 +3,8 @@
 #ifndef STORE_ARCHIVE_H
 #define STORE_ARCHIVE_H
 
+#include "base/buf.h"
 #include "tidemark/err.h"
-#include "tidemark/slice.h"
 
 #include <stdint.h>
 
@@ -20,6 +20,11 @@ const char *archive_file(const struct archive *a); /* the last part of its path 
 uint64_t archive_size(const struct archive *a);    /* of the file, in bytes */
 uint64_t archive_raw(const struct archive *a);     /* of all lines, in bytes */
 uint32_t archive_frames(const struct archive *a);
+
+/* Where the frame of the manifest inside lies, as far as the table says; *len is 0 where there is none. */
+void archive_hidden_at(const struct archive *a, uint64_t *at, uint64_t *len);
+/* The text of the manifest inside, as it stands there. ERR_NOT_FOUND: there is none. */
+enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault);
 
 /* A frame unpacked, its checksum proven: whole lines. Line i is bytes[i ? ends[i - 1] : 0 .. ends[i]), with its newline.
  * Lives until the next call. */

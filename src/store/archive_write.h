@@ -19,6 +19,7 @@ enum {
 struct archive_options {
 	int level;   /* of zstd */
 	int threads; /* that compress; 0: the caller's */
+	bool selection; /* a filter decides what it holds: it is named so */
 };
 
 /* Takes the bytes of the file, in order; on the threads that compress, where there are any, one at a time. */
@@ -31,7 +32,8 @@ enum err archive_writer_create(struct archive_options options, const struct line
 void archive_writer_destroy(struct archive_writer *w); /* NULL is fine */
 /* Ascending, without overlap. */
 enum err archive_writer_add(struct archive_writer *w, struct page *page, struct fault *fault);
-/* Writes what is left. Of an archive without events only `bytes` and the digests say something. */
+/* Writes what is left, and the manifest inside. An archive without events has none: only `bytes` and the digests say
+ * something. */
 enum err archive_writer_end(struct archive_writer *w, struct manifest *out, struct fault *fault);
 
 #endif

@@ -116,11 +116,6 @@ struct catalog *catalog_create(void)
 	struct catalog *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
-	if (!sparse_init(&c->topics) || !sparse_init(&c->streams)) {
-		sparse_finish(&c->topics);
-		free(c);
-		return NULL;
-	}
 	buf_init(&c->json);
 	map_init(&c->by_names);
 	map_init(&c->by_stream);

@@ -7,20 +7,28 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "store/archive_manifest.h"
 #include "store/new_file.h"
 
 enum { PATH_LEN = 1200, CHUNK = 1 << 18 };
 
-static enum err copy_bytes(int fd, const char *path, struct new_file *to, const struct manifest *m, struct fault *fault)
+/* `a` is the archive where there is to be a manifest inside, which is no part of the digest; else NULL. */
+static enum err copy_bytes(int fd, const char *path, const struct archive *a, struct new_file *to, const struct manifest *m,
+			   struct fault *fault)
 {
 	unsigned char digest[SHA256_LEN];
 	char text[SHA256_TEXT_LEN + 1];
 	char *chunk = malloc(CHUNK);
 	struct sha256 *sha = sha256_create();
 	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	uint64_t at = 0;
 	ssize_t n = 0;
 	while (!err && (n = read(fd, chunk, CHUNK)) > 0) {
-		sha256_add(sha, chunk, (size_t)n);
+		if (a != NULL)
+			archive_manifest_pass(a, sha, at, (struct slice){chunk, (size_t)n});
+		else
+			sha256_add(sha, chunk, (size_t)n);
+		at += (uint64_t)n;
 		err = new_file_write(to, (struct slice){chunk, (size_t)n}, fault);
 	}
 	if (!err && n < 0)
@@ -28,11 +36,29 @@ static enum err copy_bytes(int fd, const char *path, struct new_file *to, const 
 	if (!err) {
 		sha256_end(sha, digest);
 		sha256_text(digest, text);
-		if (strcmp(text, m->sha256) != 0)
+		if (strcmp(text, manifest_digest(m)) != 0 || at != m->bytes)
 			err = fault_set(fault, ERR_CORRUPT, "%s: its SHA-256 is not what its manifest says", path);
 	}
 	sha256_destroy(sha);
 	free(chunk);
+	return err;
+}
+
+/* With the manifest inside, which says the same. */
+static enum err copy_proven(int fd, const char *path, struct new_file *to, const struct manifest *m, struct fault *fault)
+{
+	struct archive *a;
+	struct manifest inside;
+	if (m->format < MANIFEST_FORMAT)
+		return copy_bytes(fd, path, NULL, to, m, fault);
+	enum err err = archive_open(path, &a, fault);
+	if (!err)
+		err = archive_manifest_inside(a, &inside, fault);
+	if (!err && !manifest_same(&inside, m))
+		err = fault_set(fault, ERR_CORRUPT, "%s: the manifest inside is not the one beside it", path);
+	if (!err)
+		err = copy_bytes(fd, path, a, to, m, fault);
+	archive_close(a);
 	return err;
 }
 
@@ -57,7 +83,7 @@ enum err copy_archive_file(const char *path, const struct manifest *m, struct ar
 	if (!err)
 		err = new_file_create(&file, to, fault);
 	if (!err) {
-		err = copy_bytes(fd, path, &file, m, fault);
+		err = copy_proven(fd, path, &file, m, fault);
 		if (!err)
 			err = new_file_commit(&file, fault);
 		new_file_abandon(&file);

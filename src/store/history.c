@@ -96,10 +96,10 @@ static enum err add_row(struct reader *r, sqlite3_stmt *st, const struct where *
 {
 	struct row row;
 	enum err err = reader_row(r, st, &row, fault);
-	if (err || (where != NULL && !where_holds(where, row.data)))
+	struct topic topic = catalog_topic(store_catalog(r->store), row.topic);
+	if (err || (where != NULL && !where_holds(where, topic.type, row.data)))
 		return err;
-	struct wire_event w = {row.seq, time_text(r, row.time_ms), catalog_topic(store_catalog(r->store), row.topic).json,
-			       row.id, row.data};
+	struct wire_event w = {row.seq, time_text(r, row.time_ms), topic.json, row.id, row.data};
 	err = page_builder_add(b, &w, row.time_ms, row.topic);
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }
@@ -219,7 +219,7 @@ static enum err on_archived(void *arg, const struct archived *event, bool *more,
 	enum err err = ERR_NONE;
 	p->position = event->envelope.seq;
 	const struct where *where = selection_where(w->select);
-	if (selection_has(w->select, event->topic) && (where == NULL || where_holds(where, event->envelope.data)))
+	if (selection_has(w->select, event->topic) && (where == NULL || where_holds(where, event->envelope.type, event->envelope.data)))
 		err = page_builder_add_envelope(p->builder, p->position, event->text, event->time_ms, event->topic);
 	check_full(p);
 	*more = !p->full;

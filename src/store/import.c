@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "event/json.h"
-#include "store/archive.h"
+#include "store/archive_manifest.h"
 #include "store/arrival.h"
 #include "store/db.h"
 #include "store/gone.h"
@@ -77,7 +77,7 @@ static enum err find_range(const char *path, struct manifest *m, struct fault *f
 static enum err look_at(struct import *im, struct piece *p, struct fault *fault)
 {
 	struct manifest *m = &p->manifest;
-	enum err err = manifest_read(p->path, m, fault);
+	enum err err = archive_manifest_find(p->path, m, fault);
 	p->has_manifest = err == ERR_NONE;
 	if (err == ERR_NOT_FOUND)
 		err = find_range(p->path, m, fault);

@@ -10,8 +10,9 @@
 #include "base/units.h"
 #include "event/json.h"
 #include "store/new_file.h"
+#include "store/seekable.h"
 
-enum { PATH_LEN = 1200, MANIFEST_MAX = 16 * 1024 };
+enum { PATH_LEN = 1200, MANIFEST_MAX = SEEKABLE_MANIFEST };
 
 enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_FILE, MEMBER_HEX, MEMBER_LINES };
 
@@ -21,21 +22,23 @@ static const struct member {
 	enum member_kind kind;
 	size_t offset;
 	size_t size; /* of a text, with its NUL; one of hexadecimal digits fills it */
+	int format;  /* that brought it; 0: the first */
 } members[] = {
-	{"file", MEMBER_FILE, offsetof(struct manifest, file), ARCHIVE_NAME_LEN},
-	{"epoch", MEMBER_HEX, offsetof(struct manifest, epoch), STORE_EPOCH_LEN + 1},
-	{"first", MEMBER_NUMBER, offsetof(struct manifest, first), 0},
-	{"last", MEMBER_NUMBER, offsetof(struct manifest, last), 0},
-	{"count", MEMBER_NUMBER, offsetof(struct manifest, count), 0},
-	{"first_time", MEMBER_TIME, offsetof(struct manifest, first_ms), 0},
-	{"last_time", MEMBER_TIME, offsetof(struct manifest, last_ms), 0},
-	{"raw_bytes", MEMBER_NUMBER, offsetof(struct manifest, raw_bytes), 0},
-	{"bytes", MEMBER_NUMBER, offsetof(struct manifest, bytes), 0},
-	{"frames", MEMBER_NUMBER, offsetof(struct manifest, frames), 0},
-	{"sha256", MEMBER_HEX, offsetof(struct manifest, sha256), SHA256_TEXT_LEN + 1},
-	{"previous", MEMBER_HEX, offsetof(struct manifest, previous), SHA256_TEXT_LEN + 1},
-	{"chain", MEMBER_HEX, offsetof(struct manifest, chain), SHA256_TEXT_LEN + 1},
-	{"lines", MEMBER_LINES, 0, 0},
+	{"file", MEMBER_FILE, offsetof(struct manifest, file), ARCHIVE_NAME_LEN, 0},
+	{"epoch", MEMBER_HEX, offsetof(struct manifest, epoch), STORE_EPOCH_LEN + 1, 0},
+	{"first", MEMBER_NUMBER, offsetof(struct manifest, first), 0, 0},
+	{"last", MEMBER_NUMBER, offsetof(struct manifest, last), 0, 0},
+	{"count", MEMBER_NUMBER, offsetof(struct manifest, count), 0, 0},
+	{"first_time", MEMBER_TIME, offsetof(struct manifest, first_ms), 0, 0},
+	{"last_time", MEMBER_TIME, offsetof(struct manifest, last_ms), 0, 0},
+	{"raw_bytes", MEMBER_NUMBER, offsetof(struct manifest, raw_bytes), 0, 0},
+	{"bytes", MEMBER_NUMBER, offsetof(struct manifest, bytes), 0, 0},
+	{"frames", MEMBER_NUMBER, offsetof(struct manifest, frames), 0, 0},
+	{"sha256", MEMBER_HEX, offsetof(struct manifest, sha256), SHA256_TEXT_LEN + 1, 0},
+	{"packed_sha256", MEMBER_HEX, offsetof(struct manifest, packed_sha256), SHA256_TEXT_LEN + 1, 3},
+	{"previous", MEMBER_HEX, offsetof(struct manifest, previous), SHA256_TEXT_LEN + 1, 0},
+	{"chain", MEMBER_HEX, offsetof(struct manifest, chain), SHA256_TEXT_LEN + 1, 0},
+	{"lines", MEMBER_LINES, 0, 0, 0},
 };
 
 enum { MEMBERS = sizeof members / sizeof *members };
@@ -74,11 +77,32 @@ bool manifest_is_on(const struct manifest *m, const struct lineage *l)
 	return lineage_is(l, m->first > 1 ? m->first - 1 : 1, m->last, m->lines, m->line_count);
 }
 
+bool manifest_same(const struct manifest *a, const struct manifest *b)
+{
+	struct manifest named = *b;
+	struct buf text;
+	buf_init(&text);
+	memcpy(named.file, a->file, sizeof named.file);
+	manifest_write(&text, a);
+	size_t len = text.len;
+	manifest_write(&text, &named);
+	bool same = !buf_failed(&text) && text.len == 2 * len && memcmp(text.data, text.data + len, len) == 0;
+	buf_finish(&text);
+	return same;
+}
+
+const char *manifest_digest(const struct manifest *m)
+{
+	return m->format >= MANIFEST_FORMAT ? m->packed_sha256 : m->sha256;
+}
+
 void manifest_write(struct buf *out, const struct manifest *m)
 {
 	size_t start = out->len;
-	buf_printf(out, "{\"format\":%d", MANIFEST_FORMAT);
+	buf_printf(out, "{\"format\":%d", (int)m->format);
 	for (int i = 0; i < MEMBERS; i++) {
+		if ((uint64_t)members[i].format > m->format)
+			continue;
 		const char *at = (const char *)m + members[i].offset;
 		buf_printf(out, ",\"%s\":", members[i].name);
 		switch (members[i].kind) {
@@ -178,15 +202,16 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 	if (json_kind(object) != JSON_OBJECT || !json_member(object, "format", &value) || !json_sequence(value, &format) ||
 	    format == 0)
 		return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: it has no format");
-	if (format < MANIFEST_FORMAT)
+	if (format < MANIFEST_FORMAT_BESIDE)
 		return fault_set(fault, ERR_CORRUPT,
-				 "the archive has format %llu, which was never released: this version reads %d",
-				 (unsigned long long)format, MANIFEST_FORMAT);
+				 "the archive has format %llu, which was never released: this version reads %d and %d",
+				 (unsigned long long)format, MANIFEST_FORMAT_BESIDE, MANIFEST_FORMAT);
 	if (format > MANIFEST_FORMAT)
 		return fault_set(fault, ERR_NEWER, "the archive has format %llu, this version reads up to %d",
 				 (unsigned long long)format, MANIFEST_FORMAT);
+	m->format = format;
 	for (int i = 0; i < MEMBERS; i++)
-		if (!read_member(object, &members[i], m))
+		if ((uint64_t)members[i].format <= format && !read_member(object, &members[i], m))
 			return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: its %s is missing or wrong",
 					 members[i].name);
 	if (m->first == 0 || m->last < m->first || m->count == 0 || m->count > m->last - m->first + 1)

@@ -1,11 +1,15 @@
-/* The manifest of an archive: a JSON document beside it, FIRST-LAST.json beside FIRST-LAST.ndjson.zst.
+/* The manifest of an archive: a JSON document inside it (seekable.h) and beside it, FIRST-LAST.json beside
+ * FIRST-LAST.ndjson.zst.
  *
- *     {"format":2,"file":"…","epoch":"…","first":1,"last":9,"count":9,"first_time":"…","last_time":"…","raw_bytes":…,
- *      "bytes":…,"frames":…,"sha256":"…","previous":"…","chain":"…","lines":[{"epoch":"…","first":1}],"sum":"…"}
+ *     {"format":3,"file":"…","epoch":"…","first":1,"last":9,"count":9,"first_time":"…","last_time":"…","raw_bytes":…,
+ *      "bytes":…,"frames":…,"sha256":"…","packed_sha256":"…","previous":"…","chain":"…",
+ *      "lines":[{"epoch":"…","first":1}],"sum":"…"}
  *
  * `lines` are the lines of history that its events are on, and the event before the first; `epoch` is the last of them.
- * `sha256` is of the file. `chain` is SHA-256 over the chain of the archive before (`previous`, 32 bytes, zeros where there
- * is none) and all raw bytes of this one: no event can be changed, removed or moved, inside an archive or between two,
+ * `bytes` is the length of the file. `sha256` is of its content, all raw bytes; `packed_sha256` of the file without
+ * the frame of the manifest inside. An archive of format 2 has none inside: there `sha256` is of the file, and
+ * there is no `packed_sha256`. `chain` is SHA-256 over the chain of the archive before (`previous`, 32 bytes, zeros where
+ * there is none) and all raw bytes of this one: no event can be changed, removed or moved, inside an archive or between two,
  * without its showing. `sum` is SHA-256 of the text before it: what else the manifest says, such as whose events these are,
  * nothing in the archive bears out. */
 #ifndef STORE_MANIFEST_H
@@ -19,11 +23,13 @@
 #include "tidemark/err.h"
 #include "tidemark/store.h"
 
-enum { MANIFEST_FORMAT = 2, MANIFEST_LINES_MAX = 8, ARCHIVE_NAME_LEN = 64 };
+enum { MANIFEST_FORMAT = 3, MANIFEST_FORMAT_BESIDE = 2, MANIFEST_LINES_MAX = 8, ARCHIVE_NAME_LEN = 64 };
 #define ARCHIVE_ENDING ".ndjson.zst"
+#define SELECTION_ENDING ".filtered" ARCHIVE_ENDING /* of one that a filter has made */
 #define MANIFEST_ENDING ".json"
 
 struct manifest {
+	uint64_t format;
 	char file[ARCHIVE_NAME_LEN];
 	char epoch[STORE_EPOCH_LEN + 1];
 	struct line lines[MANIFEST_LINES_MAX];
@@ -37,6 +43,7 @@ struct manifest {
 	uint64_t bytes; /* of the file */
 	uint64_t frames;
 	char sha256[SHA256_TEXT_LEN + 1];
+	char packed_sha256[SHA256_TEXT_LEN + 1]; /* of format 3 */
 	char previous[SHA256_TEXT_LEN + 1];
 	char chain[SHA256_TEXT_LEN + 1];
 };
@@ -47,6 +54,10 @@ enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct 
 bool manifest_is_on(const struct manifest *m, const struct lineage *l);
 /* Those of a JSON array such as above. False where it is another, or has more than `max`. */
 bool manifest_read_lines(struct slice array, struct line *out, uint32_t max, uint32_t *count);
+/* Do both say the same, but for the name of the file? */
+bool manifest_same(const struct manifest *a, const struct manifest *b);
+/* A digest of the bytes of the file, but for the manifest inside. */
+const char *manifest_digest(const struct manifest *m);
 /* Every member, in the order above. */
 void manifest_write(struct buf *out, const struct manifest *m);
 /* `text` may be any bytes and is overwritten. ERR_CORRUPT, ERR_NEWER, ERR_NOMEM. */
@@ -55,7 +66,7 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 /* The path of the manifest that belongs to an archive: with the other ending, or (where the archive has none of its own) one
  * more. False when it is too long. */
 bool manifest_path(const char *archive, char *out, size_t size);
-/* Reads it. ERR_NOT_FOUND: there is none. */
+/* Reads the one beside an archive. ERR_NOT_FOUND: there is none. */
 enum err manifest_read(const char *archive, struct manifest *out, struct fault *fault);
 /* Writes it. ERR_CONFLICT: there is one. */
 enum err manifest_save(const char *archive, const struct manifest *m, struct fault *fault);

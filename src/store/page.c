@@ -31,6 +31,7 @@ struct page {
 	uint64_t last;
 	uint32_t count;
 	enum wire first_form;
+	int64_t submitted_us;
 	struct page_entry *entries;
 	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
 	_Atomic(struct page_form *) forms[WIRE_COUNT];
@@ -113,6 +114,16 @@ uint64_t page_last(const struct page *p)
 uint32_t page_count(const struct page *p)
 {
 	return p->count;
+}
+
+void page_set_submitted(struct page *p, int64_t us)
+{
+	p->submitted_us = us;
+}
+
+int64_t page_submitted(const struct page *p)
+{
+	return p->submitted_us;
 }
 
 static struct slice record(const struct page_form *f, uint32_t index)
@@ -350,19 +361,38 @@ static struct verdicts *verdicts_of(struct page *p, struct where *w)
 static bool look(const struct page *p, const struct where *w, uint32_t index)
 {
 	struct envelope e;
-	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.data);
+	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.type, e.data);
 }
 
-bool page_holds(struct page *p, struct where *w, uint32_t index)
+/* `v` may be NULL. */
+static bool holds(const struct page *p, struct verdicts *v, const struct where *w, uint32_t index)
 {
-	struct verdicts *v = verdicts_of(p, w);
 	unsigned char known = v != NULL ? atomic_load_explicit(&v->of[index], memory_order_relaxed) : VERDICT_UNKNOWN;
 	if (known != VERDICT_UNKNOWN)
 		return known == VERDICT_YES;
-	bool holds = look(p, w, index);
+	bool yes = look(p, w, index);
 	if (v != NULL)
-		atomic_store_explicit(&v->of[index], holds ? VERDICT_YES : VERDICT_NO, memory_order_relaxed);
-	return holds;
+		atomic_store_explicit(&v->of[index], yes ? VERDICT_YES : VERDICT_NO, memory_order_relaxed);
+	return yes;
+}
+
+uint32_t page_sift(struct page *p, struct where *w, uint32_t *indexes, uint32_t count)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (holds(p, v, w, indexes[i]))
+			indexes[kept++] = indexes[i];
+	return kept;
+}
+
+bool page_any_holds(struct page *p, struct where *w)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	bool any = false;
+	for (uint32_t i = 0; !any && i < p->count; i++)
+		any = holds(p, v, w, i);
+	return any;
 }
 
 struct page_builder *page_builder_create(enum wire form, const char *epoch, uint64_t after, size_t bytes)

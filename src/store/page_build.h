@@ -18,8 +18,15 @@ const struct page_form *page_form(struct page *p, enum wire form);
 /* The topics of all its events, ascending, page_count of them; made and kept likewise. */
 const uint32_t *page_topics(struct page *p);
 
-/* Does the payload of an event fulfil the conditions? It is looked at once, however many readers ask for the same. */
-bool page_holds(struct page *p, struct where *w, uint32_t index);
+/* When the publisher of its oldest event was heard (monotonic), set before the page is shown to anybody; 0: not known. */
+void page_set_submitted(struct page *p, int64_t us);
+int64_t page_submitted(const struct page *p);
+
+/* Payloads and conditions: each event is looked at once, however many readers ask for the same. Keeps those of `count` indexes
+ * whose payload fulfils the conditions, and returns how many. */
+uint32_t page_sift(struct page *p, struct where *w, uint32_t *indexes, uint32_t count);
+/* Does the payload of any event fulfil them? */
+bool page_any_holds(struct page *p, struct where *w);
 
 /* A page under construction, owned by one thread. */
 struct page_builder;

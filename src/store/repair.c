@@ -1,5 +1,6 @@
 #include "store/repair.h"
 
+#include "store/archive_manifest.h"
 #include "store/db.h"
 #include "store/gone.h"
 #include "store/rebuild.h"
@@ -73,7 +74,7 @@ static enum err repair_from(struct repair *r, const char *path, struct fault *fa
 {
 	struct manifest expected;
 	struct manifest found;
-	enum err err = manifest_read(path, &expected, fault);
+	enum err err = archive_manifest_find(path, &expected, fault);
 	bool has = err == ERR_NONE;
 	if (err && err != ERR_NOT_FOUND)
 		return err;

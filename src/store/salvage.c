@@ -205,7 +205,7 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 	struct manifest m = {.first = first, .last = last};
 	char name[ARCHIVE_NAME_LEN];
 	char path[PATH_LEN];
-	const struct archive_options options = {ARCHIVE_LEVEL, 1};
+	const struct archive_options options = {.level = ARCHIVE_LEVEL, .threads = 1};
 	bool chained = s->last.last == first - 1 && s->last.file[0] != '\0';
 	archive_name(name, first, last, ARCHIVE_ENDING);
 	archive_set_path(s->archives, name, path, sizeof path);

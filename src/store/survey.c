@@ -7,32 +7,42 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "store/archive.h"
+#include "store/archive_manifest.h"
 
 enum { CHUNK = 1 << 18 };
 
 /* --- the file as such --- */
 
-static enum err digest_file(const char *path, struct manifest *out, struct fault *fault)
+static void take_digest(struct sha256 *sha, char text[SHA256_TEXT_LEN + 1])
 {
 	unsigned char digest[SHA256_LEN];
+	sha256_end(sha, digest);
+	sha256_text(digest, text);
+}
+
+/* Of the file, but for the manifest inside where there is to be one; *bytes is how long it is. */
+static enum err digest_file(const char *path, const struct archive *a, uint64_t *bytes, char text[SHA256_TEXT_LEN + 1],
+			    struct fault *fault)
+{
 	char *chunk = malloc(CHUNK);
 	struct sha256 *sha = sha256_create();
 	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t n = 0;
+	*bytes = 0;
 	while (fd >= 0 && (n = read(fd, chunk, CHUNK)) > 0) {
-		sha256_add(sha, chunk, (size_t)n);
-		out->bytes += (uint64_t)n;
+		if (a != NULL)
+			archive_manifest_pass(a, sha, *bytes, (struct slice){chunk, (size_t)n});
+		else
+			sha256_add(sha, chunk, (size_t)n);
+		*bytes += (uint64_t)n;
 	}
 	if (!err && (fd < 0 || n < 0))
 		err = fault_set(fault, ERR_IO, "cannot be read: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	if (!err) {
-		sha256_end(sha, digest);
-		sha256_text(digest, out->sha256);
-	}
+	if (!err)
+		take_digest(sha, text);
 	sha256_destroy(sha);
 	free(chunk);
 	return err;
@@ -47,12 +57,17 @@ struct reading {
 	bool consecutive; /* else it is a selection: ascending */
 };
 
-static enum err at_event(struct reading *r, enum err err)
+/* Puts the event behind the name of the file, which is there already where a frame is at fault. */
+static enum err at_event(struct reading *r, const struct archive *a, enum err err)
 {
 	char where[48];
+	char *text = r->fault != NULL ? r->fault->text : "";
+	size_t name = strlen(archive_file(a));
 	uint64_t next = r->out->count > 0 ? r->out->last + 1 : r->survey->expected != NULL ? r->survey->expected->first : 0;
 	if (next == 0)
 		return err; /* nobody knows what it should begin with */
+	if (strncmp(text, archive_file(a), name) == 0 && text[name] == ':')
+		memmove(text, text + name + 2, strlen(text + name + 2) + 1);
 	snprintf(where, sizeof where, "event %llu", (unsigned long long)next);
 	return fault_in(r->fault, where, err);
 }
@@ -85,7 +100,7 @@ static enum err read_line(struct reading *r, struct slice line)
 	return ERR_NONE;
 }
 
-static enum err read_frames(struct reading *r, struct archive *a, struct sha256 *chain)
+static enum err read_frames(struct reading *r, struct archive *a, struct sha256 *content, struct sha256 *chain)
 {
 	enum err err = ERR_NONE;
 	for (uint32_t f = 0; !err && f < archive_frames(a); f++) {
@@ -94,7 +109,8 @@ static enum err read_frames(struct reading *r, struct archive *a, struct sha256 
 		for (uint32_t i = 0; !err && i < lines.count; i++)
 			err = read_line(r, archive_line(&lines, i));
 		if (err)
-			return at_event(r, err);
+			return at_event(r, a, err);
+		sha256_add(content, lines.bytes.p, lines.bytes.len);
 		sha256_add(chain, lines.bytes.p, lines.bytes.len);
 		r->out->raw_bytes += lines.bytes.len;
 		r->out->frames++;
@@ -132,9 +148,23 @@ static enum err compare(const struct manifest *is, const struct manifest *should
 		return differs("the number of frames", is->frames, should->frames, fault);
 	if (is->bytes != should->bytes)
 		return differs("the length of the file", is->bytes, should->bytes, fault);
-	if (strcmp(is->sha256, should->sha256) != 0)
+	if (strcmp(is->sha256, should->sha256) != 0 || strcmp(is->packed_sha256, should->packed_sha256) != 0)
 		return fault_set(fault, ERR_CORRUPT, "its SHA-256 is not what its manifest says");
 	return ERR_NONE;
+}
+
+/* Of an archive with a manifest inside, which says the same. */
+static enum err check_inside(struct archive *a, const struct manifest *should, struct fault *fault)
+{
+	struct manifest inside;
+	if (should->format < MANIFEST_FORMAT)
+		return ERR_NONE;
+	enum err err = archive_manifest_inside(a, &inside, fault);
+	if (err == ERR_NOT_FOUND)
+		return fault_set(fault, ERR_CORRUPT, "the manifest inside is gone");
+	if (!err && !manifest_same(&inside, should))
+		err = fault_set(fault, ERR_CORRUPT, "the manifest inside is not the one beside it");
+	return err;
 }
 
 /* What is said of a frame names the file already. */
@@ -145,42 +175,58 @@ static void name_file(const struct archive *a, enum err err, struct fault *fault
 		fault_in(fault, file, err);
 }
 
+/* What is not in the archive itself. */
+static void begin(struct manifest *out, const struct manifest *expected)
+{
+	*out = (struct manifest){.format = MANIFEST_FORMAT_BESIDE};
+	memset(out->previous, '0', SHA256_TEXT_LEN);
+	if (expected == NULL)
+		return;
+	out->format = expected->format;
+	memcpy(out->previous, expected->previous, sizeof out->previous);
+	memcpy(out->epoch, expected->epoch, sizeof out->epoch);
+	memcpy(out->lines, expected->lines, sizeof out->lines);
+	out->line_count = expected->line_count;
+}
+
+/* Fills in the digests that the format has. */
+static enum err digest(const char *path, const struct archive *a, struct sha256 *content, struct sha256 *chain,
+		       struct manifest *out, struct fault *fault)
+{
+	take_digest(chain, out->chain);
+	if (out->format < MANIFEST_FORMAT)
+		return digest_file(path, NULL, &out->bytes, out->sha256, fault);
+	take_digest(content, out->sha256);
+	return digest_file(path, a, &out->bytes, out->packed_sha256, fault);
+}
+
 enum err archive_survey(const char *path, const struct survey *s, struct manifest *out, struct fault *fault)
 {
-	*out = (struct manifest){0};
 	const struct manifest *expected = s->expected;
 	struct reading r = {s, out, fault,
 			    expected == NULL ? !s->selection : expected->count == expected->last - expected->first + 1};
-	unsigned char digest[SHA256_LEN];
 	struct archive *a = NULL;
+	struct sha256 *content = sha256_create();
 	struct sha256 *chain = sha256_create();
-	enum err err = chain != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-	memset(out->previous, '0', SHA256_TEXT_LEN);
-	if (expected != NULL) {
-		memcpy(out->previous, expected->previous, sizeof out->previous);
-		memcpy(out->epoch, expected->epoch, sizeof out->epoch);
-		memcpy(out->lines, expected->lines, sizeof out->lines);
-		out->line_count = expected->line_count;
-	}
+	enum err err = content != NULL && chain != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	begin(out, expected);
 	if (!err)
 		err = archive_open(path, &a, fault);
 	if (!err) {
 		chain_begin(chain, out->previous);
-		err = read_frames(&r, a, chain);
-		if (err)
-			name_file(a, err, fault);
-	}
-	if (!err)
-		err = digest_file(path, out, fault);
-	if (!err) {
-		sha256_end(chain, digest);
-		sha256_text(digest, out->chain);
+		err = read_frames(&r, a, content, chain);
+		if (!err)
+			err = digest(path, a, content, chain, out, fault);
 		archive_name(out->file, out->first, out->last, ARCHIVE_ENDING);
-		err = expected != NULL ? compare(out, expected, fault) : ERR_NONE;
+		if (!err && expected != NULL)
+			err = compare(out, expected, fault);
+		if (!err && expected != NULL)
+			err = check_inside(a, expected, fault);
 		if (err)
 			name_file(a, err, fault);
 	}
 	archive_close(a);
+	sha256_destroy(content);
 	sha256_destroy(chain);
 	return err;
 }

@@ -8,7 +8,7 @@
 #include "store/manifest.h"
 
 struct survey {
-	const struct manifest *expected; /* what its manifest says; NULL: there is none */
+	const struct manifest *expected; /* what its manifest says; NULL: there is none, neither beside it nor inside */
 	bool selection;                  /* without a manifest: events may be left out */
 	/* Called with each event, in order; NULL. `text` is its line. Names are as they stand there. */
 	enum err (*each)(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault);

@@ -35,7 +35,7 @@ enum {
 };
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
-static const struct archive_options archives = {2, 0};
+static const struct archive_options archives = {.level = 2, .threads = 0};
 
 static char top[TEMP_DIR_LEN];    /* is watched */
 static char source[TEMP_DIR_LEN]; /* a store with all events, and archives of each batch; is not */

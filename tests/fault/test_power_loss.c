@@ -35,7 +35,7 @@ enum {
 };
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
-static const struct archive_options archives = {2, 0};
+static const struct archive_options archives = {.level = 2, .threads = 0};
 
 /* What must be there: batches by their numbers, in order, so many events each. */
 struct model {

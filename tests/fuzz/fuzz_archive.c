@@ -1,4 +1,5 @@
-/* Archives and manifests as anybody may have made them. The first byte says which: even, an archive; odd, a manifest. */
+/* Archives and manifests as anybody may have made them. The first byte says which: even, an archive, with a manifest inside
+ * or without; odd, a manifest. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "store/archive.h"
+#include "store/archive_manifest.h"
 #include "store/restore.h"
 #include "store/survey.h"
 
@@ -33,6 +34,12 @@ static void read_archive(const unsigned char *bytes, size_t len)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	struct survey s = {.selection = true, .each = each};
 	archive_survey(path, &s, &m, &fault);
+	if (archive_manifest_find(path, &m, &fault) == ERR_NONE) {
+		struct manifest found;
+		s.expected = &m;
+		if (archive_survey(path, &s, &found, &fault) == ERR_NONE)
+			assert(found.bytes == len && strcmp(found.sha256, m.sha256) == 0);
+	}
 	if (archive_open(path, &a, &fault) == ERR_NONE) {
 		if (archive_frames(a) > 0) {
 			archive_seek(a, 3, &frame, &fault);

@@ -445,7 +445,7 @@ class TokenCommand(TidemarkTest):
             text = file.read()
         self.assertNotIn(first, text)
         self.assertTrue(text.startswith("# who is who\n"))
-        listed = [json.loads(line) for line in self.run_token("list", "--json").stdout.splitlines()]
+        listed = json.loads(self.run_token("list", "--json").stdout)["tokens"]
         self.assertEqual(listed, [{"name": "a", "scopes": ["read"], "streams": ["x y", 'q"*']},
                                   {"name": "b", "scopes": ["publish", "admin"], "streams": []}])
         self.assertEqual(self.run_token("add", "a", "--scope", "read").returncode, 1)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Retention and archives: what leaves the log is read from archives without a seam, or told as a gap."""
 
+import hashlib
 import http.client
 import itertools
 import json
@@ -216,7 +217,8 @@ class WithoutArchives(ArchiveTest):
         source = server.sse(after=0)
         self.assertEqual(source.message()[::2], ("gap", json.dumps(gap, separators=(",", ":"))))
         self.assertEqual(seqs(source.events(len(kept))), kept)
-        self.assertEqual(seqs(json.loads(l) for l in server.lines(order="desc")), kept[::-1])
+        lines = [json.loads(line) for line in server.lines(order="desc")]
+        self.assertEqual((seqs(lines[:-1]), lines[-1]), (kept[::-1], gap))
         self.assert_problem(server.get("/v1/events/1"), 410)
         self.assert_problem(server.get(f"/v1/events/{first - 1}"), 410)
         self.assertEqual(server.event(first)["seq"], first)
@@ -301,7 +303,7 @@ class ArchiveApi(ArchiveTest):
     def test_archives_are_made_listed_and_fetched(self):
         server = self.serve()
         self.assertEqual(self.archives(server), [])
-        self.assertEqual(server.request("POST", "/v1/archives").status, 400)
+        self.assert_problem(server.request("POST", "/v1/archives"), 404, "no events")
         server.publish_lines(self.batch(0, 300))
         response = server.request("POST", "/v1/archives", after=0, before=201)
         made = stored(response)
@@ -320,8 +322,11 @@ class ArchiveApi(ArchiveTest):
         self.assertEqual({"name": made["file"], **server.get("/v1/archives/1-200.json").json()}, made)
         for name in ("1-199.ndjson.zst", "x", "..%2f..%2ftidemark.db", "1-200.ndjson.zst%00", "lock", "201-300"):
             self.assert_problem(server.get(f"/v1/archives/{name}"), 404)
-        for query in ({"after": "x"}, {"stream": "a"}, {"limit": 1}, {"after": 300}, {"after": 5, "before": 6}):
+        for query in ({"after": "x"}, {"stream": "a"}, {"limit": 1}):
             self.assertEqual(server.request("POST", "/v1/archives", **query).status, 400, query)
+        for query in ({"after": 300}, {"after": "head"}, {"after": 500}, {"until": "-1h"}):
+            self.assert_problem(server.request("POST", "/v1/archives", **query), 404)
+        self.assertEqual(made["sha256"], hashlib.sha256(unzstd(file.body)).hexdigest())
         self.assert_problem(server.request("POST", "/v1/archives", b'{"after":0}', {"Content-Type": JSON}), 400)
         self.assertEqual(server.lines(), server.lines())
 
@@ -415,19 +420,32 @@ class ArchiveApi(ArchiveTest):
         server = self.serve("--retain-events", "100")
         server.publish_lines(self.batch(0, 400))
         self.wait_archived(server, 290)
+        names = set()
         for query in ({}, {"after": 10}, {"after": 10, "before": 15}, {"before": 380}, {"stream": "a"},
-                      {"stream": ["a", "b"], "type": "x"}, {"after": 399}, {"stream": "none"}, {"after": "head"},
-                      {"since": "-1h"}, {"until": "-1h"}):
+                      {"stream": ["a", "b"], "type": "x"}, {"after": 399}, {"since": "-1h"}, {"where": "/n=123"},
+                      {"where": "/n=399"}, {"stream": "b", "before": 120}, {"stream": "c", "after": 395}):
             with self.subTest(query):
                 response = server.get("/v1/export", **query)
+                lines = server.lines(**query)
+                if not lines:
+                    self.assert_problem(response, 404, "no events")
+                    continue
                 self.assertEqual(response.status, 200, response)
                 self.assertTrue(response.headers["content-type"].startswith(ZSTD))
-                self.assertEqual(unzstd(response.body).decode(), "".join(l + "\n" for l in server.lines(**query)))
+                self.assertEqual(unzstd(response.body).decode(), "".join(l + "\n" for l in lines))
+                held = [json.loads(l)["seq"] for l in (lines[0], lines[-1])]
+                filtered = ".filtered" if {"stream", "type", "where"} & set(query) else ""
+                name = f"{held[0]}-{held[1]}{filtered}.ndjson.zst"
+                self.assertEqual(response.headers["content-disposition"], f'attachment; filename="{name}"')
+                names.add(name)
+        self.assertTrue({"1-400.ndjson.zst", "124-124.filtered.ndjson.zst", "400-400.ndjson.zst"} <= names, names)
         # Resumed: what came is whole up to some event, and the rest is asked for from there.
         whole = b"".join(unzstd(server.get("/v1/export", after=a, before=b).body)
                          for a, b in ((0, 77), (76, 301), (300, 401)))
         self.assertEqual(whole.decode().splitlines(), server.lines())
-        for query, status in (({"after": 500}, 410), ({"epoch": "0" * 16, "after": 3}, 410), ({"limit": 3}, 400),
+        for query, status in (({"after": 500}, 404), ({"stream": "none"}, 404), ({"after": "head"}, 404),
+                              ({"until": "-1h"}, 404), ({"where": "/n=x"}, 404), ({"stream": "a", "after": 500}, 404),
+                              ({"epoch": "0" * 16, "after": 3}, 410), ({"limit": 3}, 400),
                               ({"order": "desc"}, 400), ({"after": -1}, 400)):
             self.assert_problem(server.get("/v1/export", **query), status)
 

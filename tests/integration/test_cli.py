@@ -5,11 +5,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 import unittest
 
-from harness import (KIB, MIB, TidemarkTest, command, compact, data_text, edited, ndjson, scaled, seqs,
-                     wait_until)
+from harness import (BIN, JSON, KIB, MIB, NDJSON, SCALE, TidemarkTest, command, compact, data_text, edited, ndjson, scaled, seqs,
+                     stored, wait_until)
 
 COMMANDS = ("serve", "publish", "tail", "query", "stats", "verify")
 NOBODY = "http://127.0.0.1:1"
@@ -153,6 +154,63 @@ class Publish(CommandTest):
         self.assertEqual({(e["stream"], e["type"]) for e in events}, {("app", "line")})
         for text in self.server.lines():
             self.assertTrue(data_text(text).startswith('{"line":"'))
+
+    def test_what_a_store_prints_is_published_as_it_was(self):
+        """Shown to fail without: each event became the payload of another."""
+        events = [{"stream": "a", "type": "t", "id": "i", "data": {"n": 1.10}}, {"stream": "b", "data": [1]}, {"n": 2}]
+        self.server.publish_lines(events)
+        other = self.serve()
+        self.run_ok("publish", other.url, text=self.run_ok("query", self.server.url))
+        again = self.serve()
+        self.assert_receipt(stored(again.request("POST", "/v1/events", self.run_ok("query", self.server.url).encode(),
+                                                 {"Content-Type": NDJSON})), first=1, count=3)
+        for server in (other, again):
+            got = [json.loads(line) for line in server.lines()]
+            for event, original in zip(got, self.server.everything(), strict=True):
+                self.assertEqual({**event, "time": ""} | ({} if "id" in original else {"id": None}),
+                                 {**original, "time": ""} | ({} if "id" in original else {"id": None}))
+        self.assertEqual(len(json.loads(other.lines()[1])["id"]), len(json.loads(other.lines()[2])["id"]))
+        wrong = json.dumps({"seq": 1, "time": "2026-11-22T18:00:00.123Z", "data": 1, "stram": "x"})
+        self.assert_problem(again.request("POST", "/v1/events", wrong, {"Content-Type": JSON}), 400, 'unknown member "stram"')
+        done = command("publish", other.url, text="{}\n" + wrong)
+        self.assertEqual((done.returncode, other.head()), (1, 4))
+        self.assertIn("line 2: unknown member", done.stderr)
+
+    def test_crlf_and_a_byte_order_mark_are_no_part_of_a_line(self):
+        mark = "\ufeff"
+        self.run_ok("publish", self.server.url, "--lines", text=f"{mark}one\r\n\r\ntwo\r three\r\n{mark}four{mark}\r\nfive")
+        self.assertEqual([e["data"]["line"] for e in self.server.everything()],
+                         ["one", "", "two\r three", f"four{mark}", "five"])
+        self.run_ok("publish", self.server.url, text=f'{mark}{{"data":6}}\r\n\r\n{mark}{{"data":7}}\r\n')
+        for kind, body in ((JSON, '{"data":8}'), (JSON, '[{"data":9}]'), (NDJSON, '{"data":10}\r\n')):
+            stored(self.server.request("POST", "/v1/events", (mark + body).encode(), {"Content-Type": kind}))
+        self.assertEqual([e["data"] for e in self.server.everything()[5:]], [6, 7, 8, 9, 10])
+
+    def test_a_line_that_is_too_long_is_told_of_and_passed_over(self):
+        """Shown to fail without: it ended with the first of them, and what came behind was not read."""
+        server = self.serve("--max-event", "1KiB")
+        lines = ["a", "x" * 2000, "b", "c", "d", "e", "y" * 5_000_000, "z" * 1100, "f", "w" * 3000]
+        done = command("publish", server.url, "--lines", "--json", text="\n".join(lines) + "\n")
+        self.assertEqual(done.returncode, 1, done)
+        self.assertEqual([e["data"]["line"] for e in server.everything()], list("abcdef"))
+        for number in (2, 7, 8, 10):
+            self.assertRegex(done.stderr, rf"line {number} is passed over: .*(limit|larger)")
+        self.assertIn("6 events stored", done.stderr)
+        self.assertIn("4 lines were too long", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["skipped"], 4)
+        # A document is an event of the publisher's: it ends there, as it did.
+        done = command("publish", server.url, text="".join(f'{{"data":"{line}"}}\n' for line in lines))
+        self.assertEqual((done.returncode, server.head()), (1, 7))
+        self.assertIn("line 2: ", done.stderr)
+
+    @unittest.skipIf(SCALE < 1, "takes too long where it is slow")
+    def test_a_line_without_end_is_told_of_and_passed_over(self):
+        lines = ["a", "x" * (130 * MIB), "b", "y" * (140 * MIB)]
+        done = command("publish", self.server.url, "--lines", text="\n".join(lines), seconds=100)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual([e["data"]["line"] for e in self.server.everything()], ["a", "b"])
+        for number in (2, 4):
+            self.assertIn(f"line {number} is passed over: the line is longer than 128 MiB", done.stderr)
 
     def test_lines_are_published_one_by_one_at_once(self):
         publish = self.start("publish", self.server.url, "--lines", "--stream", "app")
@@ -393,6 +451,70 @@ class Stats(CommandTest):
         server.stop()
         self.assertRegex(self.run_ok("stats", server.data), r"\b60\b")
         server.start()
+
+
+class Documents(CommandTest):
+    """--json: one document on standard output, everything else on standard error."""
+
+    def one(self, status, *arguments):
+        done = command(*arguments, "--json")
+        self.assertEqual(done.returncode, status, done)
+        self.assertEqual(done.stdout.count("\n"), 1, done)
+        return json.loads(done.stdout)
+
+    def test_a_directory_says_what_a_server_says(self):
+        server = self.serve("--retain-events", "20")
+        self.fill(server)
+        wait_until(lambda: server.retention()["log"]["events"] <= 20, "the rest is in archives")
+
+        def compare(ours, theirs, path):
+            for name, value in ours.items():
+                with self.subTest(name=f"{path}{name}"):
+                    self.assertIn(name, theirs)
+                    if isinstance(value, dict):
+                        compare(value, theirs[name], f"{path}{name}.")
+                    elif path + name not in ("bytes.disk_free", "bytes.db", "bytes.wal", "retention.log.bytes"):
+                        self.assertEqual(value, theirs[name])
+
+        beside = self.one(0, "stats", server.data)
+        compare(beside, self.one(0, "stats", server.url), "")
+        self.assertEqual(sorted(beside), ["archives", "bytes", "epoch", "events", "first", "head", "lineage", "retention",
+                                          "streams"])
+        self.assertGreater(beside["archives"]["count"], 0)
+        server.stop()
+        compare(self.one(0, "stats", server.data), beside, "")
+
+    def test_what_is_done_is_a_document(self):
+        server = self.serve()
+        self.fill(server)
+        server.stop()
+        copy, file = os.path.join(server.home, "copy"), os.path.join(server.home, "all.ndjson.zst")
+        self.assertEqual(self.one(0, "backup", server.data, copy),
+                         {"ok": True, "events": 60, "archives": 0, "first": 1, "head": 60})
+        self.run_ok("export", server.data, "-o", file)
+        self.assertEqual(self.one(0, "import", os.path.join(server.home, "again"), file),
+                         {"ok": True, "restored": 60, "archived": 0, "known": 0, "first": 1, "head": 60})
+        self.assertEqual(self.one(0, "verify", copy, file), {"ok": True, "checked": [
+            {"path": copy, "events": 60, "first": 1, "last": 60},
+            {"path": file, "events": 60, "first": 1, "last": 60, "manifest": True}]})
+
+    def test_what_fails_is_a_document(self):
+        home = self.prepare().home
+        nowhere, url = os.path.join(home, "nowh\"ere\n"), "http://127.0.0.1:1"
+        for arguments in (["verify", nowhere], ["verify", nowhere, nowhere], ["verify", url], ["backup", nowhere, home],
+                          ["backup", url, home], ["import", os.path.join(home, "new"), nowhere], ["import", url, nowhere],
+                          ["stats", nowhere], ["stats", url], ["token", "list", "--tokens", nowhere]):
+            with self.subTest(arguments):
+                document = self.one(1, *arguments)
+                self.assertEqual(set(document), {"ok", "fault"})
+                self.assertIs(document["ok"], False)
+                self.assertTrue(document["fault"])
+        done = subprocess.run([BIN, "verify", "--json", os.fsencode(home) + b"/\xff"], capture_output=True, check=False)
+        self.assertEqual((done.returncode, json.loads(done.stdout.decode())["ok"]), (1, False))
+        done = command("verify", nowhere)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertNotEqual(done.stderr, "")
+        self.assertEqual((command("verify", "--json").returncode, command("verify", "--json").stdout), (2, ""))
 
 
 class Verify(CommandTest):

@@ -19,7 +19,7 @@ EVENT = {"specversion": "1.0", "id": "a1", "source": "/orders", "type": "com.exa
 
 # A value that each parameter of a query takes.
 VALUES = {"after": "0", "epoch": "x", "before": "9", "since": "-1h", "until": "2099-01-01T00:00:00Z", "stream": "s", "type": "t",
-          "order": "desc", "limit": "1", "wait": "0", "speed": "2", "level": "3", "session": "s", "start": "first", "prefix": "p",
+          "order": "desc", "limit": "1", "wait": "0", "where": "/a=1", "category": "critical", "max_age": "1h", "speed": "2", "level": "3", "session": "s", "start": "first", "prefix": "p",
           "lastEventId": "1", "expect": "0", "holder": "h", "surprise": "1"}
 
 
@@ -112,8 +112,8 @@ class Documents(unittest.TestCase):
         return {p["properties"][member]["const"] for p in payloads if "const" in p.get("properties", {}).get(member, {})}
 
     def test_the_frames_are_those_of_the_source(self):
-        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_send.c"), ("net", "reading.c"),
-                                                         ("hub", "cursor.c")))
+        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_replay.c"), ("net", "reading.c"),
+                                                         ("net", "problem.c"), ("hub", "cursor.c")))
         self.assertEqual(self.names("v1Says", "op"), set(re.findall(r'\\"op\\":\\"(\w+)', said)))
         self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = \{"(\w+)"', source("src", "event", "op.c"))))
         said = "".join(source("src", *path) for path in (("net", "ws_dashboard.c"), ("net", "ws_errand.c"), ("event", "flat.c"),
@@ -276,14 +276,15 @@ class Answers(TidemarkTest):
         self.ask("DELETE", "/v1/sessions/me", status=204, **one)
         self.ask("GET", "/v1/sessions/me", status=404, **one)
         self.ask("POST", "/v1/archives", status=201, before=4)
-        self.ask("POST", "/v1/archives", status=400, after=5)
+        self.ask("POST", "/v1/archives", status=404, after=5)
+        self.ask("POST", "/v1/archives", status=400, after="x")
         self.ask("GET", "/v1/archives")
         self.ask("GET", "/v1/archives/1-3.json", at="/v1/archives/{name}")
         self.ask("GET", "/v1/archives/1-3.ndjson.zst", at="/v1/archives/{name}")
         self.ask("GET", "/v1/archives/2-3.json", status=404, at="/v1/archives/{name}")
         self.ask("DELETE", "/v1/archives/1-3.ndjson.zst", status=204, at="/v1/archives/{name}")
         self.ask("GET", "/v1/export", level=1)
-        self.ask("GET", "/v1/export", status=410, after=900)
+        self.ask("GET", "/v1/export", status=404, after=900)
         one = {"at": "/v1/leases/{id}"}
         self.ask("GET", "/v1/leases")
         lease = self.ask("POST", "/v1/leases", '{"name":"kimi","holder":"w","session":"s"}', status=201).json()

@@ -12,7 +12,6 @@ import unittest
 from harness import NDJSON, Task, TidemarkTest, command, edited, scaled, seqs, wait_until
 from websocket_client import Closed
 
-BROKEN = (OSError, http.client.HTTPException)
 
 
 class Holes(TidemarkTest):
@@ -43,8 +42,7 @@ class Holes(TidemarkTest):
                 self.assert_problem(self.server.get("/v1/events", limit=query.pop("limit", 1000), **query), 500,
                                     "event 300 is missing")
         self.assertEqual(len(self.server.history(after=100, before=300, limit=1000)["events"]), 199)
-        with self.assertRaises(BROKEN):
-            self.server.get("/v1/events", accept=NDJSON, after=290)
+        self.assert_problem(self.server.get("/v1/events", accept=NDJSON, after=290), 500, "event 300 is missing")
         with self.assertRaises(Closed):
             self.server.reader(after=295).events(5)
 
@@ -64,6 +62,32 @@ class Holes(TidemarkTest):
             self.assertEqual(done.returncode, 1, done)
             self.assertRegex(done.stderr, "event 4001 is (missing|indexed, but not there)")
             self.assertEqual([name for name in os.listdir(self.server.data) if name.startswith("x.")], [])
+
+    def test_lines_that_break_off_say_why_in_a_last_line(self):
+        """What comes after the first page can only be told there; the transfer is unfinished, so that nobody takes it for whole."""
+        self.server.start()
+        self.server.publish_lines({"stream": "s0", "data": n} for n in range(4000))
+        self.server.stop()
+        with edited(self.server.data) as db:
+            db.execute("INSERT INTO event SELECT 300, time, topic, id, data, sum FROM event WHERE seq = 301")
+            db.execute("DELETE FROM event WHERE seq = 4001")
+        self.server.start()
+        wire = self.server.http().connection
+        wire.request("GET", "/v1/events?after=300", headers={"Accept": NDJSON})
+        response = wire.getresponse()
+        self.assertEqual(response.status, 200)
+        with self.assertRaises(http.client.IncompleteRead) as broken:
+            response.read()
+        lines = [json.loads(line) for line in broken.exception.partial.decode().splitlines()]
+        self.assertEqual((lines[-1]["op"], lines[-1]["status"], lines[-1]["detail"]), ("error", 500, "event 4001 is missing"))
+        self.assertEqual(seqs(lines[:-1]), list(range(301, 301 + len(lines) - 1)))
+        self.assertGreater(len(lines), 3000)
+        done = command("query", self.server.url, "--after", "300")
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (1, len(lines) - 1))
+        self.assertIn("event 4001 is missing", done.stderr)
+        done = command("query", self.server.url, "--after", "3999")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("event 4001 is missing", done.stderr)
 
     def test_commands_name_it(self):
         for arguments in (("query",), ("verify",), ("export", "-o", os.path.join(self.server.data, "x.ndjson.zst")),

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import unittest
 
-from harness import TidemarkTest, aged_store, command, edited, seqs, wait_until
+from harness import JSON, NDJSON, TidemarkTest, aged_store, command, edited, seqs, wait_until
 
 HEAD, PART = 200, 40  # four archives, and the last part in the log
 
@@ -34,7 +34,13 @@ class LostArchives(TidemarkTest):
 
     def assert_out_of_reach(self, seq, *mentions):
         self.assert_problem(self.server.get(f"/v1/events/{seq}"), 503, f"event {seq} cannot be read", *mentions)
-        self.assert_problem(self.server.get("/v1/events", after=seq - 1), 503, *mentions)
+        for accept in (JSON, NDJSON):  # the status is known before anything is sent
+            response = self.server.get("/v1/events", accept, after=seq - 1)
+            self.assert_problem(response, 503, *mentions)
+            self.assertIn("retry-after", response.headers)
+        done = command("query", self.server.url, "--after", str(seq - 1))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(mentions[0], done.stderr)
         self.assertEqual(self.server.event(HEAD)["data"], HEAD)
 
 
@@ -88,6 +94,40 @@ class Serving(LostArchives):
         self.assert_problem(self.server.get("/v1/events", since=time), 503, "event 41 cannot be read")
         self.assert_problem(self.server.get("/v1/events", until=time, order="desc"), 503, "event 80 cannot be read")
         self.assertEqual(self.server.history(since=self.server.event(121)["time"])["events"][0]["seq"], 121)
+
+    def health(self):
+        """What /health says of the archives, and whether the whole is fine."""
+        response = self.server.get("/health")
+        return response.json()["components"]["archives"], response.status
+
+    def test_one_that_is_damaged_spoils_what_needs_it_and_nothing_else(self):
+        self.assertEqual(self.health()[0]["status"], "healthy")
+        path = os.path.join(self.archives, "41-80.ndjson.zst")
+        with open(path, "rb") as file:
+            whole = file.read()
+        with open(path, "r+b") as file:
+            file.seek(whole.index(b"\x28\xb5\x2f\xfd") + 30)  # in the first frame of events
+            file.write(bytes(40))
+        for accept in (JSON, NDJSON):
+            self.assert_problem(self.server.get("/v1/events", accept, after=50), 500, "41-80.ndjson.zst")
+            self.assertEqual(len(self.server.get("/v1/events", accept, after=0, before=41, limit=100).text.split('"seq"')) - 1, 40)
+            self.assertEqual(len(self.server.get("/v1/events", accept, after=80, limit=1000).text.split('"seq"')) - 1, 120)
+        self.assertEqual(len(self.server.history(order="desc", limit=100)["events"]), 100)
+        archives, status = self.health()
+        self.assertEqual((archives["status"], status), ("degraded", 200))
+        self.assertIn("41-80.ndjson.zst", archives["message"])
+        self.assertNotIn(self.server.data, archives["message"])
+        self.assertEqual(self.server.get("/readyz").status, 200)
+        self.assertIn("41-80.ndjson.zst", self.missing())
+        # In the middle of an answer: what comes before it is sent, and the reason is the last line.
+        done = command("query", self.server.url)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("41-80.ndjson.zst", done.stderr)
+        os.unlink(path)
+        with open(path, "wb") as file:
+            file.write(whole)
+        self.assertEqual(len(self.server.history(after=40, before=81, limit=100)["events"]), 40)
+        self.assertEqual((self.health()[0]["status"], self.missing()), ("healthy", ""))
 
     def test_a_loss_that_is_accepted_is_a_gap(self):
         self.server.stop()

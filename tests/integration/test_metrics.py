@@ -26,12 +26,12 @@ class Metrics(TidemarkTest):
             elif line.startswith("# TYPE "):
                 self.assertEqual(line.split()[2], family)
                 kind = line.split()[3]
-                self.assertIn(kind, ("counter", "gauge", "summary"))
+                self.assertIn(kind, ("counter", "gauge", "histogram"))
                 self.assertEqual(kind == "counter", family.endswith("_total"), family)
             else:
                 found = SAMPLE.fullmatch(line)
                 self.assertTrue(found, line)
-                self.assertTrue(found[1] == family or kind == "summary" and found[1].startswith(family), line)
+                self.assertTrue(found[1] == family or kind == "histogram" and found[1].startswith(family), line)
                 samples[found[1] + (found[2] or "")] = float(found[3])
         return samples
 

@@ -117,6 +117,41 @@ class Import(RestoreTest):
         receipt = server.publish_lines(batch(0, 3) + batch(1000, 1))
         self.assertEqual((receipt["duplicates"], receipt["first"]), (3, len(lines) + 1))
 
+    def test_what_came_over_http_is_as_good_as_a_file_of_the_servers(self):
+        """Shown to fail without the manifest inside: the epoch of the restored store was another, and nobody was told."""
+        data, lines = self.aged()
+        server = self.serve_on(data)
+        lineage = server.get("/v1/stats").json()["lineage"]
+        whole, part, kept = self.path("whole.ndjson.zst"), self.path("part"), self.path("kept")
+        write(whole, server.get("/v1/export").body)
+        write(part, server.get("/v1/export", stream="s1").body)
+        name = server.get("/v1/archives").json()["archives"][0]["name"]
+        write(kept, server.get(f"/v1/archives/{name}").body)
+        server.stop()
+        self.assertNotIn("manifest", self.run_ok("verify", whole, part, kept))
+        document = json.loads(self.run_ok("verify", whole, "--json"))
+        self.assertEqual(document, {"ok": True, "checked": [
+            {"path": whole, "events": len(lines), "first": 1, "last": len(lines), "manifest": True}]})
+        restored = self.path("restored")
+        done = json.loads(self.run_ok("import", restored, whole, "--json"))
+        self.assertEqual(done, {"ok": True, "restored": len(lines), "archived": 0, "known": 0, "first": 1, "head": len(lines)})
+        self.assertEqual(self.lines(restored), lines)
+        self.assertEqual(json.loads(self.run_ok("stats", restored, "--json"))["lineage"], lineage)
+        self.run_ok("import", restored, kept)
+        self.run_wrong("import", self.path("other"), part, says="selection")
+        # Of another history it is told, though nothing lies beside it.
+        foreign = self.serve()
+        foreign.publish_lines(batch(0, 3))
+        foreign.stop()
+        self.run_wrong("import", foreign.data, whole, says="another store")
+        # A damaged manifest inside is no missing one.
+        content = bytearray(read(whole))
+        at = content.index(b'"epoch":"') + 9
+        content[at] = ord("1") if content[at] != ord("1") else ord("2")
+        write(whole, bytes(content))
+        self.run_wrong("verify", whole, says="manifest")
+        self.run_wrong("import", self.path("other"), whole, says="manifest")
+
     def test_archives_restore_an_older_store_and_what_is_there_must_be_the_same(self):
         data, lines = self.aged()
         files = archive_files(data)
@@ -202,7 +237,7 @@ class Import(RestoreTest):
         damaged = self.path(os.path.basename(files[1]))
         shutil.copy(files[1][:-len("ndjson.zst")] + "json", damaged[:-len("ndjson.zst")] + "json")
         content = bytearray(read(files[1]))
-        content[len(content) // 2] ^= 4
+        content[len(content) // 8] ^= 4
         write(damaged, content)
         self.run_wrong("import", restored, files[0], damaged, says=rf"{os.path.basename(damaged)}.*event \d+.*nothing was imported")
         other = self.serve()
@@ -513,12 +548,12 @@ class Verify(RestoreTest):
         data, _ = self.aged(parts=2)
         path = archive_files(data)[0]
         content = bytearray(read(path))
-        content[len(content) // 2] ^= 0x40
+        content[len(content) // 8] ^= 0x40
         damaged = self.path("lie.ndjson.zst")
         write(damaged, bytes(content))
         done = command("verify", damaged)
         self.assertEqual(done.returncode, 1, done)
-        self.assertIn("lie.ndjson.zst: frame 0 (events from 1 on): ", done.stderr)
+        self.assertIn("lie.ndjson.zst: event 1: frame 0 (events from 1 on): ", done.stderr)
         self.assertEqual(done.stderr.count("lie.ndjson.zst"), 1, done.stderr)
 
     def test_what_killed_exports_have_left_is_cleared_away(self):

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "archives.h"
+#include "store/archive_manifest.h"
 #include "store/packer.h"
 #include "store/seekable.h"
 #include "temp_dir.h"
@@ -108,6 +109,41 @@ static void every_flipped_bit_of_an_archive_is_found(void)
 	tear_down(&file);
 }
 
+/* With its manifest inside, and beside it or not. Where a bit makes another frame of the manifest's, there is none. */
+static void every_flipped_bit_around_a_manifest_inside_is_found(void)
+{
+	struct buf file;
+	struct buf whole = {0};
+	struct manifest m;
+	struct manifest inside;
+	struct manifest found;
+	size_t ends[FRAMES];
+	size_t missed = 0;
+	set_up(&file, &m, ends);
+	make_archive(&whole, 1, 12, 36, 12, (struct archive_options){.level = 3}, NULL, &m);
+	write_manifest(manifest_file, &m);
+	for (int beside = 1; beside >= 0; beside--) {
+		for (size_t bit = 0; bit < whole.len * 8; bit++) {
+			whole.data[bit / 8] = (char)(whole.data[bit / 8] ^ 1 << bit % 8);
+			write_file(path, buf_slice(&whole));
+			whole.data[bit / 8] = (char)(whole.data[bit / 8] ^ 1 << bit % 8);
+			if (beside != 0) {
+				expect_found("1-12.ndjson.zst", bit);
+				continue;
+			}
+			enum err err = archive_manifest_find(path, &inside, &fault);
+			if (!err)
+				err = archive_survey(path, &(struct survey){.expected = &inside}, &found, &fault);
+			CHECK(err == ERR_CORRUPT || err == ERR_NEWER || err == ERR_NOT_FOUND);
+			missed += err == ERR_NOT_FOUND;
+		}
+		CHECK(unlink(manifest_file) == 0 || beside == 0);
+	}
+	CHECK(missed <= 2 * 12 * 8); /* of the entry in the table, and of the frame's own header */
+	buf_finish(&whole);
+	tear_down(&file);
+}
+
 static void every_flipped_bit_of_a_manifest_is_found(void)
 {
 	struct buf file;
@@ -195,7 +231,7 @@ static void an_archive_of_other_events_is_found(void)
 	size_t ends[FRAMES];
 	set_up(&file, &m, ends);
 	buf_init(&other);
-	make_archive(&other, 1, 12, 36, 12, (struct archive_options){3, 0}, NULL, &found);
+	make_archive(&other, 1, 12, 36, 12, (struct archive_options){.level = 3, .threads = 0}, NULL, &found);
 	write_file(path, buf_slice(&other));
 	CHECK(survey_with_manifest(path) == ERR_CORRUPT && strstr(fault.text, "chain") != NULL);
 	/* The same events behind another archive. */
@@ -274,6 +310,7 @@ static void a_frame_of_newlines_is_turned_away(void)
 int main(void)
 {
 	RUN(every_flipped_bit_of_an_archive_is_found);
+	RUN(every_flipped_bit_around_a_manifest_inside_is_found);
 	RUN(every_flipped_bit_of_a_manifest_is_found);
 	RUN(a_manifest_of_other_numbers_is_found);
 	RUN(frames_that_were_moved_are_found);

@@ -14,7 +14,7 @@
 
 enum { BATCH = 20, SMALL = 20, LARGE = 60 /* bytes of an event's data: another event */, PATH_LEN = 128 };
 
-static const struct archive_options plain = {2, 0};
+static const struct archive_options plain = {.level = 2, .threads = 0};
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 
 static char top[TEMP_DIR_LEN];

@@ -51,6 +51,54 @@ static void flat_events_keep_their_whole_text(void)
 	one("{}", "default", "event", "", "{}");
 }
 
+#define STORED "\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\""
+
+/* What a store adds is dropped again; beside it nothing is unknown by mistake. Without all three it is a flat event. */
+static void envelopes_of_a_store_are_opened(void)
+{
+	one("{" STORED ",\"stream\":\"s\",\"type\":\"t\",\"id\":\"i\",\"data\":{\"n\":1}}", "s", "t", "i", "{\"n\":1}");
+	one("{\"data\":null," STORED "}", "default", "event", "", "null");
+	one("{\"seq\":\"x\",\"time\":null,\"data\":1}", "default", "event", "", "1");
+	one("{\"s\\u0065q\":1,\"time\":2,\"data\":3}", "default", "event", "", "3");
+	static const char *const flat[] = {"{\"seq\":7,\"data\":1}", "{\"time\":\"t\",\"data\":1}", "{" STORED ",\"n\":1}",
+					   "{\"seq\":1,\"seq\":2,\"time\":3,\"dta\":4}"};
+	for (size_t i = 0; i < sizeof flat / sizeof *flat; i++)
+		one(flat[i], "default", "event", "", flat[i]);
+	static const char *const wrong[] = {
+		"{" STORED ",\"data\":1,\"n\":1}",    "{" STORED ",\"data\":1,\"connection_type\":\"kimi\"}",
+		"{" STORED ",\"data\":1,\"seq\":7}",  "{\"time\":1," STORED ",\"data\":1}",
+		"{" STORED ",\"data\":1,\"data\":2}", "{" STORED ",\"stream\":5,\"data\":1}"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		refused(wrong[i], BATCH_JSON, ERR_INVALID, 0);
+	struct batch *b;
+	struct fault f;
+	char text[400];
+	for (int letters = 1; letters < 60; letters++) {
+		snprintf(text, sizeof text, "{" STORED ",\"data\":1,\"x");
+		for (int i = 0; i < letters; i++)
+			strcat(text, "\xc3\xa9");
+		strcat(text, "\":1}");
+		CHECK(parse(text, BATCH_JSON, &b, &f) == ERR_INVALID && strstr(f.text, "\"x\xc3\xa9") != NULL);
+		CHECK(strstr(f.text, "\xc3\"") == NULL && strchr(f.text, '\xa9') != NULL);
+	}
+}
+
+static void a_mark_at_the_beginning_is_no_part_of_it(void)
+{
+	one("\xef\xbb\xbf{\"data\":1}", "default", "event", "", "1");
+	refused("{\"data\":\xef\xbb\xbf"
+		"1}",
+		BATCH_JSON, ERR_INVALID, 0);
+	refused("\xef\xbb\xbf", BATCH_JSON, ERR_INVALID, 0);
+	refused("\xef\xbb", BATCH_JSON, ERR_INVALID, 0);
+	refused("\xef\xbb\xbf\xef\xbb\xbf{}", BATCH_JSON, ERR_INVALID, 0);
+	refused("{}\n\xef\xbb\xbf{}\n", BATCH_LINES, ERR_INVALID, 2);
+	struct batch *b;
+	CHECK(parse("\xef\xbb\xbf{\"data\":1}\n{\"data\":2}", BATCH_LINES, &b, NULL) == ERR_NONE && batch_count(b) == 2);
+	CHECK_SLICE(batch_event(b, 0)->data, "1");
+	batch_destroy(b);
+}
+
 static void wrong_names_are_refused(void)
 {
 	char long_name[400];
@@ -183,6 +231,8 @@ int main(void)
 {
 	RUN(envelopes_are_opened);
 	RUN(flat_events_keep_their_whole_text);
+	RUN(envelopes_of_a_store_are_opened);
+	RUN(a_mark_at_the_beginning_is_no_part_of_it);
 	RUN(wrong_names_are_refused);
 	RUN(places_are_named);
 	RUN(limits_hold);

@@ -89,7 +89,6 @@ static void nobody_sees_what_is_freed(void)
 {
 	pthread_t threads[READERS];
 	uint64_t seen[READERS] = {0};
-	CHECK(sparse_init(&slots));
 	for (int i = 0; i < READERS; i++)
 		CHECK(pthread_create(&threads[i], NULL, read_slots, &seen[i]) == 0);
 	for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -118,8 +117,7 @@ static void numbers_are_found_in_order(void)
 {
 	static const uint32_t numbers[] = {0, 1, SPARSE_STRETCH - 1, SPARSE_STRETCH, 5000000, UINT32_MAX - 1};
 	enum { NUMBERS = sizeof numbers / sizeof *numbers };
-	struct sparse s;
-	CHECK(sparse_init(&s));
+	static struct sparse s;
 	for (int i = 0; i < NUMBERS; i++) {
 		CHECK(sparse_reserve(&s, numbers[i]));
 		sparse_put(&s, numbers[i], (void *)&numbers[i]);

@@ -276,7 +276,7 @@ static void a_load_ends_where_the_feed_does(void)
 		CHECK(cursor_after(c) == 6 && cursor_fill(c, chunks, 8, SIZE_MAX, &count) == CURSOR_LIVE);
 		cursor_destroy(c);
 	}
-	feed_publish_take(feed, committed);
+	feed_publish_take(feed, committed, 0);
 	receipt_finish(&receipt);
 	batch_destroy(batch);
 	close_hub();

@@ -13,7 +13,7 @@
 enum { STREAMS = 60, EVENTS_MAX = 4000, STEPS = 250, ROUNDS = 12, BATCH = 24, EVERY = 16 };
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
-static const struct archive_options plain = {1, 1};
+static const struct archive_options plain = {.level = 1, .threads = 1};
 static char dir[TEMP_DIR_LEN];
 static struct store *store;
 static struct reader *reader;

@@ -14,7 +14,7 @@
 enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200, INDEX_EVERY = 40 };
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
-static const struct archive_options options = {3, 0};
+static const struct archive_options options = {.level = 3, .threads = 0};
 static char dir[TEMP_DIR_LEN];
 static struct store *store;
 static struct reader *reader;
@@ -385,10 +385,12 @@ static void a_seal_that_is_stopped_has_stopped_writing(void)
 		len += (size_t)sprintf(lines + len, "{\"data\":\"%0*d\"}\n", LARGE, i);
 	append_lines(lines, len, 1, LARGE_EVENTS);
 	sys_fault = on_held_write;
-	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){3, 2}, &watch, &m, &fault) == ERR_CLOSED);
+	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){.level = 3, .threads = 2}, &watch, &m, &fault) ==
+	      ERR_CLOSED);
 	sys_fault = NULL;
 	CHECK(atomic_load(&writing) && !atomic_load(&wrote_after));
-	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){3, 2}, NULL, &m, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){.level = 3, .threads = 2}, NULL, &m, &fault) ==
+	      ERR_NONE);
 	close_store();
 	tear_down();
 }

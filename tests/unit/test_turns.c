@@ -343,7 +343,13 @@ static void an_export_takes_turns(void)
 	CHECK(!x.done && !x.slow);
 	while (!x.done)
 		go_on(&x);
-	CHECK(x.status == 200 && x.parts >= OTHERS / LOOKED_AT_ONCE);
+	CHECK(x.status == 500 && strstr(x.why, "no events") != NULL && x.parts >= OTHERS / LOOKED_AT_ONCE);
+	finish(&x);
+	/* Backwards to the last, which is far from the end, then forwards to the first, which is that one. */
+	begin_export(&x, "/v1/export?type=rare&after=1098&before=201101", 1);
+	while (!x.done)
+		go_on(&x);
+	CHECK(x.status == 200 && x.parts >= OTHERS / LOOKED_AT_ONCE + 1 && read_pieces(&x) <= 2);
 	finish(&x);
 	begin_export(&x, "/v1/export?after=0&before=60000", 1);
 	while (!x.done)

@@ -225,7 +225,7 @@ static void publish(struct store *store, struct feed *feed, int count)
 	CHECK(batch_parse(text.data, text.len, BATCH_LINES, (struct batch_limits){2000, PAST}, &batch, &fault) == ERR_NONE);
 	CHECK(store_append(store, batch, NULL, &receipt, &fault) == ERR_NONE);
 	CHECK(store_commit(store, &committed, &fault) == ERR_NONE);
-	feed_publish_take(feed, committed);
+	feed_publish_take(feed, committed, 0);
 	receipt_finish(&receipt);
 	batch_destroy(batch);
 	buf_finish(&text);

@@ -1,0 +1,9 @@
+/* The answers that libmicrohttpd gives by itself, to HTTP that is malformed: they are problem documents like any other. */
+#ifndef NET_HTTP_OWN_H
+#define NET_HTTP_OWN_H
+
+/* Finds the functions of the library that this file stands in front of. Before the first daemon is started. `base` is that
+ * of the server's paths, borrowed for as long as there is one. */
+void http_own_init(const char *base);
+
+#endif

@@ -1,0 +1,46 @@
+#include "store/archive_manifest.h"
+
+#include <stdio.h>
+
+enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct fault *fault)
+{
+	struct buf text;
+	buf_init(&text);
+	enum err err = archive_hidden(a, &text, fault);
+	if (!err) {
+		err = manifest_parse(text.data, text.len, out, fault);
+		if (!err && out->format < MANIFEST_FORMAT)
+			err = fault_set(fault, ERR_CORRUPT, "the manifest inside is of a format that has none");
+		if (err)
+			fault_in(fault, archive_file(a), err);
+	}
+	buf_finish(&text);
+	return err;
+}
+
+enum err archive_manifest_find(const char *path, struct manifest *out, struct fault *fault)
+{
+	struct archive *a;
+	enum err err = manifest_read(path, out, fault);
+	if (err != ERR_NOT_FOUND)
+		return err;
+	err = archive_open(path, &a, fault);
+	if (err)
+		return err;
+	err = archive_manifest_inside(a, out, fault);
+	archive_close(a);
+	return err;
+}
+
+void archive_manifest_pass(const struct archive *a, struct sha256 *sha, uint64_t at, struct slice bytes)
+{
+	uint64_t hidden;
+	uint64_t len;
+	archive_hidden_at(a, &hidden, &len);
+	uint64_t before = hidden > at ? hidden - at : 0;
+	uint64_t behind = hidden + len > at ? hidden + len - at : 0;
+	before = before < bytes.len ? before : bytes.len;
+	behind = behind < bytes.len ? behind : bytes.len;
+	sha256_add(sha, bytes.p, (size_t)before);
+	sha256_add(sha, bytes.p + behind, bytes.len - (size_t)behind);
+}

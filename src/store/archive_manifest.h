@@ -1,0 +1,15 @@
+/* The manifest of an archive, wherever it is: beside it, or inside. */
+#ifndef STORE_ARCHIVE_MANIFEST_H
+#define STORE_ARCHIVE_MANIFEST_H
+
+#include "store/archive.h"
+#include "store/manifest.h"
+
+/* The one beside it, else the one inside. ERR_NOT_FOUND: there is neither; ERR_CORRUPT, ERR_NEWER, ERR_IO, ERR_NOMEM. */
+enum err archive_manifest_find(const char *path, struct manifest *out, struct fault *fault);
+/* Adds bytes of the file, `at` bytes from its beginning, but for the manifest inside: see `packed_sha256`. */
+void archive_manifest_pass(const struct archive *a, struct sha256 *sha, uint64_t at, struct slice bytes);
+/* The one inside. The same errors. */
+enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct fault *fault);
+
+#endif
