@@ -372,7 +372,8 @@ static void name_events(struct archive *a, uint32_t frame, char *out, size_t siz
 	bool begins = find_place(a, frame, &first, NULL) == ERR_NONE;
 	bool ends = frame + 1 < a->table.count && find_place(a, frame + 1, &next, NULL) == ERR_NONE;
 	if (begins && ends)
-		snprintf(out, size, " (events %llu to %llu)", (unsigned long long)first.seq, (unsigned long long)next.seq - 1);
+		snprintf(out, size, " (events %llu to %llu)", (unsigned long long)first.seq,
+			 (unsigned long long)next.seq - 1);
 	else if (begins)
 		snprintf(out, size, " (events from %llu on)", (unsigned long long)first.seq);
 	else if (ends)

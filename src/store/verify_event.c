@@ -22,8 +22,8 @@ static bool is_damaged(sqlite3_stmt *st)
 	struct slice type = text_of(st, 7);
 	if (stream.p == NULL || type.p == NULL)
 		return false;
-	int32_t sum = sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), sum_names(stream, type), id,
-				data);
+	int32_t sum = sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), sum_names(stream, type),
+				id, data);
 	return data.p == NULL || sum != (int32_t)sqlite3_column_int64(st, 5);
 }
 

@@ -5,8 +5,8 @@
 
 #include "tidemark/err.h"
 
-/* After a fault (ERR_CORRUPT) in the database of a store's directory: puts the event before it, where one is not what its sum
- * says. Reads the whole log. */
+/* After a fault (ERR_CORRUPT) in the database of a store's directory: puts the event before it, where one is not what its
+ * sum says. Reads the whole log. */
 void verify_name_event(const char *dir, struct fault *fault);
 
 #endif
