@@ -49,7 +49,7 @@ struct batch *report_batch(const struct report *r)
 
 void report_log(const struct report *r)
 {
-	log_info("stopped", "flushed=%llu left=%llu connections=%llu seconds=%.3f uptime=%.3f", (unsigned long long)r->flushed,
-		 (unsigned long long)r->left, (unsigned long long)r->closed, seconds_since(r->begun_ms),
-		 seconds_since(r->started_ms));
+	log_info("stopped", "flushed=%llu left=%llu connections=%llu seconds=%.3f uptime=%.3f",
+		 (unsigned long long)r->flushed, (unsigned long long)r->left, (unsigned long long)r->closed,
+		 seconds_since(r->begun_ms), seconds_since(r->started_ms));
 }

@@ -244,8 +244,8 @@ static enum err make_net(struct server *s, struct fault *fault)
 	if (!err)
 		door_ports(s->door, &s->gate.own);
 	if (!err)
-		err = push_create((struct push_options){s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag}, &s->push,
-				  fault);
+		err = push_create((struct push_options){s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag},
+				  &s->push, fault);
 	if (!err)
 		err = make_ws(s, limits, fault);
 	s->api = (struct api){

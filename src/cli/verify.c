@@ -12,6 +12,7 @@
 #include "store/archive_manifest.h"
 #include "store/repair.h"
 #include "store/survey.h"
+#include "store/verify_event.h"
 #include "tidemark/history.h"
 
 static const struct command_help help = {
@@ -100,6 +101,8 @@ static enum err look(const char *dir, struct progress *progress, uint64_t *first
 	}
 	reader_close(r);
 	store_close(s);
+	if (err == ERR_CORRUPT)
+		verify_name_event(dir, fault);
 	return err;
 }
 

@@ -48,14 +48,22 @@ static const struct word types[] = {
 
 /* Parts of a type: the first that is in it counts. */
 static const struct word parts[] = {
-	{"error", CATEGORY_CRITICAL},         {"fail", CATEGORY_CRITICAL},
-	{"critical", CATEGORY_CRITICAL},      {"alert", CATEGORY_CRITICAL},
-	{"timeout", CATEGORY_CRITICAL},       {"exception", CATEGORY_CRITICAL},
-	{"cache", CATEGORY_PERFORMANCE},      {"metric", CATEGORY_PERFORMANCE},
-	{"performance", CATEGORY_PERFORMANCE}, {"latency", CATEGORY_PERFORMANCE},
-	{"session", CATEGORY_USER_ACTIVITY},  {"user", CATEGORY_USER_ACTIVITY},
-	{"activity", CATEGORY_USER_ACTIVITY}, {"test", CATEGORY_DEBUG},
-	{"debug", CATEGORY_DEBUG},            {"dev", CATEGORY_DEBUG},
+	{"error", CATEGORY_CRITICAL},
+	{"fail", CATEGORY_CRITICAL},
+	{"critical", CATEGORY_CRITICAL},
+	{"alert", CATEGORY_CRITICAL},
+	{"timeout", CATEGORY_CRITICAL},
+	{"exception", CATEGORY_CRITICAL},
+	{"cache", CATEGORY_PERFORMANCE},
+	{"metric", CATEGORY_PERFORMANCE},
+	{"performance", CATEGORY_PERFORMANCE},
+	{"latency", CATEGORY_PERFORMANCE},
+	{"session", CATEGORY_USER_ACTIVITY},
+	{"user", CATEGORY_USER_ACTIVITY},
+	{"activity", CATEGORY_USER_ACTIVITY},
+	{"test", CATEGORY_DEBUG},
+	{"debug", CATEGORY_DEBUG},
+	{"dev", CATEGORY_DEBUG},
 };
 
 static bool contains(struct slice text, const char *part)

@@ -224,8 +224,12 @@ bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out)
 	struct envelope e;
 	if (!envelope_read(envelope, &e))
 		return false;
-	*out = (struct flat){
-		.service = service_find(e.stream), .seq = e.seq, .time_ms = time_ms, .type = e.type, .time = e.time, .data = e.data};
+	*out = (struct flat){.service = service_find(e.stream),
+			     .seq = e.seq,
+			     .time_ms = time_ms,
+			     .type = e.type,
+			     .time = e.time,
+			     .data = e.data};
 	if (out->service == SERVICE_NONE)
 		return false;
 	read_payload(out, e.type);

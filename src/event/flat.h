@@ -62,8 +62,8 @@ bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out);
 /* What a payload says, whatever stream it is of; names of streams are left out. */
 void flat_read_payload(struct slice type, struct slice data, struct flat *out);
 
-/* An event is an error if its direction is `error`, or if its `error` is a text that is not empty. Whatever counts errors asks
- * here. */
+/* An event is an error if its direction is `error`, or if its `error` is a text that is not empty. Whatever counts errors
+ * asks here. */
 bool flat_is_error(const struct flat *f);
 
 /* Append one JSON object. In texts that the Python hub's page puts into its document as markup, < becomes &lt;. */

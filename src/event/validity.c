@@ -28,7 +28,8 @@ const char *validity_reason(enum validity rule)
 /* A second half of a surrogate pair, \uDC00 to \uDFFF, is no character of its own. */
 static bool is_second_half(const char *escape)
 {
-	return (escape[2] == 'd' || escape[2] == 'D') && ((escape[3] >= 'c' && escape[3] <= 'f') || (escape[3] >= 'C' && escape[3] <= 'F'));
+	return (escape[2] == 'd' || escape[2] == 'D') &&
+	       ((escape[3] >= 'c' && escape[3] <= 'f') || (escape[3] >= 'C' && escape[3] <= 'F'));
 }
 
 static size_t characters(struct slice text, bool is_json)

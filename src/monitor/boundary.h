@@ -1,6 +1,6 @@
-/* The minute in which a series begins, second by second, is counted from the log, for what is kept of it is the whole minute:
- * events before the series begins are not of it. The newest minutes that were asked for are kept, so that dashboards which ask
- * every few seconds cost the log one look a minute. On threads that may wait for the disk. */
+/* The minute in which a series begins, second by second, is counted from the log, for what is kept of it is the whole
+ * minute: events before the series begins are not of it. The newest minutes that were asked for are kept, so that dashboards
+ * which ask every few seconds cost the log one look a minute. On threads that may wait for the disk. */
 #ifndef MONITOR_BOUNDARY_H
 #define MONITOR_BOUNDARY_H
 

@@ -48,8 +48,8 @@ enum err cache_report_create(struct store *store, struct cache_query query, stru
 	if (r == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	r->query = query;
-	r->range =
-		(struct history_query){.before = store_head(store) + 1, .descending = true, .select = monitor_select(store, SERVICES)};
+	r->range = (struct history_query){
+		.before = store_head(store) + 1, .descending = true, .select = monitor_select(store, SERVICES)};
 	if (r->range.select != NULL)
 		return ERR_NONE;
 	cache_report_destroy(r);

@@ -1,6 +1,6 @@
 /* The switches of the monitoring profile. A value is the newest of: the default, MONITORING_… in the environment,
- * --monitoring-flag (or the configuration file), and what somebody has set at run time, which is a note in the store and lasts
- * until it is taken back. Each acts where flags_get is asked; three describe what is so and cannot be set:
+ * --monitoring-flag (or the configuration file), and what somebody has set at run time, which is a note in the store and
+ * lasts until it is taken back. Each acts where flags_get is asked; three describe what is so and cannot be set:
  *
  *     USE_ADAPTER, ADAPTER_TYPE, DUAL_MODE   events come to dashboards by WebSocket, straight from the log
  *     ENABLE_VALIDATION                      events of the services are held against the rules (event/validity.h)
@@ -47,8 +47,8 @@ void flags_destroy(struct flags *f);
 
 int64_t flags_get(const struct flags *f, enum flag flag);
 
-/* Each appends one JSON value: the nine values by name; where each comes from; what is contradictory or in vain, an array, whose
- * length is returned. */
+/* Each appends one JSON value: the nine values by name; where each comes from; what is contradictory or in vain, an array,
+ * whose length is returned. */
 void flags_write(const struct flags *f, struct buf *out);
 void flags_write_sources(struct flags *f, struct buf *out);
 int flags_write_issues(const struct flags *f, struct buf *out);

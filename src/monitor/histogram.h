@@ -1,7 +1,7 @@
-/* Response times, counted by size: what two histograms hold is added up, and a quantile of the sum is as near to the true one
- * as a quantile of either. Times below 128 µs are told apart by the microsecond; above, each power of two has 128 steps. A
- * quantile is the middle of a step, or the greatest time of all where it is in the same step: within 0.8 % of the time that
- * it stands for.
+/* Response times, counted by size: what two histograms hold is added up, and a quantile of the sum is as near to the true
+ * one as a quantile of either. Times below 128 µs are told apart by the microsecond; above, each power of two has 128 steps.
+ * A quantile is the middle of a step, or the greatest time of all where it is in the same step: within 0.8 % of the time
+ * that it stands for.
  *
  *     µs      0 … 127   128 … 255   256 … 511   …
  *     step          1           1           2   …   2^(k-7) from 2^k on

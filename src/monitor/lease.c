@@ -207,7 +207,8 @@ static enum err check(struct leases *l, const struct lease_request *r, int scope
 	unsigned long long limit = l->options.limits[scope].limit;
 	const char *name = scope < LEASE_PROVIDERS ? scopes[scope] : l->options.limits[scope].name;
 	if (limit <= 1)
-		fault_set(fault, ERR_CONFLICT, "%s: %s", name, limit == 1 ? "the only lease is taken" : "no leases are given");
+		fault_set(fault, ERR_CONFLICT, "%s: %s", name,
+			  limit == 1 ? "the only lease is taken" : "no leases are given");
 	else
 		fault_set(fault, ERR_CONFLICT, "%s: all %llu leases are taken", name, limit);
 	return fault_kind(fault, ERR_CONFLICT, KIND_LEASES);

@@ -91,8 +91,8 @@ void leases_write_metrics(struct leases *l, struct buf *out, int port);
 enum lease_health { LEASES_HEALTHY, LEASES_WARNING, LEASES_DEGRADED, LEASES_CRITICAL };
 /* The document of /health/semaphores. Returns the status that it says. */
 enum lease_health leases_write_health(struct leases *l, struct buf *out);
-/* The same as a part of the health of the whole, for which there is no more to it than high utilization where all permits are
- * in use. */
+/* The same as a part of the health of the whole, for which there is no more to it than high utilization where all permits
+ * are in use. */
 enum lease_health leases_write_use(struct leases *l, struct buf *out);
 
 #endif

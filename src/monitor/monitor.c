@@ -203,8 +203,7 @@ static enum err amend(struct monitor *m, struct store *store, struct reader *rea
 	enum err err = ERR_NONE;
 	for (uint64_t seq = store_next(store, 0) - 1; !err && seq < m->seq;) {
 		struct page *page;
-		struct history_query q = {
-			.after = seq, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
+		struct history_query q = {.after = seq, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
 		err = history_page(reader, &q, &page, fault);
 		if (!err) {
 			amend_page(m, page, m->seq);

@@ -7,7 +7,8 @@
 
 void notice_begin(struct buf *out, const char *type, const char *error)
 {
-	buf_printf(out, "{\"type\":\"%s\",\"connection_type\":\"websocket\",\"direction\":\"%s\",\"script_name\":\"tidemark\"",
+	buf_printf(out,
+		   "{\"type\":\"%s\",\"connection_type\":\"websocket\",\"direction\":\"%s\",\"script_name\":\"tidemark\"",
 		   type, error != NULL ? "error" : "send");
 	buf_adds(out, ",\"data_size_bytes\":0,\"response_time_ms\":null,\"error\":");
 	if (error != NULL)
@@ -43,8 +44,8 @@ void notice_send_take(struct writer *w, struct buf *text)
 {
 	struct fault fault;
 	struct write_op *op = calloc(1, sizeof *op);
-	enum err err = op != NULL ? notice_batch_take(text, &op->batch, &fault)
-				  : fault_set(&fault, ERR_NOMEM, "out of memory");
+	enum err err =
+		op != NULL ? notice_batch_take(text, &op->batch, &fault) : fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (op == NULL)
 		buf_finish(text);
 	if (!err) {

@@ -18,7 +18,7 @@ struct gathering {
 	uint64_t before; /* newer ones only leave the figures; 0: none do */
 	bool with_stats;
 	bool tells_more;
-	bool more; /* than there is room for */
+	bool more;                      /* than there is room for */
 	struct tally tallies[SERVICES]; /* as they were after the event that comes next */
 };
 

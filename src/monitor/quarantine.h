@@ -17,7 +17,7 @@ struct quarantined {
 };
 
 struct quarantine {
-	uint64_t added; /* all so far that are known */
+	uint64_t added;                           /* all so far that are known */
 	struct quarantined items[QUARANTINE_MAX]; /* a circle, by seq */
 };
 

@@ -59,8 +59,7 @@ static void write_bucket(struct buf *out, const struct minute *m, bool first)
 /* NULL: nothing was counted in it. */
 static const struct minute *find(const struct series *s, int64_t minute, const struct minute *first)
 {
-	const struct minute *m =
-		first != NULL && minute == first->minute ? first : &s->minutes[minute % SERIES_MINUTES];
+	const struct minute *m = first != NULL && minute == first->minute ? first : &s->minutes[minute % SERIES_MINUTES];
 	return m->minute == minute && m->events > 0 ? m : NULL;
 }
 

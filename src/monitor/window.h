@@ -21,8 +21,8 @@ struct window_figures {
 	uint64_t timed;  /* response times that the quantile is taken of */
 	double p95_ms;
 };
-/* Adds the events of a service since a time (at most WINDOW_SECONDS ago), in whole seconds, to the figures, and their response
- * times to those that the quantile is taken of: that is left to window_rank, which needs the window no longer. */
+/* Adds the events of a service since a time (at most WINDOW_SECONDS ago), in whole seconds, to the figures, and their
+ * response times to those that the quantile is taken of: that is left to window_rank, which needs the window no longer. */
 void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out,
 		 struct histogram_sum *times);
 /* Adds the quantile. */

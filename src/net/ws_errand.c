@@ -23,8 +23,8 @@ struct errand {
 	enum errand_kind kind;
 	struct question question;
 	struct past_query query;
-	struct past *past; /* NULL: it has not begun, or is none of this kind */
-	uint64_t more;     /* where the past goes on; 0: nowhere */
+	struct past *past;         /* NULL: it has not begun, or is none of this kind */
+	uint64_t more;             /* where the past goes on; 0: nowhere */
 	struct boundary *boundary; /* of a series; NULL: it has not begun */
 	char *name;                /* of an export */
 	struct buf reply;

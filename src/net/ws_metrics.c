@@ -23,8 +23,8 @@ struct client {
 	struct map_link by_name;
 	int64_t seen_ms; /* monotonic */
 	struct counters counters;
-	uint64_t open;  /* connections */
-	bool saved;     /* as it is */
+	uint64_t open; /* connections */
+	bool saved;    /* as it is */
 	size_t name_len;
 	char name[];
 };

@@ -1,6 +1,6 @@
 /* What happens to WebSocket connections and their events: over all, and for each named session. Counted where it happens, on
- * any thread, and read from any. The counters go on over restarts: every few seconds, and at the end, they go into notes beside
- * the log. */
+ * any thread, and read from any. The counters go on over restarts: every few seconds, and at the end, they go into notes
+ * beside the log. */
 #ifndef NET_WS_METRICS_H
 #define NET_WS_METRICS_H
 
@@ -25,7 +25,7 @@ enum ws_metric {
 	WSM_RETRY_FINE, /* and it went */
 	WSM_RETRY_LOST, /* the connection ended before */
 	WSM_DUPLICATE,  /* events that a session published and that were stored already */
-	WSM_PROFILE,   /* dashboards and publishers of the monitoring profile that connected */
+	WSM_PROFILE,    /* dashboards and publishers of the monitoring profile that connected */
 	WSM_COUNT,
 };
 

@@ -245,13 +245,7 @@ enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
 	return buf_failed(out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 
-/* A fault in a frame, with its place. */
-static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault)
-{
-	char where[NAME_LEN + 64];
-	snprintf(where, sizeof where, "%s: frame %u", a->name, frame);
-	return fault_in(fault, where, err);
-}
+static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault);
 
 /* --- frames --- */
 
@@ -350,7 +344,7 @@ static enum err peek(struct archive *a, uint32_t number, char raw[PEEK_RAW], siz
 	return ERR_NONE;
 }
 
-static enum err place_of(struct archive *a, uint32_t frame, struct place *out, struct fault *fault)
+static enum err find_place(struct archive *a, uint32_t frame, struct place *out, struct fault *fault)
 {
 	struct place *p = &a->places[frame];
 	if (p->seq == 0) {
@@ -363,11 +357,44 @@ static enum err place_of(struct archive *a, uint32_t frame, struct place *out, s
 			err = fault_set(fault, ERR_CORRUPT, "it does not begin with an event");
 		if (err) {
 			p->seq = 0;
-			return in_frame(a, frame, err, fault);
+			return err;
 		}
 	}
 	*out = *p;
 	return ERR_NONE;
+}
+
+/* Which events a frame holds, as far as its beginning and that of the next one can be read. */
+static void name_events(struct archive *a, uint32_t frame, char *out, size_t size)
+{
+	struct place first;
+	struct place next;
+	bool begins = find_place(a, frame, &first, NULL) == ERR_NONE;
+	bool ends = frame + 1 < a->table.count && find_place(a, frame + 1, &next, NULL) == ERR_NONE;
+	if (begins && ends)
+		snprintf(out, size, " (events %llu to %llu)", (unsigned long long)first.seq,
+			 (unsigned long long)next.seq - 1);
+	else if (begins)
+		snprintf(out, size, " (events from %llu on)", (unsigned long long)first.seq);
+	else if (ends)
+		snprintf(out, size, " (events before %llu)", (unsigned long long)next.seq);
+}
+
+/* A fault in a frame, with its place. */
+static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault)
+{
+	char events[80] = "";
+	char where[NAME_LEN + 64 + sizeof events];
+	if (err == ERR_CORRUPT)
+		name_events(a, frame, events, sizeof events);
+	snprintf(where, sizeof where, "%s: frame %u%s", a->name, frame, events);
+	return fault_in(fault, where, err);
+}
+
+static enum err place_of(struct archive *a, uint32_t frame, struct place *out, struct fault *fault)
+{
+	enum err err = find_place(a, frame, out, fault);
+	return err ? in_frame(a, frame, err, fault) : ERR_NONE;
 }
 
 /* The last frame whose place is at or before the one sought; 0 when all are behind it. */

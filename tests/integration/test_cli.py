@@ -544,6 +544,27 @@ class Verify(CommandTest):
         self.assertEqual(done.returncode, 1, done)
         self.assertRegex(done.stdout + done.stderr, r"\b42\b")
 
+    def test_the_event_of_a_flipped_byte_is_named(self):
+        """Shown to fail where the page alone is named, whose sum is wrong."""
+        server = self.serve()
+        server.publish([{"stream": "s", "data": {"mark": f"original {i:04}"}} for i in range(1, 501)])
+        server.stop()
+        path = os.path.join(server.data, "tidemark.db")
+        with open(path, "rb") as file:
+            whole = file.read()
+        for seq in (1, 317, 500):
+            at = whole.index(f"original {seq:04}".encode())
+            with open(path, "r+b") as file:
+                file.seek(at)
+                file.write(b"O")
+            done = command("verify", server.data)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertRegex(done.stdout + done.stderr, rf"(?s)event {seq} is damaged: .*[Pp]age \d")
+            with open(path, "r+b") as file:
+                file.seek(at)
+                file.write(b"o")
+        self.run_ok("verify", server.data)
+
     def test_a_missing_event_is_found_and_named(self):
         data = self.damaged(("DELETE FROM event WHERE seq = ?", (57,)))
         done = command("verify", data)

@@ -9,8 +9,8 @@ import sqlite3
 import time
 import unittest
 
-from harness import TIME, TidemarkTest, command, edited, of_type, wait_until
-from websocket_client import WebSocket
+from harness import TIME, TidemarkTest, command, edited, locked, of_type, wait_until
+from websocket_client import TEXT, WebSocket, frame
 from wire import Refused
 
 WHOLE_SECONDS = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
@@ -480,6 +480,31 @@ class Flags(TidemarkTest):
         server.publish([{"stream": "elsewhere", "data": 5}])  # the rules are those of the services
         self.assertEqual(server.head(), head + 1)
         self.assertEqual(server.get("/metrics/validation").json()["metrics"]["validation_metrics"]["refused"], 4)
+
+    def test_the_batch_size_and_the_timeout_act(self):
+        """Shown to fail where they are only told."""
+        server = self.serve("--monitoring-flag", "MONITORING_TIMEOUT_MS=300")
+        commits = lambda: server.get("/v1/stats").json()["commits"]["count"]
+        publisher = server.ingest()
+        block = frame(TEXT, b'{"service":"kimi"}') * 100
+        taken = {}
+        for size in (100, 1):
+            self.put(server, "MONITORING_BATCH_SIZE", size)
+            before, head = commits(), wait_until(server.head, "the change is recorded")
+            publisher.wire.sock.sendall(block)
+            for _ in range(100):
+                self.assertEqual(publisher.receive()["status"], "received")
+            wait_until(lambda h=head: server.head() >= h + 100, "all of it is stored")
+            taken[size] = commits() - before
+        self.assertGreaterEqual(taken[1], 100)
+        self.assertLess(taken[100], 60)
+        time.sleep(1.1)  # the answer of the last probe is good for a second
+        with locked(server.data):
+            start = time.monotonic()
+            health = server.get("/health")
+            self.assertLess(time.monotonic() - start, 2)
+        self.assertEqual(health.status, 503)
+        self.assertRegex(health.json()["components"]["storage"]["error"], r"not durable within \d{3} ms")
 
     def test_persistence_and_the_flush_interval(self):
         def saved(server):

@@ -553,7 +553,7 @@ class Verify(RestoreTest):
         write(damaged, bytes(content))
         done = command("verify", damaged)
         self.assertEqual(done.returncode, 1, done)
-        self.assertIn("lie.ndjson.zst: event 1: frame 0: ", done.stderr)
+        self.assertIn("lie.ndjson.zst: event 1: frame 0 (events from 1 on): ", done.stderr)
         self.assertEqual(done.stderr.count("lie.ndjson.zst"), 1, done.stderr)
 
     def test_what_killed_exports_have_left_is_cleared_away(self):

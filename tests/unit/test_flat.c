@@ -1,8 +1,9 @@
 /* The flat shape: what is read out of an envelope, and the two shapes it is written in. */
 #include "base/buf.h"
 #include "check.h"
-#include "event/flat.h"
+#include "event/category.h"
 #include "event/json.h"
+#include "event/validity.h"
 
 #define ENVELOPE(stream, type, data)                                                                                        \
 	"{\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":\"" stream "\",\"type\":\"" type "\",\"data\":" data "}"
@@ -178,6 +179,65 @@ static void test_frames_stay_what_they_are(void)
 		   "\"broadcast_time\":\"2026-11-22T18:00:00.123Z\",\"seq\":7}");
 }
 
+/* --- categories and rules --- */
+
+static const char *category(const char *type, const char *data)
+{
+	char envelope[512];
+	snprintf(envelope, sizeof envelope,
+		 "{\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":\"kimi\",\"type\":\"%s\",\"data\":%s}", type,
+		 data);
+	CHECK(flat_read(slice_of(envelope), 1, &flat));
+	return category_name(category_of(&flat));
+}
+
+static void a_category_is_of_the_type_a_part_of_it_or_the_data(void)
+{
+	static const char *const wanted[][3] = {
+		{"health_check", "{}", "critical"},
+		{"semaphore_metrics", "{}", "performance"},
+		{"session_start", "{}", "user_activity"},
+		{"stats", "{}", "system"},
+		{"test_event", "{}", "debug"},
+		{"API_TIMEOUT", "{}", "critical"},
+		{"cache_error", "{}", "critical"}, /* the first part that is found */
+		{"user_cache", "{}", "performance"},
+		{"new_user", "{}", "user_activity"},
+		{"developer", "{}", "debug"},
+		{"event", "{\"error\":\"e\"}", "critical"},
+		{"event", "{\"error\":null,\"exception\":\"\"}", "system"},
+		{"event", "{\"metrics\":{},\"exception\":\"x\"}", "critical"},
+		{"event", "{\"performance\":1}", "performance"},
+		{"event", "5", "system"},
+	};
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+		CHECK(strcmp(category(wanted[i][0], wanted[i][1]), wanted[i][2]) == 0);
+	CHECK(category_find(slice_of("debug")) == CATEGORY_DEBUG && category_find(slice_of("x")) == CATEGORIES);
+}
+
+static unsigned broken(const char *type, const char *data)
+{
+	return validity_check(slice_of(type), true, slice_of(data));
+}
+
+static void rules_count_characters(void)
+{
+	char type[400] = "";
+	char data[600];
+	for (int i = 0; i < 50; i++)
+		strcat(type, i % 2 == 0 ? "\xc3\xa4" : "\\ud83d\\ude00"); /* two bytes, and two halves: one character each */
+	CHECK(broken(type, "{}") == 0);
+	snprintf(data, sizeof data, "{\"type\":\"%s\",\"source\":\"%s\"}", type, type);
+	CHECK(broken("event", data) == 0);
+	strcat(type, "\\n");
+	CHECK(broken(type, "{}") == 1u << VALID_TYPE_LENGTH);
+	CHECK(broken("event", "{\"type\":\"\"}") == 1u << VALID_TYPE_LENGTH);
+	CHECK(broken("event", "{\"type\":null,\"script\":null,\"timestamp\":null,\"metadata\":null}") == 0);
+	CHECK(broken("event", "{\"type\":1,\"script\":[],\"timestamp\":{},\"metadata\":\"\"}") ==
+	      (1u << VALID_TYPE_KIND | 1u << VALID_SOURCE_KIND | 1u << VALID_TIMESTAMP | 1u << VALID_METADATA));
+	CHECK(broken("event", "[]") == 1u << VALID_DATA);
+}
+
 int main(void)
 {
 	RUN(streams_say_which_service);
@@ -185,6 +245,8 @@ int main(void)
 	RUN(a_live_event_has_every_member);
 	RUN(what_is_missing_is_made_up);
 	RUN(an_error_always_has_a_text);
+	RUN(a_category_is_of_the_type_a_part_of_it_or_the_data);
+	RUN(rules_count_characters);
 	RUN(what_has_no_place_is_metadata);
 	RUN(numbers_that_are_none_are_passed_over);
 	RUN(no_markup_gets_through);

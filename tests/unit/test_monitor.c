@@ -218,14 +218,12 @@ static void series_are_joined(void)
 	series_add(&b, &e);
 	series_join(&a, &b);
 	series_write(&text, &a, 1, 60000, NULL);
-	CHECK_SLICE(buf_slice(&text),
-		    "{\"60\":{\"count\":2,\"errors\":0,\"total_bytes\":20,\"avg_response_time\":1.000},"
-		    "\"120\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":1.000}}");
+	CHECK_SLICE(buf_slice(&text), "{\"60\":{\"count\":2,\"errors\":0,\"total_bytes\":20,\"avg_response_time\":1.000},"
+				      "\"120\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":1.000}}");
 	text.len = 0;
 	series_write(&text, &a, 2, 60500, &first);
-	CHECK_SLICE(buf_slice(&text),
-		    "{\"0\":{\"count\":3,\"errors\":1,\"total_bytes\":0,\"avg_response_time\":0.000},"
-		    "\"120\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":1.000}}");
+	CHECK_SLICE(buf_slice(&text), "{\"0\":{\"count\":3,\"errors\":1,\"total_bytes\":0,\"avg_response_time\":0.000},"
+				      "\"120\":{\"count\":1,\"errors\":0,\"total_bytes\":10,\"avg_response_time\":1.000}}");
 	buf_finish(&text);
 }
 
