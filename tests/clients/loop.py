@@ -5,6 +5,7 @@ on a line of its own, and `hello` on stderr when it has a position."""
 
 import json
 import os
+import random
 
 from cutter import Cutter
 from harness import Running, TidemarkTest, wait_until
@@ -78,7 +79,7 @@ class LoopTest(TidemarkTest):
         """From the first event. The connection is cut inside of an event first. `options` are the server's."""
         self.prepare_loop(*options)
         self.publish(SMALL)
-        self.server.publish({"data": "x" * LARGE})
+        self.server.publish({"data": random.Random(1).randbytes(LARGE).hex()})  # which is as large when it is packed
         self.published += 1
         self.publish(SMALL)
         self.cutter.cut_after(LARGE)
