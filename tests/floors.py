@@ -9,7 +9,7 @@ FLOORS = ["base", "event", "store", "hub", "monitor", "net", "cli", "app"]
 # What a public header speaks of decides which floor it belongs to.
 PUBLIC = {"err": "base", "slice": "base", "event": "event", "filter": "event", "page": "store", "store": "store",
           "history": "store"}
-HOMES = {"sqlite3.h": "store", "xxhash.h": "base", "zstd.h": "store", "openssl/evp.h": "base", "openssl/crypto.h": "base", "openssl/ssl.h": "net", "openssl/err.h": "net", "seccomp.h": "app", "microhttpd.h": "net", "libwebsockets.h": "net", "ev.h": "net", "curl/curl.h": "cli"}
+HOMES = {"sqlite3.h": "store", "xxhash.h": "base", "zstd.h": "store", "zstd_errors.h": "store", "zlib.h": "store", "openssl/evp.h": "base", "openssl/crypto.h": "base", "openssl/ssl.h": "net", "openssl/err.h": "net", "seccomp.h": "app", "microhttpd.h": "net", "libwebsockets.h": "net", "ev.h": "net", "curl/curl.h": "cli"}
 
 
 def floor_of(include, where):

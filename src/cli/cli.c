@@ -43,7 +43,7 @@ void cli_json_text(struct buf *out, struct slice text)
 	struct buf safe;
 	buf_init(&safe);
 	for (size_t i = 0; i < text.len; i++)
-		buf_addc(&safe, (unsigned char)text.p[i] < 0x80 ? text.p[i] : '?');
+		buf_add(&safe, (unsigned char)text.p[i] < 0x80 ? &text.p[i] : "?", 1);
 	buf_json(out, buf_slice(&safe));
 	out->failed = out->failed || buf_failed(&safe);
 	buf_finish(&safe);

@@ -219,7 +219,9 @@ static enum err write_range(struct export *e, struct look *look, struct fault *f
 	struct seal_watch watch = look_watch(&e->progress);
 	const struct gap *gap = &look->range.gap;
 	if (look->range.has_gap)
-		return fault_set(fault, ERR_GONE, "the events after %llu are not there (%s): the first is %llu",
+		return fault_set(fault, ERR_GONE,
+				 "the events after %llu are not there (%s): the first is %llu (--after first takes what is "
+				 "there)",
 				 (unsigned long long)gap->requested, gap_reason_name(gap->reason),
 				 (unsigned long long)gap->first);
 	enum err err = archive_writer_create(options, store_lineage(look->store), NULL, new_file_write, &e->file, &w, fault);

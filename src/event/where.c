@@ -60,7 +60,10 @@ static bool decode(struct slice raw, char **out)
 		bool escaped = raw.p[i] == '~';
 		if (escaped && (++i == raw.len || (raw.p[i] != '0' && raw.p[i] != '1')))
 			return false;
-		*(*out)++ = !escaped ? raw.p[i] : raw.p[i] == '0' ? '~' : '/';
+		char c = raw.p[i];
+		if (escaped)
+			c = "~/"[c - '0'];
+		*(*out)++ = c;
 	}
 	return true;
 }

@@ -172,7 +172,7 @@ static void configure_all(struct flags *f, const struct option_texts *options)
 	}
 	for (int i = 0; options != NULL && i < options->count; i++) {
 		enum flag flag;
-		struct slice value = {NULL, 0};
+		struct slice value = {"", 0};
 		if (split(options->items[i], &flag, &value, NULL) == ERR_NONE)
 			configure(f, flag, value.p, SOURCE_OPTION);
 	}

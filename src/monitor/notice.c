@@ -42,20 +42,18 @@ static void on_sent(struct write_op *op)
 
 void notice_send_take(struct writer *w, struct buf *text)
 {
-	struct fault fault;
 	struct write_op *op = calloc(1, sizeof *op);
-	enum err err =
-		op != NULL ? notice_batch_take(text, &op->batch, &fault) : fault_set(&fault, ERR_NOMEM, "out of memory");
-	if (op == NULL)
+	if (op == NULL) {
 		buf_finish(text);
-	if (!err) {
-		op->done = on_sent;
-		err = writer_submit(w, op, &fault);
-		if (err)
-			batch_destroy(op->batch);
+		log_warn("an event of the server's own is not stored", "error=\"out of memory\"");
+		return;
 	}
+	op->done = on_sent;
+	enum err err = notice_batch_take(text, &op->batch, &op->fault);
+	if (!err)
+		err = writer_submit(w, op, &op->fault);
 	if (!err)
 		return;
-	log_warn("an event of the server's own is not stored", "error=%s", log_text(fault.text));
-	free(op);
+	op->err = err;
+	on_sent(op);
 }

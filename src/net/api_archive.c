@@ -91,7 +91,7 @@ static enum err make(struct api *api, struct exchange *x, struct reader *reader,
 		return err;
 	if (range.has_gap)
 		return fault_set(fault, range.gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
-				 "the events after %llu are not there: the first is %llu",
+				 "the events after %llu are not there: the first is %llu (after=first takes what is there)",
 				 (unsigned long long)range.gap.requested, (unsigned long long)range.gap.first);
 	if (range.query.after + 1 >= range.query.before)
 		return fault_set(fault, ERR_NOT_FOUND, "there are no events in this range");

@@ -101,7 +101,7 @@ static enum err check(struct reader *reader, const struct range *r, struct fault
 					  "are of another line of history (see epoch)", "have not happened yet", "are too old"};
 	if (r->has_gap)
 		return fault_set(fault, r->gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
-				 "the events after %llu %s: the first there is is %llu",
+				 "the events after %llu %s: the first there is is %llu (after=first takes what is there)",
 				 (unsigned long long)r->gap.requested, why[r->gap.reason], (unsigned long long)r->gap.first);
 	if (r->query.after + 1 >= r->query.before)
 		return holds_nothing(fault);

@@ -197,7 +197,7 @@ static bool send_asset(struct exchange *x, const struct assets *assets, struct s
 
 static void send_nothing(struct exchange *x)
 {
-	exchange_problem(x, 404, "there is nothing at this path");
+	exchange_nothing(x);
 	exchange_done(x);
 }
 

@@ -296,7 +296,7 @@ static enum err reply_lines(struct api *api, struct history *h, struct reader *r
 		.store = api->store,
 		.base = api->base,
 		.limit = h->query.limit,
-		.packed = field_names(exchange_header(x, "Accept-Encoding"), "zstd"),
+		.coding = field_coding(exchange_header(x, "Accept-Encoding")),
 	};
 	if (exchange_room(x, fault) == 0)
 		return fault->code;

@@ -23,7 +23,7 @@ struct publish {
 /* How a body is to be read. */
 struct manner {
 	enum batch_form form;
-	bool packed;
+	enum coding coding;                /* of the body */
 	struct cloudevent_headers headers; /* binary mode of CloudEvents where there are any */
 };
 
@@ -113,12 +113,12 @@ static enum err check_rate(struct publish *p, struct fault *fault)
 	return err;
 }
 
-/* Puts what a zstd body holds in its place; takes it away on failure. */
-static enum err unpack(char **body, size_t *len, size_t max, struct fault *fault)
+/* Puts what a packed body holds in its place; takes it away on failure. */
+static enum err unpack(enum coding coding, char **body, size_t *len, size_t max, struct fault *fault)
 {
 	struct buf raw;
 	buf_init(&raw);
-	enum err err = unsqueeze((struct slice){*body, *len}, max, &raw, fault);
+	enum err err = unsqueeze(coding, (struct slice){*body, *len}, max, &raw, fault);
 	free(*body);
 	if (err)
 		buf_finish(&raw);
@@ -152,8 +152,8 @@ static enum err start(struct publish *p, const struct manner *m, struct fault *f
 	char *body = err ? NULL : exchange_body_take(p->exchange, &len);
 	if (!err && body == NULL && m->headers.count == 0)
 		err = fault_set(fault, ERR_INVALID, "the body is empty");
-	if (!err && m->packed && body != NULL)
-		err = unpack(&body, &len, p->api->body_max, fault);
+	if (!err && m->coding != CODING_NONE && body != NULL)
+		err = unpack(m->coding, &body, &len, p->api->body_max, fault);
 	if (!err)
 		err = parse(p, m, body, len, fault);
 	if (!err)
@@ -207,10 +207,13 @@ static bool read_type(struct exchange *x, struct manner *m)
 static bool read_encoding(struct exchange *x, struct manner *m)
 {
 	struct slice encoding = exchange_header(x, "Content-Encoding");
-	m->packed = has_media_type(encoding, "zstd");
-	bool known = encoding.len == 0 || m->packed || has_media_type(encoding, "identity");
-	if (!known)
-		exchange_problem(x, 415, "Content-Encoding: send the body as it is, or as zstd");
+	bool gzip = has_media_type(encoding, "gzip") || has_media_type(encoding, "x-gzip");
+	m->coding = has_media_type(encoding, "zstd") ? CODING_ZSTD : gzip ? CODING_GZIP : CODING_NONE;
+	bool known = encoding.len == 0 || m->coding != CODING_NONE || has_media_type(encoding, "identity");
+	if (!known) {
+		exchange_problem(x, 415, "Content-Encoding: send the body as it is, or as zstd or gzip");
+		exchange_add_header(x, "Accept-Encoding", "zstd, gzip"); /* RFC 7694, 3 */
+	}
 	return known;
 }
 
@@ -223,7 +226,7 @@ void api_publish(void *arg, struct exchange *x, struct reader *reader)
 		exchange_done(x);
 		return;
 	}
-	bool is_long = exchange_body_len(x) > (m.packed ? LONG_PACKED_BODY : LONG_BODY);
+	bool is_long = exchange_body_len(x) > (m.coding != CODING_NONE ? LONG_PACKED_BODY : LONG_BODY);
 	if (is_long && reader == NULL && writer_has_brief(api->writer)) {
 		exchange_defer(x, api_publish);
 		return;

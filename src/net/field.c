@@ -75,3 +75,18 @@ bool field_names(struct slice accept, const char *type)
 	field_prefer(&p, accept, type);
 	return p.exactness == FIELD_EXACT && p.quality > 0;
 }
+
+enum coding field_coding(struct slice accept_encoding)
+{
+	enum coding best = CODING_NONE;
+	double quality = 0;
+	for (enum coding c = CODING_ZSTD; c > CODING_NONE; c--) {
+		struct field_preference p = {0, 0};
+		field_prefer(&p, accept_encoding, coding_name(c));
+		if (p.exactness != FIELD_EXACT || p.quality <= quality)
+			continue;
+		quality = p.quality;
+		best = c;
+	}
+	return best;
+}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "store/squeeze.h"
 #include "tidemark/slice.h"
 
 /* Without spaces and tabs at its ends. */
@@ -25,6 +26,8 @@ struct field_preference {
 void field_prefer(struct field_preference *p, struct slice accept, const char *type);
 /* Is `a` liked better than `b`? Of two that are liked as much, the one that is named more exactly is. */
 bool field_is_better(struct field_preference a, struct field_preference b);
+/* What Accept-Encoding wants the answer to be packed as: zstd, unless gzip is liked better. */
+enum coding field_coding(struct slice accept_encoding);
 /* Is the type named itself, and wanted? */
 bool field_names(struct slice accept, const char *type);
 

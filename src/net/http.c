@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "hub/lanes.h"
 #include "net/caller.h"
+#include "net/field.h"
+#include "net/hint.h"
 #include "net/http_own.h"
 #include "net/origin.h"
 #include "net/peer.h"
@@ -28,7 +30,9 @@ enum {
 	STREAM_BLOCK = 1024, /* of a client that takes no chunks */
 	IDLE_TIMEOUT_S = 30,
 	BODY_PATIENCE = 3,
-	REPLY_HEADERS_MAX = 8,
+	REPLY_HEADERS_MAX = 10,
+	PACK_MIN = 1024,            /* bytes of a reply that it is worth while to pack */
+	PACK_MAX = 4 * 1024 * 1024, /* and of one that does not keep a thread of the pool for long */
 	SEGMENT_MAX = 1024,
 	REFUSE_POLL_US = 100,
 	DISCARD_MAX = 64 * 1024 * 1024,     /* of a body that is refused, before the connection is cut */
@@ -403,6 +407,13 @@ void exchange_problem(struct exchange *x, int status, const char *detail)
 	put_problem(x, status, &fault);
 }
 
+void exchange_nothing(struct exchange *x)
+{
+	char detail[HINT_LEN];
+	hint_path(x->http->options.routes, x->http->options.gate->base, x->url.path, detail);
+	exchange_problem(x, 404, detail);
+}
+
 static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
 {
 	(void)position;
@@ -675,11 +686,13 @@ static bool find_route(struct exchange *x)
 	if (x->starved) {
 		exchange_problem(x, 503, "out of memory");
 	} else if (allow[0] == '\0') {
-		exchange_problem(x, 404, "there is nothing at this path");
+		exchange_nothing(x);
 	} else if (options) {
 		answer_options(x, allow);
 	} else {
-		exchange_problem(x, 405, "this path does not take the method");
+		char detail[128];
+		snprintf(detail, sizeof detail, "this path does not take the method: it takes %s", allow);
+		exchange_problem(x, 405, detail);
 		exchange_add_header(x, "Allow", allow);
 	}
 	return false;
@@ -1004,12 +1017,68 @@ static void make_again(struct exchange *x)
 	exchange_defer_reply(x, x->route->handle);
 }
 
+/* Text, which becomes smaller. Pictures and fonts are packed already. */
+static bool is_packable(const struct exchange *x)
+{
+	static const char *const types[] = {"text/", "application/json", "application/wasm", "image/svg+xml"};
+	size_t len = x->fixed.p != NULL ? x->fixed.len : x->out.len;
+	bool fine = false;
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		fine = fine || strncmp(x->content_type, types[i], strlen(types[i])) == 0;
+	return fine && x->status == 200 && len >= PACK_MIN && len <= PACK_MAX && !buf_failed(&x->out);
+}
+
+/* The packed form is another one: its tag does not prove it the same byte for byte (RFC 9110, 8.8.1). */
+static void weaken_tag(struct exchange *x)
+{
+	for (int i = 0; i < x->header_count; i++) {
+		char weak[128];
+		if (strcmp(x->headers[i].name, "ETag") != 0 || x->headers[i].value[0] != '"')
+			continue;
+		snprintf(weak, sizeof weak, "W/%s", x->headers[i].value);
+		char *copy = strdup(weak);
+		if (copy == NULL)
+			continue; /* with the strong one it is sent no less */
+		free(x->headers[i].value);
+		x->headers[i].value = copy;
+	}
+}
+
+/* Where there is no memory for it, the reply goes out as it is. */
+static void pack_reply(struct exchange *x)
+{
+	struct fault unsaid;
+	struct buf packed;
+	enum coding coding = field_coding(exchange_header(x, "Accept-Encoding"));
+	struct squeeze *s = is_packable(x) ? squeeze_create(coding) : NULL;
+	if (s == NULL)
+		return;
+	buf_init(&packed);
+	struct slice plain = x->fixed.p != NULL ? x->fixed : buf_slice(&x->out);
+	bool fine = squeeze_add(s, plain, true, &packed, &unsaid) == ERR_NONE && packed.len < plain.len;
+	squeeze_destroy(s);
+	if (!fine) {
+		buf_finish(&packed);
+		return;
+	}
+	buf_finish(&x->out);
+	buf_trim(&packed);
+	x->out = packed;
+	x->fixed = (struct slice){NULL, 0};
+	exchange_add_header(x, "Content-Encoding", coding_name(coding));
+	weaken_tag(x);
+}
+
 void exchange_done(struct exchange *x)
 {
 	buf_trim(&x->out);
 	if (is_to_be_made_again(x)) {
 		make_again(x);
 		return;
+	}
+	if ((x->route->flags & ROUTE_PACKED) != 0 && x->read == NULL && (x->status == 200 || x->status == 304)) {
+		exchange_add_header(x, "Vary", "Accept-Encoding");
+		pack_reply(x);
 	}
 	if (x->stage != TAKEN)
 		x->stage = DONE;

@@ -33,6 +33,7 @@ enum http_route_flag {
 	/* Where there is no room for that, it may be made if it comes to QUOTA_SMALL_REPLY bytes; if it comes to more, it is
 	 * made once more when there is: exchange_state is what it was left as. */
 	ROUTE_BRIEF = 1 << 5,
+	ROUTE_PACKED = 1 << 6, /* what it answers on the pool is packed where the request takes that (Accept-Encoding) */
 	ROUTE_SOCKET = 1 << 3, /* a WebSocket: only pages of our own may ask for it, though it is a GET */
 };
 
@@ -132,6 +133,8 @@ void exchange_hold(struct exchange *x, size_t bytes);
 struct buf *exchange_out(struct exchange *x);
 /* A body that lives as long as the program. */
 void exchange_static(struct exchange *x, const void *bytes, size_t len);
+/* 404: there is nothing at the path, with what may have been meant. */
+void exchange_nothing(struct exchange *x);
 /* application/problem+json; the status follows from the code. */
 void exchange_fault(struct exchange *x, const struct fault *fault);
 /* The same with a status of one's own. */

@@ -136,8 +136,8 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 static struct lines *create(struct exchange *x, const struct range *range, struct lines_options options)
 {
 	struct lines *l = calloc(1, sizeof *l);
-	bool packed = options.packed && exchange_room_long(x) > 4 * SQUEEZE_BYTES;
-	struct squeeze *squeeze = packed ? squeeze_create() : NULL;
+	bool packed = options.coding != CODING_NONE && exchange_room_long(x) > 4 * SQUEEZE_BYTES;
+	struct squeeze *squeeze = packed ? squeeze_create(options.coding) : NULL;
 	if (l == NULL || (packed && squeeze == NULL)) {
 		selection_destroy(range->query.select);
 		squeeze_destroy(squeeze);
@@ -174,7 +174,7 @@ enum err lines_stream_take(struct exchange *x, struct reader *reader, const stru
 	exchange_status(x, 200, "application/x-ndjson");
 	exchange_add_header(x, "Vary", "Accept, Accept-Encoding");
 	if (l->squeeze != NULL)
-		exchange_add_header(x, "Content-Encoding", "zstd");
+		exchange_add_header(x, "Content-Encoding", coding_name(squeeze_coding(l->squeeze)));
 	err = body_stream_take(x, &first, fill, l, held, destroy);
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }

@@ -4,12 +4,13 @@
 
 #include "net/http.h"
 #include "net/range.h"
+#include "store/squeeze.h"
 
 struct lines_options {
 	struct store *store;
 	const char *base; /* of the server's paths, for what fails later */
 	uint32_t limit;   /* events; 0: all */
-	bool packed;      /* with Content-Encoding: zstd */
+	enum coding coding; /* of the reply, where there is room for packing it */
 };
 
 /* Reads the first page of `range`, and streams that and what follows as the reply of `x`. Takes the selection. A failure is

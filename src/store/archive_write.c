@@ -14,7 +14,6 @@ struct archive_writer {
 	struct buf entries; /* of the seek table */
 	struct sha256 *content;
 	struct sha256 *packed; /* all of the file but the manifest inside */
-	struct sha256 *chain;
 	bool selection;
 	const struct lineage *lineage;
 	struct manifest manifest;
@@ -31,7 +30,6 @@ static enum err on_frame(void *arg, struct slice frame, struct slice raw, struct
 {
 	struct archive_writer *w = arg;
 	sha256_add(w->content, raw.p, raw.len);
-	sha256_add(w->chain, raw.p, raw.len);
 	sha256_add(w->packed, frame.p, frame.len);
 	seekable_add(&w->entries, frame, (uint32_t)raw.len);
 	w->manifest.raw_bytes += raw.len;
@@ -51,8 +49,7 @@ enum err archive_writer_create(struct archive_options options, const struct line
 	w->selection = options.selection;
 	w->content = sha256_create();
 	w->packed = sha256_create();
-	w->chain = sha256_create();
-	enum err err = w->content != NULL && w->packed != NULL && w->chain != NULL
+	enum err err = w->content != NULL && w->packed != NULL
 			       ? packer_create(options.level, options.threads, on_frame, w, &w->packer, fault)
 			       : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (err) {
@@ -64,7 +61,6 @@ enum err archive_writer_create(struct archive_options options, const struct line
 	memset(w->manifest.previous, '0', SHA256_TEXT_LEN);
 	if (previous != NULL)
 		memcpy(w->manifest.previous, previous, SHA256_TEXT_LEN);
-	chain_begin(w->chain, w->manifest.previous);
 	*out = w;
 	return ERR_NONE;
 }
@@ -76,7 +72,6 @@ void archive_writer_destroy(struct archive_writer *w)
 	packer_destroy(w->packer);
 	sha256_destroy(w->content);
 	sha256_destroy(w->packed);
-	sha256_destroy(w->chain);
 	buf_finish(&w->entries);
 	free(w);
 }
@@ -189,12 +184,15 @@ static enum err write_end(struct archive_writer *w, struct fault *fault)
 
 enum err archive_writer_end(struct archive_writer *w, struct manifest *out, struct fault *fault)
 {
+	unsigned char digest[SHA256_LEN];
 	struct manifest *m = &w->manifest;
 	enum err err = packer_input(w->packer)->len > 0 ? packer_submit(w->packer, fault) : ERR_NONE;
 	if (!err)
 		err = packer_flush(w->packer, fault);
-	take_digest(w->content, m->sha256);
-	take_digest(w->chain, m->chain);
+	sha256_end(w->content, digest);
+	sha256_text(digest, m->sha256);
+	if (!err && !chain_of(m->previous, digest, m->chain))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	archive_name(m->file, m->first, m->last, w->selection ? SELECTION_ENDING : ARCHIVE_ENDING);
 	if (!err)
 		err = write_end(w, fault);

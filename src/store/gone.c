@@ -181,7 +181,7 @@ enum err gone_last_get(sqlite3 *db, struct gone_last *out, struct fault *fault)
 enum err gone_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault)
 {
 	struct gone g;
-	struct gone_last newest;
+	struct gone_last newest = {0};
 	enum err err = gone_load(from, &g, fault);
 	if (err || !g.known)
 		return err;

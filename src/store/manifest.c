@@ -267,12 +267,29 @@ enum err manifest_save(const char *archive, const struct manifest *m, struct fau
 	return err;
 }
 
+static void read_digest(const char text[SHA256_TEXT_LEN], unsigned char out[SHA256_LEN])
+{
+	for (int i = 0; i < SHA256_LEN; i++)
+		out[i] = (unsigned char)(units_hex(text[2 * i]) << 4 | units_hex(text[2 * i + 1]));
+}
+
 void chain_begin(struct sha256 *s, const char previous[SHA256_TEXT_LEN])
 {
 	unsigned char digest[SHA256_LEN];
-	for (int i = 0; i < SHA256_LEN; i++)
-		digest[i] = (unsigned char)(units_hex(previous[2 * i]) << 4 | units_hex(previous[2 * i + 1]));
+	read_digest(previous, digest);
 	sha256_add(s, digest, sizeof digest);
+}
+
+bool chain_of(const char previous[SHA256_TEXT_LEN], const unsigned char content[SHA256_LEN], char out[SHA256_TEXT_LEN + 1])
+{
+	unsigned char both[2 * SHA256_LEN];
+	unsigned char digest[SHA256_LEN];
+	read_digest(previous, both);
+	memcpy(both + SHA256_LEN, content, SHA256_LEN);
+	if (!sha256_of((struct slice){(const char *)both, sizeof both}, digest))
+		return false;
+	sha256_text(digest, out);
+	return true;
 }
 
 void archive_name(char out[ARCHIVE_NAME_LEN], uint64_t first, uint64_t last, const char *ending)

@@ -7,11 +7,11 @@
  *
  * `lines` are the lines of history that its events are on, and the event before the first; `epoch` is the last of them.
  * `bytes` is the length of the file. `sha256` is of its content, all raw bytes; `packed_sha256` of the file without
- * the frame of the manifest inside. An archive of format 2 has none inside: there `sha256` is of the file, and
- * there is no `packed_sha256`. `chain` is SHA-256 over the chain of the archive before (`previous`, 32 bytes, zeros where
- * there is none) and all raw bytes of this one: no event can be changed, removed or moved, inside an archive or between two,
- * without its showing. `sum` is SHA-256 of the text before it: what else the manifest says, such as whose events these are,
- * nothing in the archive bears out. */
+ * the frame of the manifest inside. `chain` is SHA-256 over the chain of the archive before (`previous`, 32 bytes,
+ * zeros where there is none) and the 32 bytes of `sha256`: no event can be changed, removed or moved, inside an archive or
+ * between two, without its showing. An archive of format 2 has no manifest inside: there `sha256` is of the file, there is
+ * no `packed_sha256`, and `chain` is over all raw bytes in the place of their digest. `sum` is SHA-256 of the text before
+ * it: what else the manifest says, such as whose events these are, nothing in the archive bears out. */
 #ifndef STORE_MANIFEST_H
 #define STORE_MANIFEST_H
 
@@ -71,7 +71,9 @@ enum err manifest_read(const char *archive, struct manifest *out, struct fault *
 /* Writes it. ERR_CONFLICT: there is one. */
 enum err manifest_save(const char *archive, const struct manifest *m, struct fault *fault);
 
-/* Adds what a chain begins with: the bytes that the digest `previous` stands for. */
+/* The chain of an archive with that content; false where there is no memory. */
+bool chain_of(const char previous[SHA256_TEXT_LEN], const unsigned char content[SHA256_LEN], char out[SHA256_TEXT_LEN + 1]);
+/* Of format 2: adds what a chain begins with, the bytes that the digest `previous` stands for. */
 void chain_begin(struct sha256 *s, const char previous[SHA256_TEXT_LEN]);
 
 /* FIRST-LAST and the ending. */

@@ -100,7 +100,7 @@ static enum err read_line(struct reading *r, struct slice line)
 	return ERR_NONE;
 }
 
-static enum err read_frames(struct reading *r, struct archive *a, struct sha256 *content, struct sha256 *chain)
+static enum err read_frames(struct reading *r, struct archive *a, struct sha256 *content)
 {
 	enum err err = ERR_NONE;
 	for (uint32_t f = 0; !err && f < archive_frames(a); f++) {
@@ -111,7 +111,6 @@ static enum err read_frames(struct reading *r, struct archive *a, struct sha256 
 		if (err)
 			return at_event(r, a, err);
 		sha256_add(content, lines.bytes.p, lines.bytes.len);
-		sha256_add(chain, lines.bytes.p, lines.bytes.len);
 		r->out->raw_bytes += lines.bytes.len;
 		r->out->frames++;
 		if (r->survey->progress != NULL)
@@ -190,13 +189,18 @@ static void begin(struct manifest *out, const struct manifest *expected)
 }
 
 /* Fills in the digests that the format has. */
-static enum err digest(const char *path, const struct archive *a, struct sha256 *content, struct sha256 *chain,
-		       struct manifest *out, struct fault *fault)
+static enum err digest(const char *path, const struct archive *a, struct sha256 *content, struct manifest *out,
+		       struct fault *fault)
 {
-	take_digest(chain, out->chain);
-	if (out->format < MANIFEST_FORMAT)
+	unsigned char raw[SHA256_LEN];
+	sha256_end(content, raw);
+	if (out->format < MANIFEST_FORMAT) {
+		sha256_text(raw, out->chain);
 		return digest_file(path, NULL, &out->bytes, out->sha256, fault);
-	take_digest(content, out->sha256);
+	}
+	sha256_text(raw, out->sha256);
+	if (!chain_of(out->previous, raw, out->chain))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
 	return digest_file(path, a, &out->bytes, out->packed_sha256, fault);
 }
 
@@ -207,16 +211,16 @@ enum err archive_survey(const char *path, const struct survey *s, struct manifes
 			    expected == NULL ? !s->selection : expected->count == expected->last - expected->first + 1};
 	struct archive *a = NULL;
 	struct sha256 *content = sha256_create();
-	struct sha256 *chain = sha256_create();
-	enum err err = content != NULL && chain != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = content != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
 	begin(out, expected);
 	if (!err)
 		err = archive_open(path, &a, fault);
 	if (!err) {
-		chain_begin(chain, out->previous);
-		err = read_frames(&r, a, content, chain);
+		if (out->format < MANIFEST_FORMAT)
+			chain_begin(content, out->previous);
+		err = read_frames(&r, a, content);
 		if (!err)
-			err = digest(path, a, content, chain, out, fault);
+			err = digest(path, a, content, out, fault);
 		archive_name(out->file, out->first, out->last, ARCHIVE_ENDING);
 		if (!err && expected != NULL)
 			err = compare(out, expected, fault);
@@ -227,6 +231,5 @@ enum err archive_survey(const char *path, const struct survey *s, struct manifes
 	}
 	archive_close(a);
 	sha256_destroy(content);
-	sha256_destroy(chain);
 	return err;
 }

@@ -226,6 +226,30 @@ class BasePath(TidemarkTest):
             self.assertEqual(done.returncode, 2, path)
             self.assertIn("--base-path", done.stderr)
 
+    def test_a_path_that_is_not_there_says_what_may_have_been_meant(self):
+        server = self.serve()
+        nothing = "there is nothing at this path"
+        for method, path, detail in (
+                ("GET", "/v1/streams/a/b", f"{nothing}: a slash in a name is written %2F, as in /v1/streams/a%2Fb"),
+                ("GET", "/v1/streams/a%20b//c/", f"{nothing}: a slash in a name is written %2F, as in /v1/streams/a%20b%2F%2Fc%2F"),
+                ("PUT", "/v1/sessions/a/b", f"{nothing}: a slash in a name is written %2F, as in /v1/sessions/a%2Fb"),
+                ("POST", "/v1/sessions/a/b/ack", f"{nothing}: a slash in a name is written %2F, as in /v1/sessions/a%2Fb/ack"),
+                ("GET", "/v1/event", f"{nothing}: is /v1/events meant?"), ("GET", "/v1/Streams/", f"{nothing}: is /v1/streams meant?"),
+                ("POST", "/archives", f"{nothing}: is /v1/archives meant?"), ("GET", "/stats", f"{nothing}: is /v1/stats meant?"),
+                ("GET", "/healtz", f"{nothing}: is /healthz meant?"), ("GET", "/v2/events", f"{nothing}: is /v1/events meant?"),
+                ("GET", "/nothing", nothing), ("GET", "/v1/", nothing), ("GET", "/static/none", nothing), ("GET", "/x", nothing),
+                ("GET", "/v1/archives/a/b", nothing), ("GET", "/" + "v1/events" * 300, nothing)):
+            with self.subTest(path[:60]):
+                answer = server.request(method, path)
+                self.assert_problem(answer, 404)
+                self.assertEqual(answer.json()["detail"], detail)
+        below = self.serve("--base-path", "/tide")
+        self.assert_problem(below.get("/tide/v1/event"), 404, "is /tide/v1/events meant?")
+        for method, path, allowed in (("DELETE", "/v1/events", "POST, GET, HEAD"), ("GET", "/v1/sessions/a/ack", "POST")):
+            answer = server.request(method, path)
+            self.assert_problem(answer, 405, f"it takes {allowed}")
+            self.assertEqual(answer.headers["allow"], allowed)
+
 
 if __name__ == "__main__":
     unittest.main()

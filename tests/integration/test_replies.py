@@ -112,7 +112,7 @@ class Replies(TidemarkTest):
             reply = late.receive(25)
             if reply["type"] in ("stats", "time_series_data", "historical_data", "recent_events"):
                 kinds.append(reply["type"])
-        self.assertEqual(kinds, ["stats", "time_series_data", "historical_data", "recent_events"])
+        self.assertEqual(kinds, ["stats", "historical_data", "recent_events", "time_series_data"])
         self.assertGreaterEqual(server.get("/v1/stats").json()["websocket"]["connections"]["timeouts"], 1)
         self.assertEqual(len(deaf), 4)
 
