@@ -75,31 +75,40 @@ static bool contains(struct slice text, const char *part)
 	return false;
 }
 
-/* By a member of the payload that says something. */
-static enum category carried(const struct flat *f)
+static bool says_something(struct slice value)
 {
-	static const struct word members[] = {
-		{"exception", CATEGORY_CRITICAL}, {"metrics", CATEGORY_PERFORMANCE}, {"performance", CATEGORY_PERFORMANCE}};
-	enum category found = CATEGORY_SYSTEM;
-	bool object = json_kind(f->data) == JSON_OBJECT;
-	for (struct json_walk w = json_walk(f->data); object && json_next(&w);) {
-		enum json_kind kind = json_kind(w.value);
-		if (kind == JSON_NULL || kind == JSON_FALSE || slice_is(w.value, "\"\""))
-			continue;
-		for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-			if (members[i].category < found && json_key_is(w.key, members[i].text))
-				found = members[i].category;
-	}
-	return found;
+	return value.p != NULL && json_kind(value) != JSON_NULL && json_kind(value) != JSON_FALSE &&
+	       !slice_is(value, "\"\"");
+}
+
+enum category category_of_type(struct slice type)
+{
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (type.len == strlen(types[i].text) && strncasecmp(type.p, types[i].text, type.len) == 0)
+			return types[i].category;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (contains(type, parts[i].text))
+			return parts[i].category;
+	return CATEGORIES;
+}
+
+enum category category_of_data(const struct flat *f, const struct flat_more *more)
+{
+	if (flat_is_error(f) || says_something(more->exception))
+		return CATEGORY_CRITICAL;
+	return says_something(more->metrics) || says_something(more->performance) ? CATEGORY_PERFORMANCE : CATEGORY_SYSTEM;
 }
 
 enum category category_of(const struct flat *f)
 {
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-		if (f->type.len == strlen(types[i].text) && strncasecmp(f->type.p, types[i].text, f->type.len) == 0)
-			return types[i].category;
-	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-		if (contains(f->type, parts[i].text))
-			return parts[i].category;
-	return flat_is_error(f) ? CATEGORY_CRITICAL : carried(f);
+	struct flat_more more = {0};
+	enum category category = category_of_type(f->type);
+	if (category != CATEGORIES)
+		return category;
+	if (json_kind(f->data) == JSON_OBJECT) {
+		json_member(f->data, "exception", &more.exception);
+		json_member(f->data, "metrics", &more.metrics);
+		json_member(f->data, "performance", &more.performance);
+	}
+	return category_of_data(f, &more);
 }

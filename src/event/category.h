@@ -28,5 +28,8 @@ const char *category_name(enum category category);
 enum category category_find(struct slice name);
 
 enum category category_of(const struct flat *f);
+/* The same in two steps: CATEGORIES where the type (JSON without its quotes) does not say. */
+enum category category_of_type(struct slice type);
+enum category category_of_data(const struct flat *f, const struct flat_more *more);
 
 #endif

@@ -46,19 +46,42 @@ enum member {
 	M_METADATA,
 	M_TYPE,
 	M_CONNECTION_TYPE,
-	MEMBERS
+	MEMBERS,
+	/* without a place of their own here */
+	M_TIMESTAMP = MEMBERS,
+	M_EXCEPTION,
+	M_METRICS,
+	M_PERFORMANCE,
+	ALL_MEMBERS
 };
 
-static const char *const member_names[MEMBERS] = {
-	"direction",       "script_name",      "script", "source",         "function_name", "function",
-	"data_size_bytes", "response_time_ms", "error",  "message",        "error_message", "error_type",
-	"severity",        "metadata",         "type",   "connection_type"};
+#define NAMED(text)                                                                                                         \
+	{                                                                                                                   \
+		text, sizeof text - 1                                                                                       \
+	}
 
+static const struct {
+	const char *name;
+	size_t len;
+} names_of[ALL_MEMBERS] = {NAMED("direction"),       NAMED("script_name"),      NAMED("script"),
+			   NAMED("source"),          NAMED("function_name"),    NAMED("function"),
+			   NAMED("data_size_bytes"), NAMED("response_time_ms"), NAMED("error"),
+			   NAMED("message"),         NAMED("error_message"),    NAMED("error_type"),
+			   NAMED("severity"),        NAMED("metadata"),         NAMED("type"),
+			   NAMED("connection_type"), NAMED("timestamp"),        NAMED("exception"),
+			   NAMED("metrics"),         NAMED("performance")};
+
+/* ALL_MEMBERS where it is none. */
 static int member_of(struct slice key)
 {
 	int i = 0;
-	while (i < MEMBERS && !json_key_is(key, member_names[i]))
-		i++;
+	if (memchr(key.p, '\\', key.len) == NULL)
+		while (i < ALL_MEMBERS &&
+		       (key.len != names_of[i].len || memcmp(key.p, names_of[i].name, names_of[i].len) != 0))
+			i++;
+	else
+		while (i < ALL_MEMBERS && !json_key_is(key, names_of[i].name))
+			i++;
 	return i;
 }
 
@@ -116,7 +139,7 @@ static struct slice reason_of(struct flat *f, const struct slice m[MEMBERS])
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 		struct slice value = m[places[i].member];
 		if (places[i].in_metadata &&
-		    (f->metadata.p == NULL || !json_member(f->metadata, member_names[places[i].member], &value)))
+		    (f->metadata.p == NULL || !json_member(f->metadata, names_of[places[i].member].name, &value)))
 			continue;
 		struct slice text = inside(value);
 		if (text.p == NULL || text.len == 0)
@@ -196,22 +219,25 @@ static void read_members(struct flat *f, const struct slice m[MEMBERS], struct s
 		use(f, M_CONNECTION_TYPE);
 }
 
-static void read_payload(struct flat *f, struct slice type)
+static void read_payload(struct flat *f, struct slice type, struct flat_more *more)
 {
-	struct slice m[MEMBERS] = {{NULL, 0}};
+	struct slice m[ALL_MEMBERS] = {{NULL, 0}};
 	bool object = json_kind(f->data) == JSON_OBJECT;
 	for (struct json_walk w = json_walk(f->data); object && json_next(&w);) {
 		int i = member_of(w.key);
-		if (i < MEMBERS)
+		if (i < ALL_MEMBERS)
 			m[i] = w.value;
 	}
 	read_members(f, m, type);
+	if (more != NULL)
+		*more = (struct flat_more){m[M_TYPE],     m[M_SCRIPT_NAME], m[M_SCRIPT],  m[M_SOURCE],     m[M_TIMESTAMP],
+					   m[M_METADATA], m[M_EXCEPTION],   m[M_METRICS], m[M_PERFORMANCE]};
 }
 
 void flat_read_payload(struct slice type, struct slice data, struct flat *out)
 {
 	*out = (struct flat){.service = SERVICE_TEST, .type = type, .data = data};
-	read_payload(out, type);
+	read_payload(out, type, NULL);
 }
 
 bool flat_is_error(const struct flat *f)
@@ -220,6 +246,11 @@ bool flat_is_error(const struct flat *f)
 }
 
 bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out)
+{
+	return flat_read_more(envelope, time_ms, out, NULL);
+}
+
+bool flat_read_more(struct slice envelope, int64_t time_ms, struct flat *out, struct flat_more *more)
 {
 	struct envelope e;
 	if (!envelope_read(envelope, &e))
@@ -232,7 +263,7 @@ bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out)
 			     .data = e.data};
 	if (out->service == SERVICE_NONE)
 		return false;
-	read_payload(out, e.type);
+	read_payload(out, e.type, more);
 	return true;
 }
 
@@ -285,7 +316,7 @@ void flat_error(struct buf *out, const struct flat *f)
 /* A null says no more than the null, or the default, that is sent in its place. */
 static bool is_mapped(const struct flat *f, int member, struct slice value)
 {
-	bool plain = member == MEMBERS || member == M_SEVERITY || member == M_SOURCE || member == M_MESSAGE ||
+	bool plain = member >= MEMBERS || member == M_SEVERITY || member == M_SOURCE || member == M_MESSAGE ||
 		     member == M_ERROR_MESSAGE || member == M_ERROR_TYPE;
 	return member < MEMBERS && ((f->used & 1u << member) != 0 || (!plain && json_kind(value) == JSON_NULL));
 }

@@ -54,10 +54,25 @@ struct flat {
 	unsigned used;         /* members of the payload that have a place of their own here: bits of flat.c */
 };
 
+/* Members of the payload for whoever classifies events and holds them against rules: values, no p where there is none. */
+struct flat_more {
+	struct slice type;
+	struct slice script_name;
+	struct slice script;
+	struct slice source;
+	struct slice timestamp;
+	struct slice metadata;
+	struct slice exception;
+	struct slice metrics;
+	struct slice performance;
+};
+
 /* The service of an envelope, at the cost of looking at its stream. */
 enum service flat_service(struct slice envelope);
 /* Reads an envelope (tidemark/event.h). False where its stream is no service's. */
 bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out);
+/* The same with these, in one look at the payload. */
+bool flat_read_more(struct slice envelope, int64_t time_ms, struct flat *out, struct flat_more *more);
 
 /* What a payload says, whatever stream it is of; names of streams are left out. */
 void flat_read_payload(struct slice type, struct slice data, struct flat *out);

@@ -51,7 +51,7 @@ static size_t characters(struct slice text, bool is_json)
 
 static unsigned check_text(struct slice value, size_t max, enum validity kind, enum validity length)
 {
-	if (json_kind(value) == JSON_NULL)
+	if (value.p == NULL || json_kind(value) == JSON_NULL)
 		return 0;
 	if (json_kind(value) != JSON_STRING)
 		return 1u << kind;
@@ -59,26 +59,41 @@ static unsigned check_text(struct slice value, size_t max, enum validity kind, e
 	return count >= 1 && count <= max ? 0 : 1u << length;
 }
 
-static unsigned check_member(struct slice key, struct slice value)
+static unsigned check_source(struct slice value)
 {
-	enum json_kind kind = json_kind(value);
-	if (json_key_is(key, "type"))
-		return check_text(value, TYPE_MAX, VALID_TYPE_KIND, VALID_TYPE_LENGTH);
-	if (json_key_is(key, "script_name") || json_key_is(key, "script") || json_key_is(key, "source"))
-		return check_text(value, SOURCE_MAX, VALID_SOURCE_KIND, VALID_SOURCE_LENGTH);
-	if (json_key_is(key, "timestamp"))
-		return kind == JSON_STRING || kind == JSON_NUMBER || kind == JSON_NULL ? 0 : 1u << VALID_TIMESTAMP;
-	if (json_key_is(key, "metadata"))
-		return kind == JSON_OBJECT || kind == JSON_NULL ? 0 : 1u << VALID_METADATA;
-	return 0;
+	return check_text(value, SOURCE_MAX, VALID_SOURCE_KIND, VALID_SOURCE_LENGTH);
 }
 
-unsigned validity_check(struct slice type, bool is_json, struct slice data)
+static unsigned check_members(const struct flat_more *m)
 {
-	unsigned broken = characters(type, is_json) <= TYPE_MAX ? 0 : 1u << VALID_TYPE_LENGTH;
+	enum json_kind time = m->timestamp.p != NULL ? json_kind(m->timestamp) : JSON_NULL;
+	enum json_kind metadata = m->metadata.p != NULL ? json_kind(m->metadata) : JSON_NULL;
+	unsigned broken = check_text(m->type, TYPE_MAX, VALID_TYPE_KIND, VALID_TYPE_LENGTH) | check_source(m->script_name) |
+			  check_source(m->script) | check_source(m->source);
+	if (time != JSON_STRING && time != JSON_NUMBER && time != JSON_NULL)
+		broken |= 1u << VALID_TIMESTAMP;
+	if (metadata != JSON_OBJECT && metadata != JSON_NULL)
+		broken |= 1u << VALID_METADATA;
+	return broken;
+}
+
+unsigned validity_of(const struct flat *f, const struct flat_more *more)
+{
+	unsigned broken = characters(f->type, true) <= TYPE_MAX ? 0 : 1u << VALID_TYPE_LENGTH;
+	return broken | (json_kind(f->data) == JSON_OBJECT ? check_members(more) : 1u << VALID_DATA);
+}
+
+unsigned validity_check(struct slice type, struct slice data)
+{
+	struct flat_more more = {0};
+	unsigned broken = characters(type, false) <= TYPE_MAX ? 0 : 1u << VALID_TYPE_LENGTH;
 	if (json_kind(data) != JSON_OBJECT)
 		return broken | 1u << VALID_DATA;
-	for (struct json_walk w = json_walk(data); json_next(&w);)
-		broken |= check_member(w.key, w.value);
-	return broken;
+	json_member(data, "type", &more.type);
+	json_member(data, "script_name", &more.script_name);
+	json_member(data, "script", &more.script);
+	json_member(data, "source", &more.source);
+	json_member(data, "timestamp", &more.timestamp);
+	json_member(data, "metadata", &more.metadata);
+	return broken | check_members(&more);
 }

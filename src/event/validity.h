@@ -23,8 +23,10 @@ enum validity {
 	VALIDITIES,
 };
 
-/* The rules that an event breaks: bits. `type` is that of the envelope, plain or as JSON without its quotes. */
-unsigned validity_check(struct slice type, bool is_json, struct slice data);
+/* The rules that an event breaks: bits. */
+unsigned validity_of(const struct flat *f, const struct flat_more *more);
+/* The same of one that was not stored yet: `type` is plain text. */
+unsigned validity_check(struct slice type, struct slice data);
 
 /* Static texts. */
 const char *validity_rule(enum validity rule);

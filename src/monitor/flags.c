@@ -347,7 +347,7 @@ enum err flags_admit(struct flags *f, const struct batch *batch, struct fault *f
 		return ERR_NONE;
 	for (size_t i = 0; i < batch_count(batch); i++) {
 		const struct event *e = batch_event(batch, i);
-		unsigned broken = service_find(e->stream) < SERVICES ? validity_check(e->type, false, e->data) : 0;
+		unsigned broken = service_find(e->stream) < SERVICES ? validity_check(e->type, e->data) : 0;
 		if (broken == 0)
 			continue;
 		atomic_fetch_add(&f->refused, 1);

@@ -1,5 +1,6 @@
 #include "monitor/monitor.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -68,9 +69,20 @@ struct monitor {
 	atomic_llong stored_ms;   /* monotonic: when that was */
 };
 
-enum { TOPIC_UNKNOWN = 0xff };
+/* What is known of a topic: its service, and above that its category. */
+enum { TOPIC_UNKNOWN = 0xff, TOPIC_SERVICE_BITS = 4, TOPIC_SERVICE = 0x0f };
+static_assert((int)SERVICE_NONE < TOPIC_SERVICE && CATEGORIES < 15, "both fit, and are not unknown");
 
 /* --- folding --- */
+
+/* The service of a topic, and the category that its type says. */
+static unsigned char look_at(struct slice envelope)
+{
+	struct flat f;
+	if (!flat_read(envelope, 0, &f))
+		return SERVICE_NONE;
+	return (unsigned char)((unsigned)f.service | (unsigned)category_of_type(f.type) << TOPIC_SERVICE_BITS);
+}
 
 static enum service topic_service(struct monitor *m, uint32_t topic, struct slice envelope)
 {
@@ -84,15 +96,22 @@ static enum service topic_service(struct monitor *m, uint32_t topic, struct slic
 		m->topic_count = count;
 	}
 	if (m->topics[topic] == TOPIC_UNKNOWN)
-		m->topics[topic] = (unsigned char)flat_service(envelope);
-	return (enum service)m->topics[topic];
+		m->topics[topic] = look_at(envelope);
+	return (enum service)(m->topics[topic] & TOPIC_SERVICE);
 }
 
-static void count_in(struct monitor *m, const struct flat *f)
+static enum category category_in(const struct monitor *m, uint32_t topic, const struct flat *f, const struct flat_more *more)
 {
-	enum category category = category_of(f);
+	enum category by_type =
+		topic < m->topic_count ? (enum category)(m->topics[topic] >> TOPIC_SERVICE_BITS) : category_of_type(f->type);
+	return by_type != CATEGORIES ? by_type : category_of_data(f, more);
+}
+
+static void count_in(struct monitor *m, uint32_t topic, const struct flat *f, const struct flat_more *more)
+{
+	enum category category = category_in(m, topic, f, more);
 	bool checks = m->flags != NULL && flags_get(m->flags, FLAG_ENABLE_VALIDATION) != 0;
-	unsigned broken = checks ? validity_check(f->type, true, f->data) : 0;
+	unsigned broken = checks ? validity_of(f, more) : 0;
 	pthread_mutex_lock(&m->lock);
 	tally_add(&m->tallies[f->service], f);
 	series_add(&m->series[f->service], f);
@@ -117,11 +136,12 @@ static void fold_page(struct monitor *m, const struct page *page)
 	for (uint32_t i = 0, n = page_count(page); i < n; i++) {
 		struct page_entry e = page_entry(page, i);
 		struct flat f;
-		if (e.topic < m->topic_count && m->topics[e.topic] == SERVICE_NONE)
+		struct flat_more more;
+		if (e.topic < m->topic_count && (m->topics[e.topic] & TOPIC_SERVICE) == SERVICE_NONE)
 			continue;
 		struct slice envelope = page_envelope(page, i);
-		if (topic_service(m, e.topic, envelope) < SERVICES && flat_read(envelope, e.time_ms, &f))
-			count_in(m, &f);
+		if (topic_service(m, e.topic, envelope) < SERVICES && flat_read_more(envelope, e.time_ms, &f, &more))
+			count_in(m, e.topic, &f, &more);
 	}
 	pthread_mutex_lock(&m->lock);
 	m->seq = page_last(page);
