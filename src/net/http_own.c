@@ -1,7 +1,7 @@
 /* libmicrohttpd has no way to be told what to answer to a request that it cannot parse: it makes a page of HTML without a
  * type. It makes and queues that by the functions that programs use, through the dynamic linker, which finds those of this
  * file first. They do the same, but for a response that has no Content-Type: ours all have one. With a library that is
- * linked otherwise its pages are sent as they are (docs/decisions/0029-malformed-http.md). */
+ * linked otherwise its pages are sent as they are (docs/decisions/0031-malformed-http.md). */
 #include "net/http_own.h"
 
 #include <dlfcn.h>
