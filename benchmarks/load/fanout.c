@@ -26,8 +26,8 @@ struct fanout {
 	int64_t start_us;
 };
 
-/* filter=1: reader i reads stream i. conditions=N: each has one of N conditions on payloads, which no event fulfils. silent=1:
- * the target is one that nothing comes from. */
+/* filter=1: reader i reads stream i. conditions=N: each has one of N conditions on payloads, which no event fulfils.
+ * silent=1: the target is one that nothing comes from. */
 static void open_readers(struct fanout *f, const struct args *a)
 {
 	bool filter = args_number(a, "filter", 0);

@@ -46,7 +46,8 @@ struct store_options {
 	/* STORE_WRITE: the index that trails is written whenever it lags by so many events; 0: 16,384
 	 * (docs/decisions/0002-trailing-index.md). */
 	uint32_t index_every;
-	/* STORE_WRITE: a topic was forgotten that somebody (append_options.owner) has begun. The writing thread; NULL: none. */
+	/* STORE_WRITE: a topic was forgotten that somebody (append_options.owner) has begun. The writing thread; NULL: none.
+	 */
 	void (*on_forgotten)(void *arg, uint64_t owner);
 	void *arg;
 };
@@ -148,8 +149,8 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault);
 bool store_has_log(const struct store *s);
 /* By how many pages the log has grown since this last said so, if that is enough for another store_write_back; or 0. */
 int store_write_back_due(struct store *s);
-/* Writes the write-ahead log back into the database: how many pages it held, and how many of them this has copied, which were
- * not copied before. Then its file is emptied. Readers in the way are no error. Outside of a transaction. */
+/* Writes the write-ahead log back into the database: how many pages it held, and how many of them this has copied, which
+ * were not copied before. Then its file is emptied. Readers in the way are no error. Outside of a transaction. */
 enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct fault *fault);
 /* Finds out what store_room has to know of the database: how much of it events have left, and by how much it grows once the
  * write-ahead log is written back. */

@@ -28,9 +28,9 @@ enum quota {
 	QUOTA_EXPORTS,
 	QUOTA_SLOW_EXPORTS, /* of these, the ones that are compressed more than usual */
 	QUOTA_SESSIONS,
-	QUOTA_FILTERS, /* bytes of what sessions are filtered by */
+	QUOTA_FILTERS,    /* bytes of what sessions are filtered by */
 	QUOTA_CONDITIONS, /* on payloads, of readers that follow: each event is looked at for each that differs */
-	QUOTA_TOPICS,  /* pairs of stream and type */
+	QUOTA_TOPICS,     /* pairs of stream and type */
 	QUOTAS
 };
 

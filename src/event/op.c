@@ -148,7 +148,8 @@ enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 	if (twice.p != NULL)
 		return fault_set(fault, ERR_INVALID, "\"%.*s\" is given twice", shown(twice), twice.p);
 	if (out->kind == OP_NONE)
-		return fault_set(fault, ERR_INVALID, "a message wants an \"op\": publish, ack, ping, pause, resume, step, speed or seek");
+		return fault_set(fault, ERR_INVALID,
+				 "a message wants an \"op\": publish, ack, ping, pause, resume, step, speed or seek");
 	enum err err = check_members(message, out->kind, fault);
 	return err ? err : read_members(found, out, fault);
 }

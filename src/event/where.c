@@ -15,7 +15,7 @@ struct condition {
 	size_t len; /* of the first */
 	struct slice value;
 	size_t token_count;
-	struct slice *tokens; /* owned */
+	struct slice *tokens;   /* owned */
 	enum category category; /* CATEGORIES: it is a pointer */
 };
 

@@ -46,8 +46,8 @@ struct position {
 void position_set_epoch(struct position *p, struct slice epoch);
 /* Is it on a line of another store? */
 bool position_is_foreign(const struct position *p, const struct store *s);
-/* Turns a position into a seq to read after, where `head` is the last event there is. True when that is none of this store's:
- * then `gap` says why. What is missing behind it is left alone. */
+/* Turns a position into a seq to read after, where `head` is the last event there is. True when that is none of this
+ * store's: then `gap` says why. What is missing behind it is left alone. */
 bool position_find(struct store *s, uint64_t head, const struct position *start, uint64_t *after, struct gap *gap);
 /* The same, and goes past what is missing: that is no gap where nothing that passes `select` (NULL: everything does) can be
  * missing. */
@@ -61,8 +61,8 @@ typedef void cursor_wake(void *arg);
 /* `select` may be NULL; it is taken, also on failure. `before` (exclusive, 0: none) is where it ends. */
 enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum wire form,
 		       cursor_wake *wake, void *arg, struct cursor **out);
-/* Events that are older when their turn comes are passed over, which is told as a gap. `older`: up to this seq all are; 0: that
- * is not known of any. Before the first fill. */
+/* Events that are older when their turn comes are passed over, which is told as a gap. `older`: up to this seq all are; 0:
+ * that is not known of any. Before the first fill. */
 void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older);
 /* After this no wake comes any more. */
 void cursor_destroy(struct cursor *c);

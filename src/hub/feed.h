@@ -33,8 +33,8 @@ enum { FEED_LISTENERS_MAX = 8 };
 typedef void feed_listener(void *arg);
 void feed_listen(struct feed *f, feed_listener *listener, void *arg);
 
-/* Delivers what was committed, and only that. The publisher that has waited longest came at `submitted_us` (monotonic); 0: that
- * is not known. */
+/* Delivers what was committed, and only that. The publisher that has waited longest came at `submitted_us` (monotonic); 0:
+ * that is not known. */
 void feed_publish_take(struct feed *f, struct committed *c, int64_t submitted_us);
 /* So many events of a page were sent to a reader that was live: counts how long they took from their publisher. */
 void feed_delivered(struct feed *f, const struct page *page, uint64_t events);

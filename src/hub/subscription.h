@@ -1,5 +1,5 @@
-/* Readers that wait at the head, by the topics or the conditions on payloads that they wait for: a commit wakes those whom it
- * concerns, so that its cost grows with what matches and not with who waits.
+/* Readers that wait at the head, by the topics or the conditions on payloads that they wait for: a commit wakes those whom
+ * it concerns, so that its cost grows with what matches and not with who waits.
  *
  *     park ─▶ waits ─▶ subscriptions_dispatch finds an event for it (or unpark) ─▶ reads on, and parks again
  *

@@ -88,8 +88,8 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 		       struct writer **out, struct fault *fault);
 /* Accepts nothing more and commits what was accepted; returns when all are done. */
 void writer_close(struct writer *w);
-/* After writer_close: saves what sessions have acknowledged since, and what the observer has counted, and stores `last` with it
- * (NULL: nothing; borrowed). Waits for the disk. */
+/* After writer_close: saves what sessions have acknowledged since, and what the observer has counted, and stores `last` with
+ * it (NULL: nothing; borrowed). Waits for the disk. */
 void writer_save(struct writer *w, struct batch *last);
 void writer_destroy(struct writer *w);
 

@@ -98,7 +98,8 @@ static enum err find_last(struct export *e, struct reader *reader, struct fault 
 static enum err check(struct reader *reader, const struct range *r, struct fault *fault)
 {
 	static const char *const why[] = {"were removed by retention", "are of another store (see epoch)",
-					  "are of another line of history (see epoch)", "have not happened yet", "are too old"};
+					  "are of another line of history (see epoch)", "have not happened yet",
+					  "are too old"};
 	if (r->has_gap)
 		return fault_set(fault, r->gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
 				 "the events after %llu %s: the first there is is %llu (after=first takes what is there)",
@@ -163,7 +164,8 @@ static enum err begin_body(struct api *api, struct exchange *x, struct export *e
 	exchange_add_header(x, "Content-Disposition", disposition);
 	exchange_add_header(x, "Tidemark-Epoch", store_epoch(api->store));
 	exchange_keep(x, NULL, NULL);
-	return body_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return body_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory")
+									 : ERR_NONE;
 }
 
 /* The next page that has to be looked at before there is something to send. */

@@ -15,8 +15,8 @@ struct body_piece {
 	bool end; /* it is the last */
 };
 
-/* Streams as the reply of `x`, whose status and headers are set. `first` (NULL: none was made) and `source` are taken, also on failure; the source
- * holds so many bytes beside the pieces. */
+/* Streams as the reply of `x`, whose status and headers are set. `first` (NULL: none was made) and `source` are taken, also
+ * on failure; the source holds so many bytes beside the pieces. */
 enum err body_stream_take(struct exchange *x, struct body_piece *first, body_fill *fill, void *source, size_t held,
 			  void (*destroy)(void *source));
 

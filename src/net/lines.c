@@ -22,7 +22,7 @@ struct lines {
 	uint64_t asked;             /* as in struct range */
 	bool ends_with_gap;         /* likewise */
 	struct gap end_gap;
-	uint32_t left;              /* events, where there is a limit */
+	uint32_t left; /* events, where there is a limit */
 	struct buf text;
 	struct squeeze *squeeze; /* NULL: as it is */
 };

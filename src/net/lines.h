@@ -8,8 +8,8 @@
 
 struct lines_options {
 	struct store *store;
-	const char *base; /* of the server's paths, for what fails later */
-	uint32_t limit;   /* events; 0: all */
+	const char *base;   /* of the server's paths, for what fails later */
+	uint32_t limit;     /* events; 0: all */
 	enum coding coding; /* of the reply, where there is room for packing it */
 };
 

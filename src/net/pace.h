@@ -10,8 +10,8 @@ struct pace {
 	double speed; /* 0: as fast as the reader reads */
 	bool started;
 	bool held;
-	int64_t mono_ms;   /* when the replay was at `moment_ms` */
-	double moment_ms;  /* Unix */
+	int64_t mono_ms;  /* when the replay was at `moment_ms` */
+	double moment_ms; /* Unix */
 };
 
 /* Milliseconds until an event of that time is due; 0: now. The first event asked about is where the replay begins. Not while

@@ -46,8 +46,8 @@ struct query {
 	bool descending;
 	uint32_t limit; /* 0: none given */
 	int64_t wait_ms;
-	int64_t max_age_ms; /* 0: none given */
-	uint64_t older;     /* with max_age_ms: up to this seq all are older; 0: that was not looked for */
+	int64_t max_age_ms;   /* 0: none given */
+	uint64_t older;       /* with max_age_ms: up to this seq all are older; 0: that was not looked for */
 	double speed;         /* 0: none given */
 	int level;            /* of zstd; 0: none given */
 	struct slice session; /* these three point into the url; empty: none given */

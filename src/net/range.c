@@ -60,8 +60,8 @@ enum err range_set(struct range *out, struct store *store, struct reader *reader
 	out->has_gap = q->descending ? position_find(store, head, &from.start, &after, &out->gap)
 				     : position_resolve(store, head, from.start, select, &after, &out->gap);
 	out->asked = from.start.by_time || !q->has_after ? 0 : after;
-	out->query = (struct history_query){
-		.after = after, .before = head + 1, .descending = q->descending, .select = select};
+	out->query =
+		(struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = select};
 	if (q->before != 0 && q->before < out->query.before)
 		out->query.before = q->before;
 	if (q->has_until && until + 1 < out->query.before)

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/where.h"
 #include "base/random.h"
+#include "event/where.h"
 #include "net/pace.h"
 #include "net/push_inside.h"
 #include "net/reading.h"

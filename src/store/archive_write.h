@@ -17,8 +17,8 @@ enum {
 };
 
 struct archive_options {
-	int level;   /* of zstd */
-	int threads; /* that compress; 0: the caller's */
+	int level;      /* of zstd */
+	int threads;    /* that compress; 0: the caller's */
 	bool selection; /* a filter decides what it holds: it is named so */
 };
 

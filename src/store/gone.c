@@ -154,8 +154,9 @@ enum err gone_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, stru
 enum err gone_last_put(sqlite3 *db, struct gone_last last, struct fault *fault)
 {
 	sqlite3_stmt *st;
-	enum err err = db_prepare(
-		db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone_last_seq', ?), ('gone_last_time', ?)", &st, fault);
+	enum err err =
+		db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone_last_seq', ?), ('gone_last_time', ?)",
+			   &st, fault);
 	if (err)
 		return err;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)last.seq);

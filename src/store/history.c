@@ -219,7 +219,8 @@ static enum err on_archived(void *arg, const struct archived *event, bool *more,
 	enum err err = ERR_NONE;
 	p->position = event->envelope.seq;
 	const struct where *where = selection_where(w->select);
-	if (selection_has(w->select, event->topic) && (where == NULL || where_holds(where, event->envelope.type, event->envelope.data)))
+	if (selection_has(w->select, event->topic) &&
+	    (where == NULL || where_holds(where, event->envelope.type, event->envelope.data)))
 		err = page_builder_add_envelope(p->builder, p->position, event->text, event->time_ms, event->topic);
 	check_full(p);
 	*more = !p->full;
@@ -268,7 +269,8 @@ static enum err read_part(struct reader *r, struct progress *p, const struct man
 		struct archive_walk w = {p, select};
 		return archive_source_walk(r->archives, m, p->after, p->before, p->q->descending, on_archived, &w, fault);
 	}
-	return selection_is_wide(select) || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault) : pick(r, p, fault);
+	return selection_is_wide(select) || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault)
+										      : pick(r, p, fault);
 }
 
 /* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
@@ -359,8 +361,8 @@ static enum err count_in_log(struct reader *r, struct selection *select, uint64_
 }
 
 /* What one page of (*after, before) holds. */
-static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before,
-				 uint64_t *count, struct fault *fault)
+static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *count,
+			      struct fault *fault)
 {
 	struct page *page;
 	struct history_query q = {

@@ -22,8 +22,8 @@ const uint32_t *page_topics(struct page *p);
 void page_set_submitted(struct page *p, int64_t us);
 int64_t page_submitted(const struct page *p);
 
-/* Payloads and conditions: each event is looked at once, however many readers ask for the same. Keeps those of `count` indexes
- * whose payload fulfils the conditions, and returns how many. */
+/* Payloads and conditions: each event is looked at once, however many readers ask for the same. Keeps those of `count`
+ * indexes whose payload fulfils the conditions, and returns how many. */
 uint32_t page_sift(struct page *p, struct where *w, uint32_t *indexes, uint32_t count);
 /* Does the payload of any event fulfil them? */
 bool page_any_holds(struct page *p, struct where *w);

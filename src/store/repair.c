@@ -101,7 +101,8 @@ static bool row_is_event(const struct store *s, sqlite3_stmt *st)
 	struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
 	struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
 	struct topic topic = store_topic(s, number);
-	return topic.stream.p != NULL && sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
+	return topic.stream.p != NULL &&
+	       sum_event((uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
 			 sum_names(topic.stream, topic.type), id, data) == (int32_t)sqlite3_column_int64(st, 5);
 }
 

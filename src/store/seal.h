@@ -33,7 +33,8 @@ void seal_path(struct store *s, const char *file, char *out, size_t size);
 
 /* Is there one of just these events? */
 bool seal_find_range(struct store *s, uint64_t first, uint64_t last);
-/* Is anything in no archive that should be in one, or in one that reading has found damaged? What is missing is looked for again every few seconds at most, where somebody looks. */
+/* Is anything in no archive that should be in one, or in one that reading has found damaged? What is missing is looked for
+ * again every few seconds at most, where somebody looks. */
 bool seal_absent(struct store *s, struct fault *why);
 void seal_look(struct store *s);
 

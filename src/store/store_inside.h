@@ -115,9 +115,9 @@ struct store {
 
 	atomic_bool hurry;        /* store_hurry */
 	atomic_llong room_within; /* see store_measure_room; may be negative */
-	atomic_ullong gone_seq;   /* of the newest event that retention has discarded, where its time is known; set after it */
-	atomic_llong gone_ms;     /* its time */
-	atomic_ullong unknown;    /* what is gone up to here may be of any topic: it was not counted out of them */
+	atomic_ullong gone_seq; /* of the newest event that retention has discarded, where its time is known; set after it */
+	atomic_llong gone_ms;   /* its time */
+	atomic_ullong unknown;  /* what is gone up to here may be of any topic: it was not counted out of them */
 
 	/* The writing thread's own. */
 	struct place place;

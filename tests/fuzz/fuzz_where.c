@@ -1,5 +1,5 @@
-/* Conditions on payloads, and payloads: up to the first newline a condition, then JSON or not. What holds is there in the text,
- * and conditions come back from a session's filter as they were. */
+/* Conditions on payloads, and payloads: up to the first newline a condition, then JSON or not. What holds is there in the
+ * text, and conditions come back from a session's filter as they were. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	memcpy(text, newline + 1, data.len);
 	if (filter_add_where(f, condition) == ERR_NONE) {
 		keep(f);
-		if (json_minify(text, data.len, text, &data.len, &error) && where_holds(filter_where(f), slice_of("type"), data))
+		if (json_minify(text, data.len, text, &data.len, &error) &&
+		    where_holds(filter_where(f), slice_of("type"), data))
 			assert(condition.p[0] != '/' || json_kind(data) == JSON_OBJECT || json_kind(data) == JSON_ARRAY);
 	}
 	filter_destroy(f);

@@ -31,7 +31,8 @@ static void values_are_compared(void)
 
 static void escapes_are_characters(void)
 {
-	CHECK(holds("/a=\xc3\xa9\"", "{\"a\":\"\\u00e9\\\"\"}") && holds("/a=\xf0\x9f\x98\x80", "{\"a\":\"\\ud83d\\ude00\"}"));
+	CHECK(holds("/a=\xc3\xa9\"", "{\"a\":\"\\u00e9\\\"\"}") &&
+	      holds("/a=\xf0\x9f\x98\x80", "{\"a\":\"\\ud83d\\ude00\"}"));
 	CHECK(holds("/\xc3\xa9=1", "{\"\\u00e9\":1}") && holds("/a=/", "{\"a\":\"\\/\"}"));
 	CHECK(!holds("/a=\\ud800", "{\"a\":\"\\ud800\"}")); /* stands for no character */
 	CHECK(!holds("/a=\\n", "{\"a\":\"\\n\"}"));
@@ -57,7 +58,8 @@ static void all_have_to_hold(void)
 {
 	struct where *w = make("/a=1");
 	CHECK(where_add(w, slice_of("/b=2")) == ERR_NONE && where_count(w) == 2);
-	CHECK(where_holds(w, slice_of("t"), slice_of("{\"b\":2,\"a\":1}")) && !where_holds(w, slice_of("t"), slice_of("{\"a\":1,\"b\":1}")));
+	CHECK(where_holds(w, slice_of("t"), slice_of("{\"b\":2,\"a\":1}")) &&
+	      !where_holds(w, slice_of("t"), slice_of("{\"a\":1,\"b\":1}")));
 	CHECK_SLICE(where_text(w, 1), "/b=2");
 	where_unref(w);
 }
@@ -129,10 +131,12 @@ static void categories_are_conditions(void)
 	CHECK(is_of("category=debug", "debug", "1") && is_of("category=system", "any", "{}"));
 	CHECK(!is_of("category=debug", "failure", "{}"));
 	CHECK(where_add(w, slice_of("category=debug")) == ERR_TOO_LARGE && where_add(w, slice_of("/a=1")) == ERR_NONE);
-	CHECK(where_holds(w, slice_of("error"), slice_of("{\"a\":1}")) && !where_holds(w, slice_of("error"), slice_of("{\"a\":2}")));
+	CHECK(where_holds(w, slice_of("error"), slice_of("{\"a\":1}")) &&
+	      !where_holds(w, slice_of("error"), slice_of("{\"a\":2}")));
 	where_unref(w);
 	w = where_create();
-	CHECK(where_add(w, slice_of("category=none")) == ERR_INVALID && where_add(w, slice_of("kind=critical")) == ERR_INVALID);
+	CHECK(where_add(w, slice_of("category=none")) == ERR_INVALID &&
+	      where_add(w, slice_of("kind=critical")) == ERR_INVALID);
 	where_unref(w);
 }
 
@@ -142,7 +146,8 @@ static void filters_keep_them(void)
 	struct filter *f = filter_create();
 	struct filter *again;
 	buf_init(&text);
-	CHECK(filter_add_where(f, slice_of("/a\"=\xc3\xa9")) == ERR_NONE && filter_add_where(f, slice_of("a")) == ERR_INVALID);
+	CHECK(filter_add_where(f, slice_of("/a\"=\xc3\xa9")) == ERR_NONE &&
+	      filter_add_where(f, slice_of("a")) == ERR_INVALID);
 	CHECK(filter_is_wide(f) && !filter_is_open(f));
 	filter_write(&text, f);
 	CHECK(filter_read(buf_slice(&text), &again) == ERR_NONE);
