@@ -38,7 +38,7 @@ struct api {
 	struct watch *watch;
 	struct probe *probe;
 	struct quotas *quotas;
-	struct spread queries;   /* how long pages of history take, but for waiting */
+	struct spread queries;  /* how long pages of history take, but for waiting */
 	const char *static_dir; /* NULL: none */
 	const char *base;       /* of the paths in answers; see gate.h */
 };

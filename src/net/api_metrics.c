@@ -72,7 +72,8 @@ static void put_breaker(const struct writer_figures *w, struct buf *out)
 	} transitions[] = {{BREAKER_OPEN, w->breaker_opens},
 			   {BREAKER_HALF_OPEN, w->breaker_half_opens},
 			   {BREAKER_CLOSED, w->breaker_closes}};
-	put_help(out, "breaker_transitions_total", "counter", "Times that it opened, that it was tried whether commits work again, and that it closed.");
+	put_help(out, "breaker_transitions_total", "counter",
+		 "Times that it opened, that it was tried whether commits work again, and that it closed.");
 	for (int i = 0; i < 3; i++)
 		buf_printf(out, "tidemark_breaker_transitions_total{to=\"%s\"} %llu\n", breaker_name(transitions[i].to),
 			   (unsigned long long)transitions[i].count);
@@ -129,9 +130,11 @@ static void put_readers(struct api *api, struct buf *out)
 	put_counter(out, "delivered_total", "Events delivered over WebSocket and SSE.", w.delivered + p.delivered);
 	struct spread_histogram times;
 	feed_read_deliveries(api->feed, &times);
-	put_histogram(out, "delivery_seconds", "Time of an event from its publisher to the socket of a reader that is live.", &times);
+	put_histogram(out, "delivery_seconds", "Time of an event from its publisher to the socket of a reader that is live.",
+		      &times);
 	spread_read_histogram(&api->queries, &times);
-	put_histogram(out, "query_seconds", "Time of a page of history, from the request until it is made; long polls that waited do not count.",
+	put_histogram(out, "query_seconds",
+		      "Time of a page of history, from the request until it is made; long polls that waited do not count.",
 		      &times);
 	put_gauge(out, "ring_bytes", "Memory of recent events.", f.ring_bytes);
 	put_gauge(out, "cache_bytes", "Memory of older pages.", f.cache_bytes);

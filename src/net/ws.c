@@ -45,8 +45,8 @@ struct ws_request {
 	struct query query;
 	struct grant grant;
 	uint64_t peer;
-	struct ws_places places;     /* see ws_reserve */
-	struct ws_conn *conn;         /* made beforehand, so that nothing can fail once the socket is taken */
+	struct ws_places places; /* see ws_reserve */
+	struct ws_conn *conn;    /* made beforehand, so that nothing can fail once the socket is taken */
 };
 
 /* Dashboards see the services, and nothing else: other streams have no flat shape. */
@@ -154,8 +154,7 @@ enum err ws_reserve(struct ws *w, struct ws_request *r, struct fault *fault)
 	enum err err = quota_hold(&p->request, QUOTA_REQUESTS, 1, fault);
 	if (!err)
 		err = quota_hold(&p->stay, QUOTA_LONG_REQUESTS, 1, fault);
-	return err ? err
-		   : quota_hold(&p->conditions, QUOTA_CONDITIONS, where_count(filter_where(r->query.filter)), fault);
+	return err ? err : quota_hold(&p->conditions, QUOTA_CONDITIONS, where_count(filter_where(r->query.filter)), fault);
 }
 
 static void give_places(struct ws_places *p)

@@ -94,7 +94,7 @@ struct ws_conn {
 	struct ws_request *request; /* until the connection is open */
 	struct grant grant;
 	uint64_t peer;
-	uint64_t client;              /* whom limits count it for */
+	uint64_t client; /* whom limits count it for */
 	struct ws_places places;
 	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
 	char *session;                /* NULL: none */
