@@ -12,7 +12,7 @@
 #include "event/json.h"
 #include "event/validity.h"
 
-enum kind { KIND_SWITCH, KIND_NUMBER, KIND_FIXED_SWITCH, KIND_FIXED_TEXT };
+enum kind { KIND_SWITCH, KIND_NUMBER, KIND_ADAPTER };
 
 static const struct {
 	const char *name;
@@ -20,9 +20,9 @@ static const struct {
 	int64_t value; /* the default; of a number at least 1 */
 	int64_t max;
 } table[FLAGS] = {
-	[FLAG_USE_ADAPTER] = {"MONITORING_USE_ADAPTER", KIND_FIXED_SWITCH, 0, 0},
-	[FLAG_ADAPTER_TYPE] = {"MONITORING_ADAPTER_TYPE", KIND_FIXED_TEXT, 0, 0},
-	[FLAG_DUAL_MODE] = {"MONITORING_DUAL_MODE", KIND_FIXED_SWITCH, 0, 0},
+	[FLAG_USE_ADAPTER] = {"MONITORING_USE_ADAPTER", KIND_SWITCH, 1, 0},
+	[FLAG_ADAPTER_TYPE] = {"MONITORING_ADAPTER_TYPE", KIND_ADAPTER, ADAPTER_DUAL, 0},
+	[FLAG_DUAL_MODE] = {"MONITORING_DUAL_MODE", KIND_SWITCH, 0, 0},
 	[FLAG_ENABLE_VALIDATION] = {"MONITORING_ENABLE_VALIDATION", KIND_SWITCH, 1, 0},
 	[FLAG_VALIDATION_STRICT] = {"MONITORING_VALIDATION_STRICT", KIND_SWITCH, 0, 0},
 	[FLAG_METRICS_FLUSH_INTERVAL] = {"MONITORING_METRICS_FLUSH_INTERVAL", KIND_NUMBER, 300, 86400},
@@ -31,9 +31,13 @@ static const struct {
 	[FLAG_TIMEOUT_MS] = {"MONITORING_TIMEOUT_MS", KIND_NUMBER, 5000, 600000},
 };
 
-static const char adapter[] = "websocket";
+static const char *const adapters[ADAPTERS] = {
+	[ADAPTER_WEBSOCKET] = "websocket",
+	[ADAPTER_REALTIME] = "realtime",
+	[ADAPTER_DUAL] = "dual",
+};
 
-enum source { SOURCE_FIXED, SOURCE_DEFAULT, SOURCE_ENVIRONMENT, SOURCE_OPTION, SOURCE_SET };
+enum source { SOURCE_DEFAULT, SOURCE_ENVIRONMENT, SOURCE_OPTION, SOURCE_SET };
 
 struct flags {
 	atomic_llong values[FLAGS];
@@ -41,7 +45,6 @@ struct flags {
 	/* From here on only flags_create writes. */
 	int64_t configured[FLAGS];
 	enum source configured_by[FLAGS];
-	const char *in_vain[FLAGS]; /* what was configured, and cannot be; NULL: nothing */
 
 	pthread_mutex_t lock; /* guards what follows */
 	enum source source[FLAGS];
@@ -62,31 +65,27 @@ const char *flag_name(enum flag flag)
 	return table[flag].name;
 }
 
-static bool is_fixed(enum flag flag)
-{
-	return table[flag].kind == KIND_FIXED_SWITCH || table[flag].kind == KIND_FIXED_TEXT;
-}
-
 static enum err wrong_value(enum flag flag, struct fault *fault)
 {
 	if (table[flag].kind == KIND_NUMBER)
 		return fault_set(fault, ERR_INVALID, "%s: wants a whole number from 1 to %lld", table[flag].name,
 				 (long long)table[flag].max);
-	if (table[flag].kind == KIND_FIXED_TEXT)
+	if (table[flag].kind == KIND_ADAPTER)
 		return fault_set(fault, ERR_INVALID, "%s: wants websocket, realtime or dual", table[flag].name);
 	return fault_set(fault, ERR_INVALID, "%s: wants true or false", table[flag].name);
 }
 
-/* A text as in the environment. Of an adapter's name: 0 where it is the one that there is. */
+/* A text as in the environment. */
 static bool read_text(enum flag flag, struct slice text, int64_t *value)
 {
 	static const char *const yes[] = {"true", "1", "yes", "on"};
 	static const char *const no[] = {"false", "0", "no", "off"};
 	if (table[flag].kind == KIND_NUMBER)
 		return units_integer(text, value) && *value >= 1 && *value <= table[flag].max;
-	if (table[flag].kind == KIND_FIXED_TEXT) {
-		*value = slice_is(text, adapter) ? 0 : 1;
-		return *value == 0 || slice_is(text, "realtime") || slice_is(text, "dual");
+	if (table[flag].kind == KIND_ADAPTER) {
+		for (*value = 0; *value < ADAPTERS && !slice_is(text, adapters[*value]);)
+			++*value;
+		return *value < ADAPTERS;
 	}
 	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
 		if (!slice_is(text, yes[i]) && !slice_is(text, no[i]))
@@ -103,7 +102,7 @@ static bool read_json(enum flag flag, struct slice json, int64_t *value)
 	enum json_kind kind = json_kind(json);
 	if (table[flag].kind == KIND_NUMBER)
 		return kind == JSON_NUMBER && read_text(flag, json, value);
-	if (table[flag].kind == KIND_FIXED_TEXT)
+	if (table[flag].kind == KIND_ADAPTER)
 		return kind == JSON_STRING && read_text(flag, (struct slice){json.p + 1, json.len - 2}, value);
 	*value = kind == JSON_TRUE;
 	return kind == JSON_TRUE || kind == JSON_FALSE;
@@ -111,8 +110,8 @@ static bool read_json(enum flag flag, struct slice json, int64_t *value)
 
 static void write_value(struct buf *out, enum flag flag, int64_t value)
 {
-	if (table[flag].kind == KIND_FIXED_TEXT)
-		buf_printf(out, "\"%s\"", adapter);
+	if (table[flag].kind == KIND_ADAPTER)
+		buf_printf(out, "\"%s\"", adapters[value]);
 	else if (table[flag].kind == KIND_NUMBER)
 		buf_printf(out, "%lld", (long long)value);
 	else
@@ -149,13 +148,6 @@ static void configure(struct flags *f, enum flag flag, const char *text, enum so
 		log_warn("a flag is not as the environment says", "error=%s", log_text(fault.text));
 		return;
 	}
-	if (is_fixed(flag)) {
-		f->in_vain[flag] = value != table[flag].value ? text : NULL;
-		if (f->in_vain[flag] != NULL)
-			log_warn("a flag says what this server does not have: events come to dashboards by WebSocket",
-				 "flag=%s", table[flag].name);
-		return;
-	}
 	f->configured[flag] = value;
 	f->configured_by[flag] = source;
 }
@@ -165,7 +157,7 @@ static void configure_all(struct flags *f, const struct option_texts *options)
 	for (int i = 0; i < FLAGS; i++) {
 		enum flag flag = (enum flag)i;
 		f->configured[flag] = table[flag].value;
-		f->configured_by[flag] = is_fixed(flag) ? SOURCE_FIXED : SOURCE_DEFAULT;
+		f->configured_by[flag] = SOURCE_DEFAULT;
 		const char *text = getenv(table[flag].name);
 		if (text != NULL)
 			configure(f, flag, text, SOURCE_ENVIRONMENT);
@@ -191,7 +183,7 @@ static enum err on_note(void *arg, struct slice key, int64_t at, struct slice te
 	struct slice by;
 	size_t len = 0;
 	int64_t number;
-	if (flag == FLAGS || is_fixed(flag) || json_kind(text) != JSON_OBJECT || !json_member(text, "value", &value) ||
+	if (flag == FLAGS || json_kind(text) != JSON_OBJECT || !json_member(text, "value", &value) ||
 	    !read_json(flag, value, &number))
 		return ERR_NONE;
 	atomic_store(&f->values[flag], number);
@@ -232,6 +224,18 @@ int64_t flags_get(const struct flags *f, enum flag flag)
 	return atomic_load(&f->values[flag]);
 }
 
+enum adapter flags_adapter(const struct flags *f)
+{
+	if (flags_get(f, FLAG_USE_ADAPTER) == 0)
+		return ADAPTER_WEBSOCKET;
+	return flags_get(f, FLAG_DUAL_MODE) != 0 ? ADAPTER_DUAL : (enum adapter)flags_get(f, FLAG_ADAPTER_TYPE);
+}
+
+const char *adapter_name(enum adapter adapter)
+{
+	return adapters[adapter];
+}
+
 /* --- telling --- */
 
 void flags_write(const struct flags *f, struct buf *out)
@@ -245,7 +249,7 @@ void flags_write(const struct flags *f, struct buf *out)
 
 void flags_write_sources(struct flags *f, struct buf *out)
 {
-	static const char *const names[] = {"fixed", "default", "environment", "option", "set"};
+	static const char *const names[] = {"default", "environment", "option", "set"};
 	pthread_mutex_lock(&f->lock);
 	for (int i = 0; i < FLAGS; i++) {
 		buf_printf(out, "%s\"%s\":{\"source\":\"%s\"", i == 0 ? "{" : ",", table[i].name, names[f->source[i]]);
@@ -268,17 +272,10 @@ int flags_write_issues(const struct flags *f, struct buf *out)
 {
 	int count = 0;
 	buf_addc(out, '[');
-	for (int i = 0; i < FLAGS; i++) {
-		if (f->in_vain[i] == NULL)
-			continue;
-		char text[128];
-		snprintf(text, sizeof text, "%s=%s is configured, and there is no such adapter here", table[i].name,
-			 f->in_vain[i]);
-		buf_adds(out, count++ > 0 ? "," : "");
-		buf_json(out, slice_of(text));
-	}
 	if (flags_get(f, FLAG_VALIDATION_STRICT) != 0 && flags_get(f, FLAG_ENABLE_VALIDATION) == 0)
 		buf_printf(out, "%s\"strict validation is on, while validation is off\"", count++ > 0 ? "," : "");
+	if (flags_get(f, FLAG_DUAL_MODE) != 0 && flags_get(f, FLAG_USE_ADAPTER) == 0)
+		buf_printf(out, "%s\"dual mode is on, while no adapter is used\"", count++ > 0 ? "," : "");
 	buf_addc(out, ']');
 	return count;
 }
@@ -327,10 +324,6 @@ enum err flags_change(struct flags *f, struct writer *w, enum flag flag, struct 
 	change->value = f->configured[flag];
 	if (!change->unset && !read_json(flag, value, &change->value))
 		return wrong_value(flag, fault);
-	if (is_fixed(flag))
-		return fault_set(fault, ERR_CONFLICT,
-				 "%s: events come to dashboards by WebSocket, and in no other way; this cannot be set",
-				 table[flag].name);
 	change->flags = f;
 	change->flag = flag;
 	change->at_ms = clock_wall_ms();

@@ -1,14 +1,16 @@
 /* The switches of the monitoring profile. A value is the newest of: the default, MONITORING_… in the environment,
  * --monitoring-flag (or the configuration file), and what somebody has set at run time, which is a note in the store and
- * lasts until it is taken back. Each acts where flags_get is asked; three describe what is so and cannot be set:
+ * lasts until it is taken back. Each acts where it is asked for:
  *
- *     USE_ADAPTER, ADAPTER_TYPE, DUAL_MODE   events come to dashboards by WebSocket, straight from the log
- *     ENABLE_VALIDATION                      events of the services are held against the rules (event/validity.h)
- *     VALIDATION_STRICT                      …and refused where they break one, rather than stored and listed
- *     METRICS_FLUSH_INTERVAL                 seconds after which figures that have changed are saved at the latest
- *     METRICS_PERSISTENCE                    off: figures are saved only where what they count leaves the log
- *     BATCH_SIZE                             frames of one publisher at /events that are on their way to the disk at once
- *     TIMEOUT_MS                             how long a health check waits for its write
+ *     USE_ADAPTER                            ADAPTER_TYPE decides; off: as if that were websocket
+ *     ADAPTER_TYPE                           where events are sent live: websocket, to dashboards at /ws; realtime, to
+ *                                            standard clients only (/v1/ws, /v1/events), which get them always; dual, to
+ * both DUAL_MODE                              as if ADAPTER_TYPE were dual ENABLE_VALIDATION                      events of
+ * the services are held against the rules (event/validity.h) VALIDATION_STRICT                      …and refused where they
+ * break one, rather than stored and listed METRICS_FLUSH_INTERVAL                 seconds after which figures that have
+ * changed are saved at the latest METRICS_PERSISTENCE                    off: figures are saved only where what they count
+ * leaves the log BATCH_SIZE                             frames of one publisher at /events that are on their way to the disk
+ * at once TIMEOUT_MS                             how long a health check waits for its write
  *
  * Any thread. */
 #ifndef MONITOR_FLAGS_H
@@ -47,8 +49,15 @@ void flags_destroy(struct flags *f);
 
 int64_t flags_get(const struct flags *f, enum flag flag);
 
-/* Each appends one JSON value: the nine values by name; where each comes from; what is contradictory or in vain, an array,
- * whose length is returned. */
+enum adapter { ADAPTER_WEBSOCKET, ADAPTER_REALTIME, ADAPTER_DUAL, ADAPTERS };
+
+/* The one in force, by all three flags. */
+enum adapter flags_adapter(const struct flags *f);
+/* A static text. */
+const char *adapter_name(enum adapter adapter);
+
+/* Each appends one JSON value: the nine values by name; where each comes from; what is contradictory, an array, whose
+ * length is returned. */
 void flags_write(const struct flags *f, struct buf *out);
 void flags_write_sources(struct flags *f, struct buf *out);
 int flags_write_issues(const struct flags *f, struct buf *out);
@@ -66,7 +75,7 @@ struct flag_change {
 	char by[FLAG_BY_MAX]; /* a token's name; "" without one */
 	void (*done)(struct flag_change *change);
 };
-/* `value` is JSON; null: as configured. ERR_INVALID says what the flag takes; ERR_CONFLICT: it cannot be set. */
+/* `value` is JSON; null: as configured. ERR_INVALID says what the flag takes. */
 enum err flags_change(struct flags *f, struct writer *w, enum flag flag, struct slice value, struct flag_change *change,
 		      struct fault *fault);
 

@@ -39,15 +39,17 @@ void api_metrics_current(void *arg, struct exchange *x, struct reader *reader)
 	api_json_done(x, 200);
 }
 
-/* There is one way to dashboards, the feed: what the Python hub called an adapter is not in between. */
+/* Direct: to dashboards at /ws. What the Python hub called an adapter are the standard clients. */
 static void write_broadcasts(struct api *api, struct buf *out)
 {
 	struct ws_metrics *m = ws_figures_of(api->ws);
-	uint64_t sent = ws_metrics_read(m, WSM_SENT);
-	buf_printf(out,
-		   "\"broadcaster_metrics\":{\"total_broadcasts\":%llu,\"adapter_broadcasts\":0,\"direct_broadcasts\":%llu,"
-		   "\"failed_broadcasts\":%llu}",
-		   U(sent), U(sent), U(ws_metrics_read(m, WSM_FAILED)));
+	uint64_t direct = ws_metrics_read(m, WSM_DIRECT);
+	uint64_t sent = ws_metrics_read(m, WSM_SENT); /* after those that are among them */
+	buf_printf(
+		out,
+		"\"broadcaster_metrics\":{\"total_broadcasts\":%llu,\"adapter_broadcasts\":%llu,\"direct_broadcasts\":%llu,"
+		"\"failed_broadcasts\":%llu}",
+		U(sent), U(sent - direct), U(direct), U(ws_metrics_read(m, WSM_FAILED)));
 }
 
 /* Every event of a service is classified when it is counted, and none can fail to be. */
@@ -121,10 +123,10 @@ void api_metrics_adapter(void *arg, struct exchange *x, struct reader *reader)
 	struct ws_figures w;
 	ws_read(api->ws, &w);
 	buf_printf(out,
-		   "{\"status\":\"ok\",\"adapter_type\":\"websocket\",\"metrics\":{\"total_connections\":%llu,"
+		   "{\"status\":\"ok\",\"adapter_type\":\"%s\",\"metrics\":{\"total_connections\":%llu,"
 		   "\"active_connections\":%llu,\"total_events_broadcast\":%llu,\"failed_broadcasts\":%llu}",
-		   U(ws_metrics_read(m, WSM_TOTAL)), U(w.connections), U(ws_metrics_read(m, WSM_SENT)),
-		   U(ws_metrics_read(m, WSM_FAILED)));
+		   adapter_name(flags_adapter(api->flags)), U(ws_metrics_read(m, WSM_TOTAL)), U(w.connections),
+		   U(ws_metrics_read(m, WSM_SENT)), U(ws_metrics_read(m, WSM_FAILED)));
 	api_put_now(out, "timestamp");
 	buf_addc(out, '}');
 	api_json_done(x, 200);

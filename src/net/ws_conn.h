@@ -133,6 +133,7 @@ struct ws_conn {
 	bool throttled;           /* reading is paused */
 	bool busy;                /* the profile wants it paused */
 	bool held;                /* no events yet: something comes first */
+	bool muted;               /* no events for now: the adapter in force does not carry them (monitor/flags.h) */
 	struct list tasks;        /* on their way */
 	int task_count;
 	struct list errands; /* questions that wait for the one before them (ws_errand.c) */
@@ -287,5 +288,7 @@ extern const struct ws_profile ws_ingest;
 const struct ws_profile *ws_profile_find(struct slice path);
 /* Every five seconds: leases and health, to every dashboard that keeps up. */
 void ws_dashboards_tell(struct ws *w);
+/* Of a dashboard: no events, or events again from where it was, as the adapter in force has it. */
+void ws_dashboard_mute(struct ws_conn *c);
 
 #endif

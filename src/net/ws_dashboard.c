@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "event/json.h"
+#include "monitor/flags.h"
 #include "net/ws_errand.h"
 
 enum {
@@ -143,6 +144,15 @@ void ws_dashboards_tell(struct ws *w)
 	buf_finish(&health);
 }
 
+void ws_dashboard_mute(struct ws_conn *c)
+{
+	bool muted = flags_adapter(c->ws->options.flags) == ADAPTER_REALTIME;
+	if (muted == c->muted)
+		return;
+	c->muted = muted;
+	ws_pump(c);
+}
+
 static void on_open(struct ws_conn *c)
 {
 	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
@@ -153,6 +163,7 @@ static void on_open(struct ws_conn *c)
 				  .limit = INITIAL_EVENTS,
 				  .oldest_first = true};
 	c->held = true;
+	ws_dashboard_mute(c);
 	c->session_told = monitor_session_seq(c->ws->options.monitor);
 	ws_send_errand(c, ERRAND_INITIAL, NULL, past, NULL);
 }

@@ -26,6 +26,7 @@ enum ws_metric {
 	WSM_RETRY_LOST, /* the connection ended before */
 	WSM_DUPLICATE,  /* events that a session published and that were stored already */
 	WSM_PROFILE,    /* dashboards and publishers of the monitoring profile that connected */
+	WSM_DIRECT,     /* events sent to dashboards; they are among those of WSM_SENT */
 	WSM_COUNT,
 };
 

@@ -96,6 +96,8 @@ static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t ev
 		return;
 	atomic_fetch_add(&c->ws->delivered, events);
 	ws_metrics_count(m, ws_session(c), WSM_SENT, events);
+	if (c->profile == &ws_dashboard)
+		ws_metrics_count(m, ws_session(c), WSM_DIRECT, events);
 	if (c->retrying)
 		ws_metrics_count(m, ws_session(c), WSM_RETRY_FINE, 1);
 	c->retrying = false;
@@ -308,7 +310,7 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 	uint64_t max = c->ws->options.lag_max;
 	if (c->close_code != 0)
 		return true; /* and has been counted, if that is why */
-	if (max == 0 || !c->live || c->paused || ws_lag(c, head) <= max)
+	if (max == 0 || !c->live || c->paused || c->muted || ws_lag(c, head) <= max)
 		return false;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);
 	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
@@ -320,7 +322,7 @@ void ws_pump(struct ws_conn *c)
 	if (is_closing(c))
 		return;
 	/* libwebsockets calls back for reasons of its own, too: a page that is on its way must not be asked for again. */
-	if (c->cursor == NULL || c->held || c->wait == WAIT_LOAD || c->wait == WAIT_TURN) {
+	if (c->cursor == NULL || c->held || c->muted || c->wait == WAIT_LOAD || c->wait == WAIT_TURN) {
 		ws_pump_out(c);
 		return;
 	}

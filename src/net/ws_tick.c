@@ -192,6 +192,8 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 		ws_share_watch(c, now);
 		ws_throttle(c); /* others have given memory back */
 		ws_checkpoint(c, now);
+		if (c->profile == &ws_dashboard)
+			ws_dashboard_mute(c);
 		if (!ws_lags_too_far(c, head))
 			check_peer(c, now);
 	}

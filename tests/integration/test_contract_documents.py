@@ -322,7 +322,7 @@ class Answers(TidemarkTest):
         self.ask("POST", "/metrics/flush")
         flag = {"at": "/flags/{flag}"}
         self.ask("PUT", "/flags/MONITORING_BATCH_SIZE", '{"value":9}', **flag)
-        for name, value, status in (("BATCH_SIZE", '"x"', 400), ("NONE", "1", 404), ("DUAL_MODE", "true", 409)):
+        for name, value, status in (("BATCH_SIZE", '"x"', 400), ("NONE", "1", 404)):
             self.ask("PUT", f"/flags/MONITORING_{name}", f'{{"value":{value}}}', status=status, **flag)
         self.publish([{"connection_type": "kimi", "metadata": 5}])
         self.assertTrue(self.ask("GET", "/v1/quarantine").json()["events"])

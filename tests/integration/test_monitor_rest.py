@@ -333,21 +333,22 @@ class Figures(TidemarkTest):
 
     def test_validation_and_adapter(self):
         server = self.serve()
-        reader = server.dashboard()
-        server.publish([{"connection_type": "glm"}] * 3)
-        for _ in range(3):
+        reader, standard = server.dashboard(), server.live_reader(type="other")
+        server.publish([{"connection_type": "glm"}] * 3 + [{"connection_type": "glm", "type": "other"}])
+        for _ in range(4):
             reader.receive()
+        standard.event()
         # What has arrived is counted a moment later.
-        wait_until(lambda: server.get("/v1/stats").json()["websocket"]["messages"]["sent"] == 3, "they are counted")
+        wait_until(lambda: server.get("/v1/stats").json()["websocket"]["messages"]["sent"] == 5, "they are counted")
         metrics = self.document(server, "/metrics/validation")["metrics"]
-        self.assertEqual((metrics["use_adapter"], metrics["use_dual_mode"]), (False, False))
-        self.assertEqual(metrics["broadcaster_metrics"], {"total_broadcasts": 3, "adapter_broadcasts": 0,
-                                                          "direct_broadcasts": 3, "failed_broadcasts": 0})
-        self.assertEqual((metrics["connected_clients"], metrics["sequence_counter"]), (1, 3))
+        self.assertEqual((metrics["use_adapter"], metrics["use_dual_mode"]), (True, False))
+        self.assertEqual(metrics["broadcaster_metrics"], {"total_broadcasts": 5, "adapter_broadcasts": 1,
+                                                          "direct_broadcasts": 4, "failed_broadcasts": 0})
+        self.assertEqual((metrics["connected_clients"], metrics["sequence_counter"]), (1, 4))
         self.assertEqual(metrics["classification_metrics"],
-                         {"total_classified": 3, "category_distribution": {"system": 3}, "classification_errors": 0})
+                         {"total_classified": 4, "category_distribution": {"system": 4}, "classification_errors": 0})
         adapter = self.document(server, "/metrics/adapter")
-        self.assertEqual((adapter["adapter_type"], adapter["metrics"]["total_events_broadcast"]), ("websocket", 3))
+        self.assertEqual((adapter["adapter_type"], adapter["metrics"]["total_events_broadcast"]), ("dual", 5))
 
     def test_flush_is_a_checkpoint(self):
         server = self.serve()
@@ -363,7 +364,7 @@ class Figures(TidemarkTest):
 
 
 class Flags(TidemarkTest):
-    DEFAULTS = {"MONITORING_USE_ADAPTER": False, "MONITORING_ADAPTER_TYPE": "websocket", "MONITORING_DUAL_MODE": False,
+    DEFAULTS = {"MONITORING_USE_ADAPTER": True, "MONITORING_ADAPTER_TYPE": "dual", "MONITORING_DUAL_MODE": False,
                 "MONITORING_ENABLE_VALIDATION": True, "MONITORING_VALIDATION_STRICT": False,
                 "MONITORING_METRICS_FLUSH_INTERVAL": 300, "MONITORING_METRICS_PERSISTENCE": True, "MONITORING_BATCH_SIZE": 100,
                 "MONITORING_TIMEOUT_MS": 5000}
@@ -384,16 +385,18 @@ class Flags(TidemarkTest):
         self.assertEqual((health["health"], health["issues"], health["flags"]), ("healthy", [], self.DEFAULTS))
         server = self.serve("--monitoring-flag", "MONITORING_BATCH_SIZE=7",
                             extra={"MONITORING_BATCH_SIZE": "9", "MONITORING_TIMEOUT_MS": "1234", "MONITORING_DUAL_MODE": "true",
+                                   "MONITORING_USE_ADAPTER": "off", "MONITORING_ADAPTER_TYPE": "websocket",
                                    "MONITORING_METRICS_FLUSH_INTERVAL": "soon", "MONITORING_VALIDATION_STRICT": "on"})
         self.assertEqual(self.flags(server), {**self.DEFAULTS, "MONITORING_BATCH_SIZE": 7, "MONITORING_TIMEOUT_MS": 1234,
-                                              "MONITORING_VALIDATION_STRICT": True})
+                                              "MONITORING_VALIDATION_STRICT": True, "MONITORING_DUAL_MODE": True,
+                                              "MONITORING_USE_ADAPTER": False, "MONITORING_ADAPTER_TYPE": "websocket"})
         sources = server.get("/flags/status").json()["sources"]
         self.assertEqual([sources[f"MONITORING_{name}"]["source"] for name in
                           ("BATCH_SIZE", "TIMEOUT_MS", "METRICS_PERSISTENCE", "DUAL_MODE")],
-                         ["option", "environment", "default", "fixed"])
+                         ["option", "environment", "default", "environment"])
         health = server.get("/health/flags").json()
         self.assertEqual((health["health"], len(health["issues"])), ("degraded", 1))
-        self.assertIn("MONITORING_DUAL_MODE=true", health["issues"][0])
+        self.assertIn("dual mode is on, while no adapter is used", health["issues"][0])
         self.assertIn("MONITORING_METRICS_FLUSH_INTERVAL: wants a whole number", server.log_text())
         for wrong in ("x", "MONITORING_X=1", "MONITORING_BATCH_SIZE=0"):
             ended = command("serve", "--data", os.path.join(server.home, "other"), "--monitoring-flag", wrong)
@@ -419,7 +422,7 @@ class Flags(TidemarkTest):
     def test_what_cannot_be_set(self):
         server = self.serve()
         for name, value, status, mention in (
-                ("MONITORING_USE_ADAPTER", True, 409, "WebSocket"), ("MONITORING_ADAPTER_TYPE", "realtime", 409, "WebSocket"),
+                ("MONITORING_USE_ADAPTER", "yes", 400, "true or false"), ("MONITORING_ADAPTER_TYPE", 1, 400, "realtime"),
                 ("MONITORING_ADAPTER_TYPE", "pigeon", 400, "websocket, realtime or dual"), ("MONITORING_X", 1, 404, "no such flag"),
                 ("MONITORING_BATCH_SIZE", 0, 400, "from 1"), ("MONITORING_BATCH_SIZE", "5", 400, "whole number"),
                 ("MONITORING_ENABLE_VALIDATION", 1, 400, "true or false"), ("MONITORING_TIMEOUT_MS", 10**9, 400, "600000")):
@@ -427,6 +430,30 @@ class Flags(TidemarkTest):
         for body in ("", "5", '{"value":1,"value":2}', '{"value":1,"x":2}', "{}"):
             self.assert_problem(server.request("PUT", "/flags/MONITORING_BATCH_SIZE", body), 400)
         self.assertEqual((self.flags(server), server.head()), (self.DEFAULTS, 0))
+
+    def test_the_adapter_decides_whether_dashboards_get_events(self):
+        server = self.serve()
+        event = {"connection_type": "kimi"}
+
+        def switch(name, value, adapter):
+            self.assertEqual(self.put(server, f"MONITORING_{name}", value).status, 200)
+            self.assertEqual(server.get("/metrics/adapter").json()["adapter_type"], adapter)
+
+        switch("ADAPTER_TYPE", "realtime", "realtime")
+        dashboard, standard = server.dashboard(), server.live_reader(stream="kimi")
+        seqs = [server.publish([event])["last"] for _ in range(3)]
+        self.assertEqual([standard.event()["seq"] for _ in seqs], seqs)
+        dashboard.send({"command": "get_stats", "connection_type": "kimi"})  # it is answered, and gets nothing else
+        self.assertEqual(of_type(dashboard, "stats")["stats"]["total_events"], 3)
+        self.assertNotIn("event", [notice["type"] for notice in dashboard.notices])
+        switch("DUAL_MODE", True, "dual")
+        events = iter(lambda: of_type(dashboard, "event"), None)
+        kimi = (event for event in events if event["connection_type"] == "kimi")
+        self.assertEqual([next(kimi)["seq"] for _ in seqs], seqs)  # what it missed
+        switch("DUAL_MODE", None, "realtime")
+        switch("USE_ADAPTER", False, "websocket")
+        seq = server.publish([event])["last"]
+        self.assertEqual(next(kimi)["seq"], seq)
 
     def test_validation_lists_what_breaks_a_rule(self):
         server = self.serve()
