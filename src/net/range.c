@@ -1,11 +1,12 @@
 #include "net/range.h"
 
 #include "net/reading.h"
+#include "store/selection.h"
 
 /* Does it ask for more than what there is? Then what is missing before the first event is a gap. */
-static bool is_bounded(const struct query *q)
+static bool asks_for_more(const struct query *q, const struct selection *select)
 {
-	return q->before != 0 || reading_has_times(q) || q->has_until || q->descending;
+	return q->before != 0 || reading_has_times(q) || q->has_until || q->descending || !selection_is_open(select);
 }
 
 /* May anything that is asked for be in (after, upto]? */
@@ -49,7 +50,7 @@ enum err range_set(struct range *out, struct store *store, struct reader *reader
 			     .max_age_ms = q->max_age_ms};
 	uint64_t head = store_head(store);
 	uint64_t until = 0;
-	from.start.from_first = q->has_after ? q->start.from_first : !is_bounded(q);
+	from.start.from_first = q->has_after ? q->start.from_first : !asks_for_more(q, select);
 	enum err err = reading_apply_times(reader, &from, fault);
 	if (!err && q->has_until)
 		err = history_seek_time(reader, q->until_ms, &until, fault);

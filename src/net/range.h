@@ -15,7 +15,8 @@ struct range {
 	struct gap end_gap;
 };
 
-/* Without `after` it begins with the first event there is, or, where anything else bounds it, with the first that ever was.
+/* Without `after` it begins with the first event there is, or, where anything else bounds it or it has a filter, with the
+ * first that ever was.
  * `select` (NULL: everything) is borrowed. */
 enum err range_set(struct range *out, struct store *store, struct reader *reader, const struct query *q,
 		   struct selection *select, struct fault *fault);

@@ -113,6 +113,10 @@ class Serving(LostArchives):
             self.assertEqual(len(self.server.get("/v1/events", accept, after=0, before=41, limit=100).text.split('"seq"')) - 1, 40)
             self.assertEqual(len(self.server.get("/v1/events", accept, after=80, limit=1000).text.split('"seq"')) - 1, 120)
         self.assertEqual(len(self.server.history(order="desc", limit=100)["events"]), 100)
+        # A page ends before what cannot be read.
+        for query, found in (({"after": 30}, list(range(31, 41))), ({"order": "desc", "before": 91}, list(range(90, 80, -1)))):
+            page = self.server.history(limit=50, **query)
+            self.assertEqual((seqs(page["events"]), page["next"]), (found, found[-1]))
         archives, status = self.health()
         self.assertEqual((archives["status"], status), ("degraded", 200))
         self.assertIn("41-80.ndjson.zst", archives["message"])

@@ -174,6 +174,20 @@ class Discarded(TidemarkTest):
         done = command("query", self.server.data, "--since", self.server.event(41)["time"])
         self.assertEqual((len(done.stdout.splitlines()), done.stderr), (10, ""))
 
+    def test_a_filter_alone_asks_for_all_that_ever_passed_it(self):
+        for query in ({"stream": "s1"}, {"stream": ["s1", "s2"]}, {"where": "/none=1"}):
+            gap = self.server.history(**query)["gap"]
+            self.assert_gap(gap, "retention", requested=0, first=41)
+            self.assertEqual(json.loads(self.server.lines(**query)[0]), gap)
+        for query in ({"stream": "s2"}, {"stream": "none"}, {"stream": "s2", "where": "/none=1"}, {"stream": "s1", "after": "first"}):
+            self.assertNotIn("gap", self.server.history(**query))
+        self.assert_problem(self.server.get("/v1/export", stream="s1"), 410, "removed by retention")
+        self.assertEqual(self.server.get("/v1/export", stream="s2").status, 200)
+        self.assert_problem(self.server.get("/v1/export", stream="s1", after="first"), 404)
+        for place in (self.server.url, self.server.data):
+            self.assertIn("gap: events 1 to 40", command("query", place, "--stream", "s1").stderr)
+            self.assertEqual(command("query", place, "--stream", "s2").stderr, "")
+
 
 class Holes(TidemarkTest):
     """Events 21 to 40 are gone, and those around them are there."""
