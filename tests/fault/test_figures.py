@@ -409,6 +409,7 @@ class Figures(TidemarkTest):
         server = self.serve()
         server.publish({"data": 1})
         server.reader(session="all", start="first").leave()
+        wait_until(lambda: self.stats(server)["readers.websocket"] == 0, "the reader has left")
         elsewhere = [pattern for pattern in ELSEWHERE if self.is_told(pattern)]
         self.assertEqual(set(ELSEWHERE) - set(elsewhere), set(), "the test that is named does not speak of it")
         limits = {path: value for path, value in self.stats(server).items() if re.fullmatch(r"quotas\.\w+\.limit", path)}
