@@ -81,11 +81,10 @@ enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct 
 	row->topic = (uint32_t)sqlite3_column_int64(st, 2);
 	row->id = (struct slice){(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
 	row->data = (struct slice){(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
-	struct catalog *catalog = store_catalog(r->store);
-	struct topic topic = catalog_topic(catalog, row->topic);
+	row->names = catalog_topic(store_catalog(r->store), row->topic);
 	int32_t sum = (int32_t)sqlite3_column_int64(st, 5);
-	if (topic.stream.p != NULL && row->data.p != NULL &&
-	    sum == sum_event(row->seq, row->time_ms, topic.hash, row->id, row->data))
+	if (row->names.stream.p != NULL && row->data.p != NULL &&
+	    sum == sum_event(row->seq, row->time_ms, row->names.hash, row->id, row->data))
 		return ERR_NONE;
 	return fault_set(fault, ERR_CORRUPT, "event %llu is damaged: its sum does not match", (unsigned long long)row->seq);
 }
@@ -96,10 +95,9 @@ static enum err add_row(struct reader *r, sqlite3_stmt *st, const struct where *
 {
 	struct row row;
 	enum err err = reader_row(r, st, &row, fault);
-	struct topic topic = catalog_topic(store_catalog(r->store), row.topic);
-	if (err || (where != NULL && !where_holds(where, topic.type, row.data)))
+	if (err || (where != NULL && !where_holds(where, row.names.type, row.data)))
 		return err;
-	struct wire_event w = {row.seq, time_text(r, row.time_ms), topic.json, row.id, row.data};
+	struct wire_event w = {row.seq, time_text(r, row.time_ms), row.names.json, row.id, row.data};
 	err = page_builder_add(b, &w, row.time_ms, row.topic);
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }

@@ -22,11 +22,12 @@ struct reader {
 	char text[CLOCK_TEXT_LEN];
 };
 
-/* One row of the log; the slices live until the statement moves on. */
+/* One row of the log; the slices live until the statement moves on, the names until the catalog is left. */
 struct row {
 	uint64_t seq;
 	int64_t time_ms;
 	uint32_t topic;
+	struct topic names; /* looked up once: retention may forget them while the row is read */
 	struct slice id;
 	struct slice data;
 };
