@@ -1,6 +1,11 @@
 #include "store/archive_manifest.h"
 
+#include <errno.h>
 #include <stdio.h>
+
+#include "base/sys.h"
+
+enum { PATH_LEN = 1200 };
 
 enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct fault *fault)
 {
@@ -18,18 +23,33 @@ enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct
 	return err;
 }
 
-enum err archive_manifest_find(const char *path, struct manifest *out, struct fault *fault)
+enum err archive_manifest_read_inside(const char *path, struct manifest *out, struct fault *fault)
 {
 	struct archive *a;
-	enum err err = manifest_read(path, out, fault);
-	if (err != ERR_NOT_FOUND)
-		return err;
-	err = archive_open(path, &a, fault);
+	enum err err = archive_open(path, &a, fault);
 	if (err)
 		return err;
 	err = archive_manifest_inside(a, out, fault);
 	archive_close(a);
 	return err;
+}
+
+enum err archive_manifest_find(const char *path, struct manifest *out, struct fault *fault)
+{
+	enum err err = manifest_read(path, out, fault);
+	return err == ERR_NOT_FOUND ? archive_manifest_read_inside(path, out, fault) : err;
+}
+
+enum err archive_manifest_restore(const char *path, const struct manifest *m, struct fault *fault)
+{
+	char beside[PATH_LEN];
+	char aside[PATH_LEN + sizeof DAMAGED_ENDING];
+	if (!manifest_path(path, beside, sizeof beside))
+		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", path);
+	snprintf(aside, sizeof aside, "%s" DAMAGED_ENDING, beside);
+	if (sys_rename(beside, aside) != 0 && errno != ENOENT)
+		return sys_fail(fault, "cannot rename to *" DAMAGED_ENDING, beside, errno);
+	return manifest_save(path, m, fault);
 }
 
 void archive_manifest_pass(const struct archive *a, struct sha256 *sha, uint64_t at, struct slice bytes)

@@ -11,5 +11,9 @@ enum err archive_manifest_find(const char *path, struct manifest *out, struct fa
 void archive_manifest_pass(const struct archive *a, struct sha256 *sha, uint64_t at, struct slice bytes);
 /* The one inside. The same errors. */
 enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct fault *fault);
+/* The one inside the archive at `path`, whatever is beside it. The same errors. */
+enum err archive_manifest_read_inside(const char *path, struct manifest *out, struct fault *fault);
+/* Makes `m` the one beside the archive; the file that was there is renamed to *.damaged. */
+enum err archive_manifest_restore(const char *path, const struct manifest *m, struct fault *fault);
 
 #endif

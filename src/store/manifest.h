@@ -27,6 +27,7 @@ enum { MANIFEST_FORMAT = 3, MANIFEST_FORMAT_BESIDE = 2, MANIFEST_LINES_MAX = 8, 
 #define ARCHIVE_ENDING ".ndjson.zst"
 #define SELECTION_ENDING ".filtered" ARCHIVE_ENDING /* of one that a filter has made */
 #define MANIFEST_ENDING ".json"
+#define DAMAGED_ENDING ".damaged" /* added to what salvage puts aside */
 
 struct manifest {
 	uint64_t format;

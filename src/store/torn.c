@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "event/envelope.h"
 #include "store/archive.h"
+#include "store/archive_manifest.h"
 #include "store/archive_set.h"
 #include "store/place.h"
 #include "store/survey.h"
@@ -22,7 +23,6 @@ enum {
 	MANIFEST_MAX = 4096,
 	EPOCH_ERRORS = 2, /* characters of an epoch that may be damaged: by chance two epochs are never that close */
 };
-#define TORN_ENDING ".damaged"
 
 /* A frame that is whole: its events are consecutive. */
 struct whole_frame {
@@ -108,40 +108,100 @@ struct suspects {
 	const struct lineage *lineage;
 };
 
-/* One whose manifest is of no use. Without any it never was an archive. */
-static enum err suspect(void *arg, const char *name, struct fault *fault)
+enum inside { INSIDE_UNUSABLE, INSIDE_DIFFERS, INSIDE_PROVEN };
+
+/* Whatever is beside an archive: has it a manifest of this history inside, and is it what that says? */
+static enum err prove_inside(const struct suspects *s, const char *name, struct manifest *m, enum inside *out,
+			     struct fault *fault)
 {
-	struct suspects *s = arg;
+	char path[PATH_LEN + NAME_LEN];
+	uint64_t first;
+	uint64_t last;
+	struct manifest found;
+	struct fault why;
+	*out = INSIDE_UNUSABLE;
+	archive_set_path(s->set, name, path, sizeof path);
+	enum err err = archive_manifest_read_inside(path, m, &why);
+	if (err == ERR_NOMEM)
+		return no_memory(fault);
+	if (err || !archive_name_parse(name, ARCHIVE_ENDING, &first, &last) || m->first != first || m->last != last ||
+	    m->count != last - first + 1 || !archive_set_owns(s->set, m))
+		return ERR_NONE;
+	snprintf(m->file, sizeof m->file, "%s", name);
+	err = archive_survey(path, &(struct survey){.expected = m}, &found, &why);
+	if (err == ERR_NOMEM)
+		return no_memory(fault);
+	*out = err ? INSIDE_DIFFERS : INSIDE_PROVEN;
+	return ERR_NONE;
+}
+
+/* An archive that is sound but for the manifest beside it gets the one inside: *out is INSIDE_PROVEN. */
+static enum err restore_manifest(const struct suspects *s, const char *name, enum inside *out, struct fault *fault)
+{
+	struct manifest m;
+	char path[PATH_LEN + NAME_LEN];
+	enum err err = prove_inside(s, name, &m, out, fault);
+	if (err || *out != INSIDE_PROVEN)
+		return err;
+	archive_set_path(s->set, name, path, sizeof path);
+	err = archive_manifest_restore(path, &m, fault);
+	if (!err)
+		log_warn("the manifest beside an archive was missing or damaged: it is written again from the one inside",
+			 "file=\"%s\"", path);
+	return err;
+}
+
+/* Is the manifest beside an archive, whatever else is wrong with it, one of this history? */
+static bool is_ours_beside(const struct suspects *s, const char *name, uint64_t count)
+{
 	struct manifest m;
 	struct fault why;
 	char path[PATH_LEN + NAME_LEN];
 	char manifest[PATH_LEN + NAME_LEN];
+	archive_set_path(s->set, name, path, sizeof path);
+	bool foreign = manifest_read(path, &m, &why) == ERR_NONE && (!archive_set_owns(s->set, &m) || m.count != count);
+	return !foreign && manifest_path(path, manifest, sizeof manifest) && names_line(manifest, s->lineage);
+}
+
+/* One whose manifest is of no use. Without any, beside it or inside, it never was an archive. */
+static enum err suspect(void *arg, const char *name, struct fault *fault)
+{
+	const struct suspects *s = arg;
+	struct manifest m;
+	enum inside inside;
 	uint64_t first;
 	uint64_t last;
 	if (!archive_name_parse(name, ARCHIVE_ENDING, &first, &last) || archive_set_named(s->set, name, &m))
 		return ERR_NONE;
-	snprintf(path, sizeof path, "%s/%s", s->torn->dir, name);
-	enum err err = manifest_read(path, &m, &why);
-	bool foreign = !err && (!archive_set_owns(s->set, &m) || m.count != last - first + 1);
-	if (foreign || !manifest_path(path, manifest, sizeof manifest) || !names_line(manifest, s->lineage))
-		return ERR_NONE;
-	return add_name(s->torn, name, fault);
+	enum err err = restore_manifest(s, name, &inside, fault);
+	if (err || inside == INSIDE_PROVEN)
+		return err;
+	return inside == INSIDE_DIFFERS || is_ours_beside(s, name, last - first + 1) ? add_name(s->torn, name, fault)
+										     : ERR_NONE;
 }
 
-static enum err survey_all(struct torn *t, struct archive_set *set, struct fault *fault)
+/* One that is not what the manifest beside it says. */
+static enum err distrust(const struct suspects *s, const char *name, struct fault *fault)
+{
+	enum inside inside;
+	enum err err = restore_manifest(s, name, &inside, fault);
+	return err || inside == INSIDE_PROVEN ? err : add_name(s->torn, name, fault);
+}
+
+static enum err survey_all(const struct suspects *s, struct fault *fault)
 {
 	struct manifest m;
 	enum err err = ERR_NONE;
-	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
+	for (uint32_t i = 0; !err && archive_set_at(s->set, i, &m); i++) {
 		char path[PATH_LEN + NAME_LEN];
 		struct manifest found;
 		struct fault why;
-		archive_set_path(set, m.file, path, sizeof path);
+		archive_set_path(s->set, m.file, path, sizeof path);
 		err = archive_survey(path, &(struct survey){.expected = &m}, &found, &why);
 		if (err == ERR_NOMEM)
 			return no_memory(fault);
 		if (err)
-			err = add_name(t, m.file, fault);
+			err = distrust(s, m.file, fault);
 	}
 	return err;
 }
@@ -152,9 +212,10 @@ static enum err find_damaged(struct torn *t, const struct lineage *lineage, stru
 	enum err err = archive_set_open(t->dir, lineage, true, &set, fault);
 	if (err)
 		return err;
-	err = survey_all(t, set, fault);
+	struct suspects s = {t, set, lineage};
+	err = survey_all(&s, fault);
 	if (!err)
-		err = each_name(t->dir, suspect, &(struct suspects){t, set, lineage}, fault);
+		err = each_name(t->dir, suspect, &s, fault);
 	archive_set_close(set);
 	return err;
 }
@@ -162,10 +223,10 @@ static enum err find_damaged(struct torn *t, const struct lineage *lineage, stru
 static enum err rename_aside(const char *path, struct fault *fault)
 {
 	char to[PATH_LEN + 2 * NAME_LEN];
-	snprintf(to, sizeof to, "%s" TORN_ENDING, path);
+	snprintf(to, sizeof to, "%s" DAMAGED_ENDING, path);
 	if (sys_rename_new(path, to) == 0 || errno == ENOENT)
 		return ERR_NONE;
-	return sys_fail(fault, "cannot rename to *" TORN_ENDING, path, errno);
+	return sys_fail(fault, "cannot rename to *" DAMAGED_ENDING, path, errno);
 }
 
 /* The manifest of an archive that is not under its name any more. */
@@ -181,7 +242,7 @@ static enum err rename_archive(struct torn *t, uint32_t index, struct fault *fau
 {
 	char path[PATH_LEN + NAME_LEN];
 	snprintf(path, sizeof path, "%s/%s", t->dir, t->names[index]);
-	log_warn("an archive is damaged: what can be read of it goes into others", "file=\"%s" TORN_ENDING "\"", path);
+	log_warn("an archive is damaged: what can be read of it goes into others", "file=\"%s" DAMAGED_ENDING "\"", path);
 	return rename_aside(path, fault);
 }
 
@@ -193,8 +254,8 @@ static enum err find_renamed(void *arg, const char *name, struct fault *fault)
 	uint64_t first;
 	uint64_t last;
 	size_t len = strlen(name);
-	size_t ending = strlen(TORN_ENDING);
-	if (len <= ending || len >= sizeof whole || strcmp(name + len - ending, TORN_ENDING) != 0)
+	size_t ending = strlen(DAMAGED_ENDING);
+	if (len <= ending || len >= sizeof whole || strcmp(name + len - ending, DAMAGED_ENDING) != 0)
 		return ERR_NONE;
 	snprintf(whole, sizeof whole, "%.*s", (int)(len - ending), name);
 	return archive_name_parse(whole, ARCHIVE_ENDING, &first, &last) ? add_name(arg, name, fault) : ERR_NONE;
@@ -232,7 +293,7 @@ static enum err add_frames(struct torn *t, uint32_t file, struct fault *fault)
 	uint64_t highest;
 	char name[NAME_LEN];
 	char path[PATH_LEN + NAME_LEN];
-	snprintf(name, sizeof name, "%.*s", (int)(strlen(t->names[file]) - strlen(TORN_ENDING)), t->names[file]);
+	snprintf(name, sizeof name, "%.*s", (int)(strlen(t->names[file]) - strlen(DAMAGED_ENDING)), t->names[file]);
 	snprintf(path, sizeof path, "%s/%s", t->dir, name);
 	enum err err = rename_manifest(path, fault);
 	if (err || !archive_name_parse(name, ARCHIVE_ENDING, &lowest, &highest) || !open_file(t, file))
@@ -339,6 +400,13 @@ struct lines {
 	bool several; /* they are not of one history */
 };
 
+/* The manifest inside comes first: what is beside the archive may be another's. */
+static enum err read_either(const char *path, struct manifest *m, struct fault *fault)
+{
+	enum err err = archive_manifest_read_inside(path, m, fault);
+	return err == ERR_NONE || err == ERR_NOMEM ? err : manifest_read(path, m, fault);
+}
+
 /* Those of a sound manifest are taken in, or, once all are, held against the whole. */
 static enum err each_manifest(struct lines *l, const char *name, enum err (*take)(struct lines *l, const struct manifest *m),
 			      struct fault *fault)
@@ -350,8 +418,9 @@ static enum err each_manifest(struct lines *l, const char *name, enum err (*take
 	if (!archive_name_parse(name, ARCHIVE_ENDING, &first, &last))
 		return ERR_NONE;
 	snprintf(path, sizeof path, "%s/%s", l->dir, name);
-	if (manifest_read(path, &m, fault) != ERR_NONE || m.count != last - first + 1)
-		return ERR_NONE;
+	enum err err = read_either(path, &m, fault);
+	if (err || m.count != last - first + 1)
+		return err == ERR_NOMEM ? err : ERR_NONE;
 	return take(l, &m) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }
 

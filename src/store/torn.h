@@ -11,8 +11,9 @@
 
 struct torn;
 
-/* Looks for archives of this lineage that are not what they should be, or whose manifests are not. They are renamed: what
- * the directory holds as archives afterwards is sound. Also finds what an earlier attempt has renamed. Nobody else uses the
+/* Looks for archives of this lineage that are not what they should be, or whose manifests are not. One that is what the
+ * manifest inside says gets that beside it; the others are renamed: what the directory holds as archives afterwards is
+ * sound. Also finds what an earlier attempt has renamed. Nobody else uses the
  * directory. */
 enum err torn_open(const char *dir, const struct lineage *lineage, struct torn **out, struct fault *fault);
 void torn_close(struct torn *t); /* NULL is fine */
