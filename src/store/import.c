@@ -20,7 +20,7 @@
 #include "store/stream_last.h"
 #include "store/survey.h"
 
-enum { PATH_LEN = 1200, STOP_EVERY = 4096 };
+enum { PATH_LEN = 1200 };
 
 /* One of the files. */
 struct piece {
@@ -198,7 +198,8 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	const struct seal_watch *watch = im->options.watch;
 	uint64_t head = store_head(im->store);
 	struct manifest known;
-	if (++im->events % STOP_EVERY == 0 && watch != NULL && watch->stop != NULL && watch->stop(watch->arg))
+	im->events++;
+	if (watch != NULL && watch->stop != NULL && watch->stop(watch->arg))
 		return fault_set(fault, ERR_CLOSED, "it was interrupted");
 	if (im->options.until != 0 && e->seq > im->options.until)
 		return ERR_NONE;

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import sqlite3
@@ -209,6 +210,23 @@ class Whole(TidemarkTest):
             self.assertEqual(process.returncode, 1)
             self.assertIn("interrupted", said)
             self.assertFalse(os.path.exists(target), "nothing is left")
+
+    def test_an_import_of_large_events_stops_at_once(self):
+        """Shown to fail without the protection: it looks every few thousand events only, and goes on to its end."""
+        server = self.serve()
+        for _ in range(60):
+            server.publish([{"data": "".join(random.choices("0123456789abcdef", k=4096)) * 220} for _ in range(8)])
+        server.stop()
+        out = os.path.join(server.home, "large.ndjson.zst")
+        target = os.path.join(server.home, "restored")
+        self.assertEqual(command("export", server.data, "-o", out).returncode, 0)
+        process = subprocess.Popen([BIN, "import", target, out], stderr=subprocess.PIPE, encoding="utf-8")
+        wait_until(lambda: os.path.exists(os.path.join(target, "import.part", "tidemark.db")), "it has begun")
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate()[1]
+        self.assertEqual(process.returncode, 1, said)
+        self.assertIn("interrupted", said)
+        self.assertFalse(os.path.exists(target), "nothing is left")
 
 
 class Lock(TidemarkTest):
