@@ -24,6 +24,11 @@ enum {
 	IDLE_MS = 1000,     /* after so long without work the WAL is shrunk */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 	DISK_CHECK_MS = 100,
+	DISK_NEAR = 64 * 1024 * 1024, /* with so little above the reserve it is measured before each commit */
+	COMMIT_ROOM =
+		128 * 1024, /* what a commit writes besides its events: nodes and figures, in the log and then in place */
+	PAGE_BYTES = 4096,  /* of the database */
+	EVENT_ROOM = 64,    /* what a row has besides its texts, and its place in an index */
 	LOW_TELL_MS = 60 * 1000,
 	/* While a client publishes small requests, long work waits after other long work for one and a half times as long as
 	 * that took, but no longer than: */
@@ -78,6 +83,8 @@ struct writer {
 
 	/* The thread's own. */
 	int64_t disk_checked_ms;
+	int64_t disk_room;                    /* bytes above the reserve, less what was accepted since */
+	bool refused_room;                    /* a request of the open transaction was refused for the disk's reserve */
 	int64_t low_told_ms;                  /* monotonic: when the log last heard that the disk is low; 0: never */
 	uint64_t low_refused;                 /* requests since then */
 	bool wrote;                           /* since the WAL was shrunk */
@@ -405,13 +412,32 @@ static void apply_sessions(struct writer *w, struct list *group)
 	}
 }
 
+/* Bytes above the reserve. False where the operator wants none, or nothing is known. */
+static bool room_above(const struct writer *w, uint64_t *left, int64_t *room)
+{
+	uint64_t reserve = w->options.disk_reserve;
+	if (reserve == 0 || store_room(w->store, left) != ERR_NONE)
+		return false;
+	bool fits = *left >= COMMIT_ROOM && *left - COMMIT_ROOM >= reserve;
+	*room = fits ? (int64_t)(*left - COMMIT_ROOM - reserve) : -1;
+	return true;
+}
+
+static enum err say_low(const struct writer *w, uint64_t left, struct fault *why)
+{
+	return fault_set(why, ERR_FULL,
+			 "the disk has %llu MiB left: with what is to be stored, less than the reserve of %llu MiB would "
+			 "stay free (see --disk-reserve)",
+			 (unsigned long long)(left >> 20), (unsigned long long)(w->options.disk_reserve >> 20));
+}
+
 bool writer_is_low(const struct writer *w, struct fault *why)
 {
 	uint64_t left;
-	if (store_room(w->store, &left) != ERR_NONE || left >= w->options.disk_reserve)
+	int64_t room;
+	if (!room_above(w, &left, &room) || room >= 0)
 		return false;
-	fault_set(why, ERR_FULL, "the disk has %llu MiB left, less than the reserve of %llu MiB (see --disk-reserve)",
-		  (unsigned long long)(left >> 20), (unsigned long long)(w->options.disk_reserve >> 20));
+	say_low(w, left, why);
 	return true;
 }
 
@@ -419,6 +445,7 @@ bool writer_is_low(const struct writer *w, struct fault *why)
 static void count_low(struct writer *w, const struct fault *low)
 {
 	int64_t now = clock_mono_ms();
+	w->refused_room = true;
 	pthread_mutex_lock(&w->lock);
 	w->refused++;
 	w->low_refused++;
@@ -433,15 +460,52 @@ static void count_low(struct writer *w, const struct fault *low)
 		log_warn("publishing is refused", "requests=%llu why=\"%s\"", (unsigned long long)count, low->text);
 }
 
-static enum err check_disk(struct writer *w, struct fault *fault)
+/* At most what its events take of the disk, in the log and then in the database. Rows fill half of each page at least; the
+ * last part of what is longer than a page has one that may have room for nothing else. */
+static int64_t exact_cost(const struct batch *b)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < batch_count(b); i++) {
+		const struct event *e = batch_event(b, i);
+		size_t row = EVENT_ROOM + e->stream.len + e->type.len + e->id.len + e->data.len;
+		bytes += row < PAGE_BYTES ? 2 * row : row + PAGE_BYTES;
+	}
+	return 2 * (int64_t)bytes;
+}
+
+/* No less, but at hand: what it takes of the memory has all its texts. */
+static int64_t rough_cost(const struct write_op *op)
+{
+	return 4 * (int64_t)op_bytes(op);
+}
+
+/* Takes its part of the room above the reserve; ERR_FULL where that is not enough. */
+static enum err take_room(struct writer *w, const struct write_op *op, struct fault *fault)
+{
+	int64_t cost = rough_cost(op);
+	if (w->disk_room - cost < DISK_NEAR)
+		cost = exact_cost(op->batch);
+	if (cost > w->disk_room)
+		return say_low(w, (uint64_t)(w->disk_room + COMMIT_ROOM) + w->options.disk_reserve, fault);
+	w->disk_room -= cost;
+	return ERR_NONE;
+}
+
+/* Measures the room above the reserve now and then, and always where the group may come near it. */
+static enum err check_disk(struct writer *w, const struct list *group, struct fault *fault)
 {
 	int64_t now = clock_mono_ms();
-	if (now - w->disk_checked_ms < DISK_CHECK_MS)
+	int64_t cost = 0;
+	LIST_EACH (link, group)
+		cost += rough_cost(LIST_ITEM(link, struct write_op, link));
+	if (now - w->disk_checked_ms < DISK_CHECK_MS && w->disk_room - cost >= DISK_NEAR)
 		return ERR_NONE;
-	if (store_measure_room(w->store) == ERR_NONE && writer_is_low(w, fault))
-		return fault->code;
+	uint64_t left;
+	w->disk_room = INT64_MAX;
+	if (store_measure_room(w->store) != ERR_NONE || !room_above(w, &left, &w->disk_room))
+		return ERR_NONE;
 	w->disk_checked_ms = now;
-	return ERR_NONE;
+	return w->disk_room < 0 ? say_low(w, left, fault) : ERR_NONE;
 }
 
 /* What the observer has counted up to the last commit goes along with this one. */
@@ -535,10 +599,11 @@ static enum err append_group(struct writer *w, struct list *group, const struct 
 			return err;
 		if (op->batch == NULL)
 			continue;
-		if (low->code != ERR_NONE) {
-			op->err = low->code;
+		if (low->code != ERR_NONE)
 			op->fault = *low;
-			count_low(w, low);
+		op->err = low->code != ERR_NONE ? low->code : take_room(w, op, &op->fault);
+		if (op->err) {
+			count_low(w, &op->fault);
 			continue;
 		}
 		append(w, op);
@@ -728,7 +793,8 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 	struct committed *committed = NULL;
 	bool is_long_group = has_long(group); /* what comes late is brief */
 	int64_t start = clock_mono_us();
-	check_disk(w, &low); /* the reserve is no failure of the disk: nothing has to be probed */
+	w->refused_room = false;
+	check_disk(w, group, &low); /* the reserve is no failure of the disk: nothing has to be probed */
 	enum err err = try_commit(w, group, is_long_group, &low, &committed, &fault);
 	if (err && w->failed_change != NULL) {
 		fail_change(w, group, apart);
@@ -746,7 +812,7 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 		spread_add(&w->commit, clock_mono_us() - start, 1);
 		w->wrote = true;
 		/* What was refused is no work: without this, whoever tries again and again keeps a full disk full. */
-		if (low.code == ERR_NONE)
+		if (low.code == ERR_NONE && !w->refused_room)
 			w->idle_ms = clock_mono_ms() + IDLE_MS;
 		if (committed != NULL) {
 			rate_add(&w->events, committed_count(committed));
