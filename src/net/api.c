@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/kind.h"
+#include "net/entity.h"
 #include "net/ws.h"
 
 const struct http_route api_routes[] = {
@@ -86,6 +87,21 @@ bool api_refuse_full(struct exchange *x)
 	if (exchange_room(x, &fault) > 0)
 		return false;
 	api_fault_done(x, &fault);
+	return true;
+}
+
+bool api_answer_condition(struct exchange *x, const char *tag, int64_t modified_s, const char *type)
+{
+	const struct entity_conditions c = {exchange_header(x, "If-Match"), exchange_header(x, "If-None-Match"),
+					    exchange_header(x, "If-Modified-Since"),
+					    exchange_header(x, "If-Unmodified-Since")};
+	switch (entity_check(&c, tag, modified_s)) {
+	case ENTITY_GO_ON: return false;
+	case ENTITY_KNOWN: exchange_status(x, 304, type); break;
+	case ENTITY_FAILED:
+		exchange_problem(x, 412, "what is here now is not what If-Match or If-Unmodified-Since asks for");
+		break;
+	}
 	return true;
 }
 

@@ -149,13 +149,15 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	return ERR_NONE;
 }
 
-/* The part of a file that is asked for, which is the whole where nothing else is said. */
+/* The part of a file that is asked for, which is the whole where nothing else is said, or nothing is sent (RFC 9110, 14.2).
+ */
 static enum err choose_part(struct exchange *x, struct file *f, uint64_t size, const char *tag, const char *type,
 			    struct fault *fault)
 {
 	char range[80];
 	uint64_t from;
-	switch (entity_range(exchange_header(x, "Range"), exchange_header(x, "If-Range"), tag, size, &from, &f->left)) {
+	struct slice part = exchange_head(x)->get ? exchange_header(x, "Range") : (struct slice){0};
+	switch (entity_range(part, exchange_header(x, "If-Range"), tag, size, &from, &f->left)) {
 	case RANGE_ALL: exchange_status(x, 200, type); break;
 	case RANGE_PART:
 		exchange_status(x, 206, type);
@@ -185,11 +187,10 @@ static enum err send_file_take(struct exchange *x, struct file *f, const char *t
 	exchange_add_header(x, "ETag", tag);
 	exchange_add_header(x, "Accept-Ranges", "bytes");
 	exchange_add_header(x, "Cache-Control", "no-cache");
-	if (entity_is_known(exchange_header(x, "If-None-Match"), tag))
-		exchange_status(x, 304, type);
-	else if (fstat(f->fd, &st) != 0)
+	bool ends = api_answer_condition(x, tag, 0, type);
+	if (!ends && fstat(f->fd, &st) != 0)
 		err = fault_set(fault, ERR_IO, "the archive cannot be read: %s", strerror(errno));
-	else
+	else if (!ends)
 		err = choose_part(x, f, (uint64_t)st.st_size, tag, type, fault);
 	if (err || f->left == 0) {
 		destroy(f);
@@ -197,6 +198,11 @@ static enum err send_file_take(struct exchange *x, struct file *f, const char *t
 	}
 	exchange_length(x, f->left);
 	return body_stream_take(x, NULL, fill, f, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+static void make_tag(const struct manifest *m, bool manifest, char tag[TAG_LEN])
+{
+	snprintf(tag, TAG_LEN, "\"%s%s\"", manifest ? "manifest-" : "", manifest_digest(m));
 }
 
 /* "FIRST-LAST" and the ending of an archive or of a manifest, from a URL. `file`: of the archive. */
@@ -232,7 +238,7 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 	if (seal_named(api->store, file, &m))
 		*fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (*fd >= 0) {
-		snprintf(tag, TAG_LEN, "\"%s%s\"", *manifest ? "manifest-" : "", manifest_digest(&m));
+		make_tag(&m, *manifest, tag);
 		return ERR_NONE;
 	}
 	return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text)
@@ -274,6 +280,23 @@ static void on_deleted(struct keeper_job *job)
 	exchange_done(x);
 }
 
+/* An archive that is not there has no tag: that is told of when it is to be deleted. */
+static bool refuse_condition(struct api *api, struct exchange *x, const char *file)
+{
+	struct manifest m;
+	char tag[TAG_LEN];
+	const struct entity_conditions c = {.if_match = exchange_header(x, "If-Match"),
+					    .if_none_match = exchange_header(x, "If-None-Match")};
+	if (!seal_named(api->store, file, &m))
+		return false;
+	make_tag(&m, false, tag);
+	if (entity_check(&c, tag, 0) == ENTITY_GO_ON)
+		return false;
+	exchange_problem(x, 412, "the archive is not what If-Match or If-None-Match asks for");
+	exchange_done(x);
+	return true;
+}
+
 void api_archive_delete(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
@@ -286,6 +309,8 @@ void api_archive_delete(void *arg, struct exchange *x, struct reader *reader)
 	enum err err = parse_name(exchange_segment(x), text, job.file, &manifest, &fault);
 	if (!err && manifest)
 		err = fault_set(&fault, ERR_NOT_FOUND, "a manifest goes with its archive, which is %s", job.file);
+	if (!err && refuse_condition(arg, x, job.file))
+		return;
 	if (!err)
 		err = submit(arg, x, job, &fault);
 	if (err)

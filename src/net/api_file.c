@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/assets.h"
@@ -130,34 +129,28 @@ static bool read_all(int fd, struct buf *out, size_t size)
 	return true;
 }
 
-/* RFC 9110, 5.6.7; the program runs in the C locale. */
-static void add_modified(struct exchange *x, time_t when)
-{
-	char text[40];
-	struct tm tm;
-	if (gmtime_r(&when, &tm) != NULL && strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0)
-		exchange_add_header(x, "Last-Modified", text);
-}
-
 /* Sends the file; false when there is none. The pages are the operator's: they may use what scripts and styles they
  * like, but are shown in no other's frame. */
 static bool send_file(struct api *api, struct exchange *x, struct slice path)
 {
 	struct stat st;
 	char tag[64];
+	char modified[ENTITY_DATE_LEN];
 	int fd = api->static_dir != NULL ? open_file(api->static_dir, path, &st) : -1;
 	if (fd < 0)
 		return false;
 	snprintf(tag, sizeof tag, "\"%llx-%llx-%lx\"", (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
 		 st.st_mtim.tv_nsec);
 	exchange_add_header(x, "ETag", tag);
-	add_modified(x, st.st_mtim.tv_sec);
+	if (entity_date(st.st_mtim.tv_sec, modified))
+		exchange_add_header(x, "Last-Modified", modified);
 	exchange_add_header(x, "Cache-Control", "no-cache");
 	exchange_add_header(x, "Content-Security-Policy", "frame-ancestors 'self'");
-	bool known = entity_is_known(exchange_header(x, "If-None-Match"), tag);
-	exchange_status(x, known ? 304 : 200, content_type(path));
-	if (!known && !read_all(fd, exchange_out(x), (size_t)st.st_size))
-		exchange_problem(x, 503, "the file cannot be read");
+	if (!api_answer_condition(x, tag, st.st_mtim.tv_sec, content_type(path))) {
+		exchange_status(x, 200, content_type(path));
+		if (!read_all(fd, exchange_out(x), (size_t)st.st_size))
+			exchange_problem(x, 503, "the file cannot be read");
+	}
 	close(fd);
 	exchange_done(x);
 	return true;
@@ -183,9 +176,7 @@ static bool send_asset(struct exchange *x, const struct assets *assets, struct s
 		exchange_add_header(x, "Content-Security-Policy",
 				    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
 		exchange_add_header(x, "Cache-Control", "no-cache");
-		if (entity_is_known(exchange_header(x, "If-None-Match"), tag)) {
-			exchange_status(x, 304, content_type(name));
-		} else {
+		if (!api_answer_condition(x, tag, 0, content_type(name))) {
 			exchange_status(x, 200, content_type(name));
 			exchange_static(x, a->bytes, a->len);
 		}

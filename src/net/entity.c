@@ -1,17 +1,64 @@
 #include "net/entity.h"
 
+#include <stdio.h>
+#include <time.h>
+
 #include "net/field.h"
 
-bool entity_is_known(struct slice if_none_match, const char *tag)
+/* Is the tag, which has its quotes, in the list, or `*`? With `weak` also as a weak one (RFC 9110, 8.8.3.2). */
+static bool names_tag(struct slice list, const char *tag, bool weak)
 {
-	while (if_none_match.len > 0) {
-		struct slice item = field_cut(&if_none_match, ',');
-		if (slice_begins(item, slice_of("W/")))
+	while (list.len > 0) {
+		struct slice item = field_cut(&list, ',');
+		if (weak && slice_begins(item, slice_of("W/")))
 			item = (struct slice){item.p + 2, item.len - 2};
 		if (slice_is(item, tag) || slice_is(item, "*"))
 			return true;
 	}
 	return false;
+}
+
+/* The program runs in the C locale. */
+bool entity_date(int64_t seconds, char out[ENTITY_DATE_LEN])
+{
+	struct tm tm;
+	time_t when = seconds;
+	return gmtime_r(&when, &tm) != NULL && strftime(out, ENTITY_DATE_LEN, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0;
+}
+
+/* In any of the three forms of RFC 9110, 5.6.7. False: it is no date, and the header does not count. */
+static bool read_date(struct slice text, int64_t *seconds)
+{
+	static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+					    "%a %b %e %H:%M:%S %Y"};
+	char copy[40];
+	if (text.len == 0 || text.len >= sizeof copy)
+		return false;
+	snprintf(copy, sizeof copy, "%.*s", (int)text.len, text.p);
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm tm = {0};
+		const char *end = strptime(copy, forms[i], &tm);
+		if (end == NULL || *end != '\0')
+			continue;
+		*seconds = timegm(&tm);
+		return true;
+	}
+	return false;
+}
+
+enum entity_verdict entity_check(const struct entity_conditions *c, const char *tag, int64_t modified_s)
+{
+	int64_t date;
+	bool dated = modified_s != 0;
+	if (c->if_match.len > 0) {
+		if (!names_tag(c->if_match, tag, false))
+			return ENTITY_FAILED;
+	} else if (dated && read_date(c->if_unmodified_since, &date) && modified_s > date) {
+		return ENTITY_FAILED;
+	}
+	if (c->if_none_match.len > 0)
+		return names_tag(c->if_none_match, tag, true) ? ENTITY_KNOWN : ENTITY_GO_ON;
+	return dated && read_date(c->if_modified_since, &date) && modified_s <= date ? ENTITY_KNOWN : ENTITY_GO_ON;
 }
 
 /* Digits; an empty text is none. Larger numbers than there are bytes anywhere stay large. */

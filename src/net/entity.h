@@ -7,8 +7,26 @@
 
 #include "tidemark/slice.h"
 
-/* Does If-None-Match name the entity: its tag, weak or not, in a list, or `*`? `tag` has its quotes. */
-bool entity_is_known(struct slice if_none_match, const char *tag);
+/* The headers of a request's conditions; empty where there is none. */
+struct entity_conditions {
+	struct slice if_match;
+	struct slice if_none_match;
+	struct slice if_modified_since;
+	struct slice if_unmodified_since;
+};
+
+enum entity_verdict {
+	ENTITY_GO_ON,
+	ENTITY_KNOWN,  /* 304 */
+	ENTITY_FAILED, /* 412 */
+};
+
+/* What the conditions come to (RFC 9110, 13.2.2). `modified_s`: Unix seconds; 0: it is not known, and no date counts. */
+enum entity_verdict entity_check(const struct entity_conditions *c, const char *tag, int64_t modified_s);
+
+enum { ENTITY_DATE_LEN = 40 };
+/* As headers have it (RFC 9110, 5.6.7). False: there is no such date. */
+bool entity_date(int64_t seconds, char out[ENTITY_DATE_LEN]);
 
 enum range_kind {
 	RANGE_ALL,  /* none is asked for, or none that we give: the whole is the answer */

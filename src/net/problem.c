@@ -64,6 +64,9 @@ static const struct problem {
 	{KIND_LEASES, 409, "As many leases of this name are held as there may be.",
 	 "Try again when one has been given back."},
 	{"removed", 410, "It existed, and retention has removed it.", "Archives and backups may still have it."},
+	{"precondition-failed", 412,
+	 "What is here is not what a condition of the request (If-Match, If-Unmodified-Since) asks for.",
+	 "Fetch it again, and decide again."},
 	{"too-large", 413, "The request, or one of its events, is larger than the server takes.",
 	 "The detail names the limit. Send less at once."},
 	{"unsupported-media-type", 415, "The body is of a kind that this path does not take.",
@@ -127,6 +130,7 @@ const char *problem_title(int status)
 	case 405: return "Method Not Allowed";
 	case 409: return "Conflict";
 	case 410: return "Gone";
+	case 412: return "Precondition Failed";
 	case 413: return "Content Too Large";
 	case 415: return "Unsupported Media Type";
 	case 416: return "Range Not Satisfiable";

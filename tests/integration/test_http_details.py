@@ -2,6 +2,7 @@
 """What caches, other origins, downloads and proxies with a path of their own rely on."""
 
 import json
+import os
 import re
 import time
 import unittest
@@ -144,8 +145,60 @@ class Downloads(TidemarkTest):
         self.assertNotEqual(response.headers["etag"], self.tag)
 
     def test_head_tells_the_length(self):
-        response = self.server.request("HEAD", self.path)
-        self.assertEqual((response.status, int(response.headers["content-length"])), (200, len(self.whole)))
+        for headers in ({}, {"Range": "bytes=0-9"}):  # a part is for GET alone
+            response = self.server.request("HEAD", self.path, None, headers)
+            self.assertEqual((response.status, int(response.headers["content-length"])), (200, len(self.whole)))
+            self.assertNotIn("content-range", response.headers)
+
+    def test_a_condition_that_does_not_hold_is_412(self):
+        """Shown to fail without the protection: with entity_check answering ENTITY_GO_ON for If-Match the archive is deleted."""
+        for method in ("GET", "HEAD", "DELETE"):
+            for other in ('"x"', f"W/{self.tag}", self.tag[1:-1], f'"a", W/{self.tag}'):
+                with self.subTest(method, other=other):
+                    response = self.server.request(method, self.path, None, {"If-Match": other})
+                    self.assertEqual(response.status, 412)
+                    if method != "HEAD":
+                        self.assert_problem(response, 412, "If-Match", title="Precondition Failed")
+        self.assertEqual(self.server.request("DELETE", self.path, None, {"If-None-Match": self.tag}).status, 412)
+        for fine in (self.tag, "*", f'"a", {self.tag}'):
+            self.assertEqual(self.server.request("GET", self.path, None, {"If-Match": fine}).body, self.whole, fine)
+            self.assertEqual(self.part("bytes=0-9", **{"If-Match": fine}).status, 206, fine)
+        both = self.server.request("GET", self.path, None, {"If-Match": self.tag, "If-None-Match": self.tag})
+        self.assertEqual(both.status, 304)
+        self.assertEqual(self.server.request("DELETE", self.path, None, {"If-Match": self.tag}).status, 204)
+
+
+class Files(TidemarkTest):
+
+    def setUp(self):
+        self.server = self.serve()
+        self.server.stop()
+        site = os.path.join(self.server.home, "site")
+        os.mkdir(site)
+        with open(os.path.join(site, "page.txt"), "w", encoding="ascii") as file:
+            file.write("text")
+        os.utime(os.path.join(site, "page.txt"), (784111777, 784111777))
+        self.server.start("--static", site)
+
+    def status(self, path="/page.txt", **headers):
+        return self.server.request("GET", path, None, {name.replace("_", "-"): value for name, value in headers.items()}).status
+
+    def test_conditions(self):
+        tag = self.server.get("/page.txt").headers["etag"]
+        self.assertEqual(self.server.get("/page.txt").headers["last-modified"], "Sun, 06 Nov 1994 08:49:37 GMT")
+        self.assertEqual(self.status(If_Match='"x"'), 412)
+        self.assertEqual(self.status(If_Match=tag), 200)
+        self.assertEqual(self.status("/app.js", If_Match='"x"'), 412)
+        for same in ("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"):
+            self.assertEqual(self.status(If_Unmodified_Since=same), 200, same)
+            self.assertEqual(self.status(If_Modified_Since=same), 304, same)
+        before = "Sun, 06 Nov 1994 08:49:36 GMT"
+        self.assertEqual(self.status(If_Unmodified_Since=before), 412)
+        self.assertEqual(self.status(If_Modified_Since=before), 200)
+        self.assertEqual(self.status(If_Match=tag, If_Unmodified_Since=before), 200, "a tag comes before a date")
+        self.assertEqual(self.status(If_None_Match='"x"', If_Modified_Since="Sun, 06 Nov 1994 08:49:37 GMT"), 200)
+        for none in ("yesterday", "", "Sun, 06 Nov 1994", "x" * 100):
+            self.assertEqual((self.status(If_Unmodified_Since=none), self.status(If_Modified_Since=none)), (200, 200), none)
 
 
 class Problems(TidemarkTest):
