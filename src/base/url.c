@@ -111,18 +111,17 @@ void url_finish(struct url *u)
 	*u = (struct url){0};
 }
 
-bool url_take(struct url *u, const char *name, struct slice *value)
+size_t url_take(struct url *u, const char *name, struct slice *value)
 {
 	size_t kept = 0;
-	bool found = false;
 	for (size_t i = 0; i < u->param_count; i++) {
 		if (!slice_is(u->params[i].name, name)) {
 			u->params[kept++] = u->params[i];
 			continue;
 		}
 		*value = u->params[i].value;
-		found = true;
 	}
+	size_t found = u->param_count - kept;
 	u->param_count = kept;
 	return found;
 }

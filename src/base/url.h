@@ -31,8 +31,8 @@ enum url_result { URL_FINE, URL_NO_MEMORY, URL_MALFORMED, URL_TOO_MANY_PARAMS };
  * `url_decode`. */
 enum url_result url_parse(struct url *u, struct slice target);
 void url_finish(struct url *u);
-/* Takes the parameters of that name out, and gives the value of the last; false where there is none. */
-bool url_take(struct url *u, const char *name, struct slice *value);
+/* Takes the parameters of that name out, and gives the value of the last; how many there were. */
+size_t url_take(struct url *u, const char *name, struct slice *value);
 
 /* Decodes %XX (and + where `plus`) in place; false when malformed. */
 bool url_decode(char *text, size_t len, bool plus, size_t *out_len);

@@ -93,7 +93,7 @@ static bool add_upgrade(struct head *h, struct slice name, struct slice value)
 {
 	if (is(name, "Upgrade")) {
 		h->upgrades++;
-		h->websocket = is(value, "websocket");
+		h->websocket = has_token(value, "websocket");
 	} else if (is(name, "Connection")) {
 		h->connection_upgrade = h->connection_upgrade || has_token(value, "upgrade");
 	} else if (is(name, "Sec-WebSocket-Version")) {

@@ -44,7 +44,7 @@ struct head {
 	bool bad_field;   /* a line is no header */
 	bool has_body;
 	bool connection_upgrade;
-	bool websocket; /* the value of the last Upgrade */
+	bool websocket; /* among the protocols of the last Upgrade */
 	int upgrades;
 	bool version_13; /* the value of the last Sec-WebSocket-Version */
 	int versions;

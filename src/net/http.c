@@ -17,8 +17,10 @@
 #include "base/kind.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "event/json.h"
 #include "hub/lanes.h"
 #include "net/caller.h"
+#include "net/entity.h"
 #include "net/field.h"
 #include "net/hint.h"
 #include "net/http_own.h"
@@ -94,6 +96,7 @@ struct exchange {
 	struct url url;
 	enum url_result url_result;
 	struct slice access_token; /* of the URL, where it is not left: nothing repeats it */
+	size_t access_tokens;      /* how many there were */
 	const char *method;
 	char *segment; /* NULL: none */
 	size_t segment_len;
@@ -224,7 +227,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	x->url.path = gate_path(x->http->options.gate, x->url.path);
 	if (x->url_result == URL_FINE)
-		url_take(&x->url, "access_token", &x->access_token);
+		x->access_tokens = url_take(&x->url, "access_token", &x->access_token);
 	return x;
 }
 
@@ -800,6 +803,19 @@ static bool redirect_to_root(struct exchange *x)
 	return true;
 }
 
+/* Whatever a path may name is text. */
+static enum url_result check_path(struct slice path)
+{
+	size_t len;
+	char *text = malloc(path.len + 1);
+	if (text == NULL)
+		return URL_NO_MEMORY;
+	slice_copy(text, path);
+	bool fine = url_decode(text, path.len, false, &len) && json_utf8((struct slice){text, len});
+	free(text);
+	return fine ? URL_FINE : URL_MALFORMED;
+}
+
 static void refuse_unready(struct exchange *x)
 {
 	struct fault fault;
@@ -820,14 +836,21 @@ static bool accept_request(struct exchange *x)
 		x->closes = true;
 		return false;
 	}
+	if (x->url_result == URL_FINE)
+		x->url_result = check_path(x->url.path);
 	switch (x->url_result) {
 	case URL_FINE: break;
 	case URL_NO_MEMORY: exchange_problem(x, 503, "out of memory"); return false;
 	case URL_MALFORMED:
 		exchange_problem(x, 400,
-				 "the URL holds a broken percent-encoding, or an authority with a user or without a host");
+				 "the URL holds a broken percent-encoding, a path that is not UTF-8, or an authority with a "
+				 "user or without a host");
 		return false;
 	case URL_TOO_MANY_PARAMS: exchange_problem(x, 400, "the URL has more than 100 parameters"); return false;
+	}
+	if (x->access_tokens > 1) {
+		exchange_problem(x, 400, "access_token: given twice");
+		return false;
 	}
 	if (x->http->refusing || x->caller == NULL) {
 		refuse_unready(x);

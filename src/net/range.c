@@ -48,6 +48,7 @@ enum err range_set(struct range *out, struct store *store, struct reader *reader
 			     .has_since = q->has_since,
 			     .since_ms = q->since_ms,
 			     .max_age_ms = q->max_age_ms};
+	bool named = q->has_after && (q->start.from_head || q->start.from_first);
 	uint64_t head = store_head(store);
 	uint64_t until = 0;
 	from.start.from_first = q->has_after ? q->start.from_first : !asks_for_more(q, select);
@@ -67,6 +68,10 @@ enum err range_set(struct range *out, struct store *store, struct reader *reader
 		out->query.before = q->before;
 	if (q->has_until && until + 1 < out->query.before)
 		out->query.before = until + 1;
+	if (named && q->before != 0 && q->before <= after + 1)
+		return fault_set(fault, ERR_INVALID, "before: nothing is after %s, which is %llu, and before %llu",
+				 q->start.from_head ? "head" : "first", (unsigned long long)after,
+				 (unsigned long long)q->before);
 	pass_old(out, reader, from.older);
 	return ERR_NONE;
 }

@@ -79,7 +79,8 @@ enum err ws_query_parse(const struct url *u, const struct grant *g, struct query
 /* Past the gate, as any other request. */
 static enum err pass(struct ws_request *r, const struct gate *gate, struct visit *visit, struct fault *fault)
 {
-	url_take(&r->url, "access_token", &visit->access_token);
+	if (url_take(&r->url, "access_token", &visit->access_token) > 1)
+		return fault_set(fault, ERR_INVALID, "access_token: given twice");
 	if (r->url.authority.p != NULL)
 		visit->host = r->url.authority;
 	visit->path = r->url.path;

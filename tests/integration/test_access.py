@@ -193,6 +193,11 @@ class Access(TidemarkTest):
         token = self.token["reader"]
         self.assertEqual(self.ask("GET", "/v1/streams", access_token=token).status, 200)
         self.assertEqual(self.ask("GET", "/v1/streams", "reader", access_token=token).status, 401)
+        for twice in ([token, token], ["x", token], [token, "x"]):
+            self.assert_problem(self.ask("GET", "/v1/streams", access_token=twice), 400, "access_token")
+            with self.assertRaises(Refused) as refused:
+                self.socket("/v1/ws", access_token=twice)
+            self.assertEqual(refused.exception.response.status, 400)
         for value in (f"Basic {token}", token, f"Bearer {token} {token}", f"Bearer  {token}x", "Bearer", ""):
             self.assertEqual(self.ask("GET", "/v1/streams", headers={"Authorization": value}).status, 401, value)
         self.assertEqual(self.ask("GET", "/v1/streams", headers={"Authorization": f"bearer   {token}"}).status, 200)

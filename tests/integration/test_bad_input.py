@@ -153,6 +153,14 @@ class BadBodies(Attack):
                     self.assertEqual(self.source.event()["seq"], self.head)
         self.assert_untouched()
 
+    def test_a_path_that_is_no_text_is_400(self):
+        for path in ("/v1/streams/%ff", "/v1/sessions/%ff", "/v1/sessions/a%c0%80", "/v1/leases/%ed%a0%80", "/v1/archives/%ff",
+                     "/%ff", "/static/%ff", "/v1/events/%ff", "/v1/streams/%zz", "/v1/streams/%"):
+            with self.attack(path):
+                self.assert_problem(self.server.get(path), 400, "URL")
+        with self.attack("text"):
+            self.assert_problem(self.server.get("/v1/streams/%C3%A4%2F"), 404)
+
     def test_a_2_mib_event_is_413(self):
         large = '{"data":"%s"}' % ("x" * 2 * MIB)
         with self.attack("alone"):

@@ -127,6 +127,9 @@ class Filters(HistoryTest):
         self.assertEqual(self.history(after="first"), list(range(1, 31)))
         self.assertEqual(self.history(after="first", before=3), [1, 2])
         self.assertEqual(self.history(after="head"), [])
+        for empty in ({"after": "first", "before": 1}, {"after": "head", "before": 5}, {"after": "head", "before": 31},
+                      {"after": "head", "before": 31, "order": "desc"}):
+            self.assert_problem(self.server.get("/v1/events", **empty), 400, "before")
         self.assertEqual(self.history(after=30), [])
         self.assertEqual(self.history(after=0), list(range(1, 31)))
         self.assertEqual(self.history(), list(range(1, 31)))

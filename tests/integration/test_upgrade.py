@@ -75,6 +75,14 @@ class AnyRequest(UpgradeTest):
             with self.subTest(first=wire is None):
                 self.assertEqual(self.reader(server, wire, Content_Length="0").hello["op"], "hello")
 
+    def test_one_protocol_among_several(self):
+        server = self.serve()
+        for wire in (None, self.used_wire(server)):
+            for protocols in ("foo, websocket", "websocket,foo/2", "h2c , WebSocket"):
+                with self.subTest(protocols, first=wire is None):
+                    wire = self.used_wire(server) if wire is not None else None
+                    self.assertEqual(self.reader(server, wire, Upgrade=protocols).hello["op"], "hello")
+
     def test_over_tls(self):
         server = self.prepare()
         cert, key = make_certificate(server.home)
