@@ -30,6 +30,7 @@ enum {
 	ADMITTED_AT_ONCE = 32, /* newcomers at a turn of the loop: those who are in wait for no more of them */
 	FIN_CLOSE = 0x88,      /* the first byte of a Close frame */
 	CLOSE_PAYLOAD_MAX = 125,
+	THROWN_MAX = 64 * 1024 * 1024, /* of a message that is refused, before the connection is closed */
 	CLOSE_REVOKED = 4401,
 	CLOSE_TRY_AGAIN = 1013,
 	CLOSE_DELETED = 4404,
@@ -248,28 +249,46 @@ static size_t message_max(const struct ws_conn *c)
 	return max > QUOTA_SMALL_UPLOAD && !grant_may(&c->grant, NEED_PUBLISH) ? QUOTA_SMALL_UPLOAD : max;
 }
 
-static void take_fragment(struct ws_conn *c, const void *bytes, size_t len)
+/* `left`: bytes of its frame that are still to come. */
+static enum err take_fragment(struct ws_conn *c, const void *bytes, size_t len, size_t left, struct fault *fault)
 {
-	if (lws_frame_is_binary(c->wsi)) {
-		fault_set(&c->refusal, ERR_INVALID, "messages are text frames, not binary");
-	} else if (c->in.len + len > message_max(c)) {
-		fault_set(&c->refusal, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)",
-			  message_max(c));
-	} else {
-		buf_add(&c->in, bytes, len);
-		if (buf_failed(&c->in))
-			fault_set(&c->refusal, ERR_NOMEM, "out of memory");
-		else
-			quota_hold_upload(&c->upload, c->in.cap, &c->refusal);
-	}
-	if (c->refusal.code != ERR_NONE)
-		drop_message(c);
+	size_t max = message_max(c);
+	if (lws_frame_is_binary(c->wsi))
+		return fault_set(fault, ERR_INVALID, "messages are text frames, not binary");
+	if (left > max || c->in.len + len > max - left)
+		return fault_set(fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)", max);
+	buf_add(&c->in, bytes, len);
+	if (buf_failed(&c->in))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	return quota_hold_upload(&c->upload, c->in.cap, fault);
 }
 
-static void refuse_message(struct ws_conn *c)
+/* The rest of a message that is refused is thrown away, unless that is too much to wait for. */
+static void throw_away(struct ws_conn *c, size_t len, size_t left)
 {
-	c->profile->error(c, problem_status(c->refusal.code), &c->refusal);
-	c->refusal.code = ERR_NONE;
+	c->thrown += len;
+	if (left > THROWN_MAX || c->thrown > THROWN_MAX - left)
+		ws_hang_up(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
+}
+
+static void refuse_message(struct ws_conn *c, const struct fault *fault)
+{
+	c->refused = true;
+	drop_message(c);
+	c->profile->error(c, problem_status(fault->code), fault);
+}
+
+static void end_message(struct ws_conn *c)
+{
+	c->begun_ms = 0;
+	c->begun_len = 0;
+	quota_hold_upload(&c->upload, 0, NULL); /* a publish takes it over */
+	if (!c->refused)
+		c->profile->message(c);
+	c->refused = false;
+	c->thrown = 0;
+	buf_finish(&c->in);
+	ws_throttle(c);
 }
 
 static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
@@ -284,20 +303,18 @@ static void on_receive(struct ws_conn *c, const void *bytes, size_t len)
 		c->begun_ms = c->heard_ms;
 		c->begun_len = 0;
 	}
-	if (c->refusal.code == ERR_NONE)
-		take_fragment(c, bytes, len);
-	if (lws_remaining_packet_payload(c->wsi) > 0 || !lws_is_final_fragment(c->wsi))
-		return;
-	c->begun_ms = 0;
-	c->begun_len = 0;
-	quota_hold_upload(&c->upload, 0, NULL); /* a publish takes it over */
-	if (c->refusal.code != ERR_NONE)
-		refuse_message(c);
-	else
-		c->profile->message(c);
-	buf_finish(&c->in);
-	ws_throttle(c);
-	ws_pump_out(c);
+	struct fault fault;
+	size_t left = lws_remaining_packet_payload(c->wsi);
+	bool first = !c->refused && take_fragment(c, bytes, len, left, &fault) != ERR_NONE;
+	if (first)
+		refuse_message(c, &fault);
+	if (c->refused)
+		throw_away(c, len, left);
+	bool ends = left == 0 && lws_is_final_fragment(c->wsi);
+	if (ends)
+		end_message(c);
+	if (first || ends)
+		ws_pump_out(c);
 }
 
 /* --- the life of a connection --- */

@@ -129,7 +129,8 @@ struct ws_conn {
 	struct quota_hold upload; /* what it counts for */
 	int64_t begun_ms;         /* monotonic: when it began, could go on, or had last come on; 0: there is none */
 	size_t begun_len;         /* bytes that came since then, kept or not */
-	struct fault refusal;     /* why the message is thrown away; its code is ERR_NONE while it is not */
+	bool refused;             /* the message is thrown away, which has been told */
+	size_t thrown;            /* bytes of it */
 	bool throttled;           /* reading is paused */
 	bool busy;                /* the profile wants it paused */
 	bool held;                /* no events yet: something comes first */

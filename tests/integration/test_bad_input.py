@@ -441,6 +441,21 @@ class BadFrames(MessageAttack):
                 reader.close()
         self.assertLess(self.server.rss() - before, memory(32))
 
+    def test_what_is_announced_as_too_large_is_refused_at_once(self):
+        """Shown to fail without the protection: nothing is said until the rest has come, or a minute has passed."""
+        for size, fin in ((70 * KIB, 0x81), (MIB, 0x01)):
+            reader = self.server.live_reader(stream="nothing")
+            reader.wire.send(bytes([fin, 0xff]) + size.to_bytes(8, "big") + bytes(4) + b"x")
+            self.assertEqual(reader.op("error")["status"], 413)
+            reader.wire.send(b"x" * (size - 1))
+            if fin == 0x01:
+                reader.send_frame(CONTINUATION, b"x")
+            self.assertEqual(reader.ping()["op"], "pong")
+        reader = self.server.live_reader(stream="nothing")
+        reader.wire.send(b"\x81\xff" + (1 << 40).to_bytes(8, "big") + bytes(4) + b"x")
+        self.assertEqual(reader.op("error")["status"], 413)
+        self.assertEqual(reader.closed(5).code, 1009)
+
     def test_a_publish_that_breaks_off_stores_nothing(self):
         whole = frame(TEXT, b'{"op":"publish","ref":1,"events":[{"data":1}]}')
         for cut in (1, 3, 20, len(whole) - 1):
