@@ -520,6 +520,56 @@ static enum MHD_Result send_reply(struct exchange *x)
 	return result;
 }
 
+static enum MHD_Result on_reply_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	buf_printf(arg, "%s: %s\r\n", name, value);
+	return MHD_YES;
+}
+
+/* The bytes of a reply that ends its connection. */
+static enum MHD_Result write_reply(struct exchange *x, struct buf *text)
+{
+	struct buf body;
+	buf_init(&body);
+	buf_add(&body, x->out.data, x->out.len);
+	struct MHD_Response *r = make_response(x);
+	if (r == NULL) {
+		buf_finish(&body);
+		return MHD_NO;
+	}
+	add_headers(x, r);
+	share(x, r);
+	char date[ENTITY_DATE_LEN] = "";
+	entity_date(clock_wall_ms() / 1000, date);
+	buf_printf(text, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\n", x->status,
+		   problem_title(x->status), date, body.len);
+	MHD_get_response_headers(r, on_reply_header, text);
+	MHD_destroy_response(r);
+	buf_adds(text, "\r\n");
+	if (strcmp(x->method, MHD_HTTP_METHOD_HEAD) != 0)
+		buf_add(text, body.data, body.len);
+	bool failed = buf_failed(&body) || buf_failed(text);
+	buf_finish(&body);
+	return failed ? MHD_NO : MHD_YES;
+}
+
+/* Sends the reply to a request whose body is still to come, and says that nothing follows; what comes is thrown away. When
+ * libmicrohttpd answers before the body, it reads no more, and a client that is sending is cut off, often before it has read
+ * why. The socket has room: all replies before this one are through. */
+static enum MHD_Result send_ahead(struct exchange *x)
+{
+	struct buf text;
+	buf_init(&text);
+	enum MHD_Result result = write_reply(x, &text);
+	if (result == MHD_YES && send(x->caller->fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)text.len)
+		result = MHD_NO;
+	buf_finish(&text);
+	shutdown(x->caller->fd, SHUT_WR);
+	x->stage = SENT;
+	return result;
+}
+
 /* --- the request --- */
 
 const struct url *exchange_url(const struct exchange *x)
@@ -761,6 +811,14 @@ static void too_large(struct exchange *x)
 static unsigned long long content_length(const struct exchange *x)
 {
 	return strtoull(exchange_header(x, "Content-Length").p, NULL, 10);
+}
+
+/* Is the body of a refused request announced as too large? It may never come, but a client that sends it must get to read
+ * why it is refused. */
+static bool answers_ahead(const struct exchange *x)
+{
+	return !x->closes && x->caller != NULL && exchange_header(x, "Expect").len == 0 &&
+	       content_length(x) > x->http->options.body_max;
 }
 
 /* Will the rest of a refused request not come, be too much to wait for, or have no certain end? Then the answer goes out at
@@ -1209,9 +1267,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		read_head(x, method, version);
 		bool accepted = accept_request(x);
 		x->discard = !take_place(x) || !accepted;
-		if (x->discard && answers_at_once(x))
-			return send_reply(x);
-		return MHD_YES;
+		if (x->discard && answers_ahead(x))
+			return send_ahead(x);
+		return x->discard && answers_at_once(x) ? send_reply(x) : MHD_YES;
 	}
 	if (*upload_len > 0) {
 		if (x->caller != NULL)
@@ -1221,8 +1279,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		/* An error can be told only behind the body; who sends on and on does not get it. */
 		return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 	}
-	if (x->stage == TAKEN)
-		return MHD_NO; /* closes the stub */
+	if (x->stage == TAKEN || x->stage == SENT)
+		return MHD_NO; /* closes the stub, or what is answered already */
 	if (x->stage == DONE || x->discard)
 		return send_reply(x);
 	if (!begin_handing_over(x->http)) {

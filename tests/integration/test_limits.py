@@ -262,6 +262,29 @@ class Slow(TidemarkTest):
         self.assertGreaterEqual(silent["silent"], 203)
         self.assertLess(silent["open"], 10)
 
+    def test_a_body_that_is_announced_as_too_large_is_refused_at_once(self):
+        """Shown to fail without the protection: nothing is said while the body does not come (send_ahead, http.c)."""
+        server = self.serve("--max-request", "1MiB")
+        for method, length in (("POST", 2 << 20), ("POST", 1 << 40), ("PUT", 2 << 20)):
+            with self.subTest(method, length=length):
+                wire = server.keep(Wire(server.address))
+                wire.send(POST.replace(b"POST", method.encode()) + b"Content-Length: %d\r\n\r\n{" % length)
+                response = wire.response(5)
+                self.assert_problem(response, 405 if method == "PUT" else 413)
+                self.assertEqual(response.headers["connection"], "close")
+                self.assertRegex(response.headers["date"], r"^\w{3}, \d\d \w{3} \d{4} ")
+                self.assertEqual(wire.rest(), b"", "and the connection is closed")
+
+    def test_who_sends_a_body_that_is_too_large_reads_why(self):
+        """Shown to fail without the protection: where libmicrohttpd answers, sending fails, and the answer may be lost."""
+        server = self.serve("--max-request", "1MiB")
+        for _ in range(10):
+            wire = server.keep(Wire(server.address))
+            wire.send(POST + b"Content-Length: %d\r\n\r\n" % (20 << 20))
+            for _ in range(20):
+                wire.send(b" " * (1 << 20))
+            self.assertEqual(wire.response().status, 413)
+
     def test_a_large_body_has_the_time_it_needs(self):
         server = self.serve("--handshake-timeout", "2s")
         wire = server.wire()
