@@ -227,20 +227,25 @@ void archive_hidden_at(const struct archive *a, uint64_t *at, uint64_t *len)
 	*len = a->table.hidden.packed;
 }
 
+/* What another has hidden in its archive is no manifest. */
 enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
 {
 	const struct seek_frame *f = &a->table.hidden;
 	struct slice text;
-	if (f->packed < SEEKABLE_HEADER || f->packed > SEEKABLE_HEADER + SEEKABLE_MANIFEST)
-		return fault_set(fault, ERR_NOT_FOUND, "%s: there is no manifest in it", a->name);
+	size_t most = SEEKABLE_HEADER + SEEKABLE_MANIFEST;
+	size_t len = f->packed < most ? f->packed : most;
 	a->packed.len = 0;
-	if (!buf_reserve(&a->packed, f->packed))
+	if (!buf_reserve(&a->packed, most))
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	enum err err = read_at(a, f->at, a->packed.data, f->packed, fault);
+	enum err err = read_at(a, f->at, a->packed.data, len, fault);
 	if (err)
 		return fault_in(fault, a->name, err);
-	if (!seekable_hidden((struct slice){a->packed.data, f->packed}, &text))
+	if (!seekable_is_hidden((struct slice){a->packed.data, len}))
 		return fault_set(fault, ERR_NOT_FOUND, "%s: there is no manifest in it", a->name);
+	if (len < f->packed || !seekable_hidden((struct slice){a->packed.data, len}, &text))
+		return fault_set(fault, ERR_CORRUPT,
+				 "%s: the manifest inside is damaged: its size is wrong, or over %d bytes", a->name,
+				 SEEKABLE_MANIFEST);
 	buf_add(out, text.p, text.len);
 	return buf_failed(out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
 }

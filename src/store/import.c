@@ -153,6 +153,10 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 					 (unsigned long long)covered + 1, (unsigned long long)m->first - 1);
 		covered = m->last > covered ? m->last : covered;
 	}
+	uint64_t first = im->pieces[0].manifest.first;
+	if (im->lineage.count > 0 && im->lineage.lines[0].first > first) /* of files without a manifest, beside others */
+		return fault_set(fault, ERR_CONFLICT, "events %llu to %llu are on none of the lines of history of the files",
+				 (unsigned long long)first, (unsigned long long)im->lineage.lines[0].first - 1);
 	im->grows = covered > head_of(im);
 	return check_until(im, covered, fault);
 }

@@ -67,6 +67,9 @@ enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct 
 	if (m->line_count > MANIFEST_LINES_MAX)
 		return fault_set(fault, ERR_INVALID, "events %llu to %llu are on more than %d lines of history: take fewer",
 				 (unsigned long long)m->first, (unsigned long long)m->last, MANIFEST_LINES_MAX);
+	if (m->line_count == 0)
+		return fault_set(fault, ERR_CONFLICT, "events %llu to %llu are on no line of history",
+				 (unsigned long long)m->first, (unsigned long long)m->last);
 	memcpy(m->lines, l->lines + from, m->line_count * sizeof *m->lines);
 	memcpy(m->epoch, m->lines[m->line_count - 1].epoch, sizeof m->epoch);
 	return ERR_NONE;
@@ -130,6 +133,12 @@ static bool is_hex(const char *text, size_t len)
 	return strspn(text, "0123456789abcdef") == len && text[len] == '\0';
 }
 
+/* The name of a line: zeros are none. */
+static bool is_epoch(const char *text)
+{
+	return is_hex(text, STORE_EPOCH_LEN) && strspn(text, "0") < STORE_EPOCH_LEN;
+}
+
 /* A name, not a path. */
 static bool is_file(const char *text)
 {
@@ -141,8 +150,17 @@ static bool read_line(struct slice value, struct line *out)
 	struct slice epoch;
 	struct slice first;
 	return json_kind(value) == JSON_OBJECT && json_member(value, "epoch", &epoch) &&
-	       read_text(epoch, out->epoch, sizeof out->epoch) && is_hex(out->epoch, STORE_EPOCH_LEN) &&
+	       read_text(epoch, out->epoch, sizeof out->epoch) && is_epoch(out->epoch) &&
 	       json_member(value, "first", &first) && json_sequence(first, &out->first);
+}
+
+/* Does it begin behind the lines before it, with a name that none of them has? */
+static bool goes_on(const struct line *lines, uint32_t count, const struct line *next)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(lines[i].epoch, next->epoch) == 0)
+			return false;
+	return next->first > (count > 0 ? lines[count - 1].first : 0);
 }
 
 bool manifest_read_lines(struct slice array, struct line *out, uint32_t max, uint32_t *count)
@@ -151,8 +169,7 @@ bool manifest_read_lines(struct slice array, struct line *out, uint32_t max, uin
 	if (json_kind(array) != JSON_ARRAY)
 		return false;
 	for (struct json_walk w = json_walk(array); json_next(&w); (*count)++)
-		if (*count == max || !read_line(w.value, &out[*count]) ||
-		    out[*count].first <= (*count > 0 ? out[*count - 1].first : 0))
+		if (*count == max || !read_line(w.value, &out[*count]) || !goes_on(out, *count, &out[*count]))
 			return false;
 	return true;
 }
@@ -218,7 +235,8 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 		return fault_set(fault, ERR_CORRUPT,
 				 "the manifest is damaged: its range and its count contradict each other");
 	const struct line *newest = m->line_count > 0 ? &m->lines[m->line_count - 1] : NULL;
-	if (newest == NULL || newest->first > m->last || strcmp(newest->epoch, m->epoch) != 0)
+	if (newest == NULL || newest->first > m->last || m->lines[0].first > m->first ||
+	    strcmp(newest->epoch, m->epoch) != 0)
 		return fault_set(fault, ERR_CORRUPT,
 				 "the manifest is damaged: its lines and its epoch contradict each other");
 	return check_sum(object, m, fault);

@@ -49,7 +49,8 @@ struct manifest {
 	char chain[SHA256_TEXT_LEN + 1];
 };
 
-/* Whose events they are: those from `first` to `last` of this lineage. ERR_INVALID where they are on too many lines. */
+/* Whose events they are: those from `first` to `last` of this lineage. ERR_INVALID where they are on too many lines,
+ * ERR_CONFLICT where they are on none. */
 enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct fault *fault);
 /* Are its events of this lineage? */
 bool manifest_is_on(const struct manifest *m, const struct lineage *l);

@@ -51,9 +51,14 @@ void seekable_hide(struct slice manifest, struct buf *out)
 	buf_add(out, manifest.p, manifest.len);
 }
 
+bool seekable_is_hidden(struct slice header)
+{
+	return header.len >= HEADER && get(header.p) == MAGIC_MANIFEST;
+}
+
 bool seekable_hidden(struct slice frame, struct slice *manifest)
 {
-	if (frame.len < HEADER || get(frame.p) != MAGIC_MANIFEST || get(frame.p + 4) != frame.len - HEADER)
+	if (!seekable_is_hidden(frame) || get(frame.p + 4) != frame.len - HEADER)
 		return false;
 	*manifest = (struct slice){frame.p + HEADER, frame.len - HEADER};
 	return true;

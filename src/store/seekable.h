@@ -58,7 +58,9 @@ enum err seekable_footer(const unsigned char footer[SEEKABLE_FOOTER], uint64_t s
 /* The table, out of those bytes. Nothing it says is believed that the file's size does not bear out. */
 enum err seekable_table(struct slice bytes, uint64_t size, struct seek_table *out, struct fault *fault);
 void seekable_finish(struct seek_table *t);
-/* The manifest in a frame that holds nothing; false where it is another frame. */
+/* Is a frame that holds nothing one of a manifest? `header`: its first SEEKABLE_HEADER bytes. */
+bool seekable_is_hidden(struct slice header);
+/* The manifest in such a frame; false where its size is another. */
 bool seekable_hidden(struct slice frame, struct slice *manifest);
 
 #endif

@@ -13,6 +13,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import time
@@ -74,15 +75,15 @@ class RestoreTest(TidemarkTest):
 
 class Import(RestoreTest):
 
-    def forge(self, name, value):
+    def forge(self, **members):
         """An archive of somebody else's, whose manifest says something else of itself, with the sum that goes with that."""
         data, _ = self.aged(parts=2)
         file = archive_files(data)[0]
         path = file.replace(".ndjson.zst", ".json")
         manifest = json.loads(read(path))
-        self.assertIn(name, manifest)
+        self.assertLessEqual(set(members), set(manifest))
         del manifest["sum"]
-        manifest[name] = value
+        manifest.update(members)
         text = json.dumps(manifest, separators=(",", ":"))[:-1]
         write(path, f'{text},"sum":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n'.encode())
         return file
@@ -95,8 +96,38 @@ class Import(RestoreTest):
                             ("first_time", "yesterday"), ("bytes", "1"), ("frames", 1.5)):
             with self.subTest(name=name, value=value):
                 target = self.path("restored")
-                self.run_wrong("import", target, self.forge(name, value), says="manifest")
+                self.run_wrong("import", target, self.forge(**{name: value}), says="manifest")
                 self.assertFalse(os.path.exists(target))
+
+    def test_lines_of_history_are_ascending_and_have_names(self):
+        """Shown to fail without the protection: with is_epoch (manifest.c) taking zeros, goes_on true, and without the first
+        line being held against the first event."""
+        a, b, zeros = "a" * 16, "b" * 16, "0" * 16
+        for lines in ([(zeros, 1)], [(zeros, 1), (a, 3)], [(a, 1), (b, 1)], [(a, 3), (b, 1)], [(a, 1), (b, 3), (a, 5)], [(a, 2)],
+                      [(f"{n:016x}", n) for n in range(1, 10)]):
+            with self.subTest(lines=lines):
+                target = self.path("restored")
+                forged = self.forge(epoch=lines[-1][0], lines=[{"epoch": epoch, "first": first} for epoch, first in lines])
+                self.run_wrong("import", target, forged, says="manifest is damaged: its lines")
+                self.assertFalse(os.path.exists(target))
+
+    def test_a_manifest_inside_is_never_passed_over(self):
+        """Shown to fail without the protection: one that is too large was none, and its archive of nobody's history."""
+        data, _ = self.aged(parts=2)
+        file = archive_files(data)[0]
+        whole = read(file)
+        os.unlink(file.replace(".ndjson.zst", ".json"))
+        at = whole.index(struct.pack("<I", 0x184D2A5D)) + 8
+        size = struct.unpack("<I", whole[at - 4:at])[0]
+        table = bytearray(whole[at + size:])
+        entry = table.index(struct.pack("<II", size + 8, 0))
+        for grown in (20_000, 200_000):
+            struct.pack_into("<I", table, entry, grown + 8)
+            text = whole[at:at + size - 1] + b"," + b" " * (grown - size - 1) + b"}"
+            write(file, whole[:at - 4] + struct.pack("<I", grown) + text + table)
+            self.run_wrong("import", self.path("restored"), file, says="manifest inside is damaged")
+            self.run_wrong("verify", file, says="manifest inside is damaged")
+            self.assertFalse(os.path.exists(self.path("restored")))
 
     def test_what_was_exported_is_restored_elsewhere_to_the_byte(self):
         data, lines = self.aged()
