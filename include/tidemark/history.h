@@ -45,6 +45,10 @@ uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before);
 /* The lowest seq after `after` that can be read: see store_next. */
 uint64_t history_next(struct reader *r, uint64_t after);
 
+/* The first seq of the archive that holds `seq`, which is in archives alone, or should: whoever reads backwards and cannot
+ * read that archive goes on below. */
+uint64_t history_part(struct reader *r, uint64_t seq);
+
 /* Bytes of the database that are in use: its file does not shrink when events leave, but is filled again. */
 enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault);
 

@@ -2,6 +2,7 @@
 #ifndef MONITOR_PAST_H
 #define MONITOR_PAST_H
 
+#include "hub/cursor.h"
 #include "monitor/monitor.h"
 #include "tidemark/history.h"
 
@@ -12,7 +13,7 @@ struct past_query {
 	uint64_t before;      /* exclusive seq; 0: up to the head */
 	int64_t since_ms;     /* 0: from the first event on */
 	uint32_t limit;       /* events, the newest; 0: PAST_EVENTS_MAX */
-	bool with_stats;      /* each with its service's figures as they were then */
+	bool with_stats;      /* each with its service's figures as they were then; {}: something is missing above it */
 	bool oldest_first;    /* otherwise newest first */
 	bool tells_more;      /* past_more is wanted: costs looking for one event more */
 	unsigned services;    /* of SERVICES, only those of these bits; 0: all */
@@ -23,10 +24,14 @@ struct past;
 enum err past_create(struct monitor *m, struct store *store, struct reader *reader, const struct past_query *q,
 		     struct past **out, struct fault *fault);
 void past_destroy(struct past *p); /* NULL is fine */
-/* Reads a page of the log. *done: that was the last, or it has failed. */
+/* Reads a page of the log. What is missing is gone past. *done: that was the last, or it has failed. */
 enum err past_read(struct past *p, struct reader *reader, bool *done, struct fault *fault);
 /* Where there is more before what was found: the `before` to go on with; 0: that was all of it. */
 uint64_t past_more(const struct past *p);
+/* Why something that was asked for cannot be read, for its archive is missing or damaged; NULL: nothing is. */
+const struct fault *past_missing(const struct past *p);
+/* What was removed of it; NULL: nothing was. */
+const struct gap *past_gap(const struct past *p);
 /* Appends an array of the events that were found, in the stored shape. */
 void past_write(const struct past *p, struct buf *out);
 

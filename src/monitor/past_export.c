@@ -110,6 +110,16 @@ static enum err write_file(const char *dir, const char *name, struct slice text,
 	return err;
 }
 
+static void write_events(const struct past *past, struct buf *out)
+{
+	const struct fault *missing = past_missing(past);
+	past_write(past, out);
+	if (missing != NULL) {
+		buf_adds(out, ",\"missing\":");
+		buf_json(out, slice_of(missing->text));
+	}
+}
+
 enum err past_export(struct monitor *m, struct store *store, struct reader *reader, struct slice name, struct buf *resolved,
 		     struct fault *fault)
 {
@@ -129,7 +139,7 @@ enum err past_export(struct monitor *m, struct store *store, struct reader *read
 	while (!err && !done)
 		err = past_read(past, reader, &done, fault);
 	if (!err)
-		past_write(past, &text);
+		write_events(past, &text);
 	past_destroy(past);
 	buf_adds(&text, "}\n");
 	if (!err && buf_failed(&text))

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/boundary.h"
+#include "net/problem.h"
 #include "net/ws_share.h"
 
 enum {
@@ -24,7 +25,6 @@ struct errand {
 	struct question question;
 	struct past_query query;
 	struct past *past;         /* NULL: it has not begun, or is none of this kind */
-	uint64_t more;             /* where the past goes on; 0: nowhere */
 	struct boundary *boundary; /* of a series; NULL: it has not begun */
 	char *name;                /* of an export */
 	struct buf reply;
@@ -35,6 +35,23 @@ void ws_put_time(struct buf *out)
 	buf_adds(out, ",\"timestamp\":");
 	clock_write(out, clock_wall_ms());
 	buf_addc(out, '}');
+}
+
+/* Why there is less than was asked for: members that are there only where that is so. */
+static void write_missing(struct buf *out, const struct past *past)
+{
+	const struct fault *why = past_missing(past);
+	const struct gap *gap = past_gap(past);
+	if (why != NULL) {
+		char reason[sizeof why->text];
+		problem_hide_paths(reason, sizeof reason, why->text);
+		buf_adds(out, ",\"missing\":");
+		buf_json(out, slice_of(reason));
+	}
+	if (gap != NULL) {
+		buf_adds(out, ",\"gap\":");
+		gap_write(out, gap);
+	}
 }
 
 static void write_initial(struct ws *w, struct buf *out, const struct errand *e, struct slice recent)
@@ -57,6 +74,7 @@ static void write_initial(struct ws *w, struct buf *out, const struct errand *e,
 	buf_add(out, recent.p, recent.len);
 	buf_printf(out, ",\"seq\":%llu,\"epoch\":\"%s\"", (unsigned long long)e->query.before - 1,
 		   store_epoch(feed_store(w->options.feed)));
+	write_missing(out, e->past);
 }
 
 static void write_series(struct ws *w, struct buf *out, const struct errand *e)
@@ -73,6 +91,22 @@ static void write_series(struct ws *w, struct buf *out, const struct errand *e)
 	monitor_write_series(w->options.monitor, out, q->service, q->interval, e->query.since_ms, &first);
 }
 
+static void write_history(struct buf *out, const struct errand *e, struct slice events)
+{
+	uint64_t more = past_more(e->past);
+	bool complete = more == 0 && past_missing(e->past) == NULL && past_gap(e->past) == NULL;
+	buf_printf(out,
+		   "{\"type\":\"historical_data\",\"connection_type\":%s,\"hours\":%s,\"data\":", e->question.service_text,
+		   e->question.hours_text);
+	buf_add(out, events.p, events.len);
+	buf_printf(out, ",\"complete\":%s,\"next_before\":", complete ? "true" : "false");
+	if (more == 0)
+		buf_adds(out, "null");
+	else
+		buf_printf(out, "%llu", (unsigned long long)more);
+	write_missing(out, e->past);
+}
+
 static void write_reply(struct ws *w, struct errand *e, struct slice events)
 {
 	struct buf *out = &e->reply;
@@ -81,17 +115,9 @@ static void write_reply(struct ws *w, struct errand *e, struct slice events)
 	case ERRAND_RECENT:
 		buf_printf(out, "{\"type\":\"recent_events\",\"connection_type\":%s,\"events\":", e->question.service_text);
 		buf_add(out, events.p, events.len);
+		write_missing(out, e->past);
 		break;
-	case ERRAND_HISTORY:
-		buf_printf(out, "{\"type\":\"historical_data\",\"connection_type\":%s,\"hours\":%s,\"data\":",
-			   e->question.service_text, e->question.hours_text);
-		buf_add(out, events.p, events.len);
-		buf_printf(out, ",\"complete\":%s,\"next_before\":", e->more == 0 ? "true" : "false");
-		if (e->more == 0)
-			buf_adds(out, "null");
-		else
-			buf_printf(out, "%llu", (unsigned long long)e->more);
-		break;
+	case ERRAND_HISTORY: write_history(out, e, events); break;
 	case ERRAND_SERIES: write_series(w, out, e); break;
 	case ERRAND_EXPORT:
 		buf_adds(out, "{\"type\":\"export_complete\",\"filepath\":");
@@ -113,12 +139,8 @@ static bool read_past(struct ws *w, struct errand *e, struct reader *reader, str
 		*err = past_read(e->past, reader, &done, fault);
 	if (*err == ERR_NONE && !done)
 		return false;
-	if (*err == ERR_NONE) {
+	if (*err == ERR_NONE)
 		past_write(e->past, found);
-		e->more = past_more(e->past);
-	}
-	past_destroy(e->past);
-	e->past = NULL;
 	return true;
 }
 

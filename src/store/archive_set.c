@@ -324,6 +324,19 @@ uint64_t archive_set_previous(struct archive_set *s, uint64_t before)
 	return held > absent ? held : absent;
 }
 
+uint64_t archive_set_part(struct archive_set *s, uint64_t seq)
+{
+	pthread_mutex_lock(&s->lock);
+	int64_t best = best_of(s, seq);
+	const struct absent *absent = absences_find(&s->absent, seq);
+	uint64_t first = best >= 0 ? s->items[best].first : absent != NULL ? absent->first : seq;
+	uint32_t i = begins_after(s, seq);
+	if (best < 0 && i > 0 && s->reach[i - 1] >= first) /* what is missing there begins behind an archive */
+		first = s->reach[i - 1] + 1;
+	pthread_mutex_unlock(&s->lock);
+	return first;
+}
+
 /* --- what should be there --- */
 
 void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)

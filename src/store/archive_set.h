@@ -72,6 +72,8 @@ bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t hot,
 /* The lowest seq after, or the highest before, that any of them holds, or should hold; 0 where there is none. */
 uint64_t archive_set_next(struct archive_set *s, uint64_t after);
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before);
+/* The first seq of the archive that readers of `seq` go to, or of what should be in one there; `seq` where it is in none. */
+uint64_t archive_set_part(struct archive_set *s, uint64_t seq);
 /* Why something in the directory that has the name of an archive was left alone; false where nothing was. */
 bool archive_set_rejected(struct archive_set *s, struct fault *why);
 /* Of archives that overlap, those are read that lead to this one by their chains. */

@@ -426,6 +426,11 @@ uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before)
 	return 0;
 }
 
+uint64_t history_part(struct reader *r, uint64_t seq)
+{
+	return archive_set_part(store_archives(r->store), seq);
+}
+
 enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault)
 {
 	sqlite3_int64 size = 0;
