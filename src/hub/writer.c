@@ -515,7 +515,7 @@ static enum err save_observer(struct writer *w, struct list *group, struct fault
 	uint64_t leaving = 0;
 	LIST_EACH (link, group) {
 		const struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		leaving = op->leaving > leaving ? op->leaving : leaving;
+		leaving = op->divides ? UINT64_MAX : op->leaving > leaving ? op->leaving : leaving;
 	}
 	w->saving = o != NULL && o->is_due(o->arg, w->last, leaving);
 	return w->saving ? o->save(o->arg, w->store, fault) : ERR_NONE;
@@ -740,6 +740,12 @@ static void put_off_long(struct writer *w, int64_t took_us)
 	w->long_due_us = clock_mono_us() + (pause < PAUSE_MAX_US ? pause : PAUSE_MAX_US);
 }
 
+/* Such a change is alone in its group. */
+static bool divides(const struct list *group)
+{
+	return !list_empty(group) && LIST_ITEM(group->next, struct write_op, link)->divides;
+}
+
 /* One try at a transaction of the whole group, with the requests that come meanwhile. */
 static enum err try_commit(struct writer *w, struct list *group, bool is_long_group, const struct fault *low,
 			   struct committed **committed, struct fault *fault)
@@ -750,7 +756,7 @@ static enum err try_commit(struct writer *w, struct list *group, bool is_long_gr
 		err = save_observer(w, group, fault);
 	if (!err)
 		err = append_group(w, group, low, fault);
-	if (!err)
+	if (!err && !divides(group))
 		err = append_late(w, group, is_long_group, low, fault);
 	/* Whoever came during something long waits for the commit after it, too. */
 	store_keep_brisk(w->store, writer_has_brief(w) && (is_long_group || w->long_last));
@@ -835,12 +841,24 @@ static void fail_waiting(struct writer *w, struct list *waiting)
 	finish_group(w, waiting);
 }
 
-/* Commits the group: in one transaction, unless a change fails. False when a commit has failed. */
+/* What divides the events before it from those after it comes into a transaction without any. */
+static void set_apart(struct list *group, struct list *apart)
+{
+	LIST_EACH (link, group) {
+		if (!LIST_ITEM(link, struct write_op, link)->divides)
+			continue;
+		list_remove(link);
+		list_append(apart, link);
+	}
+}
+
+/* Commits the group: in one transaction, unless a change fails, or divides. False when a commit has failed. */
 static bool commit_group(struct writer *w, struct list *group)
 {
 	struct list apart;
 	list_init(&apart);
-	bool fine = commit_together(w, group, &apart);
+	set_apart(group, &apart);
+	bool fine = (list_empty(group) && !list_empty(&apart)) || commit_together(w, group, &apart);
 	while (fine && !list_empty(&apart)) {
 		struct list one;
 		struct list none;

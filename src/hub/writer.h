@@ -37,7 +37,8 @@ struct writer_observer {
 	/* After a commit, before any reader sees it. */
 	void (*apply)(void *arg, const struct committed *c);
 	/* Is there enough that is not saved? `last`: is there anything, for this is the end. `leaving`: or anything of what
-	 * leaves the log with this commit, for it cannot be counted again: all up to that seq; 0: nothing does. */
+	 * cannot be counted again in the same way after this commit: all up to that seq, which leaves the log; UINT64_MAX:
+	 * everything so far; 0: nothing. */
 	bool (*is_due)(void *arg, bool last, uint64_t leaving);
 	/* Puts what was counted so far into the store's open transaction; `saved` says whether that was committed. */
 	enum err (*save)(void *arg, struct store *store, struct fault *fault);
@@ -72,7 +73,9 @@ struct write_op {
 	 * committed without it. It may be called again after a rollback, before `done`. */
 	write_change *change;
 	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
-	bool flush;       /* write the write-ahead log back once all of it is committed */
+	/* From this change on events are counted otherwise: it is committed by itself, with what observers have counted. */
+	bool divides;
+	bool flush; /* write the write-ahead log back once all of it is committed */
 	void (*done)(struct write_op *op);
 	bool brief;           /* the writer's: it goes before what is long */
 	int64_t submitted_us; /* likewise: monotonic */

@@ -211,6 +211,20 @@ enum err flags_create(struct store *store, const struct option_texts *options, s
 	return err;
 }
 
+static enum err on_validation(void *arg, struct slice key, int64_t at, struct slice text)
+{
+	(void)key;
+	(void)at;
+	*(enum noted *)arg = slice_is(text, "true") ? NOTED_ON : NOTED_OFF;
+	return ERR_NONE;
+}
+
+enum err flags_noted_validation(struct store *store, enum noted *out, struct fault *fault)
+{
+	*out = NOTED_NOTHING;
+	return store_note_each(store, "validation", on_validation, out, fault);
+}
+
 void flags_destroy(struct flags *f)
 {
 	if (f == NULL)
@@ -282,10 +296,20 @@ int flags_write_issues(const struct flags *f, struct buf *out)
 
 /* --- changing --- */
 
+enum err flags_note_validation(bool on, struct store *store, struct fault *fault)
+{
+	return store_note_put(store, "validation", slice_of("on"), 0, slice_of(on ? "true" : "false"), fault);
+}
+
 static enum err write_note(struct write_op *op, struct store *store, struct fault *fault)
 {
 	const struct flag_change *c = (const struct flag_change *)op;
 	struct slice key = slice_of(table[c->flag].name);
+	if (c->flag == FLAG_ENABLE_VALIDATION) {
+		enum err err = flags_note_validation(c->value != 0, store, fault);
+		if (err)
+			return err;
+	}
 	if (c->unset)
 		return store_note_delete(store, "flag", key, fault);
 	struct buf text;
@@ -328,6 +352,7 @@ enum err flags_change(struct flags *f, struct writer *w, enum flag flag, struct 
 	change->flag = flag;
 	change->at_ms = clock_wall_ms();
 	change->op.change = write_note;
+	change->op.divides = flag == FLAG_ENABLE_VALIDATION;
 	change->op.done = on_done;
 	return writer_submit(w, &change->op, fault);
 }

@@ -63,6 +63,9 @@ struct monitor {
 	int64_t saving_minute;
 	uint64_t unsaved; /* events */
 	bool outdated;    /* what was saved is of an older version */
+	bool recounts;    /* what came after what was saved, on opening */
+	enum noted noted; /* …when such events were held against the rules, or not */
+	bool divided;     /* that is other now, or is not noted yet: it is with the next commit */
 
 	atomic_bool save_asked;
 	atomic_ullong stored_seq; /* saved_seq, for others */
@@ -107,10 +110,15 @@ static enum category category_in(const struct monitor *m, uint32_t topic, const 
 	return by_type != CATEGORIES ? by_type : category_of_data(f, more);
 }
 
+static bool is_checking(const struct monitor *m)
+{
+	return m->flags != NULL && flags_get(m->flags, FLAG_ENABLE_VALIDATION) != 0;
+}
+
 static void count_in(struct monitor *m, uint32_t topic, const struct flat *f, const struct flat_more *more)
 {
 	enum category category = category_in(m, topic, f, more);
-	bool checks = m->flags != NULL && flags_get(m->flags, FLAG_ENABLE_VALIDATION) != 0;
+	bool checks = m->recounts && m->noted != NOTED_NOTHING ? m->noted == NOTED_ON : is_checking(m);
 	unsigned broken = checks ? validity_of(f, more) : 0;
 	pthread_mutex_lock(&m->lock);
 	tally_add(&m->tallies[f->service], f);
@@ -275,10 +283,17 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 
 /* --- keeping --- */
 
+static bool has_unsaved(const struct monitor *m)
+{
+	return m->seq > m->saved_seq || m->outdated;
+}
+
 static bool is_due(void *arg, bool last, uint64_t leaving)
 {
 	struct monitor *m = arg;
-	if (m->seq <= m->saved_seq && !m->outdated)
+	if (m->divided)
+		return true;
+	if (!has_unsaved(m))
 		return false;
 	bool persists = m->flags == NULL || flags_get(m->flags, FLAG_METRICS_PERSISTENCE) != 0;
 	bool asked = atomic_load(&m->save_asked);
@@ -323,15 +338,12 @@ static void save_fold(const struct monitor *m, struct buf *text)
 	numbers_write(text, n, FOLD_NUMBERS);
 }
 
-/* On the writer's thread, which alone changes what is read here. */
-static enum err save(void *arg, struct store *store, struct fault *fault)
+static enum err save_figures(struct monitor *m, struct store *store, struct fault *fault)
 {
-	struct monitor *m = arg;
 	struct buf text;
 	int64_t newest = 0;
 	enum err err = ERR_NONE;
 	buf_init(&text);
-	m->saving_seq = m->seq;
 	for (int i = 0; !err && i < SERVICES; i++) {
 		err = save_service(m, store, (enum service)i, &text, fault);
 		newest = m->series[i].newest > newest ? m->series[i].newest : newest;
@@ -351,6 +363,16 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 	return err;
 }
 
+/* On the writer's thread, which alone changes what is read here. */
+static enum err save(void *arg, struct store *store, struct fault *fault)
+{
+	struct monitor *m = arg;
+	m->saving_seq = m->seq;
+	m->saving_minute = m->saved_minute;
+	enum err err = has_unsaved(m) ? save_figures(m, store, fault) : ERR_NONE;
+	return err ? err : flags_note_validation(is_checking(m), store, fault);
+}
+
 static void saved(void *arg, bool committed)
 {
 	struct monitor *m = arg;
@@ -360,6 +382,7 @@ static void saved(void *arg, bool committed)
 	m->saved_minute = m->saving_minute;
 	m->unsaved = 0;
 	m->outdated = false;
+	m->divided = false;
 	atomic_store(&m->save_asked, false);
 	atomic_store(&m->stored_seq, m->saved_seq);
 	atomic_store(&m->stored_ms, clock_mono_ms());
@@ -410,6 +433,8 @@ static enum err load(struct monitor *m, struct store *store, struct fault *fault
 		err = conversations_load(m->conversations, store, fault);
 	if (!err)
 		err = quarantine_load(m->quarantine, store, fault);
+	if (!err)
+		err = flags_noted_validation(store, &m->noted, fault);
 	atomic_store(&m->stored_seq, m->saved_seq);
 	atomic_store(&m->stored_ms, clock_mono_ms());
 	m->session_seq = m->seq;
@@ -437,8 +462,11 @@ enum err monitor_create(struct store *store, const struct flags *flags, struct m
 		    m->boundaries != NULL;
 	enum err err = fine ? load(m, store, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	uint64_t from = m->seq;
+	m->recounts = true;
 	if (!err)
 		err = catch_up(m, store, fault);
+	m->recounts = false;
+	m->divided = m->flags != NULL && m->noted != (is_checking(m) ? NOTED_ON : NOTED_OFF);
 	if (err) {
 		monitor_destroy(m);
 		return err;

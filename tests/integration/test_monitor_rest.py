@@ -487,6 +487,35 @@ class Flags(TidemarkTest):
         server.publish([self.INVALID])
         self.assertEqual(server.get("/v1/quarantine").json()["listed"], 3)
 
+    def test_a_recount_asks_the_rules_that_were(self):
+        """After a kill, what came since the figures were saved is counted again, whatever the flag says by then."""
+        name = "MONITORING_ENABLE_VALIDATION"
+        figures = lambda: (server.get("/metrics/validation").json()["metrics"]["validation_metrics"],
+                           [event["seq"] for event in server.get("/v1/quarantine", limit=1000).json()["events"]])
+        server = self.serve()
+        server.publish([self.INVALID] * 5)
+        for value, count in ((False, 3), (True, 2), (False, 4)):
+            head = server.head()
+            self.assertEqual(self.put(server, name, value).status, 200)
+            wait_until(lambda h=head: server.head() > h, "the change is recorded")
+            server.publish([self.INVALID] * count)
+        before = figures()
+        self.assertEqual((before[0]["invalid_events"], len(before[1])), (7, 7))
+        server.kill()
+        server.start()
+        self.assertEqual(figures(), before)
+
+    def test_a_recount_asks_the_rules_of_another_environment(self):
+        figures = lambda: [server.get("/metrics/validation").json()["metrics"]["validation_metrics"][name]
+                           for name in ("total_events", "invalid_events")]
+        server = self.serve()
+        for value, checked in (("false", 5), ("true", 5), ("false", 10)):
+            server.publish([self.INVALID] * 5)
+            server.kill()
+            server.extra = {"MONITORING_ENABLE_VALIDATION": value}
+            server.start()
+            self.assertEqual(figures(), [checked, checked])
+
     def test_strict_validation_refuses(self):
         server = self.serve()
         self.put(server, "MONITORING_VALIDATION_STRICT", True)
