@@ -192,6 +192,9 @@ const char *store_dir(const struct store *s);
 /* Bytes that can still be written: free ones of the file system and of the database, less those that the write-ahead log
  * needs when it is written back, as of the last store_measure_room. */
 enum err store_room(const struct store *s, uint64_t *bytes);
+/* Is something wrong with the database that commits do not notice? Reading has found it damaged since it was opened, or it
+ * could not be written back the last time. */
+bool store_ails(struct store *s, struct fault *why);
 /* Free bytes on the file system that are not reserved. */
 enum err store_disk_free(const struct store *s, uint64_t *bytes);
 /* The time of the newest event, Unix milliseconds; 0 where there never was one. Any thread. */

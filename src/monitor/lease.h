@@ -92,7 +92,7 @@ enum lease_health { LEASES_HEALTHY, LEASES_WARNING, LEASES_DEGRADED, LEASES_CRIT
 /* The document of /health/semaphores. Returns the status that it says. */
 enum lease_health leases_write_health(struct leases *l, struct buf *out);
 /* The same as a part of the health of the whole, for which there is no more to it than high utilization where all permits
- * are in use. */
-enum lease_health leases_write_use(struct leases *l, struct buf *out);
+ * are in use. Not `named`: without the providers, whose names are the operator's. */
+enum lease_health leases_write_use(struct leases *l, struct buf *out, bool named);
 
 #endif

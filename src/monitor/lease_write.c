@@ -192,28 +192,33 @@ static enum lease_health worse(enum lease_health a, enum lease_health b)
 	return a > b ? a : b;
 }
 
-static enum lease_health write_items(struct leases *l, struct buf *out, bool in_use_is_fine)
+static enum lease_health write_items(struct leases *l, struct buf *out, bool in_use_is_fine, bool named)
 {
 	enum lease_health worst = LEASES_HEALTHY;
+	struct buf providers;
+	buf_init(&providers);
 	pthread_mutex_lock(&l->lock);
 	for (int i = LEASE_GLOBAL; i < l->options.limit_count; i = i == LEASE_GLOBAL ? LEASE_PROVIDERS : i + 1) {
-		bool first = i == LEASE_PROVIDERS;
-		buf_printf(out, "%s%s\"%s\":", i == LEASE_GLOBAL ? "" : ",", first ? "\"providers\":{" : "",
-			   l->options.limits[i].name);
-		enum lease_health grade = write_item(out, l, i);
+		struct buf *to = i == LEASE_GLOBAL ? out : &providers;
+		buf_printf(to, "%s\"%s\":", i > LEASE_PROVIDERS ? "," : "", l->options.limits[i].name);
+		enum lease_health grade = write_item(to, l, i);
 		worst = worse(worst, in_use_is_fine && grade == LEASES_CRITICAL ? LEASES_WARNING : grade);
 	}
 	pthread_mutex_unlock(&l->lock);
+	buf_adds(out, ",\"providers\":{");
+	if (named)
+		buf_join(out, &providers, 0, 0);
 	buf_adds(out, "}}");
+	buf_finish(&providers);
 	return worst;
 }
 
-static enum lease_health write_document(struct leases *l, struct buf *out, bool in_use_is_fine)
+static enum lease_health write_document(struct leases *l, struct buf *out, bool in_use_is_fine, bool named)
 {
 	static const char *const words[] = {"healthy", "warning", "degraded", "critical"};
 	struct buf items;
 	buf_init(&items);
-	enum lease_health worst = write_items(l, &items, in_use_is_fine);
+	enum lease_health worst = write_items(l, &items, in_use_is_fine, named);
 	const char *word = in_use_is_fine && worst == LEASES_WARNING ? "high_utilization" : words[worst];
 	buf_printf(out, "{\"status\":\"%s\",", word);
 	buf_join(out, &items, 0, 0);
@@ -223,10 +228,10 @@ static enum lease_health write_document(struct leases *l, struct buf *out, bool 
 
 enum lease_health leases_write_health(struct leases *l, struct buf *out)
 {
-	return write_document(l, out, false);
+	return write_document(l, out, false, true);
 }
 
-enum lease_health leases_write_use(struct leases *l, struct buf *out)
+enum lease_health leases_write_use(struct leases *l, struct buf *out, bool named)
 {
-	return write_document(l, out, true);
+	return write_document(l, out, true, named);
 }

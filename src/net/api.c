@@ -32,7 +32,7 @@ const struct http_route api_routes[] = {
 	{"GET", "/v1/ws", NEED_READ, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
 	{"GET", "/openapi.json", NEED_NOTHING, api_contract, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/asyncapi.json", NEED_NOTHING, api_contract, ROUTE_DIRECT | ROUTE_OPEN},
-	{"GET", "/healthz", NEED_NOTHING, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
+	{"GET", "/healthz", NEED_NOTHING, api_healthz, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/readyz", NEED_NOTHING, api_readyz, ROUTE_DIRECT | ROUTE_OPEN},
 	/* the monitoring profile */
 	{"GET", "/ws", NEED_READ_ALL, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
@@ -40,7 +40,7 @@ const struct http_route api_routes[] = {
 	{"GET", "/status", NEED_READ_ALL, api_status, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/health", NEED_READ_ALL, api_health, ROUTE_OPEN},
 	{"GET", "/health/live", NEED_READ_ALL, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
-	{"GET", "/health/ready", NEED_READ_ALL, api_health, ROUTE_OPEN},
+	{"GET", "/health/ready", NEED_READ_ALL, api_health_ready, ROUTE_OPEN},
 	{"GET", "/health/semaphores", NEED_READ_ALL, api_health_semaphores, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/health/memory", NEED_READ_ALL, api_health_memory, ROUTE_OPEN},
 	{"GET", "/health/websocket", NEED_READ_ALL, api_health_websocket, ROUTE_DIRECT | ROUTE_OPEN},

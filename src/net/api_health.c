@@ -30,9 +30,21 @@ enum grade { HEALTHY, DEGRADED, UNHEALTHY };
 
 static const char *const grades[] = {"healthy", "degraded", "unhealthy"};
 
-static void worsen(enum grade *all, enum grade one)
+/* Of the whole, and of what serving needs: what fails for a part of the past only, or is only told, does not count there. */
+struct grades {
+	enum grade all;
+	enum grade ready;
+};
+
+static void worsen_all(struct grades *g, enum grade one)
 {
-	*all = one > *all ? one : *all;
+	g->all = one > g->all ? one : g->all;
+}
+
+static void worsen(struct grades *g, enum grade one)
+{
+	worsen_all(g, one);
+	g->ready = one > g->ready ? one : g->ready;
 }
 
 /* When, for machines and for the people of the Python hub. */
@@ -45,41 +57,49 @@ static void put_times(struct buf *out)
 	clock_write_stamp(out, now);
 }
 
-/* What is known of the store without waiting for it. */
-static void write_breaker(struct api *api, struct buf *out, enum grade *all)
+static void write_reason(struct buf *out, const char *text)
 {
-	struct writer_figures w;
-	writer_read(api->writer, &w);
-	bool fine = w.breaker == BREAKER_CLOSED;
-	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",\"%s\":", fine ? "healthy" : "unhealthy",
-		   fine ? "message" : "error");
-	char reason[sizeof w.reason];
-	problem_hide_paths(reason, sizeof reason, w.reason);
-	buf_json(out, slice_of(fine ? "the newest commit did not fail" : reason));
-	buf_addc(out, '}');
-	worsen(all, fine ? HEALTHY : UNHEALTHY);
+	char reason[FAULT_TEXT_LEN];
+	problem_hide_paths(reason, sizeof reason, text);
+	buf_json(out, slice_of(reason));
 }
 
-/* What came of a write, unless it is known that none works, and why. */
-static void write_storage(struct api *api, struct buf *out, const struct probe_result *probed, enum grade *all)
+/* What is known to be wrong with the store, without waiting for it: that is told whatever came of a write before. */
+static enum grade known_of_store(struct api *api, struct fault *why)
 {
 	struct writer_figures w;
-	double ms = probed->ms;
-	bool fine = probed->fine;
 	writer_read(api->writer, &w);
-	if (w.breaker != BREAKER_CLOSED) { /* whatever came of a write before it opened */
-		write_breaker(api, out, all);
-		return;
+	if (w.breaker == BREAKER_CLOSED)
+		return store_ails(api->store, why) ? DEGRADED : HEALTHY;
+	snprintf(why->text, sizeof why->text, "%s", w.reason);
+	return UNHEALTHY;
+}
+
+/* And what came of a write; NULL: none was tried. */
+static void write_storage(struct api *api, struct buf *out, const struct probe_result *probed, struct grades *all)
+{
+	struct fault why;
+	enum grade known = known_of_store(api, &why);
+	bool failed = known != UNHEALTHY && probed != NULL && !probed->fine;
+	enum grade grade = failed ? UNHEALTHY : known;
+	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",", grades[grade]);
+	if (failed) {
+		buf_printf(out, "\"error\":\"a write was not durable within %.0f ms\"", probed->ms);
+	} else if (known != HEALTHY) {
+		buf_adds(out, "\"error\":");
+		write_reason(out, why.text);
+	} else if (probed == NULL) {
+		buf_adds(out, "\"message\":\"the newest commit did not fail\"");
+	} else {
+		buf_printf(out, "\"message\":\"a write was durable after %.3f ms\",\"write_ms\":%.3f", probed->ms,
+			   probed->ms);
 	}
-	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",", fine ? "healthy" : "unhealthy");
-	if (fine)
-		buf_printf(out, "\"message\":\"a write was durable after %.3f ms\",\"write_ms\":%.3f}", ms, ms);
-	else
-		buf_printf(out, "\"error\":\"a write was not durable within %.0f ms\"}", ms);
-	worsen(all, fine ? HEALTHY : UNHEALTHY);
+	buf_addc(out, '}');
+	worsen_all(all, grade);
+	worsen(all, grade == UNHEALTHY ? UNHEALTHY : HEALTHY);
 }
 
-static void write_disk(struct api *api, struct buf *out, enum grade *all)
+static void write_disk(struct api *api, struct buf *out, struct grades *all)
 {
 	struct statvfs v;
 	if (statvfs(store_dir(api->store), &v) != 0 || v.f_blocks == 0) {
@@ -103,29 +123,33 @@ static void write_disk(struct api *api, struct buf *out, enum grade *all)
 	worsen(all, grade);
 }
 
-/* Publishing and reading go on: the whole is not less healthy for it. */
-static void write_clock(struct api *api, struct buf *out)
+/* Publishing and reading go on. */
+static void write_clock(struct api *api, struct buf *out, struct grades *all)
 {
 	struct keeper_figures k;
 	keeper_read(api->keeper, &k);
-	bool fine = k.clock_behind_ms == 0;
-	buf_printf(out, "\"clock\":{\"status\":\"%s\",\"message\":\"%s\",\"behind_ms\":%lld},",
-		   grades[fine ? HEALTHY : DEGRADED],
-		   fine ? "the clock is not behind the newest event"
-			: "the clock is behind the newest event: times stand still until it has caught up",
+	enum grade grade = k.clock_behind_ms == 0 ? HEALTHY : DEGRADED;
+	buf_printf(out, "\"clock\":{\"status\":\"%s\",\"message\":\"%s\",\"behind_ms\":%lld},", grades[grade],
+		   grade == HEALTHY ? "the clock is not behind the newest event"
+				    : "the clock is behind the newest event: times stand still until it has caught up",
 		   (long long)k.clock_behind_ms);
+	worsen_all(all, grade);
 }
 
 /* What needs an archive that is missing or damaged fails, and nothing else. */
-static void write_archives(struct api *api, struct buf *out)
+static void write_archives(struct api *api, struct buf *out, bool named, struct grades *all)
 {
 	struct fault why = {0};
-	char reason[sizeof why.text];
-	bool fine = !seal_absent(api->store, &why);
-	problem_hide_paths(reason, sizeof reason, why.text);
-	buf_printf(out, "\"archives\":{\"status\":\"%s\",\"message\":", grades[fine ? HEALTHY : DEGRADED]);
-	buf_json(out, slice_of(fine ? "none is known to be missing or damaged" : reason));
+	enum grade grade = seal_absent(api->store, &why) ? DEGRADED : HEALTHY;
+	buf_printf(out, "\"archives\":{\"status\":\"%s\",\"message\":", grades[grade]);
+	if (grade == HEALTHY)
+		buf_adds(out, "\"none is known to be missing or damaged\"");
+	else if (named)
+		write_reason(out, why.text);
+	else
+		buf_adds(out, "\"one is missing or damaged\"");
 	buf_adds(out, "},");
+	worsen_all(all, grade);
 }
 
 /* How alarming memory is: its use on the machine, and how fast this process grows. */
@@ -140,7 +164,7 @@ static enum grade memory_grade(const struct memory_figures *m)
 static const char *const alert_levels[] = {"none", "warning", "critical"};
 static const char *const memory_words[] = {"memory is fine", "memory is short, or grows", "memory is nearly used up"};
 
-static void write_memory(struct api *api, struct buf *out, enum grade *all)
+static void write_memory(struct api *api, struct buf *out, struct grades *all)
 {
 	struct memory_figures m;
 	watch_memory(api->watch, &m);
@@ -154,7 +178,7 @@ static void write_memory(struct api *api, struct buf *out, enum grade *all)
 }
 
 /* The three components of the old monitoring server: its sockets, its page, its figures. */
-static void write_parts(struct api *api, struct buf *out, enum grade *all)
+static void write_parts(struct api *api, struct buf *out, struct grades *all)
 {
 	struct ws_figures w;
 	struct tally tallies[SERVICES];
@@ -174,25 +198,23 @@ static void write_parts(struct api *api, struct buf *out, enum grade *all)
 	worsen(all, figures);
 }
 
-/* Every component; `probed` is what a write has come to, NULL where none was tried. Returns the worst grade. */
-static enum grade write_components(struct api *api, struct buf *out, const struct probe_result *probed)
+/* Every component; `probed` is what a write has come to, NULL where none was tried. Not `named`: without names of archives
+ * and leases, for who has no token. */
+static struct grades write_components(struct api *api, struct buf *out, const struct probe_result *probed, bool named)
 {
-	enum grade all = HEALTHY;
+	struct grades all = {HEALTHY, HEALTHY};
 	buf_adds(out, ",\"components\":{");
 	write_parts(api, out, &all);
-	if (probed != NULL)
-		write_storage(api, out, probed, &all);
-	else
-		write_breaker(api, out, &all);
+	write_storage(api, out, probed, &all);
 	buf_adds(out, ",\"supabase\":{\"status\":\"healthy\",\"enabled\":false,\"message\":\"not used\"},");
-	write_clock(api, out);
-	write_archives(api, out);
+	write_clock(api, out, &all);
+	write_archives(api, out, named, &all);
 	write_memory(api, out, &all);
 	buf_addc(out, ',');
 	write_disk(api, out, &all);
 	buf_adds(out, ",\"semaphores\":");
 	/* Permits in use are no fault of the whole, even if all are; one that leaked is. */
-	worsen(&all, leases_write_use(api->leases, out) < LEASES_DEGRADED ? HEALTHY : DEGRADED);
+	worsen(&all, leases_write_use(api->leases, out, named) < LEASES_DEGRADED ? HEALTHY : DEGRADED);
 	buf_adds(out, "}}");
 	return all;
 }
@@ -201,6 +223,7 @@ static enum grade write_components(struct api *api, struct buf *out, const struc
 struct health {
 	struct probe_ask ask; /* first: the probe gives it back */
 	struct exchange *exchange;
+	bool is_readiness;
 };
 
 /* On the pool: the file system is asked, too. */
@@ -211,14 +234,15 @@ static void write_health(void *arg, struct exchange *x, struct reader *reader)
 	const struct health *h = exchange_state(x);
 	struct buf parts;
 	buf_init(&parts);
-	enum grade all = write_components(api, &parts, &h->ask.result);
+	struct grades found = write_components(api, &parts, &h->ask.result, true);
+	enum grade grade = h->is_readiness ? found.ready : found.all;
 	struct buf *out = exchange_out(x);
-	buf_printf(out, "{\"status\":\"%s\",\"service\":\"monitoring\",\"port\":%d,\"version\":\"%s\"", grades[all],
+	buf_printf(out, "{\"status\":\"%s\",\"service\":\"monitoring\",\"port\":%d,\"version\":\"%s\"", grades[grade],
 		   door_port(api->door), TIDEMARK_VERSION);
 	put_times(out);
 	buf_join(out, &parts, 0, 0);
 	buf_finish(&parts);
-	api_json_done(x, all == HEALTHY ? 200 : 503);
+	api_json_done(x, grade == HEALTHY ? 200 : 503);
 }
 
 static void on_probed(struct probe_ask *ask)
@@ -226,10 +250,8 @@ static void on_probed(struct probe_ask *ask)
 	exchange_defer(((struct health *)ask)->exchange, write_health);
 }
 
-void api_health(void *arg, struct exchange *x, struct reader *reader)
+static void reply_health(struct api *api, struct exchange *x, bool is_readiness)
 {
-	(void)reader;
-	struct api *api = arg;
 	struct health *h = calloc(1, sizeof *h);
 	if (h == NULL) {
 		exchange_problem(x, 503, "out of memory");
@@ -238,16 +260,27 @@ void api_health(void *arg, struct exchange *x, struct reader *reader)
 	}
 	h->exchange = x;
 	h->ask.done = on_probed;
+	h->is_readiness = is_readiness;
 	exchange_keep(x, h, free);
 	probe_submit(api->probe, &h->ask);
 }
 
-/* Alive: this thread answers, and the sockets' loop turns. What is wrong with the components is readiness: it is shown, and
- * counts for nothing here. */
-void api_health_live(void *arg, struct exchange *x, struct reader *reader)
+void api_health(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	reply_health(arg, x, false);
+}
+
+void api_health_ready(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	reply_health(arg, x, true);
+}
+
+/* Alive: this thread answers, and the sockets' loop turns. What is wrong with the components is readiness: it is shown, and
+ * counts for nothing here. */
+static void reply_live(struct api *api, struct exchange *x, bool named)
+{
 	struct ws_figures w;
 	ws_read(api->ws, &w);
 	bool alive = w.loop_lag_ms < LOOP_DEAD_MS;
@@ -255,8 +288,20 @@ void api_health_live(void *arg, struct exchange *x, struct reader *reader)
 		   grades[alive ? HEALTHY : UNHEALTHY], TIDEMARK_VERSION,
 		   (long long)(clock_mono_ms() - api->started_mono_ms) / 1000, U(w.loop_lag_ms));
 	put_times(exchange_out(x));
-	write_components(api, exchange_out(x), NULL);
+	write_components(api, exchange_out(x), NULL, named);
 	api_json_done(x, alive ? 200 : 503);
+}
+
+void api_health_live(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	reply_live(arg, x, true);
+}
+
+void api_healthz(void *arg, struct exchange *x, struct reader *reader)
+{
+	(void)reader;
+	reply_live(arg, x, false);
 }
 
 void api_health_semaphores(void *arg, struct exchange *x, struct reader *reader)

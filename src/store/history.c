@@ -312,6 +312,8 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 			*fault = late;
 			err = late.code;
 		}
+		if (err && !archived)
+			store_note_damage(r->store, fault);
 		if (err || again)
 			page_builder_destroy(p.builder);
 		if (again)
@@ -465,8 +467,10 @@ static enum err seek_in_log(struct reader *r, uint64_t hot, int64_t time_ms, uin
 		uint64_t middle = low + (high - low + 1) / 2;
 		int64_t at;
 		enum err err = time_of(r, middle, &at, fault);
-		if (err)
+		if (err) {
+			store_note_damage(r->store, fault);
 			return err;
+		}
 		if (at < time_ms)
 			low = middle;
 		else

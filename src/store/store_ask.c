@@ -70,6 +70,26 @@ uint64_t store_first(struct store *s)
 	return store_next(s, 0);
 }
 
+void store_note_damage(struct store *s, const struct fault *fault)
+{
+	if (fault->code != ERR_CORRUPT)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->damage = *fault;
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool store_ails(struct store *s, struct fault *why)
+{
+	pthread_mutex_lock(&s->lock);
+	bool damaged = s->damage.code != ERR_NONE;
+	bool ails = damaged || s->back_ails.code != ERR_NONE;
+	if (ails)
+		*why = damaged ? s->damage : s->back_ails;
+	pthread_mutex_unlock(&s->lock);
+	return ails;
+}
+
 const char *store_epoch(const struct store *s)
 {
 	return s->lineage.lines[s->lineage.count - 1].epoch;

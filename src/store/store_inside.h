@@ -107,6 +107,8 @@ struct store {
 	uint64_t hot;            /* the lowest seq in the database; head + 1 where there is none */
 	bool committing;         /* the writing thread waits for the disk, or is about to */
 	struct fault back_fault; /* what the last write-back failed with, until the writing thread has been told */
+	struct fault back_ails;  /* the same, until one has worked; ERR_NONE: it has */
+	struct fault damage;     /* what reading the database has found last; ERR_NONE: nothing */
 
 	pthread_cond_t commit_done; /* `committing` is false again */
 
@@ -222,6 +224,10 @@ void store_set_hot(struct store *s, uint64_t hot);
 void store_set_gone(struct store *s, struct gone_last newest);
 /* What a write-back failed with since it was last asked. */
 enum err store_written_back(struct store *s, struct fault *fault);
+/* What came of copying the write-ahead log into the database. Returns `err`. */
+enum err store_note_back(struct store *s, enum err err, const struct fault *fault);
+/* Reading the database has failed: damage is remembered. */
+void store_note_damage(struct store *s, const struct fault *fault);
 /* Waits for the write-back that is under way, and closes its connection. */
 void store_stop_write_back(struct store *s);
 /* `mode`: one of SQLITE_CHECKPOINT_…; readers in the way are no error. */

@@ -25,7 +25,9 @@ enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
 	s->patience_ms = DB_BUSY_MS;
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
-		return db_fault(s->db, rc, "writing the log back", fault);
+		return store_note_back(s, db_fault(s->db, rc, "writing the log back", fault), fault);
+	if (rc == SQLITE_OK)
+		store_note_back(s, ERR_NONE, NULL);
 	/* A passive one leaves the WAL as long as it is: on_wal tells when it starts anew. */
 	bool passive = mode == SQLITE_CHECKPOINT_PASSIVE;
 	if (rc == SQLITE_OK && !passive)
@@ -116,7 +118,7 @@ enum err store_flush(struct store *s, uint64_t *pages, uint64_t *copied, struct 
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
 	pthread_mutex_unlock(&s->back_lock);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
-		return db_fault(s->db, rc, "writing the log back", fault);
+		return store_note_back(s, db_fault(s->db, rc, "writing the log back", fault), fault);
 	*pages = (uint64_t)(log > 0 ? log : 0);
 	*copied = (uint64_t)(done > before ? done - before : 0);
 	return log > 0 && done == log ? store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault) : ERR_NONE;

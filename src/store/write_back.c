@@ -61,13 +61,24 @@ void store_write_back(struct store *s, int pages)
 {
 	struct fault fault;
 	pthread_mutex_lock(&s->back_lock);
-	enum err err = copy_and_sync(s, pages, &fault);
+	enum err err = store_note_back(s, copy_and_sync(s, pages, &fault), &fault);
 	if (err) {
 		pthread_mutex_lock(&s->lock);
 		s->back_fault = fault;
 		pthread_mutex_unlock(&s->lock);
 	}
 	pthread_mutex_unlock(&s->back_lock);
+}
+
+enum err store_note_back(struct store *s, enum err err, const struct fault *fault)
+{
+	pthread_mutex_lock(&s->lock);
+	if (err)
+		s->back_ails = *fault;
+	else
+		s->back_ails.code = ERR_NONE;
+	pthread_mutex_unlock(&s->lock);
+	return err;
 }
 
 enum err store_written_back(struct store *s, struct fault *fault)

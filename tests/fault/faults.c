@@ -56,7 +56,7 @@ struct faults {
 	_Atomic uint64_t hits;
 	_Atomic int64_t wall_ms;    /* what the wall clock is wrong by */
 	_Atomic int64_t processors; /* that the machine pretends to have; 0: those it has */
-	char place[192];            /* only of files whose path has this in it; empty: any */
+	char place[192];            /* only of files whose path has this in it, or ends so before a '$'; empty: any */
 };
 
 static struct faults *faults;
@@ -76,7 +76,11 @@ static bool is_in_place(int fd, const char *path)
 		name[n > 0 ? n : 0] = '\0';
 		path = name;
 	}
-	return strstr(path, faults->place) != NULL;
+	size_t len = strlen(faults->place);
+	if (len == 0 || faults->place[len - 1] != '$')
+		return strstr(path, faults->place) != NULL;
+	size_t whole = strlen(path);
+	return whole >= len - 1 && strncmp(path + whole - (len - 1), faults->place, len - 1) == 0;
 }
 
 /* Is this call one that is to be hit? Then errno is set, or the process has ended. */

@@ -149,6 +149,20 @@ class IoErrors(TidemarkTest):
                 self.assert_resumes()
         self.end()
 
+    def test_health_knows_what_cannot_be_written_back(self):
+        """Commits go on, into a log that only grows. Shown to fail where only the breaker is asked (store_ails)."""
+        self.begin()
+        storage = lambda: self.server.get("/health").json()["components"]["storage"]
+        self.faults.arm(WRITE, times=0, place="tidemark.db$")
+        self.assertEqual(self.server.request("POST", "/metrics/flush").status, 503)
+        wait_until(lambda: self.server.post({"data": 1}).status == 201, "commits work")
+        told = wait_until(lambda: (s := storage())["status"] == "degraded" and s, "health says so")
+        self.assertIn("writing the log back", told["error"])
+        self.assertNotIn(self.server.data, told["error"])
+        self.assertEqual(self.server.get("/health").json()["status"], "degraded")
+        self.faults.disarm()
+        wait_until(lambda: storage()["status"] == "healthy", "it is written back")
+
     def test_the_index_of_the_write_ahead_log(self):
         self.begin()
         self.faults.arm(OPEN | MMAP | CHANGING, times=0, place="tidemark.db-shm")

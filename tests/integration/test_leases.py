@@ -139,6 +139,14 @@ class Leases(TidemarkTest):
         self.assertEqual((health.status, health.json()["components"]["semaphores"]["status"]), (503, "degraded"))
         self.assertNotEqual(health.json()["status"], "healthy")
 
+    def test_names_are_for_who_has_a_token(self):
+        server = self.serve("--lease-limit", "secret-project=3")
+        self.assertIn("secret-project", server.get("/health/live").json()["components"]["semaphores"]["providers"])
+        for path in ("/healthz", "/readyz"):
+            self.assertNotIn("secret-project", server.get(path).text)
+        semaphores = server.get("/healthz").json()["components"]["semaphores"]
+        self.assertEqual((semaphores["status"], semaphores["global"]["status"], semaphores["providers"]), ("healthy", "healthy", {}))
+
     def test_a_restart_keeps_them(self):
         server = self.serve()
         leases = {self.held(server, holder=str(k), conversation=f"\"c{k}\\") for k in range(6)}

@@ -118,10 +118,14 @@ class Serving(LostArchives):
             page = self.server.history(limit=50, **query)
             self.assertEqual((seqs(page["events"]), page["next"]), (found, found[-1]))
         archives, status = self.health()
-        self.assertEqual((archives["status"], status), ("degraded", 200))
+        self.assertEqual((archives["status"], status), ("degraded", 503))
+        self.assertEqual(self.server.get("/health").json()["status"], "degraded")
         self.assertIn("41-80.ndjson.zst", archives["message"])
         self.assertNotIn(self.server.data, archives["message"])
-        self.assertEqual(self.server.get("/readyz").status, 200)
+        for part in ("/readyz", "/health/ready", "/health/live", "/healthz"):  # it serves
+            self.assertEqual(self.server.get(part).status, 200, part)
+        self.assertEqual(self.server.get("/healthz").json()["components"]["archives"],
+                         {"status": "degraded", "message": "one is missing or damaged"})
         self.assertIn("41-80.ndjson.zst", self.missing())
         # In the middle of an answer: what comes before it is sent, and the reason is the last line.
         done = command("query", self.server.url)
@@ -131,7 +135,7 @@ class Serving(LostArchives):
         with open(path, "wb") as file:
             file.write(whole)
         self.assertEqual(len(self.server.history(after=40, before=81, limit=100)["events"]), 40)
-        self.assertEqual((self.health()[0]["status"], self.missing()), ("healthy", ""))
+        self.assertEqual((self.health()[0]["status"], self.health()[1], self.missing()), ("healthy", 200, ""))
 
     def test_a_loss_that_is_accepted_is_a_gap(self):
         self.server.stop()

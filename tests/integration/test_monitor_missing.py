@@ -164,5 +164,31 @@ class Removed(TidemarkTest):
         self.assertNotIn("gap", reply)
 
 
+class Database(TidemarkTest):
+
+    def test_damage_that_reading_finds_is_known_to_health(self):
+        """Commits go on, and the server is ready."""
+        server = self.serve()
+        server.publish_lines({"stream": "other", "data": f"mark {n} " + "x" * 1000} for n in range(2000))
+        server.stop()
+        with open(os.path.join(server.data, "tidemark.db"), "r+b") as file:
+            file.seek(file.read().index(b"mark 1237 ") + 100)
+            file.write(b"y")
+        server.start()
+        health = server.get("/health")
+        self.assertEqual(health.status, 200, health.text)  # nobody has read it
+        self.assertEqual(server.get("/v1/events", after=1230, limit=20).status, 500)
+        health = server.get("/health")
+        self.assertEqual((health.status, health.json()["status"]), (503, "degraded"))
+        for path in ("/health", "/healthz"):
+            storage = server.get(path).json()["components"]["storage"]
+            self.assertEqual(storage["status"], "degraded")
+            self.assertRegex(storage["error"], r"page \d+ of tidemark.db is damaged")
+            self.assertNotIn(server.data, storage["error"])
+        for path in ("/health/ready", "/readyz", "/healthz"):
+            self.assertEqual(server.get(path).status, 200, path)
+        self.assertEqual(server.publish([{"data": 1}])["first"], 2001)
+
+
 if __name__ == "__main__":
     unittest.main()
