@@ -815,7 +815,8 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 		sessions_written(w->sessions, true);
 		observer_saved(w, true);
 		apply_sessions(w, group);
-		spread_add(&w->commit, clock_mono_us() - start, 1);
+		if (committed != NULL)
+			spread_add(&w->commit, clock_mono_us() - start, 1);
 		w->wrote = true;
 		/* What was refused is no work: without this, whoever tries again and again keeps a full disk full. */
 		if (low.code == ERR_NONE && !w->refused_room)

@@ -117,7 +117,7 @@ struct writer_figures {
 	uint64_t queued_events;
 	uint64_t queued_bytes;
 	uint64_t queued_requests;
-	uint64_t commits;
+	uint64_t commits; /* that had new events */
 	uint64_t events;
 	uint64_t duplicates;
 	uint64_t refused; /* requests that the queue, the breaker or the disk's reserve turned away */
@@ -125,7 +125,7 @@ struct writer_figures {
 	double events_1s;
 	double events_10s;
 	double events_60s;
-	struct spread_figures commit; /* time of append and COMMIT, per transaction */
+	struct spread_figures commit; /* time of append and COMMIT of those */
 	enum breaker breaker;
 	uint64_t breaker_opens;
 	uint64_t breaker_half_opens;

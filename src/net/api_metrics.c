@@ -86,7 +86,7 @@ static void put_writer(struct api *api, struct buf *out)
 	writer_read(api->writer, &w);
 	keeper_read(api->keeper, &k);
 	put_counter(out, "events_committed_total", "Events committed since the start.", w.events);
-	put_counter(out, "commits_total", "Transactions committed.", w.commits);
+	put_counter(out, "commits_total", "Transactions committed that had new events.", w.commits);
 	put_counter(out, "duplicates_total", "Events whose id was stored before.", w.duplicates);
 	put_counter(out, "publish_refused_total", "Requests that the queue, the breaker or the disk's reserve turned away.",
 		    w.refused);
@@ -102,7 +102,7 @@ static void put_writer(struct api *api, struct buf *out)
 	put_gauge(out, "queue_bytes", "Their memory.", w.queued_bytes);
 	struct spread_histogram times;
 	writer_read_commits(api->writer, &times);
-	put_histogram(out, "commit_seconds", "Time of a transaction, from its first event until it is on the disk.", &times);
+	put_histogram(out, "commit_seconds", "Time of a transaction that has new events, from its first event until it is on the disk.", &times);
 	put_breaker(&w, out);
 	put_counter(out, "retention_sealed_total", "Archives sealed.", k.sealed);
 	put_counter(out, "retention_left_total", "Events that have left the log.", k.left);
