@@ -21,14 +21,19 @@ void report_begin(struct report *r, const char *signal, int64_t started_ms, stru
 			     .begun_ms = clock_mono_ms(),
 			     .started_ms = started_ms,
 			     .events = writer.events,
-			     .left = sockets.lag_sum,
 			     .closed = sockets.connections + streams.sse + streams.long_polls};
 }
 
-void report_end(struct report *r, struct writer *w)
+void report_end(struct report *r, struct writer *w, struct ws *ws, struct push *p)
 {
 	struct writer_figures writer;
+	struct ws_figures sockets;
+	struct push_figures streams;
 	writer_read(w, &writer);
+	ws_read(ws, &sockets);
+	push_read(p, &streams);
+	r->left = sockets.left + streams.left;
+	r->behind = sockets.left_behind + streams.left_behind;
 	r->flushed = writer.events - r->events;
 }
 
@@ -41,15 +46,16 @@ struct batch *report_batch(const struct report *r)
 	notice_begin(&text, "server_stopped", NULL);
 	buf_printf(&text,
 		   "\"reason\":\"%s\",\"pending_messages_flushed\":%llu,\"pending_messages_left\":%llu,"
-		   "\"connections_closed\":%llu,\"duration_seconds\":%.3f,\"uptime_seconds\":%.3f}}",
+		   "\"connections_closed\":%llu,\"connections_behind\":%llu,\"duration_seconds\":%.3f,\"uptime_seconds\":%."
+		   "3f}}",
 		   r->signal, (unsigned long long)r->flushed, (unsigned long long)r->left, (unsigned long long)r->closed,
-		   seconds_since(r->begun_ms), seconds_since(r->started_ms));
+		   (unsigned long long)r->behind, seconds_since(r->begun_ms), seconds_since(r->started_ms));
 	return notice_batch_take(&text, &batch, &fault) == ERR_NONE ? batch : NULL;
 }
 
 void report_log(const struct report *r)
 {
-	log_info("stopped", "flushed=%llu left=%llu connections=%llu seconds=%.3f uptime=%.3f",
+	log_info("stopped", "flushed=%llu left=%llu connections=%llu behind=%llu seconds=%.3f uptime=%.3f",
 		 (unsigned long long)r->flushed, (unsigned long long)r->left, (unsigned long long)r->closed,
-		 seconds_since(r->begun_ms), seconds_since(r->started_ms));
+		 (unsigned long long)r->behind, seconds_since(r->begun_ms), seconds_since(r->started_ms));
 }

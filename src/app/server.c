@@ -306,7 +306,7 @@ static void save(struct server *s)
 {
 	struct batch *last = NULL;
 	if (s->report.signal != NULL) {
-		report_end(&s->report, s->writer);
+		report_end(&s->report, s->writer, s->ws, s->push);
 		if (ws_metrics_since_start(s->metrics, WSM_PROFILE) > 0)
 			last = report_batch(&s->report);
 	}

@@ -142,6 +142,8 @@ enum err push_create(struct push_options options, struct push **out, struct faul
 void push_close(struct push *p)
 {
 	pthread_mutex_lock(&p->lock);
+	if (!p->closing)
+		sse_count_left(p);
 	p->closing = true;
 	pthread_cond_signal(&p->signal);
 	pthread_mutex_unlock(&p->lock);
@@ -168,6 +170,8 @@ void push_read(struct push *p, struct push_figures *out)
 {
 	*out = (struct push_figures){.delivered = atomic_load(&p->delivered)};
 	pthread_mutex_lock(&p->lock);
+	out->left = p->left;
+	out->left_behind = p->left_behind;
 	out->long_polls = p->long_polls;
 	sse_read(p, out);
 	pthread_mutex_unlock(&p->lock);

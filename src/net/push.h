@@ -36,8 +36,10 @@ enum err push_wait(struct push *p, const struct query *query, struct selection *
 struct push_figures {
 	uint64_t sse;
 	uint64_t long_polls;
-	uint64_t delivered; /* events */
-	uint64_t lag_max;   /* of any SSE reader, in events */
+	uint64_t delivered;   /* events */
+	uint64_t lag_max;     /* of any SSE reader, in events */
+	uint64_t left;        /* events that such readers had not been sent when the server ended their streams; 0 before */
+	uint64_t left_behind; /* such readers */
 };
 void push_read(struct push *p, struct push_figures *out);
 

@@ -34,6 +34,8 @@ struct push {
 	bool closing;
 	uint64_t long_polls;
 	atomic_ullong delivered;
+	uint64_t left; /* push_figures has these two */
+	uint64_t left_behind;
 };
 
 void push_park(struct push *p, struct parked *item);
@@ -44,6 +46,8 @@ void push_urge(struct push *p, struct parked *item);
 
 /* Cuts off the streams that do not even read. */
 void sse_cut_laggards(struct push *p);
+/* The streams end: what they have not been sent is counted. */
+void sse_count_left(struct push *p);
 /* Adds its figures. */
 void sse_read(struct push *p, struct push_figures *out);
 

@@ -338,13 +338,27 @@ enum err push_stream(struct push *p, struct exchange *x, struct query *query, st
 	return ERR_NONE;
 }
 
+static uint64_t lag_of(struct stream *s, uint64_t head)
+{
+	uint64_t after = atomic_load(&s->after);
+	return head > after && !subscription_waits(&s->parked.subscription) ? head - after : 0;
+}
+
+void sse_count_left(struct push *p)
+{
+	uint64_t head = feed_head(p->options.feed);
+	LIST_EACH (link, &p->streams) {
+		uint64_t lag = lag_of(LIST_ITEM(link, struct stream, link), head);
+		p->left += lag;
+		p->left_behind += lag > 0;
+	}
+}
+
 void sse_read(struct push *p, struct push_figures *out)
 {
 	uint64_t head = feed_head(p->options.feed);
 	LIST_EACH (link, &p->streams) {
-		struct stream *s = LIST_ITEM(link, struct stream, link);
-		uint64_t after = atomic_load(&s->after);
-		uint64_t lag = head > after && !subscription_waits(&s->parked.subscription) ? head - after : 0;
+		uint64_t lag = lag_of(LIST_ITEM(link, struct stream, link), head);
 		out->sse++;
 		out->lag_max = lag > out->lag_max ? lag : out->lag_max;
 	}

@@ -743,13 +743,24 @@ static struct list *take_first(struct ws *w, struct list *inbox)
 	return link;
 }
 
+/* It was closed before, for a reason of its own. */
+static bool is_ending(const struct ws_conn *c)
+{
+	return c->close_code != 0 || c->closing != NULL;
+}
+
 static void close_all(struct ws *w)
 {
 	w->closed = true;
 	w->closed_ms = clock_mono_ms();
-	LIST_EACH (link, &w->all)
-		ws_hang_up(LIST_ITEM(link, struct ws_conn, in_all), LWS_CLOSE_STATUS_GOINGAWAY,
-			   "the server is shutting down");
+	uint64_t head = feed_head(w->options.feed);
+	LIST_EACH (link, &w->all) {
+		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
+		uint64_t lag = c->muted || is_ending(c) ? 0 : ws_lag(c, head); /* from here on it is sent nothing more */
+		atomic_fetch_add(&w->left, lag);
+		atomic_fetch_add(&w->left_behind, lag > 0);
+		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
+	}
 }
 
 static void on_concerned(void *arg, struct subscription *s)
@@ -1009,6 +1020,8 @@ void ws_read(struct ws *w, struct ws_figures *out)
 		.delivered = atomic_load(&w->delivered),
 		.lag_max = atomic_load(&w->lag_max),
 		.lag_sum = atomic_load(&w->lag_sum),
+		.left = atomic_load(&w->left),
+		.left_behind = atomic_load(&w->left_behind),
 		.dashboards = atomic_load(&w->dashboards),
 		.loop_lag_ms = lag > late ? lag : late,
 	};

@@ -86,9 +86,11 @@ enum { WS_FIGURES_S = 1 }; /* at least so often some of these are made anew */
 
 struct ws_figures {
 	uint64_t connections;
-	uint64_t delivered; /* events */
-	uint64_t lag_max;   /* events, of any reader; up to a second old */
-	uint64_t lag_sum;   /* of all readers; as old */
+	uint64_t delivered;   /* events */
+	uint64_t lag_max;     /* events, of any reader; up to a second old */
+	uint64_t lag_sum;     /* of all readers; as old */
+	uint64_t left;        /* events that readers had not been sent when the server closed them; 0 before */
+	uint64_t left_behind; /* such readers */
 	uint64_t dashboards;
 	uint64_t loop_lag_ms; /* how late the thread's last tick came, or how late the next one is by now */
 };

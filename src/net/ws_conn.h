@@ -204,6 +204,8 @@ struct ws {
 	atomic_ullong delivered;
 	atomic_ullong lag_max;
 	atomic_ullong lag_sum;
+	atomic_ullong left; /* ws_figures has these two */
+	atomic_ullong left_behind;
 	atomic_ullong dashboards;
 	int64_t told_ms;          /* when the dashboards were last told of leases and health */
 	atomic_llong tick_due_ms; /* monotonic */

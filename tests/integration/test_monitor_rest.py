@@ -231,8 +231,24 @@ class Figures(TidemarkTest):
         self.assertEqual((report["reason"], report["pending_messages_flushed"], report["pending_messages_left"],
                           report["connections_closed"]), ("SIGTERM", 0, 0, 2))
         self.assertGreater(report["uptime_seconds"], report["duration_seconds"])
-        self.assertRegex(server.log_text(), r'msg="stopped" flushed=0 left=0 connections=2 seconds=')
+        self.assertRegex(server.log_text(), r'msg="stopped" flushed=0 left=0 connections=2 behind=0 seconds=')
         self.assertEqual(server.dashboard().initial["stats"]["websocket"]["total_events"], 1)
+
+    def test_what_slow_readers_had_not_been_sent_is_reported(self):
+        """Events that came in the last moment, too: what is told once a second knows nothing of them."""
+        server = self.serve()
+        slow = [server.dashboard(receive_buffer=4096), server.sse(receive_buffer=4096)]
+        quick = server.reader()
+        for _ in range(10):
+            server.publish([{"connection_type": "kimi", "metadata": {"x": "x" * 10000}}] * 300)
+        last = wait_until(lambda: quick.receive().get("seq", 0), "the quick one has an event")
+        while last < 3000:
+            last = quick.receive().get("seq", last)
+        server.restart()
+        report = server.event(3001)["data"]["metadata"]
+        self.assertEqual(report["connections_behind"], len(slow))
+        self.assertGreater(report["pending_messages_left"], 2000)
+        self.assertIn(f"left={report['pending_messages_left']} connections=3 behind=2", server.log_text())
 
     def test_what_goes_wrong_is_counted_once(self):
         server = self.serve("--publisher-silence", "600ms", "--ping-interval", "200ms", "--max-lag", "500")
