@@ -487,11 +487,12 @@ void store_close(struct store *s)
 	if (s == NULL)
 		return;
 	if (s->db != NULL && s->options.access == STORE_WRITE) {
+		struct fault fault; /* all is in the log: the next start takes it from there */
 		store_rollback(s);
 		flush_trail(s);
 		if (!s->options.copies)
 			lineage_note_relaxed(s->db, false, NULL);
-		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL);
+		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, &fault);
 	}
 	store_close_db(s);
 	archive_set_close(s->archives);
