@@ -312,7 +312,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 			*fault = late;
 			err = late.code;
 		}
-		if (err && !archived)
+		if (err && !archived && !again)
 			store_note_damage(r->store, fault);
 		if (err || again)
 			page_builder_destroy(p.builder);
