@@ -30,8 +30,9 @@ static void a_websocket_is_told_from_all_else(void)
 	CHECK(kind("GET /v1/ws HTTP/1.0\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Upgrade: h2c\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") ==
-	      HEAD_HTTP);
+	      HEAD_WEBSOCKET);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == HEAD_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 0\r\n" KEY "\r\n") == HEAD_WEBSOCKET);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Transfer-Encoding: chunked\r\n" KEY "\r\n") == HEAD_HTTP);
