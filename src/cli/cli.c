@@ -139,6 +139,14 @@ void cli_params(struct buf *out, const char *name, const struct option_texts *va
 		cli_param(out, name, values->items[i]);
 }
 
+/* The parameter that a fault begins with becomes the name of the option: max_age, --max-age. */
+static void name_option(char *text)
+{
+	for (; *text != '\0' && *text != ':'; text++)
+		if (*text == '_')
+			*text = '-';
+}
+
 int cli_check(const char *command, struct slice target, unsigned allowed)
 {
 	struct url u;
@@ -148,8 +156,10 @@ int cli_check(const char *command, struct slice target, unsigned allowed)
 	if (!err)
 		err = query_parse(&u, allowed, &q, &fault);
 	url_finish(&u);
-	if (err)
+	if (err) {
+		name_option(fault.text);
 		return cli_wrong_usage(command, "--%s", fault.text);
+	}
 	query_finish(&q);
 	return CLI_GO_ON;
 }

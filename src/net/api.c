@@ -6,37 +6,37 @@
 #include "net/ws.h"
 
 const struct http_route api_routes[] = {
-	{"POST", "/v1/events", NEED_PUBLISH, api_publish, ROUTE_DIRECT},
-	{"GET", "/v1/events", NEED_READ, api_history, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED},
+	{"POST", "/v1/events", NEED_PUBLISH, api_publish, ROUTE_DIRECT | ROUTE_PARAMS},
+	{"GET", "/v1/events", NEED_READ, api_history, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/v1/events/{}", NEED_READ, api_event, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED},
-	{"GET", "/v1/streams", NEED_READ, api_streams, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED},
+	{"GET", "/v1/streams", NEED_READ, api_streams, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/v1/streams/{}", NEED_READ, api_stream, ROUTE_PACKED},
-	{"GET", "/v1/sessions", NEED_READ, api_sessions, ROUTE_HELD | ROUTE_PACKED},
+	{"GET", "/v1/sessions", NEED_READ, api_sessions, ROUTE_HELD | ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/v1/sessions/{}", NEED_READ, api_session_get, 0},
 	{"PUT", "/v1/sessions/{}", NEED_READ, api_session_put, ROUTE_DIRECT},
 	{"DELETE", "/v1/sessions/{}", NEED_ADMIN, api_session_delete, ROUTE_DIRECT},
 	{"POST", "/v1/sessions/{}/ack", NEED_READ, api_session_ack, ROUTE_DIRECT},
-	{"GET", "/v1/export", NEED_READ_ALL, api_export, 0},
+	{"GET", "/v1/export", NEED_READ_ALL, api_export, ROUTE_PARAMS},
 	{"GET", "/v1/archives", NEED_READ_ALL, api_archives, ROUTE_DIRECT},
-	{"POST", "/v1/archives", NEED_ADMIN, api_archive_make, 0},
+	{"POST", "/v1/archives", NEED_ADMIN, api_archive_make, ROUTE_PARAMS},
 	{"GET", "/v1/archives/{}", NEED_READ_ALL, api_archive_get, 0},
 	{"DELETE", "/v1/archives/{}", NEED_ADMIN, api_archive_delete, ROUTE_DIRECT},
 	{"GET", "/v1/leases", NEED_READ_ALL, api_leases, ROUTE_HELD | ROUTE_PACKED},
-	{"POST", "/v1/leases", NEED_PUBLISH_ALL, api_lease_acquire, ROUTE_DIRECT},
+	{"POST", "/v1/leases", NEED_PUBLISH_ALL, api_lease_acquire, ROUTE_DIRECT | ROUTE_PARAMS},
 	{"GET", "/v1/leases/{}", NEED_READ_ALL, api_lease_get, ROUTE_DIRECT},
-	{"PUT", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_renew, ROUTE_DIRECT},
-	{"DELETE", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_release, ROUTE_DIRECT},
-	{"GET", "/v1/quarantine", NEED_READ_ALL, api_quarantine, ROUTE_DIRECT},
+	{"PUT", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_renew, ROUTE_DIRECT | ROUTE_PARAMS},
+	{"DELETE", "/v1/leases/{}", NEED_PUBLISH_ALL, api_lease_release, ROUTE_DIRECT | ROUTE_PARAMS},
+	{"GET", "/v1/quarantine", NEED_READ_ALL, api_quarantine, ROUTE_DIRECT | ROUTE_PARAMS},
 	{"GET", "/v1/stats", NEED_READ_ALL, api_stats, ROUTE_PACKED},
 	{"GET", "/metrics", NEED_READ_ALL, api_metrics, ROUTE_PACKED},
-	{"GET", "/v1/ws", NEED_READ, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
+	{"GET", "/v1/ws", NEED_READ, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET | ROUTE_PARAMS},
 	{"GET", "/openapi.json", NEED_NOTHING, api_contract, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/asyncapi.json", NEED_NOTHING, api_contract, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/healthz", NEED_NOTHING, api_healthz, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/readyz", NEED_NOTHING, api_readyz, ROUTE_DIRECT | ROUTE_OPEN},
 	/* the monitoring profile */
-	{"GET", "/ws", NEED_READ_ALL, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
-	{"GET", "/events", NEED_PUBLISH, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET},
+	{"GET", "/ws", NEED_READ_ALL, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET | ROUTE_PARAMS},
+	{"GET", "/events", NEED_PUBLISH, api_websocket, ROUTE_DIRECT | ROUTE_SOCKET | ROUTE_PARAMS},
 	{"GET", "/status", NEED_READ_ALL, api_status, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/health", NEED_READ_ALL, api_health, ROUTE_OPEN},
 	{"GET", "/health/live", NEED_READ_ALL, api_health_live, ROUTE_DIRECT | ROUTE_OPEN},
@@ -51,27 +51,19 @@ const struct http_route api_routes[] = {
 	{"GET", "/health/flags", NEED_READ_ALL, api_health_flags, ROUTE_DIRECT | ROUTE_OPEN},
 	{"POST", "/metrics/flush", NEED_ADMIN, api_metrics_flush, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/api/metrics/current", NEED_READ_ALL, api_metrics_current, ROUTE_OPEN | ROUTE_PACKED},
-	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, ROUTE_HELD | ROUTE_PACKED},
-	{"GET", "/api/auditor/observations", NEED_READ_ALL, api_observations, ROUTE_DIRECT},
+	{"GET", "/api/cache-metrics", NEED_READ_ALL, api_cache_metrics, ROUTE_HELD | ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/api/auditor/observations", NEED_READ_ALL, api_observations, ROUTE_DIRECT | ROUTE_PARAMS},
 	{"POST", "/api/auditor/observations/{}/acknowledge", NEED_ADMIN, api_acknowledge, ROUTE_DIRECT},
 	{"GET", "/problems", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/problems/{}", NEED_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
-	{"GET", "/static/{+}", NEED_NOTHING, api_file, ROUTE_PACKED},
-	{"GET", "/monitoring_dashboard.html", NEED_NOTHING, api_dashboard_page, ROUTE_PACKED},
-	{"GET", "/semaphore_monitor.html", NEED_NOTHING, api_dashboard_page, ROUTE_PACKED},
-	{"GET", "/", NEED_NOTHING, api_page, ROUTE_PACKED},
-	{"GET", "/{}", NEED_NOTHING, api_page, ROUTE_CATCHALL | ROUTE_PACKED},
+	/* files: any query is ignored, such as the ?v=2 that a page puts behind the name of a script */
+	{"GET", "/static/{+}", NEED_NOTHING, api_file, ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/monitoring_dashboard.html", NEED_NOTHING, api_dashboard_page, ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/semaphore_monitor.html", NEED_NOTHING, api_dashboard_page, ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/", NEED_NOTHING, api_page, ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/{}", NEED_NOTHING, api_page, ROUTE_CATCHALL | ROUTE_PACKED | ROUTE_PARAMS},
 	{0},
 };
-
-bool api_refuse_params(struct exchange *x)
-{
-	if (exchange_url(x)->param_count == 0)
-		return false;
-	exchange_problem(x, 400, "this path takes no parameters");
-	exchange_done(x);
-	return true;
-}
 
 bool api_given_twice(const struct url *u, size_t index)
 {

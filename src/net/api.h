@@ -45,8 +45,6 @@ struct api {
 
 extern const struct http_route api_routes[];
 
-/* Refuses a request with parameters, where the path takes none: true when it did. */
-bool api_refuse_params(struct exchange *x);
 /* Was the parameter at `index` given before that, too? */
 bool api_given_twice(const struct url *u, size_t index);
 /* 503 or 429, and true, where there is no exchange_room for an answer. */

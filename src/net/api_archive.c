@@ -38,8 +38,6 @@ void api_archives(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct buf *out = exchange_out(x);
 	struct manifest m;
-	if (api_refuse_params(x))
-		return;
 	buf_adds(out, "{\"archives\":[");
 	for (uint32_t i = 0; seal_at(api->store, i, &m); i++) {
 		buf_adds(out, i > 0 ? "," : "");
@@ -252,7 +250,7 @@ void api_archive_get(void *arg, struct exchange *x, struct reader *reader)
 	bool manifest = false;
 	char tag[TAG_LEN];
 	struct file *f = malloc(sizeof *f);
-	if (api_refuse_params(x) || api_refuse_full(x)) {
+	if (api_refuse_full(x)) {
 		free(f);
 		return;
 	}
@@ -304,7 +302,7 @@ void api_archive_delete(void *arg, struct exchange *x, struct reader *reader)
 	struct keeper_job job = {.done = on_deleted};
 	char text[ARCHIVE_NAME_LEN];
 	bool manifest;
-	if (api_refuse_params(x) || members_refuse(x))
+	if (members_refuse(x))
 		return;
 	enum err err = parse_name(exchange_segment(x), text, job.file, &manifest, &fault);
 	if (!err && manifest)

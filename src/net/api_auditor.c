@@ -14,7 +14,7 @@ static bool is_one_of(struct slice value, const char *const *words)
 	for (; *words != NULL; words++)
 		if (slice_is(value, *words))
 			return true;
-	return value.len == 0; /* as if it was not given */
+	return false;
 }
 
 /* NULL where all is well; otherwise what the parameter takes. */
@@ -39,7 +39,7 @@ static const char *read_param(struct slice name, struct slice value, struct audi
 		return is_one_of(value, categories) ? NULL : "wants performance, security, reliability, quality or general";
 	}
 	if (slice_is(name, "acknowledged")) {
-		f->has_acknowledged = value.len > 0;
+		f->has_acknowledged = true;
 		f->acknowledged = slice_is(value, "true");
 		return is_one_of(value, answers) ? NULL : "wants true or false";
 	}

@@ -25,7 +25,7 @@ static bool read_side(struct slice value, struct cache_query *q)
 	q->side = CACHE_LEGACY;
 	while (q->side < CACHE_SIDES && !slice_is(value, cache_side_name(q->side)))
 		q->side++;
-	return q->side < CACHE_SIDES || value.len == 0 || slice_is(value, "all");
+	return q->side < CACHE_SIDES || slice_is(value, "all");
 }
 
 /* NULL where all is well; otherwise what the parameter takes. */

@@ -228,8 +228,6 @@ void api_contract(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct slice path = exchange_url(x)->path;
 	struct slice name = {path.p + 1, path.len - 1};
-	if (api_refuse_params(x))
-		return;
 	for (size_t i = 0; api->base[0] != '\0' && i < contract_assets.count; i++)
 		if (slice_is(name, contract_assets.items[i].name) &&
 		    send_contract_below(x, &contract_assets.items[i], api->base))

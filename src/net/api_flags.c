@@ -122,8 +122,6 @@ void api_flag_set(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	enum flag flag = flag_find(exchange_segment(x));
-	if (api_refuse_params(x))
-		return;
 	struct setting *s = calloc(1, sizeof *s);
 	enum err err = s != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (!err) {

@@ -476,8 +476,6 @@ void api_history(void *arg, struct exchange *x, struct reader *reader)
 
 static enum err read_seq(struct api *api, struct exchange *x, uint64_t *seq, struct fault *fault)
 {
-	if (exchange_url(x)->param_count > 0)
-		return fault_set(fault, ERR_INVALID, "this path takes no parameters");
 	if (!json_sequence(exchange_segment(x), seq) || *seq == 0)
 		return fault_set(fault, ERR_INVALID, "the path wants a seq (1 to 9007199254740991)");
 	if (*seq > store_head(api->store))

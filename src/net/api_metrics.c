@@ -102,7 +102,8 @@ static void put_writer(struct api *api, struct buf *out)
 	put_gauge(out, "queue_bytes", "Their memory.", w.queued_bytes);
 	struct spread_histogram times;
 	writer_read_commits(api->writer, &times);
-	put_histogram(out, "commit_seconds", "Time of a transaction that has new events, from its first event until it is on the disk.", &times);
+	put_histogram(out, "commit_seconds",
+		      "Time of a transaction that has new events, from its first event until it is on the disk.", &times);
 	put_breaker(&w, out);
 	put_counter(out, "retention_sealed_total", "Archives sealed.", k.sealed);
 	put_counter(out, "retention_left_total", "Events that have left the log.", k.left);
@@ -236,8 +237,6 @@ static void put_connections(struct api *api, struct buf *out)
 void api_metrics(void *arg, struct exchange *x, struct reader *reader)
 {
 	struct api *api = arg;
-	if (api_refuse_params(x))
-		return;
 	struct buf *out = exchange_out(x);
 	put_help(out, "build_info", "gauge", "Version and epoch of the store.");
 	buf_printf(out, "tidemark_build_info{version=\"%s\",epoch=\"%s\"} 1\n", TIDEMARK_VERSION, store_epoch(api->store));

@@ -55,7 +55,7 @@ static bool refuse_session(struct exchange *x)
 
 void api_session_get(void *arg, struct exchange *x, struct reader *reader)
 {
-	if (!refuse_session(x) && !api_refuse_params(x))
+	if (!refuse_session(x))
 		reply_session(arg, x, reader);
 }
 
@@ -299,7 +299,7 @@ void api_session_put(void *arg, struct exchange *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	uint64_t acked;
-	if (refuse_session(x) || api_refuse_params(x) || !check_session_name(x))
+	if (refuse_session(x) || !check_session_name(x))
 		return;
 	if (read_seq_member(x, "acked", store_head(api->store), &acked, &fault) != ERR_NONE)
 		api_fault_done(x, &fault);
@@ -317,7 +317,7 @@ void api_session_ack(void *arg, struct exchange *x, struct reader *reader)
 	struct fault fault;
 	uint64_t seq;
 	uint64_t sent;
-	if (refuse_session(x) || api_refuse_params(x))
+	if (refuse_session(x))
 		return;
 	enum err err = read_seq_member(x, "seq", store_head(api->store), &seq, &fault);
 	if (!err) {
@@ -338,7 +338,7 @@ void api_session_delete(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (api_refuse_params(x) || members_refuse(x))
+	if (members_refuse(x))
 		return;
 	struct session_state state;
 	if (sessions_get(api->sessions, exchange_segment(x), &state)) {

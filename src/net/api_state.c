@@ -142,8 +142,6 @@ void api_stats(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	if (api_refuse_params(x))
-		return;
 	struct buf *out = exchange_out(x);
 	const struct lineage *lineage = store_lineage(api->store);
 	buf_printf(out, "{\"version\":\"%s\",\"epoch\":\"%s\",\"lineage\":", TIDEMARK_VERSION, store_epoch(api->store));

@@ -117,8 +117,6 @@ void api_stream(void *arg, struct exchange *x, struct reader *reader)
 	(void)reader;
 	struct api *api = arg;
 	struct stream_figures f;
-	if (api_refuse_params(x))
-		return;
 	if (!grant_has_stream(exchange_grant(x), exchange_segment(x))) {
 		exchange_problem(x, 403, "this token may not read this stream");
 		exchange_done(x);

@@ -884,6 +884,19 @@ static void refuse_unready(struct exchange *x)
 	exchange_fault(x, &fault);
 }
 
+/* Where the handler reads no parameters, there is none that it would heed. False when the reply is ready. */
+static bool check_params(struct exchange *x)
+{
+	struct fault fault;
+	if ((x->route->flags & ROUTE_PARAMS) != 0 || x->url.param_count == 0)
+		return true;
+	struct slice name = x->url.params[0].name;
+	fault_set(&fault, ERR_INVALID, "%.*s: there is no such parameter; this path takes none",
+		  (int)(name.len < 64 ? name.len : 64), name.p);
+	exchange_fault(x, &fault);
+	return false;
+}
+
 /* Looks at the headers. False when the reply is ready: an error. */
 static bool accept_request(struct exchange *x)
 {
@@ -917,7 +930,7 @@ static bool accept_request(struct exchange *x)
 	caller_reads(&x->http->callers, x->caller);
 	if (redirect_to_root(x))
 		return false;
-	if (!check_host(x) || !find_route(x) || !check_rights(x))
+	if (!check_host(x) || !find_route(x) || !check_rights(x) || !check_params(x))
 		return false;
 	if (content_length(x) > x->http->options.body_max) {
 		too_large(x);

@@ -34,6 +34,7 @@ enum http_route_flag {
 	 * made once more when there is: exchange_state is what it was left as. */
 	ROUTE_BRIEF = 1 << 5,
 	ROUTE_PACKED = 1 << 6, /* what it answers on the pool is packed where the request takes that (Accept-Encoding) */
+	ROUTE_PARAMS = 1 << 7, /* its handler reads the query parameters; all other routes refuse any (400) */
 	ROUTE_SOCKET = 1 << 3, /* a WebSocket: only pages of our own may ask for it, though it is a GET */
 };
 

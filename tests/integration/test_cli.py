@@ -85,6 +85,12 @@ class Configuration(CommandTest):
                 return size
         return None
 
+    def test_a_wrong_value_is_told_by_the_name_of_the_option(self):
+        for name in ("query", "tail"):
+            ended = command(name, NOBODY, "--max-age", "soon")
+            self.assertEqual((ended.returncode, ended.stderr.splitlines()[0]),
+                             (2, "tidemark: --max-age: wants a duration such as 90s or 1h"))
+
     def test_the_command_line_wins_over_the_environment_and_that_over_the_file(self):
         path = os.path.join(self.prepare().home, "tidemark.conf")
         with open(path, "w", encoding="utf-8") as file:

@@ -647,14 +647,20 @@ class Auditor(TidemarkTest):
 
     def test_a_wrong_parameter_is_named(self):
         server = self.serve()
-        for name, value in (("severity", "bogus"), ("category", "bogus"), ("acknowledged", "maybe"), ("limit", "0"), ("x", "1")):
+        for name, value in (("severity", "bogus"), ("category", "bogus"), ("acknowledged", "maybe"), ("limit", "0"), ("x", "1"),
+                            ("severity", ""), ("category", ""), ("acknowledged", ""), ("limit", "")):
             self.assert_problem(server.get("/api/auditor/observations", **{name: value}), 400, name)
-        for name, value in (("aggregation", "bogus"), ("implementation_type", "bogus"), ("time_range", "0"), ("x", "1")):
+        for name, value in (("aggregation", "bogus"), ("implementation_type", "bogus"), ("time_range", "0"), ("x", "1"),
+                            ("aggregation", ""), ("implementation_type", ""), ("time_range", "")):
             response = server.get("/api/cache-metrics", **{name: value})
             self.assertEqual(response.status, 400)
             self.assertTrue(response.json()["error"].startswith(f"{name}: "), response.text)
         self.assert_problem(server.get("/api/auditor/observations?severity=info&severity=info"), 400, "severity", "twice")
-        self.assertEqual(self.observations(server, severity="", category="", acknowledged=""), [])
+        self.assert_problem(server.get("/api/auditor/observations", severity=""), 400, "critical, warning or info")
+        self.assert_problem(server.get("/api/auditor/observations", acknowledged=""), 400, "true or false")
+        self.assertIn("legacy, new or all", server.get("/api/cache-metrics", implementation_type="").json()["error"])
+        for name in ("category", "order", "limit", "after"):
+            self.assert_problem(server.get("/v1/events", **{name: ""}), 400, name)
 
     def test_acknowledging_lasts(self):
         server = self.serve("--audit-errors", "1")
