@@ -44,11 +44,8 @@ static int set_number(const struct option *o, struct origin from, const char *va
 
 static int set_flag(const struct option *o, struct origin from, const char *value)
 {
-	bool yes = strcmp(value, "true") == 0 || strcmp(value, "1") == 0 || strcmp(value, "yes") == 0;
-	bool no = strcmp(value, "false") == 0 || strcmp(value, "0") == 0 || strcmp(value, "no") == 0;
-	if (!yes && !no)
+	if (!units_switch(slice_of(value), o->target))
 		return complain(from, "wants true or false, not", value);
-	*(bool *)o->target = yes;
 	return GO_ON;
 }
 

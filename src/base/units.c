@@ -1,5 +1,7 @@
 #include "base/units.h"
 
+#include <strings.h>
+
 struct unit {
 	const char *name;
 	int64_t factor;
@@ -62,4 +64,16 @@ bool units_duration(struct slice text, int64_t *ms)
 	static const struct unit units[] = {
 		{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000}, {NULL, 0}};
 	return with_unit(text, units, ms);
+}
+
+bool units_switch(struct slice text, bool *value)
+{
+	static const char *const words[] = {"false", "true", "0", "1", "no", "yes", "off", "on"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (text.len != strlen(words[i]) || strncasecmp(text.p, words[i], text.len) != 0)
+			continue;
+		*value = i % 2 == 1;
+		return true;
+	}
+	return false;
 }

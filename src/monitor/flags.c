@@ -75,11 +75,19 @@ static enum err wrong_value(enum flag flag, struct fault *fault)
 	return fault_set(fault, ERR_INVALID, "%s: wants true or false", table[flag].name);
 }
 
+/* The same of a text, which a switch takes more of. */
+static enum err wrong_text(enum flag flag, struct slice text, struct fault *fault)
+{
+	if (table[flag].kind != KIND_SWITCH)
+		return wrong_value(flag, fault);
+	return fault_set(fault, ERR_INVALID, "%s: wants true, false, 1, 0, yes, no, on or off, not: %.*s", table[flag].name,
+			 (int)(text.len < 64 ? text.len : 64), text.p);
+}
+
 /* A text as in the environment. */
 static bool read_text(enum flag flag, struct slice text, int64_t *value)
 {
-	static const char *const yes[] = {"true", "1", "yes", "on"};
-	static const char *const no[] = {"false", "0", "no", "off"};
+	bool on;
 	if (table[flag].kind == KIND_NUMBER)
 		return units_integer(text, value) && *value >= 1 && *value <= table[flag].max;
 	if (table[flag].kind == KIND_ADAPTER) {
@@ -87,13 +95,9 @@ static bool read_text(enum flag flag, struct slice text, int64_t *value)
 			++*value;
 		return *value < ADAPTERS;
 	}
-	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
-		if (!slice_is(text, yes[i]) && !slice_is(text, no[i]))
-			continue;
-		*value = slice_is(text, yes[i]);
-		return true;
-	}
-	return false;
+	bool fine = units_switch(text, &on);
+	*value = fine && on;
+	return fine;
 }
 
 /* A value of its own kind. */
@@ -136,7 +140,18 @@ enum err flag_check(const char *text, struct fault *fault)
 	struct slice value;
 	int64_t number;
 	enum err err = split(text, &flag, &value, fault);
-	return err || read_text(flag, value, &number) ? err : wrong_value(flag, fault);
+	return err || read_text(flag, value, &number) ? err : wrong_text(flag, value, fault);
+}
+
+enum err flags_check_environment(struct fault *fault)
+{
+	for (int i = 0; i < FLAGS; i++) {
+		const char *text = table[i].kind == KIND_SWITCH ? getenv(table[i].name) : NULL;
+		int64_t value;
+		if (text != NULL && !read_text((enum flag)i, slice_of(text), &value))
+			return wrong_text((enum flag)i, slice_of(text), fault);
+	}
+	return ERR_NONE;
 }
 
 static void configure(struct flags *f, enum flag flag, const char *text, enum source source)

@@ -418,6 +418,20 @@ class Flags(TidemarkTest):
             ended = command("serve", "--data", os.path.join(server.home, "other"), "--monitoring-flag", wrong)
             self.assertEqual((ended.returncode, wrong.split("=")[0] in ended.stderr), (2, True), ended.stderr)
 
+    def test_a_switch_in_the_environment_means_something(self):
+        name = "MONITORING_VALIDATION_STRICT"
+        for texts, meant in ((("TRUE", "True", "1", "YES", "On"), True), (("FALSE", "0", "No", "OFF"), False)):
+            for text in texts:
+                server = self.serve(extra={name: text, "TIDEMARK_INSECURE": text})
+                self.assertEqual((text, self.flags(server)[name]), (text, meant))
+                self.assertEqual(server.get("/flags/status").json()["sources"][name], {"source": "environment"})
+                server.stop()
+        for wrong in ("maybe", "", "2", " true"):
+            ended = command("serve", "--data", os.path.join(server.home, "other"), extra={name: wrong})
+            self.assertEqual((ended.returncode, ended.stderr),
+                             (2, f"tidemark: {name}: wants true, false, 1, 0, yes, no, on or off, not: {wrong}\n"))
+        self.assertFalse(os.path.exists(os.path.join(server.home, "other")))
+
     def test_one_that_is_set_lasts_and_is_recorded(self):
         server = self.serve()
         answer = self.put(server, "MONITORING_BATCH_SIZE", 12)
