@@ -66,6 +66,10 @@ struct append_options {
 	uint64_t expect_last;  /* 0: the stream is new */
 	uint64_t *topics_left; /* how many pairs of stream and type it may begin, less those it has; NULL: any number */
 	uint64_t owner;        /* whose these are: told when they are forgotten */
+	/* Asked of each event whose id is not stored yet, before anything of the batch is stored: ERR_INVALID refuses it. It
+	 * may be asked again after a rollback. NULL: none is refused. */
+	enum err (*check)(void *arg, const struct event *e, struct fault *fault);
+	void *check_arg;
 };
 
 /* What became of a batch. */

@@ -374,20 +374,37 @@ enum err flags_change(struct flags *f, struct writer *w, enum flag flag, struct 
 
 /* --- strict validation --- */
 
-enum err flags_admit(struct flags *f, const struct batch *batch, struct fault *fault)
+static unsigned broken_rules(const struct event *e)
+{
+	return service_find(e->stream) < SERVICES ? validity_check(e->type, e->data) : 0;
+}
+
+static enum err refuse(void *arg, const struct event *e, struct fault *fault)
+{
+	struct flags *f = arg;
+	unsigned broken = broken_rules(e);
+	if (broken == 0)
+		return ERR_NONE;
+	atomic_fetch_add(&f->refused, 1);
+	enum validity rule = (enum validity)__builtin_ctz(broken);
+	return fault_set(fault, ERR_INVALID, "%s (strict validation is on)", validity_reason(rule));
+}
+
+enum err flags_admit(struct flags *f, const struct batch *batch, struct append_options *options, struct fault *fault)
 {
 	if (flags_get(f, FLAG_VALIDATION_STRICT) == 0 || flags_get(f, FLAG_ENABLE_VALIDATION) == 0)
 		return ERR_NONE;
 	for (size_t i = 0; i < batch_count(batch); i++) {
 		const struct event *e = batch_event(batch, i);
-		unsigned broken = service_find(e->stream) < SERVICES ? validity_check(e->type, e->data) : 0;
-		if (broken == 0)
+		if (broken_rules(e) == 0)
 			continue;
-		atomic_fetch_add(&f->refused, 1);
-		enum validity rule = (enum validity)__builtin_ctz(broken);
-		fault_set(fault, ERR_INVALID, "%s (strict validation is on)", validity_reason(rule));
-		fault->place = (long)i;
-		return ERR_INVALID;
+		if (e->id.len == 0) {
+			refuse(f, e, fault);
+			fault->place = (long)i;
+			return ERR_INVALID;
+		}
+		options->check = refuse;
+		options->check_arg = f;
 	}
 	return ERR_NONE;
 }

@@ -89,8 +89,10 @@ enum noted { NOTED_NOTHING, NOTED_OFF, NOTED_ON };
 enum err flags_note_validation(bool on, struct store *store, struct fault *fault);
 enum err flags_noted_validation(struct store *store, enum noted *out, struct fault *fault);
 
-/* Would the batch be refused, because an event of a service breaks a rule? ERR_INVALID names the rule, at the event. */
-enum err flags_admit(struct flags *f, const struct batch *batch, struct fault *fault);
+/* Is the batch refused, because an event of a service breaks a rule? ERR_INVALID names the rule, at the event. One with an
+ * id may be stored already, from before validation was strict: a retry of its publisher is a duplicate and not refused.
+ * Whether it is stored only the writer can tell, so `options` have it check. */
+enum err flags_admit(struct flags *f, const struct batch *batch, struct append_options *options, struct fault *fault);
 /* Batches that were. */
 uint64_t flags_refused(const struct flags *f);
 

@@ -18,6 +18,9 @@ struct publish {
 	struct write_op op; /* first: the writer gives it back */
 	struct api *api;
 	struct exchange *exchange;
+	const char *body;     /* the batch's */
+	enum batch_form form; /* of it */
+	bool single;          /* there is one event, whatever lines its data is made of */
 };
 
 /* How a body is to be read. */
@@ -50,13 +53,35 @@ static void write_receipt(struct publish *p)
 		exchange_cut(p->exchange);
 }
 
+/* The line of an event: of the text, only what stands within a line has been written over. */
+static long line_of(const char *body, const struct event *e)
+{
+	long line = 1;
+	for (const char *p = body; (p = memchr(p, '\n', (size_t)(e->data.p - p))) != NULL; p++)
+		line++;
+	return line;
+}
+
+/* The index of an event at fault becomes what its publisher counts in. */
+static void place_fault(const struct publish *p, struct fault *fault)
+{
+	if (fault->place < 0)
+		return;
+	if (p->single)
+		fault->place = -1;
+	else if (p->form == BATCH_LINES)
+		fault->place = line_of(p->body, batch_event(p->op.batch, (size_t)fault->place));
+}
+
 static void on_committed(struct write_op *op)
 {
 	struct publish *p = (struct publish *)op;
-	if (op->err)
+	if (op->err) {
+		place_fault(p, &op->fault);
 		exchange_fault(p->exchange, &op->fault);
-	else
+	} else {
 		write_receipt(p);
+	}
 	exchange_done(p->exchange);
 }
 
@@ -82,22 +107,13 @@ static enum err read_expect(const struct url *u, struct append_options *options,
 	return ERR_NONE;
 }
 
-/* The line of an event: of the text, only what stands within a line has been written over. */
-static long line_of(const char *body, const struct event *e)
-{
-	long line = 1;
-	for (const char *p = body; (p = memchr(p, '\n', (size_t)(e->data.p - p))) != NULL; p++)
-		line++;
-	return line;
-}
-
-static enum err check_streams(struct publish *p, const char *body, enum batch_form form, struct fault *fault)
+static enum err check_streams(struct publish *p, struct fault *fault)
 {
 	enum err err = grant_publish(exchange_grant(p->exchange), p->op.batch, exchange_peer(p->exchange), fault);
 	if (!err)
-		err = flags_admit(p->api->flags, p->op.batch, fault);
-	if (err && form == BATCH_LINES)
-		fault->place = line_of(body, batch_event(p->op.batch, (size_t)fault->place));
+		err = flags_admit(p->api->flags, p->op.batch, &p->op.options, fault);
+	if (err)
+		place_fault(p, fault);
 	return err;
 }
 
@@ -131,6 +147,9 @@ static enum err unpack(enum coding coding, char **body, size_t *len, size_t max,
 static enum err parse(struct publish *p, const struct manner *m, char *body, size_t len, struct fault *fault)
 {
 	struct batch_limits limits = p->api->limits;
+	p->form = m->form;
+	p->body = body;
+	p->single = m->headers.count > 0;
 	if (m->headers.count == 0)
 		return batch_parse_take(body, len, m->form, limits, &p->op.batch, fault);
 	struct buf text;
@@ -157,7 +176,7 @@ static enum err start(struct publish *p, const struct manner *m, struct fault *f
 	if (!err)
 		err = parse(p, m, body, len, fault);
 	if (!err)
-		err = check_streams(p, body, m->form, fault);
+		err = check_streams(p, fault);
 	if (!err)
 		err = check_rate(p, fault);
 	if (!err && !buf_reserve(exchange_out(p->exchange), RECEIPT_ROOM))

@@ -125,7 +125,7 @@ static enum err submit(struct publish *p, struct fault *fault)
 	if (!err)
 		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);
 	if (!err)
-		err = flags_admit(o->flags, p->op.batch, fault);
+		err = flags_admit(o->flags, p->op.batch, &p->op.options, fault);
 	if (!err)
 		err = rates_take(o->rates, p->op.account, batch_count(p->op.batch), &retry_s, fault);
 	return err ? err : writer_submit(o->writer, &p->op, fault);

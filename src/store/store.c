@@ -462,6 +462,9 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 			catalog_fetch(s->catalog, batch, i);
 		k->key = id_key(e);
 		err = find_id(s, e, k->key, &k->seq, fault);
+		if (!err && k->seq == 0 && options != NULL && options->check != NULL &&
+		    (err = options->check(options->check_arg, e, fault)) != ERR_NONE)
+			fault->place = (long)i;
 		if (!err && k->seq == 0)
 			err = intern(s, e, options, &k->topic, &is_new, fault);
 		if (!err && is_new)

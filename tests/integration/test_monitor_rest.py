@@ -567,6 +567,38 @@ class Flags(TidemarkTest):
         self.assertEqual(server.head(), head + 1)
         self.assertEqual(server.get("/metrics/validation").json()["metrics"]["validation_metrics"]["refused"], 4)
 
+    def test_strict_validation_takes_a_retry_for_a_duplicate(self):
+        """In all three ways to publish; what is new beside it is refused as ever, and nothing of its request is stored."""
+        server = self.serve()
+        broken = {**self.INVALID, "id": "a"}
+        frame = {"service": "kimi", "type": "x", "id": "b", "metadata": [1]}
+        seq = server.publish([broken])["first"]
+        publisher = server.ingest()
+        publisher.send(frame)
+        self.assertEqual(publisher.receive()["seq"], 2)
+        self.put(server, "MONITORING_VALIDATION_STRICT", True)
+        head = wait_until(lambda: server.head() == 3 and 3, "the change is recorded")
+        again = server.publish([broken])
+        self.assertEqual((again["first"], again["last"], again["count"], again["duplicates"], again["seqs"]), (seq, seq, 0, 1, [seq]))
+        publisher.send(frame)
+        self.assertIs(publisher.receive()["duplicate"], True)
+        reader = server.reader()
+        reader.send({"op": "publish", "ref": "r", "events": [broken]})
+        reply = wait_until(lambda: (f := reader.receive()).get("op") == "published" and f, "it is a duplicate")
+        self.assertEqual((reply["first"], reply["count"], reply["duplicates"]), (seq, 0, 1))
+        new = {**self.INVALID, "id": "new"}
+        self.assert_problem(server.post(json.dumps([broken, {"connection_type": "kimi"}, new])), 400, "event_type", index=2)
+        lines = json.dumps(broken) + "\n\n" + json.dumps(new)
+        self.assert_problem(server.post(lines, "application/x-ndjson"), 400, "event_type", line=3)
+        reader.send({"op": "publish", "ref": "s", "events": [broken, new]})
+        refusal = wait_until(lambda: (f := reader.receive()).get("op") == "error" and f, "it is refused")
+        self.assertEqual((refusal["status"], refusal["ref"], refusal["index"]), (400, "s", 1))
+        publisher.send({**frame, "id": "c"})
+        self.assertIn("metadata", publisher.receive()["message"])
+        figures = server.get("/metrics/validation").json()["metrics"]["validation_metrics"]
+        self.assertEqual((server.head(), figures["refused"]), (head, 4))
+        self.assertEqual(server.publish([broken, {"connection_type": "kimi"}])["seqs"], [seq, head + 1])
+
     def test_the_batch_size_and_the_timeout_act(self):
         """Shown to fail where they are only told."""
         server = self.serve("--monitoring-flag", "MONITORING_TIMEOUT_MS=300")
