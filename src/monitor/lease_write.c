@@ -75,9 +75,10 @@ static void write_diagnosis(struct buf *out, const struct leases *l)
 	}
 	buf_printf(out, "\"total_active\":%llu,\"potential_leaks\":%llu,\"by_name\":{",
 		   (unsigned long long)used_by(l, LEASE_GLOBAL), (unsigned long long)silent);
-	for (int i = LEASE_PROVIDERS; i < l->options.limit_count; i++)
-		buf_printf(out, "%s\"%s\":%llu", i == LEASE_PROVIDERS ? "" : ",", l->options.limits[i].name,
-			   (unsigned long long)used_by(l, i));
+	/* Those that have the name: a provider's lease is under the global limit, but is not counted twice here. */
+	for (int i = LEASE_GLOBAL; i < l->options.limit_count; i = i == LEASE_GLOBAL ? LEASE_PROVIDERS : i + 1)
+		buf_printf(out, "%s\"%s\":%llu", i == LEASE_GLOBAL ? "" : ",", l->options.limits[i].name,
+			   (unsigned long long)l->used[i]);
 	buf_adds(out, "},\"oldest\":");
 	if (list_empty(&l->all)) {
 		buf_adds(out, "null");

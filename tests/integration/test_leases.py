@@ -62,6 +62,20 @@ class Leases(TidemarkTest):
         self.assert_problem(self.acquire(server, "global", session="a"), 409, "session")
         self.held(server, name="global", session="b")
 
+    def test_they_are_counted_by_name(self):
+        server = self.serve("--lease-limit", "other=2")
+        names = {"global": 0, "kimi": 0, "glm": 0, "other": 0}
+        self.assertEqual(server.get("/v1/leases").json()["by_name"], names)
+        for name, count in (("global", 3), ("kimi", 2), ("other", 1)):
+            for _ in range(count):
+                self.held(server, name=name)
+            names[name] = count
+        for again in (lambda: None, server.restart):
+            again()
+            answer = server.get("/v1/leases").json()
+            self.assertEqual((answer["by_name"], answer["total_active"]), (names, 6))
+            self.assertEqual(answer["oldest"]["name"], "global")
+
     def test_what_is_wrong_is_said(self):
         server = self.serve()
         for body, word in (("{}", "holder"), ('{"holder":""}', "holder"), ('{"holder":5}', "holder"), ("[1]", "object"),
