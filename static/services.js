@@ -203,10 +203,12 @@ async function refreshHealth() {
 
 async function refreshCurrent() {
   const now = await (await request('api/metrics/current')).json();
+  const whole = Date.parse(now.timestamp) - Date.parse(now.since) > 298_000; // in whole seconds
   showPairs($('current'), [
     ['Response time, p95', `${measure(now.latency_p95)} ms`],
     ['Success rate', `${measure(now.success_rate)} %`, now.success_rate < 95],
     ['Memory', `${measure(now.memory_mb)} MiB`],
+    ...(whole ? [] : [['Counted since', now.since]]),
   ]);
 }
 

@@ -186,19 +186,30 @@ static void refill_page(struct monitor *m, const struct page *page, uint64_t upt
 	}
 }
 
+/* The position before the next event that can be read. What is missing until there cannot be counted any more. */
+static uint64_t pass_missing(struct monitor *m, struct store *store, uint64_t after)
+{
+	uint64_t next = store_next(store, after);
+	if (next != after + 1)
+		window_miss(m->window);
+	return next - 1;
+}
+
 /* The window is not saved: what it covers of what was is looked at again. */
 static enum err refill(struct monitor *m, struct store *store, struct reader *reader, struct selection *select,
 		       struct fault *fault)
 {
 	uint64_t seq = 0;
-	enum err err = history_seek_time(reader, clock_wall_ms() - WINDOW_SECONDS * INT64_C(1000), &seq, fault);
-	seq = m->seq > REFILL_EVENTS && seq < m->seq - REFILL_EVENTS ? m->seq - REFILL_EVENTS : seq;
+	enum err err = history_seek_since(reader, clock_wall_ms() - WINDOW_SECONDS * INT64_C(1000), &seq, fault);
+	if (m->seq > REFILL_EVENTS && seq < m->seq - REFILL_EVENTS) {
+		seq = m->seq - REFILL_EVENTS;
+		window_miss(m->window);
+	}
 	while (!err && seq < m->seq) {
 		struct page *page;
-		struct history_query q = {.after = store_next(store, seq) - 1,
-					  .count_max = PAGE_EVENTS,
-					  .bytes_max = PAGE_BYTES,
-					  .select = select};
+		uint64_t after = pass_missing(m, store, seq);
+		struct history_query q = {
+			.after = after, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
 		err = history_page(reader, &q, &page, fault);
 		if (!err) {
 			refill_page(m, page, m->seq);
@@ -257,11 +268,13 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 	enum err err = select != NULL ? reader_open(store, &reader, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err && m->outdated)
 		err = amend(m, store, reader, select, fault);
-	if (!err && refill(m, store, reader, select, fault) != ERR_NONE)
+	if (!err && refill(m, store, reader, select, fault) != ERR_NONE) {
 		log_warn("the figures of the last minutes start anew", "error=%s", log_text(fault->text));
+		window_miss(m->window);
+	}
 	while (!err && m->seq < head) {
 		struct page *page;
-		m->seq = store_next(store, m->seq) - 1; /* what is gone cannot be counted any more */
+		m->seq = pass_missing(m, store, m->seq);
 		struct history_query q = {
 			.after = m->seq, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
 		err = history_page(reader, &q, &page, fault);
@@ -273,9 +286,11 @@ static enum err catch_up(struct monitor *m, struct store *store, struct fault *f
 			log_warn("archived events are not counted", "after=%llu error=%s", (unsigned long long)m->seq,
 				 log_text(fault->text));
 			m->seq = store_hot(store) - 1;
+			window_miss(m->window);
 			err = ERR_NONE;
 		}
 	}
+	window_settle(m->window, clock_wall_ms());
 	reader_close(reader);
 	selection_destroy(select);
 	return err;
@@ -561,6 +576,14 @@ uint64_t monitor_session_seq(struct monitor *m)
 	uint64_t seq = m->session_seq;
 	pthread_mutex_unlock(&m->lock);
 	return seq;
+}
+
+int64_t monitor_window_since(struct monitor *m, int64_t since_ms)
+{
+	pthread_mutex_lock(&m->lock);
+	int64_t since = window_since(m->window, since_ms);
+	pthread_mutex_unlock(&m->lock);
+	return since;
 }
 
 void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out)

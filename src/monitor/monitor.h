@@ -51,6 +51,9 @@ void monitor_categories(struct monitor *m, uint64_t categories[CATEGORIES]);
 void monitor_tallies(struct monitor *m, struct tally tallies[SERVICES], uint64_t *seq);
 /* The seq of the last event that changed the session metrics. */
 uint64_t monitor_session_seq(struct monitor *m);
+/* Since when, at or after a time, the last minutes are whole: in whole seconds. Later than that time where a restart did not
+ * find all events of them in the log. */
+int64_t monitor_window_since(struct monitor *m, int64_t since_ms);
 /* Of a service, or of all together (SERVICES). */
 void monitor_window(struct monitor *m, enum service service, int64_t since_ms, struct window_figures *out);
 int monitor_errors(struct monitor *m, enum service service, uint64_t seqs[WINDOW_ERRORS]);

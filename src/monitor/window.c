@@ -19,6 +19,8 @@ struct lane {
 
 struct window {
 	struct lane lanes[SERVICES];
+	int64_t whole_ms; /* Unix: from this second on no event is missing */
+	bool missing;     /* there may be some before the next that is added */
 };
 
 struct window *window_create(void)
@@ -36,12 +38,38 @@ void window_destroy(struct window *w)
 	free(w);
 }
 
+/* The first whole second at or after a time. */
+static int64_t whole_second(int64_t ms)
+{
+	return (ms + 999) / 1000 * 1000;
+}
+
+void window_miss(struct window *w)
+{
+	w->missing = true;
+}
+
+void window_settle(struct window *w, int64_t now_ms)
+{
+	if (w->missing)
+		w->whole_ms = whole_second(now_ms + 1);
+	w->missing = false;
+}
+
+int64_t window_since(const struct window *w, int64_t since_ms)
+{
+	int64_t since = whole_second(since_ms);
+	return since > w->whole_ms ? since : w->whole_ms;
+}
+
 void window_add(struct window *w, const struct flat *f)
 {
 	struct lane *lane = &w->lanes[f->service];
 	int64_t second = f->time_ms / 1000;
 	struct second *s = &lane->seconds[second % WINDOW_SECONDS];
 	bool failed = flat_is_error(f);
+	if (w->missing)
+		window_settle(w, f->time_ms);
 	if (s->second != second) {
 		histogram_clear(&s->times);
 		*s = (struct second){.second = second};

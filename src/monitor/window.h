@@ -1,5 +1,5 @@
 /* The last minutes of each service, second by second, with all its response times: what the rules of the auditor and the
- * current figures look at. In memory only; on opening it is made again from the log. */
+ * current figures look at. In memory only; on opening it is made again from the log, as far as that has the events. */
 #ifndef MONITOR_WINDOW_H
 #define MONITOR_WINDOW_H
 
@@ -14,6 +14,13 @@ struct window *window_create(void);
 void window_destroy(struct window *w);
 
 void window_add(struct window *w, const struct flat *f);
+
+/* Events may be missing before the next one that is added: the second that it is in is not whole. */
+void window_miss(struct window *w);
+/* None is missing from now on (Unix). */
+void window_settle(struct window *w, int64_t now_ms);
+/* The beginning of the first second at or after a time from which on no event is missing. */
+int64_t window_since(const struct window *w, int64_t since_ms);
 
 struct window_figures {
 	uint64_t events;

@@ -24,16 +24,19 @@ void api_status(void *arg, struct exchange *x, struct reader *reader)
 	api_json_done(x, 200);
 }
 
-/* Of the last five minutes; nothing failed where nothing happened. */
+/* Of the last five minutes, or of as much of them as is known; nothing failed where nothing happened. */
 void api_metrics_current(void *arg, struct exchange *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
 	struct window_figures f;
-	monitor_window(api->monitor, SERVICES, clock_wall_ms() - CURRENT_MS, &f);
+	int64_t since = monitor_window_since(api->monitor, clock_wall_ms() - CURRENT_MS);
+	monitor_window(api->monitor, SERVICES, since, &f);
 	double fine = f.events > 0 ? 100.0 * (double)(f.events - f.errors) / (double)f.events : 100;
 	buf_printf(exchange_out(x), "{\"latency_p95\":%.3f,\"memory_mb\":%.3f,\"success_rate\":%.3f", f.p95_ms,
 		   (double)watch_resident() / MIB, fine);
+	buf_adds(exchange_out(x), ",\"since\":");
+	clock_write(exchange_out(x), since);
 	api_put_now(exchange_out(x), "timestamp");
 	buf_addc(exchange_out(x), '}');
 	api_json_done(x, 200);

@@ -314,7 +314,7 @@ class Figures(TidemarkTest):
         self.assertEqual((empty["latency_p95"], empty["success_rate"]), (0, 100))
         server.publish([{"connection_type": "kimi", "response_time_ms": n} for n in range(1, 101)] + failing(25))
         current = self.document(server, "/api/metrics/current")
-        self.assertEqual(set(current), {"latency_p95", "memory_mb", "success_rate", "timestamp"})
+        self.assertEqual(set(current), {"latency_p95", "memory_mb", "success_rate", "since", "timestamp"})
         self.assertAlmostEqual(current["latency_p95"], 95, delta=0.95)
         self.assertEqual(current["success_rate"], 80)
         self.assertAlmostEqual(current["memory_mb"], server.rss() / 2**20, delta=10)

@@ -1,5 +1,6 @@
 """What the monitoring profile has counted equals a recount of the log, however often the server died."""
 
+import datetime
 import json
 import random
 import threading
@@ -142,6 +143,39 @@ class State(TidemarkTest):
             self.assertEqual((after["latency_p95"], after["success_rate"]), (7, 70))
         server.publish([{"connection_type": "kimi", "direction": "error"}] * 6)
         wait_until(lambda: len(server.get("/api/auditor/observations").json()) == 1, "twelve errors within a minute are noted")
+
+    def test_the_last_minutes_say_since_when_they_are_whole(self):
+        """Shown to fail where a restart that finds no more of them in the log says that they are the last five minutes."""
+        def current(server):
+            answer = server.get("/api/metrics/current").json()
+            at = [datetime.datetime.fromisoformat(answer[name]).timestamp() for name in ("since", "timestamp")]
+            return at[0], at[1], answer["success_rate"]
+
+        server = self.serve("--retain-events", "100", "--archive", "none", extra={"MONITORING_METRICS_PERSISTENCE": "false"})
+        server.publish([{"connection_type": "kimi", "direction": "error"}] * 500)
+        for _ in range(4):
+            server.publish([{"connection_type": "kimi"}] * 125)
+        wait_until(lambda: server.retention()["log"]["events"] < 300, "most have left")
+        since, now, rate = current(server)
+        self.assertAlmostEqual(now - since, 300, delta=1.1)
+        self.assertEqual(rate, 50)
+        for again in (server.restart, lambda: (server.kill(), server.start())):
+            again()
+            since, now, rate = current(server)
+            self.assertLess(now - since, 60)
+            self.assertEqual(rate, 100)
+        time.sleep(1.1)  # the second that it has started in is not whole
+        server.publish([{"connection_type": "kimi", "direction": "error"}] * 3)
+        self.assertEqual(current(server)[2], 0)
+        whole = self.serve("--retain-events", "100")  # into archives, which are read again
+        whole.publish([{"connection_type": "kimi", "direction": "error"}] * 500)
+        for _ in range(4):
+            whole.publish([{"connection_type": "kimi"}] * 125)
+        wait_until(lambda: whole.retention()["log"]["events"] < 300, "most are in archives")
+        whole.restart()
+        since, now, rate = current(whole)
+        self.assertAlmostEqual(now - since, 300, delta=1.1)
+        self.assertEqual(rate, 50)
 
     def test_figures_of_an_older_version_become_those_of_this_one(self):
         """Shown to fail where they are taken as they are: errors by their text alone stay uncounted."""
