@@ -331,11 +331,6 @@ int config_parse(struct config *c, int argc, char **argv)
 		fprintf(stderr, "tidemark: --monitoring-flag %s: %s\n", c->flags.items[i], fault.text);
 		return USAGE;
 	}
-	struct fault wrong;
-	if (flags_check_environment(&wrong) != ERR_NONE) {
-		fprintf(stderr, "tidemark: %s\n", wrong.text);
-		return USAGE;
-	}
 	if (c->archive_dir != NULL && c->archive_dir[0] == '\0') {
 		fprintf(stderr, "tidemark: --archive-dir is empty (see tidemark serve --help)\n");
 		return USAGE;

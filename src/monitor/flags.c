@@ -143,23 +143,12 @@ enum err flag_check(const char *text, struct fault *fault)
 	return err || read_text(flag, value, &number) ? err : wrong_text(flag, value, fault);
 }
 
-enum err flags_check_environment(struct fault *fault)
-{
-	for (int i = 0; i < FLAGS; i++) {
-		const char *text = table[i].kind == KIND_SWITCH ? getenv(table[i].name) : NULL;
-		int64_t value;
-		if (text != NULL && !read_text((enum flag)i, slice_of(text), &value))
-			return wrong_text((enum flag)i, slice_of(text), fault);
-	}
-	return ERR_NONE;
-}
-
 static void configure(struct flags *f, enum flag flag, const char *text, enum source source)
 {
 	int64_t value;
 	struct fault fault;
 	if (!read_text(flag, slice_of(text), &value)) {
-		wrong_value(flag, &fault);
+		wrong_text(flag, slice_of(text), &fault);
 		log_warn("a flag is not as the environment says", "error=%s", log_text(fault.text));
 		return;
 	}

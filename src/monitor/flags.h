@@ -43,11 +43,8 @@ const char *flag_name(enum flag flag);
 /* Reads "NAME=VALUE". ERR_INVALID says what is wrong. */
 enum err flag_check(const char *text, struct fault *fault);
 
-/* Reads the switches that are in the environment. ERR_INVALID names the variable and its value. */
-enum err flags_check_environment(struct fault *fault);
-
-/* `options` are such texts, which passed flag_check. A number or an adapter that the environment says in vain is logged, and
- * is the default, as in the Python hub. */
+/* `options` are such texts, which passed flag_check. A value of the environment that means nothing is logged, and is the
+ * default, as in the Python hub. */
 enum err flags_create(struct store *store, const struct option_texts *options, struct flags **out, struct fault *fault);
 void flags_destroy(struct flags *f);
 
