@@ -171,8 +171,8 @@ bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why)
 		found = archive_name_parse(e->d_name, ARCHIVE_ENDING, &first, &last) && first <= seq && seq <= last;
 		if (found)
 			fault_set(why, ERR_NOT_FOUND,
-				  "%s/%s has no manifest beside it: start with --salvage, which takes the one inside", s->dir,
-				  e->d_name);
+				  "%s/%s has no manifest beside it: start with --salvage, which takes the one inside",
+				  s->dir, e->d_name);
 	}
 	if (dir != NULL)
 		closedir(dir);
