@@ -30,10 +30,15 @@ uint64_t hash_text(struct slice text)
 	return keyed(text.p, text.len);
 }
 
+uint64_t hash_pair(uint64_t a, uint64_t b)
+{
+	uint64_t both[2] = {a, b};
+	return keyed(both, sizeof both);
+}
+
 uint64_t hash_texts(struct slice a, struct slice b)
 {
-	uint64_t both[2] = {hash_text(a), hash_text(b)};
-	return keyed(both, sizeof both);
+	return hash_pair(hash_text(a), hash_text(b));
 }
 
 uint64_t hash_number(uint64_t n)

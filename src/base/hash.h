@@ -14,6 +14,8 @@
 uint64_t hash_text(struct slice text);
 /* Of two texts: ("ab", "c") and ("a", "bc") differ. */
 uint64_t hash_texts(struct slice a, struct slice b);
+/* The same, by the hash of each. */
+uint64_t hash_pair(uint64_t a, uint64_t b);
 uint64_t hash_number(uint64_t n);
 
 /* --- fixed --- */

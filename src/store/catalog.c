@@ -228,18 +228,16 @@ static bool intern_stream(struct catalog *c, uint64_t hash, struct slice name, s
 	return true;
 }
 
-/* What a topic is found by. */
-struct topic_hashes {
-	uint64_t names;
-	uint64_t stream;
-};
-
-static struct topic_hashes fetch_buckets(const struct catalog *c, struct slice stream, struct slice type)
+struct topic_hashes catalog_hashes(struct slice stream, struct slice type)
 {
-	struct topic_hashes h = {hash_texts(stream, type), hash_text(stream)};
+	uint64_t hash = hash_text(stream);
+	return (struct topic_hashes){hash_pair(hash, hash_text(type)), hash};
+}
+
+static void fetch_buckets(const struct catalog *c, struct topic_hashes h)
+{
 	map_fetch_bucket(&c->by_names, h.names);
 	map_fetch_bucket(&c->by_stream, h.stream);
-	return h;
 }
 
 /* With the next number. */
@@ -272,17 +270,18 @@ void catalog_expect(struct catalog *c, uint32_t topics)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* One for each event, where the map is too large for the processor's cache. */
-void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t from)
+/* Fetched is what is too large for the processor's cache. */
+void catalog_hash(const struct catalog *c, const struct batch *batch, size_t from, struct topic_hashes *hashes)
 {
-	struct topic_hashes hashes[CATALOG_LOAD_MAX];
 	size_t count = batch_count(batch) - from < CATALOG_LOAD_MAX ? batch_count(batch) - from : CATALOG_LOAD_MAX;
-	if (c->by_names.count < FETCH_FROM)
-		return;
 	for (size_t i = 0; i < count; i++) {
 		const struct event *e = batch_event(batch, from + i);
-		hashes[i] = fetch_buckets(c, e->stream, e->type);
+		hashes[i] = catalog_hashes(e->stream, e->type);
 	}
+	if (c->by_names.count < FETCH_FROM)
+		return;
+	for (size_t i = 0; i < count; i++)
+		fetch_buckets(c, hashes[i]);
 	for (size_t i = 0; i < count; i++) {
 		map_fetch_entry(&c->by_names, hashes[i].names);
 		map_fetch_entry(&c->by_stream, hashes[i].stream);
@@ -300,9 +299,8 @@ void catalog_skip(struct catalog *c, uint32_t end)
 
 enum err catalog_intern(struct catalog *c, const struct topic_wanted *w, uint32_t *topic, bool *is_new)
 {
-	uint64_t hash = hash_texts(w->stream, w->type);
 	/* Only the writer changes the map: no lock to look. */
-	const struct topic_entry *e = find_topic(c, hash, w->stream, w->type);
+	const struct topic_entry *e = find_topic(c, w->hashes.names, w->stream, w->type);
 	*is_new = false;
 	if (e != NULL) {
 		*topic = e->number;
@@ -312,7 +310,7 @@ enum err catalog_intern(struct catalog *c, const struct topic_wanted *w, uint32_
 		return ERR_RATE;
 	struct topic_entry *added;
 	pthread_mutex_lock(&c->lock);
-	enum err err = add_topic(c, (struct topic_hashes){hash, hash_text(w->stream)}, w->stream, w->type, &added);
+	enum err err = add_topic(c, w->hashes, w->stream, w->type, &added);
 	pthread_mutex_unlock(&c->lock);
 	if (err)
 		return err;
@@ -341,8 +339,10 @@ enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t 
 	struct topic_hashes hashes[CATALOG_LOAD_MAX];
 	enum err err = ERR_NONE;
 	pthread_mutex_lock(&c->lock);
-	for (uint32_t i = 0; i < count; i++)
-		hashes[i] = fetch_buckets(c, rows[i].stream, rows[i].type);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = catalog_hashes(rows[i].stream, rows[i].type);
+		fetch_buckets(c, hashes[i]);
+	}
 	for (uint32_t i = 0; i < count; i++)
 		map_fetch_entry(&c->by_stream, hashes[i].stream);
 	for (uint32_t i = 0; !err && i < count; i++)

@@ -52,9 +52,15 @@ struct topic_row {
 };
 enum { CATALOG_LOAD_MAX = 32 };
 enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t count);
-/* Hints for names that are interned soon, up to CATALOG_LOAD_MAX events from `from` on. */
+/* What a topic is found by. */
+struct topic_hashes {
+	uint64_t names; /* of both */
+	uint64_t stream;
+};
+struct topic_hashes catalog_hashes(struct slice stream, struct slice type);
+/* Those of up to CATALOG_LOAD_MAX events from `from` on, whose names are interned next: their places are fetched. */
 struct batch;
-void catalog_fetch(const struct catalog *c, const struct batch *batch, size_t from);
+void catalog_hash(const struct catalog *c, const struct batch *batch, size_t from, struct topic_hashes *hashes);
 /* No number below this is given to a topic that is new. */
 void catalog_skip(struct catalog *c, uint32_t end);
 /* The topic of two names, made where it is new (*is_new), which takes one of *left (NULL: any number), for `owner`. ERR_BUSY
@@ -62,6 +68,7 @@ void catalog_skip(struct catalog *c, uint32_t end);
 struct topic_wanted {
 	struct slice stream;
 	struct slice type;
+	struct topic_hashes hashes;
 	uint64_t owner;
 	uint64_t *left;
 };

@@ -260,15 +260,10 @@ struct topic store_topic(const struct store *s, int64_t number)
 	return number >= 0 && number < UINT32_MAX ? catalog_topic(s->catalog, (uint32_t)number) : (struct topic){0};
 }
 
-static enum err intern(struct store *s, const struct event *e, const struct append_options *options, uint32_t *topic,
-		       bool *is_new, struct fault *fault)
+static enum err intern(struct store *s, const struct topic_wanted *wanted, uint32_t *topic, bool *is_new,
+		       struct fault *fault)
 {
-	struct topic_wanted wanted = {e->stream, e->type, 0, NULL};
-	if (options != NULL) {
-		wanted.owner = options->owner;
-		wanted.left = options->topics_left;
-	}
-	enum err err = catalog_intern(s->catalog, &wanted, topic, is_new);
+	enum err err = catalog_intern(s->catalog, wanted, topic, is_new);
 	if (err == ERR_RATE)
 		return fault_set(fault, err, "too many topics (pairs of stream and type) are new");
 	if (err == ERR_BUSY)
@@ -280,7 +275,8 @@ static enum err intern(struct store *s, const struct event *e, const struct appe
 enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
 {
 	bool is_new;
-	enum err err = intern(s, e, NULL, topic, &is_new, fault);
+	struct topic_wanted wanted = {e->stream, e->type, catalog_hashes(e->stream, e->type), 0, NULL};
+	enum err err = intern(s, &wanted, topic, &is_new, fault);
 	if (err || !is_new)
 		return err;
 	sqlite3_bind_int64(s->statements[S_TOPIC], 1, *topic);
@@ -446,6 +442,7 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 			struct fault *fault)
 {
 	size_t count = batch_count(batch);
+	struct topic_hashes hashes[CATALOG_LOAD_MAX];
 	enum err err = ERR_NONE;
 	if (count > s->known_cap) {
 		struct known *known = realloc(s->known, count * sizeof *known);
@@ -459,14 +456,19 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 		struct known *k = &s->known[i];
 		bool is_new = false;
 		if (i % CATALOG_LOAD_MAX == 0)
-			catalog_fetch(s->catalog, batch, i);
+			catalog_hash(s->catalog, batch, i, hashes);
+		struct topic_wanted wanted = {e->stream, e->type, hashes[i % CATALOG_LOAD_MAX], 0, NULL};
+		if (options != NULL) {
+			wanted.owner = options->owner;
+			wanted.left = options->topics_left;
+		}
 		k->key = id_key(e);
 		err = find_id(s, e, k->key, &k->seq, fault);
 		if (!err && k->seq == 0 && options != NULL && options->check != NULL &&
 		    (err = options->check(options->check_arg, e, fault)) != ERR_NONE)
 			fault->place = (long)i;
 		if (!err && k->seq == 0)
-			err = intern(s, e, options, &k->topic, &is_new, fault);
+			err = intern(s, &wanted, &k->topic, &is_new, fault);
 		if (!err && is_new)
 			err = note_topic(s, k->topic, fault);
 		k->new_topic = is_new ? s->new_topic_count : 0;
