@@ -380,7 +380,7 @@ static bool is_seen(uint64_t hash)
 	return false;
 }
 
-static uint32_t step = 1; /* between the cuts: more where the test is slow */
+static uint32_t step; /* between the cuts: more where the test is slow */
 static const struct operation *operation;
 static uint32_t made; /* changes before the cut */
 static uint32_t recorded;
@@ -472,9 +472,7 @@ static void make_source(void)
 
 int main(int argc, char **argv)
 {
-	const char *scale = getenv("TIDEMARK_TEST_SCALE");
-	if (scale != NULL && strtod(scale, NULL) > 0)
-		step = (uint32_t)(1 / strtod(scale, NULL) + 0.5);
+	step = (uint32_t)(1 / test_scale() + 0.5);
 	seen = calloc(SEEN_MAX, sizeof *seen);
 	CHECK(seen != NULL && atexit(tell_state) == 0);
 	log_set_level(LOG_ERROR);

@@ -425,7 +425,7 @@ static void change(uint64_t *random, const struct buf *wanted)
 }
 
 static uint64_t seed = 1;
-static int places = PLACES;
+static int places;
 
 static void change_all(const char *what)
 {
@@ -487,13 +487,9 @@ static void a_store_that_was_killed(void)
 
 int main(int argc, char **argv)
 {
-	const char *scale = getenv("TIDEMARK_TEST_SCALE");
 	if (argc > 1)
 		seed = strtoull(argv[1], NULL, 10);
-	if (argc > 2)
-		places = atoi(argv[2]);
-	else if (scale != NULL)
-		places = (int)(PLACES * strtod(scale, NULL));
+	places = argc > 2 ? atoi(argv[2]) : (int)(PLACES * test_scale());
 	log_set_level(LOG_ERROR);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	RUN(a_store_that_was_stopped);

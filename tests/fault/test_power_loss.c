@@ -379,7 +379,7 @@ static bool run(uint64_t seed)
 }
 
 static uint64_t first_seed; /* others every time */
-static uint64_t seeds = SEEDS;
+static uint64_t seeds;
 
 static void run_all(uint64_t count)
 {
@@ -432,12 +432,8 @@ static void what_does_not_fit_into_the_cache_is_there(void)
 
 int main(int argc, char **argv)
 {
-	const char *scale = getenv("TIDEMARK_TEST_SCALE");
 	first_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL) * SEEDS;
-	if (argc > 2)
-		seeds = strtoull(argv[2], NULL, 10);
-	else if (scale != NULL)
-		seeds = (uint64_t)(SEEDS * strtod(scale, NULL));
+	seeds = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)(SEEDS * test_scale());
 	log_set_level(LOG_ERROR);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	RUN(what_was_acknowledged_is_there);

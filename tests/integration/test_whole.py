@@ -214,7 +214,7 @@ class Whole(TidemarkTest):
     def test_an_import_of_large_events_stops_at_once(self):
         """Shown to fail without the protection: it looks every few thousand events only, and goes on to its end."""
         server = self.serve()
-        for _ in range(60):
+        for _ in range(scaled(30, 10)):
             server.publish([{"data": "".join(random.choices("0123456789abcdef", k=4096)) * 220} for _ in range(8)])
         server.stop()
         out = os.path.join(server.home, "large.ndjson.zst")

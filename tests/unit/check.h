@@ -30,4 +30,12 @@
 		puts("ok " #test);                                                                                          \
 	} while (0)
 
+/* How heavy a test is: 1, or less where the binary is slow. */
+static inline double test_scale(void)
+{
+	const char *text = getenv("TIDEMARK_TEST_SCALE");
+	double scale = text != NULL ? strtod(text, NULL) : 1;
+	return scale > 0 ? scale : 1;
+}
+
 #endif

@@ -81,6 +81,12 @@ static void expect_found(const char *name, size_t bit)
 	}
 }
 
+/* Between the bits that are flipped; odd, so that it comes to each of a byte. */
+static size_t stride(void)
+{
+	return (size_t)(1 / test_scale()) | 1;
+}
+
 static void every_flipped_bit_of_an_archive_is_found(void)
 {
 	struct buf file;
@@ -88,7 +94,7 @@ static void every_flipped_bit_of_an_archive_is_found(void)
 	size_t ends[FRAMES];
 	size_t unnamed = 0;
 	set_up(&file, &m, ends);
-	for (size_t bit = 0; bit < file.len * 8; bit++) {
+	for (size_t bit = 0; bit < file.len * 8; bit += stride()) {
 		file.data[bit / 8] = (char)(file.data[bit / 8] ^ 1 << bit % 8);
 		write_file(path, buf_slice(&file));
 		file.data[bit / 8] = (char)(file.data[bit / 8] ^ 1 << bit % 8);
@@ -123,7 +129,7 @@ static void every_flipped_bit_around_a_manifest_inside_is_found(void)
 	make_archive(&whole, 1, 12, 36, 12, (struct archive_options){.level = 3}, NULL, &m);
 	write_manifest(manifest_file, &m);
 	for (int beside = 1; beside >= 0; beside--) {
-		for (size_t bit = 0; bit < whole.len * 8; bit++) {
+		for (size_t bit = 0; bit < whole.len * 8; bit += stride()) {
 			whole.data[bit / 8] = (char)(whole.data[bit / 8] ^ 1 << bit % 8);
 			write_file(path, buf_slice(&whole));
 			whole.data[bit / 8] = (char)(whole.data[bit / 8] ^ 1 << bit % 8);
@@ -153,7 +159,7 @@ static void every_flipped_bit_of_a_manifest_is_found(void)
 	set_up(&file, &m, ends);
 	buf_init(&text);
 	manifest_write(&text, &m);
-	for (size_t bit = 0; bit < text.len * 8; bit++) {
+	for (size_t bit = 0; bit < text.len * 8; bit += stride()) {
 		text.data[bit / 8] = (char)(text.data[bit / 8] ^ 1 << bit % 8);
 		write_file(manifest_file, buf_slice(&text));
 		text.data[bit / 8] = (char)(text.data[bit / 8] ^ 1 << bit % 8);

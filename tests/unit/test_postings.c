@@ -251,7 +251,7 @@ static void live(unsigned seed, bool archives)
 
 static void every_search_agrees_with_a_list(void)
 {
-	for (unsigned seed = 1; seed <= ROUNDS; seed++)
+	for (unsigned seed = 1; seed <= 2 + (ROUNDS - 2) * test_scale(); seed++)
 		live(seed, seed % 2 == 0);
 }
 

@@ -558,7 +558,7 @@ static void the_log_is_written_back_beside_commits_and_begins_anew(void)
 
 /* --- chosen names and ids --- */
 
-enum { CHOSEN = 1000, CHOSEN_LINE = 120 };
+enum { CHOSEN = 1000, CHOSEN_BITS = 0xfff, CHOSEN_LINE = 120 };
 
 typedef bool chosen_fn(struct slice text);
 
@@ -568,20 +568,20 @@ static bool any_text(struct slice text)
 	return true;
 }
 
-/* The lowest bits are those that tables go by. */
+/* The lowest bits are those that tables go by: these are more than a table of CHOSEN entries has. */
 static bool id_collides(struct slice id)
 {
-	return (sum_key(slice_of("s"), id) & 0x7fff) == 0;
+	return (sum_key(slice_of("s"), id) & CHOSEN_BITS) == 0;
 }
 
 static bool name_collides(struct slice name)
 {
-	return (sum_name(name) & 0x7fff) == 0;
+	return (sum_name(name) & CHOSEN_BITS) == 0;
 }
 
 static bool topic_collides(struct slice name)
 {
-	return (sum_names(name, slice_of("t")) & 0x7fff) == 0;
+	return (sum_names(name, slice_of("t")) & CHOSEN_BITS) == 0;
 }
 
 /* One batch of CHOSEN events: `format` takes a text. */
