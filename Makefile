@@ -15,7 +15,7 @@ deps:
 run: build ## install what is missing, build, start the server
 	build/release/tidemark serve $(ARGS)
 
-test: ## install what is missing, build in all flavours, run all tests; about 17 minutes
+test: ## install what is missing, build in all flavours, run all tests; about 15 minutes
 	@scripts/test
 
 check: ## the tests for everyday work: one build, unit and integration tests; under 3 minutes
