@@ -26,9 +26,16 @@ struct cursor {
 	int64_t max_age_ms; /* 0: none */
 	bool aged;          /* what follows `aged_from` was passed over for its age, and that is not told yet */
 	uint64_t aged_from;
-	struct fault fault;
+	const struct fault *fault; /* why it has failed; there are many cursors, and hardly any has */
 	struct waiter waiter;
 };
+
+static enum err no_memory(struct cursor *c)
+{
+	static const struct fault fault = {.code = ERR_NOMEM, .place = -1, .text = "out of memory"};
+	c->fault = &fault;
+	return ERR_NOMEM;
+}
 
 const char *gap_reason_name(enum gap_reason reason)
 {
@@ -232,7 +239,7 @@ static enum err add_matches(struct cursor *c, struct filling *f, struct page *pa
 	enum err err = selection_refresh(c->select);
 	uint32_t *indexes = err ? NULL : matches(c->select, page, from, to, &count);
 	if (indexes == NULL)
-		return fault_set(&c->fault, ERR_NOMEM, "out of memory");
+		return no_memory(c);
 	uint32_t i = 0;
 	for (; i < count && !is_full(f); i++)
 		add_run(c, f, page, form, indexes[i], indexes[i] + 1);
@@ -246,7 +253,7 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 {
 	const struct page_form *form = page_form(page, c->form);
 	if (form == NULL)
-		return fault_set(&c->fault, ERR_NOMEM, "out of memory");
+		return no_memory(c);
 	uint32_t from = page_index(page, after);
 	uint32_t to = c->before != 0 ? page_index(page, c->before - 1) : page_count(page);
 	*whole = true;
@@ -277,7 +284,7 @@ static enum err pass_old_in(struct cursor *c, struct page *page, int64_t oldest_
 	if (passed > 0 && c->filtered) {
 		uint32_t *indexes = selection_refresh(c->select) ? NULL : matches(c->select, page, from, to, &passed);
 		if (indexes == NULL)
-			return fault_set(&c->fault, ERR_NOMEM, "out of memory");
+			return no_memory(c);
 		free(indexes);
 	}
 	if (passed > 0)
@@ -368,7 +375,7 @@ static enum source find_pages(struct cursor *c, struct page **pages, int *count,
 	if (c->waiter.err == ERR_GONE && next > c->after + 1 && c->skip == 0)
 		c->waiter.err = ERR_NONE; /* retention was faster: the gap below says so */
 	if (c->waiter.err) {
-		c->fault = c->waiter.fault;
+		c->fault = &c->waiter.fault;
 		return BROKEN;
 	}
 	if (!c->has_gap && c->skip == 0 && next > c->after + 1) {
@@ -562,5 +569,5 @@ const struct gap *cursor_gap(struct cursor *c)
 
 const struct fault *cursor_fault(const struct cursor *c)
 {
-	return &c->fault;
+	return c->fault;
 }

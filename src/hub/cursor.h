@@ -6,7 +6,7 @@
  *     case CURSOR_GAP:   tell the reader c->gap; break;
  *     case CURSOR_LOAD:  cursor_load(c); … wake … break;
  *     case CURSOR_LIVE:  wait (subscription.h, or the feed's listener); break;
- *     case CURSOR_FAILED: give up: c->fault; }
+ *     case CURSOR_FAILED: give up: cursor_fault(c); }
  *
  * Owned by one thread; only `wake` comes from another. */
 #ifndef HUB_CURSOR_H
