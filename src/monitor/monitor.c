@@ -385,7 +385,7 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 	m->saving_seq = m->seq;
 	m->saving_minute = m->saved_minute;
 	enum err err = has_unsaved(m) ? save_figures(m, store, fault) : ERR_NONE;
-	return err ? err : flags_note_validation(is_checking(m), store, fault);
+	return err || !m->divided ? err : flags_note_validation(is_checking(m), store, fault);
 }
 
 static void saved(void *arg, bool committed)

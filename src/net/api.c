@@ -87,13 +87,13 @@ bool api_answer_condition(struct exchange *x, const char *tag, int64_t modified_
 	const struct entity_conditions c = {exchange_header(x, "If-Match"), exchange_header(x, "If-None-Match"),
 					    exchange_header(x, "If-Modified-Since"),
 					    exchange_header(x, "If-Unmodified-Since")};
-	switch (entity_check(&c, tag, modified_s)) {
-	case ENTITY_GO_ON: return false;
-	case ENTITY_KNOWN: exchange_status(x, 304, type); break;
-	case ENTITY_FAILED:
-		exchange_problem(x, 412, "what is here now is not what If-Match or If-Unmodified-Since asks for");
-		break;
-	}
+	enum entity_verdict verdict = entity_check(&c, tag, modified_s);
+	if (verdict == ENTITY_GO_ON)
+		return false;
+	if (verdict == ENTITY_KNOWN && type != NULL)
+		exchange_status(x, 304, type);
+	else
+		exchange_problem(x, 412, "what is here now is not what the conditions ask for (If-Match and the like)");
 	return true;
 }
 

@@ -50,7 +50,8 @@ bool api_given_twice(const struct url *u, size_t index);
 /* 503 or 429, and true, where there is no exchange_room for an answer. */
 bool api_refuse_full(struct exchange *x);
 /* Says 304 or 412, and true, where that is what the conditions of the request come to for an entity of this tag, which has
- * its quotes. `modified_s`: Unix seconds; 0: it is not told when it was changed. */
+ * its quotes. `modified_s`: Unix seconds; 0: it is not told when it was changed. `type` is that of the entity; NULL: the
+ * request changes it, and is never answered with 304. */
 bool api_answer_condition(struct exchange *x, const char *tag, int64_t modified_s, const char *type);
 /* Sends the JSON in exchange_out. */
 void api_json_done(struct exchange *x, int status);

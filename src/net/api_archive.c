@@ -278,19 +278,17 @@ static void on_deleted(struct keeper_job *job)
 	exchange_done(x);
 }
 
-/* An archive that is not there has no tag: that is told of when it is to be deleted. */
+/* Refuses to delete an archive that does not fulfil the request's conditions. A missing archive has no tag: deleting it says
+ * 404. */
 static bool refuse_condition(struct api *api, struct exchange *x, const char *file)
 {
 	struct manifest m;
 	char tag[TAG_LEN];
-	const struct entity_conditions c = {.if_match = exchange_header(x, "If-Match"),
-					    .if_none_match = exchange_header(x, "If-None-Match")};
 	if (!seal_named(api->store, file, &m))
 		return false;
 	make_tag(&m, false, tag);
-	if (entity_check(&c, tag, 0) == ENTITY_GO_ON)
+	if (!api_answer_condition(x, tag, 0, NULL))
 		return false;
-	exchange_problem(x, 412, "the archive is not what If-Match or If-None-Match asks for");
 	exchange_done(x);
 	return true;
 }

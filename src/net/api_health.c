@@ -64,7 +64,7 @@ static void write_reason(struct buf *out, const char *text)
 	buf_json(out, slice_of(reason));
 }
 
-/* What is known to be wrong with the store, without waiting for it: that is told whatever came of a write before. */
+/* What is known to be wrong with the store, without a write. It takes precedence over the result of an earlier write. */
 static enum grade known_of_store(struct api *api, struct fault *why)
 {
 	struct writer_figures w;
@@ -95,8 +95,10 @@ static void write_storage(struct api *api, struct buf *out, const struct probe_r
 			   probed->ms);
 	}
 	buf_addc(out, '}');
-	worsen_all(all, grade);
-	worsen(all, grade == UNHEALTHY ? UNHEALTHY : HEALTHY);
+	if (grade == UNHEALTHY)
+		worsen(all, grade);
+	else
+		worsen_all(all, grade); /* it serves */
 }
 
 static void write_disk(struct api *api, struct buf *out, struct grades *all)

@@ -20,7 +20,6 @@
 #include "event/json.h"
 #include "hub/lanes.h"
 #include "net/caller.h"
-#include "net/entity.h"
 #include "net/field.h"
 #include "net/hint.h"
 #include "net/http_own.h"
@@ -540,10 +539,7 @@ static enum MHD_Result write_reply(struct exchange *x, struct buf *text)
 	}
 	add_headers(x, r);
 	share(x, r);
-	char date[ENTITY_DATE_LEN] = "";
-	entity_date(clock_wall_ms() / 1000, date);
-	buf_printf(text, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\n", x->status,
-		   problem_title(x->status), date, body.len);
+	http_own_begin(text, x->status, body.len);
 	MHD_get_response_headers(r, on_reply_header, text);
 	MHD_destroy_response(r);
 	buf_adds(text, "\r\n");
@@ -865,6 +861,8 @@ static bool redirect_to_root(struct exchange *x)
 static enum url_result check_path(struct slice path)
 {
 	size_t len;
+	if (memchr(path.p, '%', path.len) == NULL) /* as nearly all are */
+		return json_utf8(path) ? URL_FINE : URL_MALFORMED;
 	char *text = malloc(path.len + 1);
 	if (text == NULL)
 		return URL_NO_MEMORY;

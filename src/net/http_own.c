@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
-#include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "net/entity.h"
 #include "net/problem.h"
 
 typedef struct MHD_Response *create_fn(size_t size, void *bytes, enum MHD_ResponseMemoryMode mode);
@@ -94,25 +94,29 @@ static struct MHD_Response *make_problem(unsigned status)
 	return r;
 }
 
+void http_own_begin(struct buf *out, int status, size_t body)
+{
+	char date[ENTITY_DATE_LEN] = "";
+	entity_date(clock_wall_ms() / 1000, date);
+	buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\n", status,
+		   problem_title(status), date, body);
+}
+
 /* After a Content-Length that is none the library would send the head of its answer twice, and the body of it once. Its
  * earlier answers on this connection are on their way, and it closes the connection when it is told that this cannot be
  * queued. */
 static void send_now(struct MHD_Connection *connection, unsigned status)
 {
-	char date[40] = "";
-	time_t now = time(NULL);
-	struct tm tm;
 	struct buf text;
 	struct buf whole;
 	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	buf_init(&text);
 	buf_init(&whole);
 	write_problem(&text, status);
-	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-	buf_printf(&whole, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\n", status, problem_title((int)status), date);
+	http_own_begin(&whole, (int)status, text.len);
 	for (int i = 0; i < FIELDS; i++)
 		buf_printf(&whole, "%s: %s\r\n", fields[i].name, fields[i].value);
-	buf_printf(&whole, "Content-Length: %zu\r\n\r\n", text.len);
+	buf_adds(&whole, "\r\n");
 	buf_join(&whole, &text, 0, 0);
 	if (!buf_failed(&whole) && send(fd, whole.data, whole.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("an answer could not be sent", "status=%u", status);

@@ -2,8 +2,14 @@
 #ifndef NET_HTTP_OWN_H
 #define NET_HTTP_OWN_H
 
+#include "base/buf.h"
+
 /* Finds the functions of the library that this file stands in front of. Before the first daemon is started. `base` is that
  * of the server's paths, borrowed for as long as there is one. */
 void http_own_init(const char *base);
+
+/* Appends the beginning of an answer that libmicrohttpd does not send, and that ends its connection: the status line and the
+ * headers that the library would add, for a body of that many bytes. */
+void http_own_begin(struct buf *out, int status, size_t body);
 
 #endif
