@@ -45,8 +45,8 @@ uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before);
 /* The lowest seq after `after` that can be read: see store_next. */
 uint64_t history_next(struct reader *r, uint64_t after);
 
-/* The first seq of the archive that holds `seq`, which is in archives alone, or should: whoever reads backwards and cannot
- * read that archive goes on below. */
+/* The first seq of the archive that holds `seq`, or that should hold it; `seq` has left the log. A backward read that finds
+ * this archive unreadable continues below its first seq. */
 uint64_t history_part(struct reader *r, uint64_t seq);
 
 /* Bytes of the database that are in use: its file does not shrink when events leave, but is filled again. */

@@ -16,7 +16,7 @@ bool units_size(struct slice text, int64_t *bytes);
 /* Milliseconds: an integer, then ms, s, m, h or d; 0 needs no unit. */
 bool units_duration(struct slice text, int64_t *ms);
 
-/* true, 1, yes, on; false, 0, no, off; in any case. */
+/* true, 1, yes, on; false, 0, no, off; case does not matter. */
 bool units_switch(struct slice text, bool *value);
 
 #endif

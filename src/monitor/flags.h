@@ -80,8 +80,8 @@ struct flag_change {
 enum err flags_change(struct flags *f, struct writer *w, enum flag flag, struct slice value, struct flag_change *change,
 		      struct fault *fault);
 
-/* A note beside the figures that are saved: were events after those held against the rules? Whoever counts them again asks
- * that, and not the flag, which may have another value by then. It is put into the open transaction. */
+/* A note beside the saved figures: were events after them validated? A recount after a restart uses this note, because the
+ * flag may have another value by then. Written in the open transaction. */
 enum noted { NOTED_NOTHING, NOTED_OFF, NOTED_ON };
 enum err flags_note_validation(bool on, struct store *store, struct fault *fault);
 enum err flags_noted_validation(struct store *store, enum noted *out, struct fault *fault);

@@ -208,7 +208,7 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	if (err == ERR_GONE && history_next(reader, q->after) > q->after + 1)
 		return ERR_NONE; /* what it was in turned out to be gone: a gap */
 	if (err && h->count > 0) {
-		/* What was found is whole; whoever asks for the next page is told. */
+		/* The events found so far are complete. The request for the next page gets the error. */
 		h->next = q->descending ? q->before : q->after;
 		*done = true;
 		return ERR_NONE;

@@ -386,7 +386,7 @@ class Answers(TidemarkTest):
             self.assertEqual(self.server.get(path, access_token="").status, self.server.get(path, access_token="x").status)
             self.assertNotIn("access_token: there is no such", self.server.get(path, access_token="x").text)
         allowed = self.server.request("GET", "/status", surprise="1").headers
-        self.assertEqual(allowed["access-control-allow-origin"], "*")  # whoever may read the answer may read the refusal
+        self.assertEqual(allowed["access-control-allow-origin"], "*")  # an origin that may read the answer may read the refusal
 
     def refusal(self, verb, path, body, headers, query):
         """What the server says against a request; a stream that begins has nothing against it."""
