@@ -19,7 +19,7 @@ CREATE TABLE topic (
     bytes  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- The log. `seq` has no hole, `time` never decreases with it, `sum` covers the whole event (src/store/sum.h).
+-- The log. `seq` has no hole, `time` never decreases with it, `sum` covers the whole event (src/base/data/checksum.h).
 -- No secondary index: it would cost more than the insert itself (docs/decisions/0002-trailing-index.md).
 CREATE TABLE event (
     seq   INTEGER PRIMARY KEY,

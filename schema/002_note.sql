@@ -3,15 +3,15 @@
 --
 --   monitor       the seq that the four kinds below cover (at), the version of what is counted, and events by category;
 --                 what came after it is folded again on opening
---   service       figures of a service, numbers in the order of src/monitor/tally.c
---   minute        a minute of a service (at: Unix minutes), numbers in the order of src/monitor/series.c
---   conversation  a tracked conversation (at: seq of its last event), see src/monitor/conversation.c
---   quarantine    an event that breaks a rule (at: its seq), see src/monitor/quarantine.c
---   lease         a lease that is held (at: Unix milliseconds), see src/monitor/lease.c
---   observation   what the auditor noticed (at: its id), see src/monitor/auditor.c
---   flag          one that was set at run time (at: Unix milliseconds), see src/monitor/flags.c
---   ws_metrics, ws_client   counters of WebSockets, over all and of a session (at: Unix milliseconds), see src/net/ws_metrics.c
---   age, clock    by what clock ages of events are counted (at: that clock), see src/hub/age_clock.h
+--   service       figures of a service, numbers in the order of src/profiles/monitoring/state/tally.c
+--   minute        a minute of a service (at: Unix minutes), numbers in the order of src/profiles/monitoring/state/series.c
+--   conversation  a tracked conversation (at: seq of its last event), see src/profiles/monitoring/state/conversation.c
+--   quarantine    an event that breaks a rule (at: its seq), see src/profiles/monitoring/state/quarantine.c
+--   lease         a lease that is held (at: Unix milliseconds), see src/profiles/monitoring/leases/lease.c
+--   observation   what the auditor noticed (at: its id), see src/profiles/monitoring/services/auditor.c
+--   flag          one that was set at run time (at: Unix milliseconds), see src/profiles/monitoring/state/flags.c
+--   ws_metrics, ws_client   counters of WebSockets, over all and of a session (at: Unix milliseconds), see src/server/ws/ws_metrics.c
+--   age, clock    by what clock ages of events are counted (at: that clock), see src/engine/retention/age_clock.h
 --   probe         written by health checks
 CREATE TABLE note (
     kind  TEXT NOT NULL,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "load/command.h"
 #include "load/histogram.h"
 #include "load/meter.h"

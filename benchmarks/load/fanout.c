@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "load/command.h"
 #include "load/meter.h"
 #include "load/publisher.h"

@@ -3,12 +3,12 @@
 #include <malloc.h>
 #include <stdio.h>
 
-#include "base/clock.h"
-#include "base/random.h"
+#include "base/system/clock.h"
+#include "base/system/random.h"
 #include "event/envelope.h"
 #include "load/command.h"
 #include "load/histogram.h"
-#include "store/archive.h"
+#include "store/archive/archive.h"
 
 static void find(const char *path, uint64_t seq)
 {

@@ -1,6 +1,6 @@
 #include "load/payload.h"
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 
 enum { TEXT_BYTES = 1 << 20, STEP = 7919 };
 

@@ -1,7 +1,7 @@
 /* Publishers that each keep `window` batches of `batch` events waiting for their acknowledgement. */
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "load/command.h"
 #include "load/meter.h"
 #include "load/publisher.h"

@@ -1,6 +1,6 @@
 #include "load/publisher.h"
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "load/args.h"
 
 static void on_reply(struct conn *c, const struct message *m)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "load/command.h"
 #include "load/histogram.h"
 #include "load/meter.h"

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "load/protocol.h"
 
 static const char seq_key[] = "{\"seq\":";

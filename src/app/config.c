@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-#include "base/log.h"
+#include "base/system/log.h"
 #include "base/units.h"
-#include "monitor/flags.h"
-#include "net/door.h"
-#include "net/host.h"
-#include "store/packer.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "profiles/monitoring/state/flags.h"
+#include "server/listen/listener.h"
+#include "server/message/host.h"
+#include "store/archive/packer.h"
 
 #define MIB (1024 * 1024)
 
@@ -34,7 +34,7 @@ static int set_streams(struct config *c, const struct option_texts *texts)
 	for (int i = 0; i < texts->count; i++) {
 		const char *text = texts->items[i];
 		const char *sign = strrchr(text, '=');
-		struct keeper_stream *s = &c->retention.streams[c->retention.stream_count++];
+		struct archiver_stream *s = &c->retention.streams[c->retention.stream_count++];
 		s->name = (struct slice){text, sign != NULL ? (size_t)(sign - text) : 0};
 		if (s->name.len > 0 && s->name.len <= EVENT_NAME_MAX && units_duration(slice_of(sign + 1), &s->age_ms))
 			continue;
@@ -100,7 +100,7 @@ static int check(struct config *c)
 	bool beyond = false;
 	for (int i = 0; i < c->listen.count; i++) {
 		beyond = beyond || !host_is_loopback(slice_of(c->listen.items[i]));
-		if (!door_address_fits(c->listen.items[i])) {
+		if (!listener_address_fits(c->listen.items[i])) {
 			fprintf(stderr, "tidemark: --listen wants HOST:PORT with a port from 0 to 65535, not: %s\n",
 				c->listen.items[i]);
 			return USAGE;

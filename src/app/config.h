@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "base/options.h"
-#include "hub/keeper.h"
-#include "monitor/lease.h"
-#include "net/proxy.h"
+#include "engine/retention/archiver.h"
+#include "profiles/monitoring/leases/lease.h"
+#include "server/message/proxy.h"
 
 struct config {
 	const char *data;
@@ -51,7 +51,7 @@ struct config {
 	int64_t audit_latency;  /* ms; 0: never */
 	int64_t audit_silence;  /* ms; 0: never */
 	const char *static_dir; /* NULL: none */
-	struct keeper_options retention;
+	struct archiver_options retention;
 	const char *archive;     /* "zstd" or "none" */
 	const char *archive_dir; /* NULL: beside the store */
 	bool accept_loss;

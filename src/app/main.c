@@ -6,16 +6,16 @@
 #include <sys/stat.h>
 
 #include "app/server.h"
-#include "base/bus_error.h"
-#include "cli/backup.h"
-#include "cli/export.h"
-#include "cli/import.h"
-#include "cli/publish.h"
-#include "cli/query.h"
-#include "cli/stats.h"
-#include "cli/tail.h"
-#include "cli/token.h"
-#include "cli/verify.h"
+#include "base/system/bus_error.h"
+#include "cli/commands/backup.h"
+#include "cli/commands/export.h"
+#include "cli/commands/import.h"
+#include "cli/commands/publish.h"
+#include "cli/commands/query.h"
+#include "cli/commands/stats.h"
+#include "cli/commands/tail.h"
+#include "cli/commands/token.h"
+#include "cli/commands/verify.h"
 
 struct command {
 	const char *name;

@@ -1,22 +1,23 @@
 #include "app/report.h"
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "monitor/notice.h"
+#include "base/system/clock.h"
+#include "base/system/log.h"
+#include "profiles/monitoring/services/notice.h"
 
 static double seconds_since(int64_t ms)
 {
 	return (double)(clock_mono_ms() - ms) / 1000;
 }
 
-void report_begin(struct report *r, const char *signal, int64_t started_ms, struct writer *w, struct ws *ws, struct push *p)
+void report_begin(struct report *r, const char *signal, int64_t started_ms, struct writer *w, struct ws *ws,
+		  struct waiters *p)
 {
 	struct writer_figures writer;
 	struct ws_figures sockets;
-	struct push_figures streams;
+	struct waiters_figures streams;
 	writer_read(w, &writer);
 	ws_read(ws, &sockets);
-	push_read(p, &streams);
+	waiters_read(p, &streams);
 	*r = (struct report){.signal = signal,
 			     .begun_ms = clock_mono_ms(),
 			     .started_ms = started_ms,
@@ -24,14 +25,14 @@ void report_begin(struct report *r, const char *signal, int64_t started_ms, stru
 			     .closed = sockets.connections + streams.sse + streams.long_polls};
 }
 
-void report_end(struct report *r, struct writer *w, struct ws *ws, struct push *p)
+void report_end(struct report *r, struct writer *w, struct ws *ws, struct waiters *p)
 {
 	struct writer_figures writer;
 	struct ws_figures sockets;
-	struct push_figures streams;
+	struct waiters_figures streams;
 	writer_read(w, &writer);
 	ws_read(ws, &sockets);
-	push_read(p, &streams);
+	waiters_read(p, &streams);
 	r->left = sockets.left + streams.left;
 	r->behind = sockets.left_behind + streams.left_behind;
 	r->flushed = writer.events - r->events;

@@ -2,9 +2,9 @@
 #ifndef APP_REPORT_H
 #define APP_REPORT_H
 
-#include "hub/writer.h"
-#include "net/push.h"
-#include "net/ws.h"
+#include "engine/write/writer.h"
+#include "server/stream/waiters.h"
+#include "server/ws/ws.h"
 
 struct report {
 	const char *signal; /* a static text; NULL: the server did not come up */
@@ -17,9 +17,10 @@ struct report {
 	uint64_t closed;    /* connections of readers and publishers */
 };
 
-void report_begin(struct report *r, const char *signal, int64_t started_ms, struct writer *w, struct ws *ws, struct push *p);
+void report_begin(struct report *r, const char *signal, int64_t started_ms, struct writer *w, struct ws *ws,
+		  struct waiters *p);
 /* Everything that was accepted is committed, and everybody is seen off. */
-void report_end(struct report *r, struct writer *w, struct ws *ws, struct push *p);
+void report_end(struct report *r, struct writer *w, struct ws *ws, struct waiters *p);
 /* The event; NULL where there is no memory. */
 struct batch *report_batch(const struct report *r);
 void report_log(const struct report *r);

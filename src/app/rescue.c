@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
-#include "base/progress.h"
-#include "store/salvage.h"
-#include "tidemark/history.h"
+#include "base/system/progress.h"
+#include "store/read/history.h"
+#include "store/repair/salvage.h"
 
 typedef unsigned long long ull;
 
@@ -35,16 +35,16 @@ static enum err examine(const struct config *c, struct history_verified *found, 
 static void tell(const struct salvage_report *r)
 {
 	fprintf(stderr, "tidemark: salvaged %llu events into archives; the head is %llu\n", (ull)r->kept, (ull)r->head);
-	if (r->gone > 0)
-		fprintf(stderr, "tidemark: %llu events are gone:", (ull)r->gone);
+	if (r->lost > 0)
+		fprintf(stderr, "tidemark: %llu events are gone:", (ull)r->lost);
 	for (uint32_t i = 0; i < r->range_count && i < SALVAGE_RANGES_MAX; i++)
 		fprintf(stderr, " %llu-%llu", (ull)r->ranges[i].first, (ull)r->ranges[i].last);
-	if (r->gone > 0)
+	if (r->lost > 0)
 		fprintf(stderr, "%s\n", r->range_count > SALVAGE_RANGES_MAX ? " and more" : "");
 	if (r->beside[0] != '\0')
 		fprintf(stderr, "tidemark: sessions, leases and observations are gone: %s\n", r->beside);
-	if (r->torn > 0)
-		fprintf(stderr, "tidemark: %u archives were damaged, and are named .damaged now\n", r->torn);
+	if (r->damaged > 0)
+		fprintf(stderr, "tidemark: %u archives were damaged, and are named .damaged now\n", r->damaged);
 	fprintf(stderr, "tidemark: what was there is in %s\n", r->aside);
 }
 

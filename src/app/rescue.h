@@ -4,7 +4,7 @@
 #define APP_RESCUE_H
 
 #include "app/config.h"
-#include "tidemark/err.h"
+#include "base/err.h"
 
 /* *salvaged: it was damaged; what is gone has to be accepted once (store_options). Says on stderr what was found. */
 enum err rescue(const struct config *c, bool *salvaged, struct fault *fault);

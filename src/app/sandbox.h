@@ -3,7 +3,7 @@
 #ifndef APP_SANDBOX_H
 #define APP_SANDBOX_H
 
-#include "tidemark/err.h"
+#include "base/err.h"
 
 /* For all threads of the process and for good: a filter of system calls (seccomp) after which those are refused (EPERM), and
  * no privileges can be gained. */

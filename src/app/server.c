@@ -9,16 +9,16 @@
 #include "app/report.h"
 #include "app/rescue.h"
 #include "app/sandbox.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "hub/age_clock.h"
-#include "hub/observers.h"
-#include "monitor/watch.h"
-#include "net/api.h"
-#include "net/door.h"
-#include "net/ws.h"
-#include "net/ws_metrics.h"
-#include "store/catalog.h"
+#include "base/system/clock.h"
+#include "base/system/log.h"
+#include "engine/retention/age_clock.h"
+#include "engine/write/observers.h"
+#include "profiles/monitoring/services/watch.h"
+#include "server/api/api.h"
+#include "server/listen/listener.h"
+#include "server/ws/ws.h"
+#include "server/ws/ws_metrics.h"
+#include "store/index/catalog.h"
 
 enum {
 	POOL_THREADS = 2,
@@ -57,17 +57,17 @@ struct server {
 	struct auditor *auditor;
 	struct writer *writer;
 	struct age_clock *ages;
-	struct keeper *keeper;
+	struct archiver *archiver;
 	struct watch *watch;
 	struct probe *probe;
-	struct push *push;
+	struct waiters *waiters;
 	struct ws *ws;
 	struct http *http;
 	struct http *streams; /* the same routes, for connections that stay */
-	struct door *door;
+	struct listener *listener;
 	struct access *access;
 	struct rates *rates;
-	struct gate gate;
+	struct request_guard guard;
 	struct api api;
 };
 
@@ -178,12 +178,12 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	struct writer_options writer = {s->quotas, (uint64_t)c->disk_reserve, &s->observers.all};
 	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
 	ws_metrics_watch(s->metrics, s->writer);
-	struct keeper_options keeper = c->retention;
-	keeper.ages = s->ages;
-	keeper.sessions = s->sessions;
-	keeper.session_expiry_ms = c->session_expiry;
+	struct archiver_options archiver = c->retention;
+	archiver.ages = s->ages;
+	archiver.sessions = s->sessions;
+	archiver.session_expiry_ms = c->session_expiry;
 	if (!err)
-		err = keeper_create(s->store, s->writer, keeper, &s->keeper, fault);
+		err = archiver_create(s->store, s->writer, archiver, &s->archiver, fault);
 	if (!err)
 		err = watch_create(s->monitor, s->leases, s->auditor, s->writer, &s->watch, fault);
 	if (!err && (s->probe = probe_create(s->writer, s->flags)) == NULL)
@@ -204,7 +204,7 @@ static enum err make_ws(struct server *s, struct batch_limits limits, struct fau
 		.flags = s->flags,
 		.metrics = s->metrics,
 		.rates = s->rates,
-		.port = door_port(s->door),
+		.port = listener_port(s->listener),
 		.limits = limits,
 		.base = c->base,
 		.message_max = (size_t)c->max_request,
@@ -216,8 +216,8 @@ static enum err make_ws(struct server *s, struct batch_limits limits, struct fau
 		.reply_ms = c->reply_timeout,
 		.ping_ms = c->ping_interval,
 		.lag_max = (uint64_t)c->max_lag,
-		.on_close = door_leave,
-		.on_close_arg = s->door,
+		.on_close = listener_leave,
+		.on_close_arg = s->listener,
 	};
 	return ws_create(options, &s->ws, fault);
 }
@@ -226,26 +226,28 @@ static enum err make_net(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct batch_limits limits = {(size_t)c->max_event, (size_t)c->max_request_events};
-	struct door_options door = {
+	struct listener_options listener = {
 		.listen = &c->listen,
 		.encrypted = c->encrypted,
 		.cert = c->tls_cert,
 		.key = c->tls_key,
 		.handshake_ms = c->handshake_timeout,
 		.quotas = s->quotas,
-		.gate = &s->gate,
+		.guard = &s->guard,
 	};
 	enum err err = access_create(c->tokens, &s->access, fault);
 	if (!err && (s->rates = rates_create(c->rate_limit, c->rate_limit_client)) == NULL)
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	s->gate = (struct gate){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies, {0}, c->base};
+	s->guard =
+		(struct request_guard){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies, {0}, c->base};
 	if (!err)
-		err = door_create(door, &s->door, fault);
+		err = listener_create(listener, &s->listener, fault);
 	if (!err)
-		door_ports(s->door, &s->gate.own);
+		listener_ports(s->listener, &s->guard.own);
 	if (!err)
-		err = push_create((struct push_options){s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag},
-				  &s->push, fault);
+		err = waiters_create(
+			(struct waiters_options){s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag},
+			&s->waiters, fault);
 	if (!err)
 		err = make_ws(s, limits, fault);
 	s->api = (struct api){
@@ -253,14 +255,14 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.writer = s->writer,
 		.feed = s->feed,
 		.sessions = s->sessions,
-		.push = s->push,
+		.waiters = s->waiters,
 		.ws = s->ws,
-		.door = s->door,
+		.listener = s->listener,
 		.limits = limits,
 		.access = s->access,
 		.rates = s->rates,
 		.body_max = (size_t)c->max_request,
-		.keeper = s->keeper,
+		.archiver = s->archiver,
 		.durability = strcmp(c->durability, "fsync") == 0 ? "fsync" : "written",
 		.base = c->base,
 		.started_mono_ms = clock_mono_ms(),
@@ -282,9 +284,9 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.connections_max = (int)c->max_connections + SPARE_FDS, /* some may be on their way out */
 		.patience_ms = c->handshake_timeout,
 		.connection_memory = HTTP_MEMORY,
-		.gate = &s->gate,
-		.on_close = door_leave,
-		.on_close_arg = s->door,
+		.guard = &s->guard,
+		.on_close = listener_leave,
+		.on_close_arg = s->listener,
 		.on_unopened = ws_count_unopened,
 		.on_unopened_arg = s->ws,
 	};
@@ -296,7 +298,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 	if (!err)
 		err = http_create(s->pool, streams, &s->streams, fault);
 	if (!err)
-		err = door_start(s->door, s->http, s->streams, s->ws, fault);
+		err = listener_start(s->listener, s->http, s->streams, s->ws, fault);
 	return err;
 }
 
@@ -306,7 +308,7 @@ static void save(struct server *s)
 {
 	struct batch *last = NULL;
 	if (s->report.signal != NULL) {
-		report_end(&s->report, s->writer, s->ws, s->push);
+		report_end(&s->report, s->writer, s->ws, s->waiters);
 		if (ws_metrics_since_start(s->metrics, WSM_PROFILE) > 0)
 			last = report_batch(&s->report);
 	}
@@ -320,22 +322,22 @@ static void stop(struct server *s)
 {
 	if (s->store != NULL)
 		store_hurry(s->store);
-	if (s->door != NULL)
-		door_close(s->door);
+	if (s->listener != NULL)
+		listener_close(s->listener);
 	if (s->http != NULL)
 		http_refuse(s->http);
 	if (s->streams != NULL)
 		http_refuse(s->streams);
 	if (s->watch != NULL)
 		watch_close(s->watch);
-	if (s->keeper != NULL)
-		keeper_close(s->keeper);
+	if (s->archiver != NULL)
+		archiver_close(s->archiver);
 	if (s->writer != NULL)
 		writer_close(s->writer);
 	if (s->probe != NULL)
 		probe_close(s->probe);
-	if (s->push != NULL)
-		push_close(s->push);
+	if (s->waiters != NULL)
+		waiters_close(s->waiters);
 	if (s->ws != NULL)
 		ws_close(s->ws);
 	if (s->writer != NULL)
@@ -346,8 +348,8 @@ static void stop(struct server *s)
 	http_destroy(s->http);
 	http_destroy(s->streams);
 	ws_destroy(s->ws);
-	push_destroy(s->push);
-	keeper_destroy(s->keeper);
+	waiters_destroy(s->waiters);
+	archiver_destroy(s->archiver);
 	age_clock_destroy(s->ages);
 	if (s->metrics != NULL)
 		ws_metrics_watch(s->metrics, NULL);
@@ -362,7 +364,7 @@ static void stop(struct server *s)
 	sessions_destroy(s->sessions);
 	feed_destroy(s->feed);
 	store_close(s->store);
-	door_destroy(s->door);
+	listener_destroy(s->listener);
 	quotas_destroy(s->quotas);
 	rates_destroy(s->rates);
 	access_destroy(s->access);
@@ -371,7 +373,7 @@ static void stop(struct server *s)
 static void reload_certificate(struct server *s)
 {
 	struct fault fault;
-	if (door_reload(s->door, &fault) != ERR_NONE)
+	if (listener_reload(s->listener, &fault) != ERR_NONE)
 		log_error("the certificate stays as it was", "error=%s", log_text(fault.text));
 	else
 		log_info("the certificate was read anew", "file=%s", log_text(s->config.tls_cert));
@@ -405,7 +407,7 @@ static void announce(const struct server *s)
 	log_info("ready", "data=%s epoch=%s first=%llu head=%llu durability=%s", log_text(s->config.data),
 		 store_epoch(s->store), (unsigned long long)store_first(s->store), (unsigned long long)store_head(s->store),
 		 s->config.durability);
-	for (int i = 0; door_url(s->door, i, url, sizeof url); i++)
+	for (int i = 0; listener_url(s->listener, i, url, sizeof url); i++)
 		fprintf(stderr, "tidemark: listening on %s\n", url);
 }
 
@@ -443,7 +445,7 @@ int server_main(int argc, char **argv)
 			reload(&s);
 		const char *name = which == SIGTERM ? "SIGTERM" : "SIGINT";
 		log_info("stopping", "signal=%s", name);
-		report_begin(&s.report, name, s.api.started_mono_ms, s.writer, s.ws, s.push);
+		report_begin(&s.report, name, s.api.started_mono_ms, s.writer, s.ws, s.waiters);
 	}
 	stop(&s);
 	if (!err)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "tidemark/slice.h"
+#include "base/slice.h"
 
 struct buf {
 	char *data;

@@ -1,5 +1,5 @@
 /* Which problem a fault is, where its code does not say (fault.kind): names that users see as the end of a problem's type
- * (net/problem.h). */
+ * (server/message/problem.h). */
 #ifndef BASE_KIND_H
 #define BASE_KIND_H
 

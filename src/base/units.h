@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tidemark/slice.h"
+#include "base/slice.h"
 
 /* Decimal digits only, the whole slice, no sign; false on overflow of int64. */
 bool units_integer(struct slice text, int64_t *value);

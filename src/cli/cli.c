@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/url.h"
-#include "event/json.h"
-#include "net/query.h"
+#include "server/stream/reader_query.h"
+#include "json/json.h"
 
 enum { FAIL_TEXT_LEN = 2 * FAULT_TEXT_LEN + 4096 /* a path, and a fault */ };
 
@@ -150,17 +150,17 @@ static void name_option(char *text)
 int cli_check(const char *command, struct slice target, unsigned allowed)
 {
 	struct url u;
-	struct query q;
+	struct reader_query q;
 	struct fault fault;
 	enum err err = url_parse(&u, target) == URL_FINE ? ERR_NONE : fault_set(&fault, ERR_INVALID, "too many options");
 	if (!err)
-		err = query_parse(&u, allowed, &q, &fault);
+		err = reader_query_parse(&u, allowed, &q, &fault);
 	url_finish(&u);
 	if (err) {
 		name_option(fault.text);
 		return cli_wrong_usage(command, "--%s", fault.text);
 	}
-	query_finish(&q);
+	reader_query_finish(&q);
 	return CLI_GO_ON;
 }
 

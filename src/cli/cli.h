@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/options.h"
-#include "tidemark/err.h"
 
 enum cli_status {
 	CLI_GO_ON = -1, /* as options_parse returns it */
@@ -59,8 +59,8 @@ void cli_param(struct buf *out, const char *name, const char *value);
 /* One for each text. */
 void cli_params(struct buf *out, const char *name, const struct option_texts *values);
 
-/* Checks the parameters of `target` as the server would (net/query.h says what `allowed` is), before anything is asked
- * for. Returns CLI_GO_ON, or CLI_USAGE after telling which option is wrong. */
+/* Checks the parameters of `target` as the server would (server/stream/reader_query.h says what `allowed` is), before
+ * anything is asked for. Returns CLI_GO_ON, or CLI_USAGE after telling which option is wrong. */
 int cli_check(const char *command, struct slice target, unsigned allowed);
 
 /* Tells that a position cannot be honoured: `reason` as in a gap (CONTRACT: WebSocket). */

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "tidemark/err.h"
+#include "base/err.h"
 
 /* Told of a line that is passed over since it is too long. */
 typedef void line_skipped(void *arg, uint64_t line, const char *why);

@@ -52,7 +52,7 @@ enum err output_flush(struct output *o, struct fault *fault)
 			err = fault_set(fault, ERR_IO, "writing the output: %s", strerror(errno));
 	}
 	buf_drop(&o->text, written);
-	o->gone = o->gone || err == ERR_CLOSED;
+	o->lost = o->lost || err == ERR_CLOSED;
 	return err;
 }
 

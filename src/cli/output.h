@@ -4,11 +4,11 @@
 #define CLI_OUTPUT_H
 
 #include "base/buf.h"
-#include "tidemark/err.h"
+#include "base/err.h"
 
 struct output {
 	struct buf text; /* not written yet */
-	bool gone;       /* nobody reads it any more: that was the ERR_CLOSED */
+	bool lost;       /* nobody reads it any more: that was the ERR_CLOSED */
 };
 
 /* Ignores SIGPIPE from here on. */

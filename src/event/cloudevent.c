@@ -2,10 +2,10 @@
 
 #include <strings.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "base/units.h"
 #include "base/url.h"
-#include "event/json.h"
+#include "json/json.h"
 
 enum { SHOWN_MAX = 40 };
 
@@ -37,7 +37,7 @@ static const char *const member_names[MEMBER_COUNT] = {"specversion",     "id", 
 						       "datacontenttype", "data_base64", "data"};
 
 /* The known members of an event; what is absent or unset (null) has no text. */
-struct members {
+struct json_body {
 	struct slice value[MEMBER_COUNT];
 	unsigned seen; /* a bit for each that stands there */
 };
@@ -67,7 +67,7 @@ static enum err check_extension(struct slice key, struct slice value, struct fau
 	return ERR_NONE;
 }
 
-static enum err take_known(struct members *m, enum member which, struct slice value, struct fault *fault)
+static enum err take_known(struct json_body *m, enum member which, struct slice value, struct fault *fault)
 {
 	if ((m->seen & 1U << which) != 0)
 		return fault_set(fault, ERR_INVALID, "\"%s\" stands there twice", member_names[which]);
@@ -82,7 +82,7 @@ static enum err take_known(struct members *m, enum member which, struct slice va
 	return ERR_NONE;
 }
 
-static enum err take_member(struct members *m, struct slice key, struct slice value, struct fault *fault)
+static enum err take_member(struct json_body *m, struct slice key, struct slice value, struct fault *fault)
 {
 	for (int i = 0; i < MEMBER_COUNT; i++)
 		if (json_key_is(key, member_names[i]))
@@ -126,7 +126,7 @@ static bool is_time(struct slice value)
 	return value.len <= sizeof text && json_string(value, text, &time.len) && clock_parse(time, &ms);
 }
 
-static enum err check_members(const struct members *m, struct fault *fault)
+static enum err check_members(const struct json_body *m, struct fault *fault)
 {
 	const struct slice *v = m->value;
 	for (int i = 0; i <= M_TYPE; i++)
@@ -146,7 +146,7 @@ static enum err check_members(const struct members *m, struct fault *fault)
 
 enum err cloudevent_read(struct slice text, struct cloudevent *out, struct fault *fault)
 {
-	struct members m = {0};
+	struct json_body m = {0};
 	enum err err = ERR_NONE;
 	if (json_kind(text) != JSON_OBJECT)
 		return fault_set(fault, ERR_INVALID, "a CloudEvent is a JSON object");

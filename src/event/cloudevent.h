@@ -8,7 +8,7 @@
 #define EVENT_CLOUDEVENT_H
 
 #include "base/buf.h"
-#include "tidemark/err.h"
+#include "base/err.h"
 
 enum { CLOUDEVENT_HEADERS_MAX = 64 };
 

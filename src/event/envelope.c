@@ -1,8 +1,8 @@
 #include "event/envelope.h"
 
-#include "base/clock.h"
-#include "event/json.h"
-#include "tidemark/event.h"
+#include "base/system/clock.h"
+#include "event/event.h"
+#include "json/json.h"
 
 /* What is still to be read. */
 struct scan {

@@ -1,17 +1,17 @@
-/* The envelope, read back: the text that wire_envelope wrote, whose members stand in one fixed order. */
+/* The envelope, read back: the text that encoding_envelope wrote, whose members stand in one fixed order. */
 #ifndef EVENT_ENVELOPE_H
 #define EVENT_ENVELOPE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tidemark/slice.h"
+#include "base/slice.h"
 
 /* All slices point into the text. Names are as they stand there: without their quotes, with their escapes. */
 struct envelope {
 	uint64_t seq;
 	struct slice time;  /* CLOCK_TEXT_LEN characters; whether they are a time is not looked at */
-	struct slice topic; /* "stream":"…","type":"…", see wire_topic */
+	struct slice topic; /* "stream":"…","type":"…", see encoding_topic */
 	struct slice stream;
 	struct slice type;
 	struct slice id;   /* empty: none */

@@ -1,4 +1,4 @@
-#include "tidemark/event.h"
+#include "event/event.h"
 
 #include <assert.h>
 #include <malloc.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "event/cloudevent.h"
-#include "event/json.h"
+#include "json/json.h"
 
 /* Names are decoded into chunks of their own: the payload of a flat event keeps its text, and with it the escapes
  * that its names were sent with. */
@@ -79,7 +79,7 @@ enum member { M_STREAM, M_TYPE, M_ID, M_DATA, M_SEQ, M_TIME, M_CONNECTION_TYPE, 
 static const char *const member_names[MEMBER_COUNT] = {"stream", "type", "id", "data", "seq", "time", "connection_type"};
 
 /* The known members of an event; absent ones have no text. */
-struct members {
+struct json_body {
 	struct slice value[MEMBER_COUNT];
 	struct slice other; /* the first that no envelope has: a raw key; p NULL: there is none */
 	const char *twice;  /* of those that a store adds, one that stands there twice; or NULL */
@@ -87,9 +87,9 @@ struct members {
 
 /* Where a member stands there twice, the last one counts, unless it has to stand there once. Those that a store adds mean
  * nothing in a flat event. */
-static enum err find_members(struct slice object, bool once, struct members *m, struct fault *fault)
+static enum err find_members(struct slice object, bool once, struct json_body *m, struct fault *fault)
 {
-	*m = (struct members){0};
+	*m = (struct json_body){0};
 	for (struct json_walk w = json_walk(object); json_next(&w);) {
 		int i = 0;
 		while (i < MEMBER_COUNT && !json_key_is(w.key, member_names[i]))
@@ -115,7 +115,7 @@ static bool is_string(struct slice value)
 
 /* Takes one name over from the members. In an envelope it has to be a string; in a flat event anything else is only
  * payload. */
-static enum err take_name(struct batch *b, const struct members *m, enum member which, bool enveloped, struct slice *name,
+static enum err take_name(struct batch *b, const struct json_body *m, enum member which, bool enveloped, struct slice *name,
 			  struct fault *fault)
 {
 	struct slice value = m->value[which];
@@ -127,7 +127,7 @@ static enum err take_name(struct batch *b, const struct members *m, enum member 
 }
 
 /* A name that cannot be one is only payload. */
-static enum err take_if_fit(struct batch *b, const struct members *m, enum member which, struct slice *name,
+static enum err take_if_fit(struct batch *b, const struct json_body *m, enum member which, struct slice *name,
 			    struct fault *fault)
 {
 	struct slice found = *name;
@@ -154,7 +154,7 @@ static struct slice beginning(struct slice text, size_t max)
 
 /* Is the event an envelope? It has `data`, and nothing beside it that an envelope does not have. What came out of a store
  * has `seq` and `time` as well, which are dropped; anything else beside these is a mistake. */
-static enum err tell_form(const struct members *m, bool *enveloped, struct fault *fault)
+static enum err tell_form(const struct json_body *m, bool *enveloped, struct fault *fault)
 {
 	bool has_data = m->value[M_DATA].p != NULL;
 	bool has_seq = m->value[M_SEQ].p != NULL;
@@ -177,7 +177,7 @@ static enum err read_event(struct batch *b, struct slice text, struct batch_limi
 {
 	if (json_kind(text) != JSON_OBJECT)
 		return fault_set(fault, ERR_INVALID, "an event is a JSON object");
-	struct members m;
+	struct json_body m;
 	bool enveloped;
 	enum err err = find_members(text, true, &m, fault);
 	if (!err)
@@ -386,7 +386,7 @@ enum err batch_from_value_take(struct slice value, char *text, enum batch_form f
 enum err batch_from_object_take(struct slice object, const char *stream, char *text, struct batch_limits limits,
 				struct batch **out, struct fault *fault)
 {
-	struct members m;
+	struct json_body m;
 	*out = NULL;
 	struct batch *b = create();
 	struct event *e = b != NULL ? add_event(b) : NULL;

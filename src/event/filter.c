@@ -1,11 +1,11 @@
-#include "tidemark/filter.h"
+#include "event/filter.h"
 
 #include <stdlib.h>
 
 #include "base/buf.h"
-#include "event/json.h"
+#include "event/event.h"
 #include "event/where.h"
-#include "tidemark/event.h"
+#include "json/json.h"
 
 struct names {
 	size_t count;

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "event/json.h"
+#include "json/json.h"
 
 static bool is_op(struct slice op, const char *name)
 {

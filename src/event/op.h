@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tidemark/err.h"
-#include "tidemark/slice.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 enum op_kind { OP_NONE, OP_PUBLISH, OP_ACK, OP_PING, OP_PAUSE, OP_RESUME, OP_STEP, OP_SPEED, OP_SEEK };
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
-#include "event/category.h"
-#include "event/json.h"
+#include "base/data/hash.h"
+#include "profiles/monitoring/event/category.h"
+#include "json/json.h"
 
 enum { ESCAPE_MAX = 6 /* bytes that stand for one: \u0041 */ };
 

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tidemark/err.h"
-#include "tidemark/slice.h"
+#include "base/err.h"
+#include "base/slice.h"
 
 enum { WHERE_MAX = 4, /* pointers; and one category */ WHERE_LEN_MAX = 1024 };
 

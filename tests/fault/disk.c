@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "store/sum.h"
+#include "base/data/checksum.h"
 
 enum {
 	SECTOR = 512,
@@ -57,7 +57,7 @@ struct entry {
 /* A change of names: one begins to stand for a file, another one goes, or both. */
 struct op {
 	struct name made;
-	struct name gone;
+	struct name lost;
 	int file;
 };
 
@@ -151,9 +151,9 @@ static int file_at(const char *path)
 
 static void put(struct entry *entries, int *count, const struct op *o)
 {
-	struct entry *gone = find(entries, *count, &o->gone);
-	if (gone != NULL)
-		*gone = entries[--*count];
+	struct entry *lost = find(entries, *count, &o->lost);
+	if (lost != NULL)
+		*lost = entries[--*count];
 	if (o->made.dir == NONE)
 		return;
 	struct entry *e = find(entries, *count, &o->made);
@@ -170,7 +170,7 @@ static void sync_names(int dir)
 {
 	int kept = 0;
 	for (int i = 0; i < op_count; i++) {
-		if (ops[i].made.dir == dir || ops[i].gone.dir == dir)
+		if (ops[i].made.dir == dir || ops[i].lost.dir == dir)
 			put(durable, &durable_count, &ops[i]);
 		else
 			ops[kept++] = ops[i];
@@ -279,10 +279,10 @@ static void change_bytes(int file, uint64_t at, const void *bytes, size_t len)
 	change(&(struct change){CHANGE_BYTES, .file = file, .put = {at, len, (unsigned char *)bytes}});
 }
 
-static void change_names(const struct name *made, int file, const struct name *gone)
+static void change_names(const struct name *made, int file, const struct name *lost)
 {
 	static const struct name none = {.dir = NONE};
-	change(&(struct change){CHANGE_NAMES, .op = {made != NULL ? *made : none, gone != NULL ? *gone : none, file}});
+	change(&(struct change){CHANGE_NAMES, .op = {made != NULL ? *made : none, lost != NULL ? *lost : none, file}});
 }
 
 static int make_file(const char *path, bool dir)
@@ -373,7 +373,7 @@ static void lose_bytes(struct file *f, const struct pending *p, uint32_t number,
 		there++;
 	}
 	disk_figures.lost += sectors - there;
-	disk_figures.torn += there > 0 && there < sectors;
+	disk_figures.damaged += there > 0 && there < sectors;
 }
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -391,8 +391,9 @@ static uint64_t hash_of(int dir)
 		const struct file *f = &files[e->file];
 		if (e->name.dir != dir)
 			continue;
-		uint64_t content = is_dir[e->file] ? hash_of(e->file) : sum_name((struct slice){(char *)f->durable, f->len});
-		hash += mix(sum_name(slice_of(e->name.text)), content);
+		uint64_t content =
+			is_dir[e->file] ? hash_of(e->file) : checksum_name((struct slice){(char *)f->durable, f->len});
+		hash += mix(checksum_name(slice_of(e->name.text)), content);
 	}
 	return hash;
 }
@@ -716,10 +717,10 @@ static int move(const char *from, const char *to, unsigned flags)
 	pthread_mutex_lock(&lock);
 	int rc = may_change() ? (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags) : -1;
 	int file = file_at(from);
-	struct name gone = name_of(from);
+	struct name lost = name_of(from);
 	struct name made = name_of(to);
 	if (rc == 0 && file != NONE)
-		change_names(&made, file, &gone);
+		change_names(&made, file, &lost);
 	pthread_mutex_unlock(&lock);
 	return rc;
 }

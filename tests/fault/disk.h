@@ -54,7 +54,7 @@ uint64_t disk_random(uint64_t *state);
 struct disk_figures {
 	uint64_t changes;  /* since disk_watch */
 	uint64_t lost;     /* sectors and entries that a cut took */
-	uint64_t torn;     /* writes of which a part is there */
+	uint64_t damaged;  /* writes of which a part is there */
 	uint64_t unsynced; /* fsyncs that failed */
 };
 extern struct disk_figures disk_figures;

@@ -6,7 +6,7 @@ Shown to fail without the protection: without the rule in store_begin that a com
 first test; with CLOCK_REALTIME in place of CLOCK_MONOTONIC (clock.c) the second; with CLOCK_REALTIME in place of CLOCK_BOOTTIME (clock.c)
 a jump ahead removes what is young; with age_clock_seek (age_clock.c) asking history_seek_time alone, what came after a jump is
 never removed; with sessions_expire asking for the wall clock, sessions never expire once it was set back; without
-look_at_clock (keeper.c) nobody is told.
+look_at_clock (archiver.c) nobody is told.
 """
 
 import time

@@ -9,20 +9,21 @@
  * each write of several sectors torn at its first, middle and last boundary with all other changes there, and at its middle
  * one with none, either side of it being there. Disks with the same contents are looked at once.
  *
- * Seen to fail: without the fsync of an archive or of its directory (new_file.c), of an imported database (import.c:
- * put_in_place), of the directory in which a damaged database is put aside, or of the decision to replace it (replace.c). */
+ * Seen to fail: without the fsync of an archive or of its directory (file_replace.c), of an imported database (import.c:
+ * put_in_place), of the directory in which a damaged database is put aside, or of the decision to replace it
+ * (database_swap.c). */
 #include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "../unit/temp_dir.h"
 #include "base/buf.h"
-#include "base/log.h"
+#include "base/system/log.h"
 #include "disk.h"
-#include "store/backup.h"
-#include "store/import.h"
-#include "store/salvage.h"
-#include "store/seal.h"
+#include "store/repair/salvage.h"
+#include "store/transfer/backup.h"
+#include "store/transfer/import.h"
+#include "store/transfer/seal.h"
 
 enum {
 	STREAMS = 3,
@@ -116,10 +117,10 @@ static bool seal_and_leave(void)
 	if (open_store(dir, (struct store_options){.archive_dir = ""}) != ERR_NONE)
 		return false;
 	bool fine = seal(1, &m);
-	while (fine && store_hot(store) <= m.last)
-		fine = store_leave(store, m.last, m.last, m.chain, &left, &fault) == ERR_NONE && commit() &&
+	while (fine && store_log_first(store) <= m.last)
+		fine = store_evict(store, m.last, m.last, m.chain, &left, &fault) == ERR_NONE && commit() &&
 		       store_maintain(store, false, &fault) == ERR_NONE;
-	fine = fine && store_hot(store) == BATCH + 1;
+	fine = fine && store_log_first(store) == BATCH + 1;
 	close_store();
 	return fine;
 }
@@ -131,8 +132,8 @@ static bool discard(void)
 	if (open_store(dir, (struct store_options){.archive_dir = ""}) != ERR_NONE)
 		return false;
 	bool fine = true;
-	while (fine && store_hot(store) <= BATCH)
-		fine = store_leave(store, BATCH, BATCH, NULL, &left, &fault) == ERR_NONE && commit() &&
+	while (fine && store_log_first(store) <= BATCH)
+		fine = store_evict(store, BATCH, BATCH, NULL, &left, &fault) == ERR_NONE && commit() &&
 		       store_maintain(store, false, &fault) == ERR_NONE;
 	close_store();
 	return fine;
@@ -242,7 +243,7 @@ static bool salvage(void)
 	close_store();
 	if (err)
 		err = store_salvage(dir, NULL, &report, &fault);
-	return !err && report.gone == 0;
+	return !err && report.lost == 0;
 }
 
 /* What was damaged stays as it was. */

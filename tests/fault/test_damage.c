@@ -15,9 +15,9 @@
 
 #include "../unit/temp_dir.h"
 #include "base/buf.h"
-#include "base/log.h"
+#include "base/system/log.h"
 #include "disk.h"
-#include "store/seal.h"
+#include "store/transfer/seal.h"
 
 enum {
 	PLACES = 2000,
@@ -84,8 +84,8 @@ static void archive(void)
 	for (uint64_t first = 1; first <= ARCHIVES * BATCH; first += BATCH)
 		CHECK(seal_range(reader, first, first + BATCH - 1, (struct archive_options){.level = 2, .threads = 0}, NULL,
 				 &m, &fault) == ERR_NONE);
-	while (store_hot(store) <= m.last) {
-		CHECK(store_leave(store, m.last, m.last, m.chain, &left, &fault) == ERR_NONE);
+	while (store_log_first(store) <= m.last) {
+		CHECK(store_evict(store, m.last, m.last, m.chain, &left, &fault) == ERR_NONE);
 		commit();
 		CHECK(store_maintain(store, true, &fault) == ERR_NONE);
 	}

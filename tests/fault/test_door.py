@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A crowd at the door: who is in already is looked at before all of it is accepted.
 
-Shown to fail without the protection: with all of a crowd accepted at once (ACCEPTED_AT_ONCE 64000, door.c) the server has come
+Shown to fail without the protection: with all of a crowd accepted at once (ACCEPTED_AT_ONCE 64000, listener.c) the server has come
 to its end before the answer.
 """
 

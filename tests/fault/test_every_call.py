@@ -2,11 +2,11 @@
 """The n-th call of each kind fails, n = 1, 2, … until a round of everything has no such call any more: the server lives,
 whoever asks gets an answer, what was acknowledged is there once, and nothing leaks (the sanitizers' builds see it).
 
-Shown to fail without the protection: with query.c answering 400 for want of memory; with http.c closing the connection of a
+Shown to fail without the protection: with reader_query.c answering 400 for want of memory; with http.c closing the connection of a
 request for whose URL there is none, or ws_message.c giving a publish request no answer then; with a URL that is not freed where a
 WebSocket's request finds no memory (ws.c; seen by AddressSanitizer, with a STEP of 1); with api_archive.c
 calling an archive that cannot be opened one that is not there; with an export said to be there that could not be renamed
-(past_export.c); with the keeper letting go what could not be sealed; with a store that ends at once when its last checkpoint
+(service_export.c); with the keeper letting go what could not be sealed; with a store that ends at once when its last checkpoint
 fails; before readers made sure that their transaction has ended (db_rollback), one whose ROLLBACK had found no memory went on
 with what was there when it began.
 

@@ -10,11 +10,11 @@
 
 #include "../unit/temp_dir.h"
 #include "base/buf.h"
-#include "base/log.h"
+#include "base/system/log.h"
 #include "disk.h"
-#include "store/db.h"
-#include "store/seal.h"
-#include "store/store_inside.h"
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
+#include "store/transfer/seal.h"
 
 enum {
 	SEEDS = 1000,
@@ -170,7 +170,7 @@ static bool acknowledge(struct model *m)
 /* As a keeper does it. */
 static bool take_out(void)
 {
-	uint64_t hot = store_hot(store);
+	uint64_t hot = store_log_first(store);
 	uint64_t upto = hot + below(60);
 	struct manifest made;
 	uint64_t left;
@@ -182,8 +182,8 @@ static bool take_out(void)
 	}
 	if (seal_range(reader, hot, upto, archives, NULL, &made, &fault) != ERR_NONE)
 		return false;
-	while (store_hot(store) <= upto)
-		if (store_leave(store, upto, made.last, made.chain, &left, &fault) != ERR_NONE || !commit() ||
+	while (store_log_first(store) <= upto)
+		if (store_evict(store, upto, made.last, made.chain, &left, &fault) != ERR_NONE || !commit() ||
 		    store_maintain(store, false, &fault) != ERR_NONE)
 			return false;
 	return true;
@@ -399,7 +399,7 @@ static void what_was_acknowledged_is_there(void)
 	       "failed\n",
 	       (unsigned long long)seeds, (unsigned long long)first_seed, (unsigned long long)cuts,
 	       (unsigned long long)disk_figures.changes, (unsigned long long)disk_figures.lost,
-	       (unsigned long long)disk_figures.torn, (unsigned long long)disk_figures.unsynced);
+	       (unsigned long long)disk_figures.damaged, (unsigned long long)disk_figures.unsynced);
 }
 
 static void without_fsync_it_is_not(void)

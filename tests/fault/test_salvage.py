@@ -2,7 +2,7 @@
 """A damaged store is not served, and says why; with --salvage what can be read is served, and what is gone is named.
 
 Shown to fail without the protection: with read_event (salvage.c) not proving an event, what it has become is served; without
-place_keep_first nothing is found in a database whose first page is damaged; with a damaged archive ending it (torn.c) none of the
+place_keep_first nothing is found in a database whose first page is damaged; with a damaged archive ending it (damaged_archives.c) none of the
 other events is served.
 """
 

@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "store/archive_manifest.h"
-#include "store/restore.h"
-#include "store/survey.h"
+#include "store/archive/archive_check.h"
+#include "store/archive/archive_manifest.h"
+#include "store/transfer/restore.h"
 
 static enum err each(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
 {
@@ -32,12 +32,12 @@ static void read_archive(const unsigned char *bytes, size_t len)
 	int fd = memfd_create("archive", 0);
 	assert(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	struct survey s = {.selection = true, .each = each};
-	archive_survey(path, &s, &m, &fault);
+	struct archive_check s = {.selection = true, .each = each};
+	archive_check(path, &s, &m, &fault);
 	if (archive_manifest_find(path, &m, &fault) == ERR_NONE) {
 		struct manifest found;
 		s.expected = &m;
-		if (archive_survey(path, &s, &found, &fault) == ERR_NONE)
+		if (archive_check(path, &s, &found, &fault) == ERR_NONE)
 			assert(found.bytes == len && strcmp(found.sha256, m.sha256) == 0);
 	}
 	if (archive_open(path, &a, &fault) == ERR_NONE) {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "event/cloudevent.h"
-#include "event/json.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "json/json.h"
 
 static const struct batch_limits limits = {4096, 64};
 

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	if (status == -1) {
 		assert(c.max_event >= 1 && c.max_request >= 1024 && c.queue_events >= 1 && c.max_connections >= 1);
 		assert(c.listen.count <= OPTION_TEXTS_MAX && c.proxies.count <= PROXIES_MAX);
-		assert(c.retention.stream_count <= KEEPER_STREAMS_MAX);
+		assert(c.retention.stream_count <= ARCHIVER_STREAMS_MAX);
 	}
 	close(fd);
 	return 0;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/json.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "json/json.h"
 
 static void check(const struct event *e)
 {

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
-#include "event/flat.h"
-#include "event/json.h"
-#include "monitor/cache_op.h"
+#include "profiles/monitoring/event/flat.h"
+#include "profiles/monitoring/services/cache_op.h"
+#include "json/json.h"
 
 static size_t check_json(struct buf *text)
 {

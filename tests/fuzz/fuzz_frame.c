@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/frame.h"
+#include "cli/client/frame.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len);
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)

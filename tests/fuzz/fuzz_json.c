@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/json.h"
+#include "json/json.h"
 
 static void walk(struct slice value, int depth)
 {

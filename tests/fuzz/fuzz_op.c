@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/json.h"
+#include "event/event.h"
 #include "event/op.h"
-#include "tidemark/event.h"
+#include "json/json.h"
 
 static const struct batch_limits limits = {1 << 20, 64};
 

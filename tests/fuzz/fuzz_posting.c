@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "store/postings.h"
+#include "store/index/postings.h"
 
 struct seen {
 	uint64_t last;

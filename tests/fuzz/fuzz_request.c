@@ -4,21 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/gate.h"
-#include "net/head.h"
-#include "net/host.h"
-#include "net/origin.h"
-#include "net/proxy.h"
-#include "net/query.h"
+#include "server/access/origin.h"
+#include "server/access/request_guard.h"
+#include "server/message/host.h"
+#include "server/message/proxy.h"
+#include "server/message/request_peek.h"
+#include "server/stream/reader_query.h"
 
 static void read_target(struct slice target)
 {
 	struct url u;
-	struct query q;
+	struct reader_query q;
 	struct fault fault;
-	if (url_parse(&u, target) == URL_FINE && query_parse(&u, ~0u, &q, &fault) == ERR_NONE) {
-		assert(q.limit <= QUERY_LIMIT_MAX && q.wait_ms <= QUERY_WAIT_MAX_S * 1000);
-		query_finish(&q);
+	if (url_parse(&u, target) == URL_FINE && reader_query_parse(&u, ~0u, &q, &fault) == ERR_NONE) {
+		assert(q.limit <= READER_QUERY_LIMIT_MAX && q.wait_ms <= READER_QUERY_WAIT_MAX_S * 1000);
+		reader_query_finish(&q);
 	}
 	url_finish(&u);
 }
@@ -41,7 +41,7 @@ static void read_fields(struct slice text)
 	const struct option_texts none = {0};
 	struct slice name;
 	struct slice port;
-	struct slice token = gate_bearer(text);
+	struct slice token = request_guard_bearer(text);
 	read_forwarded(text);
 	assert(token.len <= text.len && memchr(token.p, ' ', token.len) == NULL);
 	if (host_split(text, &name, &port))
@@ -56,9 +56,9 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	/* Without room behind it, so that reading past the end is seen. */
 	char *text = malloc(len > 0 ? len : 1);
 	const struct option_texts none = {0};
-	struct head head;
+	struct request_peek head;
 	memcpy(text, bytes, len);
-	if (len > 0 && head_read((struct slice){text, len}, &head) == HEAD_WEBSOCKET) {
+	if (len > 0 && request_peek_read((struct slice){text, len}, &head) == PEEK_WEBSOCKET) {
 		origin_is_fine(head.origin, head.host, &none, NULL);
 		read_fields(head.host);
 		read_fields(head.authorization);

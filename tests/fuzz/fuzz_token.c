@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/token.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "server/access/token.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len);
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "base/units.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len);

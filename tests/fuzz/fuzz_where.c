@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "event/json.h"
+#include "event/filter.h"
 #include "event/where.h"
-#include "tidemark/filter.h"
+#include "json/json.h"
 
 static void keep(struct filter *f)
 {

@@ -112,11 +112,11 @@ class Documents(unittest.TestCase):
         return {p["properties"][member]["const"] for p in payloads if "const" in p.get("properties", {}).get(member, {})}
 
     def test_the_frames_are_those_of_the_source(self):
-        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_replay.c"), ("net", "reading.c"),
+        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_replay.c"), ("net", "reader_start.c"),
                                                          ("net", "problem.c"), ("hub", "cursor.c")))
         self.assertEqual(self.names("v1Says", "op"), set(re.findall(r'\\"op\\":\\"(\w+)', said)))
         self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = \{"(\w+)"', source("src", "event", "op.c"))))
-        said = "".join(source("src", *path) for path in (("net", "ws_dashboard.c"), ("net", "ws_errand.c"), ("event", "flat.c"),
+        said = "".join(source("src", *path) for path in (("net", "ws_dashboard.c"), ("net", "ws_query.c"), ("event", "flat.c"),
                                                          ("monitor", "monitor.c")))
         self.assertEqual(self.names("dashboardSays", "type"), set(re.findall(r'\{\\"type\\":\\"(\w+)', said)))
         taken = re.findall(r'slice_is\(command, "\\"(\w+)\\""\)', source("src", "net", "ws_dashboard.c"))

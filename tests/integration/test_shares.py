@@ -4,7 +4,7 @@
 Two clients are two addresses of the loopback, and two tokens. Shown to fail without the protection: with share_left (quota.c) answering UINT64_MAX whoever comes second finds nothing left; without
 QUOTA_SMALL_UPLOADS a small request is refused beside large ones; with callers_sweep never short of anything stuck exports stay for
 ever; with message_max (ws.c) the same for all a reader's 4 MiB are collected; with take_place (http.c) answering true, or ws_reserve
-ERR_NONE, one client has all connections; with make_room (door.c) answering false idle connections keep others out; with has_gone
+ERR_NONE, one client has all connections; with make_room (listener.c) answering false idle connections keep others out; with has_gone
 (http.c) answering false answers are made for pollers that have left.
 """
 

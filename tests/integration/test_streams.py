@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Streams as things of their own: the last seq that outlives the events, and lists of many.
 
-Shown to fail without the protection: with remember_last (store_leave.c) remembering nothing, a stream whose events retention has
+Shown to fail without the protection: with remember_last (store_evict.c) remembering nothing, a stream whose events retention has
 removed is new; without stream_last_copy a backup takes it for new. With grant_next_stream (access.c) finding nothing, a limited token does not see all
 that is its own.
 """

@@ -4,7 +4,7 @@ of them go by itself.
 
 In a network of its own, whose loopback can be taken down. Shown to fail without the protection: without the end of who does not
 answer a ping (ws_tick.c) WebSockets stay; without that of who is over his deadline bodies and kept connections (callers_sweep) and
-heads (expire, door.c) do; without the heartbeats' comments (sse.c) streams do.
+heads (expire, listener.c) do; without the heartbeats' comments (sse.c) streams do.
 """
 
 import contextlib

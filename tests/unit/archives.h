@@ -6,12 +6,12 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/system/clock.h"
 #include "check.h"
-#include "store/archive.h"
-#include "store/archive_write.h"
-#include "store/page_build.h"
-#include "store/survey.h"
+#include "event/page_build.h"
+#include "store/archive/archive.h"
+#include "store/archive/archive_check.h"
+#include "store/archive/archive_write.h"
 
 enum { BEGIN_MS = 1790000000 }; /* times 1000: some day in 2026 */
 
@@ -39,7 +39,7 @@ static inline void write_envelope(struct buf *out, uint64_t seq, size_t size)
 
 static inline struct page *page_of(uint64_t first, uint64_t last, size_t size)
 {
-	struct page_builder *b = page_builder_create(WIRE_LINE, "", first - 1, 0);
+	struct page_builder *b = page_builder_create(ENCODING_LINE, "", first - 1, 0);
 	struct buf text;
 	CHECK(b != NULL);
 	for (uint64_t seq = first; seq <= last; seq++) {
@@ -105,7 +105,7 @@ static inline enum err survey_with_manifest(const char *path)
 	struct manifest found;
 	fault = (struct fault){0};
 	enum err err = manifest_read(path, &expected, &fault);
-	return err ? err : archive_survey(path, &(struct survey){.expected = &expected}, &found, &fault);
+	return err ? err : archive_check(path, &(struct archive_check){.expected = &expected}, &found, &fault);
 }
 
 #endif

@@ -5,7 +5,7 @@
 #include <semaphore.h>
 
 #include "check.h"
-#include "hub/writer.h"
+#include "engine/write/writer.h"
 
 static sem_t writer_held;
 static sem_t writer_goes_on;

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "store/db_file.h"
-#include "store/store_inside.h"
+#include "store/log/store_internal.h"
+#include "store/read/history.h"
+#include "store/sqlite/db_file.h"
 #include "temp_dir.h"
-#include "tidemark/history.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
 static char dir[TEMP_DIR_LEN];
@@ -110,7 +110,7 @@ static inline bool commit_in_doubt(void)
 static inline void leave_for_good(uint64_t upto)
 {
 	for (uint64_t left = 0; left < upto;) {
-		CHECK(store_leave(store, upto, upto, NULL, &left, &fault) == ERR_NONE);
+		CHECK(store_evict(store, upto, upto, NULL, &left, &fault) == ERR_NONE);
 		commit(0);
 	}
 }

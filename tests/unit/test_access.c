@@ -1,9 +1,9 @@
 #include "check.h"
-#include "net/gate.h"
-#include "net/host.h"
-#include "net/peer.h"
-#include "net/proxy.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "server/access/request_guard.h"
+#include "server/message/host.h"
+#include "server/message/peer.h"
+#include "server/message/proxy.h"
 
 #include <arpa/inet.h>
 
@@ -140,12 +140,12 @@ static void hosts(void)
 
 static void bearers(void)
 {
-	CHECK_SLICE(gate_bearer(slice_of("Bearer abc")), "abc");
-	CHECK_SLICE(gate_bearer(slice_of(" bEARER \t abc ")), "abc");
+	CHECK_SLICE(request_guard_bearer(slice_of("Bearer abc")), "abc");
+	CHECK_SLICE(request_guard_bearer(slice_of(" bEARER \t abc ")), "abc");
 	static const char *const none[] = {"",          "Bearer",     "Bearer ",    "abc",
 					   "Basic abc", "Bearer a b", "Bearer a,b", "Bearera"};
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-		CHECK(gate_bearer(slice_of(none[i])).len == 0);
+		CHECK(request_guard_bearer(slice_of(none[i])).len == 0);
 }
 
 static uint64_t key_of(const char *text)
@@ -199,12 +199,14 @@ static void proxies_name_their_clients(void)
 static void a_grant_of_nothing_allows_nothing(void)
 {
 	struct grant none = {0};
-	CHECK(grant_may(&none, NEED_NOTHING) && !grant_may(&none, NEED_READ) && !grant_may(&none, NEED_UNSAID));
+	CHECK(grant_may(&none, PERMISSION_NOTHING) && !grant_may(&none, PERMISSION_READ) &&
+	      !grant_may(&none, PERMISSION_UNSAID));
 	struct access *a;
 	struct fault fault;
 	struct grant all;
 	CHECK(access_create(NULL, &a, &fault) == ERR_NONE);
-	CHECK(access_grant(a, slice_of(""), &all) && grant_may(&all, NEED_ADMIN) && !grant_may(&all, NEED_UNSAID));
+	CHECK(access_grant(a, slice_of(""), &all) && grant_may(&all, PERMISSION_ADMIN) &&
+	      !grant_may(&all, PERMISSION_UNSAID));
 	grant_drop(&all);
 	access_destroy(a);
 }

@@ -1,9 +1,9 @@
 /* The clock that ages are counted by: over restarts of the machine, and with few marks for a long time. */
 #include <inttypes.h>
 
-#include "base/clock.h"
-#include "base/sys.h"
-#include "hub/age_clock.h"
+#include "base/system/clock.h"
+#include "base/system/sys.h"
+#include "engine/retention/age_clock.h"
 #include "temp_dir.h"
 
 enum { EVENTS = 5000, SECOND_MS = 1000, DAY_MS = 86400 * SECOND_MS, YEAR_DAYS = 365, SLOW_MS = 600 * SECOND_MS };

@@ -4,8 +4,8 @@
  * Shown to fail without the protection: where seekable_table does not ask whether the frames fill the file. */
 #include "archives.h"
 #include "event/envelope.h"
-#include "store/archive_manifest.h"
-#include "store/seekable.h"
+#include "store/archive/archive_manifest.h"
+#include "store/archive/seekable.h"
 #include "temp_dir.h"
 
 static char dir[TEMP_DIR_LEN];
@@ -215,7 +215,7 @@ static void round_trip(uint64_t first, uint64_t last, size_t size, uint64_t page
 		CHECK(begins <= seq && (frame == 0 || begins / 2 < seq / 2));
 	}
 	archive_close(a);
-	CHECK(archive_survey(path, &(struct survey){.expected = &m}, &found, &fault) == ERR_NONE);
+	CHECK(archive_check(path, &(struct archive_check){.expected = &m}, &found, &fault) == ERR_NONE);
 	CHECK(strcmp(found.chain, m.chain) == 0 && strcmp(found.sha256, m.sha256) == 0);
 	check_unzstd(buf_slice(&wanted));
 	buf_finish(&file);
@@ -287,7 +287,7 @@ static void an_archive_of_nothing_holds_nothing(void)
 	CHECK(m.count == 0 && m.bytes == file.len);
 	CHECK(archive_open(path, &a, &fault) == ERR_NONE && archive_frames(a) == 0 && archive_raw(a) == 0);
 	archive_close(a);
-	CHECK(archive_survey(path, &(struct survey){0}, &found, &fault) == ERR_NONE && found.count == 0);
+	CHECK(archive_check(path, &(struct archive_check){0}, &found, &fault) == ERR_NONE && found.count == 0);
 	check_unzstd((struct slice){"", 0});
 	buf_finish(&file);
 	tear_down();
@@ -407,7 +407,7 @@ static void the_manifest_is_inside(void)
 		before = m.bytes < 1100 ? m.bytes : 0; /* zstd may become better with more */
 		CHECK(manifest_read(path, &found, &fault) == ERR_NOT_FOUND);
 		CHECK(archive_manifest_find(path, &found, &fault) == ERR_NONE && memcmp(&m, &found, sizeof m) == 0);
-		CHECK(archive_survey(path, &(struct survey){.expected = &found}, &m, &fault) == ERR_NONE);
+		CHECK(archive_check(path, &(struct archive_check){.expected = &found}, &m, &fault) == ERR_NONE);
 		CHECK(archive_open(path, &a, &fault) == ERR_NONE && archive_frames(a) == 1);
 		archive_close(a);
 		snprintf(found.file, sizeof found.file, "another");
@@ -447,12 +447,12 @@ static void an_archive_without_a_manifest_inside_is_read(void)
 	old.data[old.len - 9] = (char)(old.data[old.len - 9] - 1);
 	write_file(path, buf_slice(&old));
 	CHECK(archive_manifest_find(path, &found, &fault) == ERR_NOT_FOUND);
-	CHECK(archive_survey(path, &(struct survey){0}, &found, &fault) == ERR_NONE && found.format == 2);
+	CHECK(archive_check(path, &(struct archive_check){0}, &found, &fault) == ERR_NONE && found.format == 2);
 	CHECK(found.count == 20 && strcmp(found.chain, m.chain) != 0 && strcmp(found.sha256, m.sha256) != 0);
 	CHECK(manifest_set_lines(&found, &archives_lineage, &fault) == ERR_NONE);
 	CHECK(manifest_save(path, &found, &fault) == ERR_NONE && archive_manifest_find(path, &m, &fault) == ERR_NONE);
 	CHECK(memcmp(&m, &found, sizeof m) == 0);
-	CHECK(archive_survey(path, &(struct survey){.expected = &m}, &found, &fault) == ERR_NONE);
+	CHECK(archive_check(path, &(struct archive_check){.expected = &m}, &found, &fault) == ERR_NONE);
 	buf_finish(&old);
 	buf_finish(&file);
 	tear_down();

@@ -1,13 +1,13 @@
 /* One flipped bit anywhere in an archive or its manifest is found and named; so is a part that was taken out, put in or
  * moved by somebody who mended the seek table afterwards.
  *
- * Shown to fail without the protection: without the digest of the file in survey.c, and without the chain. */
+ * Shown to fail without the protection: without the digest of the file in archive_check.c, and without the chain. */
 #include <stddef.h>
 
 #include "archives.h"
-#include "store/archive_manifest.h"
-#include "store/packer.h"
-#include "store/seekable.h"
+#include "store/archive/archive_manifest.h"
+#include "store/archive/packer.h"
+#include "store/archive/seekable.h"
 #include "temp_dir.h"
 
 enum { FRAMES = 3, LINES = 4 }; /* of a frame: an archive of 12 events */
@@ -59,7 +59,7 @@ static void set_up(struct buf *file, struct manifest *m, size_t *ends)
 	buf_init(file);
 	make_frames(file, firsts, ends);
 	write_file(path, buf_slice(file));
-	CHECK(archive_survey(path, &(struct survey){0}, m, &fault) == ERR_NONE);
+	CHECK(archive_check(path, &(struct archive_check){0}, m, &fault) == ERR_NONE);
 	CHECK(m->count == FRAMES * LINES && m->frames == FRAMES);
 	CHECK(manifest_set_lines(m, &archives_lineage, &fault) == ERR_NONE);
 	write_manifest(manifest_file, m);
@@ -139,7 +139,7 @@ static void every_flipped_bit_around_a_manifest_inside_is_found(void)
 			}
 			enum err err = archive_manifest_find(path, &inside, &fault);
 			if (!err)
-				err = archive_survey(path, &(struct survey){.expected = &inside}, &found, &fault);
+				err = archive_check(path, &(struct archive_check){.expected = &inside}, &found, &fault);
 			CHECK(err == ERR_CORRUPT || err == ERR_NEWER || err == ERR_NOT_FOUND);
 			missed += err == ERR_NOT_FOUND;
 		}
@@ -190,11 +190,11 @@ static void a_manifest_of_other_numbers_is_found(void)
 		struct manifest other = m;
 		uint64_t *number = (uint64_t *)(void *)((char *)&other + numbers[i]);
 		*number += 1;
-		CHECK(archive_survey(path, &(struct survey){.expected = &other}, &found, &fault) == ERR_CORRUPT);
+		CHECK(archive_check(path, &(struct archive_check){.expected = &other}, &found, &fault) == ERR_CORRUPT);
 	}
 	struct manifest other = m;
 	other.sha256[0] = other.sha256[0] == '0' ? '1' : '0';
-	CHECK(archive_survey(path, &(struct survey){.expected = &other}, &found, &fault) == ERR_CORRUPT);
+	CHECK(archive_check(path, &(struct archive_check){.expected = &other}, &found, &fault) == ERR_CORRUPT);
 	tear_down(&file);
 }
 
@@ -218,7 +218,7 @@ static void frames_that_were_moved_are_found(void)
 		buf_init(&moved);
 		make_frames(&moved, cases[i].firsts, ends);
 		write_file(path, buf_slice(&moved));
-		enum err err = archive_survey(path, &(struct survey){.expected = &m}, &found, &fault);
+		enum err err = archive_check(path, &(struct archive_check){.expected = &m}, &found, &fault);
 		if (err != ERR_CORRUPT || strstr(fault.text, cases[i].says) == NULL)
 			fprintf(stderr, "case %zu: %s\n", i, fault.text);
 		CHECK(err == ERR_CORRUPT && strstr(fault.text, cases[i].says) != NULL);
@@ -250,7 +250,7 @@ static void an_archive_of_other_events_is_found(void)
 }
 
 /* Frames that are zstd, but hold no events. */
-static void lines_that_are_no_events_are_found(void)
+static void ndjson_that_are_no_events_are_found(void)
 {
 	static const char *const lines[] = {
 		"\n",
@@ -278,7 +278,7 @@ static void lines_that_are_no_events_are_found(void)
 		seekable_end(&to.entries, &other);
 		packer_destroy(p);
 		write_file(path, buf_slice(&other));
-		CHECK(archive_survey(path, &(struct survey){0}, &found, &fault) == ERR_CORRUPT);
+		CHECK(archive_check(path, &(struct archive_check){0}, &found, &fault) == ERR_CORRUPT);
 		CHECK(strstr(fault.text, "1-12.ndjson.zst") != NULL);
 		buf_finish(&other);
 		buf_finish(&to.entries);
@@ -321,7 +321,7 @@ int main(void)
 	RUN(a_manifest_of_other_numbers_is_found);
 	RUN(frames_that_were_moved_are_found);
 	RUN(an_archive_of_other_events_is_found);
-	RUN(lines_that_are_no_events_are_found);
+	RUN(ndjson_that_are_no_events_are_found);
 	RUN(a_frame_of_newlines_is_turned_away);
 	return 0;
 }

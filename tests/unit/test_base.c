@@ -1,6 +1,6 @@
 #include "base/buf.h"
-#include "base/clock.h"
-#include "base/random.h"
+#include "base/system/clock.h"
+#include "base/system/random.h"
 #include "base/units.h"
 #include "base/url.h"
 #include "check.h"

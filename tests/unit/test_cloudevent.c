@@ -1,7 +1,7 @@
 #include "check.h"
 #include "event/cloudevent.h"
-#include "event/json.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "json/json.h"
 
 static const struct batch_limits limits = {1000, 3};
 

@@ -4,12 +4,12 @@
 #include <sys/stat.h>
 
 #include "archives.h"
-#include "base/log.h"
-#include "store/archive_set.h"
-#include "store/backup.h"
-#include "store/import.h"
-#include "store/reader.h"
-#include "store/repair.h"
+#include "base/system/log.h"
+#include "store/archives/archive_set.h"
+#include "store/read/reader.h"
+#include "store/repair/repair.h"
+#include "store/transfer/backup.h"
+#include "store/transfer/import.h"
 #include "temp_dir.h"
 
 enum { BATCH = 20, SMALL = 20, LARGE = 60 /* bytes of an event's data: another event */, PATH_LEN = 128 };
@@ -82,7 +82,7 @@ static void write_lines(char path[PATH_LEN], int count, const char *const *envel
 	struct buf file;
 	struct manifest m;
 	struct archive_writer *w;
-	struct page_builder *b = page_builder_create(WIRE_LINE, "", 0, 0);
+	struct page_builder *b = page_builder_create(ENCODING_LINE, "", 0, 0);
 	CHECK(b != NULL);
 	for (int i = 0; i < count; i++)
 		CHECK(page_builder_add_envelope(b, (uint64_t)i + 1, slice_of(envelopes[i]), 0, 0) == ERR_NONE);
@@ -296,8 +296,8 @@ static void a_backup_that_is_stopped_goes_on_later(void)
 	publish(dir, "two");
 	open_store(dir);
 	CHECK(seal_range(reader, 1, BATCH, plain, NULL, &m, &fault) == ERR_NONE);
-	while (store_hot(store) <= BATCH) {
-		CHECK(store_leave(store, BATCH, BATCH, m.chain, &left, &fault) == ERR_NONE);
+	while (store_log_first(store) <= BATCH) {
+		CHECK(store_evict(store, BATCH, BATCH, m.chain, &left, &fault) == ERR_NONE);
 		commit();
 		CHECK(store_maintain(store, false, &fault) == ERR_NONE);
 	}
@@ -339,8 +339,8 @@ static void a_copy_of_an_earlier_time_has_its_gaps(void)
 	for (int i = 0; i < 3; i++)
 		publish(dir, "data");
 	open_store(dir);
-	while (store_hot(store) <= 2 * BATCH) {
-		CHECK(store_leave(store, 2 * BATCH, 2 * BATCH, NULL, &left, &fault) == ERR_NONE);
+	while (store_log_first(store) <= 2 * BATCH) {
+		CHECK(store_evict(store, 2 * BATCH, 2 * BATCH, NULL, &left, &fault) == ERR_NONE);
 		commit();
 		CHECK(store_maintain(store, false, &fault) == ERR_NONE);
 	}
@@ -403,12 +403,12 @@ static void a_log_is_repaired_without_the_archives_below_it(void)
 	open_store(dir);
 	CHECK(seal_range(reader, 1, BATCH, plain, NULL, &lost, &fault) == ERR_NONE);
 	CHECK(seal_range(reader, BATCH + 1, 2 * BATCH, plain, NULL, &m, &fault) == ERR_NONE);
-	CHECK(store_leave(store, BATCH, BATCH, lost.chain, &left, &fault) == ERR_NONE);
+	CHECK(store_evict(store, BATCH, BATCH, lost.chain, &left, &fault) == ERR_NONE);
 	commit();
 	CHECK(store_maintain(store, false, &fault) == ERR_NONE);
-	CHECK(store_leave(store, BATCH, BATCH, lost.chain, &left, &fault) == ERR_NONE);
+	CHECK(store_evict(store, BATCH, BATCH, lost.chain, &left, &fault) == ERR_NONE);
 	commit();
-	CHECK(store_hot(store) == BATCH + 1);
+	CHECK(store_log_first(store) == BATCH + 1);
 	close_store();
 	change("UPDATE event SET data = '\"other\"' WHERE seq = 30; DELETE FROM event WHERE seq = 35");
 	const char *const endings[] = {ARCHIVE_ENDING, MANIFEST_ENDING};

@@ -1,8 +1,8 @@
 #include "base/buf.h"
 #include "check.h"
+#include "event/event.h"
+#include "event/filter.h"
 #include "event/op.h"
-#include "tidemark/event.h"
-#include "tidemark/filter.h"
 
 static const struct batch_limits limits = {1000, 100};
 
@@ -144,7 +144,7 @@ static void limits_hold(void)
 	refused(many, BATCH_LINES, ERR_TOO_LARGE, 101);
 }
 
-static void lines_make_a_batch(void)
+static void ndjson_make_a_batch(void)
 {
 	struct batch *b;
 	CHECK(parse("{\"data\":1}\r\n\r\n{\"data\":2}", BATCH_LINES, &b, NULL) == ERR_NONE && batch_count(b) == 2);
@@ -236,7 +236,7 @@ int main(void)
 	RUN(wrong_names_are_refused);
 	RUN(places_are_named);
 	RUN(limits_hold);
-	RUN(lines_make_a_batch);
+	RUN(ndjson_make_a_batch);
 	RUN(filters_pass_any_of_each);
 	RUN(filters_are_written_and_read);
 	RUN(messages_have_an_op);

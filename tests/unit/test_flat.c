@@ -1,9 +1,9 @@
 /* The flat shape: what is read out of an envelope, and the two shapes it is written in. */
 #include "base/buf.h"
 #include "check.h"
-#include "event/category.h"
-#include "event/json.h"
-#include "event/validity.h"
+#include "profiles/monitoring/event/category.h"
+#include "profiles/monitoring/event/validity.h"
+#include "json/json.h"
 
 #define ENVELOPE(stream, type, data)                                                                                        \
 	"{\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":\"" stream "\",\"type\":\"" type "\",\"data\":" data "}"

@@ -3,15 +3,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "base/cells.h"
-#include "base/grace.h"
-#include "base/sparse.h"
+#include "base/data/rcu.h"
+#include "base/data/slab.h"
+#include "base/data/sparse_array.h"
 #include "check.h"
 
 enum { READERS = 3, ROUNDS = 20000, SLOTS = 8, GOOD = 0x600d };
 
 struct item {
-	struct grace_link retired;
+	struct rcu_link retired;
 	int value;
 };
 
@@ -36,42 +36,42 @@ static struct item *make(void)
 
 static void readers_hold_up_what_they_may_see(void)
 {
-	struct grace g = {0};
+	struct rcu g = {0};
 	freed = 0;
-	unsigned first = grace_enter(&g);
-	grace_retire(&g, make(), sizeof(struct item));
-	grace_free(&g, on_free, NULL);
-	grace_free(&g, on_free, NULL);
+	unsigned first = rcu_enter(&g);
+	rcu_retire(&g, make(), sizeof(struct item));
+	rcu_free(&g, on_free, NULL);
+	rcu_free(&g, on_free, NULL);
 	CHECK(freed == 0);
-	unsigned second = grace_enter(&g); /* came too late to have seen it */
-	grace_leave(&g, first);
-	grace_free(&g, on_free, NULL);
+	unsigned second = rcu_enter(&g); /* came too late to have seen it */
+	rcu_leave(&g, first);
+	rcu_free(&g, on_free, NULL);
 	CHECK(freed == 1);
-	grace_retire(&g, make(), sizeof(struct item));
-	unsigned inner = grace_enter(&g);
-	grace_leave(&g, second);
-	grace_free(&g, on_free, NULL);
+	rcu_retire(&g, make(), sizeof(struct item));
+	unsigned inner = rcu_enter(&g);
+	rcu_leave(&g, second);
+	rcu_free(&g, on_free, NULL);
 	CHECK(freed == 1);
-	grace_leave(&g, inner);
-	grace_free(&g, on_free, NULL);
+	rcu_leave(&g, inner);
+	rcu_free(&g, on_free, NULL);
 	CHECK(freed == 2 && g.now == NULL && g.before == NULL);
 }
 
-static struct grace shared;
-static struct sparse slots;
+static struct rcu shared;
+static struct sparse_array slots;
 static atomic_bool stop;
 
 static void *read_slots(void *arg)
 {
 	uint64_t *seen = arg;
 	while (!atomic_load(&stop)) {
-		unsigned entered = grace_enter(&shared);
+		unsigned entered = rcu_enter(&shared);
 		for (uint32_t i = 0; i < SLOTS; i++) {
-			const struct item *item = sparse_at(&slots, i * SPARSE_STRETCH);
+			const struct item *item = sparse_array_at(&slots, i * SPARSE_ARRAY_STRETCH);
 			CHECK(item == NULL || item->value == GOOD);
 			*seen += item != NULL;
 		}
-		grace_leave(&shared, entered);
+		rcu_leave(&shared, entered);
 	}
 	return NULL;
 }
@@ -92,58 +92,59 @@ static void nobody_sees_what_is_freed(void)
 	for (int i = 0; i < READERS; i++)
 		CHECK(pthread_create(&threads[i], NULL, read_slots, &seen[i]) == 0);
 	for (uint32_t round = 0; round < ROUNDS; round++) {
-		uint32_t at = round % SLOTS * SPARSE_STRETCH;
-		struct item *old = sparse_at(&slots, at);
-		struct sparse_stretch *stretch = old != NULL ? sparse_take(&slots, at) : NULL;
+		uint32_t at = round % SLOTS * SPARSE_ARRAY_STRETCH;
+		struct item *old = sparse_array_at(&slots, at);
+		struct sparse_array_stretch *stretch = old != NULL ? sparse_array_take(&slots, at) : NULL;
 		if (old != NULL)
-			grace_retire(&shared, old, sizeof *old);
+			rcu_retire(&shared, old, sizeof *old);
 		if (stretch != NULL)
-			grace_retire(&shared, stretch, sizeof *stretch);
-		CHECK(sparse_reserve(&slots, at));
-		sparse_put(&slots, at, make());
-		grace_free(&shared, free_any, NULL);
+			rcu_retire(&shared, stretch, sizeof *stretch);
+		CHECK(sparse_array_reserve(&slots, at));
+		sparse_array_put(&slots, at, make());
+		rcu_free(&shared, free_any, NULL);
 	}
 	atomic_store(&stop, true);
 	for (int i = 0; i < READERS; i++)
 		pthread_join(threads[i], NULL);
-	grace_free(&shared, free_any, NULL);
+	rcu_free(&shared, free_any, NULL);
 	CHECK(shared.now == NULL && shared.before == NULL);
 	for (uint32_t i = 0; i < SLOTS; i++)
-		free(sparse_at(&slots, i * SPARSE_STRETCH));
-	sparse_finish(&slots);
+		free(sparse_array_at(&slots, i * SPARSE_ARRAY_STRETCH));
+	sparse_array_finish(&slots);
 }
 
 static void numbers_are_found_in_order(void)
 {
-	static const uint32_t numbers[] = {0, 1, SPARSE_STRETCH - 1, SPARSE_STRETCH, 5000000, UINT32_MAX - 1};
+	static const uint32_t numbers[] = {0, 1, SPARSE_ARRAY_STRETCH - 1, SPARSE_ARRAY_STRETCH, 5000000, UINT32_MAX - 1};
 	enum { NUMBERS = sizeof numbers / sizeof *numbers };
-	static struct sparse s;
+	static struct sparse_array s;
 	for (int i = 0; i < NUMBERS; i++) {
-		CHECK(sparse_reserve(&s, numbers[i]));
-		sparse_put(&s, numbers[i], (void *)&numbers[i]);
+		CHECK(sparse_array_reserve(&s, numbers[i]));
+		sparse_array_put(&s, numbers[i], (void *)&numbers[i]);
 	}
 	int found = 0;
-	for (uint32_t n = 0; sparse_next(&s, &n, UINT32_MAX); n++)
-		CHECK(n == numbers[found] && sparse_at(&s, n) == &numbers[found++]);
-	CHECK(found == NUMBERS && sparse_at(&s, 2) == NULL && sparse_at(&s, 4000000000) == NULL);
-	uint32_t n = SPARSE_STRETCH + 1;
-	CHECK(!sparse_next(&s, &n, 5000000));
-	free(sparse_take(&s, 5000000));
-	CHECK(sparse_at(&s, 5000000) == NULL && sparse_take(&s, 0) == NULL && sparse_at(&s, 1) == &numbers[1]);
-	sparse_finish(&s);
+	for (uint32_t n = 0; sparse_array_next(&s, &n, UINT32_MAX); n++)
+		CHECK(n == numbers[found] && sparse_array_at(&s, n) == &numbers[found++]);
+	CHECK(found == NUMBERS && sparse_array_at(&s, 2) == NULL && sparse_array_at(&s, 4000000000) == NULL);
+	uint32_t n = SPARSE_ARRAY_STRETCH + 1;
+	CHECK(!sparse_array_next(&s, &n, 5000000));
+	free(sparse_array_take(&s, 5000000));
+	CHECK(sparse_array_at(&s, 5000000) == NULL && sparse_array_take(&s, 0) == NULL &&
+	      sparse_array_at(&s, 1) == &numbers[1]);
+	sparse_array_finish(&s);
 }
 
-static void cells_come_back(void)
+static void slab_come_back(void)
 {
-	struct cells c = {0};
-	char *first = cells_take(&c, 100);
-	char *second = cells_take(&c, 101);
+	struct slab c = {0};
+	char *first = slab_take(&c, 100);
+	char *second = slab_take(&c, 101);
 	CHECK(first != NULL && second == first + 104);
-	cells_give(&c, first, 100);
-	CHECK(cells_take(&c, 97) == first && cells_take(&c, 97) != first);
+	slab_give(&c, first, 100);
+	CHECK(slab_take(&c, 97) == first && slab_take(&c, 97) != first);
 	for (int i = 0; i < 1000; i++)
-		CHECK(cells_take(&c, CELLS_MAX) != NULL);
-	cells_finish(&c);
+		CHECK(slab_take(&c, SLAB_MAX) != NULL);
+	slab_finish(&c);
 }
 
 int main(void)
@@ -151,5 +152,5 @@ int main(void)
 	RUN(readers_hold_up_what_they_may_see);
 	RUN(nobody_sees_what_is_freed);
 	RUN(numbers_are_found_in_order);
-	RUN(cells_come_back);
+	RUN(slab_come_back);
 }

@@ -1,66 +1,66 @@
 #include "base/options.h"
 #include "check.h"
-#include "net/head.h"
-#include "net/origin.h"
-#include "net/query.h"
+#include "server/access/origin.h"
+#include "server/message/request_peek.h"
+#include "server/stream/reader_query.h"
 
 #define UPGRADE "Host: h\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
 #define KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-static enum head_kind kind(const char *text)
+static enum peek_kind kind(const char *text)
 {
-	struct head h;
-	return head_read(slice_of(text), &h);
+	struct request_peek h;
+	return request_peek_read(slice_of(text), &h);
 }
 
 static void a_websocket_is_told_from_all_else(void)
 {
-	struct head h;
-	CHECK(head_read(slice_of("GET /v1/ws?after=3 HTTP/1.1\r\n" UPGRADE "Origin: http://o\r\n" KEY "\r\n"), &h) ==
-	      HEAD_WEBSOCKET);
+	struct request_peek h;
+	CHECK(request_peek_read(slice_of("GET /v1/ws?after=3 HTTP/1.1\r\n" UPGRADE "Origin: http://o\r\n" KEY "\r\n"), &h) ==
+	      PEEK_WEBSOCKET);
 	CHECK_SLICE(h.target, "/v1/ws?after=3");
 	CHECK_SLICE(h.origin, "http://o");
 	CHECK_SLICE(h.host, "h");
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\n\r\n") == HEAD_HTTP);
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n") == HEAD_STREAM);
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html, Text/Event-Stream;q=0.5\r\n\r\n") == HEAD_STREAM);
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream;q=0\r\n\r\n") == HEAD_HTTP);
-	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n") == HEAD_HTTP);
-	CHECK(kind("POST /v1/ws HTTP/1.1\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.0\r\n" UPGRADE KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Upgrade: h2c\r\n" KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\n\r\n") == PEEK_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n") == PEEK_STREAM);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html, Text/Event-Stream;q=0.5\r\n\r\n") == PEEK_STREAM);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream;q=0\r\n\r\n") == PEEK_HTTP);
+	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n") == PEEK_HTTP);
+	CHECK(kind("POST /v1/ws HTTP/1.1\r\n" UPGRADE KEY "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.0\r\n" UPGRADE KEY "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Upgrade: h2c\r\n" KEY "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" KEY "\r\n") == PEEK_HTTP);
 	CHECK(kind("GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") ==
-	      HEAD_WEBSOCKET);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 0\r\n" KEY "\r\n") == HEAD_WEBSOCKET);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Transfer-Encoding: chunked\r\n" KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE KEY KEY "\r\n") == HEAD_HTTP);
-	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == HEAD_REFUSED);
+	      PEEK_WEBSOCKET);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 3\r\n" KEY "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Content-Length: 0\r\n" KEY "\r\n") == PEEK_WEBSOCKET);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE "Transfer-Encoding: chunked\r\n" KEY "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\n" UPGRADE KEY KEY "\r\n") == PEEK_HTTP);
+	CHECK(kind("GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY "\r\n") == PEEK_REFUSED);
 }
 
 static void heads_that_mean_two_things_are_refused(void)
 {
-	CHECK(kind("GET / HTTP/1.1\r\n\r\n") == HEAD_REFUSED);
-	CHECK(kind("GET / HTTP/1.0\r\n\r\n") == HEAD_HTTP);
-	CHECK(kind("GET / HTTP/1.1\r\nHost:\r\n\r\n") == HEAD_HTTP);
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nHOST: h\r\n\r\n") == HEAD_REFUSED);
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nOrigin: a\r\nOrigin: a\r\n\r\n") == HEAD_REFUSED);
-	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n") == HEAD_REFUSED);
-	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n") == HEAD_REFUSED);
-	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1x\r\n\r\n") == HEAD_REFUSED);
+	CHECK(kind("GET / HTTP/1.1\r\n\r\n") == PEEK_REFUSED);
+	CHECK(kind("GET / HTTP/1.0\r\n\r\n") == PEEK_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost:\r\n\r\n") == PEEK_HTTP);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nHOST: h\r\n\r\n") == PEEK_REFUSED);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nOrigin: a\r\nOrigin: a\r\n\r\n") == PEEK_REFUSED);
+	CHECK(kind("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n") == PEEK_REFUSED);
+	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n") == PEEK_REFUSED);
+	CHECK(kind("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1x\r\n\r\n") == PEEK_REFUSED);
 }
 
 static void empty_lines_come_before_a_request(void)
 {
-	struct head h;
+	struct request_peek h;
 	struct slice text = slice_of("\r\n\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\nmore");
-	CHECK(head_read(text, &h) == HEAD_HTTP && h.len == text.len - 4);
+	CHECK(request_peek_read(text, &h) == PEEK_HTTP && h.len == text.len - 4);
 	CHECK_SLICE(h.target, "/");
 	for (size_t n = 1; n < text.len - 4; n++)
-		CHECK(head_read((struct slice){text.p, n}, &h) == HEAD_INCOMPLETE);
-	CHECK(kind("\rGET / HTTP/1.1\r\n\r\n") == HEAD_GARBAGE);
+		CHECK(request_peek_read((struct slice){text.p, n}, &h) == PEEK_INCOMPLETE);
+	CHECK(kind("\rGET / HTTP/1.1\r\n\r\n") == PEEK_GARBAGE);
 }
 
 static void an_absolute_form_has_an_authority(void)
@@ -91,9 +91,9 @@ static void an_absolute_form_has_an_authority(void)
 
 static int upgrade_of(const char *text)
 {
-	struct head h;
-	head_read(slice_of(text), &h);
-	return head_upgrade(&h, NULL);
+	struct request_peek h;
+	request_peek_read(slice_of(text), &h);
+	return request_peek_upgrade(&h, NULL);
 }
 
 static void what_is_wrong_with_an_upgrade_is_said(void)
@@ -110,20 +110,20 @@ static void what_is_wrong_with_an_upgrade_is_said(void)
 static void every_prefix_is_incomplete(void)
 {
 	static const char text[] = "GET /v1/ws HTTP/1.1\r\n" UPGRADE KEY "\r\n";
-	struct head h;
+	struct request_peek h;
 	for (size_t n = 1; n < sizeof text - 1; n++)
-		CHECK(head_read((struct slice){text, n}, &h) == HEAD_INCOMPLETE);
-	CHECK(kind(text) == HEAD_WEBSOCKET);
+		CHECK(request_peek_read((struct slice){text, n}, &h) == PEEK_INCOMPLETE);
+	CHECK(kind(text) == PEEK_WEBSOCKET);
 }
 
 static void garbage_is_known_at_once(void)
 {
-	struct head h;
-	CHECK(kind("\x16\x03\x01") == HEAD_GARBAGE);
-	CHECK(kind("get / HTTP/1.1\r\n\r\n") == HEAD_GARBAGE);
-	CHECK(kind("GET\r\n\r\n") == HEAD_GARBAGE);
-	CHECK(head_read((struct slice){"\0\0\0", 3}, &h) == HEAD_GARBAGE);
-	CHECK(head_read((struct slice){"GET /\0 HTTP/1.1\r\n\r\n", 19}, &h) == HEAD_GARBAGE);
+	struct request_peek h;
+	CHECK(kind("\x16\x03\x01") == PEEK_GARBAGE);
+	CHECK(kind("get / HTTP/1.1\r\n\r\n") == PEEK_GARBAGE);
+	CHECK(kind("GET\r\n\r\n") == PEEK_GARBAGE);
+	CHECK(request_peek_read((struct slice){"\0\0\0", 3}, &h) == PEEK_GARBAGE);
+	CHECK(request_peek_read((struct slice){"GET /\0 HTTP/1.1\r\n\r\n", 19}, &h) == PEEK_GARBAGE);
 }
 
 static void foreign_origins_are_refused(void)
@@ -145,20 +145,20 @@ static void foreign_origins_are_refused(void)
 	CHECK(!origin_is_fine(slice_of("http://h:82"), slice_of("127.0.0.1:1"), &none, &own));
 }
 
-static enum err parse(const char *target, unsigned allowed, struct query *q, struct fault *f)
+static enum err parse(const char *target, unsigned allowed, struct reader_query *q, struct fault *f)
 {
 	struct url u;
 	CHECK(url_parse(&u, slice_of(target)) == URL_FINE);
-	enum err err = query_parse(&u, allowed, q, f);
+	enum err err = reader_query_parse(&u, allowed, q, f);
 	if (!err)
-		query_finish(q);
+		reader_query_finish(q);
 	url_finish(&u);
 	return err;
 }
 
 static void queries_are_read(void)
 {
-	struct query q;
+	struct reader_query q;
 	struct fault f;
 	CHECK(parse("/?after=5&before=9&limit=7&order=desc&wait=2", ~0u, &q, &f) == ERR_NONE);
 	CHECK(q.has_after && q.start.after == 5 && q.before == 9 && q.limit == 7 && q.descending && q.wait_ms == 2000);

@@ -1,13 +1,13 @@
 /* The heap: its first entry is the smallest, whatever is added and removed, and removing costs little on average. */
 #include <stdint.h>
 
-#include "base/heap.h"
+#include "base/data/pairing_heap.h"
 #include "check.h"
 
 enum { ITEMS = 500, ROUNDS = 100000, MANY = 200000 };
 
 struct item {
-	struct heap_link link;
+	struct pairing_heap_link link;
 	uint64_t key;
 	bool there;
 };
@@ -22,7 +22,7 @@ static uint32_t next_random(void)
 	return (uint32_t)(state >> 33);
 }
 
-static struct heap_link *at(const void *arg, uint32_t entry)
+static struct pairing_heap_link *at(const void *arg, uint32_t entry)
 {
 	return &((struct item *)arg)[entry - 1].link;
 }
@@ -33,8 +33,8 @@ static bool less(const void *arg, uint32_t a, uint32_t b)
 	return all[a - 1].key < all[b - 1].key;
 }
 
-static const struct heap_order order = {at, less, items};
-static const struct heap_order order_of_many = {at, less, many};
+static const struct pairing_heap_order order = {at, less, items};
+static const struct pairing_heap_order order_of_many = {at, less, many};
 
 static const struct item *smallest(void)
 {
@@ -56,9 +56,9 @@ static void it_agrees_with_a_list(void)
 		if (!item->there && (fills || next_random() % 4 == 0)) {
 			item->key = next_random() % 1000;
 			item->there = true;
-			heap_add(&first, entry, &order);
+			pairing_heap_add(&first, entry, &order);
 		} else if (item->there && (!fills || next_random() % 4 == 0)) {
-			heap_remove(&first, entry, &order);
+			pairing_heap_remove(&first, entry, &order);
 			item->there = false;
 		}
 		const struct item *found = smallest();
@@ -75,13 +75,13 @@ static void removing_costs_the_logarithm(void)
 	uint64_t key = 0;
 	for (size_t i = 0; i < MANY; i++) {
 		many[i].key = ++key;
-		heap_add(&first, (uint32_t)i + 1, &order_of_many);
+		pairing_heap_add(&first, (uint32_t)i + 1, &order_of_many);
 	}
 	for (size_t i = 0; i < MANY; i++) {
-		steps += heap_remove(&first, first, &order_of_many);
+		steps += pairing_heap_remove(&first, first, &order_of_many);
 		if (i % 2 == 0) {
 			many[i].key = ++key;
-			heap_add(&first, (uint32_t)i + 1, &order_of_many);
+			pairing_heap_add(&first, (uint32_t)i + 1, &order_of_many);
 		}
 	}
 	CHECK(steps < (size_t)MANY * 64);

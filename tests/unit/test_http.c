@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "net/http.h"
-#include "net/peer.h"
+#include "server/http/http.h"
+#include "server/message/peer.h"
 #include "temp_dir.h"
 
 enum { PATIENCE_MS = 60000, SEARCHES = 4, ROOM = 1024 * 1024 };
@@ -21,7 +21,7 @@ struct house {
 	struct access *access;
 	struct quotas *quotas;
 	struct proxies proxies;
-	struct gate gate;
+	struct request_guard guard;
 	struct http *http;
 	int listener;
 	atomic_bool found; /* what is being looked for */
@@ -40,36 +40,36 @@ static void on_unopened(void *arg)
 	(void)arg;
 }
 
-static void search(void *arg, struct exchange *x, struct reader *reader)
+static void search(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct house *h = arg;
 	if (!atomic_load(&h->found)) {
-		exchange_defer(x, search);
+		request_defer(x, search);
 		return;
 	}
-	buf_adds(exchange_out(x), "found");
-	exchange_status(x, 200, "text/plain");
-	exchange_done(x);
+	buf_adds(request_out(x), "found");
+	request_status(x, 200, "text/plain");
+	request_done(x);
 }
 
 /* An answer of as many bytes as the path ends with, kept to what there is room for where that may be. */
-static void fill(void *arg, struct exchange *x, struct reader *reader)
+static void fill(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct house *h = arg;
-	long bytes = strtol(exchange_segment(x).p, NULL, 10);
+	long bytes = strtol(request_segment(x).p, NULL, 10);
 	atomic_fetch_add(&h->made, 1);
 	for (long i = 0; i < bytes; i++)
-		buf_addc(exchange_out(x), 'x');
-	exchange_add_header(x, "X-Room", exchange_room(x, NULL) > 0 ? "yes" : "no");
-	exchange_status(x, 200, "text/plain");
-	exchange_done(x);
+		buf_addc(request_out(x), 'x');
+	request_add_header(x, "X-Room", request_room(x, NULL) > 0 ? "yes" : "no");
+	request_status(x, 200, "text/plain");
+	request_done(x);
 }
 
-static const struct http_route routes[] = {{"GET", "/search", NEED_NOTHING, search, 0},
-					   {"GET", "/brief/{}", NEED_NOTHING, fill, ROUTE_HELD | ROUTE_BRIEF},
-					   {"GET", "/long/{}", NEED_NOTHING, fill, ROUTE_HELD},
+static const struct http_route routes[] = {{"GET", "/search", PERMISSION_NOTHING, search, 0},
+					   {"GET", "/brief/{}", PERMISSION_NOTHING, fill, ROUTE_HELD | ROUTE_BRIEF},
+					   {"GET", "/long/{}", PERMISSION_NOTHING, fill, ROUTE_HELD},
 					   {0}};
 
 static void house_open(struct house *h)
@@ -86,14 +86,14 @@ static void house_open(struct house *h)
 	CHECK(store_open(h->dir, (struct store_options){0}, &h->store, &fault) == ERR_NONE);
 	CHECK(pool_create(h->store, 2, &h->pool, &fault) == ERR_NONE);
 	CHECK(access_create(NULL, &h->access, &fault) == ERR_NONE);
-	h->gate = (struct gate){h->access, &none, &none, &none, &h->proxies, {0}, ""};
+	h->guard = (struct request_guard){h->access, &none, &none, &none, &h->proxies, {0}, ""};
 	struct http_options options = {.routes = routes,
 				       .arg = h,
 				       .quotas = h->quotas,
 				       .connections_max = 100,
 				       .patience_ms = PATIENCE_MS,
 				       .connection_memory = 16 * 1024,
-				       .gate = &h->gate,
+				       .guard = &h->guard,
 				       .on_close = on_close,
 				       .on_close_arg = h,
 				       .on_unopened = on_unopened};

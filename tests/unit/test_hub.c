@@ -6,12 +6,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "hub/cursor.h"
-#include "hub/subscription.h"
-#include "hub/writer.h"
-#include "net/ws_metrics.h"
-#include "store/page_build.h"
+#include "base/system/clock.h"
+#include "engine/read/cursor.h"
+#include "engine/read/subscription.h"
+#include "engine/write/writer.h"
+#include "event/page_build.h"
+#include "server/ws/ws_metrics.h"
 #include "temp_dir.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};
@@ -225,7 +225,8 @@ static void *follow(void *arg)
 		struct position position = {.after = start};
 		while (feed_head(feed) < start)
 			usleep(100);
-		CHECK(cursor_create(feed, position, 0, history_select_take(store, f), WIRE_WS, ring, &bell, &c) == ERR_NONE);
+		CHECK(cursor_create(feed, position, 0, history_select_take(store, f), ENCODING_WS, ring, &bell, &c) ==
+		      ERR_NONE);
 		read_on(c, &bell, start, EVENTS, step);
 		cursor_destroy(c);
 	}
@@ -270,8 +271,8 @@ static void a_load_ends_where_the_feed_does(void)
 		struct filter *f = filter_create();
 		bell_init(&bell);
 		CHECK(streams[i] == NULL || filter_add_stream(f, slice_of(streams[i])) == ERR_NONE);
-		CHECK(cursor_create(feed, (struct position){.from_first = true}, 0, history_select_take(store, f), WIRE_WS,
-				    ring, &bell, &c) == ERR_NONE);
+		CHECK(cursor_create(feed, (struct position){.from_first = true}, 0, history_select_take(store, f),
+				    ENCODING_WS, ring, &bell, &c) == ERR_NONE);
 		read_on(c, &bell, 0, 6, 1);
 		CHECK(cursor_after(c) == 6 && cursor_fill(c, chunks, 8, SIZE_MAX, &count) == CURSOR_LIVE);
 		cursor_destroy(c);
@@ -283,7 +284,7 @@ static void a_load_ends_where_the_feed_does(void)
 	remove_dir();
 }
 
-enum { PLACES = 20, PLACE_EVENTS = 512, LOADS_AT_ONCE = 8 };
+enum { PLACES = 20, STORE_FILES_EVENTS = 512, LOADS_AT_ONCE = 8 };
 
 /* A job that keeps a thread of the pool busy until it is let go. */
 struct hold_job {
@@ -327,8 +328,8 @@ static void run_request(struct pool_job *job, struct reader *reader)
 
 static void publish_places(void)
 {
-	static char lines[PLACE_EVENTS * LINE_LEN + 1];
-	put_lines(lines, PLACE_EVENTS);
+	static char lines[STORE_FILES_EVENTS * LINE_LEN + 1];
+	put_lines(lines, STORE_FILES_EVENTS);
 	for (int i = 0; i < PLACES; i++)
 		CHECK(publish(lines) == ERR_NONE);
 }
@@ -345,8 +346,8 @@ static void let_a_herd_ask(struct hold_job holds[2], struct cursor *cursors[PLAC
 	hold_pool(holds);
 	bell_init(bell);
 	for (uint64_t i = 0; i < PLACES; i++) {
-		struct position at = {.after = i * PLACE_EVENTS};
-		CHECK(cursor_create(feed, at, 0, NULL, WIRE_WS, ring, bell, &cursors[i]) == ERR_NONE);
+		struct position at = {.after = i * STORE_FILES_EVENTS};
+		CHECK(cursor_create(feed, at, 0, NULL, ENCODING_WS, ring, bell, &cursors[i]) == ERR_NONE);
 		CHECK(cursor_fill(cursors[i], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
 		cursor_load(cursors[i]);
 	}
@@ -401,9 +402,9 @@ static void a_closed_feed_reads_no_more_pages(void)
 		      cursor_fault(cursors[i])->code == ERR_CLOSED);
 	for (int i = 0; i < PLACES; i++)
 		cursor_destroy(cursors[i]);
-	struct position last = {.after = (PLACES - 1) * PLACE_EVENTS};
+	struct position last = {.after = (PLACES - 1) * STORE_FILES_EVENTS};
 	struct selection *all = history_select_take(store, filter_create());
-	CHECK(cursor_create(feed, last, 0, all, WIRE_WS, ring, &bell, &cursors[0]) == ERR_NONE);
+	CHECK(cursor_create(feed, last, 0, all, ENCODING_WS, ring, &bell, &cursors[0]) == ERR_NONE);
 	CHECK(cursor_fill(cursors[0], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
 	cursor_load(cursors[0]);
 	CHECK(rings_of(&bell) == PLACES + 1);
@@ -992,8 +993,8 @@ static void follower_init(struct subscriptions *t, struct follower *f, const cha
 	*f = (struct follower){0};
 	bell_init(&f->bell);
 	subscription_init(&f->subscription);
-	CHECK(cursor_create(feed, (struct position){.from_head = true}, 0, history_select_take(store, filter), WIRE_WS, ring,
-			    &f->bell, &f->cursor) == ERR_NONE);
+	CHECK(cursor_create(feed, (struct position){.from_head = true}, 0, history_select_take(store, filter), ENCODING_WS,
+			    ring, &f->bell, &f->cursor) == ERR_NONE);
 	CHECK(wait_at_head(t, f));
 }
 
@@ -1096,7 +1097,7 @@ static enum err on_leave(struct write_op *op, struct store *s, struct fault *f)
 	(void)op;
 	uint64_t left;
 	changes_run++;
-	return store_leave(s, LEAVING, LEAVING, NULL, &left, f);
+	return store_evict(s, LEAVING, LEAVING, NULL, &left, f);
 }
 
 static bool has_note_fine;
@@ -1224,7 +1225,7 @@ static void events_that_cannot_leave_disturb_no_publisher(void)
 	CHECK(ops[1].op.err != ERR_NONE);
 	CHECK(ops[2].op.err == ERR_NONE && ops[2].op.receipt.first == ALL + 2);
 	check_breaker_stayed_closed(1);
-	CHECK(store_hot(store) == 1 && store_head(store) == ALL + 2);
+	CHECK(store_log_first(store) == 1 && store_head(store) == ALL + 2);
 	for (int i = 0; i < 3; i++)
 		finish(&ops[i]);
 	close_hub();

@@ -1,5 +1,5 @@
 #include "check.h"
-#include "event/json.h"
+#include "json/json.h"
 
 static bool minify(const char *text, size_t len, char *out, size_t *n, struct json_error *e)
 {
@@ -127,7 +127,7 @@ static void every_prefix_of_a_document_fails(void)
 	CHECK(minify(text, sizeof text - 1, out, &n, &e));
 }
 
-static void members_are_walked(void)
+static void json_body_are_walked(void)
 {
 	struct slice object = slice_of("{\"a\":{\"x\":[1,\"},\"]},\"b\":\"q\\\"\",\"\\u0063\":-1,\"a\":2}");
 	struct slice v;
@@ -215,7 +215,7 @@ int main(void)
 	RUN(utf8_is_proven);
 	RUN(nesting_has_a_limit);
 	RUN(every_prefix_of_a_document_fails);
-	RUN(members_are_walked);
+	RUN(json_body_are_walked);
 	RUN(strings_are_decoded);
 	RUN(sequences_are_exact);
 	RUN(names_are_plain);

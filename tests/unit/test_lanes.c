@@ -1,6 +1,6 @@
 /* Who waits to be written takes turns, and nobody's own order changes. */
 #include "check.h"
-#include "hub/lanes.h"
+#include "engine/work/fair_queue.h"
 
 enum { ITEMS = 1000, CLIENTS_MAX = 300 };
 
@@ -10,29 +10,29 @@ struct item {
 	int number;
 };
 
-static struct lanes lanes;
+static struct fair_queue lanes;
 static unsigned turn;
 static struct item items[ITEMS];
 
 static struct item *take(void)
 {
-	struct list *lane = lanes_current(&lanes, &turn);
+	struct list *lane = fair_queue_current(&lanes, &turn);
 	struct item *i = LIST_ITEM(lane->next, struct item, link);
-	lanes_remove(&lanes, turn, &i->link);
+	fair_queue_remove(&lanes, turn, &i->link);
 	return i;
 }
 
 static void a_flood_does_not_hold_up_others(void)
 {
-	lanes_init(&lanes);
-	CHECK(lanes_empty(&lanes));
+	fair_queue_init(&lanes);
+	CHECK(fair_queue_empty(&lanes));
 	for (int i = 0; i < ITEMS; i++) {
 		items[i] = (struct item){.client = i < ITEMS - 1 ? 1 : 2, .number = i};
-		lanes_append(&lanes, items[i].client, &items[i].link);
+		fair_queue_append(&lanes, items[i].client, &items[i].link);
 	}
 	int before = 0;
 	while (take()->client == 1) {
-		lanes_next(&turn);
+		fair_queue_next(&turn);
 		before++;
 	}
 	CHECK(before <= 1);
@@ -43,24 +43,24 @@ static void each_keeps_its_order(int clients)
 {
 	int next[CLIENTS_MAX + 1] = {0};
 	int taken = 0;
-	lanes_init(&lanes);
+	fair_queue_init(&lanes);
 	for (int i = 0; i < ITEMS; i++) {
 		uint64_t client = (uint64_t)(i * i + i / 3) % (uint64_t)(clients + 1); /* 0 is nobody */
 		items[i] = (struct item){.client = client, .number = i};
-		lanes_append(&lanes, client, &items[i].link);
+		fair_queue_append(&lanes, client, &items[i].link);
 		if (i % 5 != 0)
 			continue;
 		struct item *one = take();
 		CHECK(one->number >= next[one->client]);
 		next[one->client] = one->number + 1;
-		lanes_next(&turn);
+		fair_queue_next(&turn);
 		taken++;
 	}
-	for (; !lanes_empty(&lanes); taken++) {
+	for (; !fair_queue_empty(&lanes); taken++) {
 		struct item *one = take();
 		CHECK(one->number >= next[one->client]);
 		next[one->client] = one->number + 1;
-		lanes_next(&turn);
+		fair_queue_next(&turn);
 	}
 	CHECK(taken == ITEMS);
 }
@@ -73,11 +73,11 @@ static void each_keeps_its_order_among_few_and_many(void)
 
 static void each_has_a_lane_of_its_own_while_there_are_any(void)
 {
-	lanes_init(&lanes);
+	fair_queue_init(&lanes);
 	for (int i = 0; i < LANES; i++) {
 		items[i].number = i;
-		lanes_append(&lanes, (uint64_t)i * 7, &items[i].link);
-		CHECK(lanes_filled(&lanes) == i + 1);
+		fair_queue_append(&lanes, (uint64_t)i * 7, &items[i].link);
+		CHECK(fair_queue_filled(&lanes) == i + 1);
 	}
 }
 
@@ -85,14 +85,14 @@ static void all_can_be_taken_at_once(void)
 {
 	struct list all;
 	int count = 0;
-	lanes_init(&lanes);
+	fair_queue_init(&lanes);
 	list_init(&all);
 	for (int i = 0; i < ITEMS; i++) {
 		items[i].number = i;
-		lanes_append(&lanes, (uint64_t)i % 90, &items[i].link);
+		fair_queue_append(&lanes, (uint64_t)i % 90, &items[i].link);
 	}
-	lanes_take_all(&lanes, &all);
-	CHECK(lanes_empty(&lanes));
+	fair_queue_take_all(&lanes, &all);
+	CHECK(fair_queue_empty(&lanes));
 	LIST_EACH (link, &all)
 		count++;
 	CHECK(count == ITEMS);

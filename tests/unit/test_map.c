@@ -1,8 +1,8 @@
 /* The hash table: the same as a list, whatever is added and removed, and no longer chains than there have to be. */
 #include <stdbool.h>
 
-#include "base/hash.h"
-#include "base/map.h"
+#include "base/data/hash.h"
+#include "base/data/map.h"
 #include "check.h"
 
 enum { KEYS = 4000, ROUNDS = 200000, MANY = 1000000 };

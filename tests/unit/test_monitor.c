@@ -2,15 +2,15 @@
  * store. */
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/hash.h"
-#include "monitor/auditor.h"
-#include "monitor/conversation.h"
-#include "monitor/lease_inside.h"
-#include "monitor/observation.h"
-#include "monitor/past.h"
-#include "monitor/pulse.h"
-#include "monitor/series.h"
+#include "base/data/hash.h"
+#include "base/system/clock.h"
+#include "profiles/monitoring/leases/lease_internal.h"
+#include "profiles/monitoring/services/auditor.h"
+#include "profiles/monitoring/services/observation.h"
+#include "profiles/monitoring/services/pulse.h"
+#include "profiles/monitoring/services/service_history.h"
+#include "profiles/monitoring/state/conversation.h"
+#include "profiles/monitoring/state/series.h"
 #include "temp_dir.h"
 
 static struct fault fault;
@@ -378,7 +378,7 @@ static void the_past_is_read_in_parts(void)
 	struct monitor *m;
 	struct reader *reader;
 	struct past *past;
-	struct past_query q = {.service = SERVICES, .with_stats = true, .oldest_first = true};
+	struct service_history_query q = {.service = SERVICES, .with_stats = true, .oldest_first = true};
 	struct buf out;
 	int parts = 0;
 	buf_init(&out);
@@ -387,11 +387,11 @@ static void the_past_is_read_in_parts(void)
 	CHECK(monitor_create(store, NULL, &m, &fault) == ERR_NONE);
 	publish(store, m, 0, EVENTS, false);
 	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
-	CHECK(past_create(m, store, reader, &q, &past, &fault) == ERR_NONE);
+	CHECK(service_history_create(m, store, reader, &q, &past, &fault) == ERR_NONE);
 	for (bool done = false; !done; parts++)
-		CHECK(past_read(past, reader, &done, &fault) == ERR_NONE);
-	past_write(past, &out);
-	past_destroy(past);
+		CHECK(service_history_read(past, reader, &done, &fault) == ERR_NONE);
+	service_history_write(past, &out);
+	service_history_destroy(past);
 	CHECK(parts == PAGES && !buf_failed(&out) && out.data[0] == '[' && out.data[out.len - 1] == ']');
 	int found = 0;
 	for (const char *at = out.data; (at = memmem(at, out.len - (size_t)(at - out.data), "\"c0\"", 4)) != NULL; at++)

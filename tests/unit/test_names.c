@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "one_store.h"
-#include "store/reader.h"
+#include "store/read/reader.h"
 
 static uint64_t forgotten_owners;
 
@@ -154,7 +154,7 @@ static void what_gets_events_meanwhile_stays(void)
 	publish_three();
 	CHECK(append("{\"stream\":\"a\",\"data\":1}", NULL, &r) == ERR_NONE);
 	receipt_finish(&r);
-	CHECK(store_leave(store, 4, 4, NULL, &left, &fault) == ERR_NONE && left == 4);
+	CHECK(store_evict(store, 4, 4, NULL, &left, &fault) == ERR_NONE && left == 4);
 	CHECK(append("{\"stream\":\"a\",\"data\":1}", NULL, &r) == ERR_NONE);
 	receipt_finish(&r);
 	commit(2);
@@ -172,11 +172,11 @@ static void a_leave_in_doubt_forgets(void)
 {
 	uint64_t left;
 	publish_three();
-	CHECK(store_leave(store, 2, 2, NULL, &left, &fault) == ERR_NONE && left == 2);
+	CHECK(store_evict(store, 2, 2, NULL, &left, &fault) == ERR_NONE && left == 2);
 	CHECK(!commit_in_doubt());
 	CHECK(store_topics(store) == 2 && !has_stream("a") && may_miss("a", NULL, 0));
 	/* And one that is rolled back does not. */
-	CHECK(store_leave(store, 4, 4, NULL, &left, &fault) == ERR_NONE && left == 4);
+	CHECK(store_evict(store, 4, 4, NULL, &left, &fault) == ERR_NONE && left == 4);
 	store_rollback(store);
 	CHECK(store_topics(store) == 2 && has_stream("b"));
 	publish("{\"stream\":\"b\",\"data\":1}", 1);

@@ -3,11 +3,11 @@
 #include <sqlite3.h>
 
 #include "event/envelope.h"
-#include "store/db.h"
-#include "store/postings.h"
-#include "store/restore.h"
-#include "store/seal.h"
-#include "store/store_inside.h"
+#include "store/index/postings.h"
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
+#include "store/transfer/restore.h"
+#include "store/transfer/seal.h"
 #include "temp_dir.h"
 
 enum { STREAMS = 60, EVENTS_MAX = 4000, STEPS = 250, ROUNDS = 12, BATCH = 24, EVERY = 16 };
@@ -125,7 +125,7 @@ static void ask(int stream, int many, uint64_t after, uint64_t before, bool down
 
 static void ask_all(void)
 {
-	uint64_t begin = store_hot(store) - 1;
+	uint64_t begin = store_log_first(store) - 1;
 	uint64_t end = store_head(store) + 1;
 	for (int down = 0; down < 2; down++) {
 		for (int i = 0; i < STREAMS; i++)
@@ -165,7 +165,7 @@ static void flush(void)
 {
 	close_store();
 	open_store();
-	CHECK(!trail_lags(store_trail(store)));
+	CHECK(!index_tail_lags(store_trail(store)));
 }
 
 /* Names the first events of all topics in rows, as an older version did. */
@@ -175,7 +175,7 @@ static void post_all_firsts(void)
 	for (uint32_t i = 0; i < catalog_topics(store_catalog(store)); i++) {
 		struct figures f;
 		catalog_topic_figures(store_catalog(store), i, &f);
-		if (f.first >= store_hot(store) && f.first <= trail_mark(store_trail(store)))
+		if (f.first >= store_log_first(store) && f.first <= index_tail_upto(store_trail(store)))
 			check(postings_add(store->db, i, f.first, &fault));
 	}
 	check(db_exec(store->db, "COMMIT", &fault));
@@ -196,8 +196,8 @@ static void publish_some(void)
 /* The oldest events leave, for good or into an archive. *removed counts the former. */
 static void leave_some(bool archive, uint64_t *removed)
 {
-	uint64_t hot = store_hot(store);
-	uint64_t mark = trail_mark(store_trail(store));
+	uint64_t hot = store_log_first(store);
+	uint64_t mark = index_tail_upto(store_trail(store));
 	uint64_t left;
 	struct manifest m = {0};
 	if (mark < hot || mark == store_head(store))
@@ -205,7 +205,7 @@ static void leave_some(bool archive, uint64_t *removed)
 	uint64_t upto = hot + (uint64_t)rand() % (mark - hot + 1);
 	if (archive)
 		check(seal_range(reader, hot, upto, plain, NULL, &m, &fault));
-	check(store_leave(store, upto, upto, archive ? m.chain : NULL, &left, &fault));
+	check(store_evict(store, upto, upto, archive ? m.chain : NULL, &left, &fault));
 	CHECK(left == upto);
 	if (rand() % 2 == 0 && store_head(store) < EVENTS_MAX) {
 		stream_of[store_head(store) + 1] = 3;
@@ -287,7 +287,7 @@ static void a_topic_begins_again_after_its_last_event(void)
 	publish_to(streams, 4);
 	flush();
 	publish_to(streams + 4, 1);
-	check(store_leave(store, 4, 4, NULL, &left, &fault));
+	check(store_evict(store, 4, 4, NULL, &left, &fault));
 	CHECK(left == 4);
 	commit();
 	ask_all();
@@ -334,7 +334,7 @@ static void a_new_topic_is_stored_with_its_first_event(void)
 	row_says(3, 4, 4, 1, 1); /* of two */
 	streams[0] = EVERY;
 	publish_to(streams, 1); /* and the index of those before */
-	CHECK(trail_mark(store_trail(store)) == EVERY + 1);
+	CHECK(index_tail_upto(store_trail(store)) == EVERY + 1);
 	CHECK(number("SELECT count(*) FROM updated") == 1 && number("SELECT id FROM updated") == 3);
 	row_says(3, 4, EVERY + 1, 2, 2);
 	row_says(EVERY, EVERY + 2, EVERY + 2, 1, 1);

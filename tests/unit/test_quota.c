@@ -1,6 +1,6 @@
 /* Quotas: no client takes so much that the next one finds nothing, and what is given back is there again. */
-#include "base/quota.h"
 #include "check.h"
+#include "engine/work/quota.h"
 
 enum { ALL = 1000 };
 

@@ -10,7 +10,7 @@
 #include "app/sandbox.h"
 #include "check.h"
 
-static int gate[2];
+static int guard[2];
 
 static void try_all(void)
 {
@@ -30,7 +30,7 @@ static void try_all(void)
 static void *work(void *arg)
 {
 	char byte;
-	CHECK(read(gate[0], &byte, 1) == 1);
+	CHECK(read(guard[0], &byte, 1) == 1);
 	try_all();
 	return arg;
 }
@@ -49,12 +49,12 @@ static void it_holds_for_all_threads(void)
 		pthread_t before;
 		pthread_t after;
 		struct fault fault = {0};
-		CHECK(pipe(gate) == 0 && pthread_create(&before, NULL, work, NULL) == 0);
+		CHECK(pipe(guard) == 0 && pthread_create(&before, NULL, work, NULL) == 0);
 		enum err err = sandbox_enter(&fault);
 		if (err)
 			fprintf(stderr, "%s\n", fault.text);
 		CHECK(err == ERR_NONE);
-		CHECK(write(gate[1], "x", 1) == 1 && pthread_join(before, NULL) == 0);
+		CHECK(write(guard[1], "x", 1) == 1 && pthread_join(before, NULL) == 0);
 		try_all();
 		CHECK(pthread_create(&after, NULL, idle, NULL) == 0 && pthread_join(after, NULL) == 0);
 		_exit(0);

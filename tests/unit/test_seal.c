@@ -5,10 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/sys.h"
-#include "store/db.h"
-#include "store/seal.h"
-#include "store/store_inside.h"
+#include "base/system/sys.h"
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
+#include "store/transfer/seal.h"
 #include "temp_dir.h"
 
 enum { EVENTS = 60, FIRST_PART = 20, SECOND_PART = 45, CRASH_CODE = 77, CALLS_MAX = 200, INDEX_EVERY = 40 };
@@ -144,14 +144,14 @@ static enum err take_out(uint64_t upto)
 {
 	struct manifest m;
 	uint64_t left = 0;
-	uint64_t hot = store_hot(store);
+	uint64_t hot = store_log_first(store);
 	if (hot > upto)
 		return ERR_NONE;
 	if (seal_find(store, hot, &m) && m.last == upto)
 		hot = m.first;
 	enum err err = seal_range(reader, hot, upto, options, NULL, &m, &fault);
-	while (!err && store_hot(store) <= upto) {
-		err = store_leave(store, upto, m.last, m.chain, &left, &fault);
+	while (!err && store_log_first(store) <= upto) {
+		err = store_evict(store, upto, m.last, m.chain, &left, &fault);
 		if (!err)
 			commit();
 	}
@@ -171,7 +171,7 @@ static void check_taken_out(void)
 	struct manifest second;
 	struct manifest found;
 	check_all();
-	CHECK(store_hot(store) == SECOND_PART + 1);
+	CHECK(store_log_first(store) == SECOND_PART + 1);
 	CHECK(seal_at(store, 0, &first) && seal_at(store, 1, &second) && !seal_at(store, 2, &found));
 	CHECK(first.first == 1 && first.last == FIRST_PART && second.first == FIRST_PART + 1 && second.last == SECOND_PART);
 	CHECK(strcmp(first.chain, second.previous) == 0);
@@ -266,10 +266,10 @@ static void an_end_inside_the_transaction_loses_nothing(void)
 			uint64_t left;
 			open_store();
 			CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
-			CHECK(store_leave(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
+			CHECK(store_evict(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
 			if (left < FIRST_PART) { /* the trailing index came first */
 				commit();
-				CHECK(store_leave(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
+				CHECK(store_evict(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
 			}
 			CHECK(left == FIRST_PART);
 			if (committed)
@@ -278,7 +278,7 @@ static void an_end_inside_the_transaction_loses_nothing(void)
 		}
 		CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == CRASH_CODE);
 		open_store();
-		CHECK(store_hot(store) == (committed ? FIRST_PART + 1 : 1));
+		CHECK(store_log_first(store) == (committed ? FIRST_PART + 1 : 1));
 		check_all();
 		CHECK(take_both_out() == ERR_NONE);
 		check_taken_out();
@@ -294,9 +294,9 @@ static void a_rollback_brings_back_what_was_leaving(void)
 	set_up();
 	CHECK(take_out(FIRST_PART) == ERR_NONE);
 	CHECK(seal_range(reader, FIRST_PART + 1, SECOND_PART, options, NULL, &m, &fault) == ERR_NONE);
-	CHECK(store_leave(store, SECOND_PART, m.last, m.chain, &left, &fault) == ERR_NONE && left == SECOND_PART);
+	CHECK(store_evict(store, SECOND_PART, m.last, m.chain, &left, &fault) == ERR_NONE && left == SECOND_PART);
 	store_rollback(store);
-	CHECK(store_hot(store) == FIRST_PART + 1);
+	CHECK(store_log_first(store) == FIRST_PART + 1);
 	check_all();
 	CHECK(take_both_out() == ERR_NONE);
 	check_taken_out();
@@ -443,7 +443,7 @@ static void append_many(void)
 static void leave_first_part(void)
 {
 	uint64_t left;
-	CHECK(store_leave(store, FIRST_PART, FIRST_PART, NULL, &left, &fault) == ERR_NONE && left == FIRST_PART);
+	CHECK(store_evict(store, FIRST_PART, FIRST_PART, NULL, &left, &fault) == ERR_NONE && left == FIRST_PART);
 	commit();
 }
 
@@ -573,7 +573,7 @@ static void what_has_left_makes_room(void)
 	}
 	CHECK(less);
 	for (int i = 0; i < 3; i++) {
-		CHECK(store_leave(store, EVENTS + 12, EVENTS + 12, NULL, &left, &fault) == ERR_NONE);
+		CHECK(store_evict(store, EVENTS + 12, EVENTS + 12, NULL, &left, &fault) == ERR_NONE);
 		commit();
 	}
 	CHECK(store_maintain(store, true, &fault) == ERR_NONE);

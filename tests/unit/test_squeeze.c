@@ -5,8 +5,8 @@
 
 #include "check.h"
 #include "event/envelope.h"
-#include "store/squeeze.h"
-#include "tidemark/event.h"
+#include "event/event.h"
+#include "server/message/content_encoding.h"
 
 static struct fault fault;
 
@@ -44,13 +44,14 @@ static void bodies_of_every_length_come_back(void)
 		buf_init(&got);
 		fill(&plain, sizes[i]);
 		pack(&packed, buf_slice(&plain));
-		enum err err = unsqueeze(CODING_ZSTD, buf_slice(&packed), plain.len, &got, &fault);
+		enum err err = content_decode(CONTENT_CODING_ZSTD, buf_slice(&packed), plain.len, &got, &fault);
 		if (err)
 			fprintf(stderr, "%zu bytes: %s\n", sizes[i], fault.text);
 		CHECK(!err && slice_eq(buf_slice(&got), buf_slice(&plain)));
 		got.len = 0;
 		if (plain.len > 0)
-			CHECK(unsqueeze(CODING_ZSTD, buf_slice(&packed), plain.len - 1, &got, &fault) == ERR_TOO_LARGE);
+			CHECK(content_decode(CONTENT_CODING_ZSTD, buf_slice(&packed), plain.len - 1, &got, &fault) ==
+			      ERR_TOO_LARGE);
 		buf_finish(&plain);
 		buf_finish(&packed);
 		buf_finish(&got);
@@ -68,12 +69,12 @@ static void frames_in_a_row_are_one_body(void)
 	pack(&packed, slice_of(""));
 	pack(&packed, slice_of("two"));
 	buf_adds(&got, "> ");
-	CHECK(unsqueeze(CODING_ZSTD, buf_slice(&packed), 7, &got, &fault) == ERR_NONE);
+	CHECK(content_decode(CONTENT_CODING_ZSTD, buf_slice(&packed), 7, &got, &fault) == ERR_NONE);
 	CHECK_SLICE(buf_slice(&got), "> one two");
 	/* Each byte that is missing at the end is missed, but for where a frame ends. */
 	for (size_t len = 0; len < packed.len; len++) {
 		got.len = 0;
-		enum err err = unsqueeze(CODING_ZSTD, (struct slice){packed.data, len}, 100, &got, &fault);
+		enum err err = content_decode(CONTENT_CODING_ZSTD, (struct slice){packed.data, len}, 100, &got, &fault);
 		CHECK(err == ERR_INVALID || (err == ERR_NONE && (got.len == 4)));
 	}
 	buf_finish(&packed);
@@ -89,12 +90,12 @@ static void what_is_not_zstd_is_refused(void)
 	buf_init(&got);
 	buf_init(&packed);
 	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
-		CHECK(unsqueeze(CODING_ZSTD, slice_of(bodies[i]), 100, &got, &fault) == ERR_INVALID);
+		CHECK(content_decode(CONTENT_CODING_ZSTD, slice_of(bodies[i]), 100, &got, &fault) == ERR_INVALID);
 		CHECK(fault.text[0] != '\0');
 	}
 	pack(&packed, slice_of("fine"));
 	buf_addc(&packed, 'x');
-	CHECK(unsqueeze(CODING_ZSTD, buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
+	CHECK(content_decode(CONTENT_CODING_ZSTD, buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
 	buf_finish(&got);
 	buf_finish(&packed);
 }
@@ -113,7 +114,7 @@ static void a_bomb_is_refused_at_once(void)
 	zeros.len = 64 << 20;
 	pack(&packed, buf_slice(&zeros));
 	CHECK(packed.len < 16384);
-	CHECK(unsqueeze(CODING_ZSTD, buf_slice(&packed), 1000, &got, &fault) == ERR_TOO_LARGE &&
+	CHECK(content_decode(CONTENT_CODING_ZSTD, buf_slice(&packed), 1000, &got, &fault) == ERR_TOO_LARGE &&
 	      strstr(fault.text, "1000") != NULL);
 	CHECK(got.cap <= 1 << 20);
 	packed.len = 0;
@@ -128,7 +129,7 @@ static void a_bomb_is_refused_at_once(void)
 		;
 	ZSTD_freeCCtx(c);
 	got.len = 0;
-	enum err err = unsqueeze(CODING_ZSTD, (struct slice){packed.data, out.pos}, 128 << 20, &got, &fault);
+	enum err err = content_decode(CONTENT_CODING_ZSTD, (struct slice){packed.data, out.pos}, 128 << 20, &got, &fault);
 	CHECK(err == ERR_INVALID && got.cap <= 1 << 20); /* a window of 128 MiB */
 	CHECK(strstr(fault.text, "window of more than 8 MiB") != NULL);
 	buf_finish(&zeros);
@@ -138,7 +139,7 @@ static void a_bomb_is_refused_at_once(void)
 
 static void a_stream_can_be_read_as_it_comes(void)
 {
-	struct squeeze *s = squeeze_create(CODING_ZSTD);
+	struct content_encoder *s = content_encoder_create(CONTENT_CODING_ZSTD);
 	ZSTD_DCtx *d = ZSTD_createDCtx();
 	struct buf piece;
 	struct buf plain;
@@ -152,7 +153,7 @@ static void a_stream_can_be_read_as_it_comes(void)
 		fill(&plain, before + (i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : 300000));
 		struct slice fresh = {plain.data + before, plain.len - before};
 		piece.len = 0;
-		CHECK(squeeze_add(s, fresh, i == 19, &piece, &fault) == ERR_NONE);
+		CHECK(content_encoder_add(s, fresh, i == 19, &piece, &fault) == ERR_NONE);
 		ZSTD_inBuffer in = {piece.data, piece.len, 0};
 		CHECK(buf_reserve(&got, fresh.len + 1));
 		ZSTD_outBuffer out = {got.data + got.len, fresh.len + 1, 0};
@@ -162,8 +163,8 @@ static void a_stream_can_be_read_as_it_comes(void)
 		CHECK(slice_eq(buf_slice(&got), buf_slice(&plain)));
 	}
 	ZSTD_freeDCtx(d);
-	squeeze_destroy(s);
-	squeeze_destroy(NULL);
+	content_encoder_destroy(s);
+	content_encoder_destroy(NULL);
 	buf_finish(&piece);
 	buf_finish(&plain);
 	buf_finish(&got);
@@ -268,11 +269,12 @@ static void gzip_comes_back_in_every_size(void)
 		struct buf got = {0};
 		fill(&plain, sizes[i]);
 		gzip(&packed, buf_slice(&plain));
-		CHECK(unsqueeze(CODING_GZIP, buf_slice(&packed), plain.len, &got, &fault) == ERR_NONE);
+		CHECK(content_decode(CONTENT_CODING_GZIP, buf_slice(&packed), plain.len, &got, &fault) == ERR_NONE);
 		CHECK(slice_eq(buf_slice(&got), buf_slice(&plain)));
 		got.len = 0;
 		if (plain.len > 0)
-			CHECK(unsqueeze(CODING_GZIP, buf_slice(&packed), plain.len - 1, &got, &fault) == ERR_TOO_LARGE);
+			CHECK(content_decode(CONTENT_CODING_GZIP, buf_slice(&packed), plain.len - 1, &got, &fault) ==
+			      ERR_TOO_LARGE);
 		buf_finish(&plain);
 		buf_finish(&packed);
 		buf_finish(&got);
@@ -286,7 +288,7 @@ static void what_is_not_gzip_is_refused(void)
 	struct buf packed = {0};
 	struct buf got = {0};
 	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
-		CHECK(unsqueeze(CODING_GZIP, slice_of(bodies[i]), 100, &got, &fault) == ERR_INVALID &&
+		CHECK(content_decode(CONTENT_CODING_GZIP, slice_of(bodies[i]), 100, &got, &fault) == ERR_INVALID &&
 		      fault.text[0] != '\0');
 	gzip(&packed, slice_of("one "));
 	size_t first = packed.len;
@@ -294,18 +296,18 @@ static void what_is_not_gzip_is_refused(void)
 	size_t second = packed.len;
 	gzip(&packed, slice_of("two"));
 	buf_adds(&got, "> ");
-	CHECK(unsqueeze(CODING_GZIP, buf_slice(&packed), 7, &got, &fault) == ERR_NONE);
+	CHECK(content_decode(CONTENT_CODING_GZIP, buf_slice(&packed), 7, &got, &fault) == ERR_NONE);
 	CHECK_SLICE(buf_slice(&got), "> one two");
 	for (size_t len = 0; len < packed.len; len++) {
 		got.len = 0;
-		enum err err = unsqueeze(CODING_GZIP, (struct slice){packed.data, len}, 100, &got, &fault);
+		enum err err = content_decode(CONTENT_CODING_GZIP, (struct slice){packed.data, len}, 100, &got, &fault);
 		CHECK(err == (len == first || len == second ? ERR_NONE : ERR_INVALID));
 	}
 	buf_addc(&packed, 'x');
-	CHECK(unsqueeze(CODING_GZIP, buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
+	CHECK(content_decode(CONTENT_CODING_GZIP, buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
 	packed.len--;
 	packed.data[packed.len - 6] ^= 1; /* of a checksum */
-	CHECK(unsqueeze(CODING_GZIP, buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
+	CHECK(content_decode(CONTENT_CODING_GZIP, buf_slice(&packed), 100, &got, &fault) == ERR_INVALID);
 	buf_finish(&packed);
 	buf_finish(&got);
 }
@@ -320,7 +322,7 @@ static void a_gzip_bomb_is_refused_at_once(void)
 	zeros.len = 64 << 20;
 	gzip(&packed, buf_slice(&zeros));
 	CHECK(packed.len < 100000);
-	CHECK(unsqueeze(CODING_GZIP, buf_slice(&packed), 1000, &got, &fault) == ERR_TOO_LARGE);
+	CHECK(content_decode(CONTENT_CODING_GZIP, buf_slice(&packed), 1000, &got, &fault) == ERR_TOO_LARGE);
 	CHECK(strstr(fault.text, "1000") != NULL && got.cap <= 1 << 20);
 	buf_finish(&zeros);
 	buf_finish(&packed);
@@ -329,19 +331,20 @@ static void a_gzip_bomb_is_refused_at_once(void)
 
 static void a_gzip_stream_can_be_read_as_it_comes(void)
 {
-	struct squeeze *s = squeeze_create(CODING_GZIP);
+	struct content_encoder *s = content_encoder_create(CONTENT_CODING_GZIP);
 	struct buf piece = {0};
 	struct buf plain = {0};
 	struct buf got = {0};
 	z_stream z = {0};
-	CHECK(s != NULL && squeeze_coding(s) == CODING_GZIP && squeeze_create(CODING_NONE) == NULL);
+	CHECK(s != NULL && content_encoder_coding(s) == CONTENT_CODING_GZIP &&
+	      content_encoder_create(CONTENT_CODING_NONE) == NULL);
 	CHECK(inflateInit2(&z, 15 + 16) == Z_OK);
 	for (size_t i = 0; i < 20; i++) {
 		size_t before = plain.len;
 		fill(&plain, before + (i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : 300000));
 		piece.len = 0;
-		CHECK(squeeze_add(s, (struct slice){plain.data + before, plain.len - before}, i == 19, &piece, &fault) ==
-		      ERR_NONE);
+		CHECK(content_encoder_add(s, (struct slice){plain.data + before, plain.len - before}, i == 19, &piece,
+					  &fault) == ERR_NONE);
 		CHECK(buf_reserve(&got, plain.len - before + 1));
 		z.next_in = (Bytef *)piece.data;
 		z.avail_in = (uInt)piece.len;
@@ -353,7 +356,7 @@ static void a_gzip_stream_can_be_read_as_it_comes(void)
 		CHECK(slice_eq(buf_slice(&got), buf_slice(&plain)));
 	}
 	inflateEnd(&z);
-	squeeze_destroy(s);
+	content_encoder_destroy(s);
 	buf_finish(&piece);
 	buf_finish(&plain);
 	buf_finish(&got);

@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/data/checksum.h"
 #include "one_store.h"
-#include "store/db.h"
-#include "store/db_file.h"
-#include "store/sum.h"
+#include "store/sqlite/db.h"
+#include "store/sqlite/db_file.h"
 
 static void an_empty_store_has_an_epoch_and_no_events(void)
 {
@@ -138,7 +138,7 @@ static void expectations_are_checked_against_the_stream(void)
 
 /* --- against a model --- */
 
-enum { STREAMS = 7, TYPES = 3, EVENTS = TRAIL_FLUSH * 2 + 5000 };
+enum { STREAMS = 7, TYPES = 3, EVENTS = INDEX_TAIL_FLUSH * 2 + 5000 };
 static unsigned char topic_of[EVENTS + 1];
 
 static void fill(unsigned seed)
@@ -379,7 +379,7 @@ static void a_leave_in_doubt_is_counted(void)
 	open_store_with((struct store_options){.index_every = 4});
 	publish("{\"id\":\"1\",\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}\n{\"data\":1}", 5);
 	publish("{\"data\":1}", 1); /* and the index of those before */
-	CHECK(store_leave(store, 3, 3, NULL, &left, &fault) == ERR_NONE && left == 3);
+	CHECK(store_evict(store, 3, 3, NULL, &left, &fault) == ERR_NONE && left == 3);
 	CHECK(!commit_in_doubt() && store_first(store) == 4);
 	publish("{\"id\":\"1\",\"data\":1}", 0);
 	for (int i = 0; i < 6; i++)
@@ -482,19 +482,19 @@ static void streams_are_listed_in_order_while_new_ones_come(void)
 /* Fails when the first event of a topic is looked for from the first of all on. */
 static void the_first_event_of_a_topic_is_found_at_once(void)
 {
-	struct trail *t = trail_create(7, 0);
-	CHECK(t != NULL && trail_first(t, 1) == 0);
+	struct index_tail *t = index_tail_create(7, 0);
+	CHECK(t != NULL && index_tail_first(t, 1) == 0);
 	for (uint32_t i = 0; i < 3 * MANY_TYPES; i++) {
-		CHECK(trail_reserve(t, 1) == ERR_NONE);
-		trail_add(t, i % MANY_TYPES * 4096, false);
+		CHECK(index_tail_reserve(t, 1) == ERR_NONE);
+		index_tail_add(t, i % MANY_TYPES * 4096, false);
 	}
 	for (uint32_t i = 0; i < MANY_TYPES; i++)
-		CHECK(trail_first(t, i * 4096) == 8 + i && trail_first(t, i * 4096 + 1) == 0);
-	CHECK(trail_first_steps(t) < (uint64_t)MANY_TYPES * 8);
-	CHECK(trail_agree(t, 7 + 3 * MANY_TYPES) && trail_first(t, 4096) == 0);
-	trail_add(t, 4096, false);
-	CHECK(trail_first(t, 4096) == 8 + 3 * MANY_TYPES);
-	trail_destroy(t);
+		CHECK(index_tail_first(t, i * 4096) == 8 + i && index_tail_first(t, i * 4096 + 1) == 0);
+	CHECK(index_tail_first_steps(t) < (uint64_t)MANY_TYPES * 8);
+	CHECK(index_tail_agree(t, 7 + 3 * MANY_TYPES) && index_tail_first(t, 4096) == 0);
+	index_tail_add(t, 4096, false);
+	CHECK(index_tail_first(t, 4096) == 8 + 3 * MANY_TYPES);
+	index_tail_destroy(t);
 }
 
 /* Fails when the index goes along with every commit it is due for. */
@@ -505,15 +505,15 @@ static void brisk_commits_put_the_index_off_but_not_for_ever(void)
 	store_keep_brisk(store, true);
 	for (int i = 0; i < 16; i++)
 		publish("{\"data\":1}", 1);
-	CHECK(trail_mark(store_trail(store)) == 0);
+	CHECK(index_tail_upto(store_trail(store)) == 0);
 	publish("{\"data\":1}", 1);
-	CHECK(trail_mark(store_trail(store)) == 16);
+	CHECK(index_tail_upto(store_trail(store)) == 16);
 	for (int i = 0; i < 6; i++)
 		publish("{\"data\":1}", 1);
-	CHECK(trail_mark(store_trail(store)) == 16);
+	CHECK(index_tail_upto(store_trail(store)) == 16);
 	store_keep_brisk(store, false);
 	publish("{\"data\":1}", 1);
-	CHECK(trail_mark(store_trail(store)) == 23);
+	CHECK(index_tail_upto(store_trail(store)) == 23);
 	verify(24);
 	close_store();
 	remove_dir();
@@ -571,17 +571,17 @@ static bool any_text(struct slice text)
 /* The lowest bits are those that tables go by: these are more than a table of CHOSEN entries has. */
 static bool id_collides(struct slice id)
 {
-	return (sum_key(slice_of("s"), id) & CHOSEN_BITS) == 0;
+	return (checksum_key(slice_of("s"), id) & CHOSEN_BITS) == 0;
 }
 
 static bool name_collides(struct slice name)
 {
-	return (sum_name(name) & CHOSEN_BITS) == 0;
+	return (checksum_name(name) & CHOSEN_BITS) == 0;
 }
 
 static bool topic_collides(struct slice name)
 {
-	return (sum_names(name, slice_of("t")) & CHOSEN_BITS) == 0;
+	return (checksum_names(name, slice_of("t")) & CHOSEN_BITS) == 0;
 }
 
 /* One batch of CHOSEN events: `format` takes a text. */
@@ -604,7 +604,7 @@ static uint64_t id_steps(const char *format, chosen_fn *chosen)
 	fresh_dir();
 	open_store();
 	publish_chosen(format, chosen);
-	uint64_t steps = trail_steps(store_trail(store));
+	uint64_t steps = index_tail_steps(store_trail(store));
 	close_store();
 	remove_dir();
 	return steps;
@@ -638,8 +638,8 @@ static void chosen_ids_cost_no_more_than_others(void)
 static void equal_keys_cost_no_more_than_others(void)
 {
 	struct slice stream = slice_of("s843");
-	CHECK(sum_key(stream, slice_of("zUDd`tk+00000001abcdefghijklmnop")) ==
-	      sum_key(stream, slice_of("zUDd`tk+00000002abcdefghijklmnop")));
+	CHECK(checksum_key(stream, slice_of("zUDd`tk+00000001abcdefghijklmnop")) ==
+	      checksum_key(stream, slice_of("zUDd`tk+00000002abcdefghijklmnop")));
 	uint64_t ordinary = id_steps("{\"stream\":\"s843\",\"id\":\"xUDd`tk+%sabcdefghijklmnop\",\"data\":1}\n", any_text);
 	uint64_t chosen = id_steps("{\"stream\":\"s843\",\"id\":\"zUDd`tk+%sabcdefghijklmnop\",\"data\":1}\n", any_text);
 	CHECK(ordinary >= CHOSEN && chosen <= 2 * ordinary);
@@ -717,8 +717,8 @@ static void opening_waits_for_a_lock(void)
 	char path[TEMP_DIR_LEN + 16];
 	snprintf(path, sizeof path, "%s/tidemark.db", dir);
 	CHECK(sqlite3_open(path, &other) == SQLITE_OK);
-	CHECK(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT * FROM meta", NULL, NULL, NULL) ==
-	      SQLITE_OK);
+	CHECK(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT * FROM meta", NULL, NULL,
+			   NULL) == SQLITE_OK);
 	CHECK(pthread_create(&thread, NULL, unlock_soon, other) == 0);
 	CHECK(db_open(path, DB_READ, &db, &fault) == ERR_NONE);
 	db_close(db);

@@ -1,9 +1,9 @@
 /* Topics as they are read when a store is opened: few by the thread that opens it, many by a thread of their own. */
 #include <sqlite3.h>
 
-#include "store/db.h"
-#include "store/store_inside.h"
-#include "store/topic_rows.h"
+#include "store/index/topic_rows.h"
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
 #include "temp_dir.h"
 
 enum { FEW = 1000, MANY = 70000 };
@@ -54,7 +54,7 @@ static void is_row(const struct topic_row *row, uint32_t i)
 	CHECK_SLICE(row->type, type);
 	/* The mark is 3. */
 	const struct figures *f = &row->figures;
-	CHECK(f->gone == i && f->first == (i % 3 == 1 ? 2 : 0) && f->count == (i % 3 == 2 ? 0 : 1));
+	CHECK(f->lost == i && f->first == (i % 3 == 1 ? 2 : 0) && f->count == (i % 3 == 2 ? 0 : 1));
 	CHECK(f->last == (i % 3 == 2 ? 0 : 2 * i) && f->bytes == (i % 3 == 2 ? 0 : 3));
 }
 
@@ -142,7 +142,7 @@ static void a_store_of_many_topics_has_them_when_it_is_opened(void)
 	CHECK(catalog_topics(store_catalog(store)) == MANY);
 	CHECK(catalog_find_topic(store_catalog(store), slice_of("s69999"), slice_of("t6"), &topic) && topic == 69999);
 	catalog_topic_figures(store_catalog(store), topic, &f);
-	CHECK(f.count == 0 && f.gone == 69999);
+	CHECK(f.count == 0 && f.lost == 69999);
 	tear_down();
 }
 

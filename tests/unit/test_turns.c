@@ -4,14 +4,14 @@
 #include <stdlib.h>
 
 #include "held_writer.h"
-#include "net/api.h"
-#include "net/body.h"
+#include "server/api/api.h"
+#include "server/http/reply_stream.h"
+#include "store/read/history.h"
 #include "temp_dir.h"
-#include "tidemark/history.h"
 
 enum { TOPICS = 1100 /* more than are looked up in the index */, OTHERS = 200000, BATCH = 20000, LOOKED_AT_ONCE = 65536 };
 
-struct exchange {
+struct http_request {
 	struct url url;
 	struct buf out;
 	struct buf fault;
@@ -26,7 +26,7 @@ struct exchange {
 	bool slow;
 	uint64_t client;
 	char why[200];
-	body_fill *fill;
+	reply_stream_fill *fill;
 	bool ended; /* with the first piece */
 	void *source;
 	bool done;
@@ -39,47 +39,47 @@ static char dir[TEMP_DIR_LEN];
 static struct fault fault;
 static sem_t put_off;
 
-const struct url *__wrap_exchange_url(const struct exchange *x);
-struct buf *__wrap_exchange_out(struct exchange *x);
-const struct grant *__wrap_exchange_grant(const struct exchange *x);
-struct slice __wrap_exchange_header(const struct exchange *x, const char *name);
-void __wrap_exchange_each_header(const struct exchange *x, const char *prefix, header_visit *visit, void *arg);
-void __wrap_exchange_keep(struct exchange *x, void *state, void (*destroy)(void *state));
-void *__wrap_exchange_state(const struct exchange *x);
-void __wrap_exchange_status(struct exchange *x, int status, const char *content_type);
-void __wrap_exchange_add_header(struct exchange *x, const char *name, const char *value);
-size_t __wrap_exchange_room(const struct exchange *x, struct fault *f);
-void __wrap_exchange_hold(struct exchange *x, size_t bytes);
-void __wrap_exchange_fault(struct exchange *x, const struct fault *f);
-void __wrap_exchange_defer(struct exchange *x, http_handler *run);
-void __wrap_exchange_done(struct exchange *x);
-enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
-			  push_again *again, void *arg);
-uint64_t __wrap_exchange_client(const struct exchange *x);
-enum err __wrap_exchange_stay(struct exchange *x, struct fault *why);
-void __wrap_exchange_slow_down(struct exchange *x);
-enum err __wrap_body_stream_take(struct exchange *x, struct body_piece *first, body_fill *fill, void *source, size_t held,
-				 void (*destroy)(void *source));
+const struct url *__wrap_request_url(const struct http_request *x);
+struct buf *__wrap_request_out(struct http_request *x);
+const struct grant *__wrap_request_grant(const struct http_request *x);
+struct slice __wrap_request_header(const struct http_request *x, const char *name);
+void __wrap_request_each_header(const struct http_request *x, const char *prefix, header_visit *visit, void *arg);
+void __wrap_request_keep(struct http_request *x, void *state, void (*destroy)(void *state));
+void *__wrap_request_state(const struct http_request *x);
+void __wrap_request_status(struct http_request *x, int status, const char *content_type);
+void __wrap_request_add_header(struct http_request *x, const char *name, const char *value);
+size_t __wrap_request_room(const struct http_request *x, struct fault *f);
+void __wrap_request_hold(struct http_request *x, size_t bytes);
+void __wrap_request_fault(struct http_request *x, const struct fault *f);
+void __wrap_request_defer(struct http_request *x, http_handler *run);
+void __wrap_request_done(struct http_request *x);
+enum err __wrap_long_poll_wait(struct waiters *p, const struct reader_query *query, struct selection *select,
+			       int64_t wait_ms, long_poll_again *again, void *arg);
+uint64_t __wrap_request_client(const struct http_request *x);
+enum err __wrap_request_stay(struct http_request *x, struct fault *why);
+void __wrap_request_slow_down(struct http_request *x);
+enum err __wrap_reply_stream_take(struct http_request *x, struct reply_piece *first, reply_stream_fill *fill, void *source,
+				  size_t held, void (*destroy)(void *source));
 
-uint64_t __wrap_exchange_client(const struct exchange *x)
+uint64_t __wrap_request_client(const struct http_request *x)
 {
 	return x->client;
 }
 
-enum err __wrap_exchange_stay(struct exchange *x, struct fault *why)
+enum err __wrap_request_stay(struct http_request *x, struct fault *why)
 {
 	(void)x;
 	(void)why;
 	return ERR_NONE;
 }
 
-void __wrap_exchange_slow_down(struct exchange *x)
+void __wrap_request_slow_down(struct http_request *x)
 {
 	x->slow = true;
 }
 
-enum err __wrap_body_stream_take(struct exchange *x, struct body_piece *first, body_fill *fill, void *source, size_t held,
-				 void (*destroy)(void *source))
+enum err __wrap_reply_stream_take(struct http_request *x, struct reply_piece *first, reply_stream_fill *fill, void *source,
+				  size_t held, void (*destroy)(void *source))
 {
 	(void)held;
 	x->ended = first->end;
@@ -90,29 +90,29 @@ enum err __wrap_body_stream_take(struct exchange *x, struct body_piece *first, b
 	return ERR_NONE;
 }
 
-const struct url *__wrap_exchange_url(const struct exchange *x)
+const struct url *__wrap_request_url(const struct http_request *x)
 {
 	return &x->url;
 }
 
-struct buf *__wrap_exchange_out(struct exchange *x)
+struct buf *__wrap_request_out(struct http_request *x)
 {
 	return &x->out;
 }
 
-const struct grant *__wrap_exchange_grant(const struct exchange *x)
+const struct grant *__wrap_request_grant(const struct http_request *x)
 {
 	return &x->grant;
 }
 
-struct slice __wrap_exchange_header(const struct exchange *x, const char *name)
+struct slice __wrap_request_header(const struct http_request *x, const char *name)
 {
 	(void)x;
 	(void)name;
 	return (struct slice){"", 0};
 }
 
-void __wrap_exchange_each_header(const struct exchange *x, const char *prefix, header_visit *visit, void *arg)
+void __wrap_request_each_header(const struct http_request *x, const char *prefix, header_visit *visit, void *arg)
 {
 	(void)x;
 	(void)prefix;
@@ -120,49 +120,49 @@ void __wrap_exchange_each_header(const struct exchange *x, const char *prefix, h
 	(void)arg;
 }
 
-void __wrap_exchange_keep(struct exchange *x, void *state, void (*destroy)(void *state))
+void __wrap_request_keep(struct http_request *x, void *state, void (*destroy)(void *state))
 {
 	x->state = state;
 	x->destroy = destroy;
 }
 
-void *__wrap_exchange_state(const struct exchange *x)
+void *__wrap_request_state(const struct http_request *x)
 {
 	return x->state;
 }
 
-void __wrap_exchange_status(struct exchange *x, int status, const char *content_type)
+void __wrap_request_status(struct http_request *x, int status, const char *content_type)
 {
 	(void)content_type;
 	x->status = status;
 }
 
-void __wrap_exchange_add_header(struct exchange *x, const char *name, const char *value)
+void __wrap_request_add_header(struct http_request *x, const char *name, const char *value)
 {
 	(void)x;
 	(void)name;
 	(void)value;
 }
 
-size_t __wrap_exchange_room(const struct exchange *x, struct fault *f)
+size_t __wrap_request_room(const struct http_request *x, struct fault *f)
 {
 	(void)x;
 	(void)f;
 	return 64 << 20;
 }
 
-void __wrap_exchange_hold(struct exchange *x, size_t bytes)
+void __wrap_request_hold(struct http_request *x, size_t bytes)
 {
 	x->held = bytes;
 }
 
-void __wrap_exchange_fault(struct exchange *x, const struct fault *f)
+void __wrap_request_fault(struct http_request *x, const struct fault *f)
 {
 	snprintf(x->why, sizeof x->why, "%.199s", f->text);
 	x->status = 500;
 }
 
-void __wrap_exchange_defer(struct exchange *x, http_handler *run)
+void __wrap_request_defer(struct http_request *x, http_handler *run)
 {
 	CHECK(x->put_off == NULL && !x->done && !x->waits);
 	x->put_off = run;
@@ -170,16 +170,16 @@ void __wrap_exchange_defer(struct exchange *x, http_handler *run)
 	sem_post(&put_off);
 }
 
-void __wrap_exchange_done(struct exchange *x)
+void __wrap_request_done(struct http_request *x)
 {
 	CHECK(x->put_off == NULL && !x->done && !x->waits && x->held == 0);
 	x->done = true;
 }
 
-enum err __wrap_push_wait(struct push *p, const struct query *query, struct selection *select, int64_t wait_ms,
-			  push_again *again, void *arg)
+enum err __wrap_long_poll_wait(struct waiters *p, const struct reader_query *query, struct selection *select,
+			       int64_t wait_ms, long_poll_again *again, void *arg)
 {
-	struct exchange *x = (struct exchange *)p;
+	struct http_request *x = (struct http_request *)p;
 	(void)query;
 	(void)wait_ms;
 	(void)again;
@@ -228,16 +228,16 @@ static void fill_store(void)
 	CHECK(flags_create(store, NULL, &api.flags, &fault) == ERR_NONE);
 }
 
-static void begin(struct exchange *x, const char *target)
+static void begin(struct http_request *x, const char *target)
 {
-	*x = (struct exchange){0};
+	*x = (struct http_request){0};
 	CHECK(url_parse(&x->url, slice_of(target)) == URL_FINE);
-	api.push = (struct push *)x;
+	api.waiters = (struct waiters *)x;
 	api_history(&api, x, reader);
 }
 
 /* The next part of a request that was put off. */
-static void go_on(struct exchange *x)
+static void go_on(struct http_request *x)
 {
 	http_handler *run = x->put_off;
 	CHECK(run != NULL);
@@ -245,7 +245,7 @@ static void go_on(struct exchange *x)
 	run(&api, x, reader);
 }
 
-static void finish(struct exchange *x)
+static void finish(struct http_request *x)
 {
 	if (x->destroy != NULL)
 		x->destroy(x->state);
@@ -253,7 +253,7 @@ static void finish(struct exchange *x)
 	buf_finish(&x->out);
 }
 
-static bool says(const struct exchange *x, const char *text)
+static bool says(const struct http_request *x, const char *text)
 {
 	return memmem(x->out.data, x->out.len, text, strlen(text)) != NULL;
 }
@@ -261,8 +261,8 @@ static bool says(const struct exchange *x, const char *text)
 /* Fails where a request walks the log to its end in one go: another then waits for all of it. */
 static void a_search_that_finds_nothing_takes_turns(void)
 {
-	struct exchange search;
-	struct exchange page;
+	struct http_request search;
+	struct http_request page;
 	begin(&search, "/v1/events?type=rare&after=1100&before=201101");
 	CHECK(!search.done && search.parts == 1);
 	begin(&page, "/v1/events?after=0&limit=1");
@@ -278,8 +278,8 @@ static void a_search_that_finds_nothing_takes_turns(void)
 /* The same from the newest to the oldest, and with something at the end; what comes meanwhile is not part of it. */
 static void a_search_finds_what_is_far_away(void)
 {
-	struct exchange up;
-	struct exchange down;
+	struct http_request up;
+	struct http_request down;
 	begin(&up, "/v1/events?type=rare&after=1099");
 	CHECK(!up.done);
 	append("rare", 1, 8);
@@ -300,7 +300,7 @@ static void a_search_finds_what_is_far_away(void)
 /* A long poll looks first whether it has to wait. */
 static void a_long_poll_takes_turns_before_it_waits(void)
 {
-	struct exchange poll;
+	struct http_request poll;
 	begin(&poll, "/v1/events?type=rare&after=201102&wait=60");
 	CHECK(poll.waits && poll.parts == 0);
 	finish(&poll);
@@ -315,15 +315,15 @@ static void a_long_poll_takes_turns_before_it_waits(void)
 
 /* --- exports --- */
 
-static void begin_export(struct exchange *x, const char *target, uint64_t client)
+static void begin_export(struct http_request *x, const char *target, uint64_t client)
 {
-	*x = (struct exchange){.client = client};
+	*x = (struct http_request){.client = client};
 	CHECK(url_parse(&x->url, slice_of(target)) == URL_FINE);
 	api_export(&api, x, reader);
 }
 
 /* The rest of an export; returns how many pieces there were, with the empty ones. */
-static int read_pieces(struct exchange *x)
+static int read_pieces(struct http_request *x)
 {
 	int pieces = 1;
 	for (bool end = x->ended; !end; pieces++) {
@@ -338,7 +338,7 @@ static int read_pieces(struct exchange *x)
 /* Fails where the pages are looked at in one go until there is something to send. */
 static void an_export_takes_turns(void)
 {
-	struct exchange x;
+	struct http_request x;
 	begin_export(&x, "/v1/export?type=rare&after=1100&before=201101", 1);
 	CHECK(!x.done && !x.slow);
 	while (!x.done)
@@ -362,9 +362,9 @@ static void an_export_takes_turns(void)
  * of those. */
 static void higher_levels_are_slow_and_few(void)
 {
-	struct exchange first;
-	struct exchange second;
-	struct exchange third;
+	struct http_request first;
+	struct http_request second;
+	struct http_request third;
 	api.quotas = quotas_create((struct quota_limit[QUOTAS]){
 		[QUOTA_EXPORTS] = {.all = 16}, [QUOTA_SLOW_EXPORTS] = {.all = 16, .client = 2}});
 	CHECK(api.quotas != NULL);
@@ -399,7 +399,7 @@ static void higher_levels_are_slow_and_few(void)
 static void health_waits_for_the_disk_without_a_thread(void)
 {
 	enum { ASKED = 3 };
-	struct exchange asked[ASKED];
+	struct http_request asked[ASKED];
 	struct feed *feed;
 	struct sessions *sessions;
 	struct pool *pool;
@@ -411,7 +411,7 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	hold_writer(api.writer);
 	sem_init(&put_off, 0, 0);
 	for (int i = 0; i < ASKED; i++) {
-		asked[i] = (struct exchange){0};
+		asked[i] = (struct http_request){0};
 		api_health(&api, &asked[i], reader);
 		CHECK(!asked[i].done);
 	}
@@ -424,7 +424,7 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	}
 	writer_close(api.writer);
 	probe_close(api.probe);
-	asked[0] = (struct exchange){0};
+	asked[0] = (struct http_request){0};
 	api_health(&api, &asked[0], reader); /* is answered at once */
 	CHECK(asked[0].put_off != NULL);
 	finish(&asked[0]);

@@ -2,8 +2,8 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
-#include "store/seal.h"
-#include "store/store_inside.h"
+#include "store/log/store_internal.h"
+#include "store/transfer/seal.h"
 #include "temp_dir.h"
 
 enum { EVENTS = 20000, PART = 1000, LEFT = 15000, SLICE = 4096 };
@@ -88,9 +88,9 @@ static void the_log_is_written_back_meanwhile(void)
 static void let_go(const char *chain)
 {
 	uint64_t left = 0;
-	while (store_hot(server) <= LEFT) {
+	while (store_log_first(server) <= LEFT) {
 		struct committed *c;
-		CHECK(store_leave(server, LEFT, LEFT, chain, &left, &fault) == ERR_NONE);
+		CHECK(store_evict(server, LEFT, LEFT, chain, &left, &fault) == ERR_NONE);
 		CHECK(store_commit(server, &c, &fault) == ERR_NONE);
 		committed_destroy(c);
 	}

@@ -2,9 +2,9 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include "store/db_file.h"
-#include "store/shim.h"
-#include "store/vfs.h"
+#include "store/sqlite/db_file.h"
+#include "store/sqlite/shim.h"
+#include "store/sqlite/vfs.h"
 #include "temp_dir.h"
 
 enum { ROUNDS = 300, ROWS = 40, PAGES = 100, PIECE = 8 };

@@ -1,8 +1,8 @@
 #include "base/buf.h"
 #include "check.h"
-#include "event/json.h"
+#include "event/filter.h"
 #include "event/where.h"
-#include "tidemark/filter.h"
+#include "json/json.h"
 
 static struct where *make(const char *condition)
 {

@@ -1,16 +1,17 @@
 #include "base/buf.h"
 #include "check.h"
-#include "store/page_build.h"
+#include "event/page_build.h"
 
 static const char time_text[] = "2026-11-22T18:00:00.123Z";
 
-static void encode(enum wire form, const struct wire_event *e, char *out, size_t *len)
+static void encode(enum encoding form, const struct encoding_event *e, char *out, size_t *len)
 {
-	size_t envelope = wire_envelope_size(e);
-	*len = wire_record_size(form, e->seq, "0123456789abcdef", envelope);
-	char *end = wire_end(form, e->seq, "0123456789abcdef", wire_envelope(e, wire_begin(form, envelope, out)));
+	size_t envelope = encoding_envelope_size(e);
+	*len = encoding_record_size(form, e->seq, "0123456789abcdef", envelope);
+	char *end =
+		encoding_end(form, e->seq, "0123456789abcdef", encoding_envelope(e, encoding_begin(form, envelope, out)));
 	CHECK((size_t)(end - out) == *len);
-	struct slice inside = wire_inside(form, (struct slice){out, *len});
+	struct slice inside = encoding_inside(form, (struct slice){out, *len});
 	CHECK(inside.len == envelope && inside.p[0] == '{' && inside.p[inside.len - 1] == '}');
 }
 
@@ -20,13 +21,13 @@ static void the_envelope_is_the_contracts(void)
 	size_t len;
 	struct buf topic;
 	buf_init(&topic);
-	wire_topic(&topic, slice_of("ki\"mi"), slice_of("event"));
-	struct wire_event e = {7, time_text, buf_slice(&topic), slice_of("a\\1"), slice_of("{}")};
-	encode(WIRE_LINE, &e, out, &len);
+	encoding_topic(&topic, slice_of("ki\"mi"), slice_of("event"));
+	struct encoding_event e = {7, time_text, buf_slice(&topic), slice_of("a\\1"), slice_of("{}")};
+	encode(ENCODING_LINE, &e, out, &len);
 	CHECK_SLICE(((struct slice){out, len}), "{\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":\"ki\\\"mi\","
 						"\"type\":\"event\",\"id\":\"a\\\\1\",\"data\":{}}\n");
 	e.id = (struct slice){"", 0};
-	encode(WIRE_SSE, &e, out, &len);
+	encode(ENCODING_SSE, &e, out, &len);
 	CHECK_SLICE(((struct slice){out, len}), "data: {\"seq\":7,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":"
 						"\"ki\\\"mi\",\"type\":\"event\",\"data\":{}}\nid: 7.0123456789abcdef\n\n");
 	buf_finish(&topic);
@@ -39,10 +40,11 @@ static void frames_of_every_length_are_well_formed(void)
 		char *data = malloc(sizes[i]);
 		char *out = malloc(sizes[i] + 300);
 		memset(data, '1', sizes[i]);
-		struct wire_event e = {1, time_text, slice_of("\"stream\":\"s\",\"type\":\"t\""), {"", 0}, {data, sizes[i]}};
+		struct encoding_event e = {
+			1, time_text, slice_of("\"stream\":\"s\",\"type\":\"t\""), {"", 0}, {data, sizes[i]}};
 		size_t len;
-		encode(WIRE_WS, &e, out, &len);
-		size_t envelope = wire_envelope_size(&e);
+		encode(ENCODING_WS, &e, out, &len);
+		size_t envelope = encoding_envelope_size(&e);
 		unsigned char *h = (unsigned char *)out;
 		CHECK(h[0] == 0x81);
 		if (envelope < 126)
@@ -58,9 +60,9 @@ static void frames_of_every_length_are_well_formed(void)
 
 static struct page *make_page(uint64_t after, uint32_t count, uint32_t topics)
 {
-	struct page_builder *b = page_builder_create(WIRE_WS, "0123456789abcdef", after, 0);
+	struct page_builder *b = page_builder_create(ENCODING_WS, "0123456789abcdef", after, 0);
 	for (uint32_t i = 0; i < count; i++) {
-		struct wire_event e = {
+		struct encoding_event e = {
 			after + 1 + i, time_text, slice_of("\"stream\":\"s\",\"type\":\"t\""), {"", 0}, slice_of("1")};
 		CHECK(page_builder_add(b, &e, 1000 + i, i % topics) == ERR_NONE);
 	}
@@ -71,14 +73,14 @@ static void every_form_of_a_page_holds_the_same_envelopes(void)
 {
 	struct page *p = make_page(98, 5, 2);
 	CHECK(page_after(p) == 98 && page_last(p) == 103 && page_count(p) == 5);
-	for (enum wire form = 0; form < WIRE_FLAT; form++) {
-		const struct page_form *f = page_form(p, form);
+	for (enum encoding form = 0; form < ENCODING_FLAT; form++) {
+		const struct page_encoding *f = page_encoding(p, form);
 		for (uint32_t i = 0; i < 5; i++) {
 			uint32_t from = i > 0 ? f->ends[i - 1] : 0;
-			struct slice inside = wire_inside(form, (struct slice){f->bytes + from, f->ends[i] - from});
+			struct slice inside = encoding_inside(form, (struct slice){f->bytes + from, f->ends[i] - from});
 			CHECK(slice_eq(inside, page_envelope(p, i)));
 		}
-		CHECK(page_form(p, form) == f);
+		CHECK(page_encoding(p, form) == f);
 	}
 	page_unref(p);
 }

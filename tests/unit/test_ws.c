@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "held_writer.h"
-#include "net/acks.h"
-#include "net/ws.h"
-#include "net/ws_conn.h"
+#include "server/ws/ack_list.h"
+#include "server/ws/ws.h"
+#include "server/ws/ws_conn.h"
 #include "temp_dir.h"
 
 static void a_publisher_may_be_silent_for_an_hour(void)
@@ -123,14 +123,14 @@ static void house_close(struct house *h)
 static void add(struct house *h, int fd, const char *text)
 {
 	static const struct option_texts none;
-	const struct gate gate = {
+	const struct request_guard guard = {
 		.access = h->access, .listen = &none, .allow_hosts = &none, .allow_origins = &none, .base = ""};
-	struct head head;
+	struct request_peek head;
 	struct fault fault;
 	struct ws_request *request = NULL;
-	CHECK(head_read(slice_of(text), &head) == HEAD_WEBSOCKET);
-	struct visit visit = {.host = head.host, .local = true, .guarded = true};
-	CHECK(ws_request_create(&head, &gate, &visit, &request, &fault) == ERR_NONE);
+	CHECK(request_peek_read(slice_of(text), &head) == PEEK_WEBSOCKET);
+	struct guard_input visit = {.host = head.host, .local = true, .guarded = true};
+	CHECK(ws_request_create(&head, &guard, &visit, &request, &fault) == ERR_NONE);
 	ws_add_take(h->ws, fd, request, 0);
 }
 
@@ -289,18 +289,18 @@ static void wait_until_live(int fd)
 	}
 }
 
-static void on_left(void *arg, uint64_t peer)
+static void on_evicted(void *arg, uint64_t peer)
 {
 	(void)arg;
 	(void)peer;
 }
 
-/* Fails without turns (ws_turn_is_due false), and where the line is served on after a commit (w->committed not looked at in
- * ws_turn.c): all 30 have their helpings in the turn of one event. */
+/* Fails without turns (catchup_is_due false), and where the line is served on after a commit (w->committed not looked at in
+ * catchup_scheduler.c): all 30 have their helpings in the turn of one event. */
 static void who_is_live_is_before_all_but_one_of_a_herd(void)
 {
 	struct ws_task task;
-	house_open(&herd.house, on_left);
+	house_open(&herd.house, on_evicted);
 	sem_init(&herd.held, 0, 0);
 	sem_init(&herd.come, 0, 0);
 	sem_init(&herd.over, 0, 0);
@@ -350,7 +350,7 @@ static void open_to_sessions(int64_t save_ms)
 				     .message_max = MESSAGE,
 				     .ping_ms = 20000,
 				     .save_ms = save_ms,
-				     .on_close = on_left};
+				     .on_close = on_evicted};
 	CHECK(ws_create(options, &h->ws, &fault) == ERR_NONE);
 }
 

@@ -1,0 +1,35 @@
+/* Deferred freeing of memory that other threads may be reading without a lock (read-copy-update). Readers enter and leave.
+ * What has been unlinked is retired, and is freed once every reader that had entered before has left. One thread at a time,
+ * under the owner's lock, retires and frees. Nobody waits: what readers hold up is freed at a later call. */
+#ifndef BASE_DATA_RCU_H
+#define BASE_DATA_RCU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* At the beginning of what is retired, where readers do not look. */
+struct rcu_link {
+	struct rcu_link *next;
+	size_t size; /* as it was given to rcu_retire */
+};
+
+struct rcu {
+	atomic_uint turn;
+	atomic_uint inside[2];   /* readers that entered in even turns, and in odd ones */
+	struct rcu_link *now;    /* retired in this turn */
+	struct rcu_link *before; /* in the one before */
+};
+
+/* Zeroed: nobody is there. */
+
+/* A reader, as often as it likes, also within itself: what rcu_enter returned is for rcu_leave. */
+unsigned rcu_enter(struct rcu *g);
+void rcu_leave(struct rcu *g, unsigned entered);
+
+/* It is out of reach for those that enter from now on. */
+void rcu_retire(struct rcu *g, void *item, size_t size);
+/* Hands over what nobody can be reading any more. */
+void rcu_free(struct rcu *g, void (*free_item)(void *arg, void *item, size_t size), void *arg);
+
+#endif

@@ -1,0 +1,29 @@
+/* logfmt lines on stderr: `time=… level=info msg="…" key=value`. Callable from any thread; a line is one write. */
+#ifndef BASE_SYSTEM_LOG_H
+#define BASE_SYSTEM_LOG_H
+
+#include "base/slice.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* Set once, before the first thread starts. */
+void log_set_level(enum log_level least);
+
+/* `fields` is a printf format of ready `key=value` pairs, or NULL. Control characters are blanked, so that nothing
+ * which came from outside can begin a line of its own. */
+void log_write(enum log_level level, const char *msg, const char *fields, ...) __attribute__((format(printf, 3, 4)));
+
+enum { LOG_TEXT_MAX = 256 };
+
+/* A text that may have come from outside, as a value: in quotes, with all that could end them or disturb a terminal escaped,
+ * cut where it is long. Returns `out`. */
+const char *log_quote(char out[LOG_TEXT_MAX], struct slice text);
+/* The same in place: log_warn("…", "error=%s", log_text(why)). */
+#define log_text(text) log_quote((char[LOG_TEXT_MAX]){0}, slice_of(text))
+
+#define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,26 @@
+/* A line on stderr that says how far long work has come. It shows itself only when stderr is a terminal, and leaves
+ * nothing behind. One thread. */
+#ifndef BASE_SYSTEM_PROGRESS_H
+#define BASE_SYSTEM_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+	const char *what; /* "verify" */
+	const char *unit; /* "events" */
+	bool enabled;
+	bool shown;
+	int64_t started_ms;
+	int64_t drawn_ms;
+};
+
+/* Both texts are static. */
+void progress_init(struct progress *p, const char *what, const char *unit);
+/* Where it has come to: `count` units, and `done` of `all` for the bar. `all` 0: nobody knows how much there is, and
+ * there is no bar. May be called as often as one likes. */
+void progress_set(struct progress *p, uint64_t count, uint64_t done, uint64_t all);
+/* Takes the line away, so that something else can be written; the next progress_set brings it back. */
+void progress_clear(struct progress *p);
+
+#endif

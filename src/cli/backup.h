@@ -1,8 +1,0 @@
-/* The command `backup`. */
-#ifndef CLI_BACKUP_H
-#define CLI_BACKUP_H
-
-/* Returns the exit status. */
-int backup_main(int argc, char **argv);
-
-#endif

@@ -1,0 +1,62 @@
+/* Archives back into a store. */
+#include "cli/commands/import.h"
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/offline_query.h"
+#include "store/transfer/import.h"
+
+static const struct command_help help = {
+	.usage = "tidemark import DIR FILE... [options]",
+	.summary = "Restores archives into a data directory that is empty, or older than they are:\n"
+		   "the same seqs, times and ids, and lines of history. Events that are there already\n"
+		   "must be the same; what is older than the log becomes an archive of the\n"
+		   "directory's own. Everything is proven on the way, and nothing is imported unless\n"
+		   "all of it can be. No server may be using the directory.\n\n"
+		   "With --until the store becomes what it was when that event was its last.",
+	.examples = "  tidemark import ./restored archives/*.ndjson.zst\n"
+		    "  tidemark import ./as-of-noon --until 41000 archives/*.ndjson.zst",
+};
+
+int import_main(int argc, char **argv)
+{
+	int64_t until = 0;
+	bool json = false;
+	const char *config = NULL;
+	const struct option options[] = {{"until", OPTION_INTEGER, &until, "SEQ",
+					  "leave out what came after this event; 0: nothing (0)", 0, INT64_MAX, 0},
+					 CLI_OPTION_JSON(&json),
+					 CLI_OPTION_CONFIG(&config),
+					 {0}};
+	int operands;
+	int status = options_parse(options, &help, argc, argv, &operands);
+	if (status != CLI_GO_ON)
+		return status;
+	if (operands < 2)
+		return cli_wrong_usage("import", "import wants a data directory and archives");
+	if (cli_is_url(argv[0]))
+		return cli_fail_as(
+			json,
+			"%s: a running server cannot import: its log only grows at its end. Stop it, and import into its "
+			"data directory",
+			argv[0]);
+	struct progress progress;
+	struct fault fault;
+	struct import_figures f;
+	progress_init(&progress, "import", "events");
+	struct seal_watch watch = offline_query_watch(&progress);
+	enum err err = import_files(argv[0], (const char *const *)argv + 1, operands - 1,
+				    (struct import_options){(uint64_t)until, &watch}, &f, &fault);
+	progress_clear(&progress);
+	if (err)
+		return cli_fail_as(json, "%s; nothing was imported", fault.text);
+	if (json)
+		printf("{\"ok\":true,\"restored\":%llu,\"archived\":%llu,\"known\":%llu,\"first\":%llu,\"head\":%llu}\n",
+		       (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
+		       (unsigned long long)f.first, (unsigned long long)f.head);
+	cli_say("%s: %llu events restored, %llu kept as archives, %llu were there already; it now holds seq %llu to %llu",
+		argv[0], (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
+		(unsigned long long)f.first, (unsigned long long)f.head);
+	return CLI_DONE;
+}

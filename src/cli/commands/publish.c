@@ -1,0 +1,245 @@
+/* Events from standard input to the server. */
+#include "cli/commands/publish.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/options.h"
+#include "cli/cli.h"
+#include "cli/client/credential.h"
+#include "cli/client/delivery.h"
+#include "cli/input.h"
+#include "cli/stop.h"
+#include "event/event.h"
+#include "json/json.h"
+
+enum {
+	BATCH_DEFAULT = 1000,
+	BATCH_MAX = 100000,
+	BATCH_BYTES_MAX = 4 * 1024 * 1024,
+	RETRY_DEFAULT_MS = 60 * 1000,
+};
+
+static const struct command_help help = {
+	.usage = "tidemark publish [URL] [options]",
+	.summary = "Publishes events from standard input: one JSON document a line, or with --lines\n"
+		   "any text, each line becoming {\"line\":\"…\"}. What is there is sent at once; a\n"
+		   "large input goes in batches.\n\n"
+		   "A document is either an envelope, {\"stream\":…,\"type\":…,\"id\":…,\"data\":…}, or any\n"
+		   "other object, which is then the data itself. An event without an id is given\n"
+		   "one, so that sending it again stores nothing twice: when the server is away or\n"
+		   "busy, publish waits and tries again.\n\n"
+		   "What `tidemark query` prints is published as it was, less its seq and time. CRLF ends a\n"
+		   "line, and a byte order mark is no part of it.\n\n"
+		   "The first line that is no event ends it with exit status 1 and its number; what\n"
+		   "stands before it is stored. With --lines, one that is too long is told of and passed\n"
+		   "over, and the exit status is 1 at the end.",
+	.examples = "  echo '{\"stream\":\"demo\",\"data\":{\"n\":1}}' | tidemark publish\n"
+		    "  tidemark publish http://127.0.0.1:9000 --stream orders < orders.ndjson\n"
+		    "  tidemark query ./old-data --stream orders | tidemark publish\n"
+		    "  tail -F /var/log/syslog | tidemark publish --lines --stream syslog",
+};
+
+struct publish {
+	const char *url;
+	const char *stream;
+	const char *type;
+	bool lines;
+	int64_t batch;
+	int64_t retry_ms;
+	bool json;
+	struct credential credential;
+	const char *config;
+
+	struct input input;
+	uint64_t skipped; /* lines that are too long */
+	uint64_t settled; /* line up to which nothing is left to send */
+	struct batch_file parcel;
+	struct batch_file_names names;
+	struct delivery delivery;
+	struct progress progress;
+};
+
+static bool is_name(const char *text)
+{
+	struct slice name = slice_of(text);
+	return name.len > 0 && name.len <= EVENT_NAME_MAX && json_plain_text(name);
+}
+
+static int parse(struct publish *p, int argc, char **argv)
+{
+	const struct option options[] = {
+		{"stream", OPTION_TEXT, &p->stream, "NAME", "stream of events that name none (default)", 0, 0, 's'},
+		{"type", OPTION_TEXT, &p->type, "NAME", "type of events that name none (event)", 0, 0, 't'},
+		{"lines", OPTION_FLAG, &p->lines, NULL, "take each line as text, not as JSON", 0, 0, 0},
+		{"batch", OPTION_INTEGER, &p->batch, "N", "send at most so many events at once (1000)", 1, BATCH_MAX, 0},
+		{"retry", OPTION_DURATION, &p->retry_ms, "DURATION",
+		 "give up when nothing could be stored for so long (60s)", 0, INT64_MAX / 2, 0},
+		{"json", OPTION_FLAG, &p->json, NULL, "print the figures as JSON on standard output", 0, 0, 0},
+		CLI_OPTION_URL(&p->url),
+		CLI_OPTIONS_TOKEN(&p->credential),
+		CLI_OPTION_CONFIG(&p->config),
+		{0},
+	};
+	int operands;
+	int status = options_parse(options, &help, argc, argv, &operands);
+	if (status != CLI_GO_ON)
+		return status;
+	p->url = cli_server("publish", operands, argv, p->url);
+	if (p->url == NULL)
+		return CLI_USAGE;
+	if ((p->stream != NULL && !is_name(p->stream)) || (p->type != NULL && !is_name(p->type)))
+		return cli_wrong_usage("publish",
+				       "--stream and --type want 1 to 255 bytes, UTF-8 without control characters");
+	return credential_read(&p->credential, "publish");
+}
+
+static bool is_full(const struct publish *p)
+{
+	return p->parcel.count >= (size_t)p->batch || p->parcel.text.len >= BATCH_BYTES_MAX;
+}
+
+static enum err send_parcel(struct publish *p, struct fault *fault)
+{
+	enum err err = p->parcel.count > 0 ? delivery_send(&p->delivery, &p->parcel, fault) : ERR_NONE;
+	if (!err)
+		p->settled = p->input.line;
+	const struct delivery_figures *f = &p->delivery.figures;
+	progress_set(&p->progress, f->count + f->duplicates, p->input.bytes, p->input.all);
+	batch_file_clear(&p->parcel);
+	return err;
+}
+
+/* A line's end may be CRLF, and a byte order mark is no part of what it begins: files were written by all kinds of
+ * programs, and put behind one another. */
+static void trim_line(char **text, size_t *len)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	if (*len >= sizeof mark - 1 && memcmp(*text, mark, sizeof mark - 1) == 0) {
+		*text += sizeof mark - 1;
+		*len -= sizeof mark - 1;
+	}
+	if (*len > 0 && (*text)[*len - 1] == '\r')
+		(*len)--;
+}
+
+static enum err pack_line(struct publish *p, char *text, size_t len, struct fault *fault)
+{
+	trim_line(&text, &len);
+	return p->lines ? batch_file_add_text(&p->parcel, &p->names, text, len, p->input.line, fault)
+			: batch_file_add_document(&p->parcel, &p->names, text, len, p->input.line, fault);
+}
+
+/* Moves lines that have been read into the parcel. */
+static enum err pack(struct publish *p, struct fault *fault)
+{
+	char *text;
+	size_t len;
+	enum err err = ERR_NONE;
+	while (!err && !is_full(p) && input_line(&p->input, &text, &len))
+		err = pack_line(p, text, len, fault);
+	return err;
+}
+
+/* Sends what stands before an event that cannot be. When that fails as well, it is the earlier failure and the one to
+ * tell. */
+static enum err send_before(struct publish *p, enum err err, struct fault *fault)
+{
+	struct fault earlier;
+	enum err sent = send_parcel(p, &earlier);
+	if (sent)
+		*fault = earlier;
+	return sent ? sent : err;
+}
+
+static enum err run(struct publish *p, struct fault *fault)
+{
+	for (;;) {
+		enum err err = pack(p, fault);
+		if (err)
+			return send_before(p, err, fault);
+		if (is_full(p)) {
+			err = send_parcel(p, fault);
+			if (err)
+				return err;
+			continue;
+		}
+		enum input_state state = input_read(&p->input, p->parcel.count == 0, fault);
+		if (state == INPUT_SOME)
+			continue;
+		if (state == INPUT_FAILED)
+			return send_before(p, fault->code, fault);
+		err = send_parcel(p, fault);
+		if (err || state == INPUT_ENDED || state == INPUT_STOPPED)
+			return err;
+	}
+}
+
+/* Text that is too long for an event does not keep the lines behind it from being stored. */
+static void on_skipped(void *arg, uint64_t line, const char *why)
+{
+	struct publish *p = arg;
+	p->skipped++;
+	progress_clear(&p->progress);
+	cli_say("line %llu is passed over: %s", (unsigned long long)line, why);
+}
+
+static void report(const struct publish *p)
+{
+	const struct delivery_figures *f = &p->delivery.figures;
+	char range[64] = "";
+	if (f->first != 0)
+		snprintf(range, sizeof range, ", seq %llu–%llu", (unsigned long long)f->first, (unsigned long long)f->last);
+	cli_say("%llu event%s stored (%llu duplicate%s)%s", (unsigned long long)f->count, f->count == 1 ? "" : "s",
+		(unsigned long long)f->duplicates, f->duplicates == 1 ? "" : "s", range);
+	if (p->skipped > 0)
+		cli_say("%llu line%s too long, and passed over", (unsigned long long)p->skipped,
+			p->skipped == 1 ? " was" : "s were");
+	if (!p->json)
+		return;
+	printf("{\"count\":%llu,\"duplicates\":%llu", (unsigned long long)f->count, (unsigned long long)f->duplicates);
+	if (f->first != 0)
+		printf(",\"first\":%llu,\"last\":%llu,\"epoch\":\"%s\"", (unsigned long long)f->first,
+		       (unsigned long long)f->last, f->epoch);
+	if (p->lines)
+		printf(",\"skipped\":%llu", (unsigned long long)p->skipped);
+	puts("}");
+}
+
+static int tell(const struct publish *p, enum err err, const struct fault *fault)
+{
+	if (!err)
+		return p->skipped > 0 ? CLI_FAILED : CLI_DONE;
+	if (fault->place > 0)
+		return cli_fail("line %ld: %s", fault->place, fault->text);
+	return cli_fail("giving up before line %llu: %s: %s", (unsigned long long)p->settled + 1, p->url, fault->text);
+}
+
+int publish_main(int argc, char **argv)
+{
+	struct publish p = {.url = CLI_URL_DEFAULT, .batch = BATCH_DEFAULT, .retry_ms = RETRY_DEFAULT_MS};
+	int status = parse(&p, argc, argv);
+	if (status != CLI_GO_ON)
+		return status;
+	stop_install(NULL);
+	signal(SIGPIPE, SIG_IGN);
+	progress_init(&p.progress, "publish", "events");
+	input_init(&p.input);
+	batch_file_init(&p.parcel);
+	batch_file_names_init(&p.names, p.stream, p.type);
+	struct fault fault;
+	enum err err = delivery_init(&p.delivery, p.url, p.credential.token, p.retry_ms, &p.progress, &fault);
+	if (p.lines) {
+		p.input.skip = p.delivery.skip = on_skipped;
+		p.input.skip_arg = p.delivery.skip_arg = &p;
+	}
+	if (!err)
+		err = run(&p, &fault);
+	progress_clear(&p.progress);
+	report(&p);
+	status = tell(&p, err, &fault);
+	delivery_finish(&p.delivery);
+	batch_file_finish(&p.parcel);
+	input_finish(&p.input);
+	return status;
+}

@@ -1,0 +1,276 @@
+/* History, from a server or straight from a store. */
+#include "cli/commands/query.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/system/progress.h"
+#include "cli/cli.h"
+#include "cli/client/credential.h"
+#include "cli/client/frame.h"
+#include "cli/client/http.h"
+#include "cli/filter.h"
+#include "cli/offline_query.h"
+#include "cli/output.h"
+#include "store/read/history.h"
+
+enum {
+	READER_QUERY_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT,
+	PAGE_EVENTS = 1024,
+	PAGE_BYTES = 1024 * 1024,
+};
+
+static const struct command_help help = {
+	.usage = "tidemark query DIR|URL [options]",
+	.summary = "Prints history, one envelope a line: from a server, or straight from a data\n"
+		   "directory, which a server may be using at the same time. Without options it is\n"
+		   "everything, from the first event to the last.\n\n"
+		   "A time is RFC 3339 (2026-11-22T18:00:00Z), or a duration ago (-15m). When\n"
+		   "retention has removed what was asked for, standard error says so.",
+	.examples = "  tidemark query ./tidemark-data --stream orders --since -1h\n"
+		    "  tidemark query http://127.0.0.1:8080 --order desc --limit 10\n"
+		    "  tidemark query ./tidemark-data --type error | jq .data\n"
+		    "  tidemark query --where /level=error --where /user/id=17",
+};
+
+struct query_command {
+	const char *url;
+	struct cli_filter filter;
+	const char *max_age;
+	const char *order;
+	const char *limit;
+	struct credential credential;
+	const char *config;
+
+	const char *where; /* the operand */
+	struct buf params; /* what was asked for, as parameters of a URL */
+	struct output output;
+	struct progress progress;
+	uint64_t lines;
+	struct buf line;  /* the beginning of one that may be none of an event */
+	bool passing;     /* in the middle of an event's line */
+	struct fault why; /* the server could not go on; its code is ERR_NONE while it could */
+};
+
+static int parse(struct query_command *c, int argc, char **argv)
+{
+	const struct option options[] = {
+		CLI_OPTIONS_FILTER(&c->filter),
+		{"max-age", OPTION_TEXT, &c->max_age, "DURATION", "pass over what is older, and say so", 0, 0, 0},
+		{"order", OPTION_TEXT, &c->order, "asc|desc", "oldest or newest first (asc)", 0, 0, 0},
+		{"limit", OPTION_TEXT, &c->limit, "N", "at most so many events, up to 10000 (no limit)", 0, 0, 'n'},
+		CLI_OPTION_URL(&c->url),
+		CLI_OPTIONS_TOKEN(&c->credential),
+		CLI_OPTION_CONFIG(&c->config),
+		{0},
+	};
+	int operands;
+	int status = options_parse(options, &help, argc, argv, &operands);
+	if (status != CLI_GO_ON)
+		return status;
+	c->where = cli_place("query", operands, argv, c->url);
+	return c->where != NULL ? credential_read(&c->credential, "query") : CLI_USAGE;
+}
+
+static int set_params(struct query_command *c)
+{
+	cli_filter_params(&c->params, &c->filter);
+	if (c->max_age != NULL)
+		cli_param(&c->params, "max_age", c->max_age);
+	if (c->order != NULL)
+		cli_param(&c->params, "order", c->order);
+	if (c->limit != NULL)
+		cli_param(&c->params, "limit", c->limit);
+	buf_addc(&c->params, '\0');
+	if (buf_failed(&c->params))
+		return cli_fail("out of memory");
+	c->params.len--;
+	return cli_check("query", buf_slice(&c->params), READER_QUERY_ALLOWED);
+}
+
+/* --- from a server --- */
+
+/* A line that is no event: a gap, or why there is no more. */
+static void read_op(struct query_command *c)
+{
+	struct frame frame;
+	frame_read(c->line.data, c->line.len - 1, &frame);
+	if (frame.kind == FRAME_GAP)
+		cli_gap(frame.text, frame.requested, frame.first);
+	else if (frame.kind == FRAME_ERROR)
+		fault_set(&c->why, ERR_IO, "%s", frame.text);
+	c->line.len = 0;
+}
+
+/* The rest of a line, or what has come of it. */
+static enum err take_line(struct query_command *c, struct slice bytes, bool ends, struct fault *fault)
+{
+	static const char op[] = "{\"op\":";
+	enum { OP_LEN = sizeof op - 1 };
+	if (!c->passing) {
+		buf_add(&c->line, bytes.p, bytes.len);
+		if (buf_failed(&c->line))
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		size_t n = c->line.len < OP_LEN ? c->line.len : OP_LEN;
+		bool is_op = memcmp(c->line.data, op, n) == 0;
+		if (is_op && ends)
+			read_op(c);
+		if (is_op)
+			return ERR_NONE;
+		bytes = buf_slice(&c->line);
+	}
+	enum err err = output_add(&c->output, bytes.p, bytes.len, fault);
+	c->line.len = 0;
+	c->passing = !ends;
+	c->lines += ends;
+	return err;
+}
+
+static enum err on_body(void *arg, const char *bytes, size_t len, struct fault *fault)
+{
+	struct query_command *c = arg;
+	enum err err = ERR_NONE;
+	while (!err && len > 0) {
+		const char *newline = memchr(bytes, '\n', len);
+		size_t n = newline != NULL ? (size_t)(newline - bytes) + 1 : len;
+		err = take_line(c, (struct slice){bytes, n}, newline != NULL, fault);
+		bytes += n;
+		len -= n;
+	}
+	progress_set(&c->progress, c->lines, 0, 0);
+	return err;
+}
+
+static enum err query_server(struct query_command *c, struct fault *fault)
+{
+	struct http_client *http;
+	struct http_reply reply = {0};
+	struct buf url;
+	buf_init(&url);
+	cli_url(&url, c->where, "/v1/events");
+	buf_adds(&url, c->params.data);
+	buf_addc(&url, '\0');
+	enum err err = http_client_open(&http, fault);
+	if (!err)
+		http_client_authorize(http, c->credential.token);
+	if (!err && buf_failed(&url))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	struct http_request request = {.url = url.data, .accept = "application/x-ndjson", .sink = on_body, .arg = c};
+	if (!err)
+		err = http_send(http, &request, &reply, fault);
+	if (!err && reply.status / 100 != 2)
+		err = http_problem(&reply, fault);
+	else if (!err && (c->passing || c->line.len > 0))
+		err = fault_set(fault, ERR_CORRUPT, "the reply breaks off within a line");
+	if (c->why.code != ERR_NONE)
+		err = fault_set(fault, c->why.code, "%s", c->why.text);
+	http_reply_finish(&reply);
+	http_client_close(http);
+	buf_finish(&url);
+	return err;
+}
+
+/* --- from a store --- */
+
+static enum err print_page(struct query_command *c, const struct page *page, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && i < page_count(page); i++) {
+		struct slice envelope = page_envelope(page, i);
+		err = output_add(&c->output, envelope.p, envelope.len, fault);
+		if (!err)
+			err = output_add(&c->output, "\n", 1, fault);
+	}
+	c->lines += page_count(page);
+	return err;
+}
+
+/* Tells what is missing where the range goes on; false where nothing is. */
+static bool pass_gap(struct store *store, struct history_query *range, uint64_t asked)
+{
+	struct gap gap;
+	bool matters;
+	if (!history_range_missing(store, range, asked, &gap, &matters))
+		return false;
+	if (matters)
+		cli_gap(gap_reason_name(gap.reason), gap.requested, gap.first);
+	history_range_skip(store, range);
+	return true;
+}
+
+static enum err print_range(struct query_command *c, struct offline_query *look, struct fault *fault)
+{
+	struct history_query range = look->range.query;
+	uint32_t limit = look->limit;
+	uint64_t all = range.before > range.after ? range.before - range.after : 0;
+	enum err err = ERR_NONE;
+	while (!err && range.after + 1 < range.before && (limit == 0 || c->lines < limit)) {
+		struct page *page;
+		uint64_t left = limit != 0 ? limit - c->lines : PAGE_EVENTS;
+		range.count_max = left < PAGE_EVENTS ? (uint32_t)left : PAGE_EVENTS;
+		range.bytes_max = PAGE_BYTES;
+		if (pass_gap(look->store, &range, look->range.asked))
+			continue;
+		err = history_page(look->reader, &range, &page, fault);
+		if (err == ERR_GONE && pass_gap(look->store, &range, look->range.asked)) {
+			err = ERR_NONE; /* retention was faster */
+			continue;
+		}
+		if (err)
+			break;
+		err = print_page(c, page, fault);
+		if (range.descending)
+			range.before = page_last(page);
+		else
+			range.after = page_last(page);
+		page_unref(page);
+		progress_set(&c->progress, c->lines, all - (range.before - range.after), all);
+	}
+	return err;
+}
+
+static enum err query_store(struct query_command *c, struct fault *fault)
+{
+	struct offline_query look;
+	enum err err = offline_query_open(&look, c->where, buf_slice(&c->params), READER_QUERY_ALLOWED, fault);
+	if (!err && look.range.has_gap)
+		cli_gap(gap_reason_name(look.range.gap.reason), look.range.gap.requested, look.range.gap.first);
+	if (!err)
+		err = print_range(c, &look, fault);
+	if (!err && look.range.ends_with_gap)
+		cli_gap(gap_reason_name(look.range.end_gap.reason), look.range.end_gap.requested, look.range.end_gap.first);
+	offline_query_finish(&look);
+	return err;
+}
+
+/* What was found before a failure is printed all the same. */
+static int finish(struct query_command *c, enum err err, struct fault *fault)
+{
+	struct fault unwritten;
+	progress_clear(&c->progress);
+	if (!c->output.lost && output_flush(&c->output, &unwritten) != ERR_NONE && !c->output.lost)
+		return cli_fail("%s", unwritten.text);
+	return err && !c->output.lost ? cli_fail("%s: %s", c->where, fault->text) : CLI_DONE;
+}
+
+int query_main(int argc, char **argv)
+{
+	struct query_command c = {0};
+	struct fault fault;
+	int status = parse(&c, argc, argv);
+	if (status == CLI_GO_ON)
+		status = set_params(&c);
+	if (status == CLI_GO_ON) {
+		output_init(&c.output);
+		progress_init(&c.progress, "query", "events");
+		/* On a terminal the events are what shows how far it is. */
+		c.progress.enabled = c.progress.enabled && !isatty(STDOUT_FILENO);
+		enum err err = cli_is_url(c.where) ? query_server(&c, &fault) : query_store(&c, &fault);
+		status = finish(&c, err, &fault);
+	}
+	buf_finish(&c.line);
+	buf_finish(&c.params);
+	output_finish(&c.output);
+	return status;
+}

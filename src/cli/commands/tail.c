@@ -1,0 +1,436 @@
+/* Follows the log over a WebSocket, through whatever happens to the connection.
+ *
+ *     position   what the server has sent is in `output` up to here: a new connection goes on from here
+ *     flushed    it is on standard output up to here: what a session may acknowledge
+ *     acked      it is acknowledged up to here
+ *
+ * acked <= flushed <= position, and each only grows, unless the server says that the store is another one. */
+#include "cli/commands/tail.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/system/clock.h"
+#include "base/system/random.h"
+#include "cli/cli.h"
+#include "cli/client/credential.h"
+#include "cli/client/frame.h"
+#include "cli/client/http.h"
+#include "cli/client/ws_client.h"
+#include "cli/filter.h"
+#include "cli/output.h"
+#include "cli/stop.h"
+#include "server/stream/reader_query.h"
+
+enum {
+	BACKOFF_FIRST_MS = 100,
+	BACKOFF_CAP_MS = 10000,
+	ACK_EVERY_MS = 200,
+	LOOK_MS = 1000, /* how often to see whether anybody reads the output */
+	CLOSE_MS = 5000,
+	EXPLAIN_SILENCE_MS = 10000,
+	EPOCH_LEN = 64,
+	CLOSE_DELETED = 4404,
+	CLOSE_TAKEN_OVER = 4409,
+};
+
+static const struct command_help help = {
+	.usage = "tidemark tail [URL] [options]",
+	.summary = "Follows the log: prints one envelope a line, first those after a position, then\n"
+		   "live ones as they are committed. When the connection breaks, tail connects\n"
+		   "again, waiting longer each time, and goes on where it was: no event is lost or\n"
+		   "printed twice.\n\n"
+		   "With --session the server remembers under that name what has been printed, and\n"
+		   "the next tail with the same name goes on behind it. Only one connection can\n"
+		   "hold a session: a second takes it over, and the first ends. --after beats what\n"
+		   "the session remembers; --start counts only while the session is new.",
+	.examples = "  tidemark tail\n"
+		    "  tidemark tail --after first --stream orders --type created\n"
+		    "  tidemark tail --stream 'logs-*' --since -15m\n"
+		    "  tidemark tail --session billing --start first | ./billing\n"
+		    "  tidemark tail --after first --until-live > everything.ndjson",
+};
+
+struct tail {
+	const char *url;
+	const char *after;
+	const char *since;
+	const char *session;
+	const char *start;
+	struct option_texts streams;
+	struct option_texts types;
+	struct option_texts wheres;
+	const char *category;
+	const char *max_age;
+	bool until_live;
+	int64_t count; /* 0: for ever */
+	struct credential credential;
+	const char *config;
+
+	struct ws_client *client;
+	struct http_client *http;
+	struct output output;
+	uint64_t position;
+	uint64_t flushed;
+	uint64_t acked;
+	int64_t acked_ms;
+	int64_t printed;       /* events */
+	char epoch[EPOCH_LEN]; /* of the store; empty before the first hello */
+	bool greeted;          /* the hello of this connection has come */
+	bool moved;            /* and something after it */
+	unsigned attempt;
+	int64_t connect_ms; /* when to connect, while there is no connection */
+	struct buf target;  /* the URL of the connection, with a NUL */
+	bool broken;        /* the output */
+	bool ending;
+	int status;
+};
+
+static int parse(struct tail *t, int argc, char **argv)
+{
+	const struct option options[] = {
+		{"after", OPTION_TEXT, &t->after, "SEQ", "start after this event; also first, or head (head)", 0, 0, 0},
+		{"since", OPTION_TEXT, &t->since, "TIME",
+		 "start with the events of this time or later: RFC 3339, or a duration ago such as -15m", 0, 0, 0},
+		{"session", OPTION_TEXT, &t->session, "NAME",
+		 "go on after what this session has seen, and remember what it sees", 0, 0, 0},
+		{"start", OPTION_TEXT, &t->start, "SEQ",
+		 "where the session starts if it is new: after this event; also first, or head (head)", 0, 0, 0},
+		{"stream", OPTION_TEXTS, &t->streams, "NAME",
+		 "only events of this stream, repeatable: any of them; NAME* for all that begin so", 0, 0, 's'},
+		{"type", OPTION_TEXTS, &t->types, "NAME",
+		 "only events of this type, repeatable: any of them; NAME* for all that begin so", 0, 0, 't'},
+		CLI_OPTION_WHERE(&t->wheres),
+		CLI_OPTION_CATEGORY(&t->category),
+		{"max-age", OPTION_TEXT, &t->max_age, "DURATION", "pass over what is older when its turn comes, and say so",
+		 0, 0, 0},
+		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when everything there is has been printed", 0, 0, 0},
+		{"count", OPTION_INTEGER, &t->count, "N", "end after so many events", 1, INT64_MAX, 'n'},
+		CLI_OPTION_URL(&t->url),
+		CLI_OPTIONS_TOKEN(&t->credential),
+		CLI_OPTION_CONFIG(&t->config),
+		{0},
+	};
+	int operands;
+	int status = options_parse(options, &help, argc, argv, &operands);
+	if (status != CLI_GO_ON)
+		return status;
+	t->url = cli_server("tail", operands, argv, t->url);
+	return t->url != NULL ? credential_read(&t->credential, "tail") : CLI_USAGE;
+}
+
+/* The URL to connect to: at first as the user said, later from where we are. */
+static void set_target(struct tail *t)
+{
+	char after[24];
+	struct buf *b = &t->target;
+	b->len = 0;
+	cli_url(b, t->url, "/v1/ws");
+	snprintf(after, sizeof after, "%llu", (unsigned long long)t->position);
+	if (t->epoch[0] != '\0') {
+		cli_param(b, "after", after);
+		cli_param(b, "epoch", t->epoch);
+	} else {
+		if (t->after != NULL)
+			cli_param(b, "after", t->after);
+		if (t->since != NULL)
+			cli_param(b, "since", t->since);
+		if (t->start != NULL)
+			cli_param(b, "start", t->start);
+	}
+	if (t->session != NULL)
+		cli_param(b, "session", t->session);
+	cli_params(b, "stream", &t->streams);
+	cli_params(b, "type", &t->types);
+	cli_params(b, "where", &t->wheres);
+	if (t->category != NULL)
+		cli_param(b, "category", t->category);
+	if (t->max_age != NULL)
+		cli_param(b, "max_age", t->max_age);
+}
+
+/* Begins to end, with what has been printed. */
+static void end(struct tail *t)
+{
+	t->ending = true;
+}
+
+/* A failure counts also where the end has been reached already. */
+static void fail(struct tail *t, const char *why)
+{
+	cli_say("%s", why);
+	t->ending = true;
+	t->status = CLI_FAILED;
+}
+
+/* --- what the server says --- */
+
+/* The position that the server starts from is ours from here on, whatever we asked for: the gap that follows says why. */
+static void on_hello(struct tail *t, const struct frame *f)
+{
+	bool again = t->epoch[0] != '\0';
+	snprintf(t->epoch, sizeof t->epoch, "%.*s", EPOCH_LEN - 1, f->text);
+	t->position = f->after;
+	t->flushed = f->after; /* a round never ends with something left to write */
+	/* An acknowledgement that broke off with the last connection is said again. */
+	t->acked = t->printed > 0 ? 0 : f->after;
+	t->greeted = true;
+	t->moved = false;
+	if (again)
+		cli_say("connected again, going on after %llu", (unsigned long long)t->position);
+}
+
+/* All that matches up to here has been sent, also where a filter keeps the last of it from being seen. */
+static void on_checkpoint(struct tail *t, uint64_t seq)
+{
+	t->position = seq > t->position ? seq : t->position;
+	t->moved = true;
+}
+
+static void on_live(struct tail *t, uint64_t seq)
+{
+	on_checkpoint(t, seq);
+	if (t->until_live)
+		end(t);
+}
+
+/* Somebody has moved the session: what follows that position is printed, perhaps again. */
+static void on_moved(struct tail *t, uint64_t after)
+{
+	t->position = t->flushed = t->acked = after;
+	cli_say("the session was moved, going on after %llu", (unsigned long long)after);
+}
+
+/* The output has failed; that is told once. */
+static void on_output(struct tail *t, enum err err, const struct fault *fault)
+{
+	if (t->broken)
+		return;
+	t->broken = err != ERR_NONE;
+	if (err == ERR_CLOSED)
+		end(t);
+	else if (err)
+		fail(t, fault->text);
+}
+
+static void on_event(struct tail *t, uint64_t seq, const char *text, size_t len)
+{
+	struct fault fault;
+	if (seq <= t->position)
+		return;
+	enum err err = output_add(&t->output, text, len, &fault);
+	if (!err)
+		err = output_add(&t->output, "\n", 1, &fault);
+	on_output(t, err, &fault);
+	if (err)
+		return;
+	t->position = seq;
+	t->moved = true;
+	t->printed++;
+	if (t->count != 0 && t->printed == t->count)
+		end(t);
+}
+
+static void on_text(void *arg, char *text, size_t len)
+{
+	struct tail *t = arg;
+	struct frame f;
+	if (t->ending)
+		return;
+	frame_read(text, len, &f);
+	switch (f.kind) {
+	case FRAME_EVENT: on_event(t, f.seq, text, len); break;
+	case FRAME_HELLO: on_hello(t, &f); break;
+	case FRAME_GAP: cli_gap(f.text, f.requested, f.first); break;
+	case FRAME_LIVE: on_live(t, f.seq); break;
+	case FRAME_CHECKPOINT: on_checkpoint(t, f.seq); break;
+	case FRAME_MOVED: on_moved(t, f.after); break;
+	case FRAME_ERROR: cli_say("the server says: %s", f.text); break;
+	case FRAME_OTHER: break;
+	case FRAME_BROKEN: cli_say("the server sent something that is neither an event nor a message"); break;
+	}
+}
+
+/* --- the connection --- */
+
+/* A handshake that failed: libwebsockets knows that, but not what the server said. The same request without the
+ * upgrade is answered with the reason. True when trying again is no use. */
+static bool explain(struct tail *t, const char *text, struct fault *fault)
+{
+	struct http_request request = {.url = t->target.data, .silence_ms = EXPLAIN_SILENCE_MS, .stoppable = true};
+	struct http_reply reply;
+	bool refused = false;
+	enum err err = http_send(t->http, &request, &reply, fault);
+	if (err == ERR_CLOSED)
+		fault_set(fault, err, "%s", text);
+	/* 426: only the upgrade is missing, so that it may work by now. */
+	if (!err && reply.status == 426)
+		fault_set(fault, ERR_BUSY, "%s", text);
+	else if (!err && reply.status / 100 == 2)
+		fault_set(fault, ERR_BUSY, "%s: is this a Tidemark server?", text);
+	else if (!err)
+		refused = http_problem(&reply, fault) != ERR_BUSY && reply.status / 100 == 4 && reply.status != 408;
+	http_reply_finish(&reply);
+	return refused;
+}
+
+static void try_later(struct tail *t, const char *why)
+{
+	/* A server that greets and hangs up, again and again, is to be left alone for longer and longer. */
+	if (t->moved)
+		t->attempt = 0;
+	int64_t pause_ms = random_backoff_ms(t->attempt, BACKOFF_FIRST_MS, BACKOFF_CAP_MS);
+	pause_ms = pause_ms < BACKOFF_CAP_MS ? pause_ms : BACKOFF_CAP_MS;
+	t->attempt++;
+	t->connect_ms = clock_mono_ms() + pause_ms;
+	t->greeted = t->moved = false;
+	cli_say("%s; connecting again in %.1f s", why, (double)pause_ms / 1000);
+}
+
+static void on_close(void *arg, struct ws_client_end how)
+{
+	struct tail *t = arg;
+	struct fault fault;
+	if (t->ending)
+		return;
+	if (how.code == CLOSE_TAKEN_OVER)
+		fail(t, "another connection has taken the session over");
+	else if (how.code == CLOSE_DELETED)
+		fail(t, "the session was deleted");
+	else if (how.opened)
+		try_later(t, how.text);
+	else if (explain(t, how.text, &fault))
+		fail(t, fault.text);
+	else if (!stop_wanted())
+		try_later(t, fault.text);
+}
+
+static void connect_now(struct tail *t)
+{
+	struct fault fault;
+	set_target(t);
+	buf_addc(&t->target, '\0');
+	enum err err = buf_failed(&t->target) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	if (!err)
+		err = ws_client_connect(t->client, t->target.data, t->credential.token, &fault);
+	if (err)
+		fail(t, fault.text);
+	if (err == ERR_INVALID || err == ERR_TOO_LARGE)
+		t->status = CLI_USAGE;
+}
+
+/* --- the rounds --- */
+
+static void flush(struct tail *t)
+{
+	struct fault fault;
+	enum err err = t->broken ? ERR_CLOSED : output_flush(&t->output, &fault);
+	on_output(t, err, &fault);
+	if (!err)
+		t->flushed = t->position;
+}
+
+static bool has_to_ack(const struct tail *t)
+{
+	return t->session != NULL && t->greeted && t->flushed > t->acked && ws_client_state(t->client) == WS_CLIENT_OPEN;
+}
+
+static void acknowledge(struct tail *t)
+{
+	char text[64];
+	snprintf(text, sizeof text, "{\"op\":\"ack\",\"seq\":%llu}", (unsigned long long)t->flushed);
+	if (ws_client_send(t->client, slice_of(text)) != ERR_NONE)
+		return;
+	t->acked = t->flushed;
+	t->acked_ms = clock_mono_ms();
+}
+
+/* How long nothing needs to be done. */
+static int64_t pause_of(const struct tail *t, int64_t now)
+{
+	int64_t pause = LOOK_MS;
+	if (ws_client_state(t->client) == WS_CLIENT_IDLE && t->connect_ms - now < pause)
+		pause = t->connect_ms - now;
+	if (has_to_ack(t) && t->acked_ms + ACK_EVERY_MS - now < pause)
+		pause = t->acked_ms + ACK_EVERY_MS - now;
+	return pause > 0 ? pause : 0;
+}
+
+static void follow(struct tail *t)
+{
+	while (!t->ending) {
+		if (!output_has_reader())
+			t->broken = true;
+		if (stop_wanted() || t->broken) {
+			end(t);
+			break;
+		}
+		if (ws_client_state(t->client) == WS_CLIENT_IDLE && clock_mono_ms() >= t->connect_ms)
+			connect_now(t);
+		ws_client_service(t->client, pause_of(t, clock_mono_ms()));
+		flush(t);
+		if (has_to_ack(t) && clock_mono_ms() - t->acked_ms >= ACK_EVERY_MS)
+			acknowledge(t);
+	}
+}
+
+/* A clean close makes the last acknowledgement durable. What was written when the reader was about to go is not
+ * acknowledged: better twice than never. */
+static void leave(struct tail *t)
+{
+	if (has_to_ack(t) && !t->broken)
+		acknowledge(t);
+	ws_client_close(t->client);
+	int64_t until = clock_mono_ms() + CLOSE_MS;
+	for (int64_t left = CLOSE_MS; left > 0 && ws_client_state(t->client) == WS_CLIENT_CLOSING;
+	     left = until - clock_mono_ms())
+		ws_client_service(t->client, left);
+}
+
+/* For the signal handler, which can be told nothing. */
+static struct ws_client *interrupted;
+
+static void on_signal(void)
+{
+	ws_client_wake(interrupted);
+}
+
+static enum err start(struct tail *t, struct fault *fault)
+{
+	enum err err = ws_client_create((struct ws_client_handlers){on_text, on_close, t}, &t->client, fault);
+	if (!err)
+		err = http_client_open(&t->http, fault);
+	if (err)
+		return err;
+	http_client_authorize(t->http, t->credential.token);
+	interrupted = t->client;
+	stop_install(on_signal);
+	return ERR_NONE;
+}
+
+int tail_main(int argc, char **argv)
+{
+	struct tail t = {.url = CLI_URL_DEFAULT};
+	struct fault fault;
+	int status = parse(&t, argc, argv);
+	if (status != CLI_GO_ON)
+		return status;
+	set_target(&t);
+	status = cli_check("tail", buf_slice(&t.target), Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SESSION);
+	if (status != CLI_GO_ON) {
+		buf_finish(&t.target);
+		return status;
+	}
+	output_init(&t.output);
+	if (start(&t, &fault) == ERR_NONE) {
+		follow(&t);
+		leave(&t);
+	} else {
+		fail(&t, fault.text);
+	}
+	ws_client_destroy(t.client);
+	http_client_close(t.http);
+	output_finish(&t.output);
+	buf_finish(&t.target);
+	return t.status;
+}

@@ -1,8 +1,0 @@
-/* The command `import`. */
-#ifndef CLI_IMPORT_H
-#define CLI_IMPORT_H
-
-/* Returns the exit status. */
-int import_main(int argc, char **argv);
-
-#endif

@@ -1,8 +1,0 @@
-/* The command `publish`. */
-#ifndef CLI_PUBLISH_H
-#define CLI_PUBLISH_H
-
-/* Returns the exit status. */
-int publish_main(int argc, char **argv);
-
-#endif

@@ -1,8 +1,0 @@
-/* The command `stats`. */
-#ifndef CLI_STATS_H
-#define CLI_STATS_H
-
-/* Returns the exit status. */
-int stats_main(int argc, char **argv);
-
-#endif

@@ -1,8 +1,0 @@
-/* The command `tail`. */
-#ifndef CLI_TAIL_H
-#define CLI_TAIL_H
-
-/* Returns the exit status. */
-int tail_main(int argc, char **argv);
-
-#endif

@@ -1,7 +1,0 @@
-/* `tidemark token`. */
-#ifndef CLI_TOKEN_H
-#define CLI_TOKEN_H
-
-int token_main(int argc, char **argv);
-
-#endif

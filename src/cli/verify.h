@@ -1,8 +1,0 @@
-/* The command `verify`. */
-#ifndef CLI_VERIFY_H
-#define CLI_VERIFY_H
-
-/* Returns the exit status. */
-int verify_main(int argc, char **argv);
-
-#endif

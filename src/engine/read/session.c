@@ -1,0 +1,566 @@
+#include "engine/read/session.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/data/hash.h"
+#include "base/data/map.h"
+#include "base/list.h"
+#include "base/system/clock.h"
+#include "store/read/history.h"
+
+/*         changed                 sessions_write              sessions_written
+ *  CLEAN ─────────▶ DIRTY ─────────────────────▶ WRITING ─────────────────────▶ CLEAN (DIRTY where it failed)
+ *                     ▲                             │ changed meanwhile
+ *                     └─────────────────────────────┘                                                     */
+enum write_state { CLEAN, DIRTY, WRITING };
+
+/* Events in (after, upto] that pass the filter: what was counted when the lag was last asked for. */
+struct lag_count {
+	uint64_t after;
+	uint64_t upto;
+	uint64_t count;
+	uint64_t first; /* the first event there was: what has been removed since does not count any more */
+};
+
+struct session {
+	struct map_link by_name;
+	struct list in_all;
+	struct list in_changed; /* DIRTY and WRITING ones */
+	enum write_state state;
+	bool deleted; /* stays until the deletion is written */
+	bool moved;   /* and its reader has not taken the new position yet */
+	uint64_t acked;
+	struct position at;            /* what is stored: `acked`, but where that is past the end of its line of history */
+	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
+	int64_t updated_ms;            /* Unix */
+	int64_t used_ms;               /* since the boot: the same, or when its last reader went */
+	uint64_t client;               /* whom quotas count it for */
+	struct session_reader *reader; /* NULL: none is connected */
+	char *filter;                  /* as filter_write writes it; NULL: everything passes */
+	struct lag_count counted;
+	size_t name_len;
+	char name[];
+};
+
+struct sessions {
+	pthread_mutex_t lock;
+	struct store *store;
+	struct quotas *quotas;
+	size_t count;
+	bool loading; /* what is stored already is not limited */
+	struct list changed;
+	struct list all; /* in the order they were made: that of a map would tell of its secret */
+	struct map by_name;
+};
+
+static struct slice name_of(const struct session *e)
+{
+	return (struct slice){e->name, e->name_len};
+}
+
+static struct session *find_any(struct sessions *s, struct slice name)
+{
+	MAP_EACH(link, &s->by_name, hash_text(name))
+	{
+		struct session *e = MAP_ITEM(link, struct session, by_name);
+		if (slice_eq(name_of(e), name))
+			return e;
+	}
+	return NULL;
+}
+
+static struct session *find(struct sessions *s, struct slice name)
+{
+	struct session *e = find_any(s, name);
+	return e != NULL && !e->deleted ? e : NULL;
+}
+
+static void change(struct sessions *s, struct session *e)
+{
+	e->updated_ms = clock_wall_ms();
+	e->used_ms = clock_boot_ms();
+	if (e->state == CLEAN)
+		list_append(&s->changed, &e->in_changed);
+	e->state = DIRTY;
+}
+
+static void set_acked(struct sessions *s, struct session *e, uint64_t acked)
+{
+	e->acked = acked;
+	e->at = (struct position){.after = acked};
+	snprintf(e->at.epoch, sizeof e->at.epoch, "%s", store_epoch(s->store));
+}
+
+/* What is stored already cannot be refused. */
+static enum err take(struct sessions *s, enum quota kind, uint64_t client, uint64_t amount, bool stored, struct fault *fault)
+{
+	if (!stored)
+		return quota_take(s->quotas, kind, client, amount, fault);
+	quota_charge(s->quotas, kind, client, amount);
+	return ERR_NONE;
+}
+
+/* Finds the session or makes one at `start`; a deleted one begins anew. */
+static enum err obtain(struct sessions *s, struct slice name, uint64_t client, uint64_t start, bool stored, bool *is_new,
+		       struct session **out, struct fault *fault)
+{
+	struct session *e = find_any(s, name);
+	*is_new = e == NULL || e->deleted;
+	*out = e;
+	if (!*is_new)
+		return ERR_NONE;
+	enum err err = take(s, QUOTA_SESSIONS, client, 1, stored, fault);
+	if (err)
+		return err;
+	if (e == NULL) {
+		*out = e = calloc(1, sizeof *e + name.len + 1);
+		if (e == NULL) {
+			quota_give(s->quotas, QUOTA_SESSIONS, client, 1);
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		}
+		e->name_len = name.len;
+		slice_copy(e->name, name);
+		list_init(&e->in_changed);
+		list_append(&s->all, &e->in_all);
+		map_add(&s->by_name, hash_text(name), &e->by_name);
+		s->count++;
+	}
+	e->client = client;
+	e->deleted = e->moved = false;
+	set_acked(s, e, start);
+	e->sent = UINT64_MAX;
+	e->counted = (struct lag_count){0};
+	return ERR_NONE;
+}
+
+static size_t filter_len(const struct session *e)
+{
+	return e->filter != NULL ? strlen(e->filter) : 0;
+}
+
+/* It counts for nobody any more. */
+static void mark_deleted(struct sessions *s, struct session *e)
+{
+	quota_give(s->quotas, QUOTA_FILTERS, e->client, filter_len(e));
+	quota_give(s->quotas, QUOTA_SESSIONS, e->client, 1);
+	free(e->filter);
+	e->filter = NULL;
+	e->deleted = true;
+}
+
+static bool has_filter(const struct session *e, struct slice text)
+{
+	return slice_eq((struct slice){e->filter != NULL ? e->filter : "", filter_len(e)}, text);
+}
+
+/* Remembers what passes; `text` is copied. */
+static enum err set_filter(struct sessions *s, struct session *e, struct slice text, struct fault *fault)
+{
+	enum err err = take(s, QUOTA_FILTERS, e->client, text.len, s->loading, fault);
+	if (err)
+		return err;
+	char *copy = text.len > 0 ? strndup(text.p, text.len) : NULL;
+	if (text.len > 0 && copy == NULL) {
+		quota_give(s->quotas, QUOTA_FILTERS, e->client, text.len);
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	quota_give(s->quotas, QUOTA_FILTERS, e->client, filter_len(e));
+	free(e->filter);
+	e->filter = copy;
+	e->counted = (struct lag_count){0};
+	return ERR_NONE;
+}
+
+/* What was acknowledged on a line that ends earlier here was never in this store. */
+static void clamp(struct sessions *s, struct session *e, struct slice epoch)
+{
+	uint64_t end = UINT64_MAX;
+	if (epoch.len != STORE_EPOCH_LEN)
+		return;
+	snprintf(e->at.epoch, sizeof e->at.epoch, "%.*s", STORE_EPOCH_LEN, epoch.p);
+	if (store_line_end(s->store, e->at.epoch, &end) && e->acked > end)
+		e->acked = end;
+}
+
+static enum err on_load(void *arg, const struct stored_session *stored)
+{
+	struct sessions *s = arg;
+	bool is_new;
+	struct session *e;
+	enum err err = obtain(s, stored->name, 0, stored->acked, true, &is_new, &e, NULL);
+	if (err)
+		return err;
+	int64_t idle_ms = clock_wall_ms() - stored->updated_ms;
+	e->updated_ms = stored->updated_ms;
+	e->used_ms = clock_boot_ms() - (idle_ms > 0 ? idle_ms : 0);
+	clamp(s, e, stored->epoch);
+	return set_filter(s, e, stored->filter, NULL);
+}
+
+enum err sessions_create(struct store *store, struct quotas *quotas, struct sessions **out, struct fault *fault)
+{
+	struct sessions *s = calloc(1, sizeof *s);
+	*out = NULL;
+	if (s == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	pthread_mutex_init(&s->lock, NULL);
+	s->store = store;
+	s->quotas = quotas;
+	list_init(&s->changed);
+	list_init(&s->all);
+	map_init(&s->by_name);
+	s->loading = true;
+	enum err err = store_session_each(store, on_load, s, fault);
+	s->loading = false;
+	if (err) {
+		sessions_destroy(s);
+		return err;
+	}
+	*out = s;
+	return ERR_NONE;
+}
+
+static void free_session(struct sessions *s, struct session *e)
+{
+	if (!e->deleted)
+		mark_deleted(s, e);
+	free(e);
+}
+
+void sessions_destroy(struct sessions *s)
+{
+	if (s == NULL)
+		return;
+	LIST_EACH (link, &s->all)
+		free_session(s, LIST_ITEM(link, struct session, in_all));
+	map_finish(&s->by_name, NULL);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* The reader does not hold the session any more. Returns it; NULL: there was none. */
+static struct session_reader *release(struct session *e)
+{
+	struct session_reader *r = e->reader;
+	if (r != NULL)
+		e->sent = atomic_load(&r->sent);
+	e->reader = NULL;
+	e->moved = false;
+	return r;
+}
+
+static void lose(struct session *e, enum session_news why)
+{
+	struct session_reader *r = release(e);
+	if (r != NULL)
+		r->on_news(r, why);
+}
+
+static void describe(const struct session *e, bool is_new, struct session_state *out)
+{
+	*out = (struct session_state){e->acked, e->at, e->updated_ms, e->reader != NULL, is_new};
+}
+
+enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client, struct session_reader *r,
+			 const struct filter *filter, uint64_t start, struct session_state *out, struct fault *fault)
+{
+	bool is_new;
+	struct session *e;
+	struct buf text;
+	buf_init(&text);
+	filter_write(&text, filter);
+	if (buf_failed(&text)) {
+		buf_finish(&text);
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	pthread_mutex_lock(&s->lock);
+	enum err err = obtain(s, name, client, start, false, &is_new, &e, fault);
+	bool changes = !err && (is_new || !has_filter(e, buf_slice(&text)));
+	if (changes && (err = set_filter(s, e, buf_slice(&text), fault)) != ERR_NONE && is_new)
+		mark_deleted(s, e); /* then it never was */
+	if (changes)
+		change(s, e);
+	if (!err) {
+		lose(e, SESSION_TAKEN);
+		e->reader = r;
+		e->used_ms = clock_boot_ms();
+		describe(e, is_new, out);
+	}
+	pthread_mutex_unlock(&s->lock);
+	buf_finish(&text);
+	return err;
+}
+
+/* The session of a name that `r` holds; NULL. */
+static struct session *held_by(struct sessions *s, struct slice name, const struct session_reader *r)
+{
+	struct session *e = find(s, name);
+	return e != NULL && e->reader == r ? e : NULL;
+}
+
+void sessions_detach(struct sessions *s, struct slice name, struct session_reader *r)
+{
+	pthread_mutex_lock(&s->lock);
+	struct session *e = held_by(s, name, r);
+	if (e != NULL) {
+		release(e);
+		e->used_ms = clock_boot_ms();
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool sessions_take_move(struct sessions *s, struct slice name, struct session_reader *r, uint64_t *after)
+{
+	pthread_mutex_lock(&s->lock);
+	struct session *e = held_by(s, name, r);
+	bool moved = e != NULL && e->moved;
+	if (moved) {
+		e->moved = false;
+		*after = e->acked;
+		atomic_store(&r->sent, e->acked);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return moved;
+}
+
+enum err sessions_ack(struct sessions *s, struct slice name, const struct session_reader *r, uint64_t seq, uint64_t *sent)
+{
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&s->lock);
+	struct session *e = r != NULL ? held_by(s, name, r) : find(s, name);
+	*sent = e == NULL ? 0 : e->reader != NULL ? atomic_load(&e->reader->sent) : e->sent;
+	if (e == NULL)
+		err = r != NULL ? ERR_GONE : ERR_NOT_FOUND;
+	else if (seq > e->acked && seq > *sent)
+		err = ERR_INVALID;
+	else if (seq > e->acked && !e->moved) {
+		set_acked(s, e, seq);
+		change(s, e);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+enum err sessions_check(struct sessions *s, struct slice name, uint64_t client, struct fault *fault)
+{
+	pthread_mutex_lock(&s->lock);
+	bool fits = find_any(s, name) != NULL || quota_room(s->quotas, QUOTA_SESSIONS, client) > 0;
+	pthread_mutex_unlock(&s->lock);
+	return fits ? ERR_NONE : quota_refuse(s->quotas, QUOTA_SESSIONS, client, fault);
+}
+
+enum err sessions_set(struct sessions *s, struct slice name, uint64_t client, uint64_t acked)
+{
+	bool is_new;
+	struct session *e;
+	pthread_mutex_lock(&s->lock);
+	enum err err = obtain(s, name, client, acked, true, &is_new, &e, NULL);
+	if (!err) {
+		set_acked(s, e, acked);
+		e->sent = UINT64_MAX;
+		change(s, e);
+		e->moved = e->reader != NULL;
+		if (e->moved)
+			e->reader->on_news(e->reader, SESSION_MOVED);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+static void delete (struct sessions *s, struct session *e)
+{
+	lose(e, SESSION_DELETED);
+	mark_deleted(s, e);
+	change(s, e);
+}
+
+bool sessions_delete(struct sessions *s, struct slice name)
+{
+	pthread_mutex_lock(&s->lock);
+	struct session *e = find(s, name);
+	if (e != NULL)
+		delete (s, e);
+	pthread_mutex_unlock(&s->lock);
+	return e != NULL;
+}
+
+void sessions_forgive(struct sessions *s, int64_t ms)
+{
+	int64_t now = clock_boot_ms();
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH (link, &s->all) {
+		struct session *e = LIST_ITEM(link, struct session, in_all);
+		e->used_ms = e->used_ms + ms < now ? e->used_ms + ms : now;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t sessions_expire(struct sessions *s, int64_t idle_ms)
+{
+	uint64_t count = 0;
+	int64_t before_ms = clock_boot_ms() - idle_ms;
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH (link, &s->all) {
+		struct session *e = LIST_ITEM(link, struct session, in_all);
+		if (e->deleted || e->reader != NULL || e->used_ms >= before_ms)
+			continue;
+		delete (s, e);
+		count++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+uint64_t sessions_count(struct sessions *s)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t count = s->count;
+	pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+/* --- lag --- */
+
+/* Adds the events in (after, upto] that pass. */
+static enum err add_count(struct reader *reader, struct selection *select, uint64_t after, uint64_t upto, uint64_t *sum,
+			  struct fault *fault)
+{
+	uint64_t count = 0;
+	enum err err = after < upto ? history_count(reader, select, after, upto + 1, &count, fault) : ERR_NONE;
+	*sum += count;
+	return err;
+}
+
+/* Counts up to the head what follows `after`, with what is known of it in `c`. */
+static enum err count_on(struct reader *reader, struct selection *select, uint64_t after, uint64_t head, struct lag_count *c,
+			 struct fault *fault)
+{
+	uint64_t handled = 0;
+	uint64_t first = history_next(reader, 0);
+	if (after < c->after || after > c->upto || first != c->first)
+		*c = (struct lag_count){after, after, 0, first};
+	enum err err = add_count(reader, select, c->after, after, &handled, fault);
+	if (!err)
+		err = add_count(reader, select, c->upto, head, &c->count, fault);
+	if (err)
+		return err;
+	c->count -= handled;
+	c->after = after;
+	c->upto = head > c->upto ? head : c->upto;
+	return ERR_NONE;
+}
+
+enum err sessions_lag(struct sessions *s, struct slice name, struct reader *reader, uint64_t *lag, struct fault *fault)
+{
+	uint64_t head = store_head(s->store);
+	*lag = 0;
+	pthread_mutex_lock(&s->lock);
+	struct session *e = find(s, name);
+	uint64_t acked = e != NULL ? e->acked : 0;
+	struct lag_count counted = e != NULL ? e->counted : (struct lag_count){0};
+	char *text = e != NULL && e->filter != NULL ? strdup(e->filter) : NULL;
+	bool starved = e != NULL && e->filter != NULL && text == NULL;
+	pthread_mutex_unlock(&s->lock);
+	if (e == NULL)
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such session");
+	struct filter *filter = NULL;
+	enum err err = starved ? ERR_NOMEM : text != NULL ? filter_read(slice_of(text), &filter) : ERR_NONE;
+	struct selection *select = err ? NULL : history_select_take(s->store, filter);
+	if (err || select == NULL) {
+		free(text);
+		return fault_set(fault, err ? err : ERR_NOMEM, "the session's filter cannot be read");
+	}
+	err = count_on(reader, select, acked, head, &counted, fault);
+	*lag = counted.count;
+	pthread_mutex_lock(&s->lock);
+	e = err ? NULL : find(s, name);
+	if (e != NULL && has_filter(e, slice_of(text != NULL ? text : "")))
+		e->counted = counted;
+	pthread_mutex_unlock(&s->lock);
+	selection_destroy(select);
+	free(text);
+	return err;
+}
+
+bool sessions_saved(struct sessions *s, struct slice name)
+{
+	pthread_mutex_lock(&s->lock);
+	struct session *e = find_any(s, name);
+	bool saved = e == NULL || e->state == CLEAN;
+	pthread_mutex_unlock(&s->lock);
+	return saved;
+}
+
+bool sessions_get(struct sessions *s, struct slice name, struct session_state *out)
+{
+	pthread_mutex_lock(&s->lock);
+	struct session *e = find(s, name);
+	if (e != NULL)
+		describe(e, false, out);
+	pthread_mutex_unlock(&s->lock);
+	return e != NULL;
+}
+
+void sessions_each(struct sessions *s, session_each_fn *each, void *arg)
+{
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH (link, &s->all) {
+		struct session *e = LIST_ITEM(link, struct session, in_all);
+		struct session_state state;
+		describe(e, false, &state);
+		if (!e->deleted)
+			each(arg, name_of(e), &state);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool sessions_dirty(struct sessions *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bool dirty = !list_empty(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return dirty;
+}
+
+enum err sessions_write(struct sessions *s, struct store *store, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH (link, &s->changed) {
+		struct session *e = LIST_ITEM(link, struct session, in_changed);
+		struct stored_session stored = {name_of(e), e->at.after, e->updated_ms,
+						e->filter != NULL ? slice_of(e->filter) : (struct slice){"", 0},
+						slice_of(e->at.epoch)};
+		err = e->deleted ? store_session_delete(store, name_of(e), fault) : store_session_put(store, &stored, fault);
+		if (err)
+			break;
+		e->state = WRITING;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+void sessions_written(struct sessions *s, bool committed)
+{
+	pthread_mutex_lock(&s->lock);
+	LIST_EACH (link, &s->changed) {
+		struct session *e = LIST_ITEM(link, struct session, in_changed);
+		if (e->state != WRITING)
+			continue;
+		e->state = committed ? CLEAN : DIRTY;
+		if (!committed)
+			continue;
+		list_remove(&e->in_changed);
+		if (!e->deleted)
+			continue;
+		list_remove(&e->in_all);
+		map_remove(&s->by_name, &e->by_name);
+		s->count--;
+		free_session(s, e);
+	}
+	pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,91 @@
+#include "engine/work/write_back_thread.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/system/background.h"
+
+enum { NICE = 10 };
+
+struct write_back {
+	struct store *store;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;
+	int pages; /* that have been asked for and are not done */
+	bool closing;
+};
+
+static void *work(void *arg)
+{
+	struct write_back *b = arg;
+	background(NICE);
+	pthread_mutex_lock(&b->lock);
+	while (!b->closing) {
+		if (b->pages == 0) {
+			pthread_cond_wait(&b->wake, &b->lock);
+			continue;
+		}
+		int pages = b->pages;
+		pthread_mutex_unlock(&b->lock);
+		store_write_back(b->store, pages);
+		pthread_mutex_lock(&b->lock);
+		b->pages -= pages;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+enum err write_back_create(struct store *store, struct write_back **out, struct fault *fault)
+{
+	*out = NULL;
+	struct write_back *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	b->store = store;
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_cond_init(&b->wake, NULL);
+	enum err err = store_write_back_open(store, fault);
+	if (!err && pthread_create(&b->thread, NULL, work, b) != 0)
+		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	if (err) {
+		pthread_cond_destroy(&b->wake);
+		pthread_mutex_destroy(&b->lock);
+		free(b);
+		return err;
+	}
+	*out = b;
+	return ERR_NONE;
+}
+
+void write_back_ask(struct write_back *b, int pages)
+{
+	if (pages == 0)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->pages += pages;
+	pthread_cond_signal(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+}
+
+int write_back_lag(struct write_back *b)
+{
+	pthread_mutex_lock(&b->lock);
+	int pages = b->pages;
+	pthread_mutex_unlock(&b->lock);
+	return pages;
+}
+
+void write_back_destroy(struct write_back *b)
+{
+	if (b == NULL)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->closing = true;
+	pthread_cond_signal(&b->wake);
+	pthread_mutex_unlock(&b->lock);
+	pthread_join(b->thread, NULL);
+	pthread_cond_destroy(&b->wake);
+	pthread_mutex_destroy(&b->lock);
+	free(b);
+}

@@ -1,0 +1,509 @@
+#include "event/page.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "event/envelope.h"
+#include "event/page_build.h"
+#include "profiles/monitoring/event/flat.h"
+
+/* Which event belongs to which topic, sorted by topic: made when the first filtered reader comes by. */
+struct topic_index {
+	uint32_t *topics;  /* per entry, ascending */
+	uint32_t *indexes; /* per entry */
+};
+
+/* What is known of the payloads of a page: by event, enum verdict. */
+enum verdict { VERDICT_UNKNOWN, VERDICT_NO, VERDICT_YES };
+struct verdicts {
+	struct verdicts *next;
+	struct where *where;
+	atomic_uchar of[];
+};
+
+struct page {
+	atomic_uint refs;
+	const char *epoch; /* borrowed */
+	uint64_t after;
+	uint64_t last;
+	uint32_t count;
+	enum encoding first_form;
+	int64_t submitted_us;
+	struct page_entry *entries;
+	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
+	_Atomic(struct page_encoding *) forms[ENCODING_COUNT];
+	_Atomic(struct topic_index *) topics;
+	_Atomic(struct verdicts *) verdicts; /* a list, VERDICTS_MAX at most */
+};
+
+struct page_builder {
+	enum encoding form;
+	const char *epoch;
+	uint64_t after;
+	struct buf bytes;
+	struct page_entry *entries;
+	uint32_t *ends;
+	uint32_t count;
+	uint32_t cap;
+};
+
+enum {
+	FIRST_ENTRIES = 16,
+	VERDICTS_MAX = 64, /* of different conditions; what is asked for beyond is looked at each time */
+};
+
+struct page *page_ref(struct page *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+static void form_destroy(struct page_encoding *f)
+{
+	if (f == NULL)
+		return;
+	free((void *)f->bytes);
+	free((void *)f->ends);
+	free(f);
+}
+
+static void topics_destroy(struct topic_index *t)
+{
+	if (t == NULL)
+		return;
+	free(t->topics);
+	free(t->indexes);
+	free(t);
+}
+
+static void verdicts_destroy(struct verdicts *v)
+{
+	while (v != NULL) {
+		struct verdicts *next = v->next;
+		where_unref(v->where);
+		free(v);
+		v = next;
+	}
+}
+
+void page_unref(struct page *p)
+{
+	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (int i = 0; i < ENCODING_COUNT; i++)
+		form_destroy(p->forms[i]);
+	topics_destroy(p->topics);
+	verdicts_destroy(p->verdicts);
+	free(p->entries);
+	free(p);
+}
+
+uint64_t page_after(const struct page *p)
+{
+	return p->after;
+}
+
+uint64_t page_last(const struct page *p)
+{
+	return p->last;
+}
+
+uint32_t page_count(const struct page *p)
+{
+	return p->count;
+}
+
+void page_set_submitted(struct page *p, int64_t us)
+{
+	p->submitted_us = us;
+}
+
+int64_t page_submitted(const struct page *p)
+{
+	return p->submitted_us;
+}
+
+static struct slice record(const struct page_encoding *f, uint32_t index)
+{
+	uint32_t from = index > 0 ? f->ends[index - 1] : 0;
+	return (struct slice){f->bytes + from, f->ends[index] - from};
+}
+
+size_t page_weight(const struct page *p)
+{
+	const struct page_encoding *f = p->forms[p->first_form];
+	return sizeof *p + p->count * (sizeof *p->entries + sizeof *f->ends) + (p->count > 0 ? f->ends[p->count - 1] : 0);
+}
+
+struct page_entry page_entry(const struct page *p, uint32_t index)
+{
+	assert(index < p->count);
+	return p->entries[index];
+}
+
+uint32_t page_index(const struct page *p, uint64_t after)
+{
+	uint32_t low = 0;
+	uint32_t high = p->count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (p->entries[middle].seq <= after)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct slice page_envelope(const struct page *p, uint32_t index)
+{
+	assert(index < p->count);
+	return encoding_inside(p->first_form, record(p->forms[p->first_form], index));
+}
+
+/* Flat records have sizes of their own: they are readings of the envelopes, not something around them. */
+static struct page_encoding *form_make_flat(const struct page *p)
+{
+	struct page_encoding *f = calloc(1, sizeof *f);
+	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
+	struct buf text;
+	struct buf bytes;
+	buf_init(&text);
+	buf_init(&bytes);
+	buf_reserve(&bytes, 1);
+	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
+		struct flat flat;
+		text.len = 0;
+		if (flat_read(page_envelope(p, i), p->entries[i].time_ms, &flat)) {
+			flat_live(&text, &flat);
+			encoding_ws_frame(&bytes, buf_slice(&text));
+		}
+		ends[i] = (uint32_t)bytes.len;
+	}
+	bool fine = f != NULL && ends != NULL && !buf_failed(&text) && !buf_failed(&bytes);
+	buf_finish(&text);
+	if (!fine) {
+		free(f);
+		free(ends);
+		buf_finish(&bytes);
+		return NULL;
+	}
+	*f = (struct page_encoding){bytes.data, ends};
+	return f;
+}
+
+static struct page_encoding *encoding_make(const struct page *p, enum encoding form)
+{
+	if (form == ENCODING_FLAT)
+		return form_make_flat(p);
+	struct page_encoding *f = calloc(1, sizeof *f);
+	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
+	size_t size = 0;
+	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
+		size += encoding_record_size(form, p->entries[i].seq, p->epoch, page_envelope(p, i).len);
+		ends[i] = (uint32_t)size;
+	}
+	char *bytes = malloc(size + 1);
+	if (f == NULL || ends == NULL || bytes == NULL) {
+		free(f);
+		free(ends);
+		free(bytes);
+		return NULL;
+	}
+	char *at = bytes;
+	for (uint32_t i = 0; i < p->count; i++) {
+		struct slice envelope = page_envelope(p, i);
+		at = encoding_begin(form, envelope.len, at);
+		slice_copy(at, envelope);
+		at = encoding_end(form, p->entries[i].seq, p->epoch, at + envelope.len);
+	}
+	*f = (struct page_encoding){bytes, ends};
+	return f;
+}
+
+const struct page_encoding *page_encoding(struct page *p, enum encoding form)
+{
+	struct page_encoding *f = atomic_load_explicit(&p->forms[form], memory_order_acquire);
+	if (f != NULL)
+		return f;
+	f = encoding_make(p, form);
+	struct page_encoding *standing = NULL;
+	if (f != NULL && !atomic_compare_exchange_strong(&p->forms[form], &standing, f)) {
+		form_destroy(f);
+		f = standing;
+	}
+	return f;
+}
+
+struct topic_of {
+	uint32_t topic;
+	uint32_t index;
+};
+
+static int by_topic(const void *a, const void *b)
+{
+	const struct topic_of *x = a;
+	const struct topic_of *y = b;
+	if (x->topic != y->topic)
+		return x->topic < y->topic ? -1 : 1;
+	return x->index < y->index ? -1 : 1;
+}
+
+static struct topic_index *topics_make(const struct page *p)
+{
+	struct topic_index *t = calloc(1, sizeof *t);
+	struct topic_of *pairs = malloc((p->count + 1) * sizeof *pairs);
+	uint32_t *topics = malloc((p->count + 1) * sizeof *topics);
+	uint32_t *indexes = malloc((p->count + 1) * sizeof *indexes);
+	if (t == NULL || pairs == NULL || topics == NULL || indexes == NULL) {
+		free(t);
+		free(pairs);
+		free(topics);
+		free(indexes);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < p->count; i++)
+		pairs[i] = (struct topic_of){p->entries[i].topic, i};
+	qsort(pairs, p->count, sizeof *pairs, by_topic);
+	for (uint32_t i = 0; i < p->count; i++) {
+		topics[i] = pairs[i].topic;
+		indexes[i] = pairs[i].index;
+	}
+	free(pairs);
+	*t = (struct topic_index){topics, indexes};
+	return t;
+}
+
+/* The first place in the sorted topics that is not below `topic`. */
+static uint32_t lower_bound(const uint32_t *topics, uint32_t count, uint64_t topic)
+{
+	uint32_t low = 0;
+	uint32_t high = count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (topics[middle] < topic)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static const struct topic_index *topic_index(struct page *p)
+{
+	struct topic_index *t = atomic_load_explicit(&p->topics, memory_order_acquire);
+	if (t != NULL)
+		return t;
+	t = topics_make(p);
+	struct topic_index *standing = NULL;
+	if (t != NULL && !atomic_compare_exchange_strong(&p->topics, &standing, t)) {
+		topics_destroy(t);
+		t = standing;
+	}
+	return t;
+}
+
+const uint32_t *page_topics(struct page *p)
+{
+	const struct topic_index *t = topic_index(p);
+	return t != NULL ? t->topics : NULL;
+}
+
+const uint32_t *page_topic(struct page *p, uint32_t topic, uint32_t *count, enum err *err)
+{
+	const struct topic_index *t = topic_index(p);
+	*count = 0;
+	*err = t != NULL ? ERR_NONE : ERR_NOMEM;
+	if (t == NULL)
+		return NULL;
+	uint32_t from = lower_bound(t->topics, p->count, topic);
+	*count = lower_bound(t->topics, p->count, (uint64_t)topic + 1) - from;
+	return *count > 0 ? t->indexes + from : NULL;
+}
+
+/* Those of some conditions, between the head of the list and `end`; NULL. *count grows by how many others there are. */
+static struct verdicts *find_verdicts(struct verdicts *head, const struct verdicts *end, const struct where *w, int *count)
+{
+	for (; head != end; head = head->next, ++*count)
+		if (where_same(head->where, w))
+			return head;
+	return NULL;
+}
+
+/* NULL where there is no memory, or no room for more. */
+static struct verdicts *verdicts_of(struct page *p, struct where *w)
+{
+	int count = 0;
+	struct verdicts *head = atomic_load_explicit(&p->verdicts, memory_order_acquire);
+	struct verdicts *found = find_verdicts(head, NULL, w, &count);
+	if (found != NULL || count >= VERDICTS_MAX)
+		return found;
+	struct verdicts *v = calloc(1, sizeof *v + p->count);
+	if (v == NULL)
+		return NULL;
+	v->where = where_ref(w);
+	v->next = head;
+	while (!atomic_compare_exchange_weak(&p->verdicts, &head, v)) {
+		found = find_verdicts(head, v->next, w, &count); /* somebody was faster */
+		v->next = head;
+		if (found == NULL)
+			continue;
+		v->next = NULL;
+		verdicts_destroy(v);
+		return found;
+	}
+	return v;
+}
+
+static bool look(const struct page *p, const struct where *w, uint32_t index)
+{
+	struct envelope e;
+	return envelope_read(page_envelope(p, index), &e) && where_holds(w, e.type, e.data);
+}
+
+/* `v` may be NULL. */
+static bool holds(const struct page *p, struct verdicts *v, const struct where *w, uint32_t index)
+{
+	unsigned char known = v != NULL ? atomic_load_explicit(&v->of[index], memory_order_relaxed) : VERDICT_UNKNOWN;
+	if (known != VERDICT_UNKNOWN)
+		return known == VERDICT_YES;
+	bool yes = look(p, w, index);
+	if (v != NULL)
+		atomic_store_explicit(&v->of[index], yes ? VERDICT_YES : VERDICT_NO, memory_order_relaxed);
+	return yes;
+}
+
+uint32_t page_sift(struct page *p, struct where *w, uint32_t *indexes, uint32_t count)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (holds(p, v, w, indexes[i]))
+			indexes[kept++] = indexes[i];
+	return kept;
+}
+
+bool page_any_holds(struct page *p, struct where *w)
+{
+	struct verdicts *v = verdicts_of(p, w);
+	bool any = false;
+	for (uint32_t i = 0; !any && i < p->count; i++)
+		any = holds(p, v, w, i);
+	return any;
+}
+
+struct page_builder *page_builder_create(enum encoding form, const char *epoch, uint64_t after, size_t bytes)
+{
+	struct page_builder *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return NULL;
+	b->form = form == ENCODING_FLAT ? ENCODING_WS : form; /* it is made from envelopes */
+	b->epoch = epoch;
+	b->after = after;
+	buf_reserve(&b->bytes, bytes); /* failing is told by the first event */
+	return b;
+}
+
+void page_builder_destroy(struct page_builder *b)
+{
+	if (b == NULL)
+		return;
+	buf_finish(&b->bytes);
+	free(b->entries);
+	free(b->ends);
+	free(b);
+}
+
+static bool grow(struct page_builder *b)
+{
+	if (b->count < b->cap)
+		return true;
+	uint32_t cap = b->cap ? b->cap * 2 : FIRST_ENTRIES;
+	struct page_entry *entries = realloc(b->entries, cap * sizeof *entries);
+	if (entries != NULL)
+		b->entries = entries;
+	uint32_t *ends = realloc(b->ends, cap * sizeof *ends);
+	if (ends != NULL)
+		b->ends = ends;
+	if (entries == NULL || ends == NULL)
+		return false;
+	b->cap = cap;
+	return true;
+}
+
+static void note_record(struct page_builder *b, const char *end, struct page_entry entry)
+{
+	b->bytes.len = (size_t)(end - b->bytes.data);
+	b->entries[b->count] = entry;
+	b->ends[b->count++] = (uint32_t)b->bytes.len;
+}
+
+enum err page_builder_add(struct page_builder *b, const struct encoding_event *e, int64_t time_ms, uint32_t topic)
+{
+	size_t envelope = encoding_envelope_size(e);
+	size_t size = encoding_record_size(b->form, e->seq, b->epoch, envelope);
+	if (!grow(b) || !buf_reserve(&b->bytes, size))
+		return ERR_NOMEM;
+	char *at = encoding_begin(b->form, envelope, b->bytes.data + b->bytes.len);
+	note_record(b, encoding_end(b->form, e->seq, b->epoch, encoding_envelope(e, at)),
+		    (struct page_entry){e->seq, time_ms, topic});
+	return ERR_NONE;
+}
+
+enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct slice envelope, int64_t time_ms,
+				   uint32_t topic)
+{
+	size_t size = encoding_record_size(b->form, seq, b->epoch, envelope.len);
+	if (!grow(b) || !buf_reserve(&b->bytes, size))
+		return ERR_NOMEM;
+	char *at = encoding_begin(b->form, envelope.len, b->bytes.data + b->bytes.len);
+	slice_copy(at, envelope);
+	note_record(b, encoding_end(b->form, seq, b->epoch, at + envelope.len), (struct page_entry){seq, time_ms, topic});
+	return ERR_NONE;
+}
+
+size_t page_builder_bytes(const struct page_builder *b)
+{
+	return b->bytes.len;
+}
+
+uint32_t page_builder_count(const struct page_builder *b)
+{
+	return b->count;
+}
+
+static void *shrink(void *memory, size_t size)
+{
+	void *less = size > 0 ? realloc(memory, size) : NULL;
+	return less != NULL ? less : memory;
+}
+
+struct page *page_builder_take(struct page_builder *b, uint64_t last)
+{
+	struct page *p = calloc(1, sizeof *p);
+	struct page_encoding *f = calloc(1, sizeof *f);
+	if (p == NULL || f == NULL) {
+		free(p);
+		free(f);
+		page_builder_destroy(b);
+		return NULL;
+	}
+	/* A page may live for hours in the ring: give back what growing has left over. */
+	*f = (struct page_encoding){shrink(b->bytes.data, b->bytes.len), shrink(b->ends, b->count * sizeof *b->ends)};
+	p->refs = 1;
+	p->epoch = b->epoch;
+	p->after = b->after;
+	p->last = last;
+	p->count = b->count;
+	p->first_form = b->form;
+	p->entries = shrink(b->entries, b->count * sizeof *b->entries);
+	p->forms[b->form] = f;
+	b->bytes.data = NULL;
+	b->entries = NULL;
+	b->ends = NULL;
+	page_builder_destroy(b);
+	return p;
+}

@@ -1,0 +1,112 @@
+/* What the auditor noticed, and that somebody has seen it. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "server/api/api.h"
+#include "server/http/json_body.h"
+#include "json/json.h"
+
+enum { LIMIT = 50 };
+
+static bool is_one_of(struct slice value, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (slice_is(value, *words))
+			return true;
+	return false;
+}
+
+/* NULL where all is well; otherwise what the parameter takes. */
+static const char *read_param(struct slice name, struct slice value, struct auditor_filter *f)
+{
+	static const char *const severities[] = {"critical", "warning", "info", NULL};
+	static const char *const categories[] = {"performance", "security", "reliability", "quality", "general", NULL};
+	static const char *const answers[] = {"true", "false", NULL};
+	static_assert(OBSERVATIONS_MAX == 1000, "as the text says");
+	int64_t limit = 0;
+	if (slice_is(name, "limit")) {
+		bool fine = units_integer(value, &limit) && limit >= 1 && limit <= OBSERVATIONS_MAX;
+		f->limit = (uint32_t)limit;
+		return fine ? NULL : "wants a number from 1 to 1000";
+	}
+	if (slice_is(name, "severity")) {
+		f->severity = value;
+		return is_one_of(value, severities) ? NULL : "wants critical, warning or info";
+	}
+	if (slice_is(name, "category")) {
+		f->category = value;
+		return is_one_of(value, categories) ? NULL : "wants performance, security, reliability, quality or general";
+	}
+	if (slice_is(name, "acknowledged")) {
+		f->has_acknowledged = true;
+		f->acknowledged = slice_is(value, "true");
+		return is_one_of(value, answers) ? NULL : "wants true or false";
+	}
+	return "there is no such parameter";
+}
+
+/* An array: the old page goes through what it gets. */
+void api_observations(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	const struct url *u = request_url(x);
+	struct auditor_filter filter = {.limit = LIMIT};
+	for (size_t i = 0; i < u->param_count; i++) {
+		struct fault fault;
+		struct slice name = u->params[i].name;
+		const char *wrong = api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &filter);
+		if (wrong == NULL)
+			continue;
+		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
+		api_fault_done(x, &fault);
+		return;
+	}
+	auditor_write(api->auditor, request_out(x), &filter);
+	api_json_done(x, 200);
+}
+
+struct acknowledgement {
+	struct auditor_change change; /* first: it is given back */
+	struct http_request *exchange;
+};
+
+static void on_acknowledged(struct auditor_change *change)
+{
+	struct acknowledgement *a = (struct acknowledgement *)change;
+	struct buf *out = request_out(a->exchange);
+	if (change->op.err) {
+		api_fault_done(a->exchange, &change->op.fault);
+		return;
+	}
+	buf_printf(out, "{\"success\":true,\"observation_id\":\"%llu\"", (unsigned long long)change->id);
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(a->exchange, 200);
+}
+
+void api_acknowledge(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t id;
+	if (json_body_refuse(x))
+		return;
+	struct acknowledgement *a = calloc(1, sizeof *a);
+	enum err err = ERR_NONE;
+	if (a == NULL) {
+		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+	} else {
+		request_keep(x, a, free);
+		a->exchange = x;
+		a->change.done = on_acknowledged;
+	}
+	if (!err && !json_sequence(request_segment(x), &id))
+		err = fault_set(&fault, ERR_NOT_FOUND, "there is no such observation");
+	if (!err)
+		err = auditor_acknowledge(api->auditor, api->writer, id, &a->change, &fault);
+	if (err)
+		api_fault_done(x, &fault);
+}

@@ -1,0 +1,117 @@
+/* GET /api/cache-metrics: what the caches of the monitored services did, read back from their events. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "profiles/monitoring/services/cache_report.h"
+#include "server/api/api.h"
+
+enum { HOURS = 24 };
+
+static bool read_form(struct slice value, struct cache_query *q)
+{
+	static const char *const names[] = {[CACHE_RAW] = "raw", [CACHE_MINUTES] = "1min", [CACHE_HOURS] = "1hour"};
+	for (enum cache_form f = CACHE_RAW; f <= CACHE_HOURS; f++) {
+		if (!slice_is(value, names[f]))
+			continue;
+		q->form = f;
+		return true;
+	}
+	return false;
+}
+
+static bool read_side(struct slice value, struct cache_query *q)
+{
+	q->side = CACHE_LEGACY;
+	while (q->side < CACHE_SIDES && !slice_is(value, cache_side_name(q->side)))
+		q->side++;
+	return q->side < CACHE_SIDES || slice_is(value, "all");
+}
+
+/* NULL where all is well; otherwise what the parameter takes. */
+static const char *read_param(struct slice name, struct slice value, struct cache_query *q)
+{
+	static_assert(CACHE_HOURS_MAX == 8784, "as the text says");
+	if (slice_is(name, "time_range")) {
+		bool fine = units_integer(value, &q->hours) && q->hours >= 1 && q->hours <= CACHE_HOURS_MAX;
+		return fine ? NULL : "wants hours, from 1 to 8784";
+	}
+	if (slice_is(name, "aggregation"))
+		return read_form(value, q) ? NULL : "wants raw, 1min or 1hour";
+	if (slice_is(name, "implementation_type"))
+		return read_side(value, q) ? NULL : "wants legacy, new or all";
+	return "there is no such parameter";
+}
+
+/* The hub's own form of a failure: whoever reads this looks for its members. */
+static void fail(struct http_request *x, int status, const char *why)
+{
+	struct buf *out = request_out(x);
+	out->len = 0;
+	buf_adds(out, "{\"error\":");
+	buf_json(out, slice_of(why));
+	buf_adds(out, ",\"metrics\":[],\"summary\":{}");
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(x, status);
+}
+
+static void destroy(void *state)
+{
+	cache_report_destroy(state);
+}
+
+/* A portion at a time, so that one long report keeps no other request waiting. */
+static void go_on(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)arg;
+	struct cache_report *r = request_state(x);
+	struct buf *out = request_out(x);
+	struct fault fault;
+	bool done;
+	if (cache_report_read(r, reader, &done, &fault) != ERR_NONE) {
+		request_hold(x, 0);
+		fail(x, 500, fault.text);
+		return;
+	}
+	if (!done) {
+		request_hold(x, cache_report_bytes(r));
+		request_defer(x, go_on);
+		return;
+	}
+	request_hold(x, 0); /* request_done counts what the whole takes */
+	buf_addc(out, '{');
+	cache_report_write(r, out);
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+	api_json_done(x, 200);
+}
+
+void api_cache_metrics(void *arg, struct http_request *x, struct reader *reader)
+{
+	struct api *api = arg;
+	const struct url *u = request_url(x);
+	struct cache_query q = {.hours = HOURS, .form = CACHE_MINUTES, .side = CACHE_SIDES};
+	struct cache_report *r;
+	struct fault fault;
+	for (size_t i = 0; i < u->param_count; i++) {
+		struct slice name = u->params[i].name;
+		const char *wrong = api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &q);
+		if (wrong == NULL)
+			continue;
+		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
+		fail(x, 400, fault.text);
+		return;
+	}
+	if (request_room(x, &fault) == 0) {
+		request_fault(x, &fault);
+		request_done(x);
+		return;
+	}
+	if (cache_report_create(api->store, q, &r, &fault) != ERR_NONE) {
+		fail(x, 500, fault.text);
+		return;
+	}
+	request_keep(x, r, destroy);
+	go_on(arg, x, reader);
+}

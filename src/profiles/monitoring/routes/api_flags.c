@@ -1,0 +1,203 @@
+/* The switches of the monitoring profile, and the events that its rules find fault with. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "profiles/monitoring/services/notice.h"
+#include "server/api/api.h"
+#include "json/json.h"
+
+enum { QUARANTINE_PAGE = 50, QUARANTINE_PAGE_MAX = 1000 };
+
+static void write_flags(struct api *api, struct buf *out)
+{
+	buf_adds(out, ",\"flags\":");
+	flags_write(api->flags, out);
+	buf_adds(out, ",\"sources\":");
+	flags_write_sources(api->flags, out);
+	api_put_now(out, "timestamp");
+	buf_addc(out, '}');
+}
+
+static void reply_flags(struct api *api, struct http_request *x)
+{
+	buf_adds(request_out(x), "{\"status\":\"ok\"");
+	write_flags(api, request_out(x));
+	api_json_done(x, 200);
+}
+
+void api_flags(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	reply_flags(arg, x);
+}
+
+void api_health_flags(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct buf *out = request_out(x);
+	struct buf issues;
+	buf_init(&issues);
+	int count = flags_write_issues(api->flags, &issues);
+	buf_printf(out, "{\"status\":\"ok\",\"health\":\"%s\",\"issues\":", count > 0 ? "degraded" : "healthy");
+	buf_join(out, &issues, 0, 0);
+	buf_finish(&issues);
+	write_flags(api, out);
+	api_json_done(x, 200);
+}
+
+/* --- setting one --- */
+
+struct setting {
+	struct flag_change change; /* first: it is given back */
+	struct api *api;
+	struct http_request *exchange;
+	char *body;
+	struct slice value; /* in it */
+};
+
+static void destroy(void *arg)
+{
+	struct setting *s = arg;
+	free(s->body);
+	free(s);
+}
+
+/* Whoever watches finds it among the events. */
+static void tell(struct api *api, const struct flag_change *c, struct slice value)
+{
+	struct buf text;
+	buf_init(&text);
+	notice_begin(&text, "flag_changed", NULL);
+	buf_printf(&text, "\"flag\":\"%s\",\"value\":", flag_name(c->flag));
+	buf_add(&text, value.p, value.len);
+	buf_adds(&text, ",\"by\":");
+	if (c->by[0] != '\0')
+		buf_json(&text, slice_of(c->by));
+	else
+		buf_adds(&text, "null");
+	buf_adds(&text, "}}");
+	notice_send_take(api->writer, &text);
+}
+
+static void on_set(struct flag_change *c)
+{
+	struct setting *s = (struct setting *)c;
+	if (c->op.err) {
+		api_fault_done(s->exchange, &c->op.fault);
+		return;
+	}
+	tell(s->api, c, s->value);
+	reply_flags(s->api, s->exchange);
+}
+
+/* {"value":…} and nothing else. */
+static enum err read_value(struct setting *s, struct fault *fault)
+{
+	size_t len = 0;
+	struct slice body;
+	struct json_error error;
+	s->body = request_body_take(s->exchange, &len);
+	if (s->body == NULL || !json_minify(s->body, len, s->body, &body.len, &error))
+		return fault_set(fault, ERR_INVALID, "the body is no JSON object");
+	body.p = s->body;
+	if (json_kind(body) != JSON_OBJECT)
+		return fault_set(fault, ERR_INVALID, "the body is no JSON object");
+	for (struct json_walk w = json_walk(body); json_next(&w);) {
+		if (!json_key_is(w.key, "value"))
+			return fault_set(fault, ERR_INVALID, "\"%.*s\": there is no such member",
+					 (int)(w.key.len < 64 ? w.key.len : 64), w.key.p);
+		if (s->value.p != NULL)
+			return fault_set(fault, ERR_INVALID, "duplicate member \"value\"");
+		s->value = w.value;
+	}
+	return s->value.p != NULL ? ERR_NONE : fault_set(fault, ERR_INVALID, "\"value\" is missing");
+}
+
+void api_flag_set(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	enum flag flag = flag_find(request_segment(x));
+	struct setting *s = calloc(1, sizeof *s);
+	enum err err = s != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err) {
+		request_keep(x, s, destroy);
+		s->api = api;
+		s->exchange = x;
+		s->change.done = on_set;
+		snprintf(s->change.by, sizeof s->change.by, "%s", grant_name(request_grant(x)));
+	}
+	if (!err && flag == FLAGS)
+		err = fault_set(&fault, ERR_NOT_FOUND, "there is no such flag: see /flags/status");
+	if (!err)
+		err = read_value(s, &fault);
+	if (!err)
+		err = flags_change(api->flags, api->writer, flag, s->value, &s->change, &fault);
+	if (err)
+		api_fault_done(x, &fault);
+}
+
+/* --- what breaks the rules --- */
+
+/* NULL where all is well; otherwise what the parameter takes. */
+static const char *read_param(struct slice name, struct slice value, uint64_t *after, int64_t *limit)
+{
+	if (slice_is(name, "after"))
+		return json_sequence(value, after) ? NULL : "wants a seq (0 to 9007199254740991)";
+	if (slice_is(name, "limit"))
+		return units_integer(value, limit) && *limit >= 1 && *limit <= QUARANTINE_PAGE_MAX
+			       ? NULL
+			       : "wants a number from 1 to 1000";
+	return "there is no such parameter";
+}
+
+static void write_quarantine(struct api *api, struct buf *out, uint64_t after, uint32_t limit)
+{
+	static_assert(QUARANTINE_PAGE_MAX == 1000, "as the text says");
+	struct validation_figures figures;
+	struct quarantined *found = malloc((limit + 1) * sizeof *found);
+	if (found == NULL) {
+		out->failed = true;
+		return;
+	}
+	uint32_t count = monitor_quarantine(api->monitor, after, limit + 1, found);
+	bool more = count > limit;
+	monitor_validation(api->monitor, &figures);
+	buf_adds(out, "{\"events\":[");
+	for (uint32_t i = 0; i < count - more; i++) {
+		buf_adds(out, i > 0 ? "," : "");
+		quarantined_write(out, &found[i]);
+	}
+	buf_adds(out, "],\"next\":");
+	if (more)
+		buf_printf(out, "%llu", (unsigned long long)found[limit - 1].seq);
+	else
+		buf_adds(out, "null");
+	buf_printf(out, ",\"listed\":%u,\"invalid\":%llu}", figures.listed, (unsigned long long)figures.invalid);
+	free(found);
+}
+
+void api_quarantine(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	const struct url *u = request_url(x);
+	uint64_t after = 0;
+	int64_t limit = QUARANTINE_PAGE;
+	for (size_t i = 0; i < u->param_count; i++) {
+		struct fault fault;
+		struct slice name = u->params[i].name;
+		const char *wrong =
+			api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &after, &limit);
+		if (wrong == NULL)
+			continue;
+		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
+		api_fault_done(x, &fault);
+		return;
+	}
+	write_quarantine(arg, request_out(x), after, (uint32_t)limit);
+	api_json_done(x, 200);
+}

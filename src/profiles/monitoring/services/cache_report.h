@@ -1,0 +1,30 @@
+/* What caches did within some hours: read back from the log newest first, portion by portion, in memory that is bounded
+ * whatever the log holds. On a thread that may wait for the disk. */
+#ifndef PROFILES_MONITORING_SERVICES_CACHE_REPORT_H
+#define PROFILES_MONITORING_SERVICES_CACHE_REPORT_H
+
+#include "profiles/monitoring/services/cache_op.h"
+#include "store/read/history.h"
+
+enum { CACHE_ROWS_MAX = 1000, CACHE_HOURS_MAX = 24 * 366 };
+
+enum cache_form { CACHE_RAW, CACHE_MINUTES, CACHE_HOURS };
+
+struct cache_query {
+	int64_t hours;
+	enum cache_form form;
+	enum cache_side side; /* CACHE_SIDES: both */
+};
+
+struct cache_report;
+
+enum err cache_report_create(struct store *store, struct cache_query query, struct cache_report **out, struct fault *fault);
+void cache_report_destroy(struct cache_report *r);
+/* Reads a portion. *done when that was the last. */
+enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *done, struct fault *fault);
+/* What it may come to in memory, in bytes. */
+size_t cache_report_bytes(const struct cache_report *r);
+/* `"metrics":[…],"summary":{…}` of what was read. */
+void cache_report_write(struct cache_report *r, struct buf *out);
+
+#endif

@@ -1,0 +1,154 @@
+/* The export command: a document in a file of the server's. Clients name it, but where it is written is ours to say. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/system/sys.h"
+#include "profiles/monitoring/services/service_history.h"
+
+enum { NAME_MAX_LEN = 100, EVENTS = 1000, BUFFER_EVENTS = 10000, PATH_LEN = 2048 };
+
+/* The last part of a path, with what is no letter, digit, dot, dash or underscore made one; never hidden, never empty. */
+static void resolve(struct slice name, char out[NAME_MAX_LEN + 1])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.p[i];
+		if (c == '/' || c == '\\')
+			n = 0;
+		else if (n < NAME_MAX_LEN && (n > 0 || c != '.'))
+			out[n++] = isalnum((unsigned char)c) || c == '-' || c == '.' ? c : '_';
+	}
+	out[n] = '\0';
+	if (n == 0)
+		strcpy(out, "monitoring_export.json");
+}
+
+static void write_summary(struct monitor *m, struct buf *out)
+{
+	struct tally tallies[SERVICES];
+	uint64_t seq;
+	uint64_t events = 0;
+	bool first = true;
+	monitor_tallies(m, tallies, &seq);
+	for (int i = 0; i < SERVICES; i++)
+		events += tallies[i].events;
+	buf_printf(out, "{\"summary\":{\"total_events\":%llu,\"connection_types\":[", (unsigned long long)events);
+	for (int i = 0; i < SERVICES; i++) {
+		if (tallies[i].events == 0)
+			continue;
+		buf_printf(out, "%s\"%s\"", first ? "" : ",", service_name((enum service)i));
+		first = false;
+	}
+	buf_adds(out, "],\"stats\":{");
+	first = true;
+	for (int i = 0; i < SERVICES; i++) {
+		if (tallies[i].events == 0)
+			continue;
+		buf_printf(out, "%s\"%s\":", first ? "" : ",", service_name((enum service)i));
+		tally_write(out, (enum service)i, &tallies[i], true);
+		first = false;
+	}
+	buf_printf(out,
+		   "},\"active_connections\":{\"websocket\":%llu},\"buffer_size\":%d,\"buffer_usage\":%llu,"
+		   "\"redis_enabled\":false,\"redis_queue_size\":0,\"redis_circuit_breaker\":\"closed\"},\"recent_events\":",
+		   (unsigned long long)tallies[SERVICE_WEBSOCKET].open, BUFFER_EVENTS,
+		   (unsigned long long)(events < BUFFER_EVENTS ? events : BUFFER_EVENTS));
+}
+
+static enum err failed(const char *what, const char *path, struct fault *fault)
+{
+	return fault_set(fault, sys_err(errno), "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+/* Is there room for a file more, or is it there already? */
+static enum err check_room(const char *dir, const char *path, struct fault *fault)
+{
+	struct stat st;
+	int files = 0;
+	if (stat(path, &st) == 0)
+		return ERR_NONE;
+	DIR *d = opendir(dir);
+	if (d == NULL)
+		return failed("open", dir, fault);
+	while (readdir(d) != NULL)
+		files++;
+	closedir(d);
+	if (files - 2 < SERVICE_HISTORY_EXPORTS_MAX)
+		return ERR_NONE;
+	return fault_set(fault, ERR_BUSY, "there are %d exports in %s, the limit: remove some", SERVICE_HISTORY_EXPORTS_MAX,
+			 dir);
+}
+
+/* In one piece, or not at all. */
+static enum err write_file(const char *dir, const char *name, struct slice text, struct fault *fault)
+{
+	char path[PATH_LEN];
+	char draft[PATH_LEN + 32];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(draft, sizeof draft, "%s/.%s.%p", dir, name, (const void *)text.p); /* two may be on their way */
+	enum err err = check_room(dir, path, fault);
+	if (err)
+		return err;
+	unlink(draft); /* of a process that was killed */
+	int fd = sys_create(draft);
+	if (fd < 0)
+		return failed("make", draft, fault);
+	if (sys_write(fd, text.p, text.len) != 0)
+		err = failed("write", draft, fault);
+	if (!err && sys_sync(fd) != 0)
+		err = failed("sync", draft, fault);
+	close(fd);
+	if (!err && (sys_rename(draft, path) != 0 || sys_sync_dir(dir) != 0))
+		err = failed("make", path, fault);
+	if (err)
+		unlink(draft);
+	return err;
+}
+
+static void write_events(const struct past *past, struct buf *out)
+{
+	const struct fault *missing = service_history_missing(past);
+	service_history_write(past, out);
+	if (missing != NULL) {
+		buf_adds(out, ",\"missing\":");
+		buf_json(out, slice_of(missing->text));
+	}
+}
+
+enum err service_history_export(struct monitor *m, struct store *store, struct reader *reader, struct slice name,
+				struct buf *resolved, struct fault *fault)
+{
+	char file[NAME_MAX_LEN + 1];
+	char dir[PATH_LEN - NAME_MAX_LEN - 2];
+	struct service_history_query q = {.service = SERVICES, .limit = EVENTS};
+	struct buf text;
+	resolve(name, file);
+	snprintf(dir, sizeof dir, "%s/exports", store_dir(store));
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		return failed("make", dir, fault);
+	buf_init(&text);
+	write_summary(m, &text);
+	struct past *past;
+	bool done = false;
+	enum err err = service_history_create(m, store, reader, &q, &past, fault);
+	while (!err && !done)
+		err = service_history_read(past, reader, &done, fault);
+	if (!err)
+		write_events(past, &text);
+	service_history_destroy(past);
+	buf_adds(&text, "}\n");
+	if (!err && buf_failed(&text))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err)
+		err = write_file(dir, file, buf_slice(&text), fault);
+	buf_finish(&text);
+	if (!err)
+		buf_adds(resolved, file);
+	return err;
+}

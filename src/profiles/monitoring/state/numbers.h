@@ -1,0 +1,14 @@
+/* Rows of numbers as JSON arrays: how counted things are kept in notes. */
+#ifndef PROFILES_MONITORING_STATE_NUMBERS_H
+#define PROFILES_MONITORING_STATE_NUMBERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+void numbers_write(struct buf *out, const uint64_t *numbers, int count);
+/* False when the text is not an array of exactly so many. */
+bool numbers_read(struct slice text, uint64_t *numbers, int count);
+
+#endif

@@ -1,0 +1,102 @@
+#include "profiles/monitoring/state/quarantine.h"
+
+#include <stdio.h>
+
+#include "base/system/clock.h"
+#include "profiles/monitoring/event/validity.h"
+#include "profiles/monitoring/state/numbers.h"
+
+enum { NUMBERS = 3 };
+
+void quarantine_add(struct quarantine *q, const struct quarantined *what)
+{
+	q->items[q->added++ % QUARANTINE_MAX] = *what;
+}
+
+uint32_t quarantine_count(const struct quarantine *q)
+{
+	return q->added < QUARANTINE_MAX ? (uint32_t)q->added : QUARANTINE_MAX;
+}
+
+/* By its place, the oldest being 0. */
+static const struct quarantined *at(const struct quarantine *q, uint32_t place)
+{
+	return &q->items[(q->added - quarantine_count(q) + place) % QUARANTINE_MAX];
+}
+
+/* The place of the first after a seq. */
+static uint32_t store_files_after(const struct quarantine *q, uint64_t after)
+{
+	uint32_t low = 0;
+	uint32_t high = quarantine_count(q);
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (at(q, middle)->seq > after)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+uint32_t quarantine_read(const struct quarantine *q, uint64_t after, uint32_t limit, struct quarantined *out)
+{
+	uint32_t count = 0;
+	for (uint32_t i = store_files_after(q, after); i < quarantine_count(q) && count < limit; i++)
+		out[count++] = *at(q, i);
+	return count;
+}
+
+enum err quarantine_save(const struct quarantine *q, struct store *store, uint64_t saved, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	struct buf text;
+	buf_init(&text);
+	for (uint32_t i = store_files_after(q, saved); !err && i < quarantine_count(q); i++) {
+		const struct quarantined *what = at(q, i);
+		const uint64_t n[NUMBERS] = {(uint64_t)what->time_ms, (uint64_t)what->service, what->rules};
+		char key[24];
+		text.len = 0;
+		numbers_write(&text, n, NUMBERS);
+		snprintf(key, sizeof key, "%020llu", (unsigned long long)what->seq);
+		err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+					: store_note_put(store, "quarantine", slice_of(key), (int64_t)what->seq,
+							 buf_slice(&text), fault);
+	}
+	buf_finish(&text);
+	if (!err && q->added > QUARANTINE_MAX)
+		err = store_note_trim(store, "quarantine", (int64_t)at(q, 0)->seq, fault);
+	return err;
+}
+
+static enum err on_note(void *arg, struct slice key, int64_t seq, struct slice value)
+{
+	struct quarantine *q = arg;
+	uint64_t n[NUMBERS];
+	(void)key;
+	if (!numbers_read(value, n, NUMBERS) || n[1] >= SERVICES || n[2] >= 1u << VALIDITIES)
+		return ERR_CORRUPT;
+	quarantine_add(q, &(struct quarantined){(uint64_t)seq, (int64_t)n[0], (enum service)n[1], (unsigned)n[2]});
+	return ERR_NONE;
+}
+
+enum err quarantine_load(struct quarantine *q, struct store *store, struct fault *fault)
+{
+	return store_note_each(store, "quarantine", on_note, q, fault);
+}
+
+void quarantined_write(struct buf *out, const struct quarantined *what)
+{
+	bool first = true;
+	buf_printf(out, "{\"seq\":%llu,\"time\":", (unsigned long long)what->seq);
+	clock_write(out, what->time_ms);
+	buf_printf(out, ",\"stream\":\"%s\",\"errors\":[", service_name(what->service));
+	for (int i = 0; i < VALIDITIES; i++) {
+		if ((what->rules & 1u << i) == 0)
+			continue;
+		buf_printf(out, "%s{\"rule_name\":\"%s\",\"error_message\":\"%s\",\"severity\":\"error\"}", first ? "" : ",",
+			   validity_rule((enum validity)i), validity_reason((enum validity)i));
+		first = false;
+	}
+	buf_adds(out, "]}");
+}

@@ -1,0 +1,36 @@
+/* The newest events that break the rules (profiles/monitoring/event/validity.h): where they are in the log, and which rules.
+ * They are stored and shown like all others; this is the list of whoever has to mend what sends them. Part of the fold: kept
+ * as notes with it. Owned by the monitor, under its lock. */
+#ifndef PROFILES_MONITORING_STATE_QUARANTINE_H
+#define PROFILES_MONITORING_STATE_QUARANTINE_H
+
+#include "profiles/monitoring/event/flat.h"
+#include "store/log/store.h"
+
+enum { QUARANTINE_MAX = 10000 };
+
+struct quarantined {
+	uint64_t seq;
+	int64_t time_ms;
+	enum service service;
+	unsigned rules; /* bits of enum validity */
+};
+
+struct quarantine {
+	uint64_t added;                           /* all so far that are known */
+	struct quarantined items[QUARANTINE_MAX]; /* a circle, by seq */
+};
+
+void quarantine_add(struct quarantine *q, const struct quarantined *what);
+/* Those after a seq, in order, at most so many; returns how many. */
+uint32_t quarantine_read(const struct quarantine *q, uint64_t after, uint32_t limit, struct quarantined *out);
+uint32_t quarantine_count(const struct quarantine *q);
+
+/* Puts those after `saved` (a seq) into the store's open transaction, and takes out what is no longer known. */
+enum err quarantine_save(const struct quarantine *q, struct store *store, uint64_t saved, struct fault *fault);
+enum err quarantine_load(struct quarantine *q, struct store *store, struct fault *fault);
+
+/* Appends one JSON object. */
+void quarantined_write(struct buf *out, const struct quarantined *what);
+
+#endif

@@ -1,0 +1,313 @@
+/* /ws: dashboards of the monitoring profile. A reader as any other, whose events have the flat shape; what it asks is
+ * answered from memory at once, or by a pool thread where the store has to be read (ws_query.h): answers are told apart by
+ * their type, and cannot pile up.
+ *
+ *     open ─▶ (errand: recent events) ─▶ initial_stats ─▶ events from the cursor's position, answers in between         */
+#include <stdlib.h>
+
+#include "base/system/clock.h"
+#include "profiles/monitoring/state/flags.h"
+#include "profiles/monitoring/ws/ws_query.h"
+#include "json/json.h"
+
+enum {
+	INITIAL_EVENTS = 50,
+	RECENT_EVENTS = 100,
+	INTERVAL_MINUTES = 5,
+	CADENCE_MS = 5000,
+	HOURS_MAX = 24 * 366,
+	HOUR_MS = 3600 * 1000,
+	SERIES_HOURS = 24, /* that minutes are kept for: no answer says that it covers more */
+};
+
+/* --- parameters --- */
+
+/* Repeats a short JSON value; null for any other. */
+static void repeat(char out[ECHO_MAX + 1], struct slice value)
+{
+	if (value.p == NULL || value.len > ECHO_MAX)
+		value = slice_of("null");
+	slice_copy(out, value);
+	out[value.len] = '\0';
+}
+
+static bool number_of(struct slice message, const char *key, struct slice *value, double *out)
+{
+	char text[32];
+	if (!json_member(message, key, value) || json_kind(*value) != JSON_NUMBER || value->len >= sizeof text)
+		return false;
+	slice_copy(text, *value);
+	text[value->len] = '\0';
+	double number = strtod(text, NULL);
+	if (number < 0 || number > 1e9)
+		return false;
+	*out = number;
+	return true;
+}
+
+static void read_question(struct slice message, struct question *q)
+{
+	struct slice value = {NULL, 0};
+	*q = (struct question){.service = SERVICES, .hours = 1};
+	if (json_member(message, "connection_type", &value) && json_kind(value) != JSON_NULL) {
+		bool text = json_kind(value) == JSON_STRING;
+		enum service s = text ? service_find((struct slice){value.p + 1, value.len - 2}) : SERVICE_NONE;
+		q->service = s < SERVICES ? s : SERVICE_NONE;
+	}
+	repeat(q->service_text, value);
+	if (!number_of(message, "hours", &value, &q->hours) || q->hours > HOURS_MAX) {
+		value = slice_of("1");
+		q->hours = 1;
+	}
+	repeat(q->hours_text, value);
+}
+
+static int64_t since_of(const struct question *q)
+{
+	return clock_wall_ms() - (int64_t)(q->hours * HOUR_MS);
+}
+
+/* --- frames --- */
+
+static void say_sessions(struct ws_conn *c)
+{
+	struct buf text;
+	buf_init(&text);
+	buf_adds(&text, "{\"type\":\"session_metrics\",\"data\":");
+	monitor_write_sessions(c->ws->options.monitor, &text);
+	ws_put_time(&text);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+/* Whoever has seen the events that changed the session metrics gets them. */
+static void on_live(struct ws_conn *c)
+{
+	uint64_t seq = monitor_session_seq(c->ws->options.monitor);
+	if (seq <= c->session_told || seq > cursor_after(c->cursor))
+		return;
+	c->session_told = seq;
+	say_sessions(c);
+}
+
+static void on_gap(struct ws_conn *c, const struct gap *gap)
+{
+	struct buf object;
+	struct buf text;
+	buf_init(&object);
+	buf_init(&text);
+	gap_write(&object, gap);
+	buf_adds(&text, "{\"type\":\"gap\",");
+	buf_join(&text, &object, 1, 0);
+	ws_say(c, &text);
+	buf_finish(&object);
+	buf_finish(&text);
+}
+
+static void on_error(struct ws_conn *c, int status, const struct fault *fault)
+{
+	struct buf text;
+	buf_init(&text);
+	buf_printf(&text, "{\"type\":\"error\",\"status\":%d,\"message\":", status);
+	buf_json(&text, slice_of(fault->text));
+	ws_put_time(&text);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+void ws_dashboards_tell(struct ws *w)
+{
+	int64_t now = clock_mono_ms();
+	struct buf leases;
+	struct buf health;
+	if (atomic_load(&w->dashboards) == 0 || now - w->told_ms < CADENCE_MS)
+		return;
+	w->told_ms = now;
+	buf_init(&leases);
+	buf_init(&health);
+	buf_adds(&leases, "{\"type\":\"semaphore_metrics\",\"data\":");
+	leases_write_metrics(w->options.leases, &leases, w->options.port);
+	ws_put_time(&leases);
+	buf_adds(&health, "{\"type\":\"websocket_health\",\"data\":");
+	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &health);
+	ws_put_time(&health);
+	LIST_EACH (link, &w->all) {
+		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
+		bool behind = c->wait == WAIT_SOCKET || c->out.len > 0 || lws_partial_buffered(c->wsi);
+		if (c->profile != &ws_dashboard || c->held || behind || c->close_code != 0)
+			continue; /* who is behind gets the next ones: only the newest count */
+		ws_say(c, &leases);
+		ws_say(c, &health);
+		ws_pump_out(c);
+	}
+	buf_finish(&leases);
+	buf_finish(&health);
+}
+
+void ws_dashboard_mute(struct ws_conn *c)
+{
+	bool muted = flags_adapter(c->ws->options.flags) == ADAPTER_REALTIME;
+	if (muted == c->muted)
+		return;
+	c->muted = muted;
+	ws_pump(c);
+}
+
+static void on_open(struct ws_conn *c)
+{
+	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
+	bool none = c->services != 0 && (c->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
+	struct service_history_query past = {.service = none ? SERVICE_NONE : SERVICES,
+					     .services = c->services,
+					     .before = cursor_after(c->cursor) + 1,
+					     .limit = INITIAL_EVENTS,
+					     .oldest_first = true};
+	c->held = true;
+	ws_dashboard_mute(c);
+	c->session_told = monitor_session_seq(c->ws->options.monitor);
+	ws_send_query(c, WS_QUERY_INITIAL, NULL, past, NULL);
+}
+
+/* --- commands --- */
+
+/* Without a service: all together, and then each, for whoever looks for the replies of one service only. */
+static void get_stats(struct ws_conn *c, const struct question *q)
+{
+	struct monitor *m = c->ws->options.monitor;
+	struct buf text;
+	buf_init(&text);
+	if (q->service == SERVICE_NONE) {
+		buf_printf(&text, "{\"type\":\"stats\",\"connection_type\":%s,\"stats\":{}", q->service_text);
+		ws_put_time(&text);
+	} else if (q->service == SERVICES) {
+		monitor_write_all_stats(m, &text);
+	} else {
+		monitor_write_stats(m, &text, q->service);
+	}
+	ws_say(c, &text);
+	for (int i = 0; q->service == SERVICES && i < SERVICES; i++) {
+		text.len = 0;
+		monitor_write_stats(m, &text, (enum service)i);
+		ws_say(c, &text);
+	}
+	buf_finish(&text);
+}
+
+static void get_recent(struct ws_conn *c, const struct question *q, struct slice message)
+{
+	struct slice value;
+	double limit = RECENT_EVENTS;
+	number_of(message, "limit", &value, &limit);
+	struct service_history_query past = {.service = q->service,
+					     .limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0};
+	ws_send_query(c, WS_QUERY_RECENT, q, past, NULL);
+}
+
+/* Page by page, where one says `before`: what a reply that is not complete says as `next_before`. */
+static void get_history(struct ws_conn *c, const struct question *q, struct slice message)
+{
+	struct slice value;
+	double limit = 0;
+	struct service_history_query past = {.service = q->service,
+					     .since_ms = since_of(q),
+					     .with_stats = true,
+					     .oldest_first = true,
+					     .tells_more = true};
+	number_of(message, "limit", &value, &limit);
+	past.limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0;
+	if (!json_member(message, "before", &value) || !json_sequence(value, &past.before))
+		past.before = 0;
+	ws_send_query(c, WS_QUERY_HISTORY, q, past, NULL);
+}
+
+/* The log is asked for the minute that it begins in: only whole ones are in memory. */
+static void get_series(struct ws_conn *c, struct question *q, struct slice message)
+{
+	struct slice value;
+	struct service_history_query past = {.service = q->service};
+	double interval = INTERVAL_MINUTES;
+	if (!number_of(message, "interval_minutes", &value, &interval) || interval < 1)
+		interval = INTERVAL_MINUTES;
+	q->interval = (int64_t)interval;
+	if (q->hours > SERIES_HOURS) {
+		q->hours = SERIES_HOURS;
+		repeat(q->hours_text, slice_of("24"));
+	}
+	past.since_ms = since_of(q);
+	ws_send_query(c, WS_QUERY_SERIES, q, past, NULL);
+}
+
+static void export(struct ws_conn *c, const struct question *q, struct slice message)
+{
+	struct slice value;
+	struct service_history_query none = {0};
+	struct fault fault;
+	char *name = NULL;
+	if (!grant_may(&c->grant, PERMISSION_ADMIN)) { /* it writes a file */
+		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("export"));
+		on_error(c, 403, (fault_set(&fault, ERR_DENIED, "export wants a token with the scope admin"), &fault));
+		return;
+	}
+	if (json_member(message, "filepath", &value) && json_kind(value) == JSON_STRING) {
+		size_t len;
+		name = malloc(value.len + 1);
+		if (name != NULL && !json_string(value, name, &len))
+			len = 0;
+		if (name != NULL)
+			name[len] = '\0';
+	} else {
+		name = strdup("");
+	}
+	ws_send_query(c, WS_QUERY_EXPORT, q, none, name);
+}
+
+/* For a reader with a session: all up to `seq` is handled. */
+static void acknowledge(struct ws_conn *c, struct slice message)
+{
+	struct slice value;
+	uint64_t seq;
+	uint64_t sent;
+	if (c->session == NULL || !json_member(message, "seq", &value) || !json_sequence(value, &seq))
+		return;
+	if (sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, seq, &sent) == ERR_NONE)
+		writer_poke(c->ws->options.writer);
+}
+
+/* What is not a command is passed over in silence, as ever. */
+static void on_message(struct ws_conn *c)
+{
+	struct slice message = {c->in.data, 0};
+	struct slice command;
+	struct json_error error;
+	struct question q;
+	if (c->in.len == 0 || !json_minify(c->in.data, c->in.len, c->in.data, &message.len, &error) ||
+	    json_kind(message) != JSON_OBJECT || !json_member(message, "command", &command))
+		return;
+	read_question(message, &q);
+	if (slice_is(command, "\"get_stats\""))
+		get_stats(c, &q);
+	else if (slice_is(command, "\"get_recent_events\""))
+		get_recent(c, &q, message);
+	else if (slice_is(command, "\"get_historical_data\""))
+		get_history(c, &q, message);
+	else if (slice_is(command, "\"get_time_series\""))
+		get_series(c, &q, message);
+	else if (slice_is(command, "\"export\""))
+		export(c, &q, message);
+	else if (slice_is(command, "\"ack\""))
+		acknowledge(c, message);
+}
+
+const struct ws_profile ws_dashboard = {
+	.path = "/ws",
+	.permission = PERMISSION_READ_ALL,
+	.query = WS_QUERY,
+	.reads = true,
+	.measures = true,
+	.form = ENCODING_FLAT,
+	.open = on_open,
+	.message = on_message,
+	.error = on_error,
+	.gap = on_gap,
+	.live = on_live,
+};

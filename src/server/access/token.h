@@ -1,0 +1,60 @@
+/* Tokens: who may do what. A file of them holds one JSON object a line,
+ *
+ *     {"name":"ci","scopes":["publish"],"streams":["builds","logs-*"],"hash":"sha256:<64 hex digits>"}
+ *
+ * and the server never knows more of a token than its hash: it is random and long, so that one SHA-256 is as good as a
+ * slow hash. A set of tokens never changes; it is shared by counted references. Any thread. */
+#ifndef SERVER_ACCESS_TOKEN_H
+#define SERVER_ACCESS_TOKEN_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/system/sha256.h"
+
+enum scope { SCOPE_PUBLISH = 1 << 0, SCOPE_READ = 1 << 1, SCOPE_ADMIN = 1 << 2 };
+
+enum {
+	TOKENS_MAX = 1000, /* each request is compared with all */
+	TOKEN_PATTERNS_MAX = 64,
+	TOKEN_NAME_MAX = 64,
+	TOKEN_TEXT_MAX = 256, /* bytes of a token that a client sends */
+	TOKEN_LEN = 52,       /* of one that is made here, with its NUL: "td_" and 192 bits in hex */
+};
+
+struct token {
+	char name[TOKEN_NAME_MAX + 1];
+	unsigned scopes;
+	unsigned char hash[SHA256_LEN];
+	struct slice patterns[TOKEN_PATTERNS_MAX]; /* in the set's memory */
+	int pattern_count;                         /* 0: every stream */
+	size_t line;                               /* of the file, from 1 */
+};
+
+struct tokens;
+
+/* Reads a whole file. ERR_INVALID says what is wrong, and fault.place in which line. Blank lines and those that begin with
+ * # are passed over. */
+enum err tokens_parse(struct slice text, struct tokens **out, struct fault *fault);
+struct tokens *tokens_ref(struct tokens *t);
+void tokens_unref(struct tokens *t); /* NULL is fine */
+
+int tokens_count(const struct tokens *t);
+const struct token *tokens_at(const struct tokens *t, int index);
+/* The token whose hash is that of `text`; NULL. Takes the same time for every text of a length. */
+const struct token *tokens_find(const struct tokens *t, struct slice text);
+/* The token with the same hash, name and rights as `old`, which is another set's; NULL. */
+const struct token *tokens_again(const struct tokens *t, const struct token *old);
+
+/* Is it 1 to TOKEN_NAME_MAX letters, digits, dots, dashes and underscores? */
+bool token_name_fits(struct slice name);
+/* "publish", "read", "admin"; 0: none of them. */
+unsigned token_scope(struct slice name);
+/* The names of scopes, separated by `between`. */
+void token_put_scopes(struct buf *out, unsigned scopes, const char *between);
+/* Makes a token: its text, and its name, scopes and patterns as a line of a file, with a newline. False: no memory. */
+bool token_make(const char *name, unsigned scopes, const struct slice *patterns, int pattern_count, char text[TOKEN_LEN],
+		struct buf *line);
+
+#endif

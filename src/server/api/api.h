@@ -1,0 +1,117 @@
+/* The handlers behind the routes of schema/openapi.json. */
+#ifndef SERVER_API_API_H
+#define SERVER_API_API_H
+
+#include "engine/read/feed.h"
+#include "engine/read/session.h"
+#include "engine/retention/archiver.h"
+#include "engine/write/writer.h"
+#include "profiles/monitoring/services/probe.h"
+#include "profiles/monitoring/services/watch.h"
+#include "server/access/rate.h"
+#include "server/http/http.h"
+#include "server/stream/waiters.h"
+
+struct ws;
+struct listener;
+
+/* What the handlers work with; all borrowed. Filled in before the first request. */
+struct api {
+	struct store *store;
+	struct writer *writer;
+	struct feed *feed;
+	struct sessions *sessions;
+	struct waiters *waiters;
+	struct ws *ws;
+	struct listener *listener;
+	struct batch_limits limits;
+	struct access *access;
+	struct rates *rates;
+	size_t body_max; /* bytes of a request, also when it is unpacked */
+	struct archiver *archiver;
+	const char *durability; /* "fsync" or "written" */
+	int64_t started_mono_ms;
+	struct monitor *monitor;
+	struct flags *flags;
+	struct leases *leases;
+	struct auditor *auditor;
+	struct watch *watch;
+	struct probe *probe;
+	struct quotas *quotas;
+	struct spread queries;  /* how long pages of history take, but for waiting */
+	const char *static_dir; /* NULL: none */
+	const char *base;       /* of the paths in answers; see request_guard.h */
+};
+
+extern const struct http_route api_routes[];
+
+/* Was the parameter at `index` given before that, too? */
+bool api_given_twice(const struct url *u, size_t index);
+/* 503 or 429, and true, where there is no request_room for an answer. */
+bool api_refuse_full(struct http_request *x);
+/* Says 304 or 412, and true, where that is what the conditions of the request come to for an entity of this tag, which has
+ * its quotes. `modified_s`: Unix seconds; 0: it is not told when it was changed. `type` is that of the entity; NULL: the
+ * request changes it, and is never answered with 304. */
+bool api_answer_condition(struct http_request *x, const char *tag, int64_t modified_s, const char *type);
+/* Sends the JSON in request_out. */
+void api_json_done(struct http_request *x, int status);
+/* The same for a fault. */
+void api_fault_done(struct http_request *x, const struct fault *fault);
+/* `,"NAME":"<now, RFC 3339>"` */
+void api_put_now(struct buf *out, const char *name);
+
+/* Members every handler of a page of history needs: takes the query's filter. */
+struct selection *api_select_take(struct api *api, struct reader_query *q);
+
+http_handler api_publish;
+http_handler api_history;
+http_handler api_event;
+http_handler api_streams;
+http_handler api_stream;
+http_handler api_sessions;
+http_handler api_session_get;
+http_handler api_session_put;
+http_handler api_session_delete;
+http_handler api_session_ack;
+http_handler api_export;
+http_handler api_archives;
+http_handler api_archive_make;
+http_handler api_archive_get;
+http_handler api_archive_delete;
+http_handler api_stats;
+http_handler api_metrics;
+http_handler api_readyz;
+http_handler api_websocket;
+http_handler api_contract;
+http_handler api_page;
+http_handler api_problem;
+http_handler api_file;
+http_handler api_dashboard_page;
+
+/* The monitoring profile. */
+http_handler api_status;
+http_handler api_metrics_current;
+http_handler api_metrics_validation;
+http_handler api_metrics_adapter;
+http_handler api_metrics_flush;
+http_handler api_flags;
+http_handler api_flag_set;
+http_handler api_quarantine;
+http_handler api_health_flags;
+http_handler api_health;
+http_handler api_health_ready;
+http_handler api_health_live;
+http_handler api_healthz;
+http_handler api_health_semaphores;
+http_handler api_health_memory;
+http_handler api_health_websocket;
+http_handler api_cache_metrics;
+http_handler api_observations;
+http_handler api_acknowledge;
+http_handler api_leases;
+http_handler api_lease_get;
+http_handler api_lease_acquire;
+http_handler api_lease_renew;
+http_handler api_lease_release;
+
+#endif

@@ -1,0 +1,286 @@
+/* Pages: ours, which are part of the binary, and those of --static DIR, which come first. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assets.h"
+#include "base/data/hash.h"
+#include "server/api/api.h"
+#include "server/message/entity.h"
+#include "server/message/problem.h"
+
+enum { FILE_MAX = 16 * 1024 * 1024, PATH_LEN = 4096 };
+
+static const char *content_type(struct slice name)
+{
+	static const struct {
+		const char *ending;
+		const char *type;
+	} types[] = {{".html", "text/html; charset=utf-8"},
+		     {".js", "text/javascript; charset=utf-8"},
+		     {".mjs", "text/javascript; charset=utf-8"},
+		     {".css", "text/css; charset=utf-8"},
+		     {".svg", "image/svg+xml"},
+		     {".png", "image/png"},
+		     {".jpg", "image/jpeg"},
+		     {".jpeg", "image/jpeg"},
+		     {".gif", "image/gif"},
+		     {".webp", "image/webp"},
+		     {".ico", "image/x-icon"},
+		     {".woff2", "font/woff2"},
+		     {".woff", "font/woff"},
+		     {".ttf", "font/ttf"},
+		     {".json", "application/json"},
+		     {".map", "application/json"},
+		     {".wasm", "application/wasm"},
+		     {".xml", "text/xml; charset=utf-8"},
+		     {".txt", "text/plain; charset=utf-8"}};
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		size_t n = strlen(types[i].ending);
+		if (name.len > n && memcmp(name.p + name.len - n, types[i].ending, n) == 0)
+			return types[i].type;
+	}
+	return "application/octet-stream";
+}
+
+/* --- files of --static DIR --- */
+
+/* A path below the directory: no part of it is empty or begins with a dot, which also shuts out "..". */
+static bool is_safe(struct slice path)
+{
+	if (path.len == 0 || path.len >= PATH_LEN / 2 || memchr(path.p, '\0', path.len) != NULL)
+		return false;
+	bool begins = true;
+	for (size_t i = 0; i < path.len; i++) {
+		if (begins && (path.p[i] == '.' || path.p[i] == '/'))
+			return false;
+		begins = path.p[i] == '/';
+	}
+	return !begins;
+}
+
+/* Where an open file really is; false where that cannot be found out. */
+static bool real_path(int fd, char out[PATH_LEN])
+{
+	char link[64];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, out, PATH_LEN - 1);
+	out[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Asked of what is open already, so that nothing can be put in its place. */
+static bool is_below(int fd, const char *dir)
+{
+	char file[PATH_LEN];
+	char folder[PATH_LEN];
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool known = dir_fd >= 0 && real_path(dir_fd, folder) && real_path(fd, file);
+	if (dir_fd >= 0)
+		close(dir_fd);
+	size_t n = known ? strlen(folder) : 0;
+	n -= n == 1; /* the root */
+	return known && strncmp(file, folder, n) == 0 && file[n] == '/';
+}
+
+/* Opens a regular file below the directory. Links within it are followed, those that lead out of it are not. */
+static int open_file(const char *dir, struct slice path, struct stat *st)
+{
+	char full[PATH_LEN];
+	if (!is_safe(path) || snprintf(full, sizeof full, "%s/%.*s", dir, (int)path.len, path.p) >= PATH_LEN)
+		return -1;
+	int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= FILE_MAX && is_below(fd, dir))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Is it a directory below the one of the operator? With a slash at its end, or without. */
+static bool is_folder(const char *dir, struct slice path)
+{
+	char full[PATH_LEN];
+	path.len -= path.len > 0 && path.p[path.len - 1] == '/';
+	if (dir == NULL || !is_safe(path) || snprintf(full, sizeof full, "%s/%.*s", dir, (int)path.len, path.p) >= PATH_LEN)
+		return false;
+	int fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool folder = fd >= 0 && is_below(fd, dir);
+	if (fd >= 0)
+		close(fd);
+	return folder;
+}
+
+static bool read_all(int fd, struct buf *out, size_t size)
+{
+	if (!buf_reserve(out, size + 1))
+		return false;
+	while (out->len < size) {
+		ssize_t n = read(fd, out->data + out->len, size - out->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false; /* it has become shorter meanwhile */
+		out->len += (size_t)n;
+	}
+	return true;
+}
+
+/* Sends the file; false when there is none. The pages are the operator's: they may use what scripts and styles they
+ * like, but are shown in no other's frame. */
+static bool send_file(struct api *api, struct http_request *x, struct slice path)
+{
+	struct stat st;
+	char tag[64];
+	char modified[ENTITY_DATE_LEN];
+	int fd = api->static_dir != NULL ? open_file(api->static_dir, path, &st) : -1;
+	if (fd < 0)
+		return false;
+	snprintf(tag, sizeof tag, "\"%llx-%llx-%lx\"", (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
+		 st.st_mtim.tv_nsec);
+	request_add_header(x, "ETag", tag);
+	if (entity_date(st.st_mtim.tv_sec, modified))
+		request_add_header(x, "Last-Modified", modified);
+	request_add_header(x, "Cache-Control", "no-cache");
+	request_add_header(x, "Content-Security-Policy", "frame-ancestors 'self'");
+	if (!api_answer_condition(x, tag, st.st_mtim.tv_sec, content_type(path))) {
+		request_status(x, 200, content_type(path));
+		if (!read_all(fd, request_out(x), (size_t)st.st_size))
+			request_problem(x, 503, "the file cannot be read");
+	}
+	close(fd);
+	request_done(x);
+	return true;
+}
+
+/* --- ours --- */
+
+/* A hash of the bytes: an asset changes with the binary only. */
+static void make_tag(const struct asset *a, char out[24])
+{
+	snprintf(out, 24, "\"%016llx\"", (unsigned long long)hash_fixed(a->bytes, a->len, 0));
+}
+
+static bool send_asset(struct http_request *x, const struct assets *assets, struct slice name)
+{
+	for (size_t i = 0; i < assets->count; i++) {
+		const struct asset *a = &assets->items[i];
+		char tag[24];
+		if (!slice_is(name, a->name))
+			continue;
+		make_tag(a, tag);
+		request_add_header(x, "ETag", tag);
+		request_add_header(x, "Content-Security-Policy",
+				   "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+		request_add_header(x, "Cache-Control", "no-cache");
+		if (!api_answer_condition(x, tag, 0, content_type(name))) {
+			request_status(x, 200, content_type(name));
+			request_static(x, a->bytes, a->len);
+		}
+		request_done(x);
+		return true;
+	}
+	return false;
+}
+
+static void send_nothing(struct http_request *x)
+{
+	request_nothing(x);
+	request_done(x);
+}
+
+void api_page(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice name = request_segment(x).len > 0 ? request_segment(x) : slice_of("index.html");
+	if (!send_file(arg, x, name) && !send_asset(x, &static_assets, name))
+		send_nothing(x);
+}
+
+/* The document with the base where it says that the paths begin at the root. */
+static bool send_contract_below(struct http_request *x, const struct asset *a, const char *base)
+{
+	static const char *const roots[] = {"{\"url\": \"/\"}", "\"pathname\": \"/\""};
+	static const char *const forms[] = {"{\"url\": \"%s\"}", "\"pathname\": \"%s\""};
+	for (int i = 0; i < 2; i++) {
+		const char *text = (const char *)a->bytes;
+		const char *root = memmem(text, a->len, roots[i], strlen(roots[i]));
+		if (root == NULL)
+			continue;
+		struct buf *out = request_out(x);
+		const char *rest = root + strlen(roots[i]);
+		buf_add(out, text, (size_t)(root - text));
+		buf_printf(out, forms[i], base);
+		buf_add(out, rest, (size_t)(text + a->len - rest));
+		api_json_done(x, 200);
+		return true;
+	}
+	return false;
+}
+
+/* What the server promises, for machines: every path of these routes is a file of ours. */
+void api_contract(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct slice path = request_url(x)->path;
+	struct slice name = {path.p + 1, path.len - 1};
+	for (size_t i = 0; api->base[0] != '\0' && i < contract_assets.count; i++)
+		if (slice_is(name, contract_assets.items[i].name) &&
+		    send_contract_below(x, &contract_assets.items[i], api->base))
+			return;
+	if (!send_asset(x, &contract_assets, name))
+		send_nothing(x);
+}
+
+/* The page that a problem's type leads to; without a name, the list of all. */
+void api_problem(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)arg;
+	(void)reader;
+	if (problem_page(request_out(x), request_segment(x))) {
+		request_status(x, 200, "text/html; charset=utf-8");
+		request_add_header(x, "Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'");
+		request_add_header(x, "Cache-Control", "no-cache");
+		request_done(x);
+	} else {
+		send_nothing(x);
+	}
+}
+
+/* /static/…: DIR may be the folder itself, or the one that holds it. */
+void api_file(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice path = request_segment(x);
+	char below[PATH_LEN];
+	int n = snprintf(below, sizeof below, "static/%.*s", (int)path.len, path.p);
+	bool fits = n > 0 && n < PATH_LEN && memchr(path.p, '\0', path.len) == NULL;
+	if (send_file(arg, x, path) || (fits && send_file(arg, x, (struct slice){below, (size_t)n})) ||
+	    send_asset(x, &static_assets, path))
+		return;
+	const char *dir = ((struct api *)arg)->static_dir;
+	if (is_folder(dir, path) || (fits && is_folder(dir, (struct slice){below, (size_t)n}))) {
+		request_problem(x, 403, "this is a directory");
+		request_done(x);
+		return;
+	}
+	send_nothing(x);
+}
+
+/* The old pages' paths: the operator's own copy, or our view of the services. */
+void api_dashboard_page(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct slice path = request_url(x)->path;
+	struct slice name = {path.p + 1, path.len - 1};
+	char below[64];
+	int n = snprintf(below, sizeof below, "static/%.*s", (int)name.len, name.p);
+	if (send_file(arg, x, name) || send_file(arg, x, (struct slice){below, (size_t)n}) ||
+	    send_asset(x, &static_assets, slice_of("services.html")))
+		return;
+	send_nothing(x);
+}

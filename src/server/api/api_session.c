@@ -1,0 +1,350 @@
+/* Sessions: durable readers. */
+#include <stdlib.h>
+
+#include "base/system/clock.h"
+#include "event/event.h"
+#include "server/api/api.h"
+#include "server/http/json_body.h"
+#include "server/stream/reader_query.h"
+#include "json/json.h"
+
+#define U(n) ((unsigned long long)(n))
+
+enum { SESSIONS_A_TURN = 100 };
+
+/* --- one --- */
+
+static enum err write_session(struct api *api, struct reader *reader, struct buf *out, struct slice name,
+			      struct fault *fault)
+{
+	struct session_state s;
+	uint64_t lag;
+	char updated[CLOCK_TEXT_LEN];
+	enum err err = sessions_lag(api->sessions, name, reader, &lag, fault);
+	if (err)
+		return err;
+	if (!sessions_get(api->sessions, name, &s))
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such session");
+	clock_format(s.updated_ms, updated);
+	buf_adds(out, "{\"name\":");
+	buf_json(out, name);
+	buf_printf(out, ",\"acked\":%llu,\"lag\":%llu,\"connected\":%s,\"updated\":\"%.*s\"}", U(s.acked), U(lag),
+		   s.connected ? "true" : "false", CLOCK_TEXT_LEN, updated);
+	return ERR_NONE;
+}
+
+/* On a pool thread. */
+static void reply_session(void *arg, struct http_request *x, struct reader *reader)
+{
+	struct fault fault;
+	if (write_session(arg, reader, request_out(x), request_segment(x), &fault) != ERR_NONE)
+		api_fault_done(x, &fault);
+	else
+		api_json_done(x, 200);
+}
+
+/* True when the token may not use the session; then the refusal is sent. */
+static bool refuse_session(struct http_request *x)
+{
+	if (grant_has_session(request_grant(x), request_segment(x)))
+		return false;
+	request_problem(x, 403, "this session is not the token's own");
+	request_done(x);
+	return true;
+}
+
+void api_session_get(void *arg, struct http_request *x, struct reader *reader)
+{
+	if (!refuse_session(x))
+		reply_session(arg, x, reader);
+}
+
+/* --- all --- */
+
+/* The first names in their order, as many as a page takes and one more: a heap, the last of them on top. */
+struct names {
+	const struct reader_query *query;
+	const struct grant *grant;
+	struct slice *items;
+	size_t count;
+	size_t max;
+	bool starved;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static void swap(struct slice *a, struct slice *b)
+{
+	struct slice c = *a;
+	*a = *b;
+	*b = c;
+}
+
+static void sift_up(struct slice *items, size_t i)
+{
+	for (; i > 0 && slice_compare(items[(i - 1) / 2], items[i]) < 0; i = (i - 1) / 2)
+		swap(&items[(i - 1) / 2], &items[i]);
+}
+
+static void sift_down(struct slice *items, size_t count)
+{
+	for (size_t i = 0, below; (below = 2 * i + 1) < count; i = below) {
+		if (below + 1 < count && slice_compare(items[below], items[below + 1]) < 0)
+			below++;
+		if (slice_compare(items[i], items[below]) >= 0)
+			return;
+		swap(&items[i], &items[below]);
+	}
+}
+
+static void on_session(void *arg, struct slice name, const struct session_state *state)
+{
+	struct names *n = arg;
+	const struct reader_query *q = n->query;
+	(void)state;
+	if (n->starved || !grant_has_session(n->grant, name) ||
+	    (q->after_name.len > 0 && slice_compare(name, q->after_name) <= 0) || !slice_begins(name, q->prefix) ||
+	    (n->count == n->max && slice_compare(name, n->items[0]) >= 0))
+		return;
+	char *copy = strndup(name.p, name.len);
+	n->starved = copy == NULL;
+	if (copy == NULL)
+		return;
+	if (n->count < n->max) {
+		n->items[n->count] = (struct slice){copy, name.len};
+		sift_up(n->items, n->count++);
+		return;
+	}
+	free((char *)n->items[0].p);
+	n->items[0] = (struct slice){copy, name.len};
+	sift_down(n->items, n->count);
+}
+
+/* A page, kept with the exchange: the lag of each session may have to be counted. */
+struct session_page {
+	struct reader_query query;
+	struct names names;
+	uint32_t limit;
+	size_t at; /* the next name */
+	bool any;  /* is written */
+};
+
+static void page_destroy(void *arg)
+{
+	struct session_page *p = arg;
+	for (size_t i = 0; i < p->names.count; i++)
+		free((char *)p->names.items[i].p);
+	free(p->names.items);
+	reader_query_finish(&p->query);
+	free(p);
+}
+
+static bool page_is_whole(const struct session_page *p)
+{
+	return p->at == p->names.count || p->at == p->limit;
+}
+
+/* Some of the sessions; then others have their turn on the pool. */
+static enum err write_some(struct session_page *p, struct api *api, struct reader *reader, struct buf *out,
+			   struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (int i = 0; !err && i < SESSIONS_A_TURN && !page_is_whole(p); i++) {
+		size_t before = out->len;
+		buf_adds(out, p->any ? "," : "");
+		err = write_session(api, reader, out, p->names.items[p->at++], fault);
+		p->any = p->any || !err;
+		if (err == ERR_NOT_FOUND) { /* it has gone meanwhile */
+			out->len = before;
+			err = ERR_NONE;
+		}
+	}
+	return err;
+}
+
+static void write_on(void *arg, struct http_request *x, struct reader *reader)
+{
+	struct api *api = arg;
+	struct session_page *p = request_state(x);
+	struct buf *out = request_out(x);
+	struct fault fault;
+	enum err err = write_some(p, api, reader, out, &fault);
+	if (!err && !page_is_whole(p)) {
+		request_hold(x, out->cap);
+		request_defer(x, write_on);
+		return;
+	}
+	request_hold(x, 0); /* request_done counts what the whole takes */
+	if (err) {
+		api_fault_done(x, &fault);
+		return;
+	}
+	buf_adds(out, "],\"next\":");
+	if (p->at < p->names.count)
+		buf_json(out, p->names.items[p->at - 1]);
+	else
+		buf_adds(out, "null");
+	buf_addc(out, '}');
+	api_json_done(x, 200);
+}
+
+/* The names that the page is of. */
+static enum err find_names(struct session_page *p, struct api *api, const struct http_request *x, struct fault *fault)
+{
+	p->limit = p->query.limit != 0 ? p->query.limit : READER_QUERY_NAMES_DEFAULT;
+	p->names = (struct names){.query = &p->query, .grant = request_grant(x), .max = (size_t)p->limit + 1};
+	p->names.items = malloc(p->names.max * sizeof *p->names.items);
+	p->names.starved = p->names.items == NULL;
+	sessions_each(api->sessions, on_session, &p->names);
+	if (p->names.starved)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (p->names.count > 0)
+		qsort(p->names.items, p->names.count, sizeof *p->names.items, by_name);
+	return ERR_NONE;
+}
+
+void api_sessions(void *arg, struct http_request *x, struct reader *reader)
+{
+	struct fault fault;
+	if (api_refuse_full(x))
+		return;
+	struct session_page *p = calloc(1, sizeof *p);
+	enum err err = p == NULL ? fault_set(&fault, ERR_NOMEM, "out of memory")
+				 : reader_query_parse(request_url(x), Q_NAMES | Q_LIMIT, &p->query, &fault);
+	if (err) {
+		free(p);
+		api_fault_done(x, &fault);
+		return;
+	}
+	request_keep(x, p, page_destroy);
+	if (find_names(p, arg, x, &fault) != ERR_NONE) {
+		api_fault_done(x, &fault);
+		return;
+	}
+	buf_adds(request_out(x), "{\"sessions\":[");
+	write_on(arg, x, reader);
+}
+
+/* --- changes --- */
+
+/* A change to a session that waits until it is durable. */
+struct session_change {
+	struct write_op op; /* first: the writer gives it back */
+	struct http_request *exchange;
+};
+
+static void on_session_durable(struct write_op *op)
+{
+	struct session_change *c = (struct session_change *)op;
+	if (op->err) {
+		request_fault(c->exchange, &op->fault);
+		request_done(c->exchange);
+	} else if (c->op.session_delete) {
+		request_status(c->exchange, 204, "application/json");
+		request_done(c->exchange);
+	} else {
+		request_defer(c->exchange, reply_session);
+	}
+}
+
+/* Hands `change` to the writer: what it says, or (no session) what was changed before it, is durable when it comes back. */
+static void submit(struct api *api, struct http_request *x, struct write_op change)
+{
+	struct fault fault;
+	struct session_change *c = calloc(1, sizeof *c);
+	enum err err = c != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	if (!err) {
+		c->op = change;
+		c->op.done = on_session_durable;
+		c->exchange = x;
+		request_keep(x, c, free);
+		err = writer_submit(api->writer, &c->op, &fault);
+	}
+	if (err)
+		api_fault_done(x, &fault);
+}
+
+/* A body of one member, a seq. */
+static enum err read_seq_member(struct http_request *x, const char *name, uint64_t head, uint64_t *seq, struct fault *fault)
+{
+	struct member member = {.name = name};
+	char *body;
+	enum err err = json_body_take(x, &member, 1, &body, fault);
+	if (!err && member.value.p == NULL)
+		err = fault_set(fault, ERR_INVALID, "the body wants {\"%s\":N}", name);
+	else if (!err && !json_sequence(member.value, seq))
+		err = fault_set(fault, ERR_INVALID, "%s: wants a seq (0 to 9007199254740991)", name);
+	else if (!err && *seq > head)
+		err = fault_set(fault, ERR_INVALID, "%s: %llu is past the head, which is %llu", name, U(*seq), U(head));
+	free(body);
+	return err;
+}
+
+static bool check_session_name(struct http_request *x)
+{
+	struct slice name = request_segment(x);
+	if (name.len > 0 && name.len <= EVENT_NAME_MAX && json_plain_text(name))
+		return true;
+	request_problem(x, 400, "a session's name has 1 to 255 bytes, UTF-8 without control characters");
+	request_done(x);
+	return false;
+}
+
+void api_session_put(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t acked;
+	if (refuse_session(x) || !check_session_name(x))
+		return;
+	if (read_seq_member(x, "acked", store_head(api->store), &acked, &fault) != ERR_NONE)
+		api_fault_done(x, &fault);
+	else
+		submit(api, x,
+		       (struct write_op){
+			       .session = request_segment(x), .session_acked = acked, .account = request_client(x)});
+}
+
+/* The acknowledgement of a reader that cannot say it where it reads, as of an event stream. */
+void api_session_ack(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct fault fault;
+	uint64_t seq;
+	uint64_t sent;
+	if (refuse_session(x))
+		return;
+	enum err err = read_seq_member(x, "seq", store_head(api->store), &seq, &fault);
+	if (!err) {
+		err = sessions_ack(api->sessions, request_segment(x), NULL, seq, &sent);
+		if (err == ERR_INVALID)
+			fault_set(&fault, err, "seq: %llu is past what the session's reader was sent, which is %llu", U(seq),
+				  U(sent));
+		else if (err)
+			fault_set(&fault, err, "there is no such session");
+	}
+	if (err)
+		api_fault_done(x, &fault);
+	else
+		submit(api, x, (struct write_op){0});
+}
+
+void api_session_delete(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	if (json_body_refuse(x))
+		return;
+	struct session_state state;
+	if (sessions_get(api->sessions, request_segment(x), &state)) {
+		submit(api, x, (struct write_op){.session = request_segment(x), .session_delete = true});
+		return;
+	}
+	request_problem(x, 404, "there is no such session");
+	request_done(x);
+}

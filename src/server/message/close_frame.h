@@ -1,0 +1,12 @@
+/* What a peer says when it closes a WebSocket. */
+#ifndef SERVER_MESSAGE_CLOSE_FRAME_H
+#define SERVER_MESSAGE_CLOSE_FRAME_H
+
+#include "base/slice.h"
+
+enum { CLOSE_PROTOCOL_ERROR = 1002, CLOSE_BAD_TEXT = 1007 };
+
+/* 0 where `payload` may be the payload of a Close frame (RFC 6455, 5.5.1 and 7.4), else the code to answer it with. */
+int close_frame_fault(struct slice payload);
+
+#endif

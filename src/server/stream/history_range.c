@@ -1,0 +1,103 @@
+#include "server/stream/history_range.h"
+
+#include "server/stream/reader_start.h"
+#include "store/index/selection.h"
+
+/* Does it ask for more than what there is? Then what is missing before the first event is a gap. */
+static bool asks_for_more(const struct reader_query *q, const struct selection *select)
+{
+	return q->before != 0 || reader_start_has_times(q) || q->has_until || q->descending || !selection_is_open(select);
+}
+
+/* May anything that is asked for be in (after, upto]? */
+static bool may_hold(struct reader *reader, const struct history_query *q, uint64_t upto)
+{
+	struct history_query look = {
+		.after = q->after, .before = upto + 1, .count_max = 1, .bytes_max = 1, .select = q->select};
+	struct page *page;
+	struct fault fault;
+	if (history_page(reader, &look, &page, &fault) != ERR_NONE)
+		return true;
+	bool may = page_count(page) > 0 || page_last(page) < upto;
+	page_unref(page);
+	return may;
+}
+
+/* What is up to `older` is too old. */
+static void pass_old(struct history_range *r, struct reader *reader, uint64_t older)
+{
+	struct gap gap = {r->asked, older + 1, GAP_AGE};
+	if (older <= r->query.after)
+		return;
+	bool told = may_hold(reader, &r->query, older);
+	r->query.after = older;
+	if (told && r->query.descending) {
+		r->ends_with_gap = true;
+		r->end_gap = gap;
+	} else if (told && (!r->has_gap || r->gap.reason == GAP_RETENTION)) {
+		r->has_gap = true;
+		r->gap = gap;
+	}
+}
+
+enum err history_range_set(struct history_range *out, struct store *store, struct reader *reader,
+			   const struct reader_query *q, struct selection *select, struct fault *fault)
+{
+	struct reader_query from = {.start = q->start,
+				    .has_after = q->has_after,
+				    .has_since = q->has_since,
+				    .since_ms = q->since_ms,
+				    .max_age_ms = q->max_age_ms};
+	bool named = q->has_after && (q->start.from_head || q->start.from_first);
+	uint64_t head = store_head(store);
+	uint64_t until = 0;
+	from.start.from_first = q->has_after ? q->start.from_first : !asks_for_more(q, select);
+	enum err err = reader_start_apply_times(reader, &from, fault);
+	if (!err && q->has_until)
+		err = history_seek_time(reader, q->until_ms, &until, fault);
+	if (err)
+		return err;
+	uint64_t after;
+	*out = (struct history_range){.head = head};
+	out->has_gap = q->descending ? position_find(store, head, &from.start, &after, &out->gap)
+				     : position_resolve(store, head, from.start, select, &after, &out->gap);
+	out->asked = from.start.by_time || !q->has_after ? 0 : after;
+	out->query =
+		(struct history_query){.after = after, .before = head + 1, .descending = q->descending, .select = select};
+	if (q->before != 0 && q->before < out->query.before)
+		out->query.before = q->before;
+	if (q->has_until && until + 1 < out->query.before)
+		out->query.before = until + 1;
+	if (named && q->before != 0 && q->before <= after + 1)
+		return fault_set(fault, ERR_INVALID, "before: nothing is after %s, which is %llu, and before %llu",
+				 q->start.from_head ? "head" : "first", (unsigned long long)after,
+				 (unsigned long long)q->before);
+	pass_old(out, reader, from.older);
+	return ERR_NONE;
+}
+
+/* The last seq below what is missing at the end of `rest`, which is read downwards; before - 1 where nothing is. */
+static uint64_t below(struct store *store, const struct history_query *rest)
+{
+	uint64_t there = store_previous(store, rest->before);
+	return there > rest->after ? there : rest->after;
+}
+
+bool history_range_missing(struct store *store, const struct history_query *rest, uint64_t asked, struct gap *gap,
+			   bool *matters)
+{
+	uint64_t low = rest->descending ? below(store, rest) : rest->after;
+	bool is_end = rest->descending && low == rest->after;
+	*gap = (struct gap){is_end ? asked : low, store_next(store, low), GAP_RETENTION};
+	bool missing = rest->after + 1 < rest->before && (rest->descending ? low + 1 < rest->before : gap->first > low + 1);
+	*matters = missing && history_may_miss(store, rest->select, low);
+	return missing;
+}
+
+void history_range_skip(struct store *store, struct history_query *rest)
+{
+	if (rest->descending)
+		rest->before = below(store, rest) + 1;
+	else
+		rest->after = store_next(store, rest->after) - 1;
+}

@@ -1,0 +1,365 @@
+/* Streams of events (text/event-stream). The network thread reads them; while one is parked its cursor is the push thread's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system/clock.h"
+#include "base/system/random.h"
+#include "event/where.h"
+#include "server/stream/reader_start.h"
+#include "server/stream/replay_speed.h"
+#include "server/stream/waiters_internal.h"
+#include "store/read/history.h"
+
+enum {
+	HEARTBEAT_MS = 15000,
+	CHECKPOINT_MS = 8000, /* a filtered reader learns its position within 10 s */
+	RETRY_MIN_MS = 1000,  /* a browser comes back after 1 to 4 s: spread, so that a herd does not come at once */
+	RETRY_SPREAD_MS = 3000,
+	CHUNKS = 16,
+};
+
+struct stream {
+	struct waiter waiter;
+	struct list link; /* in push.streams */
+	struct waiters *waiters;
+	struct http_request *exchange;
+	struct cursor *cursor;
+	struct replay_speed speed;
+	struct quota_hold conditions;
+	struct session_reader reader; /* `sent` is the last position that an id has told */
+	struct slice session;         /* lives as long as the exchange; empty: none */
+	atomic_uint news;             /* of the session: enum session_news */
+	struct buf pending;           /* text of ours that goes out before the next event */
+	int64_t beat_ms;              /* monotonic: when the last comment was sent */
+	int64_t told_ms;              /* monotonic: when an id was last sent */
+	atomic_ullong after;          /* a copy of the cursor's, for the other threads */
+	atomic_bool live;             /* has been at the head */
+};
+
+/* Was it live, and has it fallen too far behind? Replaying is not lagging. */
+static bool lags_too_far(const struct stream *s, uint64_t head)
+{
+	uint64_t max = s->waiters->options.lag_max;
+	return max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + max;
+}
+
+void sse_cut_laggards(struct waiters *p)
+{
+	uint64_t head = feed_head(p->options.feed);
+	LIST_EACH (link, &p->streams) {
+		struct stream *s = LIST_ITEM(link, struct stream, link);
+		if (!subscription_waits(&s->waiter.subscription) && lags_too_far(s, head))
+			request_cut(s->exchange);
+	}
+}
+
+static void stream_destroy(void *arg)
+{
+	struct stream *s = arg;
+	if (s->session.len > 0)
+		sessions_detach(s->waiters->options.sessions, s->session, &s->reader);
+	pthread_mutex_lock(&s->waiters->lock);
+	list_remove(&s->link);
+	pthread_mutex_unlock(&s->waiters->lock);
+	subscription_finish(&s->waiter.subscription);
+	cursor_destroy(s->cursor);
+	buf_finish(&s->pending);
+	quota_hold(&s->conditions, QUOTA_CONDITIONS, 0, NULL);
+	free(s);
+}
+
+static void on_loaded(void *arg)
+{
+	request_resume(((struct stream *)arg)->exchange);
+}
+
+static bool on_stream_due(struct waiter *item, bool time_is_up)
+{
+	(void)time_is_up; /* the reader looks at the clock itself */
+	struct stream *s = LIST_ITEM(item, struct stream, waiter);
+	atomic_store(&s->after, cursor_after(s->cursor));
+	request_resume(s->exchange);
+	return true;
+}
+
+static void on_news(struct session_reader *r, enum session_news news)
+{
+	struct stream *s = LIST_ITEM(r, struct stream, reader);
+	atomic_fetch_or(&s->news, news);
+	waiters_urge(s->waiters, &s->waiter);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* For a commit, where `c` is at the head, but at most `wait_ms`, and no longer than to the next heartbeat, or to when the
+ * position has to be told. */
+static long wait_for(struct stream *s, struct cursor *c, int64_t wait_ms)
+{
+	request_wait(s->exchange);
+	int64_t now = clock_mono_ms();
+	s->waiter.deadline_ms = earlier(now + wait_ms, s->beat_ms + HEARTBEAT_MS);
+	if (cursor_is_filtered(s->cursor)) {
+		int64_t told = s->told_ms > now - CHECKPOINT_MS ? s->told_ms : now; /* it has not moved since */
+		s->waiter.deadline_ms = earlier(s->waiter.deadline_ms, told + CHECKPOINT_MS);
+	}
+	s->waiter.cursor = c;
+	s->waiter.wake = on_stream_due;
+	waiters_park(s->waiters, &s->waiter);
+	return HTTP_WAIT;
+}
+
+/* The reader knows its position: what it was sent has the id. */
+static void note_told(struct stream *s, uint64_t seq)
+{
+	atomic_store(&s->reader.sent, seq);
+	s->told_ms = clock_mono_ms();
+}
+
+/* Sends as much of the chunks as fits, of paced ones only what is due. */
+static long send_chunks(struct stream *s, struct chunk *chunks, int count, char *out, size_t max)
+{
+	size_t n = 0;
+	for (int i = 0; i < count && n < max; i++) {
+		size_t len = chunks[i].len < max - n ? chunks[i].len : max - n;
+		memcpy(out + n, chunks[i].bytes, len);
+		n += len;
+	}
+	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
+	atomic_fetch_add(&s->waiters->delivered, events);
+	atomic_store(&s->after, cursor_after(s->cursor));
+	if (atomic_load(&s->live))
+		feed_delivered(s->waiters->options.feed, chunks[0].page, events);
+	if (events > 0)
+		note_told(s, cursor_sent(s->cursor));
+	return (long)n;
+}
+
+/* A block of ours: its id is the position, and comes last (encoding.h). `data` is finished. */
+static void add_block(struct stream *s, const char *event, struct buf *data)
+{
+	buf_printf(&s->pending, "event: %s\ndata: %.*s\nid: ", event, (int)data->len, data->data);
+	reader_start_event_id(&s->pending, s->waiters->options.feed, cursor_after(s->cursor));
+	buf_adds(&s->pending, "\n\n");
+	s->pending.failed = s->pending.failed || buf_failed(data); /* it must not go untold */
+	buf_finish(data);
+	note_told(s, cursor_after(s->cursor));
+}
+
+static void add_hello(struct stream *s, bool resumed)
+{
+	struct buf data;
+	buf_init(&data);
+	buf_addc(&data, '{');
+	reader_start_hello(&data, s->waiters->options.feed, cursor_after(s->cursor));
+	if (s->session.len > 0) {
+		buf_adds(&data, ",\"session\":");
+		buf_json(&data, s->session);
+		buf_printf(&data, ",\"resumed\":%s", resumed ? "true" : "false");
+	}
+	buf_addc(&data, '}');
+	buf_printf(&s->pending, "retry: %d\n", RETRY_MIN_MS + (int)(random_u64() % RETRY_SPREAD_MS));
+	add_block(s, "hello", &data);
+}
+
+static void add_gap(struct stream *s)
+{
+	struct buf data;
+	buf_init(&data);
+	gap_write(&data, cursor_gap(s->cursor));
+	add_block(s, "gap", &data);
+}
+
+/* Tells a filtered reader how far it has come without a match. */
+static void add_checkpoint(struct stream *s)
+{
+	struct buf data;
+	uint64_t after = cursor_after(s->cursor);
+	if (!cursor_is_filtered(s->cursor) || cursor_is_inside(s->cursor) || after <= atomic_load(&s->reader.sent) ||
+	    clock_mono_ms() - s->told_ms < CHECKPOINT_MS)
+		return;
+	buf_init(&data);
+	reader_start_checkpoint(&data, after);
+	add_block(s, "checkpoint", &data);
+}
+
+/* The session was moved, and the reader goes on there. */
+static void add_move(struct stream *s)
+{
+	struct buf data;
+	uint64_t after;
+	if (!sessions_take_move(s->waiters->options.sessions, s->session, &s->reader, &after))
+		return;
+	cursor_seek(s->cursor, (struct position){.after = after});
+	s->speed = (struct replay_speed){.speed = s->speed.speed};
+	atomic_store(&s->live, false); /* it may have a long way to go again */
+	buf_init(&data);
+	reader_start_moved(&data, after);
+	add_block(s, "moved", &data);
+}
+
+static long send_pending(struct stream *s, char *out, size_t max)
+{
+	size_t n = s->pending.len < max ? s->pending.len : max;
+	memcpy(out, s->pending.data, n);
+	buf_drop(&s->pending, n);
+	return (long)n;
+}
+
+/* A comment now and then, so that both sides notice when the other has gone, whatever else is sent. */
+static void add_heartbeat(struct stream *s)
+{
+	int64_t now = clock_mono_ms();
+	if (now - s->beat_ms < HEARTBEAT_MS || cursor_is_inside(s->cursor))
+		return;
+	s->beat_ms = now;
+	buf_adds(&s->pending, ":\n");
+}
+
+static bool is_closing(struct waiters *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bool closing = p->closing;
+	pthread_mutex_unlock(&p->lock);
+	return closing;
+}
+
+static long read_stream(struct http_request *x, void *state, char *out, size_t max)
+{
+	(void)x;
+	struct stream *s = state;
+	/* A paced stream takes one event at a time. */
+	int chunks_max = s->speed.speed > 0 ? 1 : CHUNKS;
+	size_t bytes_max = s->speed.speed > 0 ? 1 : max;
+	for (;;) {
+		bool inside = cursor_is_inside(s->cursor);
+		unsigned news = atomic_load(&s->news);
+		if ((news & (SESSION_TAKEN | SESSION_DELETED)) != 0)
+			return inside ? HTTP_BROKEN : HTTP_END;
+		if ((news & SESSION_MOVED) != 0 && !inside) {
+			atomic_fetch_and(&s->news, ~(unsigned)SESSION_MOVED);
+			add_move(s);
+		}
+		add_heartbeat(s);
+		add_checkpoint(s);
+		if (buf_failed(&s->pending))
+			return HTTP_BROKEN;
+		if (s->pending.len > 0)
+			return send_pending(s, out, max);
+		if (lags_too_far(s, feed_head(s->waiters->options.feed)))
+			return HTTP_BROKEN;
+		if (is_closing(s->waiters))
+			return inside ? HTTP_BROKEN : HTTP_END;
+		struct chunk chunks[CHUNKS];
+		int count;
+		switch (cursor_fill(s->cursor, chunks, chunks_max, bytes_max, &count)) {
+		case CURSOR_READY: {
+			int64_t time_ms = page_entry(chunks[0].page, chunks[0].index).time_ms;
+			int64_t wait_ms = inside ? 0 : replay_speed_wait(&s->speed, time_ms);
+			long n = 0;
+			if (wait_ms == 0)
+				n = send_chunks(s, chunks, count, out, max);
+			cursor_release(chunks, count);
+			return wait_ms == 0 ? n : wait_for(s, NULL, wait_ms);
+		}
+		case CURSOR_GAP: add_gap(s); break;
+		case CURSOR_LOAD:
+			request_wait(s->exchange);
+			cursor_load(s->cursor);
+			return HTTP_WAIT;
+		case CURSOR_LIVE:
+			atomic_store(&s->after, cursor_after(s->cursor));
+			atomic_store(&s->live, true);
+			return wait_for(s, s->cursor, HEARTBEAT_MS);
+		case CURSOR_END: return HTTP_END;
+		case CURSOR_FAILED: return HTTP_BROKEN;
+		}
+	}
+}
+
+/* Finds out where to start, and takes the session. */
+static enum err begin(struct stream *s, struct reader_query *query, bool *resumed, struct fault *fault)
+{
+	const struct waiters_options *o = &s->waiters->options;
+	struct reader_start reading = {o->feed, o->sessions, o->writer, request_client(s->exchange)};
+	struct position start;
+	s->conditions = (struct quota_hold){o->quotas, request_client(s->exchange), 0, 0};
+	enum err err = quota_hold(&s->conditions, QUOTA_CONDITIONS, where_count(filter_where(query->filter)), fault);
+	if (!err)
+		err = reader_start_begin(&reading, query, &s->reader, &start, resumed, fault);
+	if (err)
+		return err;
+	s->session = query->session;
+	struct selection *select = history_select_take(feed_store(o->feed), query->filter);
+	query->filter = NULL;
+	if (select != NULL)
+		err = cursor_create(o->feed, start, query->before, select, ENCODING_SSE, on_loaded, s, &s->cursor);
+	if (select != NULL && !err && query->max_age_ms > 0)
+		cursor_set_max_age(s->cursor, query->max_age_ms, query->older);
+	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+enum err sse_stream(struct waiters *p, struct http_request *x, struct reader_query *query, struct fault *fault)
+{
+	bool resumed;
+	enum err err = request_stay(x, fault);
+	if (err)
+		return err;
+	struct stream *s = calloc(1, sizeof *s);
+	if (s == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	s->waiters = p;
+	s->exchange = x;
+	s->speed.speed = query->speed;
+	s->reader.on_news = on_news;
+	list_init(&s->link);
+	list_init(&s->waiter.link);
+	subscription_init(&s->waiter.subscription);
+	s->beat_ms = clock_mono_ms();
+	err = begin(s, query, &resumed, fault);
+	if (err) {
+		stream_destroy(s);
+		return err;
+	}
+	atomic_store(&s->after, cursor_after(s->cursor));
+	add_hello(s, resumed);
+	pthread_mutex_lock(&p->lock);
+	list_append(&p->streams, &s->link);
+	pthread_mutex_unlock(&p->lock);
+	request_keep(x, s, stream_destroy);
+	request_status(x, 200, "text/event-stream");
+	request_add_header(x, "Cache-Control", "no-store, no-transform"); /* nor packed on the way: that waits for more */
+	request_add_header(x, "Vary", "Accept");
+	request_add_header(x, "X-Accel-Buffering", "no"); /* nginx would hold events back until a buffer is full */
+	request_stream(x, read_stream);
+	return ERR_NONE;
+}
+
+static uint64_t lag_of(struct stream *s, uint64_t head)
+{
+	uint64_t after = atomic_load(&s->after);
+	return head > after && !subscription_waits(&s->waiter.subscription) ? head - after : 0;
+}
+
+void sse_count_left(struct waiters *p)
+{
+	uint64_t head = feed_head(p->options.feed);
+	LIST_EACH (link, &p->streams) {
+		uint64_t lag = lag_of(LIST_ITEM(link, struct stream, link), head);
+		p->left += lag;
+		p->left_behind += lag > 0;
+	}
+}
+
+void sse_read(struct waiters *p, struct waiters_figures *out)
+{
+	uint64_t head = feed_head(p->options.feed);
+	LIST_EACH (link, &p->streams) {
+		uint64_t lag = lag_of(LIST_ITEM(link, struct stream, link), head);
+		out->sse++;
+		out->lag_max = lag > out->lag_max ? lag : out->lag_max;
+	}
+}

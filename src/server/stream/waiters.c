@@ -1,0 +1,178 @@
+#include "server/stream/waiters.h"
+
+#include <stdlib.h>
+
+#include "base/system/clock.h"
+#include "server/stream/waiters_internal.h"
+
+enum { LAG_CHECK_MS = 1000, FOREVER_MS = 3600 * 1000 };
+
+static void on_commit(void *arg)
+{
+	struct waiters *p = arg;
+	pthread_mutex_lock(&p->lock);
+	if (!list_empty(&p->waiting) && !p->committed) {
+		p->committed = true;
+		pthread_cond_signal(&p->signal);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* --- with the lock --- */
+
+static void put(struct waiters *p, struct waiter *item)
+{
+	list_append(&p->waiting, &item->link);
+	item->look = item->look || atomic_load(&item->urgent);
+	if (item->cursor != NULL && !item->look)
+		item->look = !subscription_park(p->subscriptions, &item->subscription, item->cursor);
+	int64_t next = item->look ? 0 : item->deadline_ms;
+	if (next < p->next_ms) {
+		p->next_ms = next; /* the thread may have slept for longer */
+		pthread_cond_signal(&p->signal);
+	}
+}
+
+static void wake(struct waiters *p, struct waiter *item, bool time_is_up)
+{
+	list_remove(&item->link);
+	subscription_unpark(p->subscriptions, &item->subscription);
+	item->look = false;
+	atomic_store(&item->urgent, false);
+	if (!item->wake(item, time_is_up))
+		put(p, item);
+}
+
+static void on_concerned(void *arg, struct subscription *s)
+{
+	wake(arg, LIST_ITEM(s, struct waiter, subscription), false);
+}
+
+/* Wakes whose time has come; all, when the end has. */
+static void wake_due(struct waiters *p, int64_t now)
+{
+	struct list all;
+	list_init(&all);
+	list_move_all(&all, &p->waiting);
+	p->next_ms = now + FOREVER_MS;
+	while (!list_empty(&all)) {
+		struct waiter *item = LIST_ITEM(all.next, struct waiter, link);
+		bool time_is_up = p->closing || item->deadline_ms <= now;
+		if (time_is_up || item->look) {
+			wake(p, item, time_is_up);
+			continue;
+		}
+		list_remove(&item->link);
+		list_append(&p->waiting, &item->link);
+		p->next_ms = item->deadline_ms < p->next_ms ? item->deadline_ms : p->next_ms;
+	}
+}
+
+/* --- the thread --- */
+
+void waiters_park(struct waiters *p, struct waiter *item)
+{
+	pthread_mutex_lock(&p->lock);
+	if (list_empty(&p->waiting))
+		subscriptions_catch_up(p->subscriptions); /* commits were not looked at meanwhile */
+	put(p, item);
+	if (p->closing) /* the thread may be gone */
+		wake_due(p, clock_mono_ms());
+	pthread_mutex_unlock(&p->lock);
+}
+
+void waiters_urge(struct waiters *p, struct waiter *item)
+{
+	atomic_store(&item->urgent, true);
+	pthread_mutex_lock(&p->lock);
+	if (!list_empty(&item->link) && !item->look) {
+		item->look = true;
+		p->next_ms = 0;
+		pthread_cond_signal(&p->signal);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void *work(void *arg)
+{
+	struct waiters *p = arg;
+	pthread_mutex_lock(&p->lock);
+	while (!p->closing) {
+		if (p->committed) {
+			p->committed = false;
+			subscriptions_dispatch(p->subscriptions, on_concerned, p);
+		}
+		int64_t now = clock_mono_ms();
+		if (p->next_ms <= now)
+			wake_due(p, now);
+		int64_t next = p->next_ms;
+		if (p->options.lag_max > 0) {
+			sse_cut_laggards(p);
+			next = next < now + LAG_CHECK_MS ? next : now + LAG_CHECK_MS;
+		}
+		if (!p->committed && !p->closing && next > now)
+			clock_cond_wait(&p->signal, &p->lock, next - now);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+enum err waiters_create(struct waiters_options options, struct waiters **out, struct fault *fault)
+{
+	*out = NULL;
+	struct waiters *p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	p->options = options;
+	pthread_mutex_init(&p->lock, NULL);
+	clock_cond_init(&p->signal);
+	list_init(&p->waiting);
+	list_init(&p->streams);
+	enum err err = subscriptions_create(options.feed, &p->subscriptions);
+	if (err || pthread_create(&p->thread, NULL, work, p) != 0) {
+		waiters_destroy(p);
+		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	}
+	p->running = true;
+	feed_listen(options.feed, on_commit, p);
+	*out = p;
+	return ERR_NONE;
+}
+
+void waiters_close(struct waiters *p)
+{
+	pthread_mutex_lock(&p->lock);
+	if (!p->closing)
+		sse_count_left(p);
+	p->closing = true;
+	pthread_cond_signal(&p->signal);
+	pthread_mutex_unlock(&p->lock);
+	if (p->running)
+		pthread_join(p->thread, NULL);
+	p->running = false;
+	/* What was parked until now; who parks from now on is woken there. */
+	pthread_mutex_lock(&p->lock);
+	wake_due(p, clock_mono_ms());
+	pthread_mutex_unlock(&p->lock);
+}
+
+void waiters_destroy(struct waiters *p)
+{
+	if (p == NULL)
+		return;
+	subscriptions_destroy(p->subscriptions);
+	pthread_cond_destroy(&p->signal);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+void waiters_read(struct waiters *p, struct waiters_figures *out)
+{
+	*out = (struct waiters_figures){.delivered = atomic_load(&p->delivered)};
+	pthread_mutex_lock(&p->lock);
+	out->left = p->left;
+	out->left_behind = p->left_behind;
+	out->long_polls = p->long_polls;
+	sse_read(p, out);
+	pthread_mutex_unlock(&p->lock);
+}

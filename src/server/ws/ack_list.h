@@ -1,0 +1,52 @@
+/* Answers that a publisher has not read yet, in two or three bytes each: an hour of a thousand a second comes to ten MiB.
+ * Their text is made when the socket has room for it. First in, first out; on the ws thread.
+ *
+ *     record   kind and text in one byte, then the distance to the seq before it, zigzag, seven bits a byte
+ *     text     of the few that come again and again: its number; of any other: its length and its bytes               */
+#ifndef SERVER_WS_ACK_LIST_H
+#define SERVER_WS_ACK_LIST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "engine/work/quota.h"
+
+enum {
+	ACKS_TEXT_MAX = 1024, /* bytes of a text */
+	ACKS_TEXTS = 62,      /* that are known by number */
+};
+
+enum ack_kind { ACK_STORED, ACK_DUPLICATE, ACK_REFUSED };
+
+struct ack {
+	enum ack_kind kind;
+	uint64_t seq;      /* of ACK_REFUSED: without meaning */
+	struct slice text; /* no p: none */
+};
+
+struct acks {
+	struct list chunks;
+	size_t bytes; /* memory that they take up, of QUOTA_ACKS */
+	struct quotas *quotas;
+	uint64_t client;
+	uint64_t added_seq;
+	uint64_t read_seq;
+	struct slice *texts; /* ACKS_TEXTS of them; NULL until there is one: most connections never have any */
+	int text_count;
+};
+
+void acks_init(struct acks *a, struct quotas *quotas, uint64_t client);
+void acks_finish(struct acks *a);
+
+/* False when there is no memory; then nothing was added. Of a text only the first ACKS_TEXT_MAX bytes are kept. */
+bool acks_add(struct acks *a, const struct ack *ack);
+bool acks_empty(const struct acks *a);
+/* The oldest one, and takes it out. There is one. Its text lives until the next call and as long as `text`, where it may be
+ * put: check that. */
+void acks_take(struct acks *a, struct ack *out, struct buf *text);
+/* Throws all away. */
+void acks_clear(struct acks *a);
+
+#endif

@@ -1,0 +1,56 @@
+#include "server/ws/ws_conn.h"
+
+struct slice ws_session(const struct ws_conn *c)
+{
+	return c->session != NULL ? slice_of(c->session) : (struct slice){"", 0};
+}
+
+const struct ws_profile *ws_profile_find(struct slice path)
+{
+	static const struct ws_profile *const profiles[] = {&ws_v1, &ws_dashboard, &ws_ingest};
+	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
+		if (slice_is(path, profiles[i]->path))
+			return profiles[i];
+	return NULL;
+}
+
+bool ws_is_silent(const struct ws_conn *c, int64_t now_ms)
+{
+	return c->profile->publishes && now_ms - c->spoke_ms >= c->ws->options.silence_ms;
+}
+
+void ws_wake(struct ws *w, struct list *inbox, struct list *link)
+{
+	pthread_mutex_lock(&w->lock);
+	bool first = list_empty(inbox);
+	if (list_empty(link))
+		list_append(inbox, link);
+	pthread_mutex_unlock(&w->lock);
+	if (first)
+		lws_cancel_service(w->context);
+}
+
+void ws_task_begin(struct ws_conn *c, struct ws_task *task, void (*finish)(struct ws_task *task))
+{
+	task->ws = c->ws;
+	task->conn = c;
+	task->finish = finish;
+	task->away = true;
+	list_init(&task->in_inbox);
+	list_init(&task->in_conn);
+	list_append(&c->tasks, &task->in_conn);
+	c->task_count++;
+}
+
+void ws_task_done(struct ws_task *task)
+{
+	ws_wake(task->ws, &task->ws->done, &task->in_inbox);
+}
+
+void ws_task_end(struct ws_task *task)
+{
+	if (task->conn == NULL)
+		return;
+	list_remove(&task->in_conn);
+	task->conn->task_count--;
+}

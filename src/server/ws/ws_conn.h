@@ -1,0 +1,297 @@
+/* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and the profiles: what is said on it. All
+ * on the ws thread.
+ *
+ *     ws_message.c     /v1/ws    schema/asyncapi.json
+ *     ws_dashboard.c   /ws       the monitoring profile's dashboards: the same cursor with another wire form
+ *     ws_ingest.c      /events   the monitoring profile's publishers: no cursor */
+#ifndef SERVER_WS_WS_CONN_H
+#define SERVER_WS_WS_CONN_H
+
+#include <ev.h>
+#include <libwebsockets.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "engine/read/subscription.h"
+#include "profiles/monitoring/services/pulse.h"
+#include "server/stream/reader_start.h"
+#include "server/stream/replay_speed.h"
+#include "server/ws/ack_list.h"
+#include "server/ws/ws.h"
+#include "server/ws/ws_metrics.h"
+
+/*            ws_add_take         handshake             close, error, peer gone
+ *  (request) ▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
+ *
+ *                                                     ╰──────▶ CLOSING ─────────────────▶ destroyed
+ *                                                  Close of      (ws_conn.closing: a commit, save_ms at most)
+ *                                                  the peer
+ *
+ *  While OPEN, what the cursor waits for decides what wakes it:
+ *      WAIT_LIVE      a commit that concerns it  (ws.subscriptions)
+ *      WAIT_LOAD      a page from the store      (ws.ready, by on_loaded)
+ *      WAIT_SOCKET    room in the socket         (libwebsockets)
+ *      WAIT_TIME      the pace                   (conn.timer)
+ *      WAIT_TURN      others that are behind     (catchup_scheduler.h)
+ *      WAIT_CLIENT    the client                 (ws_replay.h)                                                       */
+enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_TURN, WAIT_CLIENT };
+
+/* Where answers from the past wait until there is room for them (reply_budget.h): a few events, or very many. */
+enum ws_line { LINE_BRIEF, LINE_LONG, WS_LINES };
+
+struct ws_conn;
+
+/* What differs between the paths. */
+struct ws_profile {
+	const char *path;
+	enum permission permission;
+	unsigned query; /* the parameters it takes */
+	bool reads;     /* has a cursor */
+	bool publishes; /* and nothing else: is closed when it says nothing for long */
+	bool measures;  /* is pinged for the time that takes, and not only when idle */
+	enum encoding form;
+	void (*open)(struct ws_conn *c);
+	/* A whole message is in conn.in. */
+	void (*message)(struct ws_conn *c);
+	/* A message was thrown away; or (ref empty) something is wrong on our side. */
+	void (*error)(struct ws_conn *c, int status, const struct fault *fault);
+	void (*gap)(struct ws_conn *c, const struct gap *gap);
+	/* The reader is at the head. */
+	void (*live)(struct ws_conn *c);
+	/* A filtered reader has come as far as `seq`; its session was moved there. NULL: it is not told. */
+	void (*checkpoint)(struct ws_conn *c, uint64_t seq);
+	void (*moved)(struct ws_conn *c, uint64_t seq);
+	/* Makes frames in conn.out of what waits elsewhere, while the socket has room. NULL: nothing does. */
+	void (*drain)(struct ws_conn *c);
+};
+
+/* What a connection holds among the requests that are under way, among those that stay, and of conditions on payloads. */
+struct ws_places {
+	struct quota_hold request;
+	struct quota_hold stay;
+	struct quota_hold conditions;
+};
+
+/* Something that another thread does for a connection. */
+struct ws_task {
+	struct list in_conn;  /* in the order in which they were begun */
+	struct list in_inbox; /* ws.done */
+	struct ws *ws;
+	struct ws_conn *conn; /* NULL once it has gone */
+	bool away;            /* another thread has it: `finish` comes; otherwise it comes when the connection goes */
+	/* It is done: answers the connection if that is still there, and frees the task. */
+	void (*finish)(struct ws_task *task);
+};
+
+struct ws_conn {
+	struct ws *ws;
+	const struct ws_profile *profile;
+	struct lws *wsi;
+	int fd;
+	uint64_t number;            /* counted from 1 */
+	struct ws_request *request; /* until the connection is open */
+	struct grant grant;
+	uint64_t peer;
+	uint64_t client; /* whom limits count it for */
+	struct ws_places places;
+	uint64_t entered;             /* the peer that the door has let in, which may be a proxy */
+	char *session;                /* NULL: none */
+	bool resumed;                 /* the session was known */
+	struct session_reader reader; /* `sent` is the highest position that the peer was told */
+	uint64_t told;                /* the last one: a replay goes back, too */
+	int64_t told_ms;              /* monotonic: when it was */
+	struct list in_all;           /* ws.all */
+	struct subscription subscription;
+	struct list in_inbox; /* ws.arrived or ws.ready; with ws.lock */
+
+	struct cursor *cursor;
+	enum ws_wait wait;
+	struct list in_line; /* ws.turns.line */
+	bool live_told;      /* once a connection */
+	bool live;           /* has been at the head since it began, or was moved */
+	uint64_t retries;    /* how often the socket was full */
+	bool failed;         /* that something could not be sent is counted */
+	bool retrying;       /* the socket took less than was offered, and has taken nothing since */
+	struct replay_speed speed;
+	struct ev_timer replay_speed_timer; /* libwebsockets' timers are not looked at where another watcher sets them */
+	bool paused;                        /* by the client */
+	uint64_t steps;                     /* events that it wants all the same */
+	bool seeking;                       /* it wants the reader at `seek`, which waits for a page */
+	struct position seek;
+	lws_sorted_usec_list_t timer;
+	struct buf out;   /* frames of ours, whole, that go out before the next event */
+	struct acks acks; /* of a publisher: answers that the socket has no room for */
+	bool gone;        /* a publisher that takes nothing more: what it sent is read to the end */
+
+	struct buf in;            /* the message so far */
+	struct quota_hold upload; /* what it counts for */
+	int64_t begun_ms;         /* monotonic: when it began, could go on, or had last come on; 0: there is none */
+	size_t begun_len;         /* bytes that came since then, kept or not */
+	bool refused;             /* the message is thrown away, which has been told */
+	size_t thrown;            /* bytes of it */
+	bool throttled;           /* reading is paused */
+	bool busy;                /* the profile wants it paused */
+	bool held;                /* no events yet: something comes first */
+	bool muted; /* no events for now: the adapter in force does not carry them (profiles/monitoring/state/flags.h) */
+	struct list tasks; /* on their way */
+	int task_count;
+	struct list errands; /* questions that wait for the one before them (ws_query.c) */
+	int ws_query_count;
+	bool ws_query_out;      /* one is in line, being made, or on its way to the peer */
+	size_t share;           /* bytes of an answer that the socket has not taken; 0: none */
+	uint64_t share_taken;   /* what the peer has taken of everything when that was last enough */
+	int64_t share_ms;       /* monotonic: and when */
+	uint64_t share_moved;   /* what it had taken when that was last more than before */
+	int64_t share_moved_ms; /* monotonic: and when */
+	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
+	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
+
+	bool peer_closed;        /* its Close frame has come: nothing behind it counts */
+	struct closing *closing; /* and is answered once a commit is there; nothing else is sent. NULL: it does not wait */
+	unsigned news;           /* of the session: enum session_news; with ws.lock */
+	bool loaded;             /* a page that the cursor has asked for is there; with ws.lock */
+	bool moving;             /* the session was moved, and the cursor is not there yet */
+	int close_code;
+	const char *close_why;
+	int64_t seen_ms;   /* Unix: the last sign of life */
+	int64_t heard_ms;  /* monotonic: the same, or when it was last impossible to give one */
+	int64_t spoke_ms;  /* monotonic: the last message, or when reading was last paused */
+	int64_t pinged_ms; /* 0: no ping is open */
+	int64_t ping_us;   /* monotonic: when the ping left whose pong is awaited; 0: none */
+	int64_t trip_ms;   /* monotonic: when the last ping left */
+	struct pulse pulse;
+};
+
+/* Those who are behind (catchup_scheduler.h). */
+struct ws_turns {
+	struct list line; /* ws_conn, who is next first */
+	struct ev_idle go_on;
+	struct ev_timer rest;
+	int64_t committed_ms; /* monotonic: the last commit that was seen */
+	int64_t credit_us;    /* of time, while something is being published */
+	int64_t credited_us;  /* monotonic: up to when that was reckoned */
+};
+
+struct ws {
+	struct ws_options options;
+	struct ev_loop *loop; /* libwebsockets' own loop polls every socket at every turn */
+	struct lws_context *context;
+	struct lws_vhost *vhost;
+	pthread_t thread;
+	bool running;
+	lws_sorted_usec_list_t tick;
+
+	pthread_mutex_t lock; /* guards the inbox */
+	struct list arrived;  /* ws_conn, before the handshake */
+	struct list ready;    /* ws_conn that can go on */
+	struct list done;     /* ws_task */
+	bool closing;
+
+	struct ws_conn *arriving; /* in the middle of being handed to libwebsockets */
+	atomic_bool committed;    /* since the thread last looked */
+	atomic_bool reloaded;     /* the tokens, since then */
+	struct list all;
+	struct subscriptions *subscriptions;
+	struct ws_turns turns;
+	bool closed; /* everybody was told to go */
+	bool wakes;  /* somebody else has woken the thread, or could */
+	int64_t closed_ms;
+	size_t held; /* bytes of all answers from the past, and of claims to some */
+	struct list lines[WS_LINES];
+	atomic_ullong connections;
+	atomic_ullong delivered;
+	atomic_ullong lag_max;
+	atomic_ullong lag_sum;
+	atomic_ullong left; /* ws_figures has these two */
+	atomic_ullong left_behind;
+	atomic_ullong dashboards;
+	int64_t told_ms;          /* when the dashboards were last told of leases and health */
+	atomic_llong tick_due_ms; /* monotonic */
+	struct ws_metrics *metrics;
+	struct pulse pulse;        /* of all connections */
+	atomic_ullong loop_lag_ms; /* how late the last tick came */
+	atomic_ullong arrivals;
+};
+
+/* ws_conn.c */
+
+/* The session's name; empty where there is none. */
+struct slice ws_session(const struct ws_conn *c);
+/* A task of the connection begins; `finish` follows a ws_task_done from any thread. */
+void ws_task_begin(struct ws_conn *c, struct ws_task *task, void (*finish)(struct ws_task *task));
+void ws_task_done(struct ws_task *task);
+/* From within finish: the task is no longer the connection's. */
+void ws_task_end(struct ws_task *task);
+/* Leaves something in an inbox, and wakes the thread. Any thread. */
+void ws_wake(struct ws *w, struct list *inbox, struct list *link);
+
+/* Is it a publisher that has said nothing for too long? `now_ms` is monotonic. */
+bool ws_is_silent(const struct ws_conn *c, int64_t now_ms);
+
+/* ws_send.c */
+
+enum { CLOSE_WITHOUT_WORD = 1 }; /* no close frame: the peer is gone, or the socket is broken */
+
+/* How many bytes of replies may wait for the peer before it is not read from. */
+enum { WS_OUT_MAX = 64 * 1024 };
+
+void ws_init_pace(struct ws_conn *c);
+/* Queues a text frame; sent before any further event. */
+void ws_say(struct ws_conn *c, const struct buf *text);
+/* {"op":"error",…}; `ref` may be empty. */
+void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref);
+/* The client's own mark, where it gave one, as a further member. */
+void ws_add_ref(struct buf *out, struct slice ref);
+/* The socket is broken. Who only publishes is read to the end of what it has sent; anybody else is hung up on. */
+void ws_broken(struct ws_conn *c);
+/* Something of ours will never be sent: counts, once a connection. */
+void ws_failed(struct ws_conn *c);
+/* Sends what is queued. False when the socket is full. */
+bool ws_send_out(struct ws_conn *c);
+/* The same, and comes back when the socket has room, without touching what the reader waits for. */
+void ws_pump_out(struct ws_conn *c);
+/* Sends all that can be sent, events too, and sees to being woken for the rest. */
+void ws_pump(struct ws_conn *c);
+/* The peer knows its position: `seq` is the last of it. */
+void ws_note_told(struct ws_conn *c, uint64_t seq);
+/* Tells a filtered reader how far it has come, where that is due. */
+void ws_checkpoint(struct ws_conn *c, int64_t now_ms);
+/* The reader goes on behind `start`, back as well. Not while a page is on its way. */
+void ws_go_to(struct ws_conn *c, struct position start);
+/* Its session was moved: the same. */
+void ws_move(struct ws_conn *c);
+/* The same for a reader whose turn it is (catchup_scheduler.h). */
+void ws_serve(struct ws_conn *c);
+/* Closes the connection as soon as its socket takes the close frame. */
+void ws_hang_up(struct ws_conn *c, int code, const char *why);
+/* Pauses reading from the client while it has too much on its way. */
+void ws_throttle(struct ws_conn *c);
+/* Events that are committed and that the reader has not been sent. */
+uint64_t ws_lag(const struct ws_conn *c, uint64_t head);
+/* Closes a reader that was live once and has fallen too far behind, where that is wanted. Replaying is not lagging. */
+bool ws_lags_too_far(struct ws_conn *c, uint64_t head);
+
+/* ws_tick.c */
+
+/* From here on until the end. */
+void ws_begin_ticks(struct ws *w);
+/* A sign of life. */
+void ws_hear(struct ws_conn *c);
+void ws_pong(struct ws_conn *c);
+
+/* the profiles */
+
+extern const struct ws_profile ws_v1;
+extern const struct ws_profile ws_dashboard;
+extern const struct ws_profile ws_ingest;
+
+/* The profile of a path; NULL. */
+const struct ws_profile *ws_profile_find(struct slice path);
+/* Every five seconds: leases and health, to every dashboard that keeps up. */
+void ws_dashboards_tell(struct ws *w);
+/* Of a dashboard: no events, or events again from where it was, as the adapter in force has it. */
+void ws_dashboard_mute(struct ws_conn *c);
+
+#endif

@@ -1,0 +1,325 @@
+/* What clients say on a WebSocket: one JSON document a message, with an op. */
+#include <stdlib.h>
+
+#include "event/op.h"
+#include "server/message/problem.h"
+#include "server/ws/ws_replay.h"
+
+/* Bytes that take long enough to read that others would wait for it. */
+enum { LONG_MESSAGE = 32 * 1024 };
+
+/* A publish, which the writer has, or a thread of the pool that reads it. It does not need the connection. */
+struct publish {
+	struct write_op op; /* first: the writer gives it back */
+	struct ws_task task;
+	struct pool_job job;
+	struct buf text;  /* the message, until the batch owns it */
+	struct op said;   /* slices of it */
+	struct slice ref; /* JSON text */
+	char *ref_text;
+	struct grant grant;
+	uint64_t peer;
+	struct quota_hold upload; /* what the message counts for while it is read elsewhere */
+};
+
+static void refuse(struct ws_conn *c, const struct fault *fault, struct slice ref)
+{
+	ws_error(c, problem_status(fault->code), fault, ref);
+}
+
+/* --- publish --- */
+
+static void on_committed(struct write_op *op)
+{
+	ws_task_done(&((struct publish *)op)->task);
+}
+
+static void destroy(struct publish *p)
+{
+	receipt_finish(&p->op.receipt);
+	batch_destroy(p->op.batch);
+	buf_finish(&p->text);
+	grant_drop(&p->grant);
+	free(p->ref_text);
+	free(p);
+}
+
+static void say_published(struct ws_conn *c, struct publish *p)
+{
+	const struct receipt *r = &p->op.receipt;
+	struct buf text;
+	buf_init(&text);
+	buf_adds(&text, "{\"op\":\"published\"");
+	ws_add_ref(&text, p->ref);
+	buf_printf(&text, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"duplicates\":%llu", (unsigned long long)r->first,
+		   (unsigned long long)r->last, (unsigned long long)r->count, (unsigned long long)r->duplicates);
+	if (r->duplicates > 0)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_DUPLICATE, r->duplicates);
+	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
+		buf_printf(&text, "%s%llu", i == 0 ? ",\"seqs\":[" : ",", (unsigned long long)r->seqs[i]);
+	buf_printf(&text, "%s,\"epoch\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(feed_store(c->ws->options.feed)));
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void obey(struct ws_conn *c, const struct op *op);
+
+static void answer(struct ws_task *task)
+{
+	struct publish *p = LIST_ITEM(task, struct publish, task);
+	struct ws_conn *c = task->conn;
+	ws_task_end(task);
+	if (c != NULL && p->upload.amount > 0)
+		c->busy = false;
+	quota_hold_upload(&p->upload, 0, NULL);
+	if (c != NULL && p->op.err)
+		refuse(c, &p->op.fault, p->ref);
+	else if (c != NULL && p->said.kind == OP_PUBLISH)
+		say_published(c, p);
+	else if (c != NULL)
+		obey(c, &p->said);
+	destroy(p);
+}
+
+/* Takes the message. NULL: no memory. */
+static struct publish *create(struct ws_conn *c)
+{
+	struct publish *p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	p->op.done = on_committed;
+	p->op.client = c->number;
+	p->op.account = c->client;
+	p->grant = grant_share(&c->grant);
+	p->peer = c->peer;
+	p->text = c->in;
+	c->in = (struct buf){0};
+	ws_task_begin(c, &p->task, answer);
+	return p;
+}
+
+/* It outlives the message. */
+static enum err keep_ref(struct publish *p, struct fault *fault)
+{
+	if (p->said.ref.len == 0)
+		return ERR_NONE;
+	p->ref_text = malloc(p->said.ref.len);
+	if (p->ref_text == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	slice_copy(p->ref_text, p->said.ref);
+	p->ref = (struct slice){p->ref_text, p->said.ref.len};
+	return ERR_NONE;
+}
+
+/* What was said is handed to the writer, whose it is then. The message belongs to the batch from here on: its events are
+ * slices of it. Any thread. */
+static enum err submit(struct publish *p, struct fault *fault)
+{
+	const struct ws_options *o = &p->task.ws->options;
+	int retry_s; /* the text says it, too */
+	char *text = p->text.data;
+	p->text = (struct buf){0};
+	p->op.options.expect = p->said.expect;
+	p->op.options.expect_last = p->said.seq;
+	enum err err = batch_from_value_take(p->said.events, text, BATCH_JSON, o->limits, &p->op.batch, fault);
+	if (!err)
+		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);
+	if (!err)
+		err = flags_admit(o->flags, p->op.batch, &p->op.options, fault);
+	if (!err)
+		err = rates_take(o->rates, p->op.account, batch_count(p->op.batch), &retry_s, fault);
+	return err ? err : writer_submit(o->writer, &p->op, fault);
+}
+
+static void publish(struct ws_conn *c, const struct op *op)
+{
+	struct fault fault;
+	struct publish *p = create(c);
+	if (p == NULL) {
+		fault_set(&fault, ERR_NOMEM, "out of memory");
+		refuse(c, &fault, op->ref);
+		return;
+	}
+	p->said = *op;
+	if (keep_ref(p, &fault) == ERR_NONE && submit(p, &fault) == ERR_NONE)
+		return;
+	refuse(c, &fault, p->ref);
+	ws_task_end(&p->task);
+	destroy(p);
+}
+
+/* On a pool thread. */
+static void run_read(struct pool_job *job, struct reader *reader)
+{
+	(void)reader;
+	struct publish *p = LIST_ITEM(job, struct publish, job);
+	struct fault *fault = &p->op.fault;
+	enum err err = op_read(p->text.data, p->text.len, &p->said, fault);
+	enum err kept = keep_ref(p, err ? NULL : fault);
+	err = err ? err : kept;
+	if (!err && p->said.kind == OP_PUBLISH && (err = submit(p, fault)) == ERR_NONE)
+		return;
+	p->op.err = err;
+	ws_task_done(&p->task);
+}
+
+/* A long message beside what others say briefly is read elsewhere; what follows it on the connection waits. */
+static bool read_elsewhere(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	if (c->in.len <= LONG_MESSAGE || !writer_has_brief(w->options.writer) || !grant_may(&c->grant, PERMISSION_PUBLISH))
+		return false;
+	struct publish *p = create(c);
+	if (p == NULL)
+		return false;
+	p->upload = (struct quota_hold){w->options.quotas, c->client, QUOTA_UPLOADS, p->text.cap};
+	quota_charge(w->options.quotas, QUOTA_UPLOADS, c->client, p->text.cap); /* as until now */
+	c->busy = true;
+	p->job.run = run_read;
+	p->job.client = c->client;
+	pool_submit(w->options.pool, &p->job);
+	return true;
+}
+
+/* --- the other ops --- */
+
+static void acknowledge(struct ws_conn *c, const struct op *op)
+{
+	struct fault fault;
+	uint64_t sent;
+	enum err err = c->session == NULL
+			       ? fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME")
+			       : sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, op->seq, &sent);
+	if (!err)
+		writer_poke(c->ws->options.writer);
+	else if (c->session != NULL && err == ERR_INVALID)
+		fault_set(&fault, err, "ack: %llu is past what this connection was sent, which is %llu",
+			  (unsigned long long)op->seq, (unsigned long long)sent);
+	if (err == ERR_INVALID) /* else the session has gone, and the connection goes, too */
+		refuse(c, &fault, op->ref);
+}
+
+static void pong(struct ws_conn *c, const struct op *op)
+{
+	struct buf text;
+	buf_init(&text);
+	buf_printf(&text, "{\"op\":\"pong\",\"head\":%llu", (unsigned long long)feed_head(c->ws->options.feed));
+	ws_add_ref(&text, op->ref);
+	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void obey(struct ws_conn *c, const struct op *op)
+{
+	switch (op->kind) {
+	case OP_PUBLISH: publish(c, op); break;
+	case OP_ACK: acknowledge(c, op); break;
+	case OP_PING: pong(c, op); break;
+	case OP_PAUSE:
+	case OP_RESUME:
+	case OP_STEP:
+	case OP_SPEED:
+	case OP_SEEK: ws_steer(c, op); break;
+	case OP_NONE: break; /* is a fault */
+	}
+}
+
+static void on_message(struct ws_conn *c)
+{
+	struct op op;
+	struct fault fault;
+	if (read_elsewhere(c))
+		return;
+	enum err err = op_read(c->in.data, c->in.len, &op, &fault);
+	if (op.kind == OP_PUBLISH && !grant_may(&c->grant, PERMISSION_PUBLISH)) {
+		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
+		err = fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish");
+	}
+	if (err)
+		refuse(c, &fault, op.ref);
+	else
+		obey(c, &op);
+}
+
+/* --- what the server says of itself --- */
+
+static void say_hello(struct ws_conn *c)
+{
+	struct feed *feed = c->ws->options.feed;
+	struct buf text;
+	buf_init(&text);
+	buf_adds(&text, "{\"op\":\"hello\",");
+	reader_start_hello(&text, feed, cursor_after(c->cursor));
+	buf_adds(&text, ",\"session\":");
+	if (c->session != NULL)
+		buf_json(&text, ws_session(c));
+	else
+		buf_adds(&text, "null");
+	if (c->session != NULL)
+		buf_adds(&text, c->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&text);
+	ws_note_told(c, cursor_after(c->cursor));
+}
+
+static void say_checkpoint(struct ws_conn *c, uint64_t seq)
+{
+	struct buf text;
+	buf_init(&text);
+	reader_start_checkpoint(&text, seq);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void say_moved(struct ws_conn *c, uint64_t after)
+{
+	struct buf text;
+	buf_init(&text);
+	reader_start_moved(&text, after);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void say_gap(struct ws_conn *c, const struct gap *gap)
+{
+	struct buf text;
+	buf_init(&text);
+	gap_write(&text, gap);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+/* Once: replay has caught up. */
+static void say_live(struct ws_conn *c)
+{
+	struct buf text;
+	if (c->live_told)
+		return;
+	buf_init(&text);
+	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
+	ws_say(c, &text);
+	buf_finish(&text);
+	ws_note_told(c, cursor_after(c->cursor));
+}
+
+static void say_error(struct ws_conn *c, int status, const struct fault *fault)
+{
+	ws_error(c, status, fault, (struct slice){"", 0});
+}
+
+const struct ws_profile ws_v1 = {
+	.path = "/v1/ws",
+	.permission = PERMISSION_READ,
+	.query = WS_QUERY,
+	.reads = true,
+	.form = ENCODING_WS,
+	.open = say_hello,
+	.message = on_message,
+	.error = say_error,
+	.gap = say_gap,
+	.live = say_live,
+	.checkpoint = say_checkpoint,
+	.moved = say_moved,
+};

@@ -1,0 +1,15 @@
+/* A replay that its reader steers: pause, resume, step, speed, seek (CONTRACT: WebSocket). On the ws thread. */
+#ifndef SERVER_WS_WS_REPLAY_H
+#define SERVER_WS_WS_REPLAY_H
+
+#include "event/op.h"
+#include "server/ws/ws_conn.h"
+
+/* Does what was said, and answers; a seek waits for the page that is on its way. */
+void ws_steer(struct ws_conn *c, const struct op *op);
+/* The seek that waited. */
+void ws_seek(struct ws_conn *c);
+/* An event of that time was sent to a reader that is paused. */
+void ws_stepped(struct ws_conn *c, int64_t time_ms);
+
+#endif

@@ -1,0 +1,397 @@
+/* What a WebSocket connection is sent: frames of ours, and the events its cursor comes to. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/system/clock.h"
+#include "base/system/log.h"
+#include "server/message/problem.h"
+#include "server/ws/catchup_scheduler.h"
+#include "server/ws/ws_conn.h"
+#include "server/ws/ws_replay.h"
+
+enum {
+	CHECKPOINT_MS = 8000,     /* a filtered reader learns its position within 10 s */
+	CHUNKS = 64,              /* of one write */
+	WRITE_BYTES = 256 * 1024, /* of one write, about */
+	TURN_BYTES = 1024 * 1024, /* of one connection, before the others have theirs */
+	TASKS_MAX = 64,           /* of one connection; then it is not read from */
+	CLOSE_SECONDS = 3,        /* for a peer to take its close frame */
+};
+
+/* What the socket does not take of a frame libwebsockets keeps: nothing may come between the two parts, and its own
+ * control frames would. LWS_WRITE_HTTP sends the bytes as they are. */
+static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
+{
+	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
+		ws_broken(c);
+}
+
+void ws_failed(struct ws_conn *c)
+{
+	if (!c->failed)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_FAILED, 1);
+	c->failed = true;
+}
+
+void ws_broken(struct ws_conn *c)
+{
+	ws_failed(c);
+	if (!c->profile->publishes) {
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+		return;
+	}
+	c->gone = true;
+	c->out.len = 0;
+	acks_clear(&c->acks);
+	ws_throttle(c);
+}
+
+static void wait_for_socket(struct ws_conn *c)
+{
+	c->retries += !c->retrying;
+	if (!c->retrying)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RETRY, 1);
+	c->retrying = true;
+	c->wait = WAIT_SOCKET;
+	lws_callback_on_writable(c->wsi);
+}
+
+bool ws_send_out(struct ws_conn *c)
+{
+	if (c->out.len == 0)
+		return true;
+	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t sent = n > 0 ? (size_t)n : 0;
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		ws_broken(c);
+		return false;
+	}
+	if (sent < c->out.len)
+		leave_rest(c, c->out.data + sent, c->out.len - sent);
+	bool all = sent == c->out.len;
+	c->out.len = 0;
+	if (c->out.cap > WS_OUT_MAX)
+		buf_finish(&c->out);
+	ws_throttle(c);
+	return all;
+}
+
+void ws_say(struct ws_conn *c, const struct buf *text)
+{
+	if (buf_failed(text))
+		c->out.failed = true;
+	else
+		encoding_ws_frame(&c->out, buf_slice(text));
+	if (buf_failed(&c->out))
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+}
+
+/* Events have gone out. How long the first of them took from its commit is of interest while the reader is live. */
+static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t events)
+{
+	struct ws_metrics *m = c->ws->metrics;
+	if (events == 0)
+		return;
+	atomic_fetch_add(&c->ws->delivered, events);
+	ws_metrics_count(m, ws_session(c), WSM_SENT, events);
+	if (c->profile == &ws_dashboard)
+		ws_metrics_count(m, ws_session(c), WSM_DIRECT, events);
+	if (c->retrying)
+		ws_metrics_count(m, ws_session(c), WSM_RETRY_FINE, 1);
+	c->retrying = false;
+	if (c->live)
+		feed_delivered(c->ws->options.feed, chunks[0].page, events);
+	if (c->live)
+		ws_metrics_latency(m, clock_wall_ms() - page_entry(chunks[0].page, chunks[0].index).time_ms);
+}
+
+/* Sends the chunks. *full when the socket took less; then the record it stopped in is left to libwebsockets. */
+static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int count, bool *full)
+{
+	struct iovec parts[CHUNKS];
+	size_t all = 0;
+	for (int i = 0; i < count; i++) {
+		parts[i] = (struct iovec){(void *)chunks[i].bytes, chunks[i].len};
+		all += chunks[i].len;
+	}
+	struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+	ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t sent = n > 0 ? (size_t)n : 0;
+	*full = sent < all;
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		ws_broken(c);
+		return 0;
+	}
+	const char *rest;
+	size_t rest_len = *full ? cursor_record_rest(c->cursor, chunks, count, sent, &rest) : 0;
+	if (rest_len > 0)
+		leave_rest(c, rest, rest_len);
+	uint64_t events = cursor_advance(c->cursor, chunks, count, sent + rest_len);
+	note_sent(c, chunks, events);
+	if (events > 0)
+		ws_note_told(c, cursor_sent(c->cursor));
+	return sent;
+}
+
+/* Nothing more is sent but a Close. */
+static bool is_closing(const struct ws_conn *c)
+{
+	return c->close_code != 0 || c->closing != NULL;
+}
+
+void ws_note_told(struct ws_conn *c, uint64_t seq)
+{
+	if (seq > atomic_load(&c->reader.sent))
+		atomic_store(&c->reader.sent, seq);
+	c->told = seq;
+	c->told_ms = clock_mono_ms();
+}
+
+void ws_checkpoint(struct ws_conn *c, int64_t now_ms)
+{
+	if (c->profile->checkpoint == NULL || c->cursor == NULL || is_closing(c) || !cursor_is_filtered(c->cursor) ||
+	    now_ms - c->told_ms < CHECKPOINT_MS)
+		return;
+	uint64_t after = subscription_after(c->ws->subscriptions, &c->subscription, c->cursor);
+	if (after <= c->told)
+		return;
+	c->profile->checkpoint(c, after);
+	ws_note_told(c, after);
+	ws_pump_out(c);
+}
+
+void ws_go_to(struct ws_conn *c, struct position start)
+{
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	cursor_seek(c->cursor, start);
+	c->speed = (struct replay_speed){.speed = c->speed.speed, .held = c->paused};
+	c->live = false; /* it may have a long way to go again */
+	ws_note_told(c, cursor_after(c->cursor));
+}
+
+void ws_move(struct ws_conn *c)
+{
+	uint64_t after;
+	c->moving = false;
+	if (!sessions_take_move(c->ws->options.sessions, ws_session(c), &c->reader, &after))
+		return;
+	ws_go_to(c, (struct position){.after = after});
+	if (c->profile->moved != NULL)
+		c->profile->moved(c, after);
+	ws_pump(c);
+}
+
+void ws_add_ref(struct buf *out, struct slice ref)
+{
+	if (ref.len == 0)
+		return;
+	buf_adds(out, ",\"ref\":");
+	buf_add(out, ref.p, ref.len);
+}
+
+void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref)
+{
+	struct buf text;
+	buf_init(&text);
+	problem_write_op(&text, status, fault, c->ws->options.base);
+	ws_add_ref(&text, ref);
+	buf_addc(&text, '}');
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
+static void on_time(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	ws_pump(timer->data);
+}
+
+/* Not of the loop's own time: that is when this turn of it began. */
+static void wait_for_time(struct ws_conn *c, int64_t ms)
+{
+	struct ev_loop *loop = c->ws->loop;
+	c->wait = WAIT_TIME;
+	ev_now_update(loop);
+	ev_timer_stop(loop, &c->replay_speed_timer);
+	ev_timer_set(&c->replay_speed_timer, (double)ms / 1000, 0);
+	ev_timer_start(loop, &c->replay_speed_timer);
+}
+
+void ws_init_pace(struct ws_conn *c)
+{
+	ev_timer_init(&c->replay_speed_timer, on_time, 0, 0);
+	c->replay_speed_timer.data = c;
+}
+
+/* At the head: waits for the next commit, after telling what there is to tell at the head. */
+static void go_live(struct ws_conn *c)
+{
+	c->profile->live(c);
+	c->live_told = c->live = true;
+	if (!ws_send_out(c)) {
+		wait_for_socket(c);
+		return;
+	}
+	if (subscription_park(c->ws->subscriptions, &c->subscription, c->cursor))
+		c->wait = WAIT_LIVE;
+	else
+		wait_for_socket(c); /* something came in between: look again at once */
+}
+
+static void fail(struct ws_conn *c)
+{
+	const struct fault *fault = cursor_fault(c->cursor);
+	log_error("a reader cannot go on", "after=%llu error=%s", (unsigned long long)cursor_after(c->cursor),
+		  log_text(fault->text));
+	c->profile->error(c, problem_status(fault->code), fault);
+	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
+}
+
+static void tell_gap(struct ws_conn *c)
+{
+	const struct gap *gap = cursor_gap(c->cursor);
+	if ((gap->reason == GAP_RETENTION || gap->reason == GAP_AGE) && gap->first > gap->requested)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_EXPIRED, gap->first - gap->requested - 1);
+	c->profile->gap(c, gap);
+	ws_note_told(c, cursor_after(c->cursor));
+}
+
+/* Sends one helping of events. True when there may be more to send at once. */
+static bool send_events(struct ws_conn *c, size_t *turn)
+{
+	bool single = c->speed.speed > 0 || c->paused;
+	struct chunk chunks[CHUNKS];
+	int count;
+	if (c->paused && c->steps == 0) {
+		c->wait = WAIT_CLIENT;
+		return false;
+	}
+	switch (cursor_fill(c->cursor, chunks, single ? 1 : CHUNKS, single ? 1 : WRITE_BYTES, &count)) {
+	case CURSOR_READY: break;
+	case CURSOR_GAP: tell_gap(c); return true;
+	case CURSOR_LOAD:
+		c->wait = WAIT_LOAD;
+		cursor_load(c->cursor);
+		return false;
+	case CURSOR_LIVE: go_live(c); return false;
+	case CURSOR_END:
+	case CURSOR_FAILED: fail(c); return false;
+	}
+	int64_t time_ms = page_entry(chunks[0].page, chunks[0].index).time_ms;
+	int64_t wait_ms = c->paused ? 0 : replay_speed_wait(&c->speed, time_ms);
+	bool full = false;
+	if (wait_ms == 0) {
+		size_t sent = send_chunks(c, chunks, count, &full);
+		*turn += sent;
+		if (c->paused && sent > 0)
+			ws_stepped(c, time_ms);
+	} else {
+		wait_for_time(c, wait_ms);
+	}
+	cursor_release(chunks, count);
+	if (full)
+		wait_for_socket(c);
+	return wait_ms == 0 && !full;
+}
+
+uint64_t ws_lag(const struct ws_conn *c, uint64_t head)
+{
+	if (c->cursor == NULL || subscription_waits(&c->subscription))
+		return 0; /* at the head, for all that concerns it */
+	uint64_t after = cursor_after(c->cursor);
+	return head > after ? head - after : 0;
+}
+
+bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
+{
+	uint64_t max = c->ws->options.lag_max;
+	if (c->close_code != 0)
+		return true; /* and has been counted, if that is why */
+	if (max == 0 || !c->live || c->paused || c->muted || ws_lag(c, head) <= max)
+		return false;
+	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);
+	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
+	return true;
+}
+
+void ws_pump(struct ws_conn *c)
+{
+	if (is_closing(c))
+		return;
+	/* libwebsockets calls back for reasons of its own, too: a page that is on its way must not be asked for again. */
+	if (c->cursor == NULL || c->held || c->muted || c->wait == WAIT_LOAD || c->wait == WAIT_TURN) {
+		ws_pump_out(c);
+		return;
+	}
+	if (c->wait == WAIT_SOCKET && ws_lags_too_far(c, feed_head(c->ws->options.feed)))
+		return;
+	if (catchup_is_due(c))
+		catchup_wait(c);
+	else
+		ws_serve(c);
+}
+
+void ws_serve(struct ws_conn *c)
+{
+	if (is_closing(c))
+		return;
+	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
+	if (lws_partial_buffered(c->wsi)) {
+		wait_for_socket(c);
+		return;
+	}
+	c->wait = WAIT_NOTHING;
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	size_t turn = 0;
+	for (bool more = true; more && c->close_code == 0;) {
+		if (!ws_send_out(c)) {
+			if (c->close_code == 0)
+				wait_for_socket(c);
+			return;
+		}
+		if (turn >= TURN_BYTES) {
+			catchup_wait(c);
+			return;
+		}
+		more = send_events(c, &turn);
+	}
+	if (c->close_code == 0 && c->out.len > 0)
+		wait_for_socket(c);
+}
+
+void ws_pump_out(struct ws_conn *c)
+{
+	if (is_closing(c))
+		return;
+	if (c->profile->drain != NULL)
+		c->profile->drain(c);
+	if (c->close_code != 0 || c->out.len == 0)
+		return;
+	if (lws_partial_buffered(c->wsi) || !ws_send_out(c))
+		lws_callback_on_writable(c->wsi);
+}
+
+void ws_throttle(struct ws_conn *c)
+{
+	bool unread = c->acks.bytes > 0 && quota_room(c->ws->options.quotas, QUOTA_ACKS, c->client) == 0;
+	bool much = c->busy || (!c->profile->publishes && c->task_count >= TASKS_MAX) || c->out.len > WS_OUT_MAX || unread;
+	if (much == c->throttled)
+		return;
+	c->throttled = much;
+	lws_rx_flow_control(c->wsi, much ? 0 : 1);
+}
+
+void ws_hang_up(struct ws_conn *c, int code, const char *why)
+{
+	if (c->close_code != 0)
+		return;
+	c->close_code = code;
+	c->close_why = why;
+	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	ev_timer_stop(c->ws->loop, &c->replay_speed_timer);
+	lws_callback_on_writable(c->wsi);
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, code == CLOSE_WITHOUT_WORD ? LWS_TO_KILL_ASYNC : CLOSE_SECONDS);
+}

@@ -1,0 +1,214 @@
+/* What is due on the ws thread once a second: pings, the peers that fell silent, and what others want to know of
+ * connections. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system/clock.h"
+#include "profiles/monitoring/services/notice.h"
+#include "profiles/monitoring/ws/ws_query.h"
+#include "server/ws/reply_budget.h"
+
+enum {
+	TICK_US = WS_FIGURES_S * 1000 * 1000,
+	MESSAGE_PATIENCE = 3, /* as for a body over HTTP (http_conn.h) */
+};
+
+static void on_tick(lws_sorted_usec_list_t *tick);
+
+/* A sign of life. */
+void ws_hear(struct ws_conn *c)
+{
+	c->seen_ms = clock_wall_ms();
+	c->heard_ms = clock_mono_ms();
+	c->pinged_ms = 0;
+}
+
+/* Not empty: libwebsockets does not tell of an empty pong. */
+static void ping(struct ws_conn *c, int64_t now)
+{
+	unsigned char frame[LWS_PRE + sizeof now];
+	memcpy(frame + LWS_PRE, &now, sizeof now);
+	c->pinged_ms = c->trip_ms = now;
+	c->ping_us = clock_mono_us();
+	lws_write(c->wsi, frame + LWS_PRE, sizeof now, LWS_WRITE_PING);
+}
+
+void ws_pong(struct ws_conn *c)
+{
+	if (c->ping_us != 0) {
+		int64_t us = clock_mono_us();
+		pulse_trip(&c->pulse, us / 1000, us - c->ping_us);
+		pulse_trip(&c->ws->pulse, us / 1000, us - c->ping_us);
+	}
+	c->ping_us = 0;
+	ws_hear(c);
+}
+
+/* A message that trickles in keeps what has come of it, and all messages have only so much together. */
+static bool dawdles(const struct ws_conn *c, int64_t now)
+{
+	return c->begun_ms != 0 && now - c->begun_ms > c->ws->options.patience_ms * MESSAGE_PATIENCE;
+}
+
+/* It has said nothing for two intervals, its answer to a ping included. */
+static bool is_overdue(const struct ws_conn *c, int64_t now)
+{
+	int64_t ping_ms = c->ws->options.ping_ms;
+	return c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms && now - c->heard_ms >= 2 * ping_ms;
+}
+
+/* Whoever watches dashboards and publishers finds it among the events. Readers of other streams have no such events in their
+ * log. */
+static void record_silence(const struct ws_conn *c, int64_t now)
+{
+	struct buf text;
+	char what[96];
+	if (!c->profile->measures)
+		return;
+	buf_init(&text);
+	snprintf(what, sizeof what, "no answer to a ping: silent for %.1f s, closed", (double)(now - c->heard_ms) / 1000);
+	notice_begin(&text, "ping_timeout", what);
+	buf_printf(&text, "\"reason\":\"ping_timeout\",\"path\":\"%s\",\"connection_id\":\"%llu\"", c->profile->path,
+		   (unsigned long long)c->number);
+	if (c->session != NULL) {
+		buf_adds(&text, ",\"session_id\":");
+		buf_json(&text, ws_session(c));
+	}
+	buf_printf(&text, ",\"silent_ms\":%lld}}", (long long)(now - c->heard_ms));
+	notice_send_take(c->ws->options.writer, &text);
+}
+
+/* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
+ * behind the events. */
+static void check_peer(struct ws_conn *c, int64_t now)
+{
+	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || c->closing != NULL ||
+		      lws_partial_buffered(c->wsi);
+	if (paused)
+		c->spoke_ms = now; /* what it says meanwhile waits in the socket */
+	if (paused && c->begun_ms != 0)
+		c->begun_ms = now;
+	if (dawdles(c, now)) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
+		ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message has to come to its end");
+		return;
+	}
+	if (ws_is_silent(c, now)) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
+		ws_hang_up(c, LWS_CLOSE_STATUS_NORMAL, "no message for too long");
+		return;
+	}
+	if (paused || !acks_empty(&c->acks) || c->gone) { /* deaf to its pongs, or it to our pings */
+		c->heard_ms = now;
+		c->pinged_ms = 0;
+		return;
+	}
+	int64_t ping_ms = c->ws->options.ping_ms;
+	bool measure = c->profile->measures && c->ping_us == 0 && (c->trip_ms == 0 || now - c->trip_ms >= ping_ms);
+	if (is_overdue(c, now)) {
+		record_silence(c, now);
+		c->ws->pulse.timeouts++;
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
+		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+	} else if (c->pinged_ms == 0 && (now - c->heard_ms >= ping_ms || measure)) {
+		ping(c, now);
+	}
+}
+
+/* Often enough for short ping intervals, too. */
+static void schedule_tick(struct ws *w)
+{
+	int64_t us = w->options.ping_ms * 1000 / 4;
+	us = us < TICK_US ? us : TICK_US;
+	atomic_store(&w->tick_due_ms, clock_mono_ms() + us / 1000);
+	lws_sul_schedule(w->context, 0, &w->tick, on_tick, us);
+}
+
+/* The five members of the profile. A peer has timed out while its ping is open for longer than it may be; then it is closed.
+ */
+static void write_connection(struct buf *out, const struct ws_conn *c, int64_t now)
+{
+	const struct ws_options *o = &c->ws->options;
+	buf_printf(out,
+		   "\"%llu\":{\"is_connected\":%s,\"retry_count\":%llu,\"queue_size\":%llu,\"last_activity\":%lld.%03d,"
+		   "\"is_timeout\":%s}",
+		   (unsigned long long)c->number, c->close_code == 0 ? "true" : "false", (unsigned long long)c->retries,
+		   (unsigned long long)ws_lag(c, feed_head(o->feed)), (long long)(c->seen_ms / 1000),
+		   (int)(c->seen_ms % 1000), is_overdue(c, now) ? "true" : "false");
+}
+
+static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
+{
+	buf_printf(out, "\"%llu\":{\"path\":\"%s\",\"ping\":", (unsigned long long)c->number, c->profile->path);
+	pulse_write(out, &c->pulse, now);
+	buf_addc(out, '}');
+}
+
+/* What others ask about connections, made ready here once a second: each connection, its pulse, and that of all together. */
+static void publish_pulses(struct ws *w, int64_t now)
+{
+	enum { SHOWN_MAX = 1000 }; /* the numbers beside them say how many there are */
+	struct buf texts[WS_TEXTS];
+	int shown = 0;
+	for (int i = 0; i < WS_TEXTS; i++)
+		buf_init(&texts[i]);
+	buf_printf(&texts[WS_TEXT_HEALTH], "{\"%d\":", w->options.port);
+	pulse_write(&texts[WS_TEXT_HEALTH], &w->pulse, now);
+	LIST_EACH (link, &w->all) {
+		const struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
+		if (shown == SHOWN_MAX)
+			break;
+		buf_adds(&texts[WS_TEXT_CONNECTIONS], shown == 0 ? "{" : ",");
+		buf_adds(&texts[WS_TEXT_PULSES], shown++ == 0 ? "{" : ",");
+		write_connection(&texts[WS_TEXT_CONNECTIONS], c, now);
+		write_pulse(&texts[WS_TEXT_PULSES], c, now);
+	}
+	buf_adds(&texts[WS_TEXT_CONNECTIONS], shown == 0 ? "{" : "");
+	buf_adds(&texts[WS_TEXT_PULSES], shown == 0 ? "{" : "");
+	for (int i = 0; i < WS_TEXTS; i++)
+		buf_addc(&texts[i], '}');
+	ws_metrics_publish(w->metrics, texts);
+	for (int i = 0; i < WS_TEXTS; i++)
+		buf_finish(&texts[i]);
+}
+
+static void on_tick(lws_sorted_usec_list_t *tick)
+{
+	struct ws *w = lws_container_of(tick, struct ws, tick);
+	int64_t now = clock_mono_ms();
+	uint64_t head = feed_head(w->options.feed);
+	uint64_t lag_max = 0;
+	uint64_t lag_sum = 0;
+	int64_t late = now - atomic_load(&w->tick_due_ms);
+	atomic_store(&w->loop_lag_ms, late > 0 ? (unsigned long long)late : 0);
+	LIST_EACH (link, &w->all) {
+		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
+		uint64_t lag = ws_lag(c, head);
+		lag_max = lag > lag_max ? lag : lag_max;
+		lag_sum += lag;
+		if (c->session != NULL)
+			ws_metrics_lag(w->metrics, ws_session(c), lag);
+		ws_queries_check(c);
+		reply_budget_watch(c, now);
+		ws_throttle(c); /* others have given memory back */
+		ws_checkpoint(c, now);
+		if (c->profile == &ws_dashboard)
+			ws_dashboard_mute(c);
+		if (!ws_lags_too_far(c, head))
+			check_peer(c, now);
+	}
+	atomic_store(&w->lag_max, lag_max);
+	atomic_store(&w->lag_sum, lag_sum);
+	ws_metrics_lag(w->metrics, (struct slice){"", 0}, lag_max);
+	ws_metrics_forget(w->metrics, now);
+	ws_metrics_save(w->metrics);
+	publish_pulses(w, now);
+	ws_dashboards_tell(w);
+	schedule_tick(w);
+}
+
+void ws_begin_ticks(struct ws *w)
+{
+	publish_pulses(w, clock_mono_ms());
+	schedule_tick(w);
+}

@@ -1,0 +1,45 @@
+/* The inside of a set of archives: archive_set.c (the list, and asking) and archive_dir.c (the directory) share it. */
+#ifndef STORE_ARCHIVES_ARCHIVE_SET_INTERNAL_H
+#define STORE_ARCHIVES_ARCHIVE_SET_INTERNAL_H
+
+#include <pthread.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "store/archives/archive_set.h"
+#include "store/archives/missing_archives.h"
+
+enum { DIR_LEN = 1024 };
+
+/* An archive that could not be read, as its file was then. */
+struct damaged {
+	char file[ARCHIVE_NAME_LEN]; /* empty: none is known */
+	ino_t inode;
+	struct timespec changed;
+	struct fault why;
+};
+
+struct archive_set {
+	char dir[DIR_LEN];
+	const struct lineage *lineage; /* borrowed */
+	bool own;
+	bool opened; /* what is being written is ours from now on */
+	int lock_fd;
+	pthread_mutex_t lock;   /* guards all below */
+	struct manifest *items; /* ascending by first, then by last */
+	uint64_t *reach;        /* of items[0..i]: the highest last */
+	bool *chained;          /* what archive_set_follow has found */
+	uint32_t count;
+	uint32_t cap;
+	struct fault rejected; /* the first that was left alone when the directory was last looked at */
+	struct missing_archives missing;
+	struct missing_archives told;    /* of what was left alone */
+	struct missing_archives excused; /* gone for good */
+	int64_t looked_ms;               /* at the directory; monotonic */
+	struct damaged damaged;          /* the last one that was found */
+};
+
+/* Adds one to the list, where it is not in it. */
+enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
+
+#endif

@@ -1,0 +1,242 @@
+#include "store/archives/lost_ranges.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "store/sqlite/db.h"
+
+/* The topics of all that is gone by now are unknown: up to the number which the note ends with. */
+#define SELECT_UNKNOWN                                                                                                      \
+	"SELECT 'gone_unknown', CAST(substr(value, length(rtrim(value, '0123456789')) + 1) AS INTEGER) "                    \
+	"FROM meta WHERE key = 'gone'"
+
+static enum err note_unknown(sqlite3 *db, struct fault *fault)
+{
+	return db_exec(db, "INSERT OR REPLACE INTO meta(key, value) " SELECT_UNKNOWN, fault);
+}
+
+/* What an older version has noted does not say which topics it was of. */
+enum err lost_ranges_prepare(sqlite3 *db, struct fault *fault)
+{
+	enum err err = db_exec(
+		db,
+		"INSERT OR IGNORE INTO meta(key, value) SELECT 'gone', CASE WHEN (SELECT min(seq) FROM event) > 1 AND "
+		"NOT EXISTS (SELECT 1 FROM meta WHERE key = 'chain' AND value LIKE '%:_%') "
+		"THEN '1-' || (SELECT min(seq) - 1 FROM event) ELSE '' END",
+		fault);
+	if (!err)
+		err = db_exec(db, "INSERT OR IGNORE INTO meta(key, value) " SELECT_UNKNOWN, fault);
+	/* Nor of which streams, whose last seqs it has not noted. */
+	return err ? err
+		   : db_exec(db,
+			     "INSERT OR IGNORE INTO meta(key, value) SELECT 'last_unknown', value FROM meta "
+			     "WHERE key = 'gone_unknown'",
+			     fault);
+}
+
+enum err lost_ranges_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault)
+{
+	sqlite3_int64 value = 0;
+	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_unknown'", 0, &value, fault);
+	*seq = (uint64_t)value;
+	return err;
+}
+
+static enum err add_range(struct lost_ranges *g, struct lost_range range, struct fault *fault)
+{
+	struct lost_range *ranges = realloc(g->ranges, (g->count + 1) * sizeof *ranges);
+	if (ranges == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	g->ranges = ranges;
+	g->ranges[g->count++] = range;
+	return ERR_NONE;
+}
+
+static enum err parse(const char *text, struct lost_ranges *g, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (char *end; !err && *text != '\0'; text = *end == ',' ? end + 1 : end) {
+		struct lost_range r = {strtoull(text, &end, 10), 0};
+		if (*end == '-')
+			r.last = strtoull(end + 1, &end, 10);
+		bool fine = r.first > 0 && r.last >= r.first && (*end == ',' || *end == '\0') &&
+			    (g->count == 0 || r.first > g->ranges[g->count - 1].last);
+		err = fine ? add_range(g, r, fault)
+			   : fault_set(fault, ERR_CORRUPT, "the note of what is gone is damaged: %.60s", text);
+	}
+	return err;
+}
+
+enum err lost_ranges_load(sqlite3 *db, struct lost_ranges *out, struct fault *fault)
+{
+	*out = (struct lost_ranges){0};
+	sqlite3_stmt *st;
+	enum err err = db_prepare(db, "SELECT value FROM meta WHERE key = 'gone'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	out->known = rc == SQLITE_ROW;
+	if (out->known)
+		err = parse((const char *)sqlite3_column_text(st, 0), out, fault);
+	else if (rc != SQLITE_DONE)
+		err = db_fault(db, rc, "reading what is gone", fault);
+	sqlite3_finalize(st);
+	if (err)
+		lost_ranges_finish(out);
+	return err;
+}
+
+void lost_ranges_finish(struct lost_ranges *g)
+{
+	free(g->ranges);
+	*g = (struct lost_ranges){0};
+}
+
+static enum err save(sqlite3 *db, const struct lost_ranges *g, struct fault *fault)
+{
+	struct buf text;
+	sqlite3_stmt *st = NULL;
+	buf_init(&text);
+	for (uint32_t i = 0; i < g->count; i++)
+		buf_printf(&text, "%s%llu-%llu", i > 0 ? "," : "", (unsigned long long)g->ranges[i].first,
+			   (unsigned long long)g->ranges[i].last);
+	buf_addc(&text, '\0');
+	enum err err = buf_failed(&text)
+			       ? fault_set(fault, ERR_NOMEM, "out of memory")
+			       : db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone', ?)", &st, fault);
+	if (!err) {
+		sqlite3_bind_text(st, 1, text.data, -1, SQLITE_STATIC);
+		int rc = sqlite3_step(st);
+		err = rc == SQLITE_DONE ? ERR_NONE : db_fault(db, rc, "noting what is gone", fault);
+	}
+	sqlite3_finalize(st);
+	buf_finish(&text);
+	return err;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct lost_range *x = a;
+	const struct lost_range *y = b;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Ascending, and what touches is one. */
+static void join(struct lost_ranges *g)
+{
+	uint32_t kept = 0;
+	qsort(g->ranges, g->count, sizeof *g->ranges, by_first);
+	for (uint32_t i = 1; i < g->count; i++) {
+		struct lost_range *end = &g->ranges[kept];
+		if (g->ranges[i].first > end->last + 1)
+			g->ranges[++kept] = g->ranges[i];
+		else if (g->ranges[i].last > end->last)
+			end->last = g->ranges[i].last;
+	}
+	g->count = kept + 1;
+}
+
+enum err lost_ranges_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, struct fault *fault)
+{
+	struct lost_ranges g;
+	enum err err = lost_ranges_load(db, &g, fault);
+	if (err)
+		return err;
+	err = add_range(&g, (struct lost_range){first, last}, fault);
+	if (!err)
+		join(&g);
+	if (!err)
+		err = save(db, &g, fault);
+	lost_ranges_finish(&g);
+	return err || counted ? err : note_unknown(db, fault);
+}
+
+enum err lost_ranges_last_put(sqlite3 *db, struct lost_ranges_last last, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err =
+		db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone_last_seq', ?), ('gone_last_time', ?)",
+			   &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)last.seq);
+	sqlite3_bind_int64(st, 2, last.time_ms);
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE)
+		err = db_fault(db, rc, "noting what is gone", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+enum err lost_ranges_last_get(sqlite3 *db, struct lost_ranges_last *out, struct fault *fault)
+{
+	sqlite3_int64 seq = 0;
+	sqlite3_int64 time_ms = 0;
+	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_last_seq'", 0, &seq, fault);
+	if (!err)
+		err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_last_time'", 0, &time_ms, fault);
+	*out = (struct lost_ranges_last){(uint64_t)seq, time_ms};
+	return err;
+}
+
+enum err lost_ranges_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault *fault)
+{
+	struct lost_ranges g;
+	struct lost_ranges_last newest = {0};
+	enum err err = lost_ranges_load(from, &g, fault);
+	if (err || !g.known)
+		return err;
+	while (g.count > 0 && g.ranges[g.count - 1].first >= end)
+		g.count--;
+	if (g.count > 0 && g.ranges[g.count - 1].last >= end)
+		g.ranges[g.count - 1].last = end - 1;
+	err = save(to, &g, fault);
+	lost_ranges_finish(&g);
+	if (!err)
+		err = lost_ranges_last_get(from, &newest, fault);
+	if (!err && newest.seq > 0 && newest.seq < end)
+		err = lost_ranges_last_put(to, newest, fault);
+	return err ? err : note_unknown(to, fault); /* the copy's topics have counted nothing out */
+}
+
+/* The last seq of the piece that `seq` is in: gone, or in an archive; 0 where it is in neither. */
+static uint64_t covered_to(const struct lost_ranges *g, struct archive_set *set, uint64_t seq)
+{
+	struct manifest m;
+	for (uint32_t i = 0; i < g->count; i++)
+		if (g->ranges[i].first <= seq && seq <= g->ranges[i].last)
+			return g->ranges[i].last;
+	return archive_set_find(set, seq, &m) ? m.last : 0;
+}
+
+/* Where the next such piece after `seq` begins, or `hot`. */
+static uint64_t covered_from(const struct lost_ranges *g, struct archive_set *set, uint64_t seq, uint64_t log_first)
+{
+	struct manifest m;
+	for (uint32_t i = 0; i < g->count; i++)
+		if (g->ranges[i].first > seq && g->ranges[i].first < log_first)
+			log_first = g->ranges[i].first;
+	for (uint32_t i = 0; archive_set_at(set, i, &m) && m.first < log_first; i++)
+		if (m.first > seq)
+			log_first = m.first;
+	return log_first;
+}
+
+bool lost_ranges_uncovered(const struct lost_ranges *g, struct archive_set *set, uint64_t from, uint64_t log_first,
+			   struct lost_range *out)
+{
+	for (uint64_t last; from < log_first && (last = covered_to(g, set, from)) != 0;)
+		from = last + 1;
+	if (from >= log_first)
+		return false;
+	*out = (struct lost_range){from, covered_from(g, set, from, log_first) - 1};
+	return true;
+}
+
+uint64_t lost_ranges_last_outside(const struct lost_ranges *g, uint64_t first, uint64_t last)
+{
+	for (uint32_t i = g->count; i > 0 && last >= first; i--)
+		if (g->ranges[i - 1].first <= last && last <= g->ranges[i - 1].last)
+			last = g->ranges[i - 1].first - 1;
+	return last >= first ? last : 0;
+}

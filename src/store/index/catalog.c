@@ -1,0 +1,620 @@
+#include "store/index/catalog.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/data/checksum.h"
+#include "base/data/hash.h"
+#include "base/data/map.h"
+#include "base/data/pairing_heap.h"
+#include "base/data/rcu.h"
+#include "base/data/slab.h"
+#include "base/data/sparse_array.h"
+#include "event/encoding.h"
+#include "event/event.h"
+
+enum {
+	STREAM_AT = 10,         /* "stream":" */
+	TYPE_AFTER = 10,        /* ","type":" */
+	FETCH_FROM = 64 * 1024, /* topics */
+};
+
+/* There may be millions of both: what can be worked out is not kept. They stay where they are, so that readers may hold
+ * pointers; their links are for those with the lock only, and for grace once they are forgotten. */
+struct stream_entry {
+	struct map_link link; /* by name */
+	uint32_t number;
+	uint32_t named_by;  /* one of its topics, whose text has the name */
+	uint64_t open_last; /* the writer's alone */
+	uint64_t last;
+	uint64_t count;
+	uint64_t bytes;
+	uint32_t topics;
+	uint32_t oldest; /* a heap of its topics with events, by their first one: number + 1 */
+};
+
+struct topic_entry {
+	struct map_link link;              /* by both names */
+	struct pairing_heap_link by_first; /* in its stream's `oldest` while it has events */
+	uint32_t number;
+	struct figures figures;
+	uint64_t hash;
+	uint64_t owner;  /* whom it is counted for */
+	uint32_t stream; /* its number */
+	uint16_t json_len;
+	uint8_t stream_len;
+	uint8_t type_len;
+	char text[]; /* its JSON; before it the names, where the JSON has them in another form */
+};
+
+struct catalog {
+	pthread_mutex_t lock; /* guards figures, maps, cells and counts */
+	struct sparse_array topics;
+	struct sparse_array streams;
+	uint32_t end; /* of all topics, with pending ones; the writer's alone */
+	uint32_t streams_end;
+	uint32_t streams_visible;
+	uint32_t streams_with_events;
+	atomic_uint visible; /* end of the topics that are */
+	atomic_ullong forgotten;
+	struct map by_names;
+	struct map by_stream;
+	struct slab cells;
+	struct buf json; /* of the topic that is being made */
+	struct rcu grace;
+	uint64_t set_steps;
+};
+
+static struct topic_entry *topic_at(const struct catalog *c, uint32_t number)
+{
+	return sparse_array_at(&c->topics, number);
+}
+
+static struct stream_entry *stream_at(const struct catalog *c, uint32_t number)
+{
+	return sparse_array_at(&c->streams, number);
+}
+
+static bool is_plain(const struct topic_entry *e)
+{
+	return e->json_len == STREAM_AT + e->stream_len + TYPE_AFTER + e->type_len + 1;
+}
+
+/* What the heap of a stream knows as `entry`. */
+static struct topic_entry *heap_topic(const struct catalog *c, uint32_t entry)
+{
+	return topic_at(c, entry - 1);
+}
+
+static size_t topic_size(const struct topic_entry *e)
+{
+	size_t names = is_plain(e) ? 0 : (size_t)e->stream_len + e->type_len;
+	return offsetof(struct topic_entry, text) + names + e->json_len;
+}
+
+static struct slice stream_name(const struct topic_entry *e)
+{
+	return (struct slice){is_plain(e) ? e->text + STREAM_AT : e->text, e->stream_len};
+}
+
+static struct slice type_name(const struct topic_entry *e)
+{
+	return (struct slice){is_plain(e) ? e->text + STREAM_AT + e->stream_len + TYPE_AFTER : e->text + e->stream_len,
+			      e->type_len};
+}
+
+static struct slice json_text(const struct topic_entry *e)
+{
+	return (struct slice){is_plain(e) ? e->text : e->text + e->stream_len + e->type_len, e->json_len};
+}
+
+struct catalog *catalog_create(void)
+{
+	struct catalog *c = calloc(1, sizeof *c);
+	if (c == NULL)
+		return NULL;
+	buf_init(&c->json);
+	map_init(&c->by_names);
+	map_init(&c->by_stream);
+	pthread_mutex_init(&c->lock, NULL);
+	return c;
+}
+
+/* Entries are cells, stretches of the arrays were allocated by themselves. */
+static void free_retired(void *arg, void *item, size_t size)
+{
+	struct catalog *c = arg;
+	if (size == sizeof(struct sparse_array_stretch))
+		free(item);
+	else
+		slab_give(&c->cells, item, size);
+}
+
+void catalog_destroy(struct catalog *c)
+{
+	if (c == NULL)
+		return;
+	rcu_free(&c->grace, free_retired, c);
+	sparse_array_finish(&c->topics);
+	sparse_array_finish(&c->streams);
+	map_finish(&c->by_names, NULL);
+	map_finish(&c->by_stream, NULL);
+	slab_finish(&c->cells);
+	buf_finish(&c->json);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+static const struct topic_entry *find_topic(const struct catalog *c, uint64_t hash, struct slice stream, struct slice type)
+{
+	MAP_EACH(link, &c->by_names, hash)
+	{
+		const struct topic_entry *e = MAP_ITEM(link, struct topic_entry, link);
+		if (slice_eq(stream_name(e), stream) && slice_eq(type_name(e), type))
+			return e;
+	}
+	return NULL;
+}
+
+/* Nothing between two topics of it that are forgotten together. */
+static struct slice name_of(const struct catalog *c, const struct stream_entry *s)
+{
+	const struct topic_entry *e = topic_at(c, s->named_by);
+	return e != NULL ? stream_name(e) : (struct slice){0};
+}
+
+static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, struct slice name)
+{
+	MAP_EACH(link, &c->by_stream, hash)
+	{
+		struct stream_entry *e = MAP_ITEM(link, struct stream_entry, link);
+		if (slice_eq(name_of(c, e), name))
+			return e;
+	}
+	return NULL;
+}
+
+/* Takes an entry out of reach, and gives it back once nobody reads it. */
+static void retire(struct catalog *c, struct sparse_array *from, uint32_t number, size_t size)
+{
+	void *entry = sparse_array_at(from, number);
+	struct sparse_array_stretch *stretch = sparse_array_take(from, number);
+	if (stretch != NULL)
+		rcu_retire(&c->grace, stretch, sizeof *stretch);
+	rcu_retire(&c->grace, entry, size);
+}
+
+/* An entry with its texts; NULL: no memory. */
+static struct topic_entry *make_topic(struct catalog *c, struct slice stream, struct slice type)
+{
+	struct buf *b = &c->json;
+	b->len = 0;
+	encoding_topic(b, stream, type);
+	struct topic_entry lens = {
+		.json_len = (uint16_t)b->len, .stream_len = (uint8_t)stream.len, .type_len = (uint8_t)type.len};
+	assert(buf_failed(b) || (b->len == lens.json_len && stream.len == lens.stream_len && type.len == lens.type_len));
+	struct topic_entry *e = buf_failed(b) ? NULL : slab_take(&c->cells, topic_size(&lens));
+	if (buf_failed(b)) { /* once failed, it stays so */
+		buf_finish(b);
+		buf_init(b);
+	}
+	if (e == NULL)
+		return NULL;
+	*e = lens;
+	char *json = e->text;
+	if (!is_plain(e))
+		json = slice_copy(slice_copy(json, stream), type);
+	slice_copy(json, buf_slice(b));
+	return e;
+}
+
+/* The stream of that name, made where it is new, for a topic. False: no memory. */
+static bool intern_stream(struct catalog *c, uint64_t hash, struct slice name, struct topic_entry *topic)
+{
+	struct stream_entry *e = find_stream(c, hash, name);
+	if (e == NULL) {
+		e = sparse_array_reserve(&c->streams, c->streams_end) ? slab_take(&c->cells, sizeof *e) : NULL;
+		if (e == NULL)
+			return false;
+		*e = (struct stream_entry){.number = c->streams_end++, .named_by = topic->number};
+		sparse_array_put(&c->streams, e->number, e);
+		map_add(&c->by_stream, hash, &e->link);
+	}
+	topic->stream = e->number;
+	e->topics++;
+	return true;
+}
+
+struct topic_hashes catalog_hashes(struct slice stream, struct slice type)
+{
+	uint64_t hash = hash_text(stream);
+	return (struct topic_hashes){hash_pair(hash, hash_text(type)), hash};
+}
+
+static void fetch_buckets(const struct catalog *c, struct topic_hashes h)
+{
+	map_fetch_bucket(&c->by_names, h.names);
+	map_fetch_bucket(&c->by_stream, h.stream);
+}
+
+/* With the next number. */
+static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type,
+			  struct topic_entry **out)
+{
+	if (c->by_names.count >= CATALOG_TOPICS_MAX || c->end == UINT32_MAX)
+		return ERR_BUSY;
+	struct topic_entry *e = sparse_array_reserve(&c->topics, c->end) ? make_topic(c, stream, type) : NULL;
+	if (e == NULL)
+		return ERR_NOMEM;
+	e->number = c->end;
+	e->hash = checksum_names(stream, type);
+	sparse_array_put(&c->topics, e->number, e);
+	if (!intern_stream(c, hash.stream, stream, e)) {
+		retire(c, &c->topics, e->number, topic_size(e));
+		return ERR_NOMEM;
+	}
+	map_add(&c->by_names, hash.names, &e->link);
+	c->end++;
+	*out = e;
+	return ERR_NONE;
+}
+
+void catalog_expect(struct catalog *c, uint32_t topics)
+{
+	pthread_mutex_lock(&c->lock);
+	map_expect(&c->by_names, topics);
+	map_expect(&c->by_stream, topics);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Fetched is what is too large for the processor's cache. */
+void catalog_hash(const struct catalog *c, const struct batch *batch, size_t from, struct topic_hashes *hashes)
+{
+	size_t count = batch_count(batch) - from < CATALOG_LOAD_MAX ? batch_count(batch) - from : CATALOG_LOAD_MAX;
+	for (size_t i = 0; i < count; i++) {
+		const struct event *e = batch_event(batch, from + i);
+		hashes[i] = catalog_hashes(e->stream, e->type);
+	}
+	if (c->by_names.count < FETCH_FROM)
+		return;
+	for (size_t i = 0; i < count; i++)
+		fetch_buckets(c, hashes[i]);
+	for (size_t i = 0; i < count; i++) {
+		map_fetch_entry(&c->by_names, hashes[i].names);
+		map_fetch_entry(&c->by_stream, hashes[i].stream);
+	}
+	for (size_t i = 0; i < count; i++) {
+		map_fetch_next(&c->by_names, hashes[i].names);
+		map_fetch_next(&c->by_stream, hashes[i].stream);
+	}
+}
+
+void catalog_skip(struct catalog *c, uint32_t end)
+{
+	c->end = end > c->end ? end : c->end;
+}
+
+enum err catalog_intern(struct catalog *c, const struct topic_wanted *w, uint32_t *topic, bool *is_new)
+{
+	/* Only the writer changes the map: no lock to look. */
+	const struct topic_entry *e = find_topic(c, w->hashes.names, w->stream, w->type);
+	*is_new = false;
+	if (e != NULL) {
+		*topic = e->number;
+		return ERR_NONE;
+	}
+	if (w->left != NULL && *w->left == 0)
+		return ERR_RATE;
+	struct topic_entry *added;
+	pthread_mutex_lock(&c->lock);
+	enum err err = add_topic(c, w->hashes, w->stream, w->type, &added);
+	pthread_mutex_unlock(&c->lock);
+	if (err)
+		return err;
+	added->owner = w->owner;
+	*topic = added->number;
+	*is_new = true;
+	if (w->left != NULL)
+		--*w->left;
+	return ERR_NONE;
+}
+
+static enum err load(struct catalog *c, const struct topic_row *row, struct topic_hashes hash)
+{
+	struct topic_entry *e;
+	if (row->number < c->end)
+		return ERR_CORRUPT;
+	c->end = row->number;
+	enum err err = add_topic(c, hash, row->stream, row->type, &e);
+	if (!err)
+		catalog_set_figures(c, e->number, row->figures);
+	return err;
+}
+
+enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t count)
+{
+	struct topic_hashes hashes[CATALOG_LOAD_MAX];
+	enum err err = ERR_NONE;
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		hashes[i] = catalog_hashes(rows[i].stream, rows[i].type);
+		fetch_buckets(c, hashes[i]);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		map_fetch_entry(&c->by_stream, hashes[i].stream);
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = load(c, &rows[i], hashes[i]);
+	pthread_mutex_unlock(&c->lock);
+	return err;
+}
+
+uint32_t catalog_all_end(const struct catalog *c)
+{
+	return c->end;
+}
+
+void catalog_commit(struct catalog *c)
+{
+	if (c->end == atomic_load(&c->visible))
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->streams_visible = c->streams_end;
+	pthread_mutex_unlock(&c->lock);
+	atomic_store(&c->visible, c->end);
+}
+
+/* Takes a topic away, and its stream if it was the last one. */
+static void drop_topic(struct catalog *c, struct topic_entry *e)
+{
+	struct stream_entry *s = stream_at(c, e->stream);
+	map_remove(&c->by_names, &e->link);
+	if (--s->topics == 0) {
+		map_remove(&c->by_stream, &s->link);
+		retire(c, &c->streams, s->number, sizeof *s);
+	}
+	retire(c, &c->topics, e->number, topic_size(e));
+}
+
+void catalog_rollback_to(struct catalog *c, uint32_t end)
+{
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t i = end; sparse_array_next(&c->topics, &i, c->end); i++)
+		drop_topic(c, topic_at(c, i));
+	c->end = end;
+	rcu_free(&c->grace, free_retired, c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_rollback(struct catalog *c)
+{
+	uint32_t visible = atomic_load(&c->visible);
+	if (c->end == visible)
+		return;
+	catalog_rollback_to(c, visible);
+	pthread_mutex_lock(&c->lock);
+	c->streams_end = c->streams_visible;
+	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t catalog_forget(struct catalog *c, uint32_t topic)
+{
+	pthread_mutex_lock(&c->lock);
+	struct topic_entry *e = topic_at(c, topic);
+	struct stream_entry *s = stream_at(c, e->stream);
+	uint64_t owner = e->owner;
+	assert(e->figures.count == 0 && topic < atomic_load(&c->visible));
+	if (s->named_by == topic && s->oldest != 0)
+		s->named_by = s->oldest - 1;
+	drop_topic(c, e);
+	rcu_free(&c->grace, free_retired, c);
+	pthread_mutex_unlock(&c->lock);
+	atomic_fetch_add(&c->forgotten, 1);
+	return owner;
+}
+
+uint64_t catalog_stream_last(struct catalog *c, struct slice stream)
+{
+	struct figures f;
+	return catalog_find_stream(c, stream, &f) ? f.last : 0;
+}
+
+uint64_t catalog_open_last(const struct catalog *c, struct slice stream)
+{
+	const struct stream_entry *e = find_stream(c, hash_text(stream), stream);
+	return e != NULL ? e->open_last : 0;
+}
+
+void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq)
+{
+	stream_at(c, topic_at(c, topic)->stream)->open_last = seq;
+}
+
+void catalog_lock(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+void catalog_unlock(struct catalog *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+static struct pairing_heap_link *by_first(const void *arg, uint32_t entry)
+{
+	return &heap_topic(arg, entry)->by_first;
+}
+
+static bool is_older(const void *arg, uint32_t a, uint32_t b)
+{
+	return heap_topic(arg, a)->figures.first < heap_topic(arg, b)->figures.first;
+}
+
+/* Sets the first event of a topic; 0: it has none. */
+static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
+{
+	const struct pairing_heap_order order = {by_first, is_older, c};
+	struct stream_entry *s = stream_at(c, e->stream);
+	bool had = s->oldest != 0;
+	if (e->figures.first == first)
+		return;
+	if (e->figures.first != 0)
+		c->set_steps += pairing_heap_remove(&s->oldest, e->number + 1, &order);
+	e->figures.first = first;
+	if (first != 0)
+		pairing_heap_add(&s->oldest, e->number + 1, &order);
+	c->streams_with_events += (uint32_t)(s->oldest != 0) - (uint32_t)had;
+}
+
+void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes)
+{
+	struct topic_entry *e = topic_at(c, topic);
+	struct stream_entry *s = stream_at(c, e->stream);
+	if (e->figures.first == 0 || seq < e->figures.first)
+		set_first(c, e, seq);
+	e->figures.last = seq > e->figures.last ? seq : e->figures.last;
+	e->figures.count++;
+	e->figures.bytes += bytes;
+	s->last = seq > s->last ? seq : s->last;
+	s->count++;
+	s->bytes += bytes;
+}
+
+void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
+{
+	pthread_mutex_lock(&c->lock);
+	topic_at(c, topic)->figures.lost = seq;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f)
+{
+	struct topic_entry *e = topic_at(c, topic);
+	struct stream_entry *s = stream_at(c, e->stream);
+	set_first(c, e, f.count > 0 ? f.first : 0);
+	s->count = s->count - e->figures.count + f.count;
+	s->bytes = s->bytes - e->figures.bytes + f.bytes;
+	s->last = s->count == 0 ? 0 : f.count > 0 && f.last > s->last ? f.last : s->last;
+	f.first = e->figures.first;
+	e->figures = f;
+	c->set_steps++;
+}
+
+unsigned catalog_enter(struct catalog *c)
+{
+	return rcu_enter(&c->grace);
+}
+
+void catalog_leave(struct catalog *c, unsigned entered)
+{
+	rcu_leave(&c->grace, entered);
+}
+
+uint32_t catalog_end(const struct catalog *c)
+{
+	return atomic_load(&c->visible);
+}
+
+uint32_t catalog_topics(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint32_t n = (uint32_t)c->by_names.count;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+uint64_t catalog_forgotten(const struct catalog *c)
+{
+	return atomic_load(&c->forgotten);
+}
+
+bool catalog_next(const struct catalog *c, uint32_t *topic)
+{
+	return sparse_array_next(&c->topics, topic, atomic_load(&c->visible));
+}
+
+struct topic catalog_topic(const struct catalog *c, uint32_t topic)
+{
+	const struct topic_entry *e = topic_at(c, topic);
+	return e != NULL ? (struct topic){stream_name(e), type_name(e), json_text(e), e->hash} : (struct topic){0};
+}
+
+void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out)
+{
+	pthread_mutex_lock(&c->lock);
+	const struct topic_entry *e = topic_at(c, topic);
+	*out = e != NULL ? e->figures : (struct figures){0};
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic)
+{
+	uint64_t hash = hash_texts(stream, type);
+	pthread_mutex_lock(&c->lock);
+	const struct topic_entry *e = find_topic(c, hash, stream, type);
+	bool there = e != NULL && e->number < atomic_load(&c->visible);
+	if (there)
+		*topic = e->number;
+	pthread_mutex_unlock(&c->lock);
+	return there;
+}
+
+uint32_t catalog_streams_end(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint32_t n = c->streams_visible;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+bool catalog_next_stream(struct catalog *c, uint32_t *stream)
+{
+	return sparse_array_next(&c->streams, stream, catalog_streams_end(c));
+}
+
+struct slice catalog_stream_name(struct catalog *c, uint32_t stream)
+{
+	pthread_mutex_lock(&c->lock);
+	const struct stream_entry *s = stream_at(c, stream);
+	struct slice name = s != NULL ? name_of(c, s) : (struct slice){0};
+	pthread_mutex_unlock(&c->lock);
+	return name;
+}
+
+uint32_t catalog_streams(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint32_t n = c->streams_with_events;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out)
+{
+	uint64_t hash = hash_text(name);
+	pthread_mutex_lock(&c->lock);
+	const struct stream_entry *e = find_stream(c, hash, name);
+	bool there = e != NULL && e->number < c->streams_visible && e->count > 0;
+	if (there)
+		*out = (struct figures){heap_topic(c, e->oldest)->figures.first, e->last, e->count, e->bytes, 0};
+	pthread_mutex_unlock(&c->lock);
+	return there;
+}
+
+uint64_t catalog_steps(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint64_t steps = map_steps(&c->by_names) + map_steps(&c->by_stream);
+	pthread_mutex_unlock(&c->lock);
+	return steps;
+}
+
+uint64_t catalog_set_steps(struct catalog *c)
+{
+	pthread_mutex_lock(&c->lock);
+	uint64_t steps = c->set_steps;
+	pthread_mutex_unlock(&c->lock);
+	return steps;
+}

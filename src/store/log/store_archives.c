@@ -1,0 +1,147 @@
+/* What a store knows of its archives when it opens: where they are, which of them its log follows, and which it misses. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/system/log.h"
+#include "base/system/sys.h"
+#include "store/archives/incoming_archives.h"
+#include "store/archives/lost_ranges.h"
+#include "store/index/stream_last.h"
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
+
+/* Where archives are, as the last writer said: beside the store unless it said otherwise. */
+static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'archive_dir'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		snprintf(dir, size, "%s", (const char *)sqlite3_column_text(st, 0));
+	else if (rc == SQLITE_DONE)
+		snprintf(dir, size, "%s/archives", s->dir);
+	else
+		err = db_fault(s->db, rc, "reading where the archives are", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* The keeper's word, as an absolute path; an empty one: beside the store, wherever that is moved. */
+static enum err save_archive_dir(struct store *s, struct fault *fault)
+{
+	char cwd[STORE_PATH_LEN] = "";
+	const char *dir = s->options.archive_dir;
+	sqlite3_stmt *st;
+	if (dir[0] == '\0')
+		return db_exec(s->db, "DELETE FROM meta WHERE key = 'archive_dir'", fault);
+	if (dir[0] != '/' && getcwd(cwd, sizeof cwd - 1) == NULL)
+		return sys_fail(fault, "cannot find the directory of archives", dir, errno);
+	enum err err =
+		db_prepare(s->db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('archive_dir', ?1 || ?2)", &st, fault);
+	if (err)
+		return err;
+	if (cwd[0] != '\0')
+		strcat(cwd, "/");
+	sqlite3_bind_text(st, 1, cwd, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, dir, -1, SQLITE_STATIC);
+	int rc = sqlite3_step(st);
+	if (rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "noting where the archives are", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* Where archives overlap, those count that the log's events went to. */
+static enum err follow_chain(struct store *s, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'chain'", &st, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_step(st);
+	const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	const char *colon = text != NULL ? strchr(text, ':') : NULL;
+	if (colon != NULL)
+		archive_set_follow(s->archives, strtoull(text, NULL, 10), colon + 1);
+	else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading the chain", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static enum err miss(struct store *s, struct lost_range range, struct fault *fault)
+{
+	bool accepted = s->options.accept_loss;
+	if (s->options.access == STORE_WRITE)
+		log_warn(accepted ? "events are gone, as was said" : "events are in no archive that can be used",
+			 "first=%llu last=%llu dir=\"%s\"", (unsigned long long)range.first, (unsigned long long)range.last,
+			 archive_set_dir(s->archives));
+	if (!accepted) {
+		archive_set_expect(s->archives, range.first, range.last);
+		return ERR_NONE;
+	}
+	archive_set_excuse(s->archives, range.first, range.last);
+	return lost_ranges_add(s->db, range.first, range.last, false, fault);
+}
+
+/* What is below the log and neither gone nor in an archive that can be used should be in one: it is not told as removed. */
+static enum err expect_archives(struct store *s, struct fault *fault)
+{
+	struct lost_ranges lost;
+	struct lost_range range = {0};
+	enum err err = lost_ranges_load(s->db, &lost, fault);
+	for (uint32_t i = 0; !err && i < lost.count; i++)
+		archive_set_excuse(s->archives, lost.ranges[i].first, lost.ranges[i].last);
+	while (!err && lost.known && lost_ranges_uncovered(&lost, s->archives, range.last + 1, s->log_first, &range))
+		err = miss(s, range, fault);
+	lost_ranges_finish(&lost);
+	return err;
+}
+
+/* Up to which seq the last seqs of streams are not known. */
+static enum err load_last_unknown(struct store *s, struct fault *fault)
+{
+	enum err err = stream_last_unknown(s->db, &s->last_unknown, fault);
+	if (err || s->last_unknown == 0 || !s->options.accept_loss || s->options.salvaged)
+		return err;
+	log_warn("streams without an event after this one are new, as was said", "seq=%llu",
+		 (unsigned long long)s->last_unknown);
+	s->last_unknown = 0;
+	return stream_last_note_unknown(s->db, 0, true, fault);
+}
+
+enum err store_open_archives(struct store *s, struct fault *fault)
+{
+	char dir[STORE_PATH_LEN + 16];
+	bool own = s->options.access == STORE_WRITE;
+	bool keeps = own && s->options.archive_dir != NULL;
+	enum err err = own ? lost_ranges_prepare(s->db, fault) : ERR_NONE;
+	if (!err && keeps)
+		err = save_archive_dir(s, fault);
+	if (!err)
+		err = load_archive_dir(s, dir, sizeof dir, fault);
+	if (!err)
+		err = archive_set_open(dir, &s->lineage, own, &s->archives, fault);
+	if (!err)
+		err = own ? incoming_archives_settle(s->db, s->archives, fault) : ERR_NONE;
+	if (!err)
+		err = follow_chain(s, fault);
+	if (!err)
+		err = expect_archives(s, fault);
+	uint64_t unknown = 0;
+	struct lost_ranges_last newest = {0};
+	if (!err)
+		err = lost_ranges_unknown(s->db, &unknown, fault);
+	if (!err)
+		err = lost_ranges_last_get(s->db, &newest, fault);
+	store_set_gone(s, newest);
+	if (!err && own)
+		err = load_last_unknown(s, fault);
+	atomic_store(&s->unknown, unknown);
+	return err;
+}

@@ -1,0 +1,516 @@
+/* Opening, closing, and opening again after a failure. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/data/checksum.h"
+#include "base/system/sys.h"
+#include "store/index/stream_last.h"
+#include "store/index/topic_rows.h"
+#include "store/log/database_swap.h"
+#include "store/log/store_complete.h"
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
+
+enum {
+	HURRIED_MS = 500, /* of DB_BUSY_MS, once the store is closed soon */
+	/* Between two tries at a locked database; the first few come sooner. */
+	BRISK_TRIES = 10,
+	TRY_MS = 10,
+};
+
+static const char *const statement_sql[STATEMENTS] = {
+	[S_BEGIN] = "BEGIN IMMEDIATE",
+	[S_COMMIT] = "COMMIT",
+	[S_INSERT] =
+		"INSERT INTO event(seq, time, topic, id, data, sum) SELECT seq, time, topic, id, data, sum FROM incoming",
+	[S_APPEND] = "INSERT INTO event(time, topic, id, data, sum) SELECT time, topic, id, data, sum FROM incoming",
+	[S_TOPIC] = "INSERT INTO topic(id, stream, type) VALUES (?, ?, ?)",
+	[S_TOPICS] = "INSERT INTO topic(id, stream, type, first, last, count, bytes) "
+		     "SELECT id, stream, type, first, last, count, bytes FROM incoming_topic",
+	[S_TOPICS_APPEND] = "INSERT INTO topic(stream, type, first, last, count, bytes) "
+			    "SELECT stream, type, first, last, count, bytes FROM incoming_topic",
+	[S_TOPIC_LAST] = "SELECT max(id) FROM topic",
+	[S_KEY] = "SELECT seq FROM id_key WHERE key = ? ORDER BY seq",
+	[S_EVENT] = "SELECT topic, id FROM event WHERE seq = ?",
+	[S_SESSION_PUT] = "INSERT INTO session(name, acked, updated, filter, epoch) VALUES (?1, ?2, ?3, coalesce(?4, ''), "
+			  "coalesce(?5, '')) "
+			  "ON CONFLICT(name) DO UPDATE SET acked = ?2, updated = ?3, filter = coalesce(?4, filter), epoch = "
+			  "coalesce(?5, '')",
+	[S_SESSION_DELETE] = "DELETE FROM session WHERE name = ?",
+	[S_NOTE_PUT] = "INSERT OR REPLACE INTO note(kind, key, at, value) VALUES (?, ?, ?, ?)",
+	[S_NOTE_DELETE] = "DELETE FROM note WHERE kind = ? AND key = ?",
+	[S_NOTE_TRIM] = "DELETE FROM note WHERE kind = ? AND at < ?",
+	[S_PROBE] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('probe', ?)",
+	[S_PAST_PUT] = "INSERT OR REPLACE INTO id_past(seq, key, tag) VALUES (?, ?, ?)",
+	[S_PAST_FIND] = "SELECT seq, tag FROM id_past WHERE key = ? ORDER BY seq",
+	[S_PAST_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
+	[S_KEY_DELETE] = "DELETE FROM id_key WHERE key = ? AND seq = ?",
+	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq <= ? ORDER BY seq",
+	[S_LEAVE] = "DELETE FROM event WHERE seq <= ?",
+	[S_POSTING_LEAVE] = "DELETE FROM posting WHERE \"window\" <= ?",
+	[S_POSTING_NEXT] = "SELECT \"window\", seqs FROM posting WHERE topic = ? AND \"window\" > ? ORDER BY \"window\"",
+	[S_TOPIC_REDUCE] = "UPDATE topic SET first = CASE WHEN count > ?1 THEN ?3 ELSE 0 END, "
+			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
+			   "gone = ?5 WHERE id = ?4",
+	[S_TOPIC_DELETE] = "DELETE FROM topic WHERE id = ?",
+	[S_TOPICS_END] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('topics', ?)",
+	[S_FORGOTTEN_PUT] = "INSERT OR REPLACE INTO forgotten(last, stream, type) VALUES (?, ?, ?)",
+	[S_FORGOTTEN_DROP] = "DELETE FROM forgotten WHERE last <= ?",
+	[S_GONE_UNKNOWN] = "INSERT INTO meta(key, value) VALUES ('gone_unknown', ?) "
+			   "ON CONFLICT(key) DO UPDATE SET value = max(value, excluded.value)",
+	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
+	[S_LAST_PUT] = STREAM_LAST_PUT,
+	[S_LAST_FIND] = "SELECT last FROM stream_last WHERE stream = ?",
+	[S_CHAIN] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('chain', ?)",
+};
+
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	(void)db;
+	(void)name;
+	struct store *s = arg;
+	if (pages < s->wal_pages)
+		s->asked_pages = 0;
+	s->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+void store_close_db(struct store *s)
+{
+	store_stop_write_back(s);
+	for (int i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(s->statements[i]);
+		s->statements[i] = NULL;
+	}
+	db_close(s->db);
+	s->db = NULL;
+}
+
+/* What SQLite asks when the database is locked: shall it try again? */
+static int wait_for_lock(void *arg, int tries)
+{
+	struct store *s = arg;
+	int64_t now = clock_mono_ms();
+	if (tries == 0)
+		s->waiting_since_ms = now;
+	int64_t most = atomic_load(&s->hurry) && s->patience_ms > HURRIED_MS ? HURRIED_MS : s->patience_ms;
+	if (now - s->waiting_since_ms >= most)
+		return 0;
+	sqlite3_sleep(tries < BRISK_TRIES ? 1 : TRY_MS);
+	return 1;
+}
+
+static enum err open_db(struct store *s, struct fault *fault)
+{
+	bool write = s->options.access == STORE_WRITE;
+	enum db_mode mode = !write ? DB_READ : s->options.relaxed ? DB_WRITE_RELAXED : DB_WRITE;
+	enum err err = db_open(s->path, mode, &s->db, fault);
+	if (err || !write)
+		return err;
+	if (s->options.unchecked)
+		db_trust_pages(s->db);
+	s->patience_ms = DB_BUSY_MS;
+	sqlite3_busy_handler(s->db, wait_for_lock, s);
+	sqlite3_wal_hook(s->db, on_wal, s);
+	s->incoming = (struct insert_rows){s->rows, 0};
+	err = insert_vtab_register(s->db, &s->incoming, &s->new_topics_left, fault);
+	for (int i = 0; !err && i < STATEMENTS; i++)
+		err = db_prepare(s->db, statement_sql[i], &s->statements[i], fault);
+	return err;
+}
+
+/* The names in a store's directory, and its own in its parent's (which need not be ours to read). */
+static enum err sync_place(const char *dir, struct fault *fault)
+{
+	bool fine = sys_sync_dir(dir) == 0 && (sys_sync_parent(dir) == 0 || errno == EACCES);
+	return fine ? ERR_NONE : sys_fail(fault, "cannot sync", dir, errno);
+}
+
+/* A store that has no line of history yet is a new one. */
+static enum err load_lineage(struct store *s, struct fault *fault)
+{
+	enum err err = lineage_load(s->db, &s->lineage, fault);
+	if (!err && s->lineage.count == 0 && s->options.access == STORE_WRITE)
+		err = lineage_begin(s->db, &s->lineage, 1, fault);
+	if (!err && s->lineage.count == 0)
+		err = fault_set(fault, ERR_CORRUPT, "%s has no line of history", s->path);
+	return err;
+}
+
+/* What is written now need not be what follows elsewhere: in the original of a copy, or with those who were sent what a
+ * power loss has taken. */
+static enum err leave_original(struct store *s, struct fault *fault)
+{
+	bool doubt = false;
+	if (s->options.copies)
+		return ERR_NONE;
+	enum err err = lineage_in_doubt(s->db, &doubt, fault);
+	if (!err && doubt)
+		err = lineage_begin(s->db, &s->lineage, s->head + 1, fault);
+	return err ? err : lineage_note_relaxed(s->db, s->options.relaxed, fault);
+}
+
+/* Topics that the catalog does not know yet. */
+static enum err read_topics(struct store *s, struct fault *fault)
+{
+	struct topic_reader *reader;
+	const struct topic_rows *rows;
+	uint32_t first = catalog_end(s->catalog);
+	uint32_t last;
+	enum err err = topic_reader_create(s->db, first, index_tail_upto(s->tail), &reader, &last, fault);
+	if (!err && first == 0 && last > 0)
+		catalog_expect(s->catalog, last + 1);
+	while (!err && (err = topic_reader_next(reader, &rows, fault)) == ERR_NONE && rows != NULL) {
+		err = catalog_load(s->catalog, rows->rows, rows->count);
+		if (err)
+			fault_set(fault, err, "cannot load the topics: %s", err_name(err));
+		for (uint32_t i = 0; i < rows->count; i++)
+			s->empty_rows = s->empty_rows || rows->rows[i].figures.count == 0;
+	}
+	topic_reader_destroy(reader);
+	return err;
+}
+
+static enum err load_topics(struct store *s, struct fault *fault)
+{
+	sqlite3_int64 end = 0;
+	enum err err = read_topics(s, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'topics'", 0, &end, fault);
+	if (!err && end > 0 && end <= UINT32_MAX)
+		catalog_skip(s->catalog, (uint32_t)end);
+	catalog_commit(s->catalog);
+	return err;
+}
+
+/* Takes one stored event into the memory that trails: what a commit does for a new one. */
+static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, struct fault *fault)
+{
+	if ((uint64_t)sqlite3_column_int64(st, 0) != seq)
+		return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
+	struct slice stream = store_topic(s, topic).stream;
+	if (stream.p == NULL)
+		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
+				 (unsigned long long)seq);
+	enum err err = index_tail_reserve(s->tail, 1);
+	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
+	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
+		err = index_tail_add_key(s->tail, id_key_of(stream, id), seq);
+	if (err)
+		return fault_set(fault, err, "out of memory");
+	index_tail_lock(s->tail);
+	index_tail_add(s->tail, (uint32_t)topic, false);
+	index_tail_unlock(s->tail);
+	catalog_lock(s->catalog);
+	catalog_count(s->catalog, (uint32_t)topic, seq, (uint64_t)sqlite3_column_int64(st, 3));
+	catalog_unlock(s->catalog);
+	s->last_time_ms = sqlite3_column_int64(st, 4);
+	return ERR_NONE;
+}
+
+/* Events after `from`, which the memory does not know yet. */
+static enum err load_events(struct store *s, uint64_t from, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err = db_prepare(
+		s->db, "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq > ? ORDER BY seq", &st,
+		fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
+	uint64_t seq = from;
+	int rc;
+	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
+		err = rc == SQLITE_ROW ? load_event(s, ++seq, st, fault)
+				       : db_fault(s->db, rc, "loading the newest events", fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+static enum err load(struct store *s, struct fault *fault)
+{
+	sqlite3_int64 mark = 0;
+	sqlite3_int64 head = 0;
+	sqlite3_int64 first = 0;
+	sqlite3_int64 last = 0;
+	sqlite3_int64 time = 0;
+	sqlite3_int64 expired_ids = 0;
+	enum err err = load_lineage(s, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'head'", 0, &head, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT min(seq) FROM event", 0, &first, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT time FROM event ORDER BY seq DESC LIMIT 1", 0, &time, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT count(*) FROM id_past", 0, &expired_ids, fault);
+	if (err)
+		return err;
+	s->expired_ids = (uint64_t)expired_ids;
+	/* Whoever repairs looks at the events itself, and makes the index anew. */
+	bool whole = mark >= 0 && head >= mark && (last == 0 || last >= head);
+	if (!whole && !s->options.unchecked)
+		return fault_set(fault, ERR_CORRUPT,
+				 "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)", s->path,
+				 mark, head, last);
+	s->last_time_ms = time;
+	s->tail = index_tail_create((uint64_t)(mark > 0 ? mark : 0), s->options.index_every);
+	if (s->tail == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	err = load_topics(s, fault);
+	if (!err)
+		err = forgotten_load(&s->forgotten, s->db, fault);
+	if (!err && !s->options.unchecked)
+		err = load_events(s, (uint64_t)mark, fault);
+	uint64_t end = (uint64_t)(last > head ? last : head);
+	store_set_head(s, end);
+	store_set_hot(s, first != 0 ? (uint64_t)first : end + 1);
+	return err;
+}
+
+/* In one transaction where another process may be writing: what is read belongs together. */
+static enum err load_at_once(struct store *s, struct fault *fault)
+{
+	if (s->options.access == STORE_WRITE)
+		return load(s, fault);
+	enum err err = db_exec(s->db, "BEGIN", fault);
+	if (!err)
+		err = load(s, fault);
+	db_rollback(s->db);
+	return err;
+}
+
+/* A store that does not wait for the disk notes nothing of what was acknowledged, for a power loss may take it. */
+static enum err open_note(struct store *s, struct fault *fault)
+{
+	uint64_t noted = 0;
+	enum err err = store_files_open_note(&s->files, s->dir, &noted, fault);
+	if (!err && s->options.relaxed) {
+		store_files_note(&s->files, 0);
+		store_files_finish(&s->files);
+	}
+	s->noted = noted;
+	return err;
+}
+
+static enum err open_all(struct store *s, struct fault *fault)
+{
+	sqlite3 *looked = NULL;
+	enum err err = ERR_NONE;
+	if (s->options.access == STORE_WRITE) {
+		err = store_files_make_dir(s->dir, fault);
+		if (!err)
+			err = store_files_lock(s->dir, &s->lock_fd, fault);
+		if (!err)
+			err = database_swap_finish(s->dir, NULL, 0, fault);
+	}
+	if (!err && !s->options.unchecked)
+		err = store_complete_check(s->dir, s->options.archive_dir, s->options.copies, &looked, fault);
+	if (!err && s->options.access == STORE_READ && access(s->path, F_OK) != 0)
+		err = fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
+	if (!err)
+		err = open_db(s, fault);
+	db_close(looked);
+	if (!err)
+		err = load_at_once(s, fault);
+	if (!err)
+		err = store_open_archives(s, fault);
+	if (err || s->options.access != STORE_WRITE)
+		return err;
+	err = open_note(s, fault);
+	if (!err)
+		err = leave_original(s, fault);
+	store_files_look(&s->files);
+	if (!err && s->empty_rows && !s->options.unchecked && !s->options.copies)
+		err = store_remove_unused(s, fault);
+	/* Always: a process that was killed may have made them without coming this far. */
+	return err ? err : sync_place(s->dir, fault);
+}
+
+enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault)
+{
+	*out = NULL;
+	size_t len = strlen(dir);
+	if (len == 0 || len > STORE_PATH_LEN - 32)
+		return fault_set(fault, ERR_INVALID, "the path of the data directory is %s",
+				 len == 0 ? "empty" : "too long");
+	struct store *s = calloc(1, sizeof *s);
+	if (s == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	s->options = options;
+	s->options.on_forgotten = NULL; /* not before it is open */
+	s->lock_fd = -1;
+	snprintf(s->dir, sizeof s->dir, "%s", dir);
+	store_files_db(dir, s->path);
+	store_files_init(&s->files, s->path);
+	pthread_mutex_init(&s->lock, NULL);
+	forgotten_init(&s->forgotten);
+	clock_cond_init(&s->commit_done);
+	pthread_mutex_init(&s->back_lock, NULL);
+	s->catalog = catalog_create();
+	s->order = s->catalog != NULL ? stream_order_create(s->catalog) : NULL;
+	enum err err = s->order != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	if (err) {
+		store_close_db(s);
+		store_close(s);
+		return err;
+	}
+	s->options.on_forgotten = options.on_forgotten;
+	*out = s;
+	return ERR_NONE;
+}
+/* --- after a failure --- */
+
+/* Frames the events after `from` again, as they are in the file. */
+static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err =
+		db_prepare(s->db, "SELECT seq, time, topic, id, data FROM event WHERE seq > ? ORDER BY seq", &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
+	s->next_seq = from + 1;
+	s->pending_count = 0;
+	int rc;
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 2);
+		struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
+		struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
+		s->time_ms = sqlite3_column_int64(st, 1);
+		clock_format(s->time_ms, s->time_text);
+		err = store_frame(s, id, data, topic);
+	}
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading back what was stored", fault);
+	sqlite3_finalize(st);
+	if (!err)
+		err = store_end_page(s);
+	return err;
+}
+
+enum err store_recover(struct store *s, struct committed **out, struct fault *fault)
+{
+	*out = NULL;
+	store_rollback(s);
+	store_close_db(s);
+	uint64_t known = s->head;
+	sqlite3_int64 last = 0;
+	sqlite3_int64 first = 0;
+	sqlite3_int64 mark = 0;
+	sqlite3_int64 expired_ids = 0;
+	enum err err = store_files_check_db(&s->files, fault);
+	if (!err)
+		err = open_db(s, fault);
+	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
+	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
+	if (!err)
+		err = db_copy_anew(s->db, fault);
+	if (!err) {
+		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		if (rc != SQLITE_OK)
+			err = db_fault(s->db, rc, "writing the log back", fault);
+	}
+	if (!err)
+		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT min(seq) FROM event", (sqlite3_int64)known + 1, &first, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT count(*) FROM id_past", 0, &expired_ids, fault);
+	if (!err && last != 0 && (uint64_t)last < known)
+		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %llu, now with %lld", s->path,
+				(unsigned long long)known, last);
+	if (!err) {
+		s->expired_ids = (uint64_t)expired_ids;
+		if ((uint64_t)first > s->log_first)
+			store_count_out(s); /* the commit in doubt was made */
+		store_set_hot(s, (uint64_t)first);
+	}
+	if (!err)
+		err = load_topics(s, fault);
+	if (!err)
+		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+	if (!err && !index_tail_agree(s->tail, (uint64_t)mark))
+		err = fault_set(fault, ERR_CORRUPT, "%s: the index reaches up to %lld, which it did not before", s->path,
+				mark);
+	if (!err && (uint64_t)last > known)
+		err = frame_stored(s, known, fault);
+	if (!err)
+		err = load_events(s, index_tail_end(s->tail), fault); /* known, or further when it is tried again */
+	if (!err && (uint64_t)first == s->hot_before)
+		s->removed_count = 0; /* it was not made */
+	if (!err) {
+		store_forget_topics(s);
+		store_files_look(&s->files);
+		err = store_files_check(&s->files, fault); /* both are there */
+	}
+	if (err) {
+		store_forget_pages(s);
+		store_close_db(s);
+		return err;
+	}
+	if ((uint64_t)last > known)
+		store_set_head(s, (uint64_t)last);
+	store_files_note(&s->files, s->head);
+	*out = s->committed;
+	s->committed = NULL;
+	return ERR_NONE;
+}
+/* --- closing --- */
+
+/* Nothing is lost without it: the next one to open the store has more to read. */
+static void flush_trail(struct store *s)
+{
+	struct committed *none;
+	s->flush_wanted = index_tail_lags(s->tail);
+	if (s->flush_wanted && store_begin(s, NULL) == ERR_NONE)
+		store_commit(s, &none, NULL);
+}
+
+void store_hurry(struct store *s)
+{
+	atomic_store(&s->hurry, true);
+}
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	if (s->db != NULL && s->options.access == STORE_WRITE) {
+		struct fault fault; /* all is in the log: the next start takes it from there */
+		store_rollback(s);
+		flush_trail(s);
+		if (!s->options.copies)
+			lineage_note_relaxed(s->db, false, NULL);
+		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, &fault);
+	}
+	store_close_db(s);
+	archive_set_close(s->archives);
+	index_tail_destroy(s->tail);
+	stream_order_destroy(s->order);
+	catalog_destroy(s->catalog);
+	free(s->known);
+	free(s->pending);
+	free(s->new_topics);
+	free(s->reduced);
+	free(s->removed);
+	forgotten_finish(&s->forgotten);
+	lineage_finish(&s->lineage);
+	pthread_cond_destroy(&s->commit_done);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->back_lock);
+	store_files_finish(&s->files);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	free(s);
+}

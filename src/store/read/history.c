@@ -1,0 +1,544 @@
+#include "store/read/history.h"
+
+#include <stdlib.h>
+
+#include "base/data/checksum.h"
+#include "base/system/clock.h"
+#include "event/page_build.h"
+#include "store/read/reader.h"
+#include "store/sqlite/db.h"
+
+enum {
+	/* More topics than this, and walking the log costs less than asking the postings of each. */
+	SEEK_TOPICS_MAX = 1024,
+	/* Rows that one page looks at when it walks the log for a filter. */
+	WALK_ROWS_MAX = 65536,
+	PICK_ROWS = 4096, /* that it looks at where payloads decide */
+	MANY_ROWS = 256,
+};
+
+static const char *const reader_sql[READER_STATEMENTS] = {
+	[R_UP] = "SELECT seq, time, topic, id, data, sum FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3",
+	[R_DOWN] =
+		"SELECT seq, time, topic, id, data, sum FROM event WHERE seq > ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+	[R_ONE] = "SELECT seq, time, topic, id, data, sum FROM event WHERE seq = ?1",
+	[R_TIME] = "SELECT time FROM event WHERE seq = ?1",
+};
+
+enum err reader_open(struct store *s, struct reader **out, struct fault *fault)
+{
+	*out = NULL;
+	struct reader *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	r->store = s;
+	enum err err = db_open(store_path(s), DB_READ, &r->db, fault);
+	for (int i = 0; !err && i < READER_STATEMENTS; i++)
+		err = db_prepare(r->db, reader_sql[i], &r->statements[i], fault);
+	if (!err)
+		err = postings_open(&r->postings, r->db, fault);
+	if (!err && (r->archives = archive_source_create(store_archives(s), store_catalog(s))) == NULL)
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (err) {
+		reader_close(r);
+		return err;
+	}
+	*out = r;
+	return ERR_NONE;
+}
+
+void reader_close(struct reader *r)
+{
+	if (r == NULL)
+		return;
+	for (int i = 0; i < READER_STATEMENTS; i++)
+		sqlite3_finalize(r->statements[i]);
+	postings_close(&r->postings);
+	archive_source_destroy(r->archives);
+	db_close(r->db);
+	free(r);
+}
+
+struct selection *history_select_take(struct store *s, struct filter *f)
+{
+	return selection_create_take(f, store_catalog(s));
+}
+
+/* The time of a row as text; rows of one commit share it. */
+static const char *time_text(struct reader *r, int64_t time_ms)
+{
+	if (time_ms != r->text_ms || r->text[0] == '\0') {
+		clock_format(time_ms, r->text);
+		r->text_ms = time_ms;
+	}
+	return r->text;
+}
+
+enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct fault *fault)
+{
+	row->seq = (uint64_t)sqlite3_column_int64(st, 0);
+	row->time_ms = sqlite3_column_int64(st, 1);
+	row->topic = (uint32_t)sqlite3_column_int64(st, 2);
+	row->id = (struct slice){(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
+	row->data = (struct slice){(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
+	row->names = catalog_topic(store_catalog(r->store), row->topic);
+	int32_t sum = (int32_t)sqlite3_column_int64(st, 5);
+	if (row->names.stream.p != NULL && row->data.p != NULL &&
+	    sum == checksum_event(row->seq, row->time_ms, row->names.hash, row->id, row->data))
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT, "event %llu is damaged: its sum does not match", (unsigned long long)row->seq);
+}
+
+/* Adds the row that `st` stands on, if its payload fulfils what is asked for. */
+static enum err add_row(struct reader *r, sqlite3_stmt *st, const struct where *where, struct page_builder *b,
+			struct fault *fault)
+{
+	struct row row;
+	enum err err = reader_row(r, st, &row, fault);
+	if (err || (where != NULL && !where_holds(where, row.names.type, row.data)))
+		return err;
+	struct encoding_event w = {row.seq, time_text(r, row.time_ms), row.names.json, row.id, row.data};
+	err = page_builder_add(b, &w, row.time_ms, row.topic);
+	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
+}
+
+/* What one page has taken so far, and where it stands. The bounds are those of the part that it is read from: the log, or
+ * one archive. */
+struct progress {
+	const struct history_query *q;
+	struct page_builder *builder;
+	uint64_t after;
+	uint64_t before;
+	uint64_t position; /* the last seq looked at */
+	uint32_t rows;
+	bool full;
+};
+
+static void check_full(struct progress *p)
+{
+	p->full = page_builder_count(p->builder) >= p->q->count_max || page_builder_bytes(p->builder) >= p->q->bytes_max ||
+		  ++p->rows == WALK_ROWS_MAX;
+}
+
+static enum err missing(uint64_t seq, struct fault *fault)
+{
+	return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+}
+
+/* Walks the log. With a selection that is too wide for its postings, only what it has is taken. The log has no holes: each
+ * row is the neighbour of the one before, and the last one ends the range. */
+static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
+{
+	bool down = p->q->descending;
+	uint64_t next = down ? p->before - 1 : p->after + 1;
+	struct selection *select = p->q->select;
+	const struct where *where = selection_where(select);
+	bool open = selection_is_open(select);
+	sqlite3_stmt *st = r->statements[down ? R_DOWN : R_UP];
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)p->after);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)p->before);
+	sqlite3_bind_int64(st, 3, open ? p->q->count_max : WALK_ROWS_MAX);
+	enum err err = ERR_NONE;
+	int rc = SQLITE_DONE;
+	while (!err && !p->full && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		p->position = (uint64_t)sqlite3_column_int64(st, 0);
+		if (p->position != next)
+			err = missing(next, fault);
+		else if (open || selection_has(select, (uint32_t)sqlite3_column_int64(st, 2)))
+			err = add_row(r, st, where, p->builder, fault);
+		next = down ? next - 1 : next + 1;
+		check_full(p);
+	}
+	if (!err && rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = db_fault(r->db, rc, "reading events", fault);
+	if (!err && !p->full && next != (down ? p->after : p->before))
+		err = missing(next, fault);
+	sqlite3_reset(st);
+	return err;
+}
+
+/* Reads just these events. */
+static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *seqs, uint32_t count, struct fault *fault)
+{
+	/* One read transaction for all: a transaction costs as much as a row or two. */
+	enum err err = db_exec(r->db, "BEGIN", fault);
+	if (err)
+		return err;
+	sqlite3_stmt *st = r->statements[R_ONE];
+	const struct where *where = selection_where(p->q->select);
+	for (uint32_t i = 0; !err && !p->full && i < count; i++) {
+		sqlite3_bind_int64(st, 1, (sqlite3_int64)seqs[i]);
+		int rc = sqlite3_step(st);
+		if (rc == SQLITE_ROW)
+			err = add_row(r, st, where, p->builder, fault);
+		else
+			err = rc == SQLITE_DONE ? fault_set(fault, ERR_CORRUPT, "event %llu is indexed, but not there",
+							    (unsigned long long)seqs[i])
+						: db_fault(r->db, rc, "reading an event", fault);
+		sqlite3_reset(st);
+		p->position = seqs[i];
+		check_full(p);
+	}
+	db_rollback(r->db);
+	return err;
+}
+
+/* Looks the matching seqs up in the trailing index, then reads just these: more than the page can hold where what is in them
+ * decides. */
+static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
+{
+	bool by_payload = selection_where(p->q->select) != NULL;
+	uint32_t max = by_payload && p->q->count_max < PICK_ROWS ? PICK_ROWS : p->q->count_max;
+	struct seq_query sq = {p->after, p->before, p->q->descending, max};
+	uint64_t *seqs = malloc((size_t)sq.max * sizeof *seqs);
+	if (seqs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	uint32_t count;
+	enum err err = index_tail_find(store_trail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq, seqs,
+				       &count, fault);
+	if (!err && count > 0)
+		err = pick_rows(r, p, seqs, count, fault);
+	p->full = p->full || count == max; /* there may be more behind them */
+	free(seqs);
+	return err;
+}
+
+/* --- from archives --- */
+
+struct archive_walk {
+	struct progress *progress;
+	struct selection *select; /* NULL: everything */
+};
+
+static enum err on_archived(void *arg, const struct archived *event, bool *more, struct fault *fault)
+{
+	struct archive_walk *w = arg;
+	struct progress *p = w->progress;
+	enum err err = ERR_NONE;
+	p->position = event->envelope.seq;
+	const struct where *where = selection_where(w->select);
+	if (selection_has(w->select, event->topic) &&
+	    (where == NULL || where_holds(where, event->envelope.type, event->envelope.data)))
+		err = page_builder_add_envelope(p->builder, p->position, event->text, event->time_ms, event->topic);
+	check_full(p);
+	*more = !p->full;
+	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
+}
+
+/* Sets the bounds to the part that the page begins in; *archived says whether that is an archive. */
+static enum err find_part(struct reader *r, struct progress *p, uint64_t after, uint64_t before, struct manifest *m,
+			  bool *archived, struct fault *fault)
+{
+	struct archive_set *set = store_archives(r->store);
+	uint64_t log_first = store_log_first(r->store);
+	bool down = p->q->descending;
+	uint64_t start = down ? before - 1 : after + 1;
+	p->after = after;
+	p->before = before;
+	*archived = start < log_first;
+	if (!*archived) {
+		p->after = after + 1 < log_first ? log_first - 1 : after;
+		return ERR_NONE;
+	}
+	/* A list of the newest goes on below what is missing; one of the oldest is told (CONTRACT: a gap). */
+	uint64_t there = down ? archive_set_previous(set, before) : start;
+	if (down && there <= after) {
+		p->before = after + 1;
+		p->position = after;
+		return ERR_NONE;
+	}
+	enum err err = archive_set_want(set, there, m, fault);
+	if (err)
+		return err;
+	p->before = down && there + 1 < before ? there + 1 : before;
+	p->after = after + 1 < m->first ? m->first - 1 : after;
+	p->before = p->before > m->last + 1 ? m->last + 1 : p->before;
+	return ERR_NONE;
+}
+
+static enum err read_part(struct reader *r, struct progress *p, const struct manifest *m, bool archived, struct fault *fault)
+{
+	struct selection *select = p->q->select;
+	if (p->after + 1 >= p->before)
+		return ERR_NONE;
+	if (selection_refresh(select) != ERR_NONE)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (archived) {
+		struct archive_walk w = {p, select};
+		return archive_source_walk(r->archives, m, p->after, p->before, p->q->descending, on_archived, &w, fault);
+	}
+	return selection_is_wide(select) || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault)
+										      : pick(r, p, fault);
+}
+
+/* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
+static enum err look_behind(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault)
+{
+	enum err err = store_refresh(r->store, r->db, fault);
+	*overtaken = !err && after + 1 < store_log_first(r->store);
+	return err;
+}
+
+static enum err read_page(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+			  struct fault *fault)
+{
+	*out = NULL;
+	if (!db_rollback(r->db))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	for (;;) {
+		uint64_t head = store_head(r->store);
+		uint64_t before = q->before == 0 || q->before > head + 1 ? head + 1 : q->before;
+		bool empty = q->after + 1 >= before || q->count_max == 0;
+		/* Many events in a row fill a page; a search may find nothing. */
+		size_t expected = !empty && selection_is_open(q->select) && q->count_max >= MANY_ROWS ? q->bytes_max : 0;
+		struct progress p = {.q = q,
+				     .builder = page_builder_create(form, store_epoch(r->store), q->after, expected),
+				     .after = q->after,
+				     .before = before,
+				     .full = q->count_max == 0};
+		if (p.builder == NULL)
+			return fault_set(fault, ERR_NOMEM, "out of memory");
+		struct manifest m;
+		bool archived = false;
+		enum err err = empty ? ERR_NONE : find_part(r, &p, q->after, before, &m, &archived, fault);
+		bool found = !err && !empty;
+		if (found)
+			err = read_part(r, &p, &m, archived, fault);
+		/* An archive that turns out to be gone is known to be: perhaps another one holds its events. */
+		bool again = found && archived && err == ERR_GONE;
+		struct fault late;
+		if (found && !archived && p.after + 1 < p.before && look_behind(r, p.after, &again, &late) != ERR_NONE &&
+		    !err) {
+			*fault = late;
+			err = late.code;
+		}
+		if (err && !archived && !again)
+			store_note_damage(r->store, fault);
+		if (err || again)
+			page_builder_destroy(p.builder);
+		if (again)
+			continue;
+		if (err)
+			return err;
+		/* A full page answers for what it looked at, any other for all of its part. */
+		uint64_t end = !q->descending ? p.before - 1 : p.after > q->after ? p.after + 1 : q->after;
+		*out = page_builder_take(p.builder, p.full ? p.position : end);
+		return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+}
+
+enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+			 struct fault *fault)
+{
+	struct catalog *catalog = store_catalog(r->store);
+	unsigned entered = catalog_enter(catalog);
+	enum err err = read_page(r, q, form, out, fault);
+	catalog_leave(catalog, entered);
+	return err;
+}
+
+enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault)
+{
+	return history_page_as(r, q, ENCODING_LINE, out, fault);
+}
+
+/* --- counting --- */
+
+enum { COUNT_EVENTS = 65536, COUNT_BYTES = 1024 * 1024 };
+
+/* What the log holds of (*after, before), at most COUNT_EVENTS of it. `seqs` has room for them. */
+static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *seqs,
+			     uint64_t *count, struct fault *fault)
+{
+	struct seq_query q = {*after, before, false, COUNT_EVENTS};
+	uint32_t n;
+	enum err err =
+		index_tail_find(store_trail(r->store), &r->postings, select, store_catalog(r->store), q, seqs, &n, fault);
+	if (err)
+		return err;
+	*count += n;
+	*after = n == COUNT_EVENTS ? seqs[n - 1] : before - 1;
+	return ERR_NONE;
+}
+
+/* What one page of (*after, before) holds. */
+static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *count,
+			      struct fault *fault)
+{
+	struct page *page;
+	struct history_query q = {
+		.after = *after, .before = before, .count_max = COUNT_EVENTS, .bytes_max = COUNT_BYTES, .select = select};
+	enum err err = history_page(r, &q, &page, fault);
+	if (err)
+		return err;
+	*count += page_count(page);
+	*after = page_last(page);
+	page_unref(page);
+	return ERR_NONE;
+}
+
+enum err history_count(struct reader *r, struct selection *select, uint64_t after, uint64_t before, uint64_t *count,
+		       struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	uint64_t *seqs = malloc(COUNT_EVENTS * sizeof *seqs);
+	*count = 0;
+	if (seqs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	while (!err && (after = history_next(r, after) - 1) + 1 < before) {
+		uint64_t log_first = store_log_first(r->store);
+		uint64_t before_after = after;
+		uint64_t before_count = *count;
+		if (after + 1 < log_first || selection_where(select) != NULL) {
+			uint64_t end = after + 1 < log_first && log_first < before ? log_first : before;
+			err = count_in_page(r, select, &after, end, count, fault);
+			if (err == ERR_GONE && history_next(r, before_after) > before_after + 1)
+				err = ERR_NONE;
+		} else if (selection_is_open(select)) {
+			*count += before - 1 - after;
+			after = before - 1;
+		} else {
+			err = count_in_log(r, select, &after, before, seqs, count, fault);
+			if (before_after + 1 < store_log_first(r->store)) { /* retention was faster: it is in archives now */
+				after = before_after;
+				*count = before_count;
+			}
+		}
+	}
+	free(seqs);
+	return err;
+}
+
+uint64_t history_next(struct reader *r, uint64_t after)
+{
+	return store_next(r->store, after);
+}
+
+uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before)
+{
+	uint64_t log_first = store_log_first(r->store);
+	uint64_t end = before < log_first ? before : log_first;
+	struct manifest m;
+	struct fault why;
+	while (after + 1 < end) {
+		enum err err = archive_set_want(store_archives(r->store), after + 1, &m, &why);
+		if (err == ERR_GONE)
+			return after + 1;
+		after = err ? after + 1 : m.last;
+	}
+	return 0;
+}
+
+uint64_t history_part(struct reader *r, uint64_t seq)
+{
+	return archive_set_part(store_archives(r->store), seq);
+}
+
+enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault)
+{
+	sqlite3_int64 size = 0;
+	sqlite3_int64 pages = 0;
+	sqlite3_int64 spare = 0;
+	enum err err = db_integer(r->db, "PRAGMA page_size", 0, &size, fault);
+	if (!err)
+		err = db_integer(r->db, "PRAGMA page_count", 0, &pages, fault);
+	if (!err)
+		err = db_integer(r->db, "PRAGMA freelist_count", 0, &spare, fault);
+	*bytes = (uint64_t)(size * (pages - spare));
+	return err;
+}
+
+/* The time of an event that is there; *there is false where retention has taken it. */
+static enum err time_of(struct reader *r, uint64_t seq, int64_t *time_ms, struct fault *fault)
+{
+	sqlite3_stmt *st = r->statements[R_TIME];
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)seq);
+	int rc = sqlite3_step(st);
+	*time_ms = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : INT64_MIN;
+	sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(r->db, rc, "reading a time", fault);
+}
+
+/* Bisects: everything up to `low` is before, everything past `high` is not. What retention takes meanwhile has no time. */
+static enum err seek_in_log(struct reader *r, uint64_t log_first, int64_t time_ms, uint64_t *seq, struct fault *fault)
+{
+	uint64_t low = log_first - 1;
+	uint64_t high = store_head(r->store);
+	while (low < high) {
+		uint64_t middle = low + (high - low + 1) / 2;
+		int64_t at;
+		enum err err = time_of(r, middle, &at, fault);
+		if (err) {
+			store_note_damage(r->store, fault);
+			return err;
+		}
+		if (at < time_ms)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	*seq = low;
+	return ERR_NONE;
+}
+
+/* The last seq that may be before a time, and the last that surely is. */
+struct sought {
+	uint64_t seq;
+	uint64_t sure;
+};
+
+/* *again: retention was faster, and what was sought may be in an archive by now. */
+static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out, bool *again, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t log_first = store_log_first(r->store);
+	*again = false;
+	/* Time never decreases with seq, hence also from archive to archive, and from them to the log. */
+	while (archive_set_find_time(store_archives(r->store), time_ms, log_first, &m, &out->sure) && m.first < log_first) {
+		enum err err = archive_source_seek_time(r->archives, &m, time_ms, &out->seq, fault);
+		if (!err && out->seq >= m.first)
+			out->sure = out->seq;
+		if (err != ERR_GONE) /* else the set knows it by now */
+			return err;
+	}
+	enum err err = seek_in_log(r, log_first, time_ms, &out->seq, fault);
+	if (!err && out->seq >= log_first)
+		out->sure = out->seq;
+	return err ? err : look_behind(r, log_first - 1, again, fault);
+}
+
+/* What retention has discarded is older than what is left above it, and perhaps no older than the time. */
+static void doubt_gone(struct reader *r, int64_t time_ms, struct sought *s)
+{
+	uint64_t there = store_previous(r->store, s->sure + 1);
+	uint64_t lost = store_gone_before(r->store, time_ms);
+	if (there < s->sure)
+		s->sure = lost < there ? there : lost < s->sure ? lost : s->sure;
+}
+
+static enum err seek(struct reader *r, int64_t time_ms, struct sought *out, struct fault *fault)
+{
+	bool again = true;
+	enum err err = ERR_NONE;
+	while (!err && again)
+		err = seek_time(r, time_ms, out, &again, fault);
+	if (!err)
+		doubt_gone(r, time_ms, out);
+	return err;
+}
+
+enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
+{
+	struct sought found;
+	enum err err = seek(r, time_ms, &found, fault);
+	*seq = err ? 0 : found.seq;
+	return err;
+}
+
+enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, struct fault *fault)
+{
+	struct sought found;
+	enum err err = seek(r, time_ms, &found, fault);
+	*after = err ? 0 : found.sure;
+	return err;
+}

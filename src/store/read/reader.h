@@ -1,0 +1,42 @@
+/* The inside of a reader, shared by history and verify. */
+#ifndef STORE_READ_READER_H
+#define STORE_READ_READER_H
+
+#include <sqlite3.h>
+
+#include "base/system/clock.h"
+#include "event/encoding.h"
+#include "store/log/store_internal.h"
+#include "store/read/archive_source.h"
+#include "store/read/history.h"
+
+enum reader_statement { R_UP, R_DOWN, R_ONE, R_TIME, READER_STATEMENTS };
+
+struct reader {
+	struct store *store;
+	sqlite3 *db;
+	sqlite3_stmt *statements[READER_STATEMENTS];
+	struct postings postings;
+	struct archive_source *archives;
+	int64_t text_ms; /* the time that `text` shows */
+	char text[CLOCK_TEXT_LEN];
+};
+
+/* One row of the log; the slices live until the statement moves on, the names until the catalog is left. */
+struct row {
+	uint64_t seq;
+	int64_t time_ms;
+	uint32_t topic;
+	struct topic names; /* looked up once: retention may forget them while the row is read */
+	struct slice id;
+	struct slice data;
+};
+
+/* history_page, made in the form that it is going to be sent in. */
+enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+			 struct fault *fault);
+
+/* Reads (seq, time, topic, id, data, sum) and proves the sum. */
+enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct fault *fault);
+
+#endif

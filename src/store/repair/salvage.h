@@ -1,0 +1,36 @@
+/* Making a store again out of one that is damaged: what can be read and proven goes into archives, the log begins anew
+ * behind the highest seq that was ever acknowledged, and what was there is put aside, as it is.
+ *
+ *     tidemark.db (damaged) ─▶ every event whose sum is right ─────┬─▶ archives, in the store's directory of them
+ *            │                 sessions, leases, figures ─▶ a new database
+ *            └─▶ damaged-TIME/                                     │
+ *     archives (damaged) ─▶ every frame whose checksum is right ───┘
+ *            └─▶ NAME.damaged
+ *
+ * Where the first page of the database is damaged, a copy of it stands in (store_files.h); where nothing can be read of it
+ * at all, archives are what is left. What is in no archive afterwards is gone: readers are told of a gap. One thread; no
+ * server may use the directory. */
+#ifndef STORE_REPAIR_SALVAGE_H
+#define STORE_REPAIR_SALVAGE_H
+
+#include "store/archives/lost_ranges.h"
+
+enum { SALVAGE_RANGES_MAX = 16 };
+
+struct salvage_report {
+	uint64_t head;
+	uint64_t kept; /* events that were in the log or in damaged archives, and are in archives now */
+	uint64_t lost;
+	struct lost_range ranges[SALVAGE_RANGES_MAX]; /* the first of them */
+	uint32_t range_count;                         /* all of them */
+	uint32_t damaged;                             /* damaged archives */
+	char beside[128]; /* why sessions, leases and figures could not be read; empty: they were */
+	char aside[1200]; /* where what was there is now */
+};
+
+/* `archive_dir` as in store_options. ERR_CORRUPT when neither the database nor an archive says the store's epoch;
+ * ERR_LOCKED. When it fails, what was there is still in its place, but for the names of damaged archives. The store has to
+ * be opened with accept_loss once. */
+enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_report *out, struct fault *fault);
+
+#endif

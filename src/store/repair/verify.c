@@ -1,0 +1,355 @@
+/* Looks at everything a store holds: SQLite's own structure (verify_structure.c), the archives (verify_archives.c), the log
+ * (no hole, sums, times), the trailing index and the figures of the topics, all recounted. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/data/hash.h"
+#include "store/repair/verify_internal.h"
+#include "store/sqlite/db.h"
+
+/* What one read transaction takes of the log. */
+enum { SLICE_EVENTS = 4096, SLICE_BYTES = 8 * 1024 * 1024 };
+
+typedef unsigned long long ull;
+
+struct verify_topic *verify_count_find(const struct verify_counts *c, int64_t number)
+{
+	MAP_EACH(link, &c->by_number, hash_number((uint64_t)number))
+	{
+		struct verify_topic *t = MAP_ITEM(link, struct verify_topic, link);
+		if (t->number == number)
+			return t;
+	}
+	return NULL;
+}
+
+static enum err list_topics(struct verify_counts *c)
+{
+	struct catalog *catalog = store_catalog(c->reader->store);
+	uint32_t most = catalog_topics(catalog);
+	c->topics = calloc((size_t)most + 1, sizeof *c->topics);
+	if (c->topics == NULL)
+		return fault_set(c->fault, ERR_NOMEM, "out of memory");
+	map_expect(&c->by_number, most);
+	for (uint32_t i = 0; c->topic_count < most && catalog_next(catalog, &i); i++) {
+		struct verify_topic *t = &c->topics[c->topic_count++];
+		t->number = i;
+		map_add(&c->by_number, hash_number(i), &t->link);
+	}
+	return ERR_NONE;
+}
+
+void verify_count_event(struct verify_counts *c, struct verify_topic *t, uint64_t seq, uint64_t bytes)
+{
+	assert(seq >= c->next);
+	c->next = seq + 1;
+	c->out->events++;
+	if (seq > c->mark)
+		return;
+	struct figures *f = &t->counted;
+	f->first = f->first == 0 ? seq : f->first;
+	f->last = seq;
+	f->count++;
+	f->bytes += bytes;
+}
+
+/* --- what belongs together --- */
+
+static enum err read_figures(struct verify_counts *c)
+{
+	sqlite3 *db = c->reader->db;
+	sqlite3_stmt *st;
+	enum err err = db_prepare(db, "SELECT id, first, last, count, bytes FROM topic ORDER BY id", &st, c->fault);
+	int rc = SQLITE_DONE;
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		sqlite3_int64 id = sqlite3_column_int64(st, 0);
+		struct verify_topic *t = verify_count_find(c, id);
+		if (id < 0)
+			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %lld", id);
+		if (t != NULL) /* not made after it was opened */
+			t->stored = index_tail_figures(st, 1, c->mark);
+	}
+	if (!err && rc != SQLITE_DONE && rc != SQLITE_ROW)
+		err = db_fault(db, rc, "reading topics", c->fault);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* In one transaction. */
+static enum err read_notes(struct verify_counts *c)
+{
+	sqlite3 *db = c->reader->db;
+	sqlite3_int64 mark = 0;
+	sqlite3_int64 first = 0;
+	enum err err = db_exec(db, "BEGIN", c->fault);
+	if (!err)
+		err = db_integer(db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, c->fault);
+	c->mark = (uint64_t)mark;
+	if (!err && c->mark != index_tail_upto(store_trail(c->reader->store)))
+		err = fault_set(c->fault, ERR_BUSY, "the store has moved on since it was opened");
+	if (!err)
+		err = db_integer(db, "SELECT min(seq) FROM event", (sqlite3_int64)c->first, &first, c->fault);
+	if (!err && (uint64_t)first > c->first)
+		err = fault_set(c->fault, ERR_BUSY, "events have left the log since it was opened");
+	if (!err)
+		db_text(db, "SELECT value FROM meta WHERE key = 'chain'", c->chain, sizeof c->chain);
+	if (!err)
+		err = read_figures(c);
+	db_rollback(db);
+	return err;
+}
+
+/* --- the log --- */
+
+/* Events that one flush of the trail has covered, or those that none has covered yet. */
+struct window {
+	uint64_t first; /* in the log */
+	uint64_t last;
+	uint32_t *topics; /* of each */
+	size_t cap;
+	uint64_t firsts; /* which are the first of their topics: no posting need name them */
+	uint64_t named;  /* the others, by postings */
+	sqlite3_stmt *key;
+};
+
+/* Retention has taken `next` from the log meanwhile, or it is missing: the server's archives have it, or nobody. */
+static enum err follow(struct verify_counts *c)
+{
+	struct store *s = c->reader->store;
+	enum err err = store_refresh(s, c->reader->db, c->fault);
+	if (err)
+		return err;
+	if (store_log_first(s) <= c->next)
+		return fault_set(c->fault, ERR_CORRUPT, "event %llu is missing", (ull)c->next);
+	c->first = store_log_first(s);
+	return verify_archives(c);
+}
+
+static bool has_left(struct verify_counts *c, uint64_t seq)
+{
+	return store_refresh(c->reader->store, c->reader->db, NULL) == ERR_NONE && store_log_first(c->reader->store) > seq;
+}
+
+static enum err find_window(struct verify_counts *c, struct window *w)
+{
+	const struct db_value next = DB_NUMBER(c->next);
+	sqlite3_int64 last = 0;
+	w->first = c->next;
+	w->last = c->head;
+	w->firsts = 0;
+	w->named = 0;
+	if (c->next > c->mark)
+		return ERR_NONE;
+	enum err err = db_integer_with(c->reader->db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", 1, &next,
+				       0, &last, c->fault);
+	if (!err && (last == 0 || (uint64_t)last > c->mark)) /* the last one is the mark's */
+		last = (sqlite3_int64)c->mark;
+	w->last = !err && (uint64_t)last < c->head ? (uint64_t)last : c->head;
+	return err;
+}
+
+static enum err note_topic(struct window *w, uint64_t seq, uint32_t topic)
+{
+	size_t at = seq - w->first;
+	if (at == w->cap) {
+		size_t cap = w->cap * 2 + SLICE_EVENTS;
+		uint32_t *grown = realloc(w->topics, cap * sizeof *grown);
+		if (grown == NULL)
+			return ERR_NOMEM;
+		w->topics = grown;
+		w->cap = cap;
+	}
+	w->topics[at] = topic;
+	return ERR_NONE;
+}
+
+/* The id of an event is found by its key, in the transaction that the event is read in. */
+static enum err check_key(struct verify_counts *c, struct window *w, const struct row *row)
+{
+	if (row->id.p == NULL || row->seq > c->mark)
+		return ERR_NONE;
+	char text[EVENT_NAME_MAX];
+	struct slice stream = store_topic_stream(c->reader->store, row->topic, text);
+	sqlite3_bind_int64(w->key, 1, id_key_of(stream, row->id).disk);
+	sqlite3_bind_int64(w->key, 2, (sqlite3_int64)row->seq);
+	int rc = sqlite3_step(w->key);
+	sqlite3_reset(w->key);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return db_fault(c->reader->db, rc, "looking for an id", c->fault);
+	return rc == SQLITE_ROW ? ERR_NONE
+				: fault_set(c->fault, ERR_CORRUPT, "the id of event %llu has no key", (ull)row->seq);
+}
+
+static enum err check_row(struct verify_counts *c, struct window *w, const struct row *row)
+{
+	if (row->time_ms < c->time_ms)
+		return fault_set(c->fault, ERR_CORRUPT, "event %llu is older than the one before it", (ull)row->seq);
+	enum err err = check_key(c, w, row);
+	if (!err && note_topic(w, row->seq, row->topic) != ERR_NONE)
+		err = fault_set(c->fault, ERR_NOMEM, "out of memory");
+	if (err)
+		return err;
+	struct verify_topic *t = verify_count_find(c, row->topic);
+	if (t == NULL)
+		return fault_set(c->fault, ERR_CORRUPT, "event %llu names a topic that does not exist", (ull)row->seq);
+	w->firsts += t->stored.first == row->seq;
+	c->time_ms = row->time_ms;
+	verify_count_event(c, t, row->seq, row->data.len);
+	return ERR_NONE;
+}
+
+/* *there is false where `next` was not in the log. */
+static enum err check_slice(struct verify_counts *c, struct window *w, bool *there)
+{
+	struct reader *r = c->reader;
+	sqlite3_stmt *st = r->statements[R_UP];
+	uint64_t end = c->next + SLICE_EVENTS <= w->last ? c->next + SLICE_EVENTS : w->last + 1;
+	size_t bytes = 0;
+	int rc = SQLITE_ROW;
+	enum err err = ERR_NONE;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)c->next - 1);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)end);
+	sqlite3_bind_int64(st, 3, SLICE_EVENTS);
+	*there = true;
+	while (!err && *there && c->next < end && bytes < SLICE_BYTES) {
+		struct row row;
+		rc = sqlite3_step(st);
+		*there = rc == SQLITE_ROW && (uint64_t)sqlite3_column_int64(st, 0) == c->next;
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			err = db_fault(r->db, rc, "reading events", c->fault);
+		else if (*there)
+			err = reader_row(r, st, &row, c->fault);
+		if (!err && *there)
+			err = check_row(c, w, &row);
+		bytes += !err && *there ? row.data.len : 0;
+	}
+	sqlite3_reset(st);
+	return err;
+}
+
+/* A posting row names only seqs of its own topic. */
+struct posting {
+	struct window *window;
+	uint32_t topic;
+	uint64_t first;   /* of the topic */
+	uint64_t foreign; /* it names this one; 0: none */
+};
+
+static void check_posted(void *arg, uint64_t seq)
+{
+	struct posting *p = arg;
+	struct window *w = p->window;
+	if (seq < w->first)
+		return;
+	if (w->topics[seq - w->first] != p->topic)
+		p->foreign = seq;
+	w->named += seq != p->first;
+}
+
+static enum err check_postings(struct verify_counts *c, struct window *w)
+{
+	sqlite3 *db = c->reader->db;
+	sqlite3_stmt *st = NULL;
+	enum err err = db_prepare(db, "SELECT topic, seqs FROM posting WHERE \"window\" = ?", &st, c->fault);
+	int rc = SQLITE_DONE;
+	if (!err)
+		sqlite3_bind_int64(st, 1, (sqlite3_int64)w->last);
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct posting p = {.window = w, .topic = (uint32_t)sqlite3_column_int64(st, 0)};
+		const struct verify_topic *t = verify_count_find(c, p.topic);
+		p.first = t != NULL ? t->stored.first : 0;
+		if (!postings_decode(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), w->last, check_posted,
+				     &p))
+			err = fault_set(c->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", p.topic,
+					(ull)w->last);
+		else if (p.foreign != 0)
+			err = fault_set(c->fault, ERR_CORRUPT,
+					"the posting of topic %u names event %llu, which is not its own", p.topic,
+					(ull)p.foreign);
+	}
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(db, rc, "reading postings", c->fault);
+	sqlite3_finalize(st);
+	uint64_t wanted = w->last - w->first + 1 - w->firsts;
+	if (!err && w->named != wanted)
+		err = fault_set(
+			c->fault, ERR_CORRUPT,
+			"the postings of events %llu to %llu name %llu of the %llu that are not the first of their topics",
+			(ull)w->first, (ull)w->last, (ull)w->named, (ull)wanted);
+	return err;
+}
+
+static enum err check_window(struct verify_counts *c, struct window *w)
+{
+	enum err err = find_window(c, w);
+	bool there = true;
+	while (!err && c->next <= w->last) {
+		err = check_slice(c, w, &there);
+		if (!err && c->progress != NULL)
+			c->progress(c->arg, c->out->events, c->all);
+		if (!err && !there)
+			return follow(c);
+	}
+	if (err || w->last > c->mark)
+		return err;
+	err = check_postings(c, w);
+	return err == ERR_CORRUPT && has_left(c, w->last) ? ERR_NONE : err;
+}
+
+static enum err check_log(struct verify_counts *c)
+{
+	struct window w = {0};
+	enum err err = db_prepare(c->reader->db, "SELECT 1 FROM id_key WHERE key = ? AND seq = ?", &w.key, c->fault);
+	while (!err && c->next <= c->head)
+		err = check_window(c, &w);
+	sqlite3_finalize(w.key);
+	free(w.topics);
+	return err;
+}
+
+static enum err check_figures(struct verify_counts *c)
+{
+	for (uint32_t i = 0; !c->holes && i < c->topic_count; i++) {
+		const struct figures *a = &c->topics[i].stored;
+		const struct figures *b = &c->topics[i].counted;
+		if (a->first != b->first || a->last != b->last || a->count != b->count || a->bytes != b->bytes)
+			return fault_set(c->fault, ERR_CORRUPT, "the figures of topic %u do not match its %llu events",
+					 c->topics[i].number, (ull)b->count);
+	}
+	return ERR_NONE;
+}
+
+enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
+			struct history_verified *out, struct fault *fault)
+{
+	*out = (struct history_verified){0};
+	struct verify_counts c = {.reader = r,
+				  .next = 1,
+				  .first = store_log_first(r->store),
+				  .head = store_head(r->store),
+				  .time_ms = INT64_MIN,
+				  .out = out,
+				  .progress = progress,
+				  .arg = arg,
+				  .fault = fault};
+	c.all = c.head + 1 - store_first(r->store);
+	map_init(&c.by_number);
+	enum err err = list_topics(&c);
+	if (!err)
+		err = read_notes(&c);
+	if (!err)
+		err = verify_structure(&c);
+	if (!err)
+		err = verify_archives(&c);
+	if (!err)
+		err = verify_chain(&c);
+	if (!err)
+		err = check_log(&c);
+	if (!err)
+		err = check_figures(&c);
+	map_finish(&c.by_number, NULL);
+	free(c.topics);
+	return err;
+}

@@ -1,0 +1,148 @@
+#include "store/sqlite/shim.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/system/sys.h"
+
+static _Thread_local struct shim_failure last;
+
+int shim_fail(const char *name, const char *ending, const char *verb, int rc, int why)
+{
+	last.rc = rc;
+	last.why = why == 0 && rc == SQLITE_FULL ? ENOSPC : why; /* of a write to a full disk SQLite keeps none */
+	last.verb = verb;
+	snprintf(last.path, sizeof last.path, "%s%s", name != NULL ? name : "a temporary file", ending);
+	return rc;
+}
+
+const struct shim_failure *shim_failure(int rc)
+{
+	return last.rc == rc ? &last : NULL;
+}
+
+sqlite3_file *shim_real(sqlite3_file *f)
+{
+	return ((struct shim *)(void *)f)->real;
+}
+
+int shim_open(struct shim *f, size_t size, const sqlite3_io_methods *methods, sqlite3_vfs *real, const char *name, int flags,
+	      int *out_flags)
+{
+	f->real = (sqlite3_file *)(void *)((char *)f + size);
+	f->name = name;
+	int rc = real->xOpen(real, name, f->real, flags, out_flags);
+	f->base.pMethods = rc == SQLITE_OK ? methods : NULL;
+	return rc;
+}
+
+int shim_close(sqlite3_file *f)
+{
+	return shim_real(f)->pMethods->xClose(shim_real(f));
+}
+
+/* What a call came to: remembered where it failed, and SQLITE_FULL where there was no room. */
+static int ended(sqlite3_file *f, const char *verb, int rc)
+{
+	int why = 0;
+	if ((rc & 0xff) != SQLITE_IOERR && rc != SQLITE_FULL)
+		return rc;
+	shim_control(f, SQLITE_FCNTL_LAST_ERRNO, &why);
+	if (sys_err(why) == ERR_FULL)
+		rc = SQLITE_FULL;
+	return shim_fail(((struct shim *)(void *)f)->name, "", verb, rc, why);
+}
+
+int shim_read(sqlite3_file *f, void *bytes, int n, sqlite3_int64 at)
+{
+	int rc = shim_real(f)->pMethods->xRead(shim_real(f), bytes, n, at);
+	if (rc == SQLITE_IOERR_SHORT_READ)
+		return rc;
+	return ended(f, "read", rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc);
+}
+
+int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
+{
+	return ended(f, "write", shim_real(f)->pMethods->xWrite(shim_real(f), bytes, n, at));
+}
+
+int shim_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	return ended(f, "truncate", shim_real(f)->pMethods->xTruncate(shim_real(f), size));
+}
+
+int shim_sync(sqlite3_file *f, int flags)
+{
+	return ended(f, "sync", shim_real(f)->pMethods->xSync(shim_real(f), flags));
+}
+
+int shim_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+	return ended(f, "read", shim_real(f)->pMethods->xFileSize(shim_real(f), size));
+}
+
+int shim_lock(sqlite3_file *f, int lock)
+{
+	return ended(f, "lock", shim_real(f)->pMethods->xLock(shim_real(f), lock));
+}
+
+int shim_unlock(sqlite3_file *f, int lock)
+{
+	return ended(f, "unlock", shim_real(f)->pMethods->xUnlock(shim_real(f), lock));
+}
+
+int shim_check_lock(sqlite3_file *f, int *out)
+{
+	return ended(f, "lock", shim_real(f)->pMethods->xCheckReservedLock(shim_real(f), out));
+}
+
+int shim_control(sqlite3_file *f, int op, void *arg)
+{
+	return shim_real(f)->pMethods->xFileControl(shim_real(f), op, arg);
+}
+
+int shim_sector_size(sqlite3_file *f)
+{
+	return shim_real(f)->pMethods->xSectorSize(shim_real(f));
+}
+
+int shim_characteristics(sqlite3_file *f)
+{
+	return shim_real(f)->pMethods->xDeviceCharacteristics(shim_real(f));
+}
+
+int shim_shm_failed(sqlite3_file *f, const char *verb, int rc, int why)
+{
+	if (sys_err(why) == ERR_FULL)
+		rc = SQLITE_FULL;
+	return shim_fail(((struct shim *)(void *)f)->name, "-shm", verb, rc, why);
+}
+
+/* SQLite keeps no errno of these. */
+static int shm_ended(sqlite3_file *f, const char *verb, int rc)
+{
+	return (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN ? shim_shm_failed(f, verb, rc, errno) : rc;
+}
+
+int shim_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
+{
+	errno = 0;
+	int rc = shim_real(f)->pMethods->xShmMap(shim_real(f), page, size, extend, out);
+	return shm_ended(f, rc == SQLITE_IOERR_SHMSIZE ? "extend" : "open", rc);
+}
+
+int shim_shm_lock(sqlite3_file *f, int offset, int n, int flags)
+{
+	errno = 0;
+	return shm_ended(f, "lock", shim_real(f)->pMethods->xShmLock(shim_real(f), offset, n, flags));
+}
+
+void shim_shm_barrier(sqlite3_file *f)
+{
+	shim_real(f)->pMethods->xShmBarrier(shim_real(f));
+}
+
+int shim_shm_unmap(sqlite3_file *f, int remove)
+{
+	return shim_real(f)->pMethods->xShmUnmap(shim_real(f), remove);
+}

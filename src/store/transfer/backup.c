@@ -1,0 +1,368 @@
+#include "store/transfer/backup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/system/sys.h"
+#include "store/archive/archive_check.h"
+#include "store/archives/archive_copy.h"
+#include "store/archives/incoming_archives.h"
+#include "store/archives/lost_ranges.h"
+#include "store/index/stream_last.h"
+#include "store/read/reader.h"
+#include "store/sqlite/store_files.h"
+#include "store/transfer/restore.h"
+#include "store/transfer/side_tables.h"
+
+enum {
+	PATH_LEN = 1200,
+	PAGE_EVENTS = 2000,
+	PAGE_BYTES = 1024 * 1024,
+	COMMIT_EVENTS = 10000,
+	/* Beside a running server, the copy rests so many times as long as it has worked. */
+	REST = 3
+};
+
+struct backup {
+	struct store *from;
+	struct store *to;
+	struct reader *reader;
+	struct backup_options options;
+	struct backup_figures *figures;
+	uint64_t head; /* of the copy, in the end */
+	uint64_t log;  /* where its log begins then */
+	uint64_t counted;
+	uint64_t start;
+	bool gentle; /* a server is using the original */
+	bool fresh;  /* the copy was empty */
+	bool is_new; /* it was never finished */
+	struct incoming_archives arrivals;
+};
+
+static bool is_stopped(const struct backup *b)
+{
+	const struct seal_watch *w = b->options.watch;
+	return w != NULL && w->stop != NULL && w->stop(w->arg);
+}
+
+static void tell(const struct backup *b)
+{
+	const struct seal_watch *w = b->options.watch;
+	if (w != NULL && w->progress != NULL)
+		w->progress(w->arg, b->figures->events, store_head(b->to) - b->start, b->head - b->start);
+}
+
+/* --- may it be copied there? --- */
+
+static enum err same_event(struct backup *b, uint64_t seq, struct fault *fault)
+{
+	struct page *page;
+	struct envelope e;
+	bool same = false;
+	struct history_query q = {.after = seq - 1, .before = seq + 1, .count_max = 1, .bytes_max = 1};
+	enum err err = history_page(b->reader, &q, &page, fault);
+	if (err == ERR_GONE)
+		return ERR_NONE; /* there is nothing to compare with any more */
+	if (err)
+		return err;
+	if (page_count(page) == 1 && envelope_read(page_envelope(page, 0), &e))
+		err = restore_is(b->to, &e, page_entry(page, 0).time_ms, &same, fault);
+	page_unref(page);
+	if (err || same)
+		return err;
+	return fault_set(fault, ERR_CONFLICT, "event %llu is another one in %s: the two stores have gone different ways",
+			 (unsigned long long)seq, store_dir(b->to));
+}
+
+static enum err check_dest(struct backup *b, struct fault *fault)
+{
+	uint64_t known = store_head(b->to);
+	/* A copy without it would look whole. */
+	if (archive_set_rejected(store_archives(b->from), fault) || archive_set_absent(store_archives(b->from), fault))
+		return fault->code;
+	if (known == 0)
+		return ERR_NONE;
+	const struct lineage *ours = store_lineage(b->to);
+	uint32_t lines;
+	lineage_span(ours, 1, known, &lines);
+	if (!lineage_is(store_lineage(b->from), 1, known, ours->lines, lines))
+		return fault_set(fault, ERR_CONFLICT,
+				 "%s is a copy of another store, or another line of history (epoch %s, not %s)",
+				 store_dir(b->to), store_epoch(b->to), store_epoch(b->from));
+	if (known > b->head)
+		return fault_set(fault, ERR_CONFLICT, "%s holds events up to %llu, and %llu is the last to be copied",
+				 store_dir(b->to), (unsigned long long)known, (unsigned long long)b->head);
+	return same_event(b, known, fault);
+}
+
+/* --- archives --- */
+
+static enum err on_archived(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
+{
+	(void)text;
+	(void)time_ms;
+	struct backup *b = arg;
+	if (is_stopped(b))
+		return fault_set(fault, ERR_CLOSED, "it was interrupted");
+	struct manifest known;
+	bool has = !b->fresh && archive_set_find(store_archives(b->to), e->seq, &known);
+	if (e->seq <= b->counted || e->seq >= store_log_first(b->to) || has)
+		return ERR_NONE;
+	b->counted = e->seq;
+	return restore_archived(b->to, e, fault);
+}
+
+/* A fresh copy counts what they hold, also of those that an attempt before has brought; any other what is new to it. */
+static enum err copy_one(struct backup *b, const struct manifest *m, struct fault *fault)
+{
+	char path[PATH_LEN];
+	struct manifest found;
+	struct manifest known;
+	struct archive_check s = {.expected = m, .each = on_archived, .arg = b};
+	struct archive_set *to = store_archives(b->to);
+	bool is_new = !archive_set_named(to, m->file, &known);
+	bool counts = (b->fresh || is_new) && m->first < store_log_first(b->to);
+	archive_set_path(store_archives(b->from), m->file, path, sizeof path);
+	enum err err = counts ? archive_check(path, &s, &found, fault) : ERR_NONE;
+	if (!err)
+		err = b->fresh ? archive_copy(path, m, to, fault) : incoming_archives_copy(&b->arrivals, path, m, to, fault);
+	b->figures->archives += !err && is_new;
+	return err;
+}
+
+/* The archives that end before the copy does. */
+static enum err copy_archives(struct backup *b, struct fault *fault)
+{
+	struct manifest m;
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && archive_set_at(store_archives(b->from), i, &m); i++) {
+		if (is_stopped(b))
+			return fault_set(fault, ERR_CLOSED, "it was interrupted");
+		if (m.last <= b->head)
+			err = copy_one(b, &m, fault);
+	}
+	return err;
+}
+
+/* Into a copy that has events: with their figures, in one transaction. */
+static enum err add_archives(struct backup *b, struct fault *fault)
+{
+	enum err err = restore_begin(b->to, 0, fault);
+	if (!err)
+		err = copy_archives(b, fault);
+	if (!err)
+		err = incoming_archives_note(&b->arrivals, b->to->db, fault);
+	if (!err)
+		err = restore_commit(b->to, fault);
+	if (err)
+		incoming_archives_abandon(&b->arrivals, store_archives(b->to));
+	return err ? err : incoming_archives_settle(b->to->db, store_archives(b->to), fault);
+}
+
+/* --- events --- */
+
+static enum err copy_page(struct backup *b, struct page *page, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	for (uint32_t i = 0; !err && i < page_count(page); i++) {
+		struct envelope e;
+		if (!envelope_read(page_envelope(page, i), &e))
+			return fault_set(fault, ERR_CORRUPT, "event %llu is damaged",
+					 (unsigned long long)page_entry(page, i).seq);
+		err = restore_envelope(b->to, &e, page_entry(page, i).time_ms, fault);
+	}
+	b->figures->events += page_count(page);
+	return err;
+}
+
+/* Processor time of this thread: what it has worked, not what it has waited. */
+static int64_t worked_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* The disk and the processors are the server's first. */
+static void rest(const struct backup *b, int64_t since_us)
+{
+	int64_t us = b->gentle ? (worked_us() - since_us) * REST : 0;
+	if (us > 0)
+		nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
+}
+
+/* Whoever holds the lock of a store writes to it. */
+static bool is_in_use(const char *dir)
+{
+	int fd;
+	bool used = sys_lock_dir(dir, "lock", true, &fd) != 0 && errno == EWOULDBLOCK;
+	if (fd >= 0)
+		close(fd);
+	return used;
+}
+
+/* One transaction of the copy's. */
+static enum err copy_events(struct backup *b, struct fault *fault)
+{
+	uint64_t until = store_head(b->to) + COMMIT_EVENTS;
+	enum err err = ERR_NONE;
+	while (!err && store_head(b->to) < b->head && store_head(b->to) < until) {
+		struct page *page;
+		struct history_query q = {.after = store_head(b->to),
+					  .before = b->head + 1,
+					  .count_max = PAGE_EVENTS,
+					  .bytes_max = PAGE_BYTES};
+		if (is_stopped(b))
+			return fault_set(fault, ERR_CLOSED, "it was interrupted");
+		int64_t start_us = worked_us();
+		err = history_page(b->reader, &q, &page, fault);
+		if (err)
+			return err;
+		err = copy_page(b, page, fault);
+		page_unref(page);
+		tell(b);
+		rest(b, start_us);
+	}
+	return err;
+}
+
+/* What left the log of the original leaves that of the copy: its archives were copied. */
+static enum err follow(struct backup *b, struct fault *fault)
+{
+	uint64_t log_first = b->log;
+	struct manifest m;
+	bool archived = log_first > 1 && archive_set_find(store_archives(b->to), log_first - 1, &m);
+	enum err err = ERR_NONE;
+	while (!err && store_log_first(b->to) < log_first) {
+		uint64_t left = 0;
+		struct committed *none = NULL;
+		err = store_evict(b->to, log_first - 1, archived ? m.last : log_first - 1, archived ? m.chain : NULL, &left,
+				  fault);
+		if (!err)
+			err = store_commit(b->to, &none, fault);
+		if (!err)
+			err = store_maintain(b->to, false, fault);
+	}
+	return err;
+}
+
+/* Where the log of a fresh copy begins: where that of the original does, or behind the archives that end before the copy. */
+static uint64_t log_start(struct backup *b)
+{
+	struct manifest m;
+	uint64_t archived = 0;
+	if (store_log_first(b->from) <= b->head)
+		return store_log_first(b->from);
+	for (uint32_t i = 0; archive_set_at(store_archives(b->from), i, &m); i++)
+		archived = m.last <= b->head && m.last > archived ? m.last : archived;
+	uint64_t next = store_next(b->from, archived);
+	return next < b->head ? next : b->head;
+}
+
+/* What is below the log of the copy, as far as it is not in archives, and which of them it follows. */
+static enum err note_below(struct backup *b, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t log_first = b->log > store_log_first(b->to) ? b->log : store_log_first(b->to);
+	enum err err = lost_ranges_copy(b->reader->db, b->to->db, log_first, fault);
+	if (!err)
+		err = stream_last_copy(b->reader->db, b->to->db, b->head, fault);
+	if (!err && log_first > 1 && archive_set_find(store_archives(b->to), log_first - 1, &m))
+		err = store_note_chain(b->to, m.last, m.chain, fault);
+	else if (!err && log_first > 1)
+		err = store_note_chain(b->to, log_first - 1, NULL, fault);
+	return err;
+}
+
+static enum err copy_all(struct backup *b, struct fault *fault)
+{
+	bool fresh = b->fresh = store_head(b->to) == 0;
+	b->log = log_start(b);
+	enum err err = fresh ? restore_begin(b->to, b->log > 0 ? b->log : 1, fault) : ERR_NONE;
+	b->start = store_head(b->to);
+	if (!err)
+		err = fresh ? copy_archives(b, fault) : add_archives(b, fault);
+	for (bool begun = fresh, last = false; !err && !last; begun = false) {
+		if (!begun)
+			err = restore_begin(b->to, 0, fault);
+		if (!err)
+			err = copy_events(b, fault);
+		last = store_head(b->to) == b->head;
+		if (!err && last)
+			err = side_tables_write(b->to, b->head, b->is_new, fault);
+		if (!err && last)
+			err = note_below(b, fault);
+		if (!err && last)
+			err = restore_adopt(b->to, store_lineage(b->from), b->head, fault);
+		if (!err)
+			err = restore_commit(b->to, fault);
+		if (!err)
+			err = store_maintain(b->to, false, fault);
+	}
+	return err ? err : follow(b, fault);
+}
+
+/* A fresh copy has the lines of the original before anything else: an interrupted one knows its archives again. Until all is
+ * copied, it is marked. */
+static enum err adopt(const char *dir, const char *dest, struct fault *fault)
+{
+	struct store *from = NULL;
+	struct store *to = NULL;
+	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &from, fault);
+	if (!err)
+		err = store_files_make_dir(dest, fault);
+	if (!err && !store_files_has_store(dest))
+		err = store_files_mark(dest, STORE_FILES_NEW_COPY, fault);
+	if (!err)
+		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .copies = true}, &to, fault);
+	if (!err && store_head(to) == 0)
+		err = restore_adopt(to, store_lineage(from), UINT64_MAX, fault);
+	store_close(to);
+	store_close(from);
+	return err;
+}
+
+enum err backup_store(const char *dir, const char *dest, struct backup_options options, struct backup_figures *out,
+		      struct fault *fault)
+{
+	*out = (struct backup_figures){0};
+	struct backup b = {.options = options, .figures = out, .gentle = is_in_use(dir)};
+	enum err err = adopt(dir, dest, fault);
+	/* No waiting for the disk at each commit, which a server on the same one would feel: closing the copy does it. */
+	if (!err)
+		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .relaxed = true, .copies = true}, &b.to,
+				 fault);
+	/* What stands beside the events first: it is never ahead of events that are read later. */
+	if (!err)
+		err = side_tables_read(dir, b.to, fault);
+	if (!err)
+		err = store_open(dir, (struct store_options){.access = STORE_READ}, &b.from, fault);
+	if (!err)
+		err = reader_open(b.from, &b.reader, fault);
+	if (!err) {
+		b.head = store_head(b.from);
+		if (options.until != 0 && options.until < b.head)
+			b.head = options.until;
+		err = check_dest(&b, fault);
+	}
+	b.is_new = store_files_marked(dest) == STORE_FILES_NEW_COPY;
+	if (!err && !b.is_new)
+		err = store_files_mark(dest, STORE_FILES_OLD_COPY, fault);
+	if (!err)
+		err = copy_all(&b, fault);
+	if (!err) {
+		out->first = store_first(b.to);
+		out->head = store_head(b.to);
+	}
+	if (err && b.to != NULL)
+		restore_abandon(b.to);
+	store_close(b.to);
+	if (!err)
+		err = store_files_unmark(dest, fault); /* it is on the disk now */
+	incoming_archives_finish(&b.arrivals);
+	reader_close(b.reader);
+	store_close(b.from);
+	return err;
+}

@@ -1,0 +1,441 @@
+#include "store/transfer/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/system/file_replace.h"
+#include "base/system/log.h"
+#include "base/system/sys.h"
+#include "store/archive/archive_check.h"
+#include "store/archive/archive_manifest.h"
+#include "store/archives/incoming_archives.h"
+#include "store/archives/lost_ranges.h"
+#include "store/index/stream_last.h"
+#include "store/read/reader.h"
+#include "store/sqlite/db.h"
+#include "store/sqlite/store_files.h"
+#include "store/transfer/restore.h"
+#include "json/json.h"
+
+enum { PATH_LEN = 1200 };
+
+/* One of the files. */
+struct piece {
+	const char *path;
+	bool has_manifest;
+	struct manifest manifest; /* without one: first and last alone */
+};
+
+struct import {
+	struct store *store;
+	struct reader *reader; /* sees what was there before */
+	struct import_options options;
+	struct import_figures *figures;
+	uint64_t old_hot;   /* of the store as it was; 0: it was empty */
+	bool grows;         /* there are events past the last one */
+	uint64_t counted;   /* the store's figures have the events up to here, though it has lost their archives */
+	uint64_t chain_seq; /* where the archive ends that the log's last events went to; 0: none is noted */
+	struct piece *pieces;
+	int count;
+	struct lineage lineage; /* of the store, and of what the files add to it */
+	struct buf scratch;
+	struct incoming_archives arrivals;
+	/* How far all of it is. */
+	uint64_t done;
+	uint64_t all;
+	uint64_t events;
+};
+
+/* --- before anything is changed --- */
+
+/* The range of an archive that has no manifest. */
+static enum err find_range(const char *path, struct manifest *m, struct fault *fault)
+{
+	struct archive *a;
+	struct archive_lines lines;
+	struct slice time;
+	enum err err = archive_open(path, &a, fault);
+	if (err)
+		return err;
+	if (archive_frames(a) == 0)
+		err = fault_set(fault, ERR_INVALID, "%s holds no events", path);
+	for (int end = 0; !err && end < 2; end++) {
+		err = archive_unpack(a, end == 0 ? 0 : archive_frames(a) - 1, &lines, fault);
+		if (!err && (lines.count == 0 || !envelope_read_place(archive_line(&lines, end == 0 ? 0 : lines.count - 1),
+								      end == 0 ? &m->first : &m->last, &time)))
+			err = fault_set(fault, ERR_CORRUPT, "%s: its lines are no events", path);
+	}
+	m->raw_bytes = archive_raw(a);
+	archive_close(a);
+	return err;
+}
+
+/* Of the file alone: the store is not opened for one that is no archive. */
+static enum err look_at(struct import *im, struct piece *p, struct fault *fault)
+{
+	struct manifest *m = &p->manifest;
+	enum err err = archive_manifest_find(p->path, m, fault);
+	p->has_manifest = err == ERR_NONE;
+	if (err == ERR_NOT_FOUND)
+		err = find_range(p->path, m, fault);
+	if (err)
+		return err;
+	if (p->has_manifest && m->count != m->last - m->first + 1)
+		return fault_set(fault, ERR_CONFLICT, "%s holds a selection of events: a log cannot be made of it", p->path);
+	im->all += m->raw_bytes;
+	return ERR_NONE;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct manifest *x = &((const struct piece *)a)->manifest;
+	const struct manifest *y = &((const struct piece *)b)->manifest;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return x->last > y->last ? -1 : x->last < y->last;
+}
+
+/* The last event that is there already; 0: there is none. */
+static uint64_t head_of(const struct import *im)
+{
+	return im->store != NULL ? store_head(im->store) : 0;
+}
+
+/* A store is never made older, nor can it become what nobody has. */
+static enum err check_until(const struct import *im, uint64_t covered, struct fault *fault)
+{
+	uint64_t until = im->options.until;
+	uint64_t head = head_of(im);
+	if (until != 0 && until < head)
+		return fault_set(
+			fault, ERR_CONFLICT,
+			"the store holds events up to %llu already: what was there at %llu needs an empty directory",
+			(unsigned long long)head, (unsigned long long)until);
+	if (until > covered)
+		return fault_set(fault, ERR_CONFLICT, "event %llu is in none of the files: %llu is the last there is",
+				 (unsigned long long)until, (unsigned long long)covered);
+	return ERR_NONE;
+}
+
+/* Its events are on the same lines of history, as far as they are known, and go on from there. */
+static enum err join_lines(struct import *im, const struct piece *p, uint64_t covered, struct fault *fault)
+{
+	const struct manifest *m = &p->manifest;
+	bool same = true;
+	if (p->has_manifest && lineage_join(&im->lineage, covered, m->first, m->last, m->lines, m->line_count, &same))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (same)
+		return ERR_NONE;
+	return fault_set(
+		fault, ERR_CONFLICT,
+		"%s is of another store, or of another line of history (its epoch is %s) than %s: they cannot be joined",
+		p->path, m->epoch, im->store != NULL ? store_dir(im->store) : "the files before it");
+}
+
+/* The pieces are in order, of one store, and leave nothing out: but those from before the log, which may. */
+static enum err check_pieces(struct import *im, struct fault *fault)
+{
+	uint64_t covered = head_of(im);
+	for (int i = 0; i < im->count; i++) {
+		const struct piece *p = &im->pieces[i];
+		const struct manifest *m = &p->manifest;
+		enum err err = join_lines(im, p, covered, fault);
+		if (err)
+			return err;
+		if (m->last < im->old_hot)
+			continue;
+		if (covered != 0 && m->first > covered + 1)
+			return fault_set(fault, ERR_NOT_FOUND,
+					 "events %llu to %llu are missing: they are in none of the files",
+					 (unsigned long long)covered + 1, (unsigned long long)m->first - 1);
+		covered = m->last > covered ? m->last : covered;
+	}
+	uint64_t first = im->pieces[0].manifest.first;
+	if (im->lineage.count > 0 && im->lineage.lines[0].first > first) /* of files without a manifest, beside others */
+		return fault_set(fault, ERR_CONFLICT, "events %llu to %llu are on none of the lines of history of the files",
+				 (unsigned long long)first, (unsigned long long)im->lineage.lines[0].first - 1);
+	im->grows = covered > head_of(im);
+	return check_until(im, covered, fault);
+}
+
+/* --- event by event --- */
+
+static enum err differs(uint64_t seq, struct fault *fault)
+{
+	return fault_set(fault, ERR_CONFLICT, "event %llu is another one in the store", (unsigned long long)seq);
+}
+
+/* An event that the store has in an archive. */
+static enum err compare(struct import *im, const struct envelope *e, struct slice text, struct fault *fault)
+{
+	struct page *page;
+	struct history_query q = {.after = e->seq - 1, .before = e->seq + 1, .count_max = 1, .bytes_max = 1};
+	enum err err = history_page(im->reader, &q, &page, fault);
+	if (err)
+		return err;
+	if (page_count(page) != 1 || !slice_eq(page_envelope(page, 0), text))
+		err = differs(e->seq, fault);
+	page_unref(page);
+	im->figures->known += !err;
+	return err;
+}
+
+static enum err check_data(struct import *im, const struct envelope *e, struct fault *fault)
+{
+	struct json_error error;
+	size_t len;
+	im->scratch.len = 0;
+	if (!buf_reserve(&im->scratch, e->data.len))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (json_minify(e->data.p, e->data.len, im->scratch.data, &len, &error) && len == e->data.len)
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT, "event %llu: its data is not JSON as a server stores it",
+			 (unsigned long long)e->seq);
+}
+
+static enum err on_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
+{
+	struct import *im = arg;
+	const struct seal_watch *watch = im->options.watch;
+	uint64_t head = store_head(im->store);
+	struct manifest known;
+	im->events++;
+	if (watch != NULL && watch->stop != NULL && watch->stop(watch->arg))
+		return fault_set(fault, ERR_CLOSED, "it was interrupted");
+	if (im->options.until != 0 && e->seq > im->options.until)
+		return ERR_NONE;
+	enum err err = check_data(im, e, fault);
+	if (err)
+		return err;
+	if (e->seq > head) {
+		err = restore_envelope(im->store, e, time_ms, fault);
+		im->figures->restored += !err;
+		return err;
+	}
+	if (e->seq >= im->old_hot) {
+		bool same;
+		err = restore_is(im->store, e, time_ms, &same, fault);
+		im->figures->known += same;
+		return err || same ? err : differs(e->seq, fault);
+	}
+	if (archive_set_find(store_archives(im->store), e->seq, &known))
+		return compare(im, e, text, fault);
+	if (e->seq > im->counted)
+		err = restore_archived(im->store, e, fault);
+	im->figures->archived += !err;
+	return err;
+}
+
+static void on_progress(void *arg, uint64_t done, uint64_t all)
+{
+	struct import *im = arg;
+	const struct seal_watch *watch = im->options.watch;
+	(void)all;
+	if (watch != NULL && watch->progress != NULL)
+		watch->progress(watch->arg, im->events, im->done + done, im->all);
+}
+
+static enum err take_piece(struct import *im, struct piece *p, struct fault *fault)
+{
+	struct archive_check s = {
+		.expected = p->has_manifest ? &p->manifest : NULL, .each = on_event, .progress = on_progress, .arg = im};
+	struct manifest found;
+	uint64_t archived = im->figures->archived;
+	enum err err = archive_check(p->path, &s, &found, fault);
+	im->done += found.raw_bytes;
+	if (err || im->figures->archived == archived)
+		return err;
+	err = manifest_set_lines(&found, store_lineage(im->store), fault);
+	return err ? err : incoming_archives_copy(&im->arrivals, p->path, &found, store_archives(im->store), fault);
+}
+
+/* The archive that the log's events went to may have been lost: another one is in its place then. */
+static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault)
+{
+	struct manifest m;
+	uint64_t log_first = store_log_first(im->store);
+	if (!archive_set_find(store_archives(im->store), log_first - 1, &m) || m.last == seq)
+		return ERR_NONE;
+	return store_note_chain(im->store, m.last, m.chain, fault);
+}
+
+/* The last seqs of streams are known again up to where a piece, or an archive that was there, begins. */
+static enum err lower_unknown(const struct import *im, struct fault *fault)
+{
+	uint64_t unknown;
+	struct manifest m;
+	enum err err = stream_last_unknown(im->store->db, &unknown, fault);
+	if (err || unknown == 0)
+		return err;
+	for (int i = im->count; i > 0; i--) {
+		const struct manifest *piece = &im->pieces[i - 1].manifest;
+		while (archive_set_find(store_archives(im->store), unknown, &m))
+			unknown = m.first - 1;
+		if (piece->first <= unknown && unknown <= piece->last)
+			unknown = piece->first - 1;
+	}
+	while (unknown > 0 && archive_set_find(store_archives(im->store), unknown, &m))
+		unknown = m.first - 1;
+	return stream_last_note_unknown(im->store->db, unknown, true, fault);
+}
+
+static enum err take_all(struct import *im, struct fault *fault)
+{
+	uint64_t first = im->pieces[0].manifest.first;
+	uint64_t last = im->options.until != 0 ? im->options.until : UINT64_MAX;
+	enum err err = restore_begin(im->store, first, fault);
+	/* Files without a manifest are of nobody's history: it begins here. */
+	if (!err && im->grows && im->lineage.count > 0)
+		err = restore_adopt(im->store, &im->lineage, last, fault);
+	/* What came before a log that begins here is nowhere else. */
+	if (!err && im->old_hot == 0 && first > 1)
+		err = lost_ranges_add(im->store->db, 1, first - 1, false, fault);
+	if (!err && im->old_hot == 0 && first > 1)
+		err = stream_last_note_unknown(im->store->db, first - 1, false, fault);
+	for (int i = 0; !err && i < im->count; i++)
+		err = take_piece(im, &im->pieces[i], fault);
+	if (!err)
+		err = lower_unknown(im, fault);
+	if (!err && im->chain_seq != 0)
+		err = renew_chain(im, im->chain_seq, fault);
+	if (!err)
+		err = incoming_archives_note(&im->arrivals, im->store->db, fault);
+	if (!err)
+		err = restore_commit(im->store, fault);
+	return err;
+}
+
+/* --- into an empty directory --- */
+
+/* The store is made beside its place, without a journal, and put there whole. */
+struct site {
+	char dir[PATH_LEN];
+	char from[STORE_FILES_PATH_LEN];
+	char to[STORE_FILES_PATH_LEN];
+};
+
+static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
+{
+	static const char *const logs[] = {"-wal", "-shm"};
+	int fd = open(site->from, O_RDONLY | O_CLOEXEC);
+	/* Somebody who looks at the empty store keeps its write-ahead log alive: it must not be taken for the new one's. */
+	for (int i = 0; i < 2; i++) {
+		char path[PATH_LEN + 64];
+		snprintf(path, sizeof path, "%s%s", site->to, logs[i]);
+		unlink(path);
+	}
+	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_sync_dir(dir) == 0 && sys_rename(site->from, site->to) == 0 &&
+		    sys_sync_dir(dir) == 0;
+	enum err err = fine ? ERR_NONE : sys_fail(fault, "cannot put the new store in the place of", site->to, errno);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* `empty`: a store without events that is there, and keeps the lock; or NULL. */
+static enum err import_beside(struct import *im, struct store *empty, const char *dir, struct fault *fault)
+{
+	struct site site;
+	snprintf(site.dir, sizeof site.dir, "%.1000s/import" FILE_REPLACE_ENDING, dir);
+	store_files_db(site.dir, site.from);
+	store_files_db(dir, site.to);
+	if (empty != NULL)
+		restore_abandon(empty);
+	store_files_remove(site.dir);
+	im->store = NULL;
+	enum err err =
+		store_open(site.dir, (struct store_options){.access = STORE_WRITE, .copies = true}, &im->store, fault);
+	if (!err)
+		err = restore_in_bulk(im->store, fault);
+	if (!err)
+		err = take_all(im, fault);
+	if (err && im->store != NULL)
+		restore_abandon(im->store);
+	im->figures->first = err ? 0 : store_first(im->store);
+	im->figures->head = err ? 0 : store_head(im->store);
+	store_close(im->store);
+	im->store = empty;
+	if (!err)
+		err = put_in_place(&site, dir, fault);
+	store_files_remove(site.dir);
+	return err;
+}
+
+/* Where there is no store. When it fails, nothing is left of it. */
+static enum err import_fresh(struct import *im, const char *dir, struct fault *fault)
+{
+	int lock = -1;
+	bool made = access(dir, F_OK) != 0;
+	enum err err = store_files_make_dir(dir, fault);
+	if (!err)
+		err = store_files_lock(dir, &lock, fault);
+	if (!err)
+		err = import_beside(im, NULL, dir, fault);
+	if (lock >= 0)
+		close(lock);
+	if (err && made)
+		store_files_remove(dir);
+	return err;
+}
+
+static enum err import_more(struct import *im, struct fault *fault)
+{
+	static const char chain[] = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'chain' AND value LIKE '%:_%'";
+	sqlite3_int64 counted = 0;
+	enum err err = reader_open(im->store, &im->reader, fault);
+	if (!err)
+		err = db_integer(im->reader->db, chain, 0, &counted, fault);
+	im->counted = im->chain_seq = (uint64_t)counted;
+	if (!err)
+		err = take_all(im, fault);
+	struct fault late;
+	if (err) {
+		restore_abandon(im->store);
+		incoming_archives_abandon(&im->arrivals, store_archives(im->store));
+	} else if (incoming_archives_settle(im->store->db, store_archives(im->store), &late) != ERR_NONE) {
+		log_warn("the archives are finished when the store is opened again", "why=\"%s\"", late.text);
+	}
+	im->figures->first = store_first(im->store);
+	im->figures->head = store_head(im->store);
+	reader_close(im->reader);
+	return err;
+}
+
+enum err import_files(const char *dir, const char *const *paths, int count, struct import_options options,
+		      struct import_figures *out, struct fault *fault)
+{
+	*out = (struct import_figures){0};
+	struct import im = {.options = options, .figures = out, .count = count};
+	im.pieces = calloc((size_t)count, sizeof *im.pieces);
+	if (im.pieces == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = ERR_NONE;
+	for (int i = 0; !err && i < count; i++) {
+		im.pieces[i].path = paths[i];
+		err = look_at(&im, &im.pieces[i], fault);
+	}
+	if (!err)
+		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
+	if (!err && store_files_has_store(dir))
+		err = store_open(dir, (struct store_options){.access = STORE_WRITE, .copies = true}, &im.store, fault);
+	if (!err && im.store != NULL && store_head(im.store) > 0 &&
+	    !lineage_copy(&im.lineage, store_lineage(im.store)->lines, store_lineage(im.store)->count))
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	if (!err && im.store != NULL)
+		im.old_hot = store_head(im.store) > 0 ? store_log_first(im.store) : 0;
+	if (!err)
+		err = check_pieces(&im, fault);
+	if (!err && im.store == NULL)
+		err = import_fresh(&im, dir, fault);
+	else if (!err)
+		err = im.old_hot == 0 ? import_beside(&im, im.store, dir, fault) : import_more(&im, fault);
+	store_close(im.store);
+	buf_finish(&im.scratch);
+	incoming_archives_finish(&im.arrivals);
+	lineage_finish(&im.lineage);
+	free(im.pieces);
+	return err;
+}

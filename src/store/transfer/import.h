@@ -1,0 +1,27 @@
+/* Restoring archives into a store that no server uses. All of the files or nothing: one transaction, and every frame, line
+ * and digest is proven on the way. What the store has already must be the same; events older than its log become archives of
+ * its own. One thread. */
+#ifndef STORE_TRANSFER_IMPORT_H
+#define STORE_TRANSFER_IMPORT_H
+
+#include "store/transfer/seal.h"
+
+struct import_options {
+	uint64_t until; /* restore the store as of this seq; 0: all there is */
+	const struct seal_watch *watch;
+};
+
+struct import_figures {
+	uint64_t restored; /* events */
+	uint64_t archived; /* events kept as archives, since they are older than the log */
+	uint64_t known;    /* events that were there already */
+	uint64_t first;    /* of the store, afterwards */
+	uint64_t head;
+};
+
+/* ERR_CONFLICT: another store's, or an event differs; ERR_CORRUPT names file and event; ERR_NOT_FOUND: events in between are
+ * in none of the files. */
+enum err import_files(const char *dir, const char *const *paths, int count, struct import_options options,
+		      struct import_figures *out, struct fault *fault);
+
+#endif

@@ -1,0 +1,234 @@
+#include "store/transfer/seal.h"
+
+#include <stdio.h>
+
+#include "base/system/file_replace.h"
+#include "base/system/log.h"
+#include "store/archive/archive_check.h"
+#include "store/index/selection.h"
+#include "store/read/reader.h"
+
+enum { PAGE_EVENTS = 1024, PAGE_BYTES = 256 * 1024, PATH_LEN = 1200 };
+
+static bool is_stopped(const struct seal_watch *watch)
+{
+	return watch != NULL && watch->stop != NULL && watch->stop(watch->arg);
+}
+
+static enum err stopped(struct fault *fault)
+{
+	return fault_set(fault, ERR_CLOSED, "it was interrupted");
+}
+
+/* An archive without a filter leaves nothing out: the log may have lost something that it should have. */
+static enum err check_whole(struct page *page, uint64_t after, struct fault *fault)
+{
+	for (uint32_t i = 0; i < page_count(page); i++, after++)
+		if (page_entry(page, i).seq != after + 1)
+			break;
+	if (after == page_last(page))
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)after + 1);
+}
+
+enum err export_events(struct reader *r, struct history_query query, struct archive_writer *w,
+		       const struct seal_watch *watch, struct fault *fault)
+{
+	uint64_t from = query.after;
+	uint64_t all = query.before - 1 - from;
+	uint64_t events = 0;
+	enum err err = ERR_NONE;
+	query.count_max = PAGE_EVENTS;
+	query.bytes_max = PAGE_BYTES;
+	while (!err && query.after + 1 < query.before) {
+		struct page *page;
+		if (is_stopped(watch))
+			return stopped(fault);
+		err = history_page_as(r, &query, ENCODING_LINE, &page, fault);
+		if (err)
+			break;
+		if (selection_is_open(query.select))
+			err = check_whole(page, query.after, fault);
+		if (!err)
+			err = archive_writer_add(w, page, fault);
+		query.after = page_last(page);
+		events += page_count(page);
+		page_unref(page);
+		if (watch != NULL && watch->progress != NULL)
+			watch->progress(watch->arg, events, query.after - from, all);
+	}
+	return err;
+}
+
+/* --- sealing --- */
+
+static enum err write_archive(struct reader *r, const char *path, uint64_t first, uint64_t last, const char *previous,
+			      struct archive_options options, const struct seal_watch *watch, struct manifest *out,
+			      struct fault *fault)
+{
+	struct file_replace file;
+	struct archive_writer *w = NULL;
+	struct history_query q = {.after = first - 1, .before = last + 1};
+	enum err err = file_replace_create(&file, path, fault);
+	if (!err)
+		err = archive_writer_create(options, store_lineage(r->store), previous, file_replace_write, &file, &w,
+					    fault);
+	if (!err)
+		err = export_events(r, q, w, watch, fault);
+	if (!err)
+		err = archive_writer_end(w, out, fault);
+	if (!err)
+		err = file_replace_commit(&file, fault);
+	archive_writer_destroy(w); /* first: its threads write to the file until then */
+	file_replace_abandon(&file);
+	return err;
+}
+
+/* The log beside the archive that is being read back. */
+struct comparison {
+	struct reader *reader;
+	const struct seal_watch *watch;
+	struct page *page;
+	uint32_t index;
+	uint64_t after;
+	uint64_t last;
+	bool log_failed; /* it is not the archive that cannot be read */
+};
+
+static enum err next_page(struct comparison *c, struct fault *fault)
+{
+	struct history_query q = {
+		.after = c->after, .before = c->last + 1, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES};
+	page_unref(c->page);
+	c->page = NULL;
+	c->index = 0;
+	if (is_stopped(c->watch))
+		return stopped(fault);
+	enum err err = history_page_as(c->reader, &q, ENCODING_LINE, &c->page, fault);
+	c->log_failed = err != ERR_NONE;
+	if (!err)
+		c->after = page_last(c->page);
+	return err;
+}
+
+static enum err compare_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
+{
+	(void)time_ms;
+	struct comparison *c = arg;
+	/* What has left the log already was compared before it left. */
+	if (e->seq < store_log_first(c->reader->store))
+		return ERR_NONE;
+	if (c->page == NULL || c->index == page_count(c->page)) {
+		if (c->after < e->seq - 1)
+			c->after = e->seq - 1;
+		enum err err = next_page(c, fault);
+		if (err)
+			return err;
+	}
+	if (c->index < page_count(c->page) && slice_eq(page_envelope(c->page, c->index), text)) {
+		c->index++;
+		return ERR_NONE;
+	}
+	return fault_set(fault, ERR_CONFLICT, "the archive and the log differ");
+}
+
+/* What is let go is all of the range, or nothing. */
+static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last, struct fault *fault)
+{
+	if (m->first == first && m->last == last && m->count == last - first + 1)
+		return ERR_NONE;
+	return fault_set(fault, ERR_CORRUPT,
+			 "the archive of events %llu to %llu holds %llu, %llu to %llu: nothing is let go",
+			 (unsigned long long)first, (unsigned long long)last, (unsigned long long)m->count,
+			 (unsigned long long)m->first, (unsigned long long)m->last);
+}
+
+/* Reads the archive back, to the last byte and beside the log. *spoilt: it is gone, or damaged. */
+static enum err prove(struct reader *r, const char *path, const struct manifest *expected, const struct seal_watch *watch,
+		      struct manifest *out, bool *spoilt, struct fault *fault)
+{
+	struct comparison c = {.reader = r, .watch = watch, .after = expected->first - 1, .last = expected->last};
+	struct archive_check s = {.expected = expected, .each = compare_event, .arg = &c};
+	enum err err = archive_check(path, &s, out, fault);
+	page_unref(c.page);
+	*spoilt = !c.log_failed && (err == ERR_CORRUPT || err == ERR_NOT_FOUND);
+	return err ? err : is_range(out, expected->first, expected->last, fault);
+}
+
+enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct archive_options options,
+		    const struct seal_watch *watch, struct manifest *out, struct fault *fault)
+{
+	struct archive_set *set = store_archives(r->store);
+	struct manifest known;
+	struct manifest before;
+	char name[ARCHIVE_NAME_LEN];
+	char path[PATH_LEN];
+	archive_name(name, first, last, ARCHIVE_ENDING);
+	archive_set_path(set, name, path, sizeof path);
+	bool spoilt = false;
+	enum err err = ERR_NONE;
+	if (archive_set_named(set, name, &known)) {
+		err = prove(r, path, &known, watch, out, &spoilt, fault);
+		/* While the log has all of it, it is written again. */
+		if (!err || !spoilt || first < store_log_first(r->store))
+			return err;
+		log_warn("an archive is made anew from the log", "file=\"%s\" why=\"%s\"", path, fault->text);
+		archive_set_forget(set, name);
+	}
+	err = archive_set_prepare(set, fault);
+	bool chained = first > 1 && archive_set_find(set, first - 1, &before) && before.last == first - 1;
+	if (!err)
+		err = archive_set_clear(set, &(struct manifest){.first = first, .last = last}, fault);
+	if (!err)
+		err = write_archive(r, path, first, last, chained ? before.chain : NULL, options, watch, &known, fault);
+	if (!err)
+		err = is_range(&known, first, last, fault);
+	if (!err)
+		err = prove(r, path, &known, watch, out, &spoilt, fault);
+	return err ? err : archive_set_add(set, out, fault);
+}
+
+enum err seal_delete(struct reader *r, const char *file, struct fault *fault)
+{
+	return archive_set_delete(store_archives(r->store), file, store_log_first(r->store), fault);
+}
+
+/* --- asking --- */
+
+bool seal_find(struct store *s, uint64_t seq, struct manifest *out)
+{
+	return archive_set_find(store_archives(s), seq, out);
+}
+
+bool seal_find_range(struct store *s, uint64_t first, uint64_t last)
+{
+	struct manifest m;
+	char name[ARCHIVE_NAME_LEN];
+	archive_name(name, first, last, ARCHIVE_ENDING);
+	return archive_set_named(store_archives(s), name, &m);
+}
+
+bool seal_absent(struct store *s, struct fault *why)
+{
+	return archive_set_absent(store_archives(s), why) || archive_set_damaged(store_archives(s), why);
+}
+
+void seal_look(struct store *s)
+{
+	archive_set_look(store_archives(s));
+}
+
+bool seal_at(struct store *s, uint32_t index, struct manifest *out)
+{
+	return archive_set_at(store_archives(s), index, out);
+}
+
+bool seal_named(struct store *s, const char *file, struct manifest *out)
+{
+	return archive_set_named(store_archives(s), file, out);
+}
+
+void seal_path(struct store *s, const char *file, char *out, size_t size)
+{
+	archive_set_path(store_archives(s), file, out, size);
+}
