@@ -14,7 +14,7 @@ import sys
 
 ROOMS = """
 base base/system base/data json event
-store/sqlite store/archive store/archives store/index store/log store/read store/transfer store/repair
+store/sqlite store/archive store/archives store/index store/log store/open store/read store/transfer store/repair
 engine/work engine/read engine/write engine/retention
 server/message server/access server/listen server/http server/stream server/ws server/api
 profiles/monitoring/event profiles/monitoring/state profiles/monitoring/leases profiles/monitoring/services
@@ -23,9 +23,9 @@ cli cli/client cli/commands app
 """.split()
 # The rooms that may know a library, through headers of ours as well.
 HOMES = {
-    "sqlite3.h": "store", "zstd.h": ("store", "server/message"), "zstd_errors.h": "store", "zlib.h": "server/message",
+    "sqlite3.h": "store", "zstd.h": ("store", "server/message"), "zstd_errors.h": ("store", "server/message"), "zlib.h": "server/message",
     "xxhash.h": "base/data", "openssl/evp.h": "base/system", "openssl/crypto.h": "base/system", "openssl/ssl.h": "server/listen",
-    "openssl/err.h": "server/listen", "seccomp.h": "app", "microhttpd.h": "server/http", "libwebsockets.h": "server/ws",
+    "openssl/err.h": "server/listen", "seccomp.h": "app", "microhttpd.h": "server/http", "libwebsockets.h": ("server/ws", "cli/client"),
     "ev.h": "server/ws", "curl/curl.h": "cli/client",
 }
 PROFILES = "profiles/"

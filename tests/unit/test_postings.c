@@ -165,7 +165,7 @@ static void flush(void)
 {
 	close_store();
 	open_store();
-	CHECK(!index_tail_lags(store_trail(store)));
+	CHECK(!index_tail_lags(store_index_tail(store)));
 }
 
 /* Names the first events of all topics in rows, as an older version did. */
@@ -175,7 +175,7 @@ static void post_all_firsts(void)
 	for (uint32_t i = 0; i < catalog_topics(store_catalog(store)); i++) {
 		struct figures f;
 		catalog_topic_figures(store_catalog(store), i, &f);
-		if (f.first >= store_log_first(store) && f.first <= index_tail_upto(store_trail(store)))
+		if (f.first >= store_log_first(store) && f.first <= index_tail_upto(store_index_tail(store)))
 			check(postings_add(store->db, i, f.first, &fault));
 	}
 	check(db_exec(store->db, "COMMIT", &fault));
@@ -197,7 +197,7 @@ static void publish_some(void)
 static void leave_some(bool archive, uint64_t *removed)
 {
 	uint64_t hot = store_log_first(store);
-	uint64_t mark = index_tail_upto(store_trail(store));
+	uint64_t mark = index_tail_upto(store_index_tail(store));
 	uint64_t left;
 	struct manifest m = {0};
 	if (mark < hot || mark == store_head(store))
@@ -334,7 +334,7 @@ static void a_new_topic_is_stored_with_its_first_event(void)
 	row_says(3, 4, 4, 1, 1); /* of two */
 	streams[0] = EVERY;
 	publish_to(streams, 1); /* and the index of those before */
-	CHECK(index_tail_upto(store_trail(store)) == EVERY + 1);
+	CHECK(index_tail_upto(store_index_tail(store)) == EVERY + 1);
 	CHECK(number("SELECT count(*) FROM updated") == 1 && number("SELECT id FROM updated") == 3);
 	row_says(3, 4, EVERY + 1, 2, 2);
 	row_says(EVERY, EVERY + 2, EVERY + 2, 1, 1);

@@ -14,8 +14,8 @@ static void an_empty_store_has_an_epoch_and_no_events(void)
 {
 	fresh_dir();
 	open_store();
-	char epoch[STORE_EPOCH_LEN + 1];
-	CHECK(strlen(store_epoch(store)) == STORE_EPOCH_LEN && store_head(store) == 0 && store_first(store) == 1);
+	char epoch[LINE_EPOCH_LEN + 1];
+	CHECK(strlen(store_epoch(store)) == LINE_EPOCH_LEN && store_head(store) == 0 && store_first(store) == 1);
 	strcpy(epoch, store_epoch(store));
 	close_store();
 	open_store();
@@ -505,15 +505,15 @@ static void brisk_commits_put_the_index_off_but_not_for_ever(void)
 	store_keep_brisk(store, true);
 	for (int i = 0; i < 16; i++)
 		publish("{\"data\":1}", 1);
-	CHECK(index_tail_upto(store_trail(store)) == 0);
+	CHECK(index_tail_upto(store_index_tail(store)) == 0);
 	publish("{\"data\":1}", 1);
-	CHECK(index_tail_upto(store_trail(store)) == 16);
+	CHECK(index_tail_upto(store_index_tail(store)) == 16);
 	for (int i = 0; i < 6; i++)
 		publish("{\"data\":1}", 1);
-	CHECK(index_tail_upto(store_trail(store)) == 16);
+	CHECK(index_tail_upto(store_index_tail(store)) == 16);
 	store_keep_brisk(store, false);
 	publish("{\"data\":1}", 1);
-	CHECK(index_tail_upto(store_trail(store)) == 23);
+	CHECK(index_tail_upto(store_index_tail(store)) == 23);
 	verify(24);
 	close_store();
 	remove_dir();
@@ -604,7 +604,7 @@ static uint64_t id_steps(const char *format, chosen_fn *chosen)
 	fresh_dir();
 	open_store();
 	publish_chosen(format, chosen);
-	uint64_t steps = index_tail_steps(store_trail(store));
+	uint64_t steps = index_tail_steps(store_index_tail(store));
 	close_store();
 	remove_dir();
 	return steps;

@@ -51,7 +51,7 @@ void gap_write(struct buf *out, const struct gap *gap)
 
 void position_set_epoch(struct position *p, struct slice epoch)
 {
-	bool fits = epoch.len == STORE_EPOCH_LEN && memchr(epoch.p, '\0', epoch.len) == NULL;
+	bool fits = epoch.len == LINE_EPOCH_LEN && memchr(epoch.p, '\0', epoch.len) == NULL;
 	snprintf(p->epoch, sizeof p->epoch, "%.*s", fits ? (int)epoch.len : 1, fits ? epoch.p : "?");
 }
 

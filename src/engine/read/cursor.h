@@ -39,7 +39,7 @@ struct position {
 	bool by_time;    /* `after` was found by a time: a gap says that no position was asked for */
 	/* The line of history that the reader knows; empty: it does not say. Where this store has none of that name, reading
 	 * starts at the first event, with a gap; where that line ended before `after`, where it ended. */
-	char epoch[STORE_EPOCH_LEN + 1];
+	char epoch[LINE_EPOCH_LEN + 1];
 };
 
 /* Notes the epoch that a reader knows, whatever text it is. */

@@ -6,7 +6,7 @@
 
 #include "base/system/clock.h"
 #include "engine/read/feed_internal.h"
-#include "store/read/reader.h"
+#include "store/read/history.h"
 
 enum {
 	FIRST_PAGES = 256, /* a power of two */

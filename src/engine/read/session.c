@@ -179,9 +179,9 @@ static enum err set_filter(struct sessions *s, struct session *e, struct slice t
 static void clamp(struct sessions *s, struct session *e, struct slice epoch)
 {
 	uint64_t end = UINT64_MAX;
-	if (epoch.len != STORE_EPOCH_LEN)
+	if (epoch.len != LINE_EPOCH_LEN)
 		return;
-	snprintf(e->at.epoch, sizeof e->at.epoch, "%.*s", STORE_EPOCH_LEN, epoch.p);
+	snprintf(e->at.epoch, sizeof e->at.epoch, "%.*s", LINE_EPOCH_LEN, epoch.p);
 	if (store_line_end(s->store, e->at.epoch, &end) && e->acked > end)
 		e->acked = end;
 }

@@ -20,7 +20,7 @@ struct http_loop {
 	int wake;  /* eventfd */
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards the two that follow */
-	struct list arrivals;
+	struct list incoming;
 	bool ending;
 };
 
@@ -36,7 +36,7 @@ static bool take_arrivals(struct http_loop *l)
 	struct list arrived;
 	list_init(&arrived);
 	pthread_mutex_lock(&l->lock);
-	list_move_all(&arrived, &l->arrivals);
+	list_move_all(&arrived, &l->incoming);
 	bool ending = l->ending;
 	pthread_mutex_unlock(&l->lock);
 	LIST_EACH (link, &arrived) {
@@ -91,7 +91,7 @@ enum err http_loop_start(struct MHD_Daemon *daemon, http_loop_add *add, void *ar
 	l->epoll = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&l->lock, NULL);
-	list_init(&l->arrivals);
+	list_init(&l->incoming);
 	enum err err = ERR_NONE;
 	if (l->wake < 0)
 		err = fault_set(fault, ERR_IO, "cannot make an eventfd: %s", strerror(errno));
@@ -117,7 +117,7 @@ void http_loop_stop(struct http_loop *l)
 void http_loop_take(struct http_loop *l, struct arrival *a)
 {
 	pthread_mutex_lock(&l->lock);
-	list_append(&l->arrivals, &a->link);
+	list_append(&l->incoming, &a->link);
 	pthread_mutex_unlock(&l->lock);
 	wake(l);
 }

@@ -73,7 +73,7 @@ struct listener {
 	int spare;            /* a descriptor to give up when there is no other: somebody can then be told so */
 	int64_t told_ms;      /* when the log last heard that there is none */
 	pthread_mutex_t lock; /* guards the two that follow */
-	struct list arrivals; /* guests that were decrypted */
+	struct list incoming; /* guests that were decrypted */
 	bool closing;
 	atomic_ullong accepted;
 	atomic_ullong refused;
@@ -211,7 +211,7 @@ enum err listener_create(struct listener_options options, struct listener **out,
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&d->lock, NULL);
-	list_init(&d->arrivals);
+	list_init(&d->incoming);
 	d->spare = open_spare();
 	enum err err = d->epoll >= 0 && d->wake >= 0 ? ERR_NONE
 						     : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
@@ -448,7 +448,7 @@ static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *addre
 	pthread_mutex_lock(&d->lock);
 	bool closing = d->closing;
 	if (g != NULL && !closing)
-		list_append(&d->arrivals, &g->a.link);
+		list_append(&d->incoming, &g->a.link);
 	pthread_mutex_unlock(&d->lock);
 	if (g == NULL || closing) {
 		close(fd);
@@ -473,7 +473,7 @@ static bool take_arrivals(struct listener *d)
 	(void)!read(d->wake, &count, sizeof count);
 	list_init(&arrived);
 	pthread_mutex_lock(&d->lock);
-	list_move_all(&arrived, &d->arrivals);
+	list_move_all(&arrived, &d->incoming);
 	bool closing = d->closing;
 	pthread_mutex_unlock(&d->lock);
 	LIST_EACH (link, &arrived) {
@@ -712,7 +712,7 @@ void listener_close(struct listener *d)
 		d->sockets[i].fd = -1; /* where it was is asked for until the end */
 	}
 	pthread_mutex_lock(&d->lock);
-	list_move_all(&d->waiting, &d->arrivals);
+	list_move_all(&d->waiting, &d->incoming);
 	pthread_mutex_unlock(&d->lock);
 	LIST_EACH (link, &d->waiting) {
 		struct guest *g = LIST_ITEM(link, struct guest, a.link);

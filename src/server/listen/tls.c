@@ -34,7 +34,7 @@ struct rest {
 };
 
 struct conn {
-	struct list link; /* in tls.arrivals, tls.shaking, tls.conns or tls.dead */
+	struct list link; /* in tls.incoming, tls.shaking, tls.conns or tls.dead */
 	struct list in_busy;
 	int fd;
 	int inner; /* our end of the pair; -1 before the handshake is done */
@@ -58,7 +58,7 @@ struct tls {
 
 	pthread_mutex_t lock; /* guards what follows */
 	SSL_CTX *context;
-	struct list arrivals;
+	struct list incoming;
 	bool closing;
 
 	/* The thread's own. */
@@ -71,7 +71,7 @@ struct tls {
 	char chunk[CHUNK];
 
 	atomic_llong oldest_ms;       /* monotonic: when the first in `shaking` came, */
-	atomic_int shaking_count;     /* how many there are, with those in `arrivals`, */
+	atomic_int shaking_count;     /* how many there are, with those in `incoming`, */
 	atomic_int handshakes_to_end; /* how many of them are to be closed, to make room for other connections */
 
 	atomic_ullong open;
@@ -407,7 +407,7 @@ void tls_take(struct tls *t, int fd, const struct sockaddr_storage *address, soc
 		atomic_store(&t->oldest_ms, c->deadline_ms - t->options.handshake_ms);
 	uint64_t one = 1;
 	pthread_mutex_lock(&t->lock);
-	list_append(&t->arrivals, &c->link);
+	list_append(&t->incoming, &c->link);
 	pthread_mutex_unlock(&t->lock);
 	(void)!write(t->wake, &one, sizeof one); /* a counter that small cannot be full */
 }
@@ -427,7 +427,7 @@ static bool take_arrivals(struct tls *t)
 	(void)!read(t->wake, &count, sizeof count);
 	list_init(&arrived);
 	pthread_mutex_lock(&t->lock);
-	list_move_all(&arrived, &t->arrivals);
+	list_move_all(&arrived, &t->incoming);
 	bool closing = t->closing;
 	pthread_mutex_unlock(&t->lock);
 	LIST_EACH (link, &arrived) {
@@ -540,7 +540,7 @@ enum err tls_create(struct tls_options options, struct tls **out, struct fault *
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	t->options = options;
 	pthread_mutex_init(&t->lock, NULL);
-	list_init(&t->arrivals);
+	list_init(&t->incoming);
 	list_init(&t->shaking);
 	list_init(&t->conns);
 	list_init(&t->busy);

@@ -230,7 +230,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	c->upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
 	acks_init(&c->acks, w->options.quotas, c->client);
 	ws_init_pace(c);
-	c->number = atomic_fetch_add(&w->arrivals, 1) + 1;
+	c->number = atomic_fetch_add(&w->incoming, 1) + 1;
 	ws_wake(w, &w->arrived, &c->in_inbox);
 }
 

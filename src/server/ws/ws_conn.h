@@ -212,7 +212,7 @@ struct ws {
 	struct ws_metrics *metrics;
 	struct pulse pulse;        /* of all connections */
 	atomic_ullong loop_lag_ms; /* how late the last tick came */
-	atomic_ullong arrivals;
+	atomic_ullong incoming;
 };
 
 /* ws_conn.c */

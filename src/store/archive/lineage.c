@@ -3,11 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/system/random.h"
-#include "base/system/sys.h"
-#include "store/sqlite/db.h"
-
-enum { BOOT_LEN = 40 };
 
 void lineage_finish(struct lineage *l)
 {
@@ -15,7 +10,7 @@ void lineage_finish(struct lineage *l)
 	*l = (struct lineage){0};
 }
 
-static bool add(struct lineage *l, const struct line *line)
+bool lineage_append(struct lineage *l, const struct line *line)
 {
 	struct line *lines = realloc(l->lines, (l->count + 1) * sizeof *lines);
 	if (lines == NULL)
@@ -29,102 +24,11 @@ bool lineage_copy(struct lineage *out, const struct line *lines, uint32_t count)
 {
 	*out = (struct lineage){0};
 	for (uint32_t i = 0; i < count; i++)
-		if (!add(out, &lines[i])) {
+		if (!lineage_append(out, &lines[i])) {
 			lineage_finish(out);
 			return false;
 		}
 	return true;
-}
-
-/* --- in the database --- */
-
-static enum err add_row(struct lineage *l, sqlite3_stmt *st, struct fault *fault)
-{
-	struct line line = {.first = (uint64_t)sqlite3_column_int64(st, 0)};
-	if (line.first == 0 || sqlite3_column_bytes(st, 1) != STORE_EPOCH_LEN)
-		return fault_set(fault, ERR_CORRUPT, "the line of history that begins with event %llu is damaged",
-				 (unsigned long long)line.first);
-	memcpy(line.epoch, sqlite3_column_text(st, 1), STORE_EPOCH_LEN);
-	return add(l, &line) ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-}
-
-enum err lineage_load(sqlite3 *db, struct lineage *out, struct fault *fault)
-{
-	*out = (struct lineage){0};
-	sqlite3_stmt *st;
-	enum err err = db_prepare(db, "SELECT first, epoch FROM line ORDER BY first", &st, fault);
-	if (err)
-		return err;
-	int rc;
-	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE)
-		err = rc == SQLITE_ROW ? add_row(out, st, fault) : db_fault(db, rc, "reading the lines of history", fault);
-	sqlite3_finalize(st);
-	if (err)
-		lineage_finish(out);
-	return err;
-}
-
-static enum err put(sqlite3 *db, const struct line *line, struct fault *fault)
-{
-	const struct db_value values[] = {DB_NUMBER(line->first), DB_TEXT(line->epoch)};
-	return db_exec_with(db, "INSERT OR REPLACE INTO line(first, epoch) VALUES (?, ?)", 2, values, fault);
-}
-
-enum err lineage_save_copy(sqlite3 *db, const struct lineage *l, uint64_t last, struct fault *fault)
-{
-	enum err err = db_exec(
-		db, "SAVEPOINT line; DELETE FROM line; INSERT OR REPLACE INTO meta(key, value) VALUES ('copy', 1)", fault);
-	for (uint32_t i = 0; !err && i < l->count && (i == 0 || l->lines[i].first <= last); i++)
-		err = put(db, &l->lines[i], fault);
-	if (!err)
-		err = db_exec(db, "RELEASE line", fault);
-	if (err)
-		db_rollback(db);
-	return err;
-}
-
-enum err lineage_begin(sqlite3 *db, struct lineage *l, uint64_t first, struct fault *fault)
-{
-	struct line line = {.first = first};
-	random_hex(line.epoch, STORE_EPOCH_LEN / 2);
-	bool replaces = l->count > 0 && l->lines[l->count - 1].first == first;
-	if (replaces)
-		l->lines[l->count - 1] = line;
-	else if (!add(l, &line))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	enum err err = db_exec(db, "SAVEPOINT line", fault);
-	if (!err)
-		err = put(db, &line, fault);
-	if (!err)
-		err = db_exec(db, "DELETE FROM meta WHERE key = 'copy'; RELEASE line", fault);
-	if (err)
-		db_rollback(db);
-	return err;
-}
-
-enum err lineage_in_doubt(sqlite3 *db, bool *doubt, struct fault *fault)
-{
-	char boot[BOOT_LEN];
-	sqlite3_int64 found = 0;
-	sys_boot(boot, sizeof boot);
-	enum err err = db_integer_with(db, "SELECT 1 FROM meta WHERE key = 'copy' OR (key = 'relaxed' AND value <> ?)", 1,
-				       &DB_TEXT(boot), 0, &found, fault);
-	*doubt = found != 0;
-	return err;
-}
-
-/* On the disk before the first event that may be lost. */
-enum err lineage_note_relaxed(sqlite3 *db, bool relaxed, struct fault *fault)
-{
-	char boot[BOOT_LEN];
-	if (!relaxed)
-		return db_exec(db, "DELETE FROM meta WHERE key = 'relaxed'", fault);
-	sys_boot(boot, sizeof boot);
-	enum err err = db_exec(db, "PRAGMA synchronous=FULL", fault);
-	if (!err)
-		err = db_exec_with(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('relaxed', ?)", 1, &DB_TEXT(boot),
-				   fault);
-	return err ? err : db_exec(db, "PRAGMA synchronous=NORMAL", fault);
 }
 
 /* --- asking --- */
@@ -186,7 +90,7 @@ enum err lineage_join(struct lineage *l, uint64_t head, uint64_t first, uint64_t
 	while (last > head && l->count > 0 && l->lines[l->count - 1].first > head)
 		l->count--;
 	for (uint32_t i = l->count == 0 ? 0 : old; i < count; i++)
-		if (!add(l, &lines[i]))
+		if (!lineage_append(l, &lines[i]))
 			return ERR_NOMEM;
 	return ERR_NONE;
 }
@@ -200,7 +104,7 @@ enum err lineage_insert(struct lineage *l, const struct line *line, bool *same)
 	*same = !there || strcmp(l->lines[at].epoch, line->epoch) == 0;
 	if (there)
 		return ERR_NONE;
-	if (!add(l, line))
+	if (!lineage_append(l, line))
 		return ERR_NOMEM;
 	memmove(l->lines + at + 1, l->lines + at, (l->count - 1 - at) * sizeof *l->lines);
 	l->lines[at] = *line;

@@ -1,35 +1,32 @@
-/* The lines of history of a store, or of a part of it, oldest first (schema/005_line.sql). Owned by one thread. */
+/* The lines of history of a store, or of a part of it, oldest first. Owned by one thread. */
 #ifndef STORE_ARCHIVE_LINEAGE_H
 #define STORE_ARCHIVE_LINEAGE_H
 
-#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
-#include "store/log/store.h"
+#include "base/err.h"
+
+enum { LINE_EPOCH_LEN = 16 };
+
+/* A line of history: a stretch that grew in one place. A store begins one when it is made, and a copy when it is opened for
+ * writing: what follows need not be what followed in the original. */
+struct line {
+	uint64_t first; /* its first event */
+	char epoch[LINE_EPOCH_LEN + 1];
+};
 
 struct lineage {
 	struct line *lines;
 	uint32_t count;
 };
 
-/* Of an open store, for as long as it is. */
-const struct lineage *store_lineage(const struct store *s);
-
 void lineage_finish(struct lineage *l);
 bool lineage_copy(struct lineage *out, const struct line *lines, uint32_t count);
 
-/* Reads them; none in a database that was just made. ERR_CORRUPT. */
-enum err lineage_load(sqlite3 *db, struct lineage *out, struct fault *fault);
-/* Those that begin at or before `last` become those of a copy: whoever opens it for writing next, other than to go on
- * copying, begins a line of its own. In a transaction, which ends where it fails, or not. */
-enum err lineage_save_copy(sqlite3 *db, const struct lineage *l, uint64_t last, struct fault *fault);
-/* Begins one with event `first`, in the database and here: it takes the place of one that has no events yet. */
-enum err lineage_begin(sqlite3 *db, struct lineage *l, uint64_t first, struct fault *fault);
-/* Is the next event not sure to follow what was delivered before? So it is in a copy that nobody has written to, and where
- * the machine went down under a server that did not wait for the disk. */
-enum err lineage_in_doubt(sqlite3 *db, bool *doubt, struct fault *fault);
-/* A server that does not wait for the disk begins (`relaxed`), or ends, or one that does begins. */
-enum err lineage_note_relaxed(sqlite3 *db, bool relaxed, struct fault *fault);
+/* Adds one at the end; false: no memory. */
+bool lineage_append(struct lineage *l, const struct line *line);
 
 /* [{"epoch":"…","first":…},…] */
 void lineage_write(struct buf *out, const struct line *lines, uint32_t count);

@@ -25,7 +25,7 @@ static const struct member {
 	int format;  /* that brought it; 0: the first */
 } members[] = {
 	{"file", MEMBER_FILE, offsetof(struct manifest, file), ARCHIVE_NAME_LEN, 0},
-	{"epoch", MEMBER_HEX, offsetof(struct manifest, epoch), STORE_EPOCH_LEN + 1, 0},
+	{"epoch", MEMBER_HEX, offsetof(struct manifest, epoch), LINE_EPOCH_LEN + 1, 0},
 	{"first", MEMBER_NUMBER, offsetof(struct manifest, first), 0, 0},
 	{"last", MEMBER_NUMBER, offsetof(struct manifest, last), 0, 0},
 	{"count", MEMBER_NUMBER, offsetof(struct manifest, count), 0, 0},
@@ -136,7 +136,7 @@ static bool is_hex(const char *text, size_t len)
 /* The name of a line: zeros are none. */
 static bool is_epoch(const char *text)
 {
-	return is_hex(text, STORE_EPOCH_LEN) && strspn(text, "0") < STORE_EPOCH_LEN;
+	return is_hex(text, LINE_EPOCH_LEN) && strspn(text, "0") < LINE_EPOCH_LEN;
 }
 
 /* A name, not a path. */

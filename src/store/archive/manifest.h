@@ -21,7 +21,6 @@
 #include "base/err.h"
 #include "base/system/sha256.h"
 #include "store/archive/lineage.h"
-#include "store/log/store.h"
 
 enum { MANIFEST_FORMAT = 3, MANIFEST_FORMAT_BESIDE = 2, MANIFEST_LINES_MAX = 8, ARCHIVE_NAME_LEN = 64 };
 #define ARCHIVE_ENDING ".ndjson.zst"
@@ -32,7 +31,7 @@ enum { MANIFEST_FORMAT = 3, MANIFEST_FORMAT_BESIDE = 2, MANIFEST_LINES_MAX = 8, 
 struct manifest {
 	uint64_t format;
 	char file[ARCHIVE_NAME_LEN];
-	char epoch[STORE_EPOCH_LEN + 1];
+	char epoch[LINE_EPOCH_LEN + 1];
 	struct line lines[MANIFEST_LINES_MAX];
 	uint32_t line_count; /* 0: not known, and there is no epoch either */
 	uint64_t first;

@@ -61,8 +61,8 @@ enum err store_begin(struct store *s, struct fault *fault)
 	s->time_ms = now > s->last_time_ms ? now : s->last_time_ms;
 	clock_format(s->time_ms, s->time_text);
 	s->keys_before = index_tail_keys(s->tail);
-	s->hot_before = s->log_first;
-	s->service_history_before = s->expired_ids;
+	s->log_first_before = s->log_first;
+	s->expired_before = s->expired_ids;
 	s->reduced_count = 0;
 	s->removed_count = 0;
 	s->unused_topics = false;
@@ -88,8 +88,8 @@ void store_rollback(struct store *s)
 	if (s->db != NULL)
 		db_rollback(s->db);
 	index_tail_forget_keys(s->tail, s->keys_before);
-	store_set_hot(s, s->hot_before);
-	s->expired_ids = s->service_history_before;
+	store_set_log_first(s, s->log_first_before);
+	s->expired_ids = s->expired_before;
 	for (size_t i = 0; i < s->pending_count; i++)
 		catalog_set_open_last(s->catalog, s->pending[i].topic, 0);
 	catalog_rollback(s->catalog);

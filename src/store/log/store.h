@@ -16,10 +16,9 @@
 #include "base/err.h"
 #include "event/event.h"
 #include "event/page.h"
+#include "store/archive/lineage.h"
 
 struct store;
-
-enum { STORE_EPOCH_LEN = 16 };
 
 enum store_access {
 	STORE_WRITE, /* makes the directory where there is none, and locks it */
@@ -180,14 +179,10 @@ uint64_t store_next(struct store *s, uint64_t after);
 uint64_t store_previous(struct store *s, uint64_t before);
 /* How many archives there are, and the bytes of their files. */
 void store_archive_figures(struct store *s, uint32_t *count, uint64_t *bytes);
-const char *store_epoch(const struct store *s); /* of the newest line: STORE_EPOCH_LEN characters and a NUL */
+const char *store_epoch(const struct store *s); /* of the newest line: LINE_EPOCH_LEN characters and a NUL */
 
-/* A line of history: a stretch that grew in one place. A store begins one when it is made, and a copy when it is opened for
- * writing: what follows need not be what followed in the original. */
-struct line {
-	uint64_t first; /* its first event */
-	char epoch[STORE_EPOCH_LEN + 1];
-};
+/* The lines of history, for as long as the store is open. */
+const struct lineage *store_lineage(const struct store *s);
 /* Oldest first; false when there are no more. */
 bool store_line(const struct store *s, uint32_t index, struct line *out);
 /* The last event of the line of that name, UINT64_MAX where it goes on. False: it is no line of this store. */

@@ -31,7 +31,7 @@ enum err store_find_expired_id(struct store *s, const struct event *e, int64_t k
 	if (s->expired_ids == 0)
 		return ERR_NONE;
 	sqlite3_int64 tag = checksum_tag(e->stream, e->id);
-	sqlite3_stmt *st = s->statements[S_PAST_FIND];
+	sqlite3_stmt *st = s->statements[S_EXPIRED_FIND];
 	sqlite3_bind_int64(st, 1, key);
 	enum err err = ERR_NONE;
 	int rc = SQLITE_ROW;
@@ -51,14 +51,14 @@ enum err store_find_expired_id(struct store *s, const struct event *e, int64_t k
 enum err store_remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault)
 {
 	int64_t key = checksum_key(stream, id);
-	sqlite3_stmt *put = s->statements[S_PAST_PUT];
+	sqlite3_stmt *put = s->statements[S_EXPIRED_PUT];
 	sqlite3_stmt *drop = s->statements[S_KEY_DELETE];
 	sqlite3_bind_int64(put, 1, (sqlite3_int64)seq);
 	sqlite3_bind_int64(put, 2, key);
 	sqlite3_bind_int64(put, 3, checksum_tag(stream, id));
 	sqlite3_bind_int64(drop, 1, key);
 	sqlite3_bind_int64(drop, 2, (sqlite3_int64)seq);
-	enum err err = store_run(s, S_PAST_PUT, "remembering an id", fault);
+	enum err err = store_run(s, S_EXPIRED_PUT, "remembering an id", fault);
 	if (!err)
 		err = store_run(s, S_KEY_DELETE, "removing an id key", fault);
 	s->expired_ids += !err;
@@ -69,8 +69,8 @@ static enum err forget_oldest_ids(struct store *s, struct fault *fault)
 {
 	if (s->expired_ids <= EVICTED_IDS_MAX)
 		return ERR_NONE;
-	sqlite3_bind_int64(s->statements[S_PAST_DROP], 1, (sqlite3_int64)(s->expired_ids - EVICTED_IDS_MAX));
-	enum err err = store_run(s, S_PAST_DROP, "forgetting the oldest ids", fault);
+	sqlite3_bind_int64(s->statements[S_EXPIRED_DROP], 1, (sqlite3_int64)(s->expired_ids - EVICTED_IDS_MAX));
+	enum err err = store_run(s, S_EXPIRED_DROP, "forgetting the oldest ids", fault);
 	if (!err)
 		s->expired_ids = EVICTED_IDS_MAX;
 	return err;
@@ -79,7 +79,7 @@ static enum err forget_oldest_ids(struct store *s, struct fault *fault)
 /* Reads what leaves, and moves its ids. */
 static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, size_t *count, struct fault *fault)
 {
-	sqlite3_stmt *st = s->statements[S_LEAVING];
+	sqlite3_stmt *st = s->statements[S_EVICTING];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)upto);
 	enum err err = ERR_NONE;
 	int rc;
@@ -275,9 +275,9 @@ static enum err drop_forgotten(struct store *s, struct fault *fault)
 	if (excess == 0)
 		return ERR_NONE;
 	sqlite3_bind_int64(s->statements[S_FORGOTTEN_DROP], 1, (sqlite3_int64)excess);
-	sqlite3_bind_int64(s->statements[S_GONE_UNKNOWN], 1, (sqlite3_int64)excess);
+	sqlite3_bind_int64(s->statements[S_LOST_UNKNOWN], 1, (sqlite3_int64)excess);
 	enum err err = store_run(s, S_FORGOTTEN_DROP, "dropping forgotten topics", fault);
-	return err ? err : store_run(s, S_GONE_UNKNOWN, "noting what is gone", fault);
+	return err ? err : store_run(s, S_LOST_UNKNOWN, "noting what is gone", fault);
 }
 
 static enum err remove_all(struct store *s, struct fault *fault)
@@ -358,7 +358,7 @@ enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	enum err err = store_begin(s, fault);
 	*left = s->log_first - 1;
 	/* Once in a transaction: figures are worked out from those before it. */
-	if (err || s->log_first > upto || s->log_first != s->hot_before)
+	if (err || s->log_first > upto || s->log_first != s->log_first_before)
 		return err;
 	uint64_t mark = index_tail_upto(s->tail);
 	uint64_t end = upto < s->head ? upto : s->head - 1;
@@ -383,20 +383,20 @@ enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	/* Readers go to the archive from here on, before the events are gone; where there is none, it is known by now whose
 	 * they were. */
 	if (!err && chain == NULL)
-		store_set_gone(s, newest);
+		store_set_lost(s, newest);
 	if (!err)
-		store_set_hot(s, end + 1);
+		store_set_log_first(s, end + 1);
 	if (!err && chain == NULL)
 		err = lost_ranges_add(s->db, begin, end, true, fault);
 	if (!err && chain == NULL)
 		err = lost_ranges_last_put(s->db, newest, fault);
 	if (!err) {
-		sqlite3_bind_int64(s->statements[S_POSTING_LEAVE], 1, (sqlite3_int64)end);
-		err = store_run(s, S_POSTING_LEAVE, "removing postings", fault);
+		sqlite3_bind_int64(s->statements[S_POSTING_EVICT], 1, (sqlite3_int64)end);
+		err = store_run(s, S_POSTING_EVICT, "removing postings", fault);
 	}
 	if (!err) {
-		sqlite3_bind_int64(s->statements[S_LEAVE], 1, (sqlite3_int64)end);
-		err = store_run(s, S_LEAVE, "removing events", fault);
+		sqlite3_bind_int64(s->statements[S_EVICT], 1, (sqlite3_int64)end);
+		err = store_run(s, S_EVICT, "removing events", fault);
 	}
 	if (!err)
 		err = store_note_chain(s, chain_seq, chain, fault);

@@ -47,20 +47,20 @@ enum statement {
 	S_NOTE_DELETE,
 	S_NOTE_TRIM,
 	S_PROBE,
-	S_PAST_PUT,
-	S_PAST_FIND,
-	S_PAST_DROP,
+	S_EXPIRED_PUT,
+	S_EXPIRED_FIND,
+	S_EXPIRED_DROP,
 	S_KEY_DELETE,
-	S_LEAVING,
-	S_LEAVE,
-	S_POSTING_LEAVE,
+	S_EVICTING,
+	S_EVICT,
+	S_POSTING_EVICT,
 	S_POSTING_NEXT,
 	S_TOPIC_REDUCE,
 	S_TOPIC_DELETE,
 	S_TOPICS_END,
 	S_FORGOTTEN_PUT,
 	S_FORGOTTEN_DROP,
-	S_GONE_UNKNOWN,
+	S_LOST_UNKNOWN,
 	S_CHAIN,
 	S_WHOLE,
 	S_LAST_PUT,
@@ -117,9 +117,9 @@ struct store {
 
 	atomic_bool hurry;             /* store_hurry */
 	atomic_llong room_within;      /* see store_measure_room; may be negative */
-	atomic_ullong lost_ranges_seq; /* of the newest event that retention has discarded, where its time is known; set
+	atomic_ullong discarded_seq; /* of the newest event that retention has discarded, where its time is known; set
 					  after it */
-	atomic_llong lost_ranges_ms;   /* its time */
+	atomic_llong discarded_ms;   /* its time */
 	atomic_ullong unknown;         /* what is gone up to here may be of any topic: it was not counted out of them */
 
 	/* The writing thread's own. */
@@ -141,8 +141,8 @@ struct store {
 
 	/* The open transaction. */
 	bool open;
-	uint64_t hot_before; /* what `hot` was when it opened */
-	uint64_t service_history_before;
+	uint64_t log_first_before; /* what `hot` was when it opened */
+	uint64_t expired_before;
 	struct reduced *reduced; /* EVICT_MAX of them, made when needed */
 	size_t reduced_count;
 	uint32_t *removed; /* topics whose rows it has removed */
@@ -172,12 +172,12 @@ struct store {
 
 const char *store_path(const struct store *s);
 struct catalog *store_catalog(const struct store *s);
-struct index_tail *store_trail(const struct store *s);
+struct index_tail *store_index_tail(const struct store *s);
 struct archive_set *store_archives(const struct store *s);
 /* STORE_READ: looks again where the log begins (`db` is a reader's connection), and which archives there are: a server may
  * be moving events from one to the other. Any thread. */
 /* Everything up to this seq is gone, and is older than that; 0: that cannot be said of anything. */
-uint64_t store_gone_before(const struct store *s, int64_t time_ms);
+uint64_t store_lost_before(const struct store *s, int64_t time_ms);
 enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* --- for the files of the store --- */
@@ -221,8 +221,8 @@ void store_count_out(struct store *s);
 enum err store_end_page(struct store *s);
 void store_forget_pages(struct store *s);
 void store_set_head(struct store *s, uint64_t head);
-void store_set_hot(struct store *s, uint64_t log_first);
-void store_set_gone(struct store *s, struct lost_ranges_last newest);
+void store_set_log_first(struct store *s, uint64_t log_first);
+void store_set_lost(struct store *s, struct lost_ranges_last newest);
 /* What a write-back failed with since it was last asked. */
 enum err store_written_back(struct store *s, struct fault *fault);
 /* What came of copying the write-ahead log into the database. Returns `err`. */

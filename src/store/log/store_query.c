@@ -5,7 +5,6 @@
 
 #include "store/index/selection.h"
 #include "store/log/store_internal.h"
-#include "store/read/history.h"
 #include "store/sqlite/db.h"
 
 void store_set_head(struct store *s, uint64_t head)
@@ -15,24 +14,24 @@ void store_set_head(struct store *s, uint64_t head)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void store_set_hot(struct store *s, uint64_t log_first)
+void store_set_log_first(struct store *s, uint64_t log_first)
 {
 	pthread_mutex_lock(&s->lock);
 	s->log_first = log_first;
 	pthread_mutex_unlock(&s->lock);
 }
 
-void store_set_gone(struct store *s, struct lost_ranges_last newest)
+void store_set_lost(struct store *s, struct lost_ranges_last newest)
 {
-	atomic_store(&s->lost_ranges_ms, newest.time_ms);
-	atomic_store(&s->lost_ranges_seq, newest.seq);
+	atomic_store(&s->discarded_ms, newest.time_ms);
+	atomic_store(&s->discarded_seq, newest.seq);
 }
 
 /* Read the other way round: the time may be that of a later one. */
-uint64_t store_gone_before(const struct store *s, int64_t time_ms)
+uint64_t store_lost_before(const struct store *s, int64_t time_ms)
 {
-	uint64_t seq = atomic_load(&s->lost_ranges_seq);
-	return atomic_load(&s->lost_ranges_ms) < time_ms ? seq : 0;
+	uint64_t seq = atomic_load(&s->discarded_seq);
+	return atomic_load(&s->discarded_ms) < time_ms ? seq : 0;
 }
 
 uint64_t store_head(struct store *s)
@@ -128,7 +127,7 @@ struct catalog *store_catalog(const struct store *s)
 	return s->catalog;
 }
 
-struct index_tail *store_trail(const struct store *s)
+struct index_tail *store_index_tail(const struct store *s)
 {
 	return s->tail;
 }
@@ -232,25 +231,11 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
 	err = lost_ranges_last_get(db, &newest, fault);
 	if (err)
 		return err;
-	store_set_gone(s, newest);
+	store_set_lost(s, newest);
 	atomic_store(&s->unknown, (unsigned long long)first - 1);
-	store_set_hot(s, (uint64_t)first);
+	store_set_log_first(s, (uint64_t)first);
 	return ERR_NONE;
 }
-
-bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
-{
-	if (selection_is_wide(select) || after < atomic_load(&s->unknown) || selection_refresh(select) != ERR_NONE)
-		return true;
-	for (uint32_t i = 0; i < selection_count(select); i++) {
-		struct figures f;
-		catalog_topic_figures(s->catalog, selection_topic(select, i), &f);
-		if (f.lost > after)
-			return true;
-	}
-	return forgotten_has(&s->forgotten, select, after) || after < atomic_load(&s->unknown);
-}
-
 struct archive_set *store_archives(const struct store *s)
 {
 	return s->archives;

@@ -3,6 +3,7 @@
 #define STORE_READ_ARCHIVE_SOURCE_H
 
 #include "event/envelope.h"
+#include "event/event.h"
 #include "store/archives/archive_set.h"
 #include "store/index/catalog.h"
 

@@ -194,7 +194,7 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 	if (seqs == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	uint32_t count;
-	enum err err = index_tail_find(store_trail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq, seqs,
+	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq, seqs,
 				       &count, fault);
 	if (!err && count > 0)
 		err = pick_rows(r, p, seqs, count, fault);
@@ -353,7 +353,7 @@ static enum err count_in_log(struct reader *r, struct selection *select, uint64_
 	struct seq_query q = {*after, before, false, COUNT_EVENTS};
 	uint32_t n;
 	enum err err =
-		index_tail_find(store_trail(r->store), &r->postings, select, store_catalog(r->store), q, seqs, &n, fault);
+		index_tail_find(store_index_tail(r->store), &r->postings, select, store_catalog(r->store), q, seqs, &n, fault);
 	if (err)
 		return err;
 	*count += n;
@@ -511,7 +511,7 @@ static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out,
 static void doubt_gone(struct reader *r, int64_t time_ms, struct sought *s)
 {
 	uint64_t there = store_previous(r->store, s->sure + 1);
-	uint64_t lost = store_gone_before(r->store, time_ms);
+	uint64_t lost = store_lost_before(r->store, time_ms);
 	if (there < s->sure)
 		s->sure = lost < there ? there : lost < s->sure ? lost : s->sure;
 }
@@ -541,4 +541,18 @@ enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, 
 	enum err err = seek(r, time_ms, &found, fault);
 	*after = err ? 0 : found.sure;
 	return err;
+}
+
+
+bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
+{
+	if (selection_is_wide(select) || after < atomic_load(&s->unknown) || selection_refresh(select) != ERR_NONE)
+		return true;
+	for (uint32_t i = 0; i < selection_count(select); i++) {
+		struct figures f;
+		catalog_topic_figures(s->catalog, selection_topic(select, i), &f);
+		if (f.lost > after)
+			return true;
+	}
+	return forgotten_has(&s->forgotten, select, after) || after < atomic_load(&s->unknown);
 }

@@ -3,6 +3,7 @@
 #ifndef STORE_READ_HISTORY_H
 #define STORE_READ_HISTORY_H
 
+#include "event/encoding.h"
 #include "event/filter.h"
 #include "store/log/store.h"
 
@@ -30,6 +31,10 @@ struct history_query {
  * ascending the next query's `after`, descending its `before`. ERR_CORRUPT names the seq, or the archive. ERR_GONE:
  * ascending, the event after `after` is in no archive and not in the log any more: store_next says what is. */
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault);
+
+/* history_page, made in the form that it is going to be sent in. */
+enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+			 struct fault *fault);
 
 /* How many events in (after, before) there are and pass `select`. Those in the log are counted in its index, unless their
  * payloads decide; those in archives are read; what is gone does not count. */

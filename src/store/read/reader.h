@@ -32,10 +32,6 @@ struct row {
 	struct slice data;
 };
 
-/* history_page, made in the form that it is going to be sent in. */
-enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
-			 struct fault *fault);
-
 /* Reads (seq, time, topic, id, data, sum) and proves the sum. */
 enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct fault *fault);
 

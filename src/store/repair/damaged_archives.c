@@ -78,9 +78,9 @@ static enum err each_name(const char *dir, enum err (*each)(void *arg, const cha
 
 static bool has_epoch(const char *text, ssize_t len, const char *epoch)
 {
-	for (ssize_t at = 0; at + STORE_EPOCH_LEN <= len; at++) {
+	for (ssize_t at = 0; at + LINE_EPOCH_LEN <= len; at++) {
 		int errors = 0;
-		for (int i = 0; i < STORE_EPOCH_LEN && errors <= EPOCH_ERRORS; i++)
+		for (int i = 0; i < LINE_EPOCH_LEN && errors <= EPOCH_ERRORS; i++)
 			errors += text[at + i] != epoch[i];
 		if (errors <= EPOCH_ERRORS)
 			return true;

@@ -166,7 +166,7 @@ static enum err find_ends(struct repair *r, struct fault *fault)
 	uint64_t head = x.last > acknowledged ? x.last : acknowledged;
 	uint64_t log_first = x.first != 0 ? x.first : head + 1;
 	store_set_head(s, head);
-	store_set_hot(s, log_first);
+	store_set_log_first(s, log_first);
 	return drop_outside(r, log_first, head, fault);
 }
 
@@ -198,7 +198,7 @@ static enum err make_anew(struct repair *r, struct fault *fault)
 				  &first, fault);
 	if (err)
 		return err;
-	store_set_hot(r->store, (uint64_t)first);
+	store_set_log_first(r->store, (uint64_t)first);
 	return rebuild_index(r->store, r->countable && (uint64_t)first <= r->first, &done, fault);
 }
 

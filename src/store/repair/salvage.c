@@ -1,3 +1,4 @@
+#include "store/open/lineage_rows.h"
 #include "store/repair/salvage.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include "store/archive/archive_write.h"
 #include "store/archives/lost_ranges.h"
 #include "store/index/stream_last.h"
-#include "store/log/database_swap.h"
+#include "store/open/database_swap.h"
 #include "store/log/store_internal.h"
 #include "store/read/reader.h"
 #include "store/repair/damaged_archives.h"
@@ -60,7 +61,7 @@ struct salvage {
 
 static enum err read_lineage(struct salvage *s, struct fault *fault)
 {
-	enum err err = lineage_load(s->from, &s->lineage, fault);
+	enum err err = lineage_rows_load(s->from, &s->lineage, fault);
 	return err || s->lineage.count > 0 ? err : fault_set(fault, ERR_CORRUPT, "%s has no line of history", s->path);
 }
 

@@ -87,7 +87,7 @@ static enum err read_notes(struct verify_counts *c)
 	if (!err)
 		err = db_integer(db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, c->fault);
 	c->mark = (uint64_t)mark;
-	if (!err && c->mark != index_tail_upto(store_trail(c->reader->store)))
+	if (!err && c->mark != index_tail_upto(store_index_tail(c->reader->store)))
 		err = fault_set(c->fault, ERR_BUSY, "the store has moved on since it was opened");
 	if (!err)
 		err = db_integer(db, "SELECT min(seq) FROM event", (sqlite3_int64)c->first, &first, c->fault);

@@ -38,7 +38,7 @@ struct backup {
 	bool gentle; /* a server is using the original */
 	bool fresh;  /* the copy was empty */
 	bool is_new; /* it was never finished */
-	struct incoming_archives arrivals;
+	struct incoming_archives incoming;
 };
 
 static bool is_stopped(const struct backup *b)
@@ -127,7 +127,7 @@ static enum err copy_one(struct backup *b, const struct manifest *m, struct faul
 	archive_set_path(store_archives(b->from), m->file, path, sizeof path);
 	enum err err = counts ? archive_check(path, &s, &found, fault) : ERR_NONE;
 	if (!err)
-		err = b->fresh ? archive_copy(path, m, to, fault) : incoming_archives_copy(&b->arrivals, path, m, to, fault);
+		err = b->fresh ? archive_copy(path, m, to, fault) : incoming_archives_copy(&b->incoming, path, m, to, fault);
 	b->figures->archives += !err && is_new;
 	return err;
 }
@@ -153,11 +153,11 @@ static enum err add_archives(struct backup *b, struct fault *fault)
 	if (!err)
 		err = copy_archives(b, fault);
 	if (!err)
-		err = incoming_archives_note(&b->arrivals, b->to->db, fault);
+		err = incoming_archives_note(&b->incoming, b->to->db, fault);
 	if (!err)
 		err = restore_commit(b->to, fault);
 	if (err)
-		incoming_archives_abandon(&b->arrivals, store_archives(b->to));
+		incoming_archives_abandon(&b->incoming, store_archives(b->to));
 	return err ? err : incoming_archives_settle(b->to->db, store_archives(b->to), fault);
 }
 
@@ -361,7 +361,7 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 	store_close(b.to);
 	if (!err)
 		err = store_files_unmark(dest, fault); /* it is on the disk now */
-	incoming_archives_finish(&b.arrivals);
+	incoming_archives_finish(&b.incoming);
 	reader_close(b.reader);
 	store_close(b.from);
 	return err;

@@ -42,7 +42,7 @@ struct import {
 	int count;
 	struct lineage lineage; /* of the store, and of what the files add to it */
 	struct buf scratch;
-	struct incoming_archives arrivals;
+	struct incoming_archives incoming;
 	/* How far all of it is. */
 	uint64_t done;
 	uint64_t all;
@@ -249,7 +249,7 @@ static enum err take_piece(struct import *im, struct piece *p, struct fault *fau
 	if (err || im->figures->archived == archived)
 		return err;
 	err = manifest_set_lines(&found, store_lineage(im->store), fault);
-	return err ? err : incoming_archives_copy(&im->arrivals, p->path, &found, store_archives(im->store), fault);
+	return err ? err : incoming_archives_copy(&im->incoming, p->path, &found, store_archives(im->store), fault);
 }
 
 /* The archive that the log's events went to may have been lost: another one is in its place then. */
@@ -302,7 +302,7 @@ static enum err take_all(struct import *im, struct fault *fault)
 	if (!err && im->chain_seq != 0)
 		err = renew_chain(im, im->chain_seq, fault);
 	if (!err)
-		err = incoming_archives_note(&im->arrivals, im->store->db, fault);
+		err = incoming_archives_note(&im->incoming, im->store->db, fault);
 	if (!err)
 		err = restore_commit(im->store, fault);
 	return err;
@@ -394,7 +394,7 @@ static enum err import_more(struct import *im, struct fault *fault)
 	struct fault late;
 	if (err) {
 		restore_abandon(im->store);
-		incoming_archives_abandon(&im->arrivals, store_archives(im->store));
+		incoming_archives_abandon(&im->incoming, store_archives(im->store));
 	} else if (incoming_archives_settle(im->store->db, store_archives(im->store), &late) != ERR_NONE) {
 		log_warn("the archives are finished when the store is opened again", "why=\"%s\"", late.text);
 	}
@@ -434,7 +434,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 		err = im.old_hot == 0 ? import_beside(&im, im.store, dir, fault) : import_more(&im, fault);
 	store_close(im.store);
 	buf_finish(&im.scratch);
-	incoming_archives_finish(&im.arrivals);
+	incoming_archives_finish(&im.incoming);
 	lineage_finish(&im.lineage);
 	free(im.pieces);
 	return err;

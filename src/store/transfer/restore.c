@@ -1,3 +1,4 @@
+#include "store/open/lineage_rows.h"
 #include "store/transfer/restore.h"
 
 #include <stdio.h>
@@ -11,9 +12,9 @@
 enum err restore_adopt(struct store *s, const struct lineage *lineage, uint64_t last, struct fault *fault)
 {
 	struct lineage saved = {0};
-	enum err err = lineage_save_copy(s->db, lineage, last, fault);
+	enum err err = lineage_rows_save_copy(s->db, lineage, last, fault);
 	if (!err)
-		err = lineage_load(s->db, &saved, fault);
+		err = lineage_rows_load(s->db, &saved, fault);
 	if (err)
 		return err;
 	lineage_finish(&s->lineage);
@@ -30,7 +31,7 @@ static enum err begin_at(struct store *s, uint64_t first, struct fault *fault)
 	index_tail_destroy(s->tail);
 	s->tail = t;
 	store_set_head(s, first - 1);
-	store_set_hot(s, first);
+	store_set_log_first(s, first);
 	return ERR_NONE;
 }
 

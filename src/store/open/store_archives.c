@@ -139,7 +139,7 @@ enum err store_open_archives(struct store *s, struct fault *fault)
 		err = lost_ranges_unknown(s->db, &unknown, fault);
 	if (!err)
 		err = lost_ranges_last_get(s->db, &newest, fault);
-	store_set_gone(s, newest);
+	store_set_lost(s, newest);
 	if (!err && own)
 		err = load_last_unknown(s, fault);
 	atomic_store(&s->unknown, unknown);

@@ -1,4 +1,5 @@
-#include "store/log/store_complete.h"
+#include "store/open/lineage_rows.h"
+#include "store/open/store_complete.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -140,7 +141,7 @@ static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_
 		return err;
 	err = db_integer(db, "SELECT count(*) FROM sqlite_master WHERE name = 'line'", 0, &lines, fault);
 	if (!err && lines > 0)
-		err = lineage_load(db, &lineage, fault);
+		err = lineage_rows_load(db, &lineage, fault);
 	if (!err && archive_dir == NULL)
 		db_text(db, "SELECT value FROM meta WHERE key = 'archive_dir'", t->archives, sizeof t->archives);
 	if (!err)

@@ -11,8 +11,9 @@
 #include "base/system/sys.h"
 #include "store/index/stream_last.h"
 #include "store/index/topic_rows.h"
-#include "store/log/database_swap.h"
-#include "store/log/store_complete.h"
+#include "store/open/lineage_rows.h"
+#include "store/open/database_swap.h"
+#include "store/open/store_complete.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
@@ -46,13 +47,13 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_NOTE_DELETE] = "DELETE FROM note WHERE kind = ? AND key = ?",
 	[S_NOTE_TRIM] = "DELETE FROM note WHERE kind = ? AND at < ?",
 	[S_PROBE] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('probe', ?)",
-	[S_PAST_PUT] = "INSERT OR REPLACE INTO id_past(seq, key, tag) VALUES (?, ?, ?)",
-	[S_PAST_FIND] = "SELECT seq, tag FROM id_past WHERE key = ? ORDER BY seq",
-	[S_PAST_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
+	[S_EXPIRED_PUT] = "INSERT OR REPLACE INTO id_past(seq, key, tag) VALUES (?, ?, ?)",
+	[S_EXPIRED_FIND] = "SELECT seq, tag FROM id_past WHERE key = ? ORDER BY seq",
+	[S_EXPIRED_DROP] = "DELETE FROM id_past WHERE seq IN (SELECT seq FROM id_past ORDER BY seq LIMIT ?)",
 	[S_KEY_DELETE] = "DELETE FROM id_key WHERE key = ? AND seq = ?",
-	[S_LEAVING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq <= ? ORDER BY seq",
-	[S_LEAVE] = "DELETE FROM event WHERE seq <= ?",
-	[S_POSTING_LEAVE] = "DELETE FROM posting WHERE \"window\" <= ?",
+	[S_EVICTING] = "SELECT seq, topic, id, length(CAST(data AS BLOB)), time FROM event WHERE seq <= ? ORDER BY seq",
+	[S_EVICT] = "DELETE FROM event WHERE seq <= ?",
+	[S_POSTING_EVICT] = "DELETE FROM posting WHERE \"window\" <= ?",
 	[S_POSTING_NEXT] = "SELECT \"window\", seqs FROM posting WHERE topic = ? AND \"window\" > ? ORDER BY \"window\"",
 	[S_TOPIC_REDUCE] = "UPDATE topic SET first = CASE WHEN count > ?1 THEN ?3 ELSE 0 END, "
 			   "last = CASE WHEN count > ?1 THEN last ELSE 0 END, count = count - ?1, bytes = bytes - ?2, "
@@ -61,7 +62,7 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_TOPICS_END] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('topics', ?)",
 	[S_FORGOTTEN_PUT] = "INSERT OR REPLACE INTO forgotten(last, stream, type) VALUES (?, ?, ?)",
 	[S_FORGOTTEN_DROP] = "DELETE FROM forgotten WHERE last <= ?",
-	[S_GONE_UNKNOWN] = "INSERT INTO meta(key, value) VALUES ('gone_unknown', ?) "
+	[S_LOST_UNKNOWN] = "INSERT INTO meta(key, value) VALUES ('gone_unknown', ?) "
 			   "ON CONFLICT(key) DO UPDATE SET value = max(value, excluded.value)",
 	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
 	[S_LAST_PUT] = STREAM_LAST_PUT,
@@ -134,9 +135,9 @@ static enum err sync_place(const char *dir, struct fault *fault)
 /* A store that has no line of history yet is a new one. */
 static enum err load_lineage(struct store *s, struct fault *fault)
 {
-	enum err err = lineage_load(s->db, &s->lineage, fault);
+	enum err err = lineage_rows_load(s->db, &s->lineage, fault);
 	if (!err && s->lineage.count == 0 && s->options.access == STORE_WRITE)
-		err = lineage_begin(s->db, &s->lineage, 1, fault);
+		err = lineage_rows_begin(s->db, &s->lineage, 1, fault);
 	if (!err && s->lineage.count == 0)
 		err = fault_set(fault, ERR_CORRUPT, "%s has no line of history", s->path);
 	return err;
@@ -149,10 +150,10 @@ static enum err leave_original(struct store *s, struct fault *fault)
 	bool doubt = false;
 	if (s->options.copies)
 		return ERR_NONE;
-	enum err err = lineage_in_doubt(s->db, &doubt, fault);
+	enum err err = lineage_rows_in_doubt(s->db, &doubt, fault);
 	if (!err && doubt)
-		err = lineage_begin(s->db, &s->lineage, s->head + 1, fault);
-	return err ? err : lineage_note_relaxed(s->db, s->options.relaxed, fault);
+		err = lineage_rows_begin(s->db, &s->lineage, s->head + 1, fault);
+	return err ? err : lineage_rows_note_relaxed(s->db, s->options.relaxed, fault);
 }
 
 /* Topics that the catalog does not know yet. */
@@ -274,7 +275,7 @@ static enum err load(struct store *s, struct fault *fault)
 		err = load_events(s, (uint64_t)mark, fault);
 	uint64_t end = (uint64_t)(last > head ? last : head);
 	store_set_head(s, end);
-	store_set_hot(s, first != 0 ? (uint64_t)first : end + 1);
+	store_set_log_first(s, first != 0 ? (uint64_t)first : end + 1);
 	return err;
 }
 
@@ -434,7 +435,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		s->expired_ids = (uint64_t)expired_ids;
 		if ((uint64_t)first > s->log_first)
 			store_count_out(s); /* the commit in doubt was made */
-		store_set_hot(s, (uint64_t)first);
+		store_set_log_first(s, (uint64_t)first);
 	}
 	if (!err)
 		err = load_topics(s, fault);
@@ -447,7 +448,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = frame_stored(s, known, fault);
 	if (!err)
 		err = load_events(s, index_tail_end(s->tail), fault); /* known, or further when it is tried again */
-	if (!err && (uint64_t)first == s->hot_before)
+	if (!err && (uint64_t)first == s->log_first_before)
 		s->removed_count = 0; /* it was not made */
 	if (!err) {
 		store_forget_topics(s);
@@ -491,7 +492,7 @@ void store_close(struct store *s)
 		store_rollback(s);
 		flush_trail(s);
 		if (!s->options.copies)
-			lineage_note_relaxed(s->db, false, NULL);
+			lineage_rows_note_relaxed(s->db, false, NULL);
 		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, &fault);
 	}
 	store_close_db(s);

@@ -1,4 +1,4 @@
-#include "store/log/database_swap.h"
+#include "store/open/database_swap.h"
 
 #include <errno.h>
 #include <stdio.h>
