@@ -1,5 +1,6 @@
 /* The one writer: a bounded queue, a thread, and commits that size themselves: whatever has queued while the last
- * fsync ran is the next transaction. There is no timer.
+ * fsync ran is the next transaction. There is no timer for
+ * commits.
  *
  *     submit ─▶ queue ─▶ append … append ─▶ COMMIT ─▶ feed ─▶ done(op) for each
  *                               │ fails
@@ -10,28 +11,15 @@
 #ifndef ENGINE_WRITE_WRITER_H
 #define ENGINE_WRITE_WRITER_H
 
-#include "base/list.h"
 #include "engine/read/feed.h"
 #include "engine/read/session.h"
 #include "engine/work/meter.h"
-#include "store/log/store.h"
+#include "engine/write/breaker.h"
+#include "engine/write/write_op.h"
 
 struct writer;
 
-/* One transaction takes at most so many events, and one turn of brief ones that come meanwhile, so that nobody's commit
- * waits for everybody's backlog. */
-enum { WRITER_GROUP_EVENTS_MAX = 8192 };
-
-/* While there are several clients it takes fewer, so that one who publishes a little is not made to wait by one who
- * publishes all the time (docs/decisions/0013-fairness.md), and of each client so many at a turn; while somebody publishes
- * little at a time beside others, no more than that. A request is never divided. */
-enum { WRITER_SHARED_EVENTS_MAX = 1024, WRITER_TURN_EVENTS = 128 };
-
-/* How the breaker works: it opens when a commit fails, is tried again after at most so long, and closes at the first try
- * that works. */
-enum { BREAKER_FAILURES = 1, BREAKER_SUCCESSES = 1, BREAKER_TRIES = 1, BREAKER_WAIT_MAX_MS = 2000 };
-
-/* Somebody who counts what is committed (src/monitor). All on the writer's thread. */
+/* Counts what is committed, for a profile. All on the writer's thread. */
 struct writer_observer {
 	void *arg;
 	/* After a commit, before any reader sees it. */
@@ -49,42 +37,6 @@ struct writer_options {
 	struct quotas *quotas;                  /* of what waits in the queue, and of topics */
 	uint64_t disk_reserve;                  /* bytes */
 	const struct writer_observer *observer; /* NULL: none */
-};
-
-struct write_op;
-typedef enum err write_change(struct write_op *op, struct store *store, struct fault *fault);
-
-/* Something to be committed. The caller keeps it alive until `done` is called, once, on the writer's thread; `done`
- * must not block. */
-struct write_op {
-	struct list link;
-	/* Whose it is, such as a connection: clients take turns, each is served in its own order. 0: nobody's in particular,
-	 * and in order with all others of these, as changes to sessions have to be. */
-	uint64_t client;
-	uint64_t account;    /* whom quotas count it for; 0: nobody in particular */
-	struct batch *batch; /* NULL: none */
-	/* A change to a session, which takes effect when it is durable; or empty. With neither, `done` comes when all
-	 * earlier changes to sessions are durable. */
-	struct slice session;
-	bool session_delete;
-	uint64_t session_acked;
-	struct append_options options;
-	/* Stores something else in the same transaction; NULL: nothing. When it fails, it alone does: the other requests are
-	 * committed without it. It may be called again after a rollback, before `done`. */
-	write_change *change;
-	uint64_t leaving; /* events up to this seq leave the log by the change; 0: none */
-	/* From this change on events are counted otherwise: it is committed by itself, with what observers have counted. */
-	bool divides;
-	bool flush; /* write the write-ahead log back once all of it is committed */
-	void (*done)(struct write_op *op);
-	bool brief;           /* the writer's: it goes before what is long */
-	int64_t submitted_us; /* likewise: monotonic */
-	/* The result. The receipt is the caller's to finish. */
-	enum err err;
-	struct fault fault;
-	struct receipt receipt;
-	uint64_t flush_pages;  /* in the write-ahead log */
-	uint64_t flush_copied; /* of them, copied into the database by this */
 };
 
 enum err writer_create(struct store *store, struct feed *feed, struct sessions *sessions, struct writer_options options,
@@ -105,13 +57,8 @@ void writer_poke(struct writer *w);
  * or cannot be. */
 bool writer_wait(struct writer *w, write_change *change, int64_t ms);
 
-/* Do requests of few events come in beside others? Then whoever keeps those who answer them from it keeps them waiting.
- * Any thread. */
-bool writer_has_brief(struct writer *w);
-
-enum breaker { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
-/* A static text. */
-const char *breaker_name(enum breaker state);
+/* Do small requests come in beside large ones? Then long work should not run on the threads that answer them. Any thread. */
+bool writer_has_small(struct writer *w);
 
 struct writer_figures {
 	uint64_t queued_events;
@@ -126,7 +73,7 @@ struct writer_figures {
 	double events_10s;
 	double events_60s;
 	struct spread_figures commit; /* time of append and COMMIT of those */
-	enum breaker breaker;
+	enum breaker_state breaker;
 	uint64_t breaker_opens;
 	uint64_t breaker_half_opens;
 	uint64_t breaker_closes;

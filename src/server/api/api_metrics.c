@@ -64,10 +64,10 @@ static void put_log(struct api *api, struct buf *out)
 static void put_breaker(const struct writer_figures *w, struct buf *out)
 {
 	put_help(out, "breaker_state", "gauge", "1 for the state that the circuit breaker of commits is in.");
-	for (enum breaker b = BREAKER_CLOSED; b <= BREAKER_HALF_OPEN; b++)
+	for (enum breaker_state b = BREAKER_CLOSED; b <= BREAKER_HALF_OPEN; b++)
 		buf_printf(out, "tidemark_breaker_state{state=\"%s\"} %d\n", breaker_name(b), w->breaker == b);
 	const struct {
-		enum breaker to;
+		enum breaker_state to;
 		uint64_t count;
 	} transitions[] = {{BREAKER_OPEN, w->breaker_opens},
 			   {BREAKER_HALF_OPEN, w->breaker_half_opens},

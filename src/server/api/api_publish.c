@@ -248,7 +248,7 @@ void api_publish(void *arg, struct http_request *x, struct reader *reader)
 		return;
 	}
 	bool is_long = request_body_len(x) > (m.coding != CONTENT_CODING_NONE ? LONG_PACKED_BODY : LONG_BODY);
-	if (is_long && reader == NULL && writer_has_brief(api->writer)) {
+	if (is_long && reader == NULL && writer_has_small(api->writer)) {
 		request_defer(x, api_publish);
 		return;
 	}

@@ -167,7 +167,7 @@ static void run_read(struct pool_job *job, struct reader *reader)
 static bool read_elsewhere(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	if (c->in.len <= LONG_MESSAGE || !writer_has_brief(w->options.writer) || !grant_may(&c->grant, PERMISSION_PUBLISH))
+	if (c->in.len <= LONG_MESSAGE || !writer_has_small(w->options.writer) || !grant_may(&c->grant, PERMISSION_PUBLISH))
 		return false;
 	struct publish *p = create(c);
 	if (p == NULL)
