@@ -13,6 +13,7 @@
 #include "base/system/log.h"
 #include "engine/retention/age_clock.h"
 #include "engine/write/observers.h"
+#include "profiles/monitoring/routes/routes.h"
 #include "profiles/monitoring/services/watch.h"
 #include "server/api/api.h"
 #include "server/listen/listener.h"
@@ -69,6 +70,7 @@ struct server {
 	struct rates *rates;
 	struct request_guard guard;
 	struct api api;
+	struct http_routes routes[3];
 };
 
 /* libwebsockets makes its tables as large as this says: no larger than needed. Where there are not as many descriptors,
@@ -276,9 +278,10 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.static_dir = c->static_dir,
 	};
 	spread_init(&s->api.queries);
+	s->routes[0] = (struct http_routes){monitoring_routes, &s->api};
+	s->routes[1] = (struct http_routes){api_routes, &s->api};
 	struct http_options http = {
-		.routes = api_routes,
-		.arg = &s->api,
+		.routes = s->routes,
 		.body_max = (size_t)c->max_request,
 		.quotas = s->quotas,
 		.connections_max = (int)c->max_connections + SPARE_FDS, /* some may be on their way out */

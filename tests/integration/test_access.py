@@ -142,11 +142,13 @@ class Access(TidemarkTest):
     # ---- who gets where
 
     def test_the_list_of_routes_is_complete(self):
-        with open(os.path.join(ROOT, "src", "net", "api.c"), encoding="utf-8") as source:
-            routes = re.findall(r'\{"([A-Z]+)", "(/[^"]*)", (NEED_\w+), ', source.read())
+        routes = []
+        for room in ("server/api", "profiles/monitoring/routes"):
+            with open(os.path.join(ROOT, "src", room, "routes.c"), encoding="utf-8") as source:
+                routes += re.findall(r'\{"([A-Z]+)", "(/[^"]*)", (PERMISSION_\w+), ', source.read())
         self.assertEqual({(method, path) for method, path, _ in routes}, set(ROUTES))
         for method, path, need in routes:
-            self.assertEqual(need, "NEED_" + ROUTES[method, path].upper().replace(" ", "_"), (method, path))
+            self.assertEqual(need, "PERMISSION_" + ROUTES[method, path].upper().replace(" ", "_"), (method, path))
 
     def walk(self, token, good_for):
         """Every route with a token: let in where it is good for it, and refused everywhere else."""

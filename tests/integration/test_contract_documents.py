@@ -38,7 +38,8 @@ def document(name):
 
 def routes():
     """The server's table: method, path with {} for what varies, need, flags."""
-    found = re.findall(r'\{"([A-Z]+)", "(/[^"]*)", NEED_(\w+), \w+, ([^}]*)\}', source("src", "net", "api.c"))
+    found = re.findall(r'\{"([A-Z]+)", "(/[^"]*)", PERMISSION_(\w+), \w+, ([^}]*)\}',
+                       source("src", "server", "api", "routes.c") + source("src", "profiles", "monitoring", "routes", "routes.c"))
     return {(method, path.replace("{+}", "{}")): (need, flags) for method, path, need, flags in found}
 
 
@@ -112,16 +113,17 @@ class Documents(unittest.TestCase):
         return {p["properties"][member]["const"] for p in payloads if "const" in p.get("properties", {}).get(member, {})}
 
     def test_the_frames_are_those_of_the_source(self):
-        said = "".join(source("src", *path) for path in (("net", "ws_message.c"), ("net", "ws_replay.c"), ("net", "reader_start.c"),
-                                                         ("net", "problem.c"), ("hub", "cursor.c")))
+        said = "".join(source("src", path) for path in (
+            "server/ws/ws_message.c", "server/ws/ws_replay.c", "server/stream/reader_start.c", "server/message/problem.c",
+            "engine/read/cursor.c"))
         self.assertEqual(self.names("v1Says", "op"), set(re.findall(r'\\"op\\":\\"(\w+)', said)))
         self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = \{"(\w+)"', source("src", "event", "op.c"))))
-        said = "".join(source("src", *path) for path in (("net", "ws_dashboard.c"), ("net", "ws_query.c"), ("event", "flat.c"),
-                                                         ("monitor", "monitor.c")))
+        said = "".join(source("src", "profiles/monitoring", path) for path in (
+            "ws/ws_dashboard.c", "ws/ws_query.c", "event/flat.c", "state/monitor.c"))
         self.assertEqual(self.names("dashboardSays", "type"), set(re.findall(r'\{\\"type\\":\\"(\w+)', said)))
-        taken = re.findall(r'slice_is\(command, "\\"(\w+)\\""\)', source("src", "net", "ws_dashboard.c"))
+        taken = re.findall(r'slice_is\(command, "\\"(\w+)\\""\)', source("src", "profiles", "monitoring", "ws", "ws_dashboard.c"))
         self.assertEqual(self.names("dashboardTakes", "command"), set(taken))
-        said = re.findall(r'\\"status\\":\\"(\w+)', source("src", "net", "ws_ingest.c"))
+        said = re.findall(r'\\"status\\":\\"(\w+)', source("src", "profiles", "monitoring", "ws", "ws_ingest.c"))
         self.assertEqual(self.names("ingestSays", "status"), set(said))
 
     def test_every_operation_is_whole(self):

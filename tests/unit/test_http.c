@@ -15,6 +15,7 @@ enum { PATIENCE_MS = 60000, SEARCHES = 4, ROOM = 1024 * 1024 };
 
 /* All that a request needs. */
 struct house {
+	struct http_routes routes[2];
 	char dir[TEMP_DIR_LEN];
 	struct store *store;
 	struct pool *pool;
@@ -87,8 +88,8 @@ static void house_open(struct house *h)
 	CHECK(pool_create(h->store, 2, &h->pool, &fault) == ERR_NONE);
 	CHECK(access_create(NULL, &h->access, &fault) == ERR_NONE);
 	h->guard = (struct request_guard){h->access, &none, &none, &none, &h->proxies, {0}, ""};
-	struct http_options options = {.routes = routes,
-				       .arg = h,
+	h->routes[0] = (struct http_routes){routes, h};
+	struct http_options options = {.routes = h->routes,
 				       .quotas = h->quotas,
 				       .connections_max = 100,
 				       .patience_ms = PATIENCE_MS,

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "server/api/api.h"
-#include "server/http/json_body.h"
+#include "server/api/json_body.h"
 #include "server/http/reply_stream.h"
 #include "server/message/entity.h"
 #include "server/stream/history_range.h"

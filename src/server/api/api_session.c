@@ -4,7 +4,7 @@
 #include "base/system/clock.h"
 #include "event/event.h"
 #include "server/api/api.h"
-#include "server/http/json_body.h"
+#include "server/api/json_body.h"
 #include "server/stream/reader_query.h"
 #include "json/json.h"
 

@@ -33,19 +33,27 @@ static int distance(struct slice a, const char *b)
 	return row[len];
 }
 
+/* How far a path is from that of a route, in letters. */
+static int distance_to(const struct http_route *r, struct slice path)
+{
+	if (strchr(r->path, '{') != NULL || strlen(r->path) <= 2 * NEAR)
+		return NEAR + 1;
+	bool versioned = strncmp(r->path, "/v1/", 4) == 0 && slice_is(path, r->path + 3);
+	return versioned ? 0 : distance(path, r->path);
+}
+
 /* The path of a route that is like it, less what a name stands for; NULL. */
-static const char *find_near(const struct http_route *routes, struct slice path)
+static const char *find_near(const struct http_routes *routes, struct slice path)
 {
 	const char *best = NULL;
 	int nearest = NEAR + 1;
-	for (const struct http_route *r = routes; r->method != NULL; r++) {
-		if (strchr(r->path, '{') != NULL || strlen(r->path) <= 2 * NEAR)
-			continue;
-		bool versioned = strncmp(r->path, "/v1/", 4) == 0 && slice_is(path, r->path + 3);
-		int far = versioned ? 0 : distance(path, r->path);
-		if (far < nearest) {
-			nearest = far;
-			best = r->path;
+	for (; routes->table != NULL; routes++) {
+		for (const struct http_route *r = routes->table; r->method != NULL; r++) {
+			int far = distance_to(r, path);
+			if (far < nearest) {
+				nearest = far;
+				best = r->path;
+			}
 		}
 	}
 	return best;
@@ -87,7 +95,7 @@ static bool write_slashes(struct slice path, struct slice name, char out[SHOWN])
 	return true;
 }
 
-void path_hint(const struct http_route *routes, const char *base, struct slice path, char out[PATH_HINT_LEN])
+void path_hint(const struct http_routes *routes, const char *base, struct slice path, char out[PATH_HINT_LEN])
 {
 	char written[SHOWN];
 	struct slice name;

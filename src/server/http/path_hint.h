@@ -8,6 +8,6 @@ enum { PATH_HINT_LEN = 400 };
 
 /* Why there is nothing at `path`, which is encoded as it came, below `base`: with the path that is like it, or how a slash
  * in a name is written, where that may be it. */
-void path_hint(const struct http_route *routes, const char *base, struct slice path, char out[PATH_HINT_LEN]);
+void path_hint(const struct http_routes *routes, const char *base, struct slice path, char out[PATH_HINT_LEN]);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/units.h"
 #include "server/api/api.h"
-#include "server/http/json_body.h"
+#include "server/api/json_body.h"
 #include "json/json.h"
 
 enum { LIMIT = 50 };

@@ -3,7 +3,7 @@
 
 #include "event/event.h"
 #include "server/api/api.h"
-#include "server/http/json_body.h"
+#include "server/api/json_body.h"
 #include "json/json.h"
 
 enum { RAW_MAX = 6 * EVENT_NAME_MAX + 2, TEXTS = 4 };

@@ -3,7 +3,7 @@
 
 #include "base/system/clock.h"
 #include "server/api/api.h"
-#include "server/http/json_body.h"
+#include "server/api/json_body.h"
 #include "server/ws/ws.h"
 #include "server/ws/ws_metrics.h"
 

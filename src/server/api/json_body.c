@@ -1,4 +1,4 @@
-#include "server/http/json_body.h"
+#include "server/api/json_body.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* JSON bodies of requests, of every kind but events: an object whose members are all known, and stand there once. What is
  * said and not understood is an error, for it may have been meant to keep something from happening. */
-#ifndef SERVER_HTTP_JSON_BODY_H
-#define SERVER_HTTP_JSON_BODY_H
+#ifndef SERVER_API_JSON_BODY_H
+#define SERVER_API_JSON_BODY_H
 
 #include "server/http/http.h"
 
