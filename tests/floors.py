@@ -16,7 +16,7 @@ ROOMS = """
 base base/system base/data json event
 store/sqlite store/archive store/archives store/index store/log store/open store/read store/transfer store/repair
 engine/work engine/read engine/write engine/retention
-server/message server/access server/listen server/http server/stream server/ws server/api
+server/message server/access server/http server/stream server/ws server/listen server/api
 profiles/monitoring/event profiles/monitoring/state profiles/monitoring/leases profiles/monitoring/services
 profiles/monitoring/ws profiles/monitoring/routes
 cli cli/client cli/commands app

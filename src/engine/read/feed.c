@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/system/clock.h"
 #include "engine/read/feed_internal.h"

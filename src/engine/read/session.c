@@ -10,72 +10,27 @@
 #include "base/data/map.h"
 #include "base/list.h"
 #include "base/system/clock.h"
-#include "store/read/history.h"
+#include "engine/read/session_internal.h"
 
-/*         changed                 sessions_write              sessions_written
- *  CLEAN ─────────▶ DIRTY ─────────────────────▶ WRITING ─────────────────────▶ CLEAN (DIRTY where it failed)
- *                     ▲                             │ changed meanwhile
- *                     └─────────────────────────────┘                                                     */
-enum write_state { CLEAN, DIRTY, WRITING };
-
-/* Events in (after, upto] that pass the filter: what was counted when the lag was last asked for. */
-struct lag_count {
-	uint64_t after;
-	uint64_t upto;
-	uint64_t count;
-	uint64_t first; /* the first event there was: what has been removed since does not count any more */
-};
-
-struct session {
-	struct map_link by_name;
-	struct list in_all;
-	struct list in_changed; /* DIRTY and WRITING ones */
-	enum write_state state;
-	bool deleted; /* stays until the deletion is written */
-	bool moved;   /* and its reader has not taken the new position yet */
-	uint64_t acked;
-	struct position at;            /* what is stored: `acked`, but where that is past the end of its line of history */
-	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
-	int64_t updated_ms;            /* Unix */
-	int64_t used_ms;               /* since the boot: the same, or when its last reader went */
-	uint64_t client;               /* whom quotas count it for */
-	struct session_reader *reader; /* NULL: none is connected */
-	char *filter;                  /* as filter_write writes it; NULL: everything passes */
-	struct lag_count counted;
-	size_t name_len;
-	char name[];
-};
-
-struct sessions {
-	pthread_mutex_t lock;
-	struct store *store;
-	struct quotas *quotas;
-	size_t count;
-	bool loading; /* what is stored already is not limited */
-	struct list changed;
-	struct list all; /* in the order they were made: that of a map would tell of its secret */
-	struct map by_name;
-};
-
-static struct slice name_of(const struct session *e)
+struct slice session_name(const struct session *e)
 {
 	return (struct slice){e->name, e->name_len};
 }
 
-static struct session *find_any(struct sessions *s, struct slice name)
+struct session *session_find_any(struct sessions *s, struct slice name)
 {
 	MAP_EACH(link, &s->by_name, hash_text(name))
 	{
 		struct session *e = MAP_ITEM(link, struct session, by_name);
-		if (slice_eq(name_of(e), name))
+		if (slice_eq(session_name(e), name))
 			return e;
 	}
 	return NULL;
 }
 
-static struct session *find(struct sessions *s, struct slice name)
+struct session *session_find(struct sessions *s, struct slice name)
 {
-	struct session *e = find_any(s, name);
+	struct session *e = session_find_any(s, name);
 	return e != NULL && !e->deleted ? e : NULL;
 }
 
@@ -108,7 +63,7 @@ static enum err take(struct sessions *s, enum quota kind, uint64_t client, uint6
 static enum err obtain(struct sessions *s, struct slice name, uint64_t client, uint64_t start, bool stored, bool *is_new,
 		       struct session **out, struct fault *fault)
 {
-	struct session *e = find_any(s, name);
+	struct session *e = session_find_any(s, name);
 	*is_new = e == NULL || e->deleted;
 	*out = e;
 	if (!*is_new)
@@ -152,7 +107,7 @@ static void mark_deleted(struct sessions *s, struct session *e)
 	e->deleted = true;
 }
 
-static bool has_filter(const struct session *e, struct slice text)
+bool session_has_filter(const struct session *e, struct slice text)
 {
 	return slice_eq((struct slice){e->filter != NULL ? e->filter : "", filter_len(e)}, text);
 }
@@ -224,7 +179,7 @@ enum err sessions_create(struct store *store, struct quotas *quotas, struct sess
 	return ERR_NONE;
 }
 
-static void free_session(struct sessions *s, struct session *e)
+void session_free(struct sessions *s, struct session *e)
 {
 	if (!e->deleted)
 		mark_deleted(s, e);
@@ -236,7 +191,7 @@ void sessions_destroy(struct sessions *s)
 	if (s == NULL)
 		return;
 	LIST_EACH (link, &s->all)
-		free_session(s, LIST_ITEM(link, struct session, in_all));
+		session_free(s, LIST_ITEM(link, struct session, in_all));
 	map_finish(&s->by_name, NULL);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -279,7 +234,7 @@ enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client,
 	}
 	pthread_mutex_lock(&s->lock);
 	enum err err = obtain(s, name, client, start, false, &is_new, &e, fault);
-	bool changes = !err && (is_new || !has_filter(e, buf_slice(&text)));
+	bool changes = !err && (is_new || !session_has_filter(e, buf_slice(&text)));
 	if (changes && (err = set_filter(s, e, buf_slice(&text), fault)) != ERR_NONE && is_new)
 		mark_deleted(s, e); /* then it never was */
 	if (changes)
@@ -298,7 +253,7 @@ enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client,
 /* The session of a name that `r` holds; NULL. */
 static struct session *held_by(struct sessions *s, struct slice name, const struct session_reader *r)
 {
-	struct session *e = find(s, name);
+	struct session *e = session_find(s, name);
 	return e != NULL && e->reader == r ? e : NULL;
 }
 
@@ -331,7 +286,7 @@ enum err sessions_ack(struct sessions *s, struct slice name, const struct sessio
 {
 	enum err err = ERR_NONE;
 	pthread_mutex_lock(&s->lock);
-	struct session *e = r != NULL ? held_by(s, name, r) : find(s, name);
+	struct session *e = r != NULL ? held_by(s, name, r) : session_find(s, name);
 	*sent = e == NULL ? 0 : e->reader != NULL ? atomic_load(&e->reader->sent) : e->sent;
 	if (e == NULL)
 		err = r != NULL ? ERR_GONE : ERR_NOT_FOUND;
@@ -348,7 +303,7 @@ enum err sessions_ack(struct sessions *s, struct slice name, const struct sessio
 enum err sessions_check(struct sessions *s, struct slice name, uint64_t client, struct fault *fault)
 {
 	pthread_mutex_lock(&s->lock);
-	bool fits = find_any(s, name) != NULL || quota_room(s->quotas, QUOTA_SESSIONS, client) > 0;
+	bool fits = session_find_any(s, name) != NULL || quota_room(s->quotas, QUOTA_SESSIONS, client) > 0;
 	pthread_mutex_unlock(&s->lock);
 	return fits ? ERR_NONE : quota_refuse(s->quotas, QUOTA_SESSIONS, client, fault);
 }
@@ -381,7 +336,7 @@ static void delete (struct sessions *s, struct session *e)
 bool sessions_delete(struct sessions *s, struct slice name)
 {
 	pthread_mutex_lock(&s->lock);
-	struct session *e = find(s, name);
+	struct session *e = session_find(s, name);
 	if (e != NULL)
 		delete (s, e);
 	pthread_mutex_unlock(&s->lock);
@@ -423,82 +378,10 @@ uint64_t sessions_count(struct sessions *s)
 	return count;
 }
 
-/* --- lag --- */
-
-/* Adds the events in (after, upto] that pass. */
-static enum err add_count(struct reader *reader, struct selection *select, uint64_t after, uint64_t upto, uint64_t *sum,
-			  struct fault *fault)
-{
-	uint64_t count = 0;
-	enum err err = after < upto ? history_count(reader, select, after, upto + 1, &count, fault) : ERR_NONE;
-	*sum += count;
-	return err;
-}
-
-/* Counts up to the head what follows `after`, with what is known of it in `c`. */
-static enum err count_on(struct reader *reader, struct selection *select, uint64_t after, uint64_t head, struct lag_count *c,
-			 struct fault *fault)
-{
-	uint64_t handled = 0;
-	uint64_t first = history_next(reader, 0);
-	if (after < c->after || after > c->upto || first != c->first)
-		*c = (struct lag_count){after, after, 0, first};
-	enum err err = add_count(reader, select, c->after, after, &handled, fault);
-	if (!err)
-		err = add_count(reader, select, c->upto, head, &c->count, fault);
-	if (err)
-		return err;
-	c->count -= handled;
-	c->after = after;
-	c->upto = head > c->upto ? head : c->upto;
-	return ERR_NONE;
-}
-
-enum err sessions_lag(struct sessions *s, struct slice name, struct reader *reader, uint64_t *lag, struct fault *fault)
-{
-	uint64_t head = store_head(s->store);
-	*lag = 0;
-	pthread_mutex_lock(&s->lock);
-	struct session *e = find(s, name);
-	uint64_t acked = e != NULL ? e->acked : 0;
-	struct lag_count counted = e != NULL ? e->counted : (struct lag_count){0};
-	char *text = e != NULL && e->filter != NULL ? strdup(e->filter) : NULL;
-	bool starved = e != NULL && e->filter != NULL && text == NULL;
-	pthread_mutex_unlock(&s->lock);
-	if (e == NULL)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no such session");
-	struct filter *filter = NULL;
-	enum err err = starved ? ERR_NOMEM : text != NULL ? filter_read(slice_of(text), &filter) : ERR_NONE;
-	struct selection *select = err ? NULL : history_select_take(s->store, filter);
-	if (err || select == NULL) {
-		free(text);
-		return fault_set(fault, err ? err : ERR_NOMEM, "the session's filter cannot be read");
-	}
-	err = count_on(reader, select, acked, head, &counted, fault);
-	*lag = counted.count;
-	pthread_mutex_lock(&s->lock);
-	e = err ? NULL : find(s, name);
-	if (e != NULL && has_filter(e, slice_of(text != NULL ? text : "")))
-		e->counted = counted;
-	pthread_mutex_unlock(&s->lock);
-	selection_destroy(select);
-	free(text);
-	return err;
-}
-
-bool sessions_saved(struct sessions *s, struct slice name)
-{
-	pthread_mutex_lock(&s->lock);
-	struct session *e = find_any(s, name);
-	bool saved = e == NULL || e->state == CLEAN;
-	pthread_mutex_unlock(&s->lock);
-	return saved;
-}
-
 bool sessions_get(struct sessions *s, struct slice name, struct session_state *out)
 {
 	pthread_mutex_lock(&s->lock);
-	struct session *e = find(s, name);
+	struct session *e = session_find(s, name);
 	if (e != NULL)
 		describe(e, false, out);
 	pthread_mutex_unlock(&s->lock);
@@ -513,54 +396,7 @@ void sessions_each(struct sessions *s, session_each_fn *each, void *arg)
 		struct session_state state;
 		describe(e, false, &state);
 		if (!e->deleted)
-			each(arg, name_of(e), &state);
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
-bool sessions_dirty(struct sessions *s)
-{
-	pthread_mutex_lock(&s->lock);
-	bool dirty = !list_empty(&s->changed);
-	pthread_mutex_unlock(&s->lock);
-	return dirty;
-}
-
-enum err sessions_write(struct sessions *s, struct store *store, struct fault *fault)
-{
-	enum err err = ERR_NONE;
-	pthread_mutex_lock(&s->lock);
-	LIST_EACH (link, &s->changed) {
-		struct session *e = LIST_ITEM(link, struct session, in_changed);
-		struct stored_session stored = {name_of(e), e->at.after, e->updated_ms,
-						e->filter != NULL ? slice_of(e->filter) : (struct slice){"", 0},
-						slice_of(e->at.epoch)};
-		err = e->deleted ? store_session_delete(store, name_of(e), fault) : store_session_put(store, &stored, fault);
-		if (err)
-			break;
-		e->state = WRITING;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return err;
-}
-
-void sessions_written(struct sessions *s, bool committed)
-{
-	pthread_mutex_lock(&s->lock);
-	LIST_EACH (link, &s->changed) {
-		struct session *e = LIST_ITEM(link, struct session, in_changed);
-		if (e->state != WRITING)
-			continue;
-		e->state = committed ? CLEAN : DIRTY;
-		if (!committed)
-			continue;
-		list_remove(&e->in_changed);
-		if (!e->deleted)
-			continue;
-		list_remove(&e->in_all);
-		map_remove(&s->by_name, &e->by_name);
-		s->count--;
-		free_session(s, e);
+			each(arg, session_name(e), &state);
 	}
 	pthread_mutex_unlock(&s->lock);
 }

@@ -1,6 +1,5 @@
 #include "engine/write/writer.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,7 +11,6 @@
 #include "base/system/log.h"
 #include "server/http/builtin_replies.h"
 #include "server/http/http_internal.h"
-#include "server/message/peer.h"
 
 enum {
 	IDLE_TIMEOUT_S = 30,

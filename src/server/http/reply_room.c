@@ -1,5 +1,4 @@
 /* Room for replies: what is held in memory until its client has read it counts as QUOTA_REPLIES. */
-#include <assert.h>
 
 #include "base/system/clock.h"
 #include "server/http/http_internal.h"

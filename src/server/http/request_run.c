@@ -1,10 +1,8 @@
 /* Running handlers, on the network thread or on the pool, and what follows when they are done. */
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/system/clock.h"
 #include "server/http/http_internal.h"
 
 enum { SEARCH_TURNS = 20 /* on the pool: more than the longest page needs that finds all it looks at */ };

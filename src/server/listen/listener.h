@@ -1,4 +1,4 @@
-/* The front door: one listening port for everything. It accepts, looks at the request's head without taking it out of
+/* The listener: one listening port for everything. It accepts, looks at the request's head without taking it out of
  * the socket (MSG_PEEK), and hands the socket on: a WebSocket upgrade to ws, anything else to one of two http. A connection
  * that does not say within the deadline what it wants is closed. A thread of its own. */
 #ifndef SERVER_LISTEN_LISTENER_H
@@ -28,20 +28,21 @@ bool listener_address_fits(const char *text);
 /* Listens; nothing is accepted yet. */
 enum err listener_create(struct listener_options options, struct listener **out, struct fault *fault);
 /* `streams` serves endless streams, `http` all other requests. */
-enum err listener_start(struct listener *d, struct http *http, struct http *streams, struct ws *ws, struct fault *fault);
-/* Accepts nothing more and closes who has not said what he wants. What is encrypted goes on until listener_destroy. */
-void listener_close(struct listener *d);
-void listener_destroy(struct listener *d);
+enum err listener_start(struct listener *l, struct http *http, struct http *streams, struct ws *ws, struct fault *fault);
+/* Accepts nothing more and closes connections that have not said what they want. What is encrypted goes on until
+ * listener_destroy. */
+void listener_close(struct listener *l);
+void listener_destroy(struct listener *l);
 
 /* Where a listener is, with the port that was really taken: "http://127.0.0.1:8080". False past the last. */
-bool listener_url(const struct listener *d, int index, char *out, size_t size);
+bool listener_url(const struct listener *l, int index, char *out, size_t size);
 /* Reads certificate and key anew; nothing where there are none. Any thread. */
-enum err listener_reload(struct listener *d, struct fault *fault);
+enum err listener_reload(struct listener *l, struct fault *fault);
 
 /* The port of the first listener. */
-int listener_port(const struct listener *d);
+int listener_port(const struct listener *l);
 /* All of them. */
-void listener_ports(const struct listener *d, struct own_ports *out);
+void listener_ports(const struct listener *l, struct own_ports *out);
 
 /* A connection that came through the door has ended. Any thread. */
 void listener_leave(void *listener, uint64_t peer);
@@ -54,6 +55,6 @@ struct listener_figures {
 	uint64_t timed_out; /* never said what they want, or took too long to say it */
 	struct tls_figures tls;
 };
-void listener_read(struct listener *d, struct listener_figures *out);
+void listener_read(struct listener *l, struct listener_figures *out);
 
 #endif
