@@ -1,7 +1,7 @@
 /* Topics as they are read when a store is opened: few by the thread that opens it, many by a thread of their own. */
 #include <sqlite3.h>
 
-#include "store/index/topic_rows.h"
+#include "store/open/topic_rows.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 #include "temp_dir.h"

@@ -3,36 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/system/clock.h"
-#include "engine/read/feed_internal.h"
+#include "engine/read/cursor_internal.h"
 #include "store/read/history.h"
 
 enum { PAGES_AT_ONCE = 16 };
-
-struct cursor {
-	struct feed *feed;
-	uint64_t after;  /* everything up to here is sent, or does not match */
-	uint64_t sent;   /* the last event that was sent whole */
-	uint64_t before; /* where it ends; 0: never */
-	size_t skip;     /* bytes of the next record that are sent already */
-	enum encoding form;
-	struct selection *select; /* NULL while it is lent to a load */
-	bool filtered;
-	bool has_gap;
-	struct gap gap;
-	int64_t max_age_ms; /* 0: none */
-	bool aged;          /* what follows `aged_from` was passed over for its age, and that is not told yet */
-	uint64_t aged_from;
-	const struct fault *fault; /* why it has failed; there are many cursors, and hardly any has */
-	struct load_waiter waiter;
-};
-
-static enum err no_memory(struct cursor *c)
-{
-	static const struct fault fault = {.code = ERR_NOMEM, .place = -1, .text = "out of memory"};
-	c->fault = &fault;
-	return ERR_NOMEM;
-}
 
 enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum encoding form,
 		       cursor_wake *wake, void *arg, struct cursor **out)
@@ -55,19 +29,12 @@ enum err cursor_create(struct feed *f, struct position start, uint64_t before, s
 	return ERR_NONE;
 }
 
-static void note_aged(struct cursor *c)
-{
-	if (!c->aged)
-		c->aged_from = c->after;
-	c->aged = true;
-}
-
 void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older)
 {
 	c->max_age_ms = max_age_ms;
 	if (c->filtered || older <= c->after) /* of what passes a filter it is found out on the way whether any is */
 		return;
-	note_aged(c);
+	cursor_note_aged(c);
 	c->after = older;
 }
 
@@ -82,199 +49,6 @@ void cursor_destroy(struct cursor *c)
 	selection_destroy(c->waiter.select);
 	selection_destroy(c->select);
 	free(c);
-}
-
-/* --- from a page to chunks --- */
-
-/* What cursor_fill is putting together. */
-struct filling {
-	struct chunk *chunks;
-	int count;
-	int max;
-	size_t bytes;
-	size_t bytes_max;
-};
-
-static bool is_full(const struct filling *f)
-{
-	return f->count == f->max || f->bytes >= f->bytes_max;
-}
-
-/* Adds the records [from, to) of a page, joined to the chunk before where they follow it. */
-static void add_run(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *form, uint32_t from,
-		    uint32_t to)
-{
-	size_t start = from > 0 ? form->ends[from - 1] : 0;
-	size_t skip = f->count == 0 ? c->skip : 0;
-	struct chunk *last = f->count > 0 ? &f->chunks[f->count - 1] : NULL;
-	size_t len = form->ends[to - 1] - start - skip;
-	f->bytes += len;
-	if (last != NULL && last->page == page && last->index + last->count == from) {
-		last->len += len;
-		last->count += to - from;
-		last->done_after = page_entry(page, to - 1).seq;
-		return;
-	}
-	f->chunks[f->count++] = (struct chunk){page_ref(page), form->bytes + start + skip,  len, from,
-					       to - from,      page_entry(page, to - 1).seq};
-}
-
-static int ascending(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-/* The indexes in [from, to) whose topics pass, ascending. The cost grows with what passes where the filter is narrow. NULL
- * when there is no memory. */
-static uint32_t *topic_matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
-{
-	uint32_t *indexes = malloc((to - from + 1) * sizeof *indexes);
-	*count = 0;
-	if (indexes == NULL)
-		return NULL;
-	if (selection_is_wide(s) || selection_count(s) > CURSOR_NARROW_TOPICS) {
-		for (uint32_t i = from; i < to; i++)
-			if (selection_has(s, page_entry(page, i).topic))
-				indexes[(*count)++] = i;
-		return indexes;
-	}
-	for (uint32_t t = 0; t < selection_count(s); t++) {
-		enum err err;
-		uint32_t n;
-		const uint32_t *of_topic = page_topic(page, selection_topic(s, t), &n, &err);
-		if (err) {
-			free(indexes);
-			return NULL;
-		}
-		for (uint32_t i = 0; i < n; i++)
-			if (of_topic[i] >= from && of_topic[i] < to)
-				indexes[(*count)++] = of_topic[i];
-	}
-	if (selection_count(s) > 1)
-		qsort(indexes, *count, sizeof *indexes, ascending);
-	return indexes;
-}
-
-/* The same for all that the selection asks for. */
-static uint32_t *matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
-{
-	uint32_t *indexes = topic_matches(s, page, from, to, count);
-	struct where *where = selection_where(s);
-	if (indexes != NULL && where != NULL)
-		*count = page_sift(page, where, indexes, *count);
-	return indexes;
-}
-
-/* Adds what matches; *whole when everything up to `to` was looked at. */
-static enum err add_matches(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *form,
-			    uint32_t from, uint32_t to, bool *whole)
-{
-	uint32_t count;
-	enum err err = selection_refresh(c->select);
-	uint32_t *indexes = err ? NULL : matches(c->select, page, from, to, &count);
-	if (indexes == NULL)
-		return no_memory(c);
-	uint32_t i = 0;
-	for (; i < count && !is_full(f); i++)
-		add_run(c, f, page, form, indexes[i], indexes[i] + 1);
-	*whole = i == count;
-	free(indexes);
-	return ERR_NONE;
-}
-
-/* Adds what is left of a page for this cursor. *whole as above. */
-static enum err add_page(struct cursor *c, struct filling *f, struct page *page, uint64_t after, bool *whole)
-{
-	const struct page_encoding *form = page_encoding(page, c->form);
-	if (form == NULL)
-		return no_memory(c);
-	uint32_t from = page_index(page, after);
-	uint32_t to = c->before != 0 ? page_index(page, c->before - 1) : page_count(page);
-	*whole = true;
-	if (from >= to)
-		return ERR_NONE;
-	if (c->filtered)
-		return add_matches(c, f, page, form, from, to, whole);
-	/* A page that was published whole may be larger than a socket takes: stop at the record that reaches the limit. */
-	uint32_t end = from;
-	size_t start = from > 0 ? form->ends[from - 1] : 0;
-	while (end < to && f->bytes + (form->ends[end] - start) < f->bytes_max)
-		end++;
-	end += end < to;
-	*whole = end == to;
-	add_run(c, f, page, form, from, end);
-	return ERR_NONE;
-}
-
-/* Goes past what is too old in a page. */
-static enum err pass_old_in(struct cursor *c, struct page *page, int64_t oldest_ms)
-{
-	uint32_t from = page_index(page, c->after);
-	uint32_t to = from;
-	uint32_t count = page_count(page);
-	while (to < count && page_entry(page, to).time_ms < oldest_ms)
-		to++;
-	uint32_t passed = to - from;
-	if (passed > 0 && c->filtered) {
-		uint32_t *indexes = selection_refresh(c->select) ? NULL : matches(c->select, page, from, to, &passed);
-		if (indexes == NULL)
-			return no_memory(c);
-		free(indexes);
-	}
-	if (passed > 0)
-		note_aged(c);
-	if (to == count && page_last(page) > c->after)
-		c->after = page_last(page);
-	else if (to > from)
-		c->after = page_entry(page, to - 1).seq;
-	return ERR_NONE;
-}
-
-/* Goes past what is too old; *young: something that is not follows in these pages. */
-static enum err pass_old(struct cursor *c, struct page **pages, int count, bool *young)
-{
-	int64_t oldest_ms = clock_wall_ms() - c->max_age_ms;
-	enum err err = ERR_NONE;
-	*young = c->max_age_ms == 0 || c->skip > 0;
-	for (int i = 0; !err && !*young && i < count; i++) {
-		err = pass_old_in(c, pages[i], oldest_ms);
-		*young = !err && c->after < page_last(pages[i]);
-	}
-	return err;
-}
-
-/* Makes a gap of what was passed over for its age. */
-static bool tell_aged(struct cursor *c)
-{
-	bool aged = c->aged;
-	c->aged = false;
-	if (aged)
-		c->gap = (struct gap){c->aged_from, c->after + 1, GAP_AGE};
-	return aged;
-}
-
-/* Goes through consecutive pages. What was looked at in vain is behind the cursor at once; what follows a chunk is
- * behind it when the chunk is sent. */
-static enum err add_pages(struct cursor *c, struct filling *f, struct page **pages, int count)
-{
-	uint64_t after = c->after;
-	for (int i = 0; i < count && !is_full(f); i++) {
-		bool whole = false;
-		enum err err = add_page(c, f, pages[i], after, &whole);
-		if (err)
-			return err;
-		if (!whole)
-			break;
-		if (page_last(pages[i]) > after)
-			after = page_last(pages[i]);
-		if (f->count == 0)
-			c->after = after;
-		else
-			f->chunks[f->count - 1].done_after = after;
-	}
-	return ERR_NONE;
 }
 
 /* --- where the next pages are --- */
@@ -354,17 +128,17 @@ enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, s
 		pthread_mutex_unlock(feed_lock(c->feed));
 		switch (source) {
 		case FROM_STORE: return CURSOR_LOAD;
-		case AT_HEAD: return tell_aged(c) ? CURSOR_GAP : CURSOR_LIVE;
-		case AT_END: return tell_aged(c) ? CURSOR_GAP : CURSOR_END;
+		case AT_HEAD: return cursor_tell_aged(c) ? CURSOR_GAP : CURSOR_LIVE;
+		case AT_END: return cursor_tell_aged(c) ? CURSOR_GAP : CURSOR_END;
 		case AT_GAP: return CURSOR_GAP;
 		case BROKEN: return CURSOR_FAILED;
 		case FROM_PAGES: break;
 		}
 		bool young;
-		enum err err = pass_old(c, pages, n, &young);
-		bool gap = !err && young && tell_aged(c);
+		enum err err = cursor_pass_old(c, pages, n, &young);
+		bool gap = !err && young && cursor_tell_aged(c);
 		if (!err && young && !gap)
-			err = add_pages(c, &f, pages, n);
+			err = cursor_add_pages(c, &f, pages, n);
 		for (int i = 0; i < n; i++)
 			page_unref(pages[i]);
 		if (err) {

@@ -1,6 +1,5 @@
 #include "server/api/api.h"
 
-#include "base/kind.h"
 #include "base/system/clock.h"
 #include "server/message/entity.h"
 #include "server/ws/ws.h"

@@ -6,7 +6,6 @@
 #include "server/http/reply_stream.h"
 #include "server/stream/history_range.h"
 #include "store/index/selection.h"
-#include "store/transfer/seal.h"
 
 enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_LEVEL };
 

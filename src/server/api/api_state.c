@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/system/clock.h"
-#include "event/event.h"
 #include "server/api/api.h"
 #include "server/listen/listener.h"
 #include "server/message/problem.h"

@@ -98,12 +98,6 @@ void listener_ports(const struct listener *l, struct own_ports *out)
 
 /* --- accepting --- */
 
-void listener_leave(void *arg, uint64_t peer)
-{
-	struct listener *l = arg;
-	quota_give(l->options.quotas, QUOTA_CONNECTIONS, peer, 1);
-}
-
 static void refuse(struct listener *l, const struct listen_socket *s, int fd, const struct fault *why)
 {
 	if (s->encrypted)

@@ -34,6 +34,12 @@ uint64_t listener_counted(const struct listener *l, const struct sockaddr_storag
 	return proxies_counted(l->options.guard->proxies, (const struct sockaddr *)address);
 }
 
+void listener_leave(void *arg, uint64_t peer)
+{
+	struct listener *l = arg;
+	quota_give(l->options.quotas, QUOTA_CONNECTIONS, peer, 1);
+}
+
 void pending_drop(struct listener *l, struct pending_conn *p)
 {
 	uint64_t peer = listener_counted(l, &p->a.address);

@@ -1,4 +1,5 @@
-/* Streams of events (text/event-stream). The network thread reads them; while one is parked its cursor is the push thread's.
+/* Streams of events (text/event-stream). The network thread reads them; while one waits, its cursor is the waking
+ * thread's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,8 @@ enum {
 };
 
 struct stream {
-	struct waiter waiter;
-	struct list link; /* in push.streams */
+	struct waiter_stream shared;
 	struct waiters *waiters;
-	struct http_request *exchange;
 	struct cursor *cursor;
 	struct replay_speed speed;
 	struct quota_hold conditions;
@@ -33,26 +32,7 @@ struct stream {
 	struct buf pending;           /* text of ours that goes out before the next event */
 	int64_t beat_ms;              /* monotonic: when the last comment was sent */
 	int64_t told_ms;              /* monotonic: when an id was last sent */
-	atomic_ullong after;          /* a copy of the cursor's, for the other threads */
-	atomic_bool live;             /* has been at the head */
 };
-
-/* Was it live, and has it fallen too far behind? Replaying is not lagging. */
-static bool lags_too_far(const struct stream *s, uint64_t head)
-{
-	uint64_t max = s->waiters->options.lag_max;
-	return max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + max;
-}
-
-void sse_cut_laggards(struct waiters *p)
-{
-	uint64_t head = feed_head(p->options.feed);
-	LIST_EACH (link, &p->streams) {
-		struct stream *s = LIST_ITEM(link, struct stream, link);
-		if (!subscription_waits(&s->waiter.subscription) && lags_too_far(s, head))
-			request_cut(s->exchange);
-	}
-}
 
 static void stream_destroy(void *arg)
 {
@@ -60,9 +40,9 @@ static void stream_destroy(void *arg)
 	if (s->session.len > 0)
 		sessions_detach(s->waiters->options.sessions, s->session, &s->reader);
 	pthread_mutex_lock(&s->waiters->lock);
-	list_remove(&s->link);
+	list_remove(&s->shared.link);
 	pthread_mutex_unlock(&s->waiters->lock);
-	subscription_finish(&s->waiter.subscription);
+	subscription_finish(&s->shared.waiter.subscription);
 	cursor_destroy(s->cursor);
 	buf_finish(&s->pending);
 	quota_hold(&s->conditions, QUOTA_CONDITIONS, 0, NULL);
@@ -71,15 +51,15 @@ static void stream_destroy(void *arg)
 
 static void on_loaded(void *arg)
 {
-	request_resume(((struct stream *)arg)->exchange);
+	request_resume(((struct stream *)arg)->shared.request);
 }
 
 static bool on_stream_due(struct waiter *item, bool time_is_up)
 {
 	(void)time_is_up; /* the reader looks at the clock itself */
-	struct stream *s = LIST_ITEM(item, struct stream, waiter);
-	atomic_store(&s->after, cursor_after(s->cursor));
-	request_resume(s->exchange);
+	struct stream *s = LIST_ITEM(item, struct stream, shared.waiter);
+	atomic_store(&s->shared.after, cursor_after(s->cursor));
+	request_resume(s->shared.request);
 	return true;
 }
 
@@ -87,7 +67,7 @@ static void on_news(struct session_reader *r, enum session_news news)
 {
 	struct stream *s = LIST_ITEM(r, struct stream, reader);
 	atomic_fetch_or(&s->news, news);
-	waiters_urge(s->waiters, &s->waiter);
+	waiters_urge(s->waiters, &s->shared.waiter);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -99,16 +79,16 @@ static int64_t earlier(int64_t a, int64_t b)
  * position has to be told. */
 static long wait_for(struct stream *s, struct cursor *c, int64_t wait_ms)
 {
-	request_wait(s->exchange);
+	request_wait(s->shared.request);
 	int64_t now = clock_mono_ms();
-	s->waiter.deadline_ms = earlier(now + wait_ms, s->beat_ms + HEARTBEAT_MS);
+	s->shared.waiter.deadline_ms = earlier(now + wait_ms, s->beat_ms + HEARTBEAT_MS);
 	if (cursor_is_filtered(s->cursor)) {
 		int64_t told = s->told_ms > now - CHECKPOINT_MS ? s->told_ms : now; /* it has not moved since */
-		s->waiter.deadline_ms = earlier(s->waiter.deadline_ms, told + CHECKPOINT_MS);
+		s->shared.waiter.deadline_ms = earlier(s->shared.waiter.deadline_ms, told + CHECKPOINT_MS);
 	}
-	s->waiter.cursor = c;
-	s->waiter.wake = on_stream_due;
-	waiters_park(s->waiters, &s->waiter);
+	s->shared.waiter.cursor = c;
+	s->shared.waiter.wake = on_stream_due;
+	waiters_park(s->waiters, &s->shared.waiter);
 	return HTTP_WAIT;
 }
 
@@ -130,8 +110,8 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	}
 	uint64_t events = cursor_advance(s->cursor, chunks, count, n);
 	atomic_fetch_add(&s->waiters->delivered, events);
-	atomic_store(&s->after, cursor_after(s->cursor));
-	if (atomic_load(&s->live))
+	atomic_store(&s->shared.after, cursor_after(s->cursor));
+	if (atomic_load(&s->shared.live))
 		feed_delivered(s->waiters->options.feed, chunks[0].page, events);
 	if (events > 0)
 		note_told(s, cursor_sent(s->cursor));
@@ -195,7 +175,7 @@ static void add_move(struct stream *s)
 		return;
 	cursor_seek(s->cursor, (struct position){.after = after});
 	s->speed = (struct replay_speed){.speed = s->speed.speed};
-	atomic_store(&s->live, false); /* it may have a long way to go again */
+	atomic_store(&s->shared.live, false); /* it may have a long way to go again */
 	buf_init(&data);
 	reader_start_moved(&data, after);
 	add_block(s, "moved", &data);
@@ -249,7 +229,7 @@ static long read_stream(struct http_request *x, void *state, char *out, size_t m
 			return HTTP_BROKEN;
 		if (s->pending.len > 0)
 			return send_pending(s, out, max);
-		if (lags_too_far(s, feed_head(s->waiters->options.feed)))
+		if (waiter_stream_lags(&s->shared, s->waiters->options.lag_max, feed_head(s->waiters->options.feed)))
 			return HTTP_BROKEN;
 		if (is_closing(s->waiters))
 			return inside ? HTTP_BROKEN : HTTP_END;
@@ -267,12 +247,12 @@ static long read_stream(struct http_request *x, void *state, char *out, size_t m
 		}
 		case CURSOR_GAP: add_gap(s); break;
 		case CURSOR_LOAD:
-			request_wait(s->exchange);
+			request_wait(s->shared.request);
 			cursor_load(s->cursor);
 			return HTTP_WAIT;
 		case CURSOR_LIVE:
-			atomic_store(&s->after, cursor_after(s->cursor));
-			atomic_store(&s->live, true);
+			atomic_store(&s->shared.after, cursor_after(s->cursor));
+			atomic_store(&s->shared.live, true);
 			return wait_for(s, s->cursor, HEARTBEAT_MS);
 		case CURSOR_END: return HTTP_END;
 		case CURSOR_FAILED: return HTTP_BROKEN;
@@ -284,9 +264,9 @@ static long read_stream(struct http_request *x, void *state, char *out, size_t m
 static enum err begin(struct stream *s, struct reader_query *query, bool *resumed, struct fault *fault)
 {
 	const struct waiters_options *o = &s->waiters->options;
-	struct reader_start reading = {o->feed, o->sessions, o->writer, request_client(s->exchange)};
+	struct reader_start reading = {o->feed, o->sessions, o->writer, request_client(s->shared.request)};
 	struct position start;
-	s->conditions = (struct quota_hold){o->quotas, request_client(s->exchange), 0, 0};
+	s->conditions = (struct quota_hold){o->quotas, request_client(s->shared.request), 0, 0};
 	enum err err = quota_hold(&s->conditions, QUOTA_CONDITIONS, where_count(filter_where(query->filter)), fault);
 	if (!err)
 		err = reader_start_begin(&reading, query, &s->reader, &start, resumed, fault);
@@ -312,22 +292,22 @@ enum err sse_stream(struct waiters *p, struct http_request *x, struct reader_que
 	if (s == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	s->waiters = p;
-	s->exchange = x;
+	s->shared.request = x;
 	s->speed.speed = query->speed;
 	s->reader.on_news = on_news;
-	list_init(&s->link);
-	list_init(&s->waiter.link);
-	subscription_init(&s->waiter.subscription);
+	list_init(&s->shared.link);
+	list_init(&s->shared.waiter.link);
+	subscription_init(&s->shared.waiter.subscription);
 	s->beat_ms = clock_mono_ms();
 	err = begin(s, query, &resumed, fault);
 	if (err) {
 		stream_destroy(s);
 		return err;
 	}
-	atomic_store(&s->after, cursor_after(s->cursor));
+	atomic_store(&s->shared.after, cursor_after(s->cursor));
 	add_hello(s, resumed);
 	pthread_mutex_lock(&p->lock);
-	list_append(&p->streams, &s->link);
+	list_append(&p->streams, &s->shared.link);
 	pthread_mutex_unlock(&p->lock);
 	request_keep(x, s, stream_destroy);
 	request_status(x, 200, "text/event-stream");
@@ -336,30 +316,4 @@ enum err sse_stream(struct waiters *p, struct http_request *x, struct reader_que
 	request_add_header(x, "X-Accel-Buffering", "no"); /* nginx would hold events back until a buffer is full */
 	request_stream(x, read_stream);
 	return ERR_NONE;
-}
-
-static uint64_t lag_of(struct stream *s, uint64_t head)
-{
-	uint64_t after = atomic_load(&s->after);
-	return head > after && !subscription_waits(&s->waiter.subscription) ? head - after : 0;
-}
-
-void sse_count_left(struct waiters *p)
-{
-	uint64_t head = feed_head(p->options.feed);
-	LIST_EACH (link, &p->streams) {
-		uint64_t lag = lag_of(LIST_ITEM(link, struct stream, link), head);
-		p->left += lag;
-		p->left_behind += lag > 0;
-	}
-}
-
-void sse_read(struct waiters *p, struct waiters_figures *out)
-{
-	uint64_t head = feed_head(p->options.feed);
-	LIST_EACH (link, &p->streams) {
-		uint64_t lag = lag_of(LIST_ITEM(link, struct stream, link), head);
-		out->sse++;
-		out->lag_max = lag > out->lag_max ? lag : out->lag_max;
-	}
 }

@@ -68,6 +68,41 @@ static void wake_due(struct waiters *p, int64_t now)
 	}
 }
 
+/* --- streams, with the lock --- */
+
+bool waiter_stream_lags(const struct waiter_stream *s, uint64_t lag_max, uint64_t head)
+{
+	return lag_max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + lag_max;
+}
+
+/* Cuts off the streams that do not even read. */
+static void cut_laggards(struct waiters *p)
+{
+	uint64_t head = feed_head(p->options.feed);
+	LIST_EACH (link, &p->streams) {
+		struct waiter_stream *s = LIST_ITEM(link, struct waiter_stream, link);
+		if (!subscription_waits(&s->waiter.subscription) && waiter_stream_lags(s, p->options.lag_max, head))
+			request_cut(s->request);
+	}
+}
+
+static uint64_t lag_of(struct waiter_stream *s, uint64_t head)
+{
+	uint64_t after = atomic_load(&s->after);
+	return head > after && !subscription_waits(&s->waiter.subscription) ? head - after : 0;
+}
+
+/* The streams end: what they have not been sent is counted. */
+static void count_left(struct waiters *p)
+{
+	uint64_t head = feed_head(p->options.feed);
+	LIST_EACH (link, &p->streams) {
+		uint64_t lag = lag_of(LIST_ITEM(link, struct waiter_stream, link), head);
+		p->left += lag;
+		p->left_behind += lag > 0;
+	}
+}
+
 /* --- the thread --- */
 
 void waiters_park(struct waiters *p, struct waiter *item)
@@ -107,7 +142,7 @@ static void *work(void *arg)
 			wake_due(p, now);
 		int64_t next = p->next_ms;
 		if (p->options.lag_max > 0) {
-			sse_cut_laggards(p);
+			cut_laggards(p);
 			next = next < now + LAG_CHECK_MS ? next : now + LAG_CHECK_MS;
 		}
 		if (!p->committed && !p->closing && next > now)
@@ -143,7 +178,7 @@ void waiters_close(struct waiters *p)
 {
 	pthread_mutex_lock(&p->lock);
 	if (!p->closing)
-		sse_count_left(p);
+		count_left(p);
 	p->closing = true;
 	pthread_cond_signal(&p->signal);
 	pthread_mutex_unlock(&p->lock);
@@ -168,11 +203,16 @@ void waiters_destroy(struct waiters *p)
 
 void waiters_read(struct waiters *p, struct waiters_figures *out)
 {
+	uint64_t head = feed_head(p->options.feed);
 	*out = (struct waiters_figures){.delivered = atomic_load(&p->delivered)};
 	pthread_mutex_lock(&p->lock);
 	out->left = p->left;
 	out->left_behind = p->left_behind;
 	out->long_polls = p->long_polls;
-	sse_read(p, out);
+	LIST_EACH (link, &p->streams) {
+		uint64_t lag = lag_of(LIST_ITEM(link, struct waiter_stream, link), head);
+		out->sse++;
+		out->lag_max = lag > out->lag_max ? lag : out->lag_max;
+	}
 	pthread_mutex_unlock(&p->lock);
 }

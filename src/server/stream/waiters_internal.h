@@ -10,7 +10,7 @@
 
 /* Something that waits for a commit or for a time. */
 struct waiter {
-	struct list link; /* in push.parked while it waits */
+	struct list link; /* in waiters.waiting while it waits */
 	struct subscription subscription;
 	struct cursor *cursor; /* waits for a commit that concerns it; NULL: waits for the time only */
 	int64_t deadline_ms;   /* monotonic */
@@ -20,6 +20,17 @@ struct waiter {
 	bool (*wake)(struct waiter *item, bool time_is_up);
 };
 
+/* A stream of events, as far as the waking thread and the figures look at it. */
+struct waiter_stream {
+	struct list link; /* in waiters.streams */
+	struct waiter waiter;
+	struct http_request *request;
+	atomic_ullong after; /* a copy of its cursor's, for the other threads */
+	atomic_bool live;    /* has been at the head */
+};
+/* Was it live, and has it fallen too far behind? Replaying is not lagging. */
+bool waiter_stream_lags(const struct waiter_stream *s, uint64_t lag_max, uint64_t head);
+
 struct waiters {
 	pthread_mutex_t lock;
 	pthread_cond_t signal;
@@ -28,7 +39,7 @@ struct waiters {
 	struct waiters_options options;
 	struct subscriptions *subscriptions;
 	struct list waiting;
-	struct list streams; /* all, for the figures */
+	struct list streams; /* waiter_stream, all of them */
 	int64_t next_ms;     /* the next deadline, or before it */
 	bool committed;      /* since the thread last looked */
 	bool closing;
@@ -41,14 +52,5 @@ struct waiters {
 void waiters_park(struct waiters *p, struct waiter *item);
 /* Wakes an item at once, or as soon as it is parked. Any thread. */
 void waiters_urge(struct waiters *p, struct waiter *item);
-
-/* sse.c, with the lock */
-
-/* Cuts off the streams that do not even read. */
-void sse_cut_laggards(struct waiters *p);
-/* The streams end: what they have not been sent is counted. */
-void sse_count_left(struct waiters *p);
-/* Adds its figures. */
-void sse_read(struct waiters *p, struct waiters_figures *out);
 
 #endif

@@ -5,12 +5,13 @@
 
 #include "server/ws/ws_conn.h"
 
-void catchup_init(struct ws *w);
+/* `serve` is called for a reader whose turn it is. */
+void catchup_init(struct ws *w, void (*serve)(struct ws_conn *c));
 /* Is the reader so far behind that it has to wait for its turn? */
 bool catchup_is_due(const struct ws_conn *c);
-/* It waits for it, behind those who do already; ws_serve is called when it comes. */
+/* The reader waits for its turn, behind those that wait already. */
 void catchup_wait(struct ws_conn *c);
-/* Something was committed: while that goes on, who is behind has a share of the time only. */
+/* Something was committed. While commits arrive, readers that are behind get at most half of the thread's time. */
 void catchup_committed(struct ws *w);
 
 #endif

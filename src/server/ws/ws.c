@@ -922,7 +922,7 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	list_init(&w->ready);
 	list_init(&w->done);
 	list_init(&w->all);
-	catchup_init(w);
+	catchup_init(w, ws_serve);
 	for (int i = 0; i < WS_LINES; i++)
 		list_init(&w->lines[i]);
 	pulse_start(&w->pulse, clock_mono_ms());

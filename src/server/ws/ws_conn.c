@@ -54,3 +54,11 @@ void ws_task_end(struct ws_task *task)
 	list_remove(&task->in_conn);
 	task->conn->task_count--;
 }
+
+uint64_t ws_lag(const struct ws_conn *c, uint64_t head)
+{
+	if (c->cursor == NULL || subscription_waits(&c->subscription))
+		return 0; /* at the head, for all that concerns it */
+	uint64_t after = cursor_after(c->cursor);
+	return head > after ? head - after : 0;
+}

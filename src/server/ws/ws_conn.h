@@ -108,7 +108,7 @@ struct ws_conn {
 
 	struct cursor *cursor;
 	enum ws_wait wait;
-	struct list in_line; /* ws.turns.line */
+	struct list in_line; /* ws.catchup.line */
 	bool live_told;      /* once a connection */
 	bool live;           /* has been at the head since it began, or was moved */
 	uint64_t retries;    /* how often the socket was full */
@@ -164,9 +164,10 @@ struct ws_conn {
 	struct pulse pulse;
 };
 
-/* Those who are behind (catchup_scheduler.h). */
-struct ws_turns {
-	struct list line; /* ws_conn, who is next first */
+/* Readers that are behind (catchup_scheduler.h). */
+struct catchup {
+	void (*serve)(struct ws_conn *c);
+	struct list line; /* ws_conn, the next one first */
 	struct ev_idle go_on;
 	struct ev_timer rest;
 	int64_t committed_ms; /* monotonic: the last commit that was seen */
@@ -194,7 +195,7 @@ struct ws {
 	atomic_bool reloaded;     /* the tokens, since then */
 	struct list all;
 	struct subscriptions *subscriptions;
-	struct ws_turns turns;
+	struct catchup catchup;
 	bool closed; /* everybody was told to go */
 	bool wakes;  /* somebody else has woken the thread, or could */
 	int64_t closed_ms;

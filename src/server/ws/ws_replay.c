@@ -70,9 +70,3 @@ void ws_seek(struct ws_conn *c)
 	ws_go_to(c, c->seek);
 	ws_pump(c);
 }
-
-void ws_stepped(struct ws_conn *c, int64_t time_ms)
-{
-	c->steps--;
-	replay_speed_jump(&c->speed, time_ms);
-}

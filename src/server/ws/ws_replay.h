@@ -9,7 +9,5 @@
 void ws_steer(struct ws_conn *c, const struct op *op);
 /* The seek that waited. */
 void ws_seek(struct ws_conn *c);
-/* An event of that time was sent to a reader that is paused. */
-void ws_stepped(struct ws_conn *c, int64_t time_ms);
 
 #endif

@@ -1,6 +1,5 @@
 /* What a WebSocket connection is sent: frames of ours, and the events its cursor comes to. */
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -9,7 +8,6 @@
 #include "server/message/problem.h"
 #include "server/ws/catchup_scheduler.h"
 #include "server/ws/ws_conn.h"
-#include "server/ws/ws_replay.h"
 
 enum {
 	CHECKPOINT_MS = 8000,     /* a filtered reader learns its position within 10 s */
@@ -259,6 +257,13 @@ static void tell_gap(struct ws_conn *c)
 	ws_note_told(c, cursor_after(c->cursor));
 }
 
+/* An event of that time was sent to a reader that is paused. */
+static void end_step(struct ws_conn *c, int64_t time_ms)
+{
+	c->steps--;
+	replay_speed_jump(&c->speed, time_ms);
+}
+
 /* Sends one helping of events. True when there may be more to send at once. */
 static bool send_events(struct ws_conn *c, size_t *turn)
 {
@@ -287,7 +292,7 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 		size_t sent = send_chunks(c, chunks, count, &full);
 		*turn += sent;
 		if (c->paused && sent > 0)
-			ws_stepped(c, time_ms);
+			end_step(c, time_ms);
 	} else {
 		wait_for_time(c, wait_ms);
 	}
@@ -295,14 +300,6 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 	if (full)
 		wait_for_socket(c);
 	return wait_ms == 0 && !full;
-}
-
-uint64_t ws_lag(const struct ws_conn *c, uint64_t head)
-{
-	if (c->cursor == NULL || subscription_waits(&c->subscription))
-		return 0; /* at the head, for all that concerns it */
-	uint64_t after = cursor_after(c->cursor);
-	return head > after ? head - after : 0;
 }
 
 bool ws_lags_too_far(struct ws_conn *c, uint64_t head)

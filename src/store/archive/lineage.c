@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 void lineage_finish(struct lineage *l)
 {
 	free(l->lines);

@@ -8,98 +8,10 @@
 
 #include "base/kind.h"
 #include "base/system/clock.h"
-#include "base/system/file_replace.h"
 #include "base/system/log.h"
 #include "base/system/sys.h"
 
 enum { LOOK_MS = 2000 /* between two looks at a directory that something is missing from */ };
-
-const char *archive_set_dir(const struct archive_set *s)
-{
-	return s->dir;
-}
-
-bool archive_set_owns(const struct archive_set *s, const struct manifest *m)
-{
-	return manifest_is_on(m, s->lineage);
-}
-
-void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size)
-{
-	snprintf(out, size, "%s/%s", s->dir, name);
-}
-
-/* --- the list --- */
-
-static void set_reach(struct archive_set *s, uint32_t from)
-{
-	for (uint32_t i = from; i < s->count; i++)
-		s->reach[i] = i > 0 && s->reach[i - 1] > s->items[i].last ? s->reach[i - 1] : s->items[i].last;
-}
-
-/* The first index whose archive begins after `seq`. */
-static uint32_t begins_after(const struct archive_set *s, uint64_t seq)
-{
-	uint32_t low = 0;
-	uint32_t high = s->count;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		if (s->items[middle].first <= seq)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool room(struct archive_set *s)
-{
-	if (s->count < s->cap)
-		return true;
-	uint32_t cap = s->cap ? s->cap * 2 : 16;
-	struct manifest *items = realloc(s->items, cap * sizeof *items);
-	if (items != NULL)
-		s->items = items;
-	uint64_t *reach = realloc(s->reach, cap * sizeof *reach);
-	if (reach != NULL)
-		s->reach = reach;
-	bool *chained = realloc(s->chained, cap * sizeof *chained);
-	if (chained != NULL)
-		s->chained = chained;
-	if (items == NULL || reach == NULL || chained == NULL)
-		return false;
-	s->cap = cap;
-	return true;
-}
-
-/* The index of an archive by its file; -1. */
-static int64_t index_of(const struct archive_set *s, const char *file)
-{
-	for (uint32_t i = 0; i < s->count; i++)
-		if (strcmp(s->items[i].file, file) == 0)
-			return i;
-	return -1;
-}
-
-enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault)
-{
-	pthread_mutex_lock(&s->lock);
-	bool there = index_of(s, m->file) >= 0;
-	bool fine = there || room(s);
-	if (!there && fine) {
-		uint32_t at = begins_after(s, m->first);
-		while (at > 0 && s->items[at - 1].first == m->first && s->items[at - 1].last > m->last)
-			at--;
-		memmove(s->items + at + 1, s->items + at, (s->count - at) * sizeof *s->items);
-		memmove(s->chained + at + 1, s->chained + at, (s->count - at) * sizeof *s->chained);
-		s->items[at] = *m;
-		s->chained[at] = false;
-		s->count++;
-		set_reach(s, at);
-	}
-	pthread_mutex_unlock(&s->lock);
-	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
-}
 
 /* Would clearing it away take somebody else's archive? Without a manifest it is nobody's. */
 static enum err is_ours(struct archive_set *s, const char *archive_path, struct fault *fault)
@@ -160,14 +72,14 @@ static void take_out(struct archive_set *s, uint32_t at)
 	s->count--;
 	memmove(s->items + at, s->items + at + 1, (s->count - at) * sizeof *s->items);
 	memmove(s->chained + at, s->chained + at + 1, (s->count - at) * sizeof *s->chained);
-	set_reach(s, at);
+	archive_list_set_reach(s, at);
 }
 
 void archive_set_forget(struct archive_set *s, const char *file)
 {
 	struct fault why;
 	pthread_mutex_lock(&s->lock);
-	int64_t at = index_of(s, file);
+	int64_t at = archive_list_index(s, file);
 	if (at >= 0) {
 		struct manifest m = s->items[at];
 		take_out(s, (uint32_t)at);
@@ -192,16 +104,6 @@ bool archive_set_at(struct archive_set *s, uint32_t index, struct manifest *out)
 	return there;
 }
 
-bool archive_set_named(struct archive_set *s, const char *file, struct manifest *out)
-{
-	pthread_mutex_lock(&s->lock);
-	int64_t at = index_of(s, file);
-	if (at >= 0)
-		*out = s->items[at];
-	pthread_mutex_unlock(&s->lock);
-	return at >= 0;
-}
-
 static bool is_better(const struct archive_set *s, int64_t i, int64_t best)
 {
 	if (best < 0 || s->chained[i] != s->chained[best])
@@ -213,7 +115,7 @@ static bool is_better(const struct archive_set *s, int64_t i, int64_t best)
 static int64_t best_of(const struct archive_set *s, uint64_t seq)
 {
 	int64_t best = -1;
-	for (int64_t i = (int64_t)begins_after(s, seq) - 1; i >= 0 && s->reach[i] >= seq; i--)
+	for (int64_t i = (int64_t)archive_list_begins_after(s, seq) - 1; i >= 0 && s->reach[i] >= seq; i--)
 		if (s->items[i].last >= seq && is_better(s, i, best))
 			best = i;
 	return best;
@@ -261,7 +163,7 @@ static bool is_needed(const struct archive_set *s, int64_t at, uint64_t log_firs
 /* With the lock. */
 static enum err may_go(const struct archive_set *s, const char *file, uint64_t log_first, struct fault *fault)
 {
-	int64_t at = index_of(s, file);
+	int64_t at = archive_list_index(s, file);
 	if (at < 0)
 		return fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", file);
 	if (s->missing.count > 0)
@@ -287,7 +189,7 @@ enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t lo
 	if (!manifest_path(path, manifest, sizeof manifest) || (sys_remove(manifest) != 0 && errno != ENOENT))
 		return sys_fail(fault, "cannot delete the manifest of", path, errno);
 	pthread_mutex_lock(&s->lock);
-	int64_t at = index_of(s, file);
+	int64_t at = archive_list_index(s, file);
 	if (at >= 0)
 		take_out(s, (uint32_t)at);
 	pthread_mutex_unlock(&s->lock);
@@ -299,7 +201,7 @@ enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t lo
 /* Of archives and of what should be in one. With the lock. */
 static uint64_t first_after(const struct archive_set *s, uint64_t after)
 {
-	uint32_t i = begins_after(s, after);
+	uint32_t i = archive_list_begins_after(s, after);
 	uint64_t held = i > 0 && s->reach[i - 1] > after ? after + 1 : i < s->count ? s->items[i].first : 0;
 	uint64_t missing = missing_archives_next(&s->missing, after);
 	return held == 0 || (missing != 0 && missing < held) ? missing : held;
@@ -316,7 +218,7 @@ uint64_t archive_set_next(struct archive_set *s, uint64_t after)
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before)
 {
 	pthread_mutex_lock(&s->lock);
-	uint32_t i = before > 0 ? begins_after(s, before - 1) : 0;
+	uint32_t i = before > 0 ? archive_list_begins_after(s, before - 1) : 0;
 	uint64_t held = i > 0 ? s->reach[i - 1] : 0;
 	uint64_t missing = missing_archives_previous(&s->missing, before);
 	pthread_mutex_unlock(&s->lock);
@@ -330,7 +232,7 @@ uint64_t archive_set_part(struct archive_set *s, uint64_t seq)
 	int64_t best = best_of(s, seq);
 	const struct missing_archive *missing = missing_archives_find(&s->missing, seq);
 	uint64_t first = best >= 0 ? s->items[best].first : missing != NULL ? missing->first : seq;
-	uint32_t i = begins_after(s, seq);
+	uint32_t i = archive_list_begins_after(s, seq);
 	if (best < 0 && i > 0 && s->reach[i - 1] >= first) /* what is missing there begins behind an archive */
 		first = s->reach[i - 1] + 1;
 	pthread_mutex_unlock(&s->lock);
@@ -446,7 +348,7 @@ enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *
 /* The index of the one that ends there with this chain; -1. With the lock. */
 static int64_t ends_with(const struct archive_set *s, uint64_t last, const char *chain)
 {
-	for (int64_t i = (int64_t)begins_after(s, last) - 1; i >= 0 && s->reach[i] >= last; i--)
+	for (int64_t i = (int64_t)archive_list_begins_after(s, last) - 1; i >= 0 && s->reach[i] >= last; i--)
 		if (s->items[i].last == last && strcmp(s->items[i].chain, chain) == 0)
 			return i;
 	return -1;

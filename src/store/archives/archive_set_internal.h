@@ -1,4 +1,5 @@
-/* The inside of a set of archives: archive_set.c (the list, and asking) and archive_dir.c (the directory) share it. */
+/* The inside of a set of archives: archive_list.c (what is in it), archive_dir.c (the directory) and archive_set.c (asking,
+ * and what is missing) share it. */
 #ifndef STORE_ARCHIVES_ARCHIVE_SET_INTERNAL_H
 #define STORE_ARCHIVES_ARCHIVE_SET_INTERNAL_H
 
@@ -41,5 +42,11 @@ struct archive_set {
 
 /* Adds one to the list, where it is not in it. */
 enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
+/* Corrects `reach` from an index on. */
+void archive_list_set_reach(struct archive_set *s, uint32_t from);
+/* The first index whose archive begins after `seq`. */
+uint32_t archive_list_begins_after(const struct archive_set *s, uint64_t seq);
+/* The index of an archive by its file; -1. */
+int64_t archive_list_index(const struct archive_set *s, const char *file);
 
 #endif

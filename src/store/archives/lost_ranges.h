@@ -3,9 +3,9 @@
 #ifndef STORE_ARCHIVES_LOST_RANGES_H
 #define STORE_ARCHIVES_LOST_RANGES_H
 
-#include <sqlite3.h>
-
 #include "store/archives/archive_set.h"
+
+typedef struct sqlite3 sqlite3;
 
 struct lost_range {
 	uint64_t first;

@@ -9,106 +9,21 @@
 #include "base/data/checksum.h"
 #include "base/data/hash.h"
 #include "base/data/map.h"
-#include "base/data/pairing_heap.h"
 #include "base/data/rcu.h"
 #include "base/data/slab.h"
 #include "base/data/sparse_array.h"
 #include "event/encoding.h"
 #include "event/event.h"
+#include "store/index/catalog_internal.h"
 
 enum {
-	STREAM_AT = 10,         /* "stream":" */
-	TYPE_AFTER = 10,        /* ","type":" */
 	FETCH_FROM = 64 * 1024, /* topics */
 };
 
-/* There may be millions of both: what can be worked out is not kept. They stay where they are, so that readers may hold
- * pointers; their links are for those with the lock only, and for grace once they are forgotten. */
-struct stream_entry {
-	struct map_link link; /* by name */
-	uint32_t number;
-	uint32_t named_by;  /* one of its topics, whose text has the name */
-	uint64_t open_last; /* the writer's alone */
-	uint64_t last;
-	uint64_t count;
-	uint64_t bytes;
-	uint32_t topics;
-	uint32_t oldest; /* a heap of its topics with events, by their first one: number + 1 */
-};
-
-struct topic_entry {
-	struct map_link link;              /* by both names */
-	struct pairing_heap_link by_first; /* in its stream's `oldest` while it has events */
-	uint32_t number;
-	struct figures figures;
-	uint64_t hash;
-	uint64_t owner;  /* whom it is counted for */
-	uint32_t stream; /* its number */
-	uint16_t json_len;
-	uint8_t stream_len;
-	uint8_t type_len;
-	char text[]; /* its JSON; before it the names, where the JSON has them in another form */
-};
-
-struct catalog {
-	pthread_mutex_t lock; /* guards figures, maps, cells and counts */
-	struct sparse_array topics;
-	struct sparse_array streams;
-	uint32_t end; /* of all topics, with pending ones; the writer's alone */
-	uint32_t streams_end;
-	uint32_t streams_visible;
-	uint32_t streams_with_events;
-	atomic_uint visible; /* end of the topics that are */
-	atomic_ullong forgotten;
-	struct map by_names;
-	struct map by_stream;
-	struct slab cells;
-	struct buf json; /* of the topic that is being made */
-	struct rcu grace;
-	uint64_t set_steps;
-};
-
-static struct topic_entry *topic_at(const struct catalog *c, uint32_t number)
-{
-	return sparse_array_at(&c->topics, number);
-}
-
-static struct stream_entry *stream_at(const struct catalog *c, uint32_t number)
-{
-	return sparse_array_at(&c->streams, number);
-}
-
-static bool is_plain(const struct topic_entry *e)
-{
-	return e->json_len == STREAM_AT + e->stream_len + TYPE_AFTER + e->type_len + 1;
-}
-
-/* What the heap of a stream knows as `entry`. */
-static struct topic_entry *heap_topic(const struct catalog *c, uint32_t entry)
-{
-	return topic_at(c, entry - 1);
-}
-
 static size_t topic_size(const struct topic_entry *e)
 {
-	size_t names = is_plain(e) ? 0 : (size_t)e->stream_len + e->type_len;
+	size_t names = catalog_is_plain(e) ? 0 : (size_t)e->stream_len + e->type_len;
 	return offsetof(struct topic_entry, text) + names + e->json_len;
-}
-
-static struct slice stream_name(const struct topic_entry *e)
-{
-	return (struct slice){is_plain(e) ? e->text + STREAM_AT : e->text, e->stream_len};
-}
-
-static struct slice type_name(const struct topic_entry *e)
-{
-	return (struct slice){is_plain(e) ? e->text + STREAM_AT + e->stream_len + TYPE_AFTER : e->text + e->stream_len,
-			      e->type_len};
-}
-
-static struct slice json_text(const struct topic_entry *e)
-{
-	return (struct slice){is_plain(e) ? e->text : e->text + e->stream_len + e->type_len, e->json_len};
 }
 
 struct catalog *catalog_create(void)
@@ -148,35 +63,6 @@ void catalog_destroy(struct catalog *c)
 	free(c);
 }
 
-static const struct topic_entry *find_topic(const struct catalog *c, uint64_t hash, struct slice stream, struct slice type)
-{
-	MAP_EACH(link, &c->by_names, hash)
-	{
-		const struct topic_entry *e = MAP_ITEM(link, struct topic_entry, link);
-		if (slice_eq(stream_name(e), stream) && slice_eq(type_name(e), type))
-			return e;
-	}
-	return NULL;
-}
-
-/* Nothing between two topics of it that are forgotten together. */
-static struct slice name_of(const struct catalog *c, const struct stream_entry *s)
-{
-	const struct topic_entry *e = topic_at(c, s->named_by);
-	return e != NULL ? stream_name(e) : (struct slice){0};
-}
-
-static struct stream_entry *find_stream(const struct catalog *c, uint64_t hash, struct slice name)
-{
-	MAP_EACH(link, &c->by_stream, hash)
-	{
-		struct stream_entry *e = MAP_ITEM(link, struct stream_entry, link);
-		if (slice_eq(name_of(c, e), name))
-			return e;
-	}
-	return NULL;
-}
-
 /* Takes an entry out of reach, and gives it back once nobody reads it. */
 static void retire(struct catalog *c, struct sparse_array *from, uint32_t number, size_t size)
 {
@@ -205,7 +91,7 @@ static struct topic_entry *make_topic(struct catalog *c, struct slice stream, st
 		return NULL;
 	*e = lens;
 	char *json = e->text;
-	if (!is_plain(e))
+	if (!catalog_is_plain(e))
 		json = slice_copy(slice_copy(json, stream), type);
 	slice_copy(json, buf_slice(b));
 	return e;
@@ -214,7 +100,7 @@ static struct topic_entry *make_topic(struct catalog *c, struct slice stream, st
 /* The stream of that name, made where it is new, for a topic. False: no memory. */
 static bool intern_stream(struct catalog *c, uint64_t hash, struct slice name, struct topic_entry *topic)
 {
-	struct stream_entry *e = find_stream(c, hash, name);
+	struct stream_entry *e = catalog_find_stream_entry(c, hash, name);
 	if (e == NULL) {
 		e = sparse_array_reserve(&c->streams, c->streams_end) ? slab_take(&c->cells, sizeof *e) : NULL;
 		if (e == NULL)
@@ -300,7 +186,7 @@ void catalog_skip(struct catalog *c, uint32_t end)
 enum err catalog_intern(struct catalog *c, const struct topic_wanted *w, uint32_t *topic, bool *is_new)
 {
 	/* Only the writer changes the map: no lock to look. */
-	const struct topic_entry *e = find_topic(c, w->hashes.names, w->stream, w->type);
+	const struct topic_entry *e = catalog_find_entry(c, w->hashes.names, w->stream, w->type);
 	*is_new = false;
 	if (e != NULL) {
 		*topic = e->number;
@@ -369,7 +255,7 @@ void catalog_commit(struct catalog *c)
 /* Takes a topic away, and its stream if it was the last one. */
 static void drop_topic(struct catalog *c, struct topic_entry *e)
 {
-	struct stream_entry *s = stream_at(c, e->stream);
+	struct stream_entry *s = catalog_stream_at(c, e->stream);
 	map_remove(&c->by_names, &e->link);
 	if (--s->topics == 0) {
 		map_remove(&c->by_stream, &s->link);
@@ -382,7 +268,7 @@ void catalog_rollback_to(struct catalog *c, uint32_t end)
 {
 	pthread_mutex_lock(&c->lock);
 	for (uint32_t i = end; sparse_array_next(&c->topics, &i, c->end); i++)
-		drop_topic(c, topic_at(c, i));
+		drop_topic(c, catalog_topic_at(c, i));
 	c->end = end;
 	rcu_free(&c->grace, free_retired, c);
 	pthread_mutex_unlock(&c->lock);
@@ -402,8 +288,8 @@ void catalog_rollback(struct catalog *c)
 uint64_t catalog_forget(struct catalog *c, uint32_t topic)
 {
 	pthread_mutex_lock(&c->lock);
-	struct topic_entry *e = topic_at(c, topic);
-	struct stream_entry *s = stream_at(c, e->stream);
+	struct topic_entry *e = catalog_topic_at(c, topic);
+	struct stream_entry *s = catalog_stream_at(c, e->stream);
 	uint64_t owner = e->owner;
 	assert(e->figures.count == 0 && topic < atomic_load(&c->visible));
 	if (s->named_by == topic && s->oldest != 0)
@@ -423,13 +309,13 @@ uint64_t catalog_stream_last(struct catalog *c, struct slice stream)
 
 uint64_t catalog_open_last(const struct catalog *c, struct slice stream)
 {
-	const struct stream_entry *e = find_stream(c, hash_text(stream), stream);
+	const struct stream_entry *e = catalog_find_stream_entry(c, hash_text(stream), stream);
 	return e != NULL ? e->open_last : 0;
 }
 
 void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq)
 {
-	stream_at(c, topic_at(c, topic)->stream)->open_last = seq;
+	catalog_stream_at(c, catalog_topic_at(c, topic)->stream)->open_last = seq;
 }
 
 void catalog_lock(struct catalog *c)
@@ -440,181 +326,4 @@ void catalog_lock(struct catalog *c)
 void catalog_unlock(struct catalog *c)
 {
 	pthread_mutex_unlock(&c->lock);
-}
-
-static struct pairing_heap_link *by_first(const void *arg, uint32_t entry)
-{
-	return &heap_topic(arg, entry)->by_first;
-}
-
-static bool is_older(const void *arg, uint32_t a, uint32_t b)
-{
-	return heap_topic(arg, a)->figures.first < heap_topic(arg, b)->figures.first;
-}
-
-/* Sets the first event of a topic; 0: it has none. */
-static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
-{
-	const struct pairing_heap_order order = {by_first, is_older, c};
-	struct stream_entry *s = stream_at(c, e->stream);
-	bool had = s->oldest != 0;
-	if (e->figures.first == first)
-		return;
-	if (e->figures.first != 0)
-		c->set_steps += pairing_heap_remove(&s->oldest, e->number + 1, &order);
-	e->figures.first = first;
-	if (first != 0)
-		pairing_heap_add(&s->oldest, e->number + 1, &order);
-	c->streams_with_events += (uint32_t)(s->oldest != 0) - (uint32_t)had;
-}
-
-void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes)
-{
-	struct topic_entry *e = topic_at(c, topic);
-	struct stream_entry *s = stream_at(c, e->stream);
-	if (e->figures.first == 0 || seq < e->figures.first)
-		set_first(c, e, seq);
-	e->figures.last = seq > e->figures.last ? seq : e->figures.last;
-	e->figures.count++;
-	e->figures.bytes += bytes;
-	s->last = seq > s->last ? seq : s->last;
-	s->count++;
-	s->bytes += bytes;
-}
-
-void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
-{
-	pthread_mutex_lock(&c->lock);
-	topic_at(c, topic)->figures.lost = seq;
-	pthread_mutex_unlock(&c->lock);
-}
-
-void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f)
-{
-	struct topic_entry *e = topic_at(c, topic);
-	struct stream_entry *s = stream_at(c, e->stream);
-	set_first(c, e, f.count > 0 ? f.first : 0);
-	s->count = s->count - e->figures.count + f.count;
-	s->bytes = s->bytes - e->figures.bytes + f.bytes;
-	s->last = s->count == 0 ? 0 : f.count > 0 && f.last > s->last ? f.last : s->last;
-	f.first = e->figures.first;
-	e->figures = f;
-	c->set_steps++;
-}
-
-unsigned catalog_enter(struct catalog *c)
-{
-	return rcu_enter(&c->grace);
-}
-
-void catalog_leave(struct catalog *c, unsigned entered)
-{
-	rcu_leave(&c->grace, entered);
-}
-
-uint32_t catalog_end(const struct catalog *c)
-{
-	return atomic_load(&c->visible);
-}
-
-uint32_t catalog_topics(struct catalog *c)
-{
-	pthread_mutex_lock(&c->lock);
-	uint32_t n = (uint32_t)c->by_names.count;
-	pthread_mutex_unlock(&c->lock);
-	return n;
-}
-
-uint64_t catalog_forgotten(const struct catalog *c)
-{
-	return atomic_load(&c->forgotten);
-}
-
-bool catalog_next(const struct catalog *c, uint32_t *topic)
-{
-	return sparse_array_next(&c->topics, topic, atomic_load(&c->visible));
-}
-
-struct topic catalog_topic(const struct catalog *c, uint32_t topic)
-{
-	const struct topic_entry *e = topic_at(c, topic);
-	return e != NULL ? (struct topic){stream_name(e), type_name(e), json_text(e), e->hash} : (struct topic){0};
-}
-
-void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out)
-{
-	pthread_mutex_lock(&c->lock);
-	const struct topic_entry *e = topic_at(c, topic);
-	*out = e != NULL ? e->figures : (struct figures){0};
-	pthread_mutex_unlock(&c->lock);
-}
-
-bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic)
-{
-	uint64_t hash = hash_texts(stream, type);
-	pthread_mutex_lock(&c->lock);
-	const struct topic_entry *e = find_topic(c, hash, stream, type);
-	bool there = e != NULL && e->number < atomic_load(&c->visible);
-	if (there)
-		*topic = e->number;
-	pthread_mutex_unlock(&c->lock);
-	return there;
-}
-
-uint32_t catalog_streams_end(struct catalog *c)
-{
-	pthread_mutex_lock(&c->lock);
-	uint32_t n = c->streams_visible;
-	pthread_mutex_unlock(&c->lock);
-	return n;
-}
-
-bool catalog_next_stream(struct catalog *c, uint32_t *stream)
-{
-	return sparse_array_next(&c->streams, stream, catalog_streams_end(c));
-}
-
-struct slice catalog_stream_name(struct catalog *c, uint32_t stream)
-{
-	pthread_mutex_lock(&c->lock);
-	const struct stream_entry *s = stream_at(c, stream);
-	struct slice name = s != NULL ? name_of(c, s) : (struct slice){0};
-	pthread_mutex_unlock(&c->lock);
-	return name;
-}
-
-uint32_t catalog_streams(struct catalog *c)
-{
-	pthread_mutex_lock(&c->lock);
-	uint32_t n = c->streams_with_events;
-	pthread_mutex_unlock(&c->lock);
-	return n;
-}
-
-bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out)
-{
-	uint64_t hash = hash_text(name);
-	pthread_mutex_lock(&c->lock);
-	const struct stream_entry *e = find_stream(c, hash, name);
-	bool there = e != NULL && e->number < c->streams_visible && e->count > 0;
-	if (there)
-		*out = (struct figures){heap_topic(c, e->oldest)->figures.first, e->last, e->count, e->bytes, 0};
-	pthread_mutex_unlock(&c->lock);
-	return there;
-}
-
-uint64_t catalog_steps(struct catalog *c)
-{
-	pthread_mutex_lock(&c->lock);
-	uint64_t steps = map_steps(&c->by_names) + map_steps(&c->by_stream);
-	pthread_mutex_unlock(&c->lock);
-	return steps;
-}
-
-uint64_t catalog_set_steps(struct catalog *c)
-{
-	pthread_mutex_lock(&c->lock);
-	uint64_t steps = c->set_steps;
-	pthread_mutex_unlock(&c->lock);
-	return steps;
 }

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
 	MANY = 50000,     /* new names take longer to sort than another thread may wait */

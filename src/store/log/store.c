@@ -1,288 +1,14 @@
 #include "store/log/store.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/data/checksum.h"
-#include "base/kind.h"
 #include "store/log/store_internal.h"
-#include "store/sqlite/db.h"
 
 void receipt_finish(struct receipt *r)
 {
 	free(r->seqs);
 	r->seqs = NULL;
-}
-
-/* --- the open transaction --- */
-
-enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault)
-{
-	int rc = sqlite3_step(s->statements[which]);
-	enum err err = rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_NONE : db_fault(s->db, rc, what, fault);
-	sqlite3_reset(s->statements[which]);
-	return err;
-}
-
-void store_bind(sqlite3_stmt *st, int at, struct slice text)
-{
-	sqlite3_bind_text(st, at, text.p, (int)text.len, SQLITE_STATIC);
-}
-
-enum err store_check_clock(const struct store *s, struct fault *fault)
-{
-	if (clock_wall_ms() <= CLOCK_MAX_MS && s->last_time_ms <= CLOCK_MAX_MS)
-		return ERR_NONE;
-	return fault_set(fault, ERR_IO, "the clock of this machine is past the year 9999, which no event can have: set it");
-}
-
-/* The time is that of the commit and never behind an earlier one. */
-enum err store_begin(struct store *s, struct fault *fault)
-{
-	if (s->open)
-		return ERR_NONE;
-	if (s->db == NULL)
-		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
-	enum err err = store_files_check(&s->files, fault);
-	if (!err)
-		err = store_check_clock(s, fault);
-	if (!err)
-		err = store_run(s, S_BEGIN, "opening a transaction", fault);
-	/* Nothing that was asked for is to blame: the next one would wait as long, and as much in vain. */
-	if (err == ERR_BUSY)
-		err = fault_set(fault, ERR_IO, "another program has locked %s", s->path);
-	if (err)
-		return err;
-	int64_t now = clock_wall_ms();
-	s->open = true;
-	s->next_seq = s->head + 1;
-	s->time_ms = now > s->last_time_ms ? now : s->last_time_ms;
-	clock_format(s->time_ms, s->time_text);
-	s->keys_before = index_tail_keys(s->tail);
-	s->log_first_before = s->log_first;
-	s->expired_before = s->expired_ids;
-	s->reduced_count = 0;
-	s->removed_count = 0;
-	s->unused_topics = false;
-	s->pending_count = 0;
-	s->new_topic_count = 0;
-	s->new_topics_stored = 0;
-	return ERR_NONE;
-}
-
-void store_forget_pages(struct store *s)
-{
-	page_builder_destroy(s->builder);
-	s->builder = NULL;
-	committed_destroy(s->committed);
-	s->committed = NULL;
-}
-
-void store_rollback(struct store *s)
-{
-	if (!s->open)
-		return;
-	s->open = false;
-	if (s->db != NULL)
-		db_rollback(s->db);
-	index_tail_forget_keys(s->tail, s->keys_before);
-	store_set_log_first(s, s->log_first_before);
-	s->expired_ids = s->expired_before;
-	for (size_t i = 0; i < s->pending_count; i++)
-		catalog_set_open_last(s->catalog, s->pending[i].topic, 0);
-	catalog_rollback(s->catalog);
-	store_forget_pages(s);
-}
-
-static bool is_same(const struct store *s, uint32_t topic, struct slice id, const struct event *e)
-{
-	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic).stream, e->stream);
-}
-
-/* Is `seq` really the event with this stream and id? Those that are rows so far are not in the log yet. */
-static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bool *same, struct fault *fault)
-{
-	if (seq >= s->next_seq) {
-		uint64_t i = seq - s->next_seq;
-		*same = i < s->incoming.count && is_same(s, s->rows[i].topic, s->rows[i].id, e);
-		return ERR_NONE;
-	}
-	sqlite3_stmt *st = s->statements[S_EVENT];
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)seq);
-	int rc = sqlite3_step(st);
-	*same = false;
-	enum err err = ERR_NONE;
-	if (rc == SQLITE_ROW) {
-		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 0);
-		struct slice id = {(const char *)sqlite3_column_text(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
-		*same = is_same(s, topic, id, e);
-	} else if (rc != SQLITE_DONE) {
-		err = db_fault(s->db, rc, "comparing an id", fault);
-	}
-	sqlite3_reset(st);
-	return err;
-}
-
-static struct id_key id_key(const struct event *e)
-{
-	return e->id.len > 0 ? id_key_of(e->stream, e->id) : (struct id_key){0};
-}
-
-/* The seq of the event with this stream and id that the index does not have on disk yet, 0 where there is none. */
-static enum err find_in_memory(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
-{
-	bool same = false;
-	enum err err = ERR_NONE;
-	*seq = 0;
-	for (unsigned k = 0; !err && !same && index_tail_key(s->tail, key, k, seq); k++)
-		err = confirm(s, *seq, e, &same, fault);
-	if (!same)
-		*seq = 0;
-	return err;
-}
-
-/* The same of those that it has. Comparing with many that have the same key would take the thread for minutes. */
-static enum err find_on_disk(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
-{
-	bool same = false;
-	enum err err = ERR_NONE;
-	int rc = SQLITE_ROW;
-	sqlite3_stmt *st = s->statements[S_KEY];
-	sqlite3_bind_int64(st, 1, key.disk);
-	for (int others = 0; !err && !same && (rc = sqlite3_step(st)) == SQLITE_ROW; others++) {
-		*seq = (uint64_t)sqlite3_column_int64(st, 0);
-		err = others == STORE_SAME_KEYS ? store_same_keys(fault) : confirm(s, *seq, e, &same, fault);
-	}
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE && !err)
-		err = db_fault(s->db, rc, "looking for an id", fault);
-	sqlite3_reset(st);
-	if (!same)
-		*seq = 0;
-	return err;
-}
-
-enum err store_same_keys(struct fault *fault)
-{
-	return fault_set(fault, ERR_INVALID, "id: %d other ids in the store have the same hash; choose another",
-			 STORE_SAME_KEYS);
-}
-
-/* The seq of the stored event with this stream and id, 0 where there is none. */
-static enum err find_id(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
-{
-	*seq = 0;
-	if (e->id.len == 0)
-		return ERR_NONE;
-	enum err err = find_in_memory(s, e, key, seq, fault);
-	if (!err && *seq == 0)
-		err = find_on_disk(s, e, key, seq, fault);
-	return err || *seq != 0 ? err : store_find_expired_id(s, e, key.disk, seq, fault);
-}
-
-/* What is remembered of a stream's last seq without its events; 0 where there is nothing. */
-static enum err remembered_last(struct store *s, struct slice stream, uint64_t *last, struct fault *fault)
-{
-	sqlite3_stmt *st = s->statements[S_LAST_FIND];
-	store_bind(st, 1, stream);
-	int rc = sqlite3_step(st);
-	*last = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
-	enum err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE
-							     : db_fault(s->db, rc, "looking for a stream's last seq", fault);
-	sqlite3_reset(st);
-	return err;
-}
-
-/* The last seq of a stream, with what the open transaction has added to it; 0: it is new. *known: it is certain. */
-static enum err last_of_stream(struct store *s, struct slice stream, uint64_t *last, bool *known, struct fault *fault)
-{
-	uint64_t remembered;
-	*known = true;
-	*last = catalog_open_last(s->catalog, stream);
-	if (*last > s->head)
-		return ERR_NONE;
-	*last = catalog_stream_last(s->catalog, stream);
-	/* What is in the log is newer than anything that has left it. */
-	if (*last >= s->log_first)
-		return ERR_NONE;
-	enum err err = remembered_last(s, stream, &remembered, fault);
-	*last = remembered > *last ? remembered : *last;
-	*known = s->last_unknown == 0 || *last > s->last_unknown;
-	return err;
-}
-
-static enum err refuse_expectation(const struct store *s, uint64_t expected, uint64_t last, bool known, struct fault *fault)
-{
-	if (known)
-		fault_set(fault, ERR_CONFLICT, "the stream's last seq is %llu, not %llu", (unsigned long long)last,
-			  (unsigned long long)expected);
-	else
-		fault_set(
-			fault, ERR_CONFLICT,
-			"the stream's last seq is not known: it has no event after %llu, and what was there before was not "
-			"restored (--accept-loss: such a stream is new)",
-			(unsigned long long)s->last_unknown);
-	if (fault != NULL) {
-		fault->compared = true;
-		fault->expected = expected;
-		fault->actual = last;
-		fault->actual_unknown = !known;
-	}
-	return fault_kind(fault, ERR_CONFLICT, KIND_EXPECTATION);
-}
-
-/* Does the caller's expectation hold? A retry whose events are all stored already has nothing left to expect. */
-static enum err check_expectation(struct store *s, const struct batch *batch, uint64_t expected, struct fault *fault)
-{
-	struct slice stream = batch_event(batch, 0)->stream;
-	bool all_stored = true;
-	for (size_t i = 0; i < batch_count(batch); i++) {
-		const struct event *e = batch_event(batch, i);
-		uint64_t seq = 0;
-		if (!slice_eq(e->stream, stream))
-			return fault_set(fault, ERR_INVALID, "expect goes with one stream, and there are several");
-		enum err err = all_stored ? find_id(s, e, id_key(e), &seq, fault) : ERR_NONE;
-		if (err)
-			return err;
-		all_stored = all_stored && seq != 0;
-	}
-	uint64_t last;
-	bool known;
-	enum err err = last_of_stream(s, stream, &last, &known, fault);
-	if (err || all_stored || (known && last == expected))
-		return err;
-	return refuse_expectation(s, expected, last, known, fault);
-}
-
-struct topic store_topic(const struct store *s, int64_t number)
-{
-	return number >= 0 && number < UINT32_MAX ? catalog_topic(s->catalog, (uint32_t)number) : (struct topic){0};
-}
-
-static enum err intern(struct store *s, const struct topic_wanted *wanted, uint32_t *topic, bool *is_new,
-		       struct fault *fault)
-{
-	enum err err = catalog_intern(s->catalog, wanted, topic, is_new);
-	if (err == ERR_RATE)
-		return fault_set(fault, err, "too many topics (pairs of stream and type) are new");
-	if (err == ERR_BUSY)
-		return fault_set(fault, err, "the store has %d topics (pairs of stream and type), the limit",
-				 CATALOG_TOPICS_MAX);
-	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
-}
-
-enum err store_topic_of(struct store *s, const struct event *e, uint32_t *topic, struct fault *fault)
-{
-	bool is_new;
-	struct topic_wanted wanted = {e->stream, e->type, catalog_hashes(e->stream, e->type), 0, NULL};
-	enum err err = intern(s, &wanted, topic, &is_new, fault);
-	if (err || !is_new)
-		return err;
-	sqlite3_bind_int64(s->statements[S_TOPIC], 1, *topic);
-	store_bind(s->statements[S_TOPIC], 2, e->stream);
-	store_bind(s->statements[S_TOPIC], 3, e->type);
-	return store_run(s, S_TOPIC, "storing a topic", fault);
 }
 
 /* Notes a topic that is new, until its events are known. */
@@ -462,13 +188,13 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 			wanted.owner = options->owner;
 			wanted.left = options->topics_left;
 		}
-		k->key = id_key(e);
-		err = find_id(s, e, k->key, &k->seq, fault);
+		k->key = store_id_key(e);
+		err = store_find_id(s, e, k->key, &k->seq, fault);
 		if (!err && k->seq == 0 && options != NULL && options->check != NULL &&
 		    (err = options->check(options->check_arg, e, fault)) != ERR_NONE)
 			fault->place = (long)i;
 		if (!err && k->seq == 0)
-			err = intern(s, &wanted, &k->topic, &is_new, fault);
+			err = store_intern(s, &wanted, &k->topic, &is_new, fault);
 		if (!err && is_new)
 			err = note_topic(s, k->topic, fault);
 		k->new_topic = is_new ? s->new_topic_count : 0;
@@ -517,7 +243,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	size_t count = batch_count(batch);
 	enum err err = store_begin(s, fault);
 	if (!err && options != NULL && options->expect)
-		err = check_expectation(s, batch, options->expect_last, fault);
+		err = store_check_expectation(s, batch, options->expect_last, fault);
 	if (err)
 		return err;
 	uint32_t topics = catalog_all_end(s->catalog);
@@ -533,7 +259,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		const struct known *k = &s->known[i];
 		uint64_t seq = k->seq;
 		if (seq == 0 && e->id.len > 0) /* the same may stand in the batch twice */
-			err = find_in_memory(s, e, k->key, &seq, fault);
+			err = store_find_recent(s, e, k->key, &seq, fault);
 		bool duplicate = !err && seq != 0;
 		s->unused_topics = s->unused_topics || (duplicate && k->seq == 0 && k->topic >= topics);
 		if (!err && !duplicate) {
@@ -554,162 +280,4 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	set_range(receipt, count, first_seq);
 	receipt->time_ms = s->time_ms;
 	return ERR_NONE;
-}
-
-void store_count_out(struct store *s)
-{
-	catalog_lock(s->catalog);
-	for (size_t i = 0; i < s->reduced_count; i++)
-		catalog_set_figures(s->catalog, s->reduced[i].topic, s->reduced[i].figures);
-	catalog_unlock(s->catalog);
-}
-
-/* Events that the rows of their topics count already. */
-static void note_in_rows(struct store *s)
-{
-	for (size_t i = 0; i < s->new_topic_count; i++) {
-		const struct insert_topic *t = &s->new_topics[i];
-		if (t->first == 0)
-			continue;
-		struct pending *p = &s->pending[t->first - s->head - 1];
-		assert(t->first - s->head <= s->pending_count && p->topic == t->topic);
-		p->in_row = true;
-	}
-}
-
-/* What a commit means for everything that is kept in memory. Nothing here can fail. */
-static void count_in(struct store *s)
-{
-	catalog_commit(s->catalog);
-	note_in_rows(s);
-	store_count_out(s);
-	catalog_lock(s->catalog);
-	for (size_t i = 0; i < s->pending_count; i++)
-		catalog_count(s->catalog, s->pending[i].topic, s->head + 1 + i, s->pending[i].bytes);
-	catalog_unlock(s->catalog);
-	store_forget_topics(s);
-	index_tail_lock(s->tail);
-	for (size_t i = 0; i < s->pending_count; i++)
-		index_tail_add(s->tail, s->pending[i].topic, s->pending[i].in_row);
-	index_tail_unlock(s->tail);
-	if (s->pending_count > 0)
-		s->last_time_ms = s->time_ms;
-	store_set_head(s, s->next_seq - 1);
-}
-
-void store_keep_brisk(struct store *s, bool brisk)
-{
-	s->brisk = brisk;
-}
-
-/* What was committed before is indexed in the same transaction as what comes: one wait for the disk instead of two. */
-static bool flushes(const struct store *s)
-{
-	if (s->reduced_count > 0)
-		return false;
-	if (s->flush_wanted)
-		return index_tail_lags(s->tail);
-	return s->brisk ? index_tail_is_overdue(s->tail) : index_tail_is_due(s->tail);
-}
-
-static void set_committing(struct store *s, bool committing)
-{
-	pthread_mutex_lock(&s->lock);
-	s->committing = committing;
-	if (!committing)
-		pthread_cond_signal(&s->commit_done);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static enum err commit(struct store *s, struct fault *fault)
-{
-	set_committing(s, true);
-	enum err err = store_run(s, S_COMMIT, "committing", fault);
-	set_committing(s, false);
-	return err;
-}
-
-enum err store_commit(struct store *s, struct committed **out, struct fault *fault)
-{
-	*out = NULL;
-	if (!s->open)
-		return ERR_NONE;
-	enum err err = store_end_page(s);
-	if (!err)
-		err = index_tail_reserve(s->tail, s->pending_count);
-	if (err)
-		fault_set(fault, err, "out of memory");
-	bool flushed = !err && flushes(s);
-	if (flushed)
-		err = index_tail_flush(s->tail, s->db, s->catalog, fault);
-	if (!err)
-		err = store_remove_topics(s, fault);
-	if (!err)
-		err = commit(s, fault);
-	/* Moved away meanwhile: it may be where nobody will find it. */
-	if (!err)
-		err = store_files_check(&s->files, fault);
-	if (err) {
-		store_rollback(s);
-		return err;
-	}
-	s->open = false;
-	if (flushed) {
-		index_tail_flushed(s->tail);
-		s->flush_wanted = false;
-	}
-	count_in(s);
-	if (s->pending_count > 0)
-		store_files_note(&s->files, s->head);
-	*out = s->committed;
-	s->committed = NULL;
-	return ERR_NONE;
-}
-/* --- sessions --- */
-
-enum err store_session_put(struct store *s, const struct stored_session *session, struct fault *fault)
-{
-	sqlite3_stmt *st = s->statements[S_SESSION_PUT];
-	enum err err = store_begin(s, fault);
-	if (err)
-		return err;
-	store_bind(st, 1, session->name);
-	sqlite3_bind_int64(st, 2, (sqlite3_int64)session->acked);
-	sqlite3_bind_int64(st, 3, session->updated_ms);
-	if (session->filter.p != NULL)
-		store_bind(st, 4, session->filter);
-	else
-		sqlite3_bind_null(st, 4);
-	store_bind(st, 5, session->epoch);
-	return store_run(s, S_SESSION_PUT, "storing a session", fault);
-}
-
-enum err store_session_each(struct store *s, store_session_fn *each, void *arg, struct fault *fault)
-{
-	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT name, acked, updated, filter, epoch FROM session", &st, fault);
-	if (err)
-		return err;
-	int rc;
-	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-		struct stored_session session = {
-			.name = {(const char *)sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0)},
-			.acked = (uint64_t)sqlite3_column_int64(st, 1),
-			.updated_ms = sqlite3_column_int64(st, 2),
-			.filter = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)},
-			.epoch = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)},
-		};
-		err = rc == SQLITE_ROW ? each(arg, &session) : db_fault(s->db, rc, "loading the sessions", fault);
-	}
-	sqlite3_finalize(st);
-	return err;
-}
-
-enum err store_session_delete(struct store *s, struct slice name, struct fault *fault)
-{
-	enum err err = store_begin(s, fault);
-	if (err)
-		return err;
-	store_bind(s->statements[S_SESSION_DELETE], 1, name);
-	return store_run(s, S_SESSION_DELETE, "deleting a session", fault);
 }

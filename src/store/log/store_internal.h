@@ -115,12 +115,12 @@ struct store {
 	pthread_mutex_t back_lock; /* before `lock`; held during a write-back */
 	sqlite3 *back;             /* its connection; NULL: none yet */
 
-	atomic_bool hurry;             /* store_hurry */
-	atomic_llong room_within;      /* see store_measure_room; may be negative */
+	atomic_bool hurry;           /* store_hurry */
+	atomic_llong room_within;    /* see store_measure_room; may be negative */
 	atomic_ullong discarded_seq; /* of the newest event that retention has discarded, where its time is known; set
 					  after it */
 	atomic_llong discarded_ms;   /* its time */
-	atomic_ullong unknown;         /* what is gone up to here may be of any topic: it was not counted out of them */
+	atomic_ullong unknown;       /* what is gone up to here may be of any topic: it was not counted out of them */
 
 	/* The writing thread's own. */
 	struct store_files files;
@@ -182,13 +182,27 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault);
 
 /* --- for the files of the store --- */
 
+/* store_transaction.c */
+
+/* Runs COMMIT; other threads see meanwhile that the disk is waited for. */
+enum err store_commit_transaction(struct store *s, struct fault *fault);
 /* ERR_IO when no event can have the time that it is. */
 enum err store_check_clock(const struct store *s, struct fault *fault);
 
 void store_bind(sqlite3_stmt *st, int at, struct slice text);
-/* The seq of an event that has left the log, by its id; 0 where there is none that is remembered. */
+
+/* store_lookup.c */
+
 /* ERR_INVALID: there are STORE_SAME_KEYS others. */
 enum err store_same_keys(struct fault *fault);
+struct id_key store_id_key(const struct event *e);
+/* The seq of an event with this id among those that the tail of the index remembers; 0: there is none. */
+enum err store_find_recent(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault);
+/* The same wherever it may be. */
+enum err store_find_id(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault);
+/* ERR_CONFLICT: `expected` is not the last seq of the batch's only stream. */
+enum err store_check_expectation(struct store *s, const struct batch *batch, uint64_t expected, struct fault *fault);
+/* The seq of an event that has left the log, by its id; 0 where there is none that is remembered. */
 enum err store_find_expired_id(struct store *s, const struct event *e, int64_t key, uint64_t *seq, struct fault *fault);
 /* Notes which archive the last events that have left the log went to (NULL: none), in the open transaction. */
 enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault);
@@ -197,6 +211,12 @@ enum err store_remember(struct store *s, uint64_t seq, struct slice stream, stru
 /* The archives, where the last writer has said or the options say. What is below the log, and should be in one and is not,
  * is expected of them, or noted as gone where that loss was accepted. After head and hot are known. */
 enum err store_open_archives(struct store *s, struct fault *fault);
+/* store_open.c */
+
+enum err store_open_db(struct store *s, struct fault *fault);
+enum err store_load_topics(struct store *s, struct fault *fault);
+/* Loads the events after `from`, which the memory does not know yet. */
+enum err store_load_events(struct store *s, uint64_t from, struct fault *fault);
 /* Closes the connection; what was not committed is gone. */
 void store_close_db(struct store *s);
 /* Runs one of the prepared statements that return nothing. */
@@ -209,6 +229,15 @@ struct topic store_topic(const struct store *s, int64_t number);
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault);
 /* Frames the event that gets next_seq for the feed, and notes it for the figures. */
 enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic);
+/* store_topics.c */
+
+/* The number of a topic, which is new where there is none. ERR_RATE, ERR_BUSY, ERR_NOMEM. */
+enum err store_intern(struct store *s, const struct topic_wanted *wanted, uint32_t *topic, bool *is_new,
+		      struct fault *fault);
+/* Room for so many in `removed`. */
+enum err store_removed_room(struct store *s, size_t count, struct fault *fault);
+/* Removes the rows of those in `removed`. */
+enum err store_remove_all(struct store *s, struct fault *fault);
 /* Before a commit: removes the rows of topics that are without events after it. */
 enum err store_remove_topics(struct store *s, struct fault *fault);
 /* The same at the start, in a transaction of its own: an older version, or a kill, has left some. */

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "store/index/selection.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 

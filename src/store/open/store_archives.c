@@ -9,7 +9,7 @@
 #include "base/system/sys.h"
 #include "store/archives/incoming_archives.h"
 #include "store/archives/lost_ranges.h"
-#include "store/index/stream_last.h"
+#include "store/archives/stream_last.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 

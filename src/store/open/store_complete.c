@@ -1,14 +1,13 @@
-#include "store/open/lineage_rows.h"
 #include "store/open/store_complete.h"
+#include "store/archives/archive_set.h"
+#include "store/open/lineage_rows.h"
 
 #include <dirent.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/system/file_replace.h"
 #include "store/archive/lineage.h"
-#include "store/archives/archive_set.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/store_files.h"
 

@@ -7,14 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/data/checksum.h"
 #include "base/system/sys.h"
-#include "store/index/stream_last.h"
-#include "store/index/topic_rows.h"
-#include "store/open/lineage_rows.h"
-#include "store/open/database_swap.h"
-#include "store/open/store_complete.h"
+#include "store/archives/stream_last.h"
+#include "store/open/topic_rows.h"
 #include "store/log/store_internal.h"
+#include "store/open/database_swap.h"
+#include "store/open/lineage_rows.h"
+#include "store/open/store_complete.h"
 #include "store/sqlite/db.h"
 
 enum {
@@ -106,7 +105,7 @@ static int wait_for_lock(void *arg, int tries)
 	return 1;
 }
 
-static enum err open_db(struct store *s, struct fault *fault)
+enum err store_open_db(struct store *s, struct fault *fault)
 {
 	bool write = s->options.access == STORE_WRITE;
 	enum db_mode mode = !write ? DB_READ : s->options.relaxed ? DB_WRITE_RELAXED : DB_WRITE;
@@ -177,7 +176,7 @@ static enum err read_topics(struct store *s, struct fault *fault)
 	return err;
 }
 
-static enum err load_topics(struct store *s, struct fault *fault)
+enum err store_load_topics(struct store *s, struct fault *fault)
 {
 	sqlite3_int64 end = 0;
 	enum err err = read_topics(s, fault);
@@ -215,8 +214,7 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 	return ERR_NONE;
 }
 
-/* Events after `from`, which the memory does not know yet. */
-static enum err load_events(struct store *s, uint64_t from, struct fault *fault)
+enum err store_load_events(struct store *s, uint64_t from, struct fault *fault)
 {
 	sqlite3_stmt *st;
 	enum err err = db_prepare(
@@ -268,11 +266,11 @@ static enum err load(struct store *s, struct fault *fault)
 	s->tail = index_tail_create((uint64_t)(mark > 0 ? mark : 0), s->options.index_every);
 	if (s->tail == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	err = load_topics(s, fault);
+	err = store_load_topics(s, fault);
 	if (!err)
 		err = forgotten_load(&s->forgotten, s->db, fault);
 	if (!err && !s->options.unchecked)
-		err = load_events(s, (uint64_t)mark, fault);
+		err = store_load_events(s, (uint64_t)mark, fault);
 	uint64_t end = (uint64_t)(last > head ? last : head);
 	store_set_head(s, end);
 	store_set_log_first(s, first != 0 ? (uint64_t)first : end + 1);
@@ -320,7 +318,7 @@ static enum err open_all(struct store *s, struct fault *fault)
 	if (!err && s->options.access == STORE_READ && access(s->path, F_OK) != 0)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	if (!err)
-		err = open_db(s, fault);
+		err = store_open_db(s, fault);
 	db_close(looked);
 	if (!err)
 		err = load_at_once(s, fault);
@@ -371,103 +369,6 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	return ERR_NONE;
 }
 /* --- after a failure --- */
-
-/* Frames the events after `from` again, as they are in the file. */
-static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault)
-{
-	sqlite3_stmt *st;
-	enum err err =
-		db_prepare(s->db, "SELECT seq, time, topic, id, data FROM event WHERE seq > ? ORDER BY seq", &st, fault);
-	if (err)
-		return err;
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
-	s->next_seq = from + 1;
-	s->pending_count = 0;
-	int rc;
-	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 2);
-		struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
-		struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
-		s->time_ms = sqlite3_column_int64(st, 1);
-		clock_format(s->time_ms, s->time_text);
-		err = store_frame(s, id, data, topic);
-	}
-	if (!err && rc != SQLITE_DONE)
-		err = db_fault(s->db, rc, "reading back what was stored", fault);
-	sqlite3_finalize(st);
-	if (!err)
-		err = store_end_page(s);
-	return err;
-}
-
-enum err store_recover(struct store *s, struct committed **out, struct fault *fault)
-{
-	*out = NULL;
-	store_rollback(s);
-	store_close_db(s);
-	uint64_t known = s->head;
-	sqlite3_int64 last = 0;
-	sqlite3_int64 first = 0;
-	sqlite3_int64 mark = 0;
-	sqlite3_int64 expired_ids = 0;
-	enum err err = store_files_check_db(&s->files, fault);
-	if (!err)
-		err = open_db(s, fault);
-	/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database
-	 * makes them dirty again, and only when that was synced is the file what it seems to be. */
-	if (!err)
-		err = db_copy_anew(s->db, fault);
-	if (!err) {
-		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-		if (rc != SQLITE_OK)
-			err = db_fault(s->db, rc, "writing the log back", fault);
-	}
-	if (!err)
-		err = db_integer(s->db, "SELECT max(seq) FROM event", 0, &last, fault);
-	if (!err)
-		err = db_integer(s->db, "SELECT min(seq) FROM event", (sqlite3_int64)known + 1, &first, fault);
-	if (!err)
-		err = db_integer(s->db, "SELECT count(*) FROM id_past", 0, &expired_ids, fault);
-	if (!err && last != 0 && (uint64_t)last < known)
-		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %llu, now with %lld", s->path,
-				(unsigned long long)known, last);
-	if (!err) {
-		s->expired_ids = (uint64_t)expired_ids;
-		if ((uint64_t)first > s->log_first)
-			store_count_out(s); /* the commit in doubt was made */
-		store_set_log_first(s, (uint64_t)first);
-	}
-	if (!err)
-		err = load_topics(s, fault);
-	if (!err)
-		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
-	if (!err && !index_tail_agree(s->tail, (uint64_t)mark))
-		err = fault_set(fault, ERR_CORRUPT, "%s: the index reaches up to %lld, which it did not before", s->path,
-				mark);
-	if (!err && (uint64_t)last > known)
-		err = frame_stored(s, known, fault);
-	if (!err)
-		err = load_events(s, index_tail_end(s->tail), fault); /* known, or further when it is tried again */
-	if (!err && (uint64_t)first == s->log_first_before)
-		s->removed_count = 0; /* it was not made */
-	if (!err) {
-		store_forget_topics(s);
-		store_files_look(&s->files);
-		err = store_files_check(&s->files, fault); /* both are there */
-	}
-	if (err) {
-		store_forget_pages(s);
-		store_close_db(s);
-		return err;
-	}
-	if ((uint64_t)last > known)
-		store_set_head(s, (uint64_t)last);
-	store_files_note(&s->files, s->head);
-	*out = s->committed;
-	s->committed = NULL;
-	return ERR_NONE;
-}
-/* --- closing --- */
 
 /* Nothing is lost without it: the next one to open the store has more to read. */
 static void flush_trail(struct store *s)

@@ -194,8 +194,8 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 	if (seqs == NULL)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	uint32_t count;
-	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq, seqs,
-				       &count, fault);
+	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq,
+				       seqs, &count, fault);
 	if (!err && count > 0)
 		err = pick_rows(r, p, seqs, count, fault);
 	p->full = p->full || count == max; /* there may be more behind them */
@@ -271,8 +271,7 @@ static enum err read_part(struct reader *r, struct progress *p, const struct man
 										      : pick(r, p, fault);
 }
 
-/* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
-static enum err look_behind(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault)
+enum err reader_look_behind(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault)
 {
 	enum err err = store_refresh(r->store, r->db, fault);
 	*overtaken = !err && after + 1 < store_log_first(r->store);
@@ -307,8 +306,8 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 		/* An archive that turns out to be gone is known to be: perhaps another one holds its events. */
 		bool again = found && archived && err == ERR_GONE;
 		struct fault late;
-		if (found && !archived && p.after + 1 < p.before && look_behind(r, p.after, &again, &late) != ERR_NONE &&
-		    !err) {
+		if (found && !archived && p.after + 1 < p.before &&
+		    reader_look_behind(r, p.after, &again, &late) != ERR_NONE && !err) {
 			*fault = late;
 			err = late.code;
 		}
@@ -340,73 +339,6 @@ enum err history_page_as(struct reader *r, const struct history_query *q, enum e
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault)
 {
 	return history_page_as(r, q, ENCODING_LINE, out, fault);
-}
-
-/* --- counting --- */
-
-enum { COUNT_EVENTS = 65536, COUNT_BYTES = 1024 * 1024 };
-
-/* What the log holds of (*after, before), at most COUNT_EVENTS of it. `seqs` has room for them. */
-static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *seqs,
-			     uint64_t *count, struct fault *fault)
-{
-	struct seq_query q = {*after, before, false, COUNT_EVENTS};
-	uint32_t n;
-	enum err err =
-		index_tail_find(store_index_tail(r->store), &r->postings, select, store_catalog(r->store), q, seqs, &n, fault);
-	if (err)
-		return err;
-	*count += n;
-	*after = n == COUNT_EVENTS ? seqs[n - 1] : before - 1;
-	return ERR_NONE;
-}
-
-/* What one page of (*after, before) holds. */
-static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *count,
-			      struct fault *fault)
-{
-	struct page *page;
-	struct history_query q = {
-		.after = *after, .before = before, .count_max = COUNT_EVENTS, .bytes_max = COUNT_BYTES, .select = select};
-	enum err err = history_page(r, &q, &page, fault);
-	if (err)
-		return err;
-	*count += page_count(page);
-	*after = page_last(page);
-	page_unref(page);
-	return ERR_NONE;
-}
-
-enum err history_count(struct reader *r, struct selection *select, uint64_t after, uint64_t before, uint64_t *count,
-		       struct fault *fault)
-{
-	enum err err = ERR_NONE;
-	uint64_t *seqs = malloc(COUNT_EVENTS * sizeof *seqs);
-	*count = 0;
-	if (seqs == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	while (!err && (after = history_next(r, after) - 1) + 1 < before) {
-		uint64_t log_first = store_log_first(r->store);
-		uint64_t before_after = after;
-		uint64_t before_count = *count;
-		if (after + 1 < log_first || selection_where(select) != NULL) {
-			uint64_t end = after + 1 < log_first && log_first < before ? log_first : before;
-			err = count_in_page(r, select, &after, end, count, fault);
-			if (err == ERR_GONE && history_next(r, before_after) > before_after + 1)
-				err = ERR_NONE;
-		} else if (selection_is_open(select)) {
-			*count += before - 1 - after;
-			after = before - 1;
-		} else {
-			err = count_in_log(r, select, &after, before, seqs, count, fault);
-			if (before_after + 1 < store_log_first(r->store)) { /* retention was faster: it is in archives now */
-				after = before_after;
-				*count = before_count;
-			}
-		}
-	}
-	free(seqs);
-	return err;
 }
 
 uint64_t history_next(struct reader *r, uint64_t after)
@@ -447,102 +379,6 @@ enum err history_used(struct reader *r, uint64_t *bytes, struct fault *fault)
 	*bytes = (uint64_t)(size * (pages - spare));
 	return err;
 }
-
-/* The time of an event that is there; *there is false where retention has taken it. */
-static enum err time_of(struct reader *r, uint64_t seq, int64_t *time_ms, struct fault *fault)
-{
-	sqlite3_stmt *st = r->statements[R_TIME];
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)seq);
-	int rc = sqlite3_step(st);
-	*time_ms = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : INT64_MIN;
-	sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(r->db, rc, "reading a time", fault);
-}
-
-/* Bisects: everything up to `low` is before, everything past `high` is not. What retention takes meanwhile has no time. */
-static enum err seek_in_log(struct reader *r, uint64_t log_first, int64_t time_ms, uint64_t *seq, struct fault *fault)
-{
-	uint64_t low = log_first - 1;
-	uint64_t high = store_head(r->store);
-	while (low < high) {
-		uint64_t middle = low + (high - low + 1) / 2;
-		int64_t at;
-		enum err err = time_of(r, middle, &at, fault);
-		if (err) {
-			store_note_damage(r->store, fault);
-			return err;
-		}
-		if (at < time_ms)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	*seq = low;
-	return ERR_NONE;
-}
-
-/* The last seq that may be before a time, and the last that surely is. */
-struct sought {
-	uint64_t seq;
-	uint64_t sure;
-};
-
-/* *again: retention was faster, and what was sought may be in an archive by now. */
-static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out, bool *again, struct fault *fault)
-{
-	struct manifest m;
-	uint64_t log_first = store_log_first(r->store);
-	*again = false;
-	/* Time never decreases with seq, hence also from archive to archive, and from them to the log. */
-	while (archive_set_find_time(store_archives(r->store), time_ms, log_first, &m, &out->sure) && m.first < log_first) {
-		enum err err = archive_source_seek_time(r->archives, &m, time_ms, &out->seq, fault);
-		if (!err && out->seq >= m.first)
-			out->sure = out->seq;
-		if (err != ERR_GONE) /* else the set knows it by now */
-			return err;
-	}
-	enum err err = seek_in_log(r, log_first, time_ms, &out->seq, fault);
-	if (!err && out->seq >= log_first)
-		out->sure = out->seq;
-	return err ? err : look_behind(r, log_first - 1, again, fault);
-}
-
-/* What retention has discarded is older than what is left above it, and perhaps no older than the time. */
-static void doubt_gone(struct reader *r, int64_t time_ms, struct sought *s)
-{
-	uint64_t there = store_previous(r->store, s->sure + 1);
-	uint64_t lost = store_lost_before(r->store, time_ms);
-	if (there < s->sure)
-		s->sure = lost < there ? there : lost < s->sure ? lost : s->sure;
-}
-
-static enum err seek(struct reader *r, int64_t time_ms, struct sought *out, struct fault *fault)
-{
-	bool again = true;
-	enum err err = ERR_NONE;
-	while (!err && again)
-		err = seek_time(r, time_ms, out, &again, fault);
-	if (!err)
-		doubt_gone(r, time_ms, out);
-	return err;
-}
-
-enum err history_seek_time(struct reader *r, int64_t time_ms, uint64_t *seq, struct fault *fault)
-{
-	struct sought found;
-	enum err err = seek(r, time_ms, &found, fault);
-	*seq = err ? 0 : found.seq;
-	return err;
-}
-
-enum err history_seek_since(struct reader *r, int64_t time_ms, uint64_t *after, struct fault *fault)
-{
-	struct sought found;
-	enum err err = seek(r, time_ms, &found, fault);
-	*after = err ? 0 : found.sure;
-	return err;
-}
-
 
 bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
 {

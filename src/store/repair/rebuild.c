@@ -1,6 +1,5 @@
 #include "store/repair/rebuild.h"
 
-#include "base/data/checksum.h"
 #include "store/archive/archive_check.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"

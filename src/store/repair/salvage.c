@@ -1,7 +1,6 @@
-#include "store/open/lineage_rows.h"
 #include "store/repair/salvage.h"
+#include "store/open/lineage_rows.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +11,14 @@
 #include "base/data/checksum.h"
 #include "base/system/file_replace.h"
 #include "base/system/log.h"
-#include "base/system/sys.h"
 #include "event/envelope.h"
 #include "event/page_build.h"
 #include "store/archive/archive_check.h"
 #include "store/archive/archive_write.h"
 #include "store/archives/lost_ranges.h"
-#include "store/index/stream_last.h"
-#include "store/open/database_swap.h"
+#include "store/archives/stream_last.h"
 #include "store/log/store_internal.h"
+#include "store/open/database_swap.h"
 #include "store/read/reader.h"
 #include "store/repair/damaged_archives.h"
 #include "store/sqlite/db.h"

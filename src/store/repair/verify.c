@@ -1,9 +1,6 @@
 /* Looks at everything a store holds: SQLite's own structure (verify_structure.c), the archives (verify_archives.c), the log
  * (no hole, sums, times), the trailing index and the figures of the topics, all recounted. */
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/data/hash.h"
 #include "store/repair/verify_internal.h"
@@ -13,17 +10,6 @@
 enum { SLICE_EVENTS = 4096, SLICE_BYTES = 8 * 1024 * 1024 };
 
 typedef unsigned long long ull;
-
-struct verify_topic *verify_count_find(const struct verify_counts *c, int64_t number)
-{
-	MAP_EACH(link, &c->by_number, hash_number((uint64_t)number))
-	{
-		struct verify_topic *t = MAP_ITEM(link, struct verify_topic, link);
-		if (t->number == number)
-			return t;
-	}
-	return NULL;
-}
 
 static enum err list_topics(struct verify_counts *c)
 {
@@ -39,20 +25,6 @@ static enum err list_topics(struct verify_counts *c)
 		map_add(&c->by_number, hash_number(i), &t->link);
 	}
 	return ERR_NONE;
-}
-
-void verify_count_event(struct verify_counts *c, struct verify_topic *t, uint64_t seq, uint64_t bytes)
-{
-	assert(seq >= c->next);
-	c->next = seq + 1;
-	c->out->events++;
-	if (seq > c->mark)
-		return;
-	struct figures *f = &t->counted;
-	f->first = f->first == 0 ? seq : f->first;
-	f->last = seq;
-	f->count++;
-	f->bytes += bytes;
 }
 
 /* --- what belongs together --- */

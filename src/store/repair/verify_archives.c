@@ -1,12 +1,10 @@
 /* Verify: the archives of a store. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/archive/archive_check.h"
 #include "store/archives/archive_set.h"
 #include "store/archives/lost_ranges.h"
 #include "store/repair/verify_internal.h"
-#include "store/sqlite/db.h"
 #include "store/transfer/restore.h"
 
 enum { PATH_LEN = 1200, PROGRESS_EVERY = 4096 };

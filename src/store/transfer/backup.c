@@ -10,7 +10,7 @@
 #include "store/archives/archive_copy.h"
 #include "store/archives/incoming_archives.h"
 #include "store/archives/lost_ranges.h"
-#include "store/index/stream_last.h"
+#include "store/archives/stream_last.h"
 #include "store/read/reader.h"
 #include "store/sqlite/store_files.h"
 #include "store/transfer/restore.h"

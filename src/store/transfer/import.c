@@ -13,7 +13,7 @@
 #include "store/archive/archive_manifest.h"
 #include "store/archives/incoming_archives.h"
 #include "store/archives/lost_ranges.h"
-#include "store/index/stream_last.h"
+#include "store/archives/stream_last.h"
 #include "store/read/reader.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/store_files.h"

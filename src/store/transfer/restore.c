@@ -1,5 +1,5 @@
-#include "store/open/lineage_rows.h"
 #include "store/transfer/restore.h"
+#include "store/open/lineage_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>

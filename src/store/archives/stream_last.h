@@ -1,7 +1,7 @@
 /* The last seq of streams whose events have left the store (schema/006_names.sql), and up to which seq it is not known: what
  * `?expect` compares with when a stream has no event in the log. The last seq of any other stream is in the catalog. */
-#ifndef STORE_INDEX_STREAM_LAST_H
-#define STORE_INDEX_STREAM_LAST_H
+#ifndef STORE_ARCHIVES_STREAM_LAST_H
+#define STORE_ARCHIVES_STREAM_LAST_H
 
 #include <sqlite3.h>
 #include <stdbool.h>

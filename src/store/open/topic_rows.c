@@ -1,4 +1,4 @@
-#include "store/index/topic_rows.h"
+#include "store/open/topic_rows.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "store/index/stream_last.h"
+#include "store/archives/stream_last.h"
 
 #include "store/sqlite/db.h"
 

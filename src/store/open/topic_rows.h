@@ -1,7 +1,7 @@
 /* Reads the rows of `topic`. Where there are many of them a thread of its own does so, while the caller takes those that
  * were read before into the catalog. */
-#ifndef STORE_INDEX_TOPIC_ROWS_H
-#define STORE_INDEX_TOPIC_ROWS_H
+#ifndef STORE_OPEN_TOPIC_ROWS_H
+#define STORE_OPEN_TOPIC_ROWS_H
 
 #include <sqlite3.h>
 #include <stdint.h>

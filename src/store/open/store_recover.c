@@ -1,0 +1,125 @@
+/* Opening the database again after a failure. */
+/* Opening, closing, and opening again after a failure. */
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "store/log/store_internal.h"
+#include "store/sqlite/db.h"
+
+/* Frames the events after `from` again, as they are in the file. */
+static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault)
+{
+	sqlite3_stmt *st;
+	enum err err =
+		db_prepare(s->db, "SELECT seq, time, topic, id, data FROM event WHERE seq > ? ORDER BY seq", &st, fault);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)from);
+	s->next_seq = from + 1;
+	s->pending_count = 0;
+	int rc;
+	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint32_t topic = (uint32_t)sqlite3_column_int64(st, 2);
+		struct slice id = {(const char *)sqlite3_column_text(st, 3), (size_t)sqlite3_column_bytes(st, 3)};
+		struct slice data = {(const char *)sqlite3_column_text(st, 4), (size_t)sqlite3_column_bytes(st, 4)};
+		s->time_ms = sqlite3_column_int64(st, 1);
+		clock_format(s->time_ms, s->time_text);
+		err = store_frame(s, id, data, topic);
+	}
+	if (!err && rc != SQLITE_DONE)
+		err = db_fault(s->db, rc, "reading back what was stored", fault);
+	sqlite3_finalize(st);
+	if (!err)
+		err = store_end_page(s);
+	return err;
+}
+
+/* What the database says of itself after it was opened again. */
+struct found {
+	uint64_t last;
+	uint64_t first;
+	uint64_t indexed_upto;
+	uint64_t expired_ids;
+};
+
+/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database makes them
+ * dirty again, and only when that was synced is the file what it seems to be. */
+static enum err write_back_all(struct store *s, struct fault *fault)
+{
+	enum err err = db_copy_anew(s->db, fault);
+	if (err)
+		return err;
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(s->db, rc, "writing the log back", fault);
+}
+
+static enum err read_found(struct store *s, uint64_t known, struct found *out, struct fault *fault)
+{
+	static const char *const sql[] = {"SELECT max(seq) FROM event", "SELECT min(seq) FROM event",
+					  "SELECT value FROM meta WHERE key = 'trail'", "SELECT count(*) FROM id_past"};
+	sqlite3_int64 values[] = {0, (sqlite3_int64)known + 1, 0, 0};
+	enum err err = ERR_NONE;
+	for (int i = 0; !err && i < 4; i++)
+		err = db_integer(s->db, sql[i], values[i], &values[i], fault);
+	*out = (struct found){(uint64_t)values[0], (uint64_t)values[1], (uint64_t)values[2], (uint64_t)values[3]};
+	if (!err && out->last != 0 && out->last < known)
+		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %llu, now with %llu", s->path,
+				(unsigned long long)known, (unsigned long long)out->last);
+	return err;
+}
+
+/* Brings the memory up to what was found: the commit that was in doubt may have been made, or not. */
+static enum err take_over(struct store *s, uint64_t known, const struct found *found, struct fault *fault)
+{
+	s->expired_ids = found->expired_ids;
+	if (found->first > s->log_first)
+		store_count_out(s); /* it was made */
+	store_set_log_first(s, found->first);
+	enum err err = store_load_topics(s, fault);
+	if (!err && !index_tail_agree(s->tail, found->indexed_upto))
+		err = fault_set(fault, ERR_CORRUPT, "%s: the index reaches up to %llu, which it did not before", s->path,
+				(unsigned long long)found->indexed_upto);
+	if (!err && found->last > known)
+		err = frame_stored(s, known, fault);
+	if (!err)
+		err = store_load_events(s, index_tail_end(s->tail), fault); /* known, or further when it is tried again */
+	if (err)
+		return err;
+	if (found->first == s->log_first_before)
+		s->removed_count = 0; /* it was not made */
+	store_forget_topics(s);
+	return ERR_NONE;
+}
+
+enum err store_recover(struct store *s, struct committed **out, struct fault *fault)
+{
+	struct found found;
+	uint64_t known = s->head;
+	*out = NULL;
+	store_rollback(s);
+	store_close_db(s);
+	enum err err = store_files_check_db(&s->files, fault);
+	if (!err)
+		err = store_open_db(s, fault);
+	if (!err)
+		err = write_back_all(s, fault);
+	if (!err)
+		err = read_found(s, known, &found, fault);
+	if (!err)
+		err = take_over(s, known, &found, fault);
+	if (!err) {
+		store_files_look(&s->files);
+		err = store_files_check(&s->files, fault); /* both are there */
+	}
+	if (err) {
+		store_forget_pages(s);
+		store_close_db(s);
+		return err;
+	}
+	if (found.last > known)
+		store_set_head(s, found.last);
+	store_files_note(&s->files, s->head);
+	*out = s->committed;
+	s->committed = NULL;
+	return ERR_NONE;
+}

@@ -1,0 +1,71 @@
+/* Counting events. */
+#include "store/read/history.h"
+
+#include <stdlib.h>
+
+#include "store/read/reader.h"
+
+enum { COUNT_EVENTS = 65536, COUNT_BYTES = 1024 * 1024 };
+
+/* What the log holds of (*after, before), at most COUNT_EVENTS of it. `seqs` has room for them. */
+static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *seqs,
+			     uint64_t *count, struct fault *fault)
+{
+	struct seq_query q = {*after, before, false, COUNT_EVENTS};
+	uint32_t n;
+	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, select, store_catalog(r->store), q, seqs,
+				       &n, fault);
+	if (err)
+		return err;
+	*count += n;
+	*after = n == COUNT_EVENTS ? seqs[n - 1] : before - 1;
+	return ERR_NONE;
+}
+
+/* What one page of (*after, before) holds. */
+static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *count,
+			      struct fault *fault)
+{
+	struct page *page;
+	struct history_query q = {
+		.after = *after, .before = before, .count_max = COUNT_EVENTS, .bytes_max = COUNT_BYTES, .select = select};
+	enum err err = history_page(r, &q, &page, fault);
+	if (err)
+		return err;
+	*count += page_count(page);
+	*after = page_last(page);
+	page_unref(page);
+	return ERR_NONE;
+}
+
+enum err history_count(struct reader *r, struct selection *select, uint64_t after, uint64_t before, uint64_t *count,
+		       struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	uint64_t *seqs = malloc(COUNT_EVENTS * sizeof *seqs);
+	*count = 0;
+	if (seqs == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	while (!err && (after = history_next(r, after) - 1) + 1 < before) {
+		uint64_t log_first = store_log_first(r->store);
+		uint64_t before_after = after;
+		uint64_t before_count = *count;
+		if (after + 1 < log_first || selection_where(select) != NULL) {
+			uint64_t end = after + 1 < log_first && log_first < before ? log_first : before;
+			err = count_in_page(r, select, &after, end, count, fault);
+			if (err == ERR_GONE && history_next(r, before_after) > before_after + 1)
+				err = ERR_NONE;
+		} else if (selection_is_open(select)) {
+			*count += before - 1 - after;
+			after = before - 1;
+		} else {
+			err = count_in_log(r, select, &after, before, seqs, count, fault);
+			if (before_after + 1 < store_log_first(r->store)) { /* retention was faster: it is in archives now */
+				after = before_after;
+				*count = before_count;
+			}
+		}
+	}
+	free(seqs);
+	return err;
+}
