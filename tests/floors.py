@@ -14,7 +14,7 @@ import sys
 
 ROOMS = """
 base base/system base/data json event
-store/sqlite store/archive store/archives store/index store/log store/open store/read store/transfer store/repair
+store/sqlite store/archive store/archives store/index store/log store/open store/read store/transfer store/repair library
 engine/work engine/read engine/write engine/retention
 server/message server/access server/http server/stream server/ws server/listen server/api
 profiles/monitoring/event profiles/monitoring/state profiles/monitoring/leases profiles/monitoring/services
@@ -89,6 +89,8 @@ class House:
         room = self.room_of(name)
         for kind, include in self.includes[name]:
             if kind != '"':
+                continue
+            if include == "tidemark/tidemark.h" and room == "library":
                 continue
             if include not in self.text:
                 yield f"{name}: {include} is not a header of src/"

@@ -8,10 +8,27 @@
 #include "base/system/clock.h"
 
 static enum log_level least = LOG_INFO;
+static log_sink *sink; /* NULL: stderr */
 
 void log_set_level(enum log_level level)
 {
 	least = level;
+}
+
+void log_set_sink(log_sink *fn)
+{
+	sink = fn;
+}
+
+/* A pipe that nobody reads must not stop the server: then the line is lost. It is shorter than PIPE_BUF, so that it is
+ * written whole where there is room. Nobody is left to tell when stderr itself fails. */
+static void write_stderr(const char *line, size_t len)
+{
+	struct pollfd out = {STDERR_FILENO, POLLOUT, 0};
+	if (poll(&out, 1, 0) != 1)
+		return;
+	ssize_t done = write(STDERR_FILENO, line, len);
+	(void)done;
 }
 
 void log_write(enum log_level level, const char *msg, const char *fields, ...)
@@ -23,7 +40,8 @@ void log_write(enum log_level level, const char *msg, const char *fields, ...)
 	char now[CLOCK_TEXT_LEN];
 	clock_format(clock_wall_ms(), now);
 	size_t room = sizeof line - 2; /* for the newline and the NUL */
-	size_t len = (size_t)snprintf(line, room, "time=%.*s level=%s msg=\"%s\"", CLOCK_TEXT_LEN, now, names[level], msg);
+	size_t head = (size_t)snprintf(line, room, "time=%.*s level=%s ", CLOCK_TEXT_LEN, now, names[level]);
+	size_t len = head + (size_t)snprintf(line + head, room - head, "msg=\"%s\"", msg);
 	if (fields != NULL && len + 1 < room) {
 		line[len++] = ' ';
 		va_list args;
@@ -37,14 +55,13 @@ void log_write(enum log_level level, const char *msg, const char *fields, ...)
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = ' ';
-	line[len++] = '\n';
-	/* A pipe that nobody reads must not stop the server: then the line is lost. It is shorter than PIPE_BUF, so that it
-	 * is written whole where there is room. Nobody is left to tell when stderr itself fails. */
-	struct pollfd out = {STDERR_FILENO, POLLOUT, 0};
-	if (poll(&out, 1, 0) != 1)
+	line[len] = '\0';
+	if (sink != NULL) {
+		sink(level, line + head);
 		return;
-	ssize_t done = write(STDERR_FILENO, line, len);
-	(void)done;
+	}
+	line[len++] = '\n';
+	write_stderr(line, len);
 }
 
 const char *log_quote(char out[LOG_TEXT_MAX], struct slice text)

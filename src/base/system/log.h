@@ -9,6 +9,11 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* Set once, before the first thread starts. */
 void log_set_level(enum log_level least);
 
+/* Where lines go instead of stderr: `text` is the line without its time, its level and its newline. Set once, before
+ * anything is logged. */
+typedef void log_sink(enum log_level level, const char *text);
+void log_set_sink(log_sink *fn);
+
 /* `fields` is a printf format of ready `key=value` pairs, or NULL. Control characters are blanked, so that nothing
  * which came from outside can begin a line of its own. */
 void log_write(enum log_level level, const char *msg, const char *fields, ...) __attribute__((format(printf, 3, 4)));
