@@ -10,7 +10,7 @@
 --   lease         a lease that is held (at: Unix milliseconds), see src/profiles/monitoring/leases/lease.c
 --   observation   what the auditor noticed (at: its id), see src/profiles/monitoring/services/auditor.c
 --   flag          one that was set at run time (at: Unix milliseconds), see src/profiles/monitoring/state/flags.c
---   ws_metrics, ws_client   counters of WebSockets, over all and of a session (at: Unix milliseconds), see src/server/ws/ws_metrics.c
+--   ws_metrics, ws_client   counters of WebSockets, over all and of a session (at: Unix milliseconds), see src/server/ws/metrics/ws_metrics.c
 --   age, clock    by what clock ages of events are counted (at: that clock), see src/engine/retention/age_clock.h
 --   probe         written by health checks
 CREATE TABLE note (

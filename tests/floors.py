@@ -16,9 +16,9 @@ ROOMS = """
 base base/system base/data json event
 store/sqlite store/archive store/archives store/index store/log store/open store/read store/transfer store/repair library
 engine/work engine/read engine/write engine/retention
-server/message server/access server/http server/stream server/ws server/listen server/api
-profiles/monitoring/event profiles/monitoring/state profiles/monitoring/leases profiles/monitoring/services
-profiles/monitoring/ws profiles/monitoring/routes
+server/message server/access server/http server/stream server/ws/metrics server/ws server/listen server/api
+profiles profiles/monitoring/event profiles/monitoring/state profiles/monitoring/leases profiles/monitoring/services
+profiles/monitoring/ws profiles/monitoring/routes profiles/monitoring
 cli cli/client cli/commands app
 """.split()
 # The rooms that may know a library, through headers of ours as well.
@@ -98,7 +98,7 @@ class House:
             other = self.room_of(include)
             if room in ROOMS and other in ROOMS and ROOMS.index(other) > ROOMS.index(room):
                 yield f"{name}: {include} is in a room above"
-            if other.startswith(PROFILES) and not room.startswith("app") and other.split("/")[:2] != room.split("/")[:2]:
+            if other.startswith(PROFILES) and other.count("/") > 0 and not room.startswith("app") and other.split("/")[:2] != room.split("/")[:2]:
                 yield f"{name}: {include} is of a profile"
         for header, through in self.reached(name, {name}):
             if header in HOMES and not within(room, HOMES[header]):

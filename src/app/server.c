@@ -18,7 +18,7 @@
 #include "server/api/api.h"
 #include "server/listen/listener.h"
 #include "server/ws/ws.h"
-#include "server/ws/ws_metrics.h"
+#include "server/ws/metrics/ws_metrics.h"
 #include "store/index/catalog.h"
 
 enum {

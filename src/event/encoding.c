@@ -114,13 +114,30 @@ static char *put_ws_header(char *out, size_t len)
 	return out;
 }
 
+static encoding_make *own[ENCODING_COUNT - ENCODING_OWN];
+
+enum encoding encoding_add(encoding_make *make)
+{
+	int i = 0;
+	while (i < ENCODING_COUNT - ENCODING_OWN && own[i] != NULL && own[i] != make)
+		i++;
+	assert(i < ENCODING_COUNT - ENCODING_OWN);
+	own[i] = make;
+	return (enum encoding)(ENCODING_OWN + i);
+}
+
+encoding_make *encoding_own(enum encoding encoding)
+{
+	return encoding >= ENCODING_OWN ? own[encoding - ENCODING_OWN] : NULL;
+}
+
 size_t encoding_record_size(enum encoding form, uint64_t seq, const char *epoch, size_t envelope)
 {
 	switch (form) {
 	case ENCODING_LINE: return envelope + 1;
 	case ENCODING_SSE: return LEN(sse_data) + envelope + LEN(sse_id) + digits(seq) + 1 + strlen(epoch) + 2;
 	case ENCODING_WS: return ws_header_size(envelope) + envelope;
-	case ENCODING_FLAT:
+	case ENCODING_OWN:
 	case ENCODING_COUNT: break;
 	}
 	assert(false && "a form around an envelope");

@@ -3,8 +3,7 @@
  *     ENCODING_LINE   envelope \n                              NDJSON
  *     ENCODING_SSE    data: envelope \n id: SEQ.EPOCH \n\n     text/event-stream
  *     ENCODING_WS     header envelope                          a final, unmasked WebSocket text frame (RFC 6455, 5.2)
- *     ENCODING_FLAT   header object                            the same around the live shape of
- * profiles/monitoring/event/flat.h: made from an envelope, and empty where the event has no such shape
+ *     of a profile  header object                           the same around a text that a profile makes of an envelope
  *
  * The id comes last: widely used clients keep it when they read its line, and one that was cut off between an id and its
  * data would come back behind an event that it has not seen.
@@ -14,11 +13,21 @@
 #ifndef EVENT_ENCODING_H
 #define EVENT_ENCODING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "event/event.h"
 
-enum encoding { ENCODING_LINE, ENCODING_SSE, ENCODING_WS, ENCODING_FLAT, ENCODING_COUNT };
+enum encoding { ENCODING_LINE, ENCODING_SSE, ENCODING_WS, ENCODING_OWN, ENCODING_COUNT = ENCODING_OWN + 4 };
+
+struct buf;
+
+/* A profile may have an encoding of its own: WebSocket text frames whose text `make` appends, made of an envelope; false where the
+ * event has none. Added once, before the first page is made. */
+typedef bool encoding_make(struct slice envelope, int64_t time_ms, struct buf *out);
+enum encoding encoding_add(encoding_make *make);
+/* How it is made; NULL: it is one of those above. */
+encoding_make *encoding_own(enum encoding encoding);
 
 /* What an envelope is made of. */
 struct encoding_event {
@@ -28,8 +37,6 @@ struct encoding_event {
 	struct slice id;    /* may be empty */
 	struct slice data;
 };
-
-struct buf;
 
 /* Appends the two members that every event of a topic shares. */
 void encoding_topic(struct buf *out, struct slice stream, struct slice type);

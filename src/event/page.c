@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "event/envelope.h"
 #include "event/page_internal.h"
-#include "profiles/monitoring/event/flat.h"
 
 enum {
 	VERDICTS_MAX = 64, /* of different conditions; what is asked for beyond is looked at each time */
@@ -122,8 +121,8 @@ struct slice page_envelope(const struct page *p, uint32_t index)
 	return encoding_inside(p->first_form, record(p->forms[p->first_form], index));
 }
 
-/* Flat records have sizes of their own: they are readings of the envelopes, not something around them. */
-static struct page_encoding *form_make_flat(const struct page *p)
+/* Records of a profile's encoding have sizes of their own: they are readings of the envelopes, not something around them. */
+static struct page_encoding *make_own(const struct page *p, encoding_make *make)
 {
 	struct page_encoding *f = calloc(1, sizeof *f);
 	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
@@ -133,12 +132,9 @@ static struct page_encoding *form_make_flat(const struct page *p)
 	buf_init(&bytes);
 	buf_reserve(&bytes, 1);
 	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
-		struct flat flat;
 		text.len = 0;
-		if (flat_read(page_envelope(p, i), p->entries[i].time_ms, &flat)) {
-			flat_live(&text, &flat);
+		if (make(page_envelope(p, i), p->entries[i].time_ms, &text))
 			encoding_ws_frame(&bytes, buf_slice(&text));
-		}
 		ends[i] = (uint32_t)bytes.len;
 	}
 	bool fine = f != NULL && ends != NULL && !buf_failed(&text) && !buf_failed(&bytes);
@@ -153,10 +149,11 @@ static struct page_encoding *form_make_flat(const struct page *p)
 	return f;
 }
 
-static struct page_encoding *encoding_make(const struct page *p, enum encoding form)
+static struct page_encoding *make_encoding(const struct page *p, enum encoding form)
 {
-	if (form == ENCODING_FLAT)
-		return form_make_flat(p);
+	encoding_make *own = encoding_own(form);
+	if (own != NULL)
+		return make_own(p, own);
 	struct page_encoding *f = calloc(1, sizeof *f);
 	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
 	size_t size = 0;
@@ -187,7 +184,7 @@ const struct page_encoding *page_encoding(struct page *p, enum encoding form)
 	struct page_encoding *f = atomic_load_explicit(&p->forms[form], memory_order_acquire);
 	if (f != NULL)
 		return f;
-	f = encoding_make(p, form);
+	f = make_encoding(p, form);
 	struct page_encoding *standing = NULL;
 	if (f != NULL && !atomic_compare_exchange_strong(&p->forms[form], &standing, f)) {
 		form_destroy(f);

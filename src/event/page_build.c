@@ -24,7 +24,7 @@ struct page_builder *page_builder_create(enum encoding form, const char *epoch, 
 	struct page_builder *b = calloc(1, sizeof *b);
 	if (b == NULL)
 		return NULL;
-	b->form = form == ENCODING_FLAT ? ENCODING_WS : form; /* it is made from envelopes */
+	b->form = encoding_own(form) != NULL ? ENCODING_WS : form; /* a profile's is made from envelopes */
 	b->epoch = epoch;
 	b->after = after;
 	buf_reserve(&b->bytes, bytes); /* failing is told by the first event */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/data/hash.h"
-#include "profiles/monitoring/event/category.h"
 #include "json/json.h"
 
 enum { ESCAPE_MAX = 6 /* bytes that stand for one: \u0041 */ };
@@ -16,7 +15,7 @@ struct condition {
 	struct slice value;
 	size_t token_count;
 	struct slice *tokens;   /* owned */
-	enum category category; /* CATEGORIES: it is a pointer */
+	int wanted;           /* of a named kind, what its value stands for; negative: it is a pointer */
 };
 
 struct where {
@@ -24,6 +23,13 @@ struct where {
 	size_t count;
 	struct condition conditions[WHERE_MAX + 1];
 };
+
+static const struct where_kind *named; /* NULL: there is none */
+
+void where_add_kind(const struct where_kind *kind)
+{
+	named = kind;
+}
 
 struct where *where_create(void)
 {
@@ -99,7 +105,7 @@ static size_t count_like(const struct where *w, bool pointers)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < w->count; i++)
-		count += (w->conditions[i].category == CATEGORIES) == pointers;
+		count += (w->conditions[i].wanted < 0) == pointers;
 	return count;
 }
 
@@ -111,15 +117,15 @@ enum err where_add(struct where *w, struct slice condition)
 		return ERR_TOO_LARGE;
 	if (condition.len == 0 || equals == NULL || !json_utf8(condition))
 		return ERR_INVALID;
-	struct condition c = {.text = malloc(2 * condition.len), .len = condition.len, .category = CATEGORIES};
+	struct condition c = {.text = malloc(2 * condition.len), .len = condition.len, .wanted = -1};
 	if (c.text == NULL)
 		return ERR_NOMEM;
 	slice_copy(c.text, condition);
 	size_t at = (size_t)(equals - condition.p);
 	c.value = (struct slice){c.text + at + 1, c.len - at - 1};
-	if (!pointer && slice_is((struct slice){c.text, at}, "category"))
-		c.category = category_find(c.value);
-	enum err err = pointer ? read_pointer(&c, at) : c.category < CATEGORIES ? ERR_NONE : ERR_INVALID;
+	if (!pointer && named != NULL && slice_is((struct slice){c.text, at}, named->name))
+		c.wanted = named->read(c.value);
+	enum err err = pointer ? read_pointer(&c, at) : c.wanted >= 0 ? ERR_NONE : ERR_INVALID;
 	if (!err) {
 		w->conditions[w->count++] = c;
 		return ERR_NONE;
@@ -209,19 +215,12 @@ static bool holds(const struct condition *c, struct slice value)
 	return json_kind(value) == JSON_STRING ? is_text(value, c->value) : slice_eq(value, c->value);
 }
 
-static bool is_of(enum category category, struct slice type, struct slice data)
-{
-	struct flat f;
-	flat_read_payload(type, data, &f);
-	return category_of(&f) == category;
-}
-
 bool where_holds(const struct where *w, struct slice type, struct slice data)
 {
 	bool all = true;
 	for (size_t i = 0; all && i < w->count; i++) {
 		const struct condition *c = &w->conditions[i];
-		all = c->category == CATEGORIES ? holds(c, data) : is_of(c->category, type, data);
+		all = c->wanted < 0 ? holds(c, data) : named->holds(c->wanted, type, data);
 	}
 	return all;
 }

@@ -1,5 +1,5 @@
 /* Conditions on an event, all of which have to hold: /POINTER=VALUE, a JSON pointer (RFC 6901) into the payload and the text
- * of what it has to lead to; and category=NAME (category.h). A string is compared by its characters, a number as it is
+ * of what it has to lead to; and NAME=VALUE, which a profile defines. A string is compared by its characters, a number as it is
  * written; true, false and null are themselves; an array or an object is never equal.
  *
  * Counted references. Any thread, once the last condition was added. */
@@ -12,7 +12,18 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum { WHERE_MAX = 4, /* pointers; and one category */ WHERE_LEN_MAX = 1024 };
+enum { WHERE_MAX = 4, /* pointers; and one of a name */ WHERE_LEN_MAX = 1024 };
+
+/* A kind of condition that a profile adds: NAME=VALUE. */
+struct where_kind {
+	const char *name;
+	/* What a value stands for; negative: nothing. */
+	int (*read)(struct slice value);
+	/* Does an event fulfil it? The payload is proven JSON, without insignificant white space. */
+	bool (*holds)(int wanted, struct slice type, struct slice data);
+};
+/* There is one kind at most. Before anything else; `kind` stays. */
+void where_add_kind(const struct where_kind *kind);
 
 struct where;
 
@@ -20,7 +31,7 @@ struct where *where_create(void); /* NULL: no memory */
 struct where *where_ref(struct where *w);
 void where_unref(struct where *w); /* NULL is fine */
 
-/* ERR_INVALID: no pointer, no `=`, not UTF-8, or no category; ERR_TOO_LARGE: there are WHERE_MAX, or a category, or it is
+/* ERR_INVALID: no pointer, no `=`, not UTF-8, or of no kind; ERR_TOO_LARGE: there are WHERE_MAX, or one of a name, or it is
  * longer than WHERE_LEN_MAX; ERR_NOMEM. */
 enum err where_add(struct where *w, struct slice condition);
 

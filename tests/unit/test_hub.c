@@ -11,7 +11,7 @@
 #include "engine/read/subscription.h"
 #include "engine/write/writer.h"
 #include "event/page_build.h"
-#include "server/ws/ws_metrics.h"
+#include "server/ws/metrics/ws_metrics.h"
 #include "temp_dir.h"
 
 static const struct batch_limits limits = {1 << 20, 1 << 20};

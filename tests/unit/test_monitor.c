@@ -7,7 +7,7 @@
 #include "profiles/monitoring/leases/lease_internal.h"
 #include "profiles/monitoring/services/auditor.h"
 #include "profiles/monitoring/services/observation.h"
-#include "profiles/monitoring/services/pulse.h"
+#include "server/ws/metrics/pulse.h"
 #include "profiles/monitoring/services/service_history.h"
 #include "profiles/monitoring/state/conversation.h"
 #include "profiles/monitoring/state/series.h"

@@ -73,7 +73,7 @@ static void every_form_of_a_page_holds_the_same_envelopes(void)
 {
 	struct page *p = make_page(98, 5, 2);
 	CHECK(page_after(p) == 98 && page_last(p) == 103 && page_count(p) == 5);
-	for (enum encoding form = 0; form < ENCODING_FLAT; form++) {
+	for (enum encoding form = 0; form < ENCODING_OWN; form++) {
 		const struct page_encoding *f = page_encoding(p, form);
 		for (uint32_t i = 0; i < 5; i++) {
 			uint32_t from = i > 0 ? f->ends[i - 1] : 0;

@@ -1,9 +1,11 @@
 #include "engine/write/observers.h"
 
+#include <assert.h>
+
 static void apply(void *arg, const struct committed *c)
 {
 	struct observers *o = arg;
-	for (int i = 0; i < OBSERVERS; i++)
+	for (int i = 0; i < o->count; i++)
 		if (o->each[i]->apply != NULL)
 			o->each[i]->apply(o->each[i]->arg, c);
 }
@@ -12,7 +14,7 @@ static bool is_due(void *arg, bool last, uint64_t leaving)
 {
 	struct observers *o = arg;
 	bool any = false;
-	for (int i = 0; i < OBSERVERS; i++) {
+	for (int i = 0; i < o->count; i++) {
 		o->due[i] = o->each[i]->is_due(o->each[i]->arg, last, leaving);
 		any = any || o->due[i];
 	}
@@ -23,7 +25,7 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 {
 	struct observers *o = arg;
 	enum err err = ERR_NONE;
-	for (int i = 0; !err && i < OBSERVERS; i++)
+	for (int i = 0; !err && i < o->count; i++)
 		if (o->due[i])
 			err = o->each[i]->save(o->each[i]->arg, store, fault);
 	return err;
@@ -32,12 +34,28 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 static void saved(void *arg, bool committed)
 {
 	struct observers *o = arg;
-	for (int i = 0; i < OBSERVERS; i++)
+	for (int i = 0; i < o->count; i++)
 		if (o->due[i])
 			o->each[i]->saved(o->each[i]->arg, committed);
 }
 
-void observers_init(struct observers *o, const struct writer_observer *first, const struct writer_observer *second)
+static enum err admit(void *arg, const struct batch *batch, struct append_options *options, struct fault *fault)
 {
-	*o = (struct observers){.all = {o, apply, is_due, save, saved}, .each = {first, second}};
+	struct observers *o = arg;
+	enum err err = ERR_NONE;
+	for (int i = 0; !err && i < o->count; i++)
+		if (o->each[i]->admit != NULL)
+			err = o->each[i]->admit(o->each[i]->arg, batch, options, fault);
+	return err;
+}
+
+void observers_init(struct observers *o)
+{
+	*o = (struct observers){.all = {o, apply, is_due, save, saved, admit}};
+}
+
+void observers_add(struct observers *o, const struct writer_observer *observer)
+{
+	assert(o->count < OBSERVERS_MAX);
+	o->each[o->count++] = observer;
 }

@@ -4,15 +4,17 @@
 
 #include "engine/write/writer.h"
 
-enum { OBSERVERS = 2 };
+enum { OBSERVERS_MAX = 8 };
 
 struct observers {
 	struct writer_observer all; /* to be given to the writer */
-	const struct writer_observer *each[OBSERVERS];
-	bool due[OBSERVERS]; /* those whose figures go into the open transaction */
+	const struct writer_observer *each[OBSERVERS_MAX];
+	int count;
+	bool due[OBSERVERS_MAX]; /* those whose figures go into the open transaction */
 };
 
-/* Borrows them. One that applies nothing has no `apply`. */
-void observers_init(struct observers *o, const struct writer_observer *first, const struct writer_observer *second);
+void observers_init(struct observers *o);
+/* Borrowed. */
+void observers_add(struct observers *o, const struct writer_observer *observer);
 
 #endif

@@ -55,6 +55,12 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 	return err;
 }
 
+enum err writer_admit(const struct writer *w, const struct batch *batch, struct append_options *options, struct fault *fault)
+{
+	const struct writer_observer *o = w->options.observer;
+	return o != NULL && o->admit != NULL ? o->admit(o->arg, batch, options, fault) : ERR_NONE;
+}
+
 void writer_poke(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);

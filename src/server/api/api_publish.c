@@ -111,7 +111,7 @@ static enum err check_streams(struct publish *p, struct fault *fault)
 {
 	enum err err = grant_publish(request_grant(p->exchange), p->op.batch, request_peer(p->exchange), fault);
 	if (!err)
-		err = flags_admit(p->api->flags, p->op.batch, &p->op.options, fault);
+		err = writer_admit(p->api->writer, p->op.batch, &p->op.options, fault);
 	if (err)
 		store_files_fault(p, fault);
 	return err;

@@ -7,7 +7,7 @@
 #include "server/listen/listener.h"
 #include "server/message/problem.h"
 #include "server/ws/ws.h"
-#include "server/ws/ws_metrics.h"
+#include "server/ws/metrics/ws_metrics.h"
 
 #define U(n) ((unsigned long long)(n))
 

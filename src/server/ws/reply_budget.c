@@ -5,10 +5,9 @@
 #include <sys/socket.h>
 
 #include "base/system/clock.h"
-#include "profiles/monitoring/services/service_history.h"
 
 enum {
-	CLAIM_BYTES = SERVICE_HISTORY_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
+	CLAIM_BYTES = REPLY_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
 	CRUMBS = 16 * 1024,                                    /* taking less within the time is taking nothing */
 	UNSEEN_PATIENCE = 10, /* times as long has for all of it whose taking cannot be seen */
 	STUCK_MS = 2000,      /* who takes not a byte for so long holds others up for nothing */

@@ -11,6 +11,8 @@
 
 #include "server/ws/ws_conn.h"
 
+enum { REPLY_BYTES_MAX = 15 * 1024 * 1024 }; /* of events in one answer; the last one and the rest of it come on top */
+
 struct reply_claim {
 	struct list in_line;
 	struct ws *ws;

@@ -6,8 +6,6 @@
 #include "engine/read/cursor.h"
 #include "engine/read/session.h"
 #include "engine/write/writer.h"
-#include "profiles/monitoring/leases/lease.h"
-#include "profiles/monitoring/state/monitor.h"
 #include "server/access/rate.h"
 #include "server/access/request_guard.h"
 #include "server/message/request_peek.h"
@@ -40,12 +38,9 @@ struct ws_options {
 	struct writer *writer;
 	struct sessions *sessions;
 	struct pool *pool;
-	struct monitor *monitor;
-	struct leases *leases;
-	struct flags *flags;
 	struct ws_metrics *metrics; /* borrowed; NULL: its own */
 	struct rates *rates;
-	int port; /* what the monitoring profile calls this server */
+	int port; /* of the first listener: what health calls this server */
 	struct batch_limits limits;
 	const char *base;   /* of problem types; see request_guard.h */
 	size_t message_max; /* bytes */
@@ -91,7 +86,6 @@ struct ws_figures {
 	uint64_t lag_sum;     /* of all readers; as old */
 	uint64_t left;        /* events that readers had not been sent when the server closed them; 0 before */
 	uint64_t left_behind; /* such readers */
-	uint64_t dashboards;
 	uint64_t loop_lag_ms; /* how late the thread's last tick came, or how late the next one is by now */
 };
 void ws_read(struct ws *w, struct ws_figures *out);

@@ -1,17 +1,38 @@
 #include "server/ws/ws_conn.h"
 
+#include <assert.h>
+
 struct slice ws_session(const struct ws_conn *c)
 {
 	return c->session != NULL ? slice_of(c->session) : (struct slice){"", 0};
 }
 
+static const struct ws_profile *profiles[WS_PROFILES_MAX] = {&ws_v1};
+static int profile_count = 1;
+
+void ws_add_profile(const struct ws_profile *profile)
+{
+	assert(profile_count < WS_PROFILES_MAX);
+	profiles[profile_count++] = profile;
+}
+
+const struct ws_profile *ws_profile_at(int index)
+{
+	return index < profile_count ? profiles[index] : NULL;
+}
+
 const struct ws_profile *ws_profile_find(struct slice path)
 {
-	static const struct ws_profile *const profiles[] = {&ws_v1, &ws_dashboard, &ws_ingest};
-	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
+	for (int i = 0; i < profile_count; i++)
 		if (slice_is(path, profiles[i]->path))
 			return profiles[i];
 	return NULL;
+}
+
+void ws_progressed(struct ws_conn *c)
+{
+	if (c->profile->progressed != NULL)
+		c->profile->progressed(c);
 }
 
 bool ws_is_silent(const struct ws_conn *c, int64_t now_ms)

@@ -1,9 +1,7 @@
 /* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and the profiles: what is said on it. All
  * on the ws thread.
  *
- *     ws_message.c     /v1/ws    schema/asyncapi.json
- *     ws_dashboard.c   /ws       the monitoring profile's dashboards: the same cursor with another wire form
- *     ws_ingest.c      /events   the monitoring profile's publishers: no cursor */
+ * /v1/ws (schema/asyncapi.json) is ws_message.c; other paths are of profiles (ws_add_profile). */
 #ifndef SERVER_WS_WS_CONN_H
 #define SERVER_WS_WS_CONN_H
 
@@ -15,12 +13,12 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "engine/read/subscription.h"
-#include "profiles/monitoring/services/pulse.h"
+#include "server/ws/metrics/pulse.h"
 #include "server/stream/reader_start.h"
 #include "server/stream/replay_speed.h"
 #include "server/ws/ack_list.h"
 #include "server/ws/ws.h"
-#include "server/ws/ws_metrics.h"
+#include "server/ws/metrics/ws_metrics.h"
 
 /*            ws_add_take         handshake             close, error, peer gone
  *  (request) ▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
@@ -43,15 +41,23 @@ enum ws_line { LINE_BRIEF, LINE_LONG, WS_LINES };
 
 struct ws_conn;
 
-/* What differs between the paths. */
+/* What differs between the paths. A function may be NULL where it says so. */
 struct ws_profile {
 	const char *path;
+	void *arg; /* the profile's own */
 	enum permission permission;
 	unsigned query; /* the parameters it takes */
 	bool reads;     /* has a cursor */
 	bool publishes; /* and nothing else: is closed when it says nothing for long */
 	bool measures;  /* is pinged for the time that takes, and not only when idle */
 	enum encoding form;
+	enum ws_metric counts; /* counted with each event that is sent, besides WSM_SENT; WSM_SENT: nothing is */
+	/* Has the last word on what the query parameters ask for. NULL: they stand. */
+	enum err (*narrow)(const struct url *u, struct reader_query *q, struct fault *fault);
+	/* The connection is there: makes conn.state. False: no memory. `closed` follows, whatever becomes of it. NULL both. */
+	bool (*opened)(struct ws_conn *c);
+	void (*closed)(struct ws_conn *c);
+	/* Its reader, if it has one, has its position. */
 	void (*open)(struct ws_conn *c);
 	/* A whole message is in conn.in. */
 	void (*message)(struct ws_conn *c);
@@ -65,6 +71,13 @@ struct ws_profile {
 	void (*moved)(struct ws_conn *c, uint64_t seq);
 	/* Makes frames in conn.out of what waits elsewhere, while the socket has room. NULL: nothing does. */
 	void (*drain)(struct ws_conn *c);
+	/* The socket has taken something. NULL: it is not told. */
+	void (*progressed)(struct ws_conn *c);
+	/* Once a second, for each connection; and for all of them. NULL: not. */
+	void (*tick)(struct ws_conn *c);
+	void (*tick_all)(struct ws *w, void *arg);
+	/* The connection is closed, for its peer was silent for so long. NULL: it is not told. */
+	void (*silent)(const struct ws_conn *c, int64_t silent_ms);
 };
 
 /* What a connection holds among the requests that are under way, among those that stay, and of conditions on payloads. */
@@ -134,19 +147,15 @@ struct ws_conn {
 	bool throttled;           /* reading is paused */
 	bool busy;                /* the profile wants it paused */
 	bool held;                /* no events yet: something comes first */
-	bool muted; /* no events for now: the adapter in force does not carry them (profiles/monitoring/state/flags.h) */
+	bool muted; /* no events for now: the profile wants none */
 	struct list tasks; /* on their way */
 	int task_count;
-	struct list errands; /* questions that wait for the one before them (ws_query.c) */
-	int ws_query_count;
-	bool ws_query_out;      /* one is in line, being made, or on its way to the peer */
+	void *state; /* the profile's own */
 	size_t share;           /* bytes of an answer that the socket has not taken; 0: none */
 	uint64_t share_taken;   /* what the peer has taken of everything when that was last enough */
 	int64_t share_ms;       /* monotonic: and when */
 	uint64_t share_moved;   /* what it had taken when that was last more than before */
 	int64_t share_moved_ms; /* monotonic: and when */
-	unsigned services;      /* of a dashboard: the bits of those it reads; 0: all */
-	uint64_t session_told;  /* of a dashboard: the seq whose session metrics it has */
 
 	bool peer_closed;        /* its Close frame has come: nothing behind it counts */
 	struct closing *closing; /* and is answered once a commit is there; nothing else is sent. NULL: it does not wait */
@@ -207,8 +216,6 @@ struct ws {
 	atomic_ullong lag_sum;
 	atomic_ullong left; /* ws_figures has these two */
 	atomic_ullong left_behind;
-	atomic_ullong dashboards;
-	int64_t told_ms;          /* when the dashboards were last told of leases and health */
 	atomic_llong tick_due_ms; /* monotonic */
 	struct ws_metrics *metrics;
 	struct pulse pulse;        /* of all connections */
@@ -285,14 +292,16 @@ void ws_pong(struct ws_conn *c);
 /* the profiles */
 
 extern const struct ws_profile ws_v1;
-extern const struct ws_profile ws_dashboard;
-extern const struct ws_profile ws_ingest;
 
+enum { WS_PROFILES_MAX = 16 };
+
+/* Adds one, which stays, before the first connection. */
+void ws_add_profile(const struct ws_profile *profile);
 /* The profile of a path; NULL. */
 const struct ws_profile *ws_profile_find(struct slice path);
-/* Every five seconds: leases and health, to every dashboard that keeps up. */
-void ws_dashboards_tell(struct ws *w);
-/* Of a dashboard: no events, or events again from where it was, as the adapter in force has it. */
-void ws_dashboard_mute(struct ws_conn *c);
+/* The index-th; NULL past the last. */
+const struct ws_profile *ws_profile_at(int index);
+/* See ws_profile. */
+void ws_progressed(struct ws_conn *c);
 
 #endif

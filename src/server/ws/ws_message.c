@@ -125,7 +125,7 @@ static enum err submit(struct publish *p, struct fault *fault)
 	if (!err)
 		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);
 	if (!err)
-		err = flags_admit(o->flags, p->op.batch, &p->op.options, fault);
+		err = writer_admit(o->writer, p->op.batch, &p->op.options, fault);
 	if (!err)
 		err = rates_take(o->rates, p->op.account, batch_count(p->op.batch), &retry_s, fault);
 	return err ? err : writer_submit(o->writer, &p->op, fault);
@@ -315,6 +315,7 @@ const struct ws_profile ws_v1 = {
 	.query = WS_QUERY,
 	.reads = true,
 	.form = ENCODING_WS,
+	.counts = WSM_SENT,
 	.open = say_hello,
 	.message = on_message,
 	.error = say_error,

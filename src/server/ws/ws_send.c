@@ -94,8 +94,8 @@ static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t ev
 		return;
 	atomic_fetch_add(&c->ws->delivered, events);
 	ws_metrics_count(m, ws_session(c), WSM_SENT, events);
-	if (c->profile == &ws_dashboard)
-		ws_metrics_count(m, ws_session(c), WSM_DIRECT, events);
+	if (c->profile->counts != WSM_SENT)
+		ws_metrics_count(m, ws_session(c), c->profile->counts, events);
 	if (c->retrying)
 		ws_metrics_count(m, ws_session(c), WSM_RETRY_FINE, 1);
 	c->retrying = false;

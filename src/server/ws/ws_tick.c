@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "base/system/clock.h"
-#include "profiles/monitoring/services/notice.h"
-#include "profiles/monitoring/ws/ws_query.h"
 #include "server/ws/reply_budget.h"
 
 enum {
@@ -57,27 +55,6 @@ static bool is_overdue(const struct ws_conn *c, int64_t now)
 	return c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms && now - c->heard_ms >= 2 * ping_ms;
 }
 
-/* Whoever watches dashboards and publishers finds it among the events. Readers of other streams have no such events in their
- * log. */
-static void record_silence(const struct ws_conn *c, int64_t now)
-{
-	struct buf text;
-	char what[96];
-	if (!c->profile->measures)
-		return;
-	buf_init(&text);
-	snprintf(what, sizeof what, "no answer to a ping: silent for %.1f s, closed", (double)(now - c->heard_ms) / 1000);
-	notice_begin(&text, "ping_timeout", what);
-	buf_printf(&text, "\"reason\":\"ping_timeout\",\"path\":\"%s\",\"connection_id\":\"%llu\"", c->profile->path,
-		   (unsigned long long)c->number);
-	if (c->session != NULL) {
-		buf_adds(&text, ",\"session_id\":");
-		buf_json(&text, ws_session(c));
-	}
-	buf_printf(&text, ",\"silent_ms\":%lld}}", (long long)(now - c->heard_ms));
-	notice_send_take(c->ws->options.writer, &text);
-}
-
 /* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
  * behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
@@ -106,7 +83,8 @@ static void check_peer(struct ws_conn *c, int64_t now)
 	int64_t ping_ms = c->ws->options.ping_ms;
 	bool measure = c->profile->measures && c->ping_us == 0 && (c->trip_ms == 0 || now - c->trip_ms >= ping_ms);
 	if (is_overdue(c, now)) {
-		record_silence(c, now);
+		if (c->profile->silent != NULL)
+			c->profile->silent(c, now - c->heard_ms);
 		c->ws->pulse.timeouts++;
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
@@ -188,12 +166,12 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 		lag_sum += lag;
 		if (c->session != NULL)
 			ws_metrics_lag(w->metrics, ws_session(c), lag);
-		ws_queries_check(c);
+		ws_progressed(c);
 		reply_budget_watch(c, now);
 		ws_throttle(c); /* others have given memory back */
 		ws_checkpoint(c, now);
-		if (c->profile == &ws_dashboard)
-			ws_dashboard_mute(c);
+		if (c->profile->tick != NULL)
+			c->profile->tick(c);
 		if (!ws_lags_too_far(c, head))
 			check_peer(c, now);
 	}
@@ -203,7 +181,9 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	ws_metrics_forget(w->metrics, now);
 	ws_metrics_save(w->metrics);
 	publish_pulses(w, now);
-	ws_dashboards_tell(w);
+	for (int i = 0; ws_profile_at(i) != NULL; i++)
+		if (ws_profile_at(i)->tick_all != NULL)
+			ws_profile_at(i)->tick_all(w, ws_profile_at(i)->arg);
 	schedule_tick(w);
 }
 

@@ -5,7 +5,7 @@
 #include "server/api/api.h"
 #include "server/api/json_body.h"
 #include "server/ws/ws.h"
-#include "server/ws/ws_metrics.h"
+#include "server/ws/metrics/ws_metrics.h"
 
 #define U(n) ((unsigned long long)(n))
 

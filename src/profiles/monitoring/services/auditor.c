@@ -7,7 +7,7 @@
 #include "base/system/clock.h"
 #include "base/system/log.h"
 #include "profiles/monitoring/services/observation.h"
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 
 enum {
 	WINDOW_MS = 60 * 1000,

@@ -1,7 +1,7 @@
 #include "profiles/monitoring/services/observation.h"
 
 #include "base/system/clock.h"
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 
 static const struct {
 	const char *name;

@@ -6,7 +6,7 @@
 #include "base/data/hash.h"
 #include "base/data/map.h"
 #include "base/list.h"
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 #include "store/log/store.h"
 #include "json/json.h"
 

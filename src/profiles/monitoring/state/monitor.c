@@ -10,7 +10,7 @@
 #include "base/system/log.h"
 #include "profiles/monitoring/event/validity.h"
 #include "profiles/monitoring/state/conversation.h"
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 #include "store/read/history.h"
 
 enum {

@@ -4,7 +4,7 @@
 
 #include "base/system/clock.h"
 #include "profiles/monitoring/event/validity.h"
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 
 enum { NUMBERS = 3 };
 

@@ -1,6 +1,6 @@
 #include "profiles/monitoring/state/series.h"
 
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 #include "profiles/monitoring/state/tally.h"
 
 static struct minute *slot(struct series *s, int64_t minute)

@@ -1,6 +1,6 @@
 #include "profiles/monitoring/state/tally.h"
 
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 
 static const double response_max_ms = 31.0 * 86400 * 1000;
 

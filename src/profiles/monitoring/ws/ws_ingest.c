@@ -219,7 +219,7 @@ static enum err read_message(struct ws_conn *c, struct frame *f, struct fault *f
 		return err;
 	c->in = (struct buf){0};
 	err = batch_from_object_take(message, stream, (char *)message.p, c->ws->options.limits, &f->op.batch, fault);
-	return err ? err : flags_admit(c->ws->options.flags, f->op.batch, &f->op.options, fault);
+	return err ? err : writer_admit(c->ws->options.writer, f->op.batch, &f->op.options, fault);
 }
 
 /* A frame at the end of the line, `why` it is done already; NULL: it is not. */

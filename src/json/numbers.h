@@ -1,6 +1,6 @@
 /* Rows of numbers as JSON arrays: how counted things are kept in notes. */
-#ifndef PROFILES_MONITORING_STATE_NUMBERS_H
-#define PROFILES_MONITORING_STATE_NUMBERS_H
+#ifndef JSON_NUMBERS_H
+#define JSON_NUMBERS_H
 
 #include <stdbool.h>
 #include <stdint.h>

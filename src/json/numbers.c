@@ -1,4 +1,4 @@
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 
 #include "base/units.h"
 #include "json/json.h"

@@ -1,4 +1,4 @@
-#include "profiles/monitoring/services/pulse.h"
+#include "server/ws/metrics/pulse.h"
 
 #include <stdlib.h>
 #include <string.h>

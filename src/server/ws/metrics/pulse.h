@@ -1,6 +1,6 @@
 /* How a connection is: its newest ping round trips, and what went wrong with it. Owned by whoever holds it. */
-#ifndef PROFILES_MONITORING_SERVICES_PULSE_H
-#define PROFILES_MONITORING_SERVICES_PULSE_H
+#ifndef SERVER_WS_METRICS_PULSE_H
+#define SERVER_WS_METRICS_PULSE_H
 
 #include <stdint.h>
 

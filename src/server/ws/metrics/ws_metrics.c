@@ -1,4 +1,4 @@
-#include "server/ws/ws_metrics.h"
+#include "server/ws/metrics/ws_metrics.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,7 +8,7 @@
 #include "base/data/map.h"
 #include "base/list.h"
 #include "base/system/clock.h"
-#include "profiles/monitoring/state/numbers.h"
+#include "json/numbers.h"
 
 enum { CLIENTS_MAX = 1000, SAVE_MS = 5000 };
 
@@ -39,7 +39,8 @@ struct writers {
 
 struct ws_metrics {
 	struct writer_observer observer;
-	const struct flags *flags;
+	bool (*persists)(const void *arg); /* NULL: the counters are saved */
+	const void *persists_arg;
 	_Atomic(struct writer *) writer; /* NULL: it has not started, or is gone */
 	atomic_bool save_asked;
 	pthread_mutex_t lock; /* guards what follows */
@@ -336,7 +337,7 @@ static bool is_due(void *arg, bool last, uint64_t leaving)
 	bool late = clock_mono_ms() - m->saved_ms >= SAVE_MS;
 	m->last = last;
 	pthread_mutex_unlock(&m->lock);
-	bool persists = m->flags == NULL || flags_get(m->flags, FLAG_METRICS_PERSISTENCE) != 0;
+	bool persists = m->persists == NULL || m->persists(m->persists_arg);
 	return persists && changed && (late || last);
 }
 
@@ -472,10 +473,15 @@ static enum err on_client(void *arg, struct slice key, int64_t at, struct slice 
 	return ERR_NONE;
 }
 
-enum err ws_metrics_load(struct ws_metrics *m, struct store *store, const struct flags *flags, struct fault *fault)
+void ws_metrics_set_persists(struct ws_metrics *m, bool (*persists)(const void *arg), const void *arg)
 {
-	m->flags = flags;
-	m->observer = (struct writer_observer){m, NULL, is_due, save, saved};
+	m->persists = persists;
+	m->persists_arg = arg;
+}
+
+enum err ws_metrics_load(struct ws_metrics *m, struct store *store, struct fault *fault)
+{
+	m->observer = (struct writer_observer){m, NULL, is_due, save, saved, NULL};
 	m->saved_ms = clock_mono_ms();
 	enum err err = store_note_each(store, "ws_metrics", on_all, m, fault);
 	return err ? err : store_note_each(store, "ws_client", on_client, m, fault);

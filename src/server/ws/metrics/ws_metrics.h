@@ -1,14 +1,13 @@
 /* What happens to WebSocket connections and their events: over all, and for each named session. Counted where it happens, on
  * any thread, and read from any. The counters go on over restarts: every few seconds, and at the end, they go into notes
  * beside the log. */
-#ifndef SERVER_WS_WS_METRICS_H
-#define SERVER_WS_WS_METRICS_H
+#ifndef SERVER_WS_METRICS_WS_METRICS_H
+#define SERVER_WS_METRICS_WS_METRICS_H
 
 #include <stdint.h>
 
 #include "base/buf.h"
 #include "engine/write/writer.h"
-#include "profiles/monitoring/state/flags.h"
 
 struct ws_metrics;
 
@@ -34,8 +33,10 @@ enum ws_metric {
 struct ws_metrics *ws_metrics_create(int64_t idle_ms);
 void ws_metrics_destroy(struct ws_metrics *m);
 
-/* Goes on with what was counted before; `flags` say whether it is saved at all. The writer has not started yet. */
-enum err ws_metrics_load(struct ws_metrics *m, struct store *store, const struct flags *flags, struct fault *fault);
+/* Goes on with what was counted before. The writer has not started yet. */
+enum err ws_metrics_load(struct ws_metrics *m, struct store *store, struct fault *fault);
+/* `persists` says whether the counters are saved; without it they are. The writer has not started yet. Any thread calls it. */
+void ws_metrics_set_persists(struct ws_metrics *m, bool (*persists)(const void *arg), const void *arg);
 /* To be given to the writer; lives as long as the metrics. */
 const struct writer_observer *ws_metrics_observer(const struct ws_metrics *m);
 /* The writer has started, and its counters belong to these; NULL: it goes. */

@@ -1,0 +1,226 @@
+/* The life of a connection: its session, its cursor, its end. */
+#include "server/ws/ws_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/system/clock.h"
+#include "base/system/log.h"
+#include "base/url.h"
+#include "event/where.h"
+#include "server/http/http_conn.h"
+#include "server/message/close_frame.h"
+#include "server/message/problem.h"
+#include "server/ws/catchup_scheduler.h"
+#include "server/ws/reply_budget.h"
+#include "server/ws/ws_replay.h"
+
+static void ws_on_loaded(void *arg)
+{
+	struct ws_conn *c = arg;
+	pthread_mutex_lock(&c->ws->lock);
+	c->loaded = true;
+	pthread_mutex_unlock(&c->ws->lock);
+	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
+}
+
+/* A named session that was known already has come back. */
+static void note_return(struct ws_conn *c)
+{
+	c->pulse.reconnections++;
+	c->ws->pulse.reconnections++;
+	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RECONNECT, 1);
+}
+
+/* Where to start, and whose session it is. */
+static enum err take_session(struct ws_conn *c, struct position *start, struct fault *fault)
+{
+	struct ws *w = c->ws;
+	const struct reader_query *q = &c->request->query;
+	struct reader_start reading = {w->options.feed, w->options.sessions, w->options.writer, c->client};
+	enum err err = reader_start_begin(&reading, q, &c->reader, start, &c->resumed, fault);
+	if (!err && c->resumed)
+		note_return(c);
+	return err;
+}
+
+static enum err make_cursor(struct ws_conn *c, struct fault *fault)
+{
+	struct ws *w = c->ws;
+	struct position start;
+	struct reader_query *q = &c->request->query;
+	enum err err = take_session(c, &start, fault);
+	if (err)
+		return err;
+	struct selection *select = history_select_take(feed_store(w->options.feed), q->filter);
+	q->filter = NULL;
+	if (select != NULL)
+		err = cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
+	if (select != NULL && !err && q->max_age_ms > 0)
+		cursor_set_max_age(c->cursor, q->max_age_ms, q->older);
+	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+}
+
+void ws_check_grant(struct ws_conn *c)
+{
+	if (!access_holds(&c->grant))
+		ws_hang_up(c, CLOSE_REVOKED, "the token was revoked");
+}
+
+/* The reader has its position: the hello follows. */
+static void begin(struct ws_conn *c)
+{
+	struct fault fault;
+	enum err err = c->profile->reads ? make_cursor(c, &fault) : ERR_NONE;
+	if (err) {
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_UNOPENED, 1);
+		log_warn("a WebSocket reader cannot begin", "error=%s", log_text(fault.text));
+		bool full = err == ERR_BUSY || err == ERR_RATE;
+		ws_hang_up(c, full ? CLOSE_TRY_AGAIN : LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
+			   full ? "too many sessions, or their filters are too long" : "out of memory");
+		return;
+	}
+	c->speed.speed = c->request->query.speed;
+	ws_request_destroy(c->request);
+	c->request = NULL;
+	c->busy = false;
+	c->profile->open(c);
+	ws_throttle(c);
+	ws_pump(c);
+}
+
+/* A time that is being looked for in the log, on a thread of the pool. */
+struct since {
+	struct ws_task task;
+	struct pool_job job;
+	struct reader_query *query; /* the request's, which waits for this */
+	struct reader_query found;  /* a copy: the connection may go meanwhile */
+	enum err err;
+	struct fault fault;
+};
+
+static void run_since(struct pool_job *job, struct reader *reader)
+{
+	struct since *s = LIST_ITEM(job, struct since, job);
+	s->err = reader_start_apply_times(reader, &s->found, &s->fault);
+	ws_task_done(&s->task);
+}
+
+static void on_since(struct ws_task *task)
+{
+	struct since *s = LIST_ITEM(task, struct since, task);
+	struct ws_conn *c = task->conn;
+	ws_task_end(task);
+	if (c != NULL && s->err) {
+		c->profile->error(c, problem_status(s->err), &s->fault);
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
+	} else if (c != NULL && c->close_code == 0) {
+		c->request->query = s->found;
+		begin(c);
+	}
+	free(s);
+}
+
+/* Times are found in the log, which may take a while: until then nothing is sent, and nothing is read. */
+static void begin_since(struct ws_conn *c)
+{
+	struct since *s = calloc(1, sizeof *s);
+	if (s == NULL) {
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+		return;
+	}
+	s->found = c->request->query;
+	s->job.run = run_since;
+	s->job.client = c->client;
+	c->busy = true;
+	ws_throttle(c);
+	ws_task_begin(c, &s->task, on_since);
+	pool_submit(c->ws->options.pool, &s->job);
+}
+
+int ws_open(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	pulse_start(&c->pulse, clock_mono_ms());
+	ws_hear(c);
+	c->spoke_ms = c->heard_ms;
+	struct slice session = c->request->query.session;
+	c->session = session.len > 0 ? strndup(session.p, session.len) : NULL;
+	list_append(&w->all, &c->in_all);
+	atomic_fetch_add(&w->connections, 1);
+	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
+	ws_metrics_enter(w->metrics, ws_session(c));
+	if ((session.len > 0 && c->session == NULL) || (c->profile->opened != NULL && !c->profile->opened(c)))
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+	else if (c->profile->reads && reader_start_has_times(&c->request->query))
+		begin_since(c);
+	else
+		begin(c);
+	ws_check_grant(c); /* a reload since the request passed the gate */
+	if (w->closed)
+		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
+	return 0;
+}
+
+/* The connection goes: what is on its way is answered to nobody. */
+static void forget(struct ws_task *task)
+{
+	list_remove(&task->in_conn);
+	task->conn = NULL;
+	if (!task->away)
+		task->finish(task);
+}
+
+/* Something is on its way to the peer, or would be if the socket had room. */
+static bool owes(const struct ws_conn *c)
+{
+	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->share > 0 || !acks_empty(&c->acks);
+}
+
+void ws_conn_destroy(struct ws_conn *c)
+{
+	struct ws *w = c->ws;
+	if (owes(c))
+		ws_failed(c);
+	if (c->wsi != NULL) /* before that there is no timer, and after ws_destroy has begun no context */
+		lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
+	ev_timer_stop(w->loop, &c->replay_speed_timer);
+	if (c->session != NULL)
+		sessions_detach(w->options.sessions, ws_session(c), &c->reader);
+	subscription_unpark(w->subscriptions, &c->subscription);
+	subscription_finish(&c->subscription);
+	cursor_destroy(c->cursor);
+	LIST_EACH (link, &c->tasks)
+		forget(LIST_ITEM(link, struct ws_task, in_conn));
+	reply_budget_lose(c);
+	if (c->retrying)
+		ws_metrics_count(w->metrics, ws_session(c), WSM_RETRY_LOST, 1);
+	pthread_mutex_lock(&w->lock);
+	list_remove(&c->in_inbox); /* nobody puts it there any more */
+	pthread_mutex_unlock(&w->lock);
+	if (!list_empty(&c->in_all)) {
+		if (c->profile->closed != NULL)
+			c->profile->closed(c);
+		atomic_fetch_sub(&w->connections, 1);
+		ws_metrics_leave(w->metrics, ws_session(c));
+	}
+	list_remove(&c->in_all);
+	list_remove(&c->in_line);
+	ws_drop_message(c);
+	buf_finish(&c->out);
+	acks_finish(&c->acks);
+	ws_request_destroy(c->request);
+	free(c->session);
+	grant_drop(&c->grant);
+	ws_give_places(&c->places);
+	w->options.on_close(w->options.on_close_arg, c->entered);
+	free(c);
+}

@@ -1,0 +1,107 @@
+/* Messages, as they come in. */
+#include "server/ws/ws_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/system/clock.h"
+#include "base/system/log.h"
+#include "base/url.h"
+#include "event/where.h"
+#include "server/http/http_conn.h"
+#include "server/message/close_frame.h"
+#include "server/message/problem.h"
+#include "server/ws/catchup_scheduler.h"
+#include "server/ws/reply_budget.h"
+#include "server/ws/ws_replay.h"
+
+enum { THROWN_MAX = 64 * 1024 * 1024 /* of a message that is refused, before the connection is closed */ };
+
+void ws_drop_message(struct ws_conn *c)
+{
+	buf_finish(&c->in);
+	quota_hold_upload(&c->upload, 0, NULL);
+}
+
+/* Who may not publish has little to say. */
+static size_t message_max(const struct ws_conn *c)
+{
+	size_t max = c->ws->options.message_max;
+	return max > QUOTA_SMALL_UPLOAD && !grant_may(&c->grant, PERMISSION_PUBLISH) ? QUOTA_SMALL_UPLOAD : max;
+}
+
+/* `left`: bytes of its frame that are still to come. */
+static enum err take_fragment(struct ws_conn *c, const void *bytes, size_t len, size_t left, struct fault *fault)
+{
+	size_t max = message_max(c);
+	if (lws_frame_is_binary(c->wsi))
+		return fault_set(fault, ERR_INVALID, "messages are text frames, not binary");
+	if (left > max || c->in.len + len > max - left)
+		return fault_set(fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)", max);
+	buf_add(&c->in, bytes, len);
+	if (buf_failed(&c->in))
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	return quota_hold_upload(&c->upload, c->in.cap, fault);
+}
+
+/* The rest of a message that is refused is thrown away, unless that is too much to wait for. */
+static void throw_away(struct ws_conn *c, size_t len, size_t left)
+{
+	c->thrown += len;
+	if (left > THROWN_MAX || c->thrown > THROWN_MAX - left)
+		ws_hang_up(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
+}
+
+static void refuse_message(struct ws_conn *c, const struct fault *fault)
+{
+	c->refused = true;
+	ws_drop_message(c);
+	c->profile->error(c, problem_status(fault->code), fault);
+}
+
+static void end_message(struct ws_conn *c)
+{
+	c->begun_ms = 0;
+	c->begun_len = 0;
+	quota_hold_upload(&c->upload, 0, NULL); /* a publish takes it over */
+	if (!c->refused)
+		c->profile->message(c);
+	c->refused = false;
+	c->thrown = 0;
+	buf_finish(&c->in);
+	ws_throttle(c);
+}
+
+void ws_receive(struct ws_conn *c, const void *bytes, size_t len)
+{
+	ws_hear(c);
+	c->spoke_ms = c->heard_ms;
+	if (c->close_code != 0 || c->peer_closed)
+		return;
+	c->begun_ms = c->begun_ms != 0 ? c->begun_ms : c->heard_ms;
+	c->begun_len += len;
+	if (c->begun_len >= HTTP_CONN_PROGRESS) {
+		c->begun_ms = c->heard_ms;
+		c->begun_len = 0;
+	}
+	struct fault fault;
+	size_t left = lws_remaining_packet_payload(c->wsi);
+	bool first = !c->refused && take_fragment(c, bytes, len, left, &fault) != ERR_NONE;
+	if (first)
+		refuse_message(c, &fault);
+	if (c->refused)
+		throw_away(c, len, left);
+	bool ends = left == 0 && lws_is_final_fragment(c->wsi);
+	if (ends)
+		end_message(c);
+	if (first || ends)
+		ws_pump_out(c);
+}
