@@ -40,18 +40,18 @@ void report_end(struct report *r, struct writer *w, struct ws *ws, struct waiter
 
 struct batch *report_batch(const struct report *r)
 {
-	struct buf text;
+	struct notice notice;
 	struct fault fault;
 	struct batch *batch;
-	buf_init(&text);
-	notice_begin(&text, "server_stopped", NULL);
-	buf_printf(&text,
-		   "\"reason\":\"%s\",\"pending_messages_flushed\":%llu,\"pending_messages_left\":%llu,"
-		   "\"connections_closed\":%llu,\"connections_behind\":%llu,\"duration_seconds\":%.3f,\"uptime_seconds\":%."
-		   "3f}}",
-		   r->signal, (unsigned long long)r->flushed, (unsigned long long)r->left, (unsigned long long)r->closed,
-		   (unsigned long long)r->behind, seconds_since(r->begun_ms), seconds_since(r->started_ms));
-	return notice_batch_take(&text, &batch, &fault) == ERR_NONE ? batch : NULL;
+	struct doc metadata = notice_begin(&notice, "server_stopped", NULL);
+	doc_string(metadata, "reason", r->signal);
+	doc_u64(metadata, "pending_messages_flushed", r->flushed);
+	doc_u64(metadata, "pending_messages_left", r->left);
+	doc_u64(metadata, "connections_closed", r->closed);
+	doc_u64(metadata, "connections_behind", r->behind);
+	doc_fixed(metadata, "duration_seconds", seconds_since(r->begun_ms), 3);
+	doc_fixed(metadata, "uptime_seconds", seconds_since(r->started_ms), 3);
+	return notice_batch(&notice, &batch, &fault) == ERR_NONE ? batch : NULL;
 }
 
 void report_log(const struct report *r)

@@ -34,19 +34,28 @@ int cli_fail(const char *format, ...)
 	return CLI_FAILED;
 }
 
-void cli_json_text(struct buf *out, struct slice text)
+void cli_text(struct doc to, const char *key, const char *text)
 {
-	if (json_utf8(text)) {
-		buf_json(out, text);
+	struct buf safe;
+	if (json_utf8(slice_of(text))) {
+		doc_string(to, key, text);
 		return;
 	}
-	struct buf safe;
 	buf_init(&safe);
-	for (size_t i = 0; i < text.len; i++)
-		buf_add(&safe, (unsigned char)text.p[i] < 0x80 ? &text.p[i] : "?", 1);
-	buf_json(out, buf_slice(&safe));
-	out->failed = out->failed || buf_failed(&safe);
+	for (const char *p = text; *p != '\0'; p++)
+		buf_addc(&safe, (unsigned char)*p < 0x80 ? *p : '?');
+	doc_text(to, key, buf_slice(&safe));
+	to.of->failed = to.of->failed || buf_failed(&safe);
 	buf_finish(&safe);
+}
+
+void cli_print_document(struct document *d)
+{
+	struct buf line;
+	buf_init(&line);
+	document_end(d, &line);
+	cli_print(&line);
+	buf_finish(&line);
 }
 
 void cli_print(const struct buf *line)
@@ -66,13 +75,11 @@ int cli_fail_as(bool json, const char *format, ...)
 	va_end(args);
 	cli_say("%s", text);
 	if (json) {
-		struct buf line;
-		buf_init(&line);
-		buf_adds(&line, "{\"ok\":false,\"fault\":");
-		cli_json_text(&line, slice_of(text));
-		buf_addc(&line, '}');
-		cli_print(&line);
-		buf_finish(&line);
+		struct document d;
+		struct doc root = document_begin(&d);
+		doc_bool(root, "ok", false);
+		cli_text(root, "fault", text);
+		cli_print_document(&d);
 	}
 	return CLI_FAILED;
 }

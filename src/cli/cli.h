@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/options.h"
+#include "json/document.h"
 
 enum cli_status {
 	CLI_GO_ON = -1, /* as options_parse returns it */
@@ -39,8 +40,10 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_fail_as(bool json, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints one line to stdout. */
 void cli_print(const struct buf *line);
-/* A text that need not be UTF-8, such as a path, as a JSON string. */
-void cli_json_text(struct buf *out, struct slice text);
+/* The same for a document, which is ended. */
+void cli_print_document(struct document *d);
+/* Adds a text that need not be UTF-8, such as a path. */
+void cli_text(struct doc to, const char *key, const char *text);
 /* The same, with a hint at --help; returns CLI_USAGE. */
 int cli_wrong_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -481,7 +481,9 @@ static bool metrics_have(struct ws_metrics *m, const char *text)
 {
 	struct buf out;
 	buf_init(&out);
-	ws_metrics_write(m, &out, 0, writer);
+	struct document d;
+	ws_metrics_write(m, document_begin(&d), 0, writer);
+	document_end(&d, &out);
 	CHECK(!buf_failed(&out));
 	buf_addc(&out, '\0');
 	bool found = strstr(out.data, text) != NULL;

@@ -1,5 +1,6 @@
 #include "cli/client/frame.h"
 
+#include "json/document.h"
 #include "json/json.h"
 
 /* An op, and what its frame carries. */
@@ -16,20 +17,19 @@ static const struct form forms[] = {
 
 enum { FORMS = sizeof forms / sizeof *forms };
 
-static void get_number(struct slice object, const char *member, uint64_t *out)
+/* Unchanged where there is no such member. */
+static void get_number(struct doc object, const char *member, uint64_t *out)
 {
-	struct slice value;
-	if (json_member(object, member, &value) && !json_sequence(value, out))
+	struct doc value = doc_member(object, member);
+	if (value.at != NULL && !doc_get_u64(value, out))
 		*out = 0;
 }
 
-static void get_text(struct slice object, const char *member, char out[FRAME_TEXT_LEN])
+static void get_text(struct doc object, const char *member, char out[FRAME_TEXT_LEN])
 {
-	struct slice value;
-	size_t len = 0;
-	bool fine = json_member(object, member, &value) && json_kind(value) == JSON_STRING && value.len < FRAME_TEXT_LEN &&
-		    json_string(value, out, &len) && json_plain_text((struct slice){out, len});
-	out[fine ? len : 0] = '\0';
+	struct slice text;
+	bool fine = doc_get_text(doc_member(object, member), &text) && text.len < FRAME_TEXT_LEN && json_plain_text(text);
+	*slice_copy(out, fine ? text : (struct slice){NULL, 0}) = '\0';
 }
 
 /* An envelope begins with its seq. It is not looked at any further: there may be many of them. */
@@ -45,12 +45,11 @@ static bool read_event(const char *text, size_t len, struct frame *out)
 	return true;
 }
 
-static void read_message(struct slice object, struct slice op, struct frame *out)
+static void read_message(struct doc object, struct slice op, struct frame *out)
 {
-	struct slice name = {op.p + 1, op.len - 2};
 	out->kind = FRAME_OTHER;
 	for (int i = 0; i < FORMS; i++) {
-		if (!json_key_is(name, forms[i].op))
+		if (!slice_is(op, forms[i].op))
 			continue;
 		out->kind = forms[i].kind;
 		if (forms[i].text != NULL)
@@ -62,17 +61,17 @@ static void read_message(struct slice object, struct slice op, struct frame *out
 	get_number(object, "first", &out->first);
 }
 
-void frame_read(char *text, size_t len, struct frame *out)
+void frame_read(const char *text, size_t len, struct frame *out)
 {
-	struct slice object = {text, 0};
+	struct document d;
 	struct slice op;
-	struct json_error error;
 	out->kind = FRAME_BROKEN;
 	out->seq = out->after = out->requested = out->first = 0;
 	out->text[0] = '\0';
 	if (read_event(text, len, out))
 		return;
-	if (json_minify(text, len, text, &object.len, &error) && json_kind(object) == JSON_OBJECT &&
-	    json_member(object, "op", &op) && json_kind(op) == JSON_STRING)
-		read_message(object, op, out);
+	bool fine = document_read(&d, (struct slice){text, len}) == ERR_NONE;
+	if (fine && doc_get_text(doc_member(document_root(&d), "op"), &op))
+		read_message(document_root(&d), op, out);
+	document_finish(&d);
 }

@@ -28,7 +28,7 @@ struct frame {
 	char text[FRAME_TEXT_LEN]; /* hello: epoch; gap: reason; error: detail */
 };
 
-/* `text` is overwritten, unless it is an event. Members that are missing or broken are 0 or empty. */
-void frame_read(char *text, size_t len, struct frame *out);
+/* Members that are missing or broken are 0 or empty. */
+void frame_read(const char *text, size_t len, struct frame *out);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "cli/stop.h"
 #include "server/access/token.h"
+#include "json/document.h"
 #include "json/json.h"
 
 enum {
@@ -216,30 +217,20 @@ static enum err code_of(int status)
 	}
 }
 
-/* The detail of a problem document as text; false where there is none. */
-static bool read_detail(struct slice document, char *text, size_t size)
-{
-	struct slice detail;
-	size_t len;
-	if (!json_member(document, "detail", &detail) || json_kind(detail) != JSON_STRING || detail.len >= size ||
-	    !json_string(detail, text, &len) || !json_plain_text((struct slice){text, len}))
-		return false;
-	text[len] = '\0';
-	return len > 0;
-}
-
 enum err http_problem(const struct http_reply *reply, struct fault *fault)
 {
 	enum err code = code_of(reply->status);
-	struct slice value;
+	struct document d;
+	struct slice detail;
 	uint64_t place;
-	char detail[2048];
-	bool object = reply->json.len > 0 && json_kind(reply->json) == JSON_OBJECT;
-	if (object && read_detail(reply->json, detail, sizeof detail))
-		fault_set(fault, code, "%s", detail);
+	(void)document_read(&d, reply->json); /* of what is no document there are no members */
+	struct doc problem = document_root(&d);
+	if (doc_get_text(doc_member(problem, "detail"), &detail) && detail.len > 0 && json_plain_text(detail))
+		fault_set(fault, code, "%.*s", (int)detail.len, detail.p);
 	else
 		fault_set(fault, code, "the server answered with status %d", reply->status);
-	if (object && json_member(reply->json, "line", &value) && json_sequence(value, &place))
+	if (doc_get_u64(doc_member(problem, "line"), &place))
 		fault->place = (long)place;
+	document_finish(&d);
 	return code;
 }

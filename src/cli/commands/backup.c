@@ -24,6 +24,18 @@ static const struct command_help help = {
 
 enum { NICE = 10 };
 
+static void print_figures(const struct backup_figures *f)
+{
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_bool(root, "ok", true);
+	doc_u64(root, "events", f->events);
+	doc_u64(root, "archives", f->archives);
+	doc_u64(root, "first", f->first);
+	doc_u64(root, "head", f->head);
+	cli_print_document(&d);
+}
+
 int backup_main(int argc, char **argv)
 {
 	int64_t until = 0;
@@ -53,9 +65,7 @@ int backup_main(int argc, char **argv)
 	if (err)
 		return cli_fail_as(json, "%s", fault.text);
 	if (json)
-		printf("{\"ok\":true,\"events\":%llu,\"archives\":%llu,\"first\":%llu,\"head\":%llu}\n",
-		       (unsigned long long)f.events, (unsigned long long)f.archives, (unsigned long long)f.first,
-		       (unsigned long long)f.head);
+		print_figures(&f);
 	cli_say("%s: %llu events and %llu archives copied; it now holds seq %llu to %llu", argv[1],
 		(unsigned long long)f.events, (unsigned long long)f.archives, (unsigned long long)f.first,
 		(unsigned long long)f.head);

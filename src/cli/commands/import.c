@@ -19,6 +19,19 @@ static const struct command_help help = {
 		    "  tidemark import ./as-of-noon --until 41000 archives/*.ndjson.zst",
 };
 
+static void print_figures(const struct import_figures *f)
+{
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_bool(root, "ok", true);
+	doc_u64(root, "restored", f->restored);
+	doc_u64(root, "archived", f->archived);
+	doc_u64(root, "known", f->known);
+	doc_u64(root, "first", f->first);
+	doc_u64(root, "head", f->head);
+	cli_print_document(&d);
+}
+
 int import_main(int argc, char **argv)
 {
 	int64_t until = 0;
@@ -52,9 +65,7 @@ int import_main(int argc, char **argv)
 	if (err)
 		return cli_fail_as(json, "%s; nothing was imported", fault.text);
 	if (json)
-		printf("{\"ok\":true,\"restored\":%llu,\"archived\":%llu,\"known\":%llu,\"first\":%llu,\"head\":%llu}\n",
-		       (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
-		       (unsigned long long)f.first, (unsigned long long)f.head);
+		print_figures(&f);
 	cli_say("%s: %llu events restored, %llu kept as archives, %llu were there already; it now holds seq %llu to %llu",
 		argv[0], (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
 		(unsigned long long)f.first, (unsigned long long)f.head);

@@ -197,13 +197,18 @@ static void report(const struct publish *p)
 			p->skipped == 1 ? " was" : "s were");
 	if (!p->json)
 		return;
-	printf("{\"count\":%llu,\"duplicates\":%llu", (unsigned long long)f->count, (unsigned long long)f->duplicates);
-	if (f->first != 0)
-		printf(",\"first\":%llu,\"last\":%llu,\"epoch\":\"%s\"", (unsigned long long)f->first,
-		       (unsigned long long)f->last, f->epoch);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_u64(root, "count", f->count);
+	doc_u64(root, "duplicates", f->duplicates);
+	if (f->first != 0) {
+		doc_u64(root, "first", f->first);
+		doc_u64(root, "last", f->last);
+		doc_string(root, "epoch", f->epoch);
+	}
 	if (p->lines)
-		printf(",\"skipped\":%llu", (unsigned long long)p->skipped);
-	puts("}");
+		doc_u64(root, "skipped", p->skipped);
+	cli_print_document(&d);
 }
 
 static int tell(const struct publish *p, enum err err, const struct fault *fault)

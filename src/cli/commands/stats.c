@@ -60,65 +60,87 @@ static enum err write_streams(struct buf *out, struct store *store, struct fault
 	int shown = 0;
 	buf_adds(out, "{\"streams\":[");
 	while (!(err = store_stream_from(store, from, true, &f, &there, fault)) && there && shown < STREAMS_MAX) {
+		struct document d;
 		slice_copy(last, f.name);
 		from.len = f.name.len;
 		if (f.count == 0)
 			continue;
-		buf_adds(out, shown++ > 0 ? ",{\"name\":" : "{\"name\":");
-		buf_json(out, f.name);
-		buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", (unsigned long long)f.first,
-			   (unsigned long long)f.last, (unsigned long long)f.count, (unsigned long long)f.bytes);
+		struct doc root = document_begin(&d);
+		doc_text(root, "name", f.name);
+		doc_u64(root, "first", f.first);
+		doc_u64(root, "last", f.last);
+		doc_u64(root, "count", f.count);
+		doc_u64(root, "bytes", f.bytes);
+		buf_adds(out, shown++ > 0 ? "," : "");
+		document_end(&d, out);
 	}
 	buf_adds(out, "]}");
 	return err;
 }
 
 /* What is in archives, and what is in the log, as GET /v1/stats says it. */
-static enum err write_parts(struct buf *out, struct store *s, struct fault *fault)
+static enum err put_parts(struct doc to, struct store *s, struct fault *fault)
 {
 	struct reader *r;
 	struct fault missing = {0};
-	uint32_t archives;
+	uint32_t count;
 	uint64_t bytes;
 	uint64_t used = 0;
 	enum err err = reader_open(s, &r, fault);
 	if (!err)
 		err = history_used(r, &used, fault);
 	reader_close(r);
-	if (err)
-		return err;
 	uint64_t hot = store_log_first(s);
-	store_archive_figures(s, &archives, &bytes);
+	store_archive_figures(s, &count, &bytes);
 	seal_absent(s, &missing);
-	buf_printf(out, "\"archives\":{\"count\":%u,\"bytes\":%llu,\"missing\":", archives, (unsigned long long)bytes);
-	cli_json_text(out, slice_of(missing.text));
-	buf_printf(out, "},\"retention\":{\"log\":{\"first\":%llu,\"events\":%llu,\"bytes\":%llu}}}",
-		   (unsigned long long)hot, (unsigned long long)(store_head(s) + 1 - hot), (unsigned long long)used);
-	return ERR_NONE;
+	struct doc archives = doc_object(to, "archives");
+	doc_u64(archives, "count", count);
+	doc_u64(archives, "bytes", bytes);
+	cli_text(archives, "missing", missing.text);
+	struct doc log = doc_object(doc_object(to, "retention"), "log");
+	doc_u64(log, "first", hot);
+	doc_u64(log, "events", store_head(s) + 1 - hot);
+	doc_u64(log, "bytes", used);
+	return err;
+}
+
+static enum err write_figures(struct buf *out, struct store *s, struct fault *fault)
+{
+	const struct lineage *lineage = store_lineage(s);
+	struct document d;
+	struct buf lines;
+	uint64_t db;
+	uint64_t wal;
+	uint64_t disk_free = 0;
+	uint64_t first = store_first(s);
+	uint64_t head = store_head(s);
+	store_sizes(s, &db, &wal);
+	store_disk_free(s, &disk_free);
+	buf_init(&lines);
+	lineage_write(&lines, lineage->lines, lineage->count);
+	struct doc root = document_begin(&d);
+	doc_string(root, "epoch", store_epoch(s));
+	doc_raw_take(root, "lineage", &lines);
+	doc_u64(root, "first", first);
+	doc_u64(root, "head", head);
+	doc_u64(root, "events", head + 1 - first);
+	struct doc bytes = doc_object(root, "bytes");
+	doc_u64(bytes, "db", db);
+	doc_u64(bytes, "wal", wal);
+	doc_u64(bytes, "disk_free", disk_free);
+	doc_u64(root, "streams", store_streams(s));
+	enum err err = put_parts(root, s, fault);
+	document_end(&d, out);
+	return err;
 }
 
 static enum err ask_store(const char *dir, struct buf *out, struct buf *streams, struct fault *fault)
 {
 	struct store *s;
-	uint64_t db;
-	uint64_t wal;
-	uint64_t disk_free = 0;
 	enum err err = store_open(dir, (struct store_options){.access = STORE_READ}, &s, fault);
 	if (err)
 		return err;
-	uint64_t first = store_first(s);
-	uint64_t head = store_head(s);
-	store_sizes(s, &db, &wal);
-	store_disk_free(s, &disk_free);
-	const struct lineage *lineage = store_lineage(s);
-	buf_printf(out, "{\"epoch\":\"%s\",\"lineage\":", store_epoch(s));
-	lineage_write(out, lineage->lines, lineage->count);
-	buf_printf(out, ",\"first\":%llu,\"head\":%llu,\"events\":%llu,", (unsigned long long)first,
-		   (unsigned long long)head, (unsigned long long)(head + 1 - first));
-	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", (unsigned long long)db,
-		   (unsigned long long)wal, (unsigned long long)disk_free);
-	buf_printf(out, "\"streams\":%u,", store_streams(s));
-	err = write_parts(out, s, fault);
+	err = write_figures(out, s, fault);
 	if (!err)
 		err = write_streams(streams, s, fault);
 	store_close(s);

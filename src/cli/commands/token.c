@@ -133,28 +133,35 @@ static int add(struct token_command *c, struct fault *fault)
 
 static void list(const struct token_command *c)
 {
-	fputs(c->json ? "{\"tokens\":[" : "", stdout);
 	for (int i = 0; i < tokens_count(c->tokens); i++) {
 		const struct token *t = tokens_at(c->tokens, i);
 		struct buf line;
 		buf_init(&line);
-		buf_adds(&line, !c->json ? "" : i > 0 ? ",{\"name\":\"" : "{\"name\":\"");
-		buf_printf(&line, c->json ? "%s" : "%-24s ", t->name);
-		buf_adds(&line, c->json ? "\",\"scopes\":[\"" : "");
-		token_put_scopes(&line, t->scopes, c->json ? "\",\"" : ",");
-		buf_adds(&line, c->json ? "\"],\"streams\":[" : "");
+		buf_printf(&line, "%-24s ", t->name);
+		token_put_scopes(&line, t->scopes);
 		for (int k = 0; k < t->pattern_count; k++) {
-			buf_adds(&line, !c->json ? "  " : k > 0 ? "," : "");
-			if (c->json)
-				buf_json(&line, t->patterns[k]);
-			else
-				buf_add(&line, t->patterns[k].p, t->patterns[k].len);
+			buf_adds(&line, "  ");
+			buf_add(&line, t->patterns[k].p, t->patterns[k].len);
 		}
-		buf_adds(&line, c->json ? "]}" : "\n");
-		printf("%.*s", (int)line.len, line.data);
+		cli_print(&line);
 		buf_finish(&line);
 	}
-	fputs(c->json ? "]}\n" : "", stdout);
+}
+
+static void list_json(const struct token_command *c)
+{
+	struct document d;
+	struct doc all = doc_array(document_begin(&d), "tokens");
+	for (int i = 0; i < tokens_count(c->tokens); i++) {
+		const struct token *t = tokens_at(c->tokens, i);
+		struct doc token = doc_object(all, NULL);
+		doc_string(token, "name", t->name);
+		token_add_scopes(doc_array(token, "scopes"), t->scopes);
+		struct doc streams = doc_array(token, "streams");
+		for (int k = 0; k < t->pattern_count; k++)
+			doc_text(streams, NULL, t->patterns[k]);
+	}
+	cli_print_document(&d);
 }
 
 /* --- revoke --- */
@@ -185,7 +192,10 @@ static int run(struct token_command *c, struct fault *fault)
 		return add(c, fault);
 	if (strcmp(c->verb, "revoke") == 0)
 		return revoke_token(c, fault);
-	list(c);
+	if (c->json)
+		list_json(c);
+	else
+		list(c);
 	return CLI_DONE;
 }
 

@@ -64,19 +64,28 @@ static int fail(struct check *c, const char *format, ...)
 }
 
 /* One that is fine. */
-static void note(struct check *c, const char *path, uint64_t first, uint64_t last, uint64_t events)
+static struct doc begin_note(struct document *d, const char *path, uint64_t first, uint64_t last, uint64_t events)
 {
-	buf_adds(&c->found, c->found.len > 0 ? ",{\"path\":" : "{\"path\":");
-	cli_json_text(&c->found, slice_of(path));
-	buf_printf(&c->found, ",\"events\":%llu,\"first\":%llu,\"last\":%llu", (unsigned long long)events,
-		   (unsigned long long)first, (unsigned long long)last);
+	struct doc root = document_begin(d);
+	cli_text(root, "path", path);
+	doc_u64(root, "events", events);
+	doc_u64(root, "first", first);
+	doc_u64(root, "last", last);
+	return root;
+}
+
+static void end_note(struct check *c, struct document *d)
+{
+	buf_adds(&c->found, c->found.len > 0 ? "," : "");
+	document_end(d, &c->found);
 }
 
 static int tell(struct check *c, const char *dir, uint64_t first, uint64_t head, uint64_t checked)
 {
 	if (c->json) {
-		note(c, dir, first, head, checked);
-		buf_addc(&c->found, '}');
+		struct document d;
+		begin_note(&d, dir, first, head, checked);
+		end_note(c, &d);
 		return CLI_DONE;
 	}
 	printf("%s: %llu event%s", dir, (unsigned long long)checked, checked == 1 ? "" : "s");
@@ -152,8 +161,9 @@ static int verify_file(struct check *c, const char *path)
 	if (has && expected.count == expected.last - expected.first + 1)
 		c->files[c->file_count++] = expected;
 	if (c->json) {
-		note(c, path, found.first, found.last, found.count);
-		buf_printf(&c->found, ",\"manifest\":%s}", has ? "true" : "false");
+		struct document d;
+		doc_bool(begin_note(&d, path, found.first, found.last, found.count), "manifest", has);
+		end_note(c, &d);
 		return CLI_DONE;
 	}
 	printf("%s: %llu event%s, seq %llu to %llu: fine%s\n", path, (unsigned long long)found.count,
@@ -234,19 +244,22 @@ static int verify_all(struct check *c, char *const *operands, int count)
 	return status == CLI_DONE ? verify_order(c) : status;
 }
 
-static void print_json(const struct check *c)
+static void print_json(struct check *c)
 {
-	struct buf line;
-	buf_init(&line);
-	buf_printf(&line, "{\"ok\":%s,\"", c->fault.code ? "false" : "true");
-	buf_adds(&line, c->fault.code ? "fault\":" : "checked\":[");
-	if (c->fault.code)
-		cli_json_text(&line, slice_of(c->fault.text));
-	else
-		buf_join(&line, &c->found, 0, 0);
-	buf_adds(&line, c->fault.code ? "}" : "]}");
-	cli_print(&line);
-	buf_finish(&line);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_bool(root, "ok", c->fault.code == ERR_NONE);
+	if (c->fault.code) {
+		cli_text(root, "fault", c->fault.text);
+	} else {
+		struct buf list;
+		buf_init(&list);
+		buf_addc(&list, '[');
+		buf_join(&list, &c->found, 0, 0);
+		buf_addc(&list, ']');
+		doc_raw_take(root, "checked", &list);
+	}
+	cli_print_document(&d);
 }
 
 int verify_main(int argc, char **argv)

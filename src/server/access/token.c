@@ -30,7 +30,7 @@ unsigned token_scope(struct slice name)
 	return 0;
 }
 
-void token_put_scopes(struct buf *out, unsigned scopes, const char *between)
+void token_put_scopes(struct buf *out, unsigned scopes)
 {
 	const char *before = "";
 	for (unsigned i = 0; i < SCOPES; i++) {
@@ -38,8 +38,15 @@ void token_put_scopes(struct buf *out, unsigned scopes, const char *between)
 			continue;
 		buf_adds(out, before);
 		buf_adds(out, scope_names[i]);
-		before = between;
+		before = ",";
 	}
+}
+
+void token_add_scopes(struct doc to, unsigned scopes)
+{
+	for (unsigned i = 0; i < SCOPES; i++)
+		if ((scopes & 1u << i) != 0)
+			doc_string(to, NULL, scope_names[i]);
 }
 
 bool token_name_fits(struct slice name)
@@ -67,32 +74,22 @@ static bool read_hash(struct slice text, unsigned char out[SHA256_LEN])
 	return true;
 }
 
-/* Decodes a string where it lies: the value is never longer than its JSON text. */
-static bool read_text(struct slice value, struct slice *out)
-{
-	char *memory = (char *)value.p;
-	if (json_kind(value) != JSON_STRING || !json_string(value, memory, &out->len))
-		return false;
-	out->p = memory;
-	return true;
-}
-
-static bool read_name(struct slice value, struct token *t)
+static bool read_name(struct doc value, struct token *t)
 {
 	struct slice name;
-	if (!read_text(value, &name) || !token_name_fits(name))
+	if (!doc_get_text(value, &name) || !token_name_fits(name))
 		return false;
 	slice_copy(t->name, name);
 	return true;
 }
 
-static bool read_scopes(struct slice value, struct token *t)
+static bool read_scopes(struct doc value, struct token *t)
 {
-	if (json_kind(value) != JSON_ARRAY)
+	if (!doc_is_array(value))
 		return false;
-	for (struct json_walk w = json_walk(value); json_next(&w);) {
+	for (struct doc item = doc_first(value); item.at != NULL; item = doc_next(item)) {
 		struct slice name;
-		unsigned scope = read_text(w.value, &name) ? token_scope(name) : 0;
+		unsigned scope = doc_get_text(item, &name) ? token_scope(name) : 0;
 		if (scope == 0)
 			return false;
 		t->scopes |= scope;
@@ -100,38 +97,41 @@ static bool read_scopes(struct slice value, struct token *t)
 	return t->scopes != 0;
 }
 
-static bool read_patterns(struct slice value, struct token *t)
+/* Keeps them where the line has been: no text is longer than its JSON. */
+static bool read_patterns(struct doc value, struct token *t, char *memory)
 {
-	if (json_kind(value) != JSON_ARRAY)
+	if (!doc_is_array(value))
 		return false;
-	for (struct json_walk w = json_walk(value); json_next(&w);) {
+	for (struct doc item = doc_first(value); item.at != NULL; item = doc_next(item)) {
 		struct slice pattern;
-		if (t->pattern_count == TOKEN_PATTERNS_MAX || !read_text(w.value, &pattern) || pattern.len == 0 ||
+		if (t->pattern_count == TOKEN_PATTERNS_MAX || !doc_get_text(item, &pattern) || pattern.len == 0 ||
 		    pattern.len > EVENT_NAME_MAX || !json_plain_text(pattern))
 			return false;
-		t->patterns[t->pattern_count++] = pattern;
+		t->patterns[t->pattern_count++] = (struct slice){memory, pattern.len};
+		memory = slice_copy(memory, pattern);
 	}
 	return t->pattern_count > 0;
 }
 
 /* The first member that makes no sense, as it should be; NULL where all do. A member that nobody knows may be one that was
  * to narrow the rights, misspelt. */
-static const char *read_members(struct slice object, struct token *t)
+static const char *read_members(struct doc object, struct token *t, char *memory)
 {
 	bool hashed = false;
-	for (struct json_walk w = json_walk(object); json_next(&w);) {
-		if (json_key_is(w.key, "name")) {
-			if (t->name[0] != '\0' || !read_name(w.value, t))
+	for (struct doc value = doc_first(object); value.at != NULL; value = doc_next(value)) {
+		struct slice key = slice_of(doc_key(value));
+		struct slice text;
+		if (slice_is(key, "name")) {
+			if (t->name[0] != '\0' || !read_name(value, t))
 				return "\"name\" wants 1 to 64 letters, digits, dots, dashes and underscores";
-		} else if (json_key_is(w.key, "scopes")) {
-			if (t->scopes != 0 || !read_scopes(w.value, t))
+		} else if (slice_is(key, "scopes")) {
+			if (t->scopes != 0 || !read_scopes(value, t))
 				return "\"scopes\" wants an array out of publish, read and admin";
-		} else if (json_key_is(w.key, "streams")) {
-			if (t->pattern_count != 0 || !read_patterns(w.value, t))
+		} else if (slice_is(key, "streams")) {
+			if (t->pattern_count != 0 || !read_patterns(value, t, memory))
 				return "\"streams\" wants an array of 1 to 64 names, or beginnings of names and a *";
-		} else if (json_key_is(w.key, "hash")) {
-			struct slice text;
-			if (hashed || !read_text(w.value, &text) || !read_hash(text, t->hash))
+		} else if (slice_is(key, "hash")) {
+			if (hashed || !doc_get_text(value, &text) || !read_hash(text, t->hash))
 				return "\"hash\" wants sha256: and 64 hex digits";
 			hashed = true;
 		} else {
@@ -155,10 +155,24 @@ static const char *check_unique(const struct tokens *all, const struct token *t)
 	return NULL;
 }
 
-static enum err add_line(struct tokens *all, struct slice line, size_t number, struct fault *fault)
+/* The token of a line, in whose memory its patterns are kept. *wrong: what is wrong with it; NULL: nothing is. */
+static enum err read_line(struct slice line, struct token *t, const char **wrong)
 {
+	struct document d;
 	struct json_error error;
 	char *text = (char *)line.p;
+	*wrong = "a line is one JSON object";
+	if (!json_minify(text, line.len, text, &line.len, &error))
+		return ERR_INVALID;
+	enum err err = document_read(&d, line);
+	if (!err && doc_is_object(document_root(&d)))
+		*wrong = read_members(document_root(&d), t, text);
+	document_finish(&d);
+	return err ? err : *wrong != NULL ? ERR_INVALID : ERR_NONE;
+}
+
+static enum err add_line(struct tokens *all, struct slice line, size_t number, struct fault *fault)
+{
 	const char *wrong = NULL;
 	struct token *items = realloc(all->items, (size_t)(all->count + 1) * sizeof *items);
 	if (items == NULL)
@@ -168,9 +182,9 @@ static enum err add_line(struct tokens *all, struct slice line, size_t number, s
 	*t = (struct token){.line = number};
 	if (all->count == TOKENS_MAX)
 		wrong = "there are more than 1000 tokens";
-	else if (!json_minify(text, line.len, text, &line.len, &error) || json_kind(line) != JSON_OBJECT)
-		wrong = "a line is one JSON object";
-	else if ((wrong = read_members(line, t)) == NULL)
+	else if (read_line(line, t, &wrong) == ERR_NOMEM)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (wrong == NULL)
 		wrong = check_unique(all, t);
 	if (wrong != NULL) {
 		fault_set(fault, ERR_INVALID, "%s", wrong);
@@ -277,19 +291,22 @@ bool token_make(const char *name, unsigned scopes, const struct slice *patterns,
 		struct buf *line)
 {
 	unsigned char hash[SHA256_LEN];
-	char digits[SHA256_TEXT_LEN + 1];
+	char said[sizeof hash_prefix + SHA256_TEXT_LEN];
+	struct document d;
 	memcpy(text, "td_", 3);
 	random_hex(text + 3, (TOKEN_LEN - 4) / 2);
 	if (!sha256_of(slice_of(text), hash))
 		return false;
-	buf_printf(line, "{\"name\":\"%s\",\"scopes\":[\"", name);
-	token_put_scopes(line, scopes, "\",\"");
-	buf_adds(line, "\"]");
-	for (int i = 0; i < pattern_count; i++) {
-		buf_adds(line, i == 0 ? ",\"streams\":[" : ",");
-		buf_json(line, patterns[i]);
-	}
-	sha256_text(hash, digits);
-	buf_printf(line, "%s,\"hash\":\"%s%s\"}\n", pattern_count > 0 ? "]" : "", hash_prefix, digits);
+	strcpy(said, hash_prefix);
+	sha256_text(hash, said + sizeof hash_prefix - 1);
+	struct doc root = document_begin(&d);
+	doc_string(root, "name", name);
+	token_add_scopes(doc_array(root, "scopes"), scopes);
+	struct doc streams = pattern_count > 0 ? doc_array(root, "streams") : root;
+	for (int i = 0; i < pattern_count; i++)
+		doc_text(streams, NULL, patterns[i]);
+	doc_string(root, "hash", said);
+	document_end(&d, line);
+	buf_addc(line, '\n');
 	return !buf_failed(line);
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/system/sha256.h"
+#include "json/document.h"
 
 enum scope { SCOPE_PUBLISH = 1 << 0, SCOPE_READ = 1 << 1, SCOPE_ADMIN = 1 << 2 };
 
@@ -51,8 +52,10 @@ const struct token *tokens_again(const struct tokens *t, const struct token *old
 bool token_name_fits(struct slice name);
 /* "publish", "read", "admin"; 0: none of them. */
 unsigned token_scope(struct slice name);
-/* The names of scopes, separated by `between`. */
-void token_put_scopes(struct buf *out, unsigned scopes, const char *between);
+/* Appends the names of scopes, with commas between them. */
+void token_put_scopes(struct buf *out, unsigned scopes);
+/* Adds them to an array. */
+void token_add_scopes(struct doc to, unsigned scopes);
 /* Makes a token: its text, and its name, scopes and patterns as a line of a file, with a newline. False: no memory. */
 bool token_make(const char *name, unsigned scopes, const struct slice *patterns, int pattern_count, char text[TOKEN_LEN],
 		struct buf *line);

@@ -1,6 +1,7 @@
 #include "server/api/api.h"
 
 #include "base/system/clock.h"
+#include "base/kind.h"
 #include "server/message/entity.h"
 #include "server/ws/ws.h"
 
@@ -46,12 +47,6 @@ void api_fault_done(struct http_request *x, const struct fault *fault)
 {
 	request_fault(x, fault);
 	request_done(x);
-}
-
-void api_put_now(struct buf *out, const char *name)
-{
-	buf_printf(out, ",\"%s\":", name);
-	clock_write(out, clock_wall_ms());
 }
 
 struct selection *api_select_take(struct api *api, struct reader_query *q)

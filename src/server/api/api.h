@@ -57,8 +57,6 @@ bool api_answer_condition(struct http_request *x, const char *tag, int64_t modif
 void api_json_done(struct http_request *x, int status);
 /* The same for a fault. */
 void api_fault_done(struct http_request *x, const struct fault *fault);
-/* `,"NAME":"<now, RFC 3339>"` */
-void api_put_now(struct buf *out, const char *name);
 
 /* Members every handler of a page of history needs: takes the query's filter. */
 struct selection *api_select_take(struct api *api, struct reader_query *q);

@@ -1,11 +1,11 @@
 /* Sessions: durable readers. */
 #include <stdlib.h>
 
-#include "base/system/clock.h"
 #include "event/event.h"
 #include "server/api/api.h"
 #include "server/api/json_body.h"
 #include "server/stream/reader_query.h"
+#include "json/document.h"
 #include "json/json.h"
 
 #define U(n) ((unsigned long long)(n))
@@ -18,18 +18,20 @@ static enum err write_session(struct api *api, struct reader *reader, struct buf
 			      struct fault *fault)
 {
 	struct session_state s;
+	struct document d;
 	uint64_t lag;
-	char updated[CLOCK_TEXT_LEN];
 	enum err err = sessions_lag(api->sessions, name, reader, &lag, fault);
 	if (err)
 		return err;
 	if (!sessions_get(api->sessions, name, &s))
 		return fault_set(fault, ERR_NOT_FOUND, "there is no such session");
-	clock_format(s.updated_ms, updated);
-	buf_adds(out, "{\"name\":");
-	buf_json(out, name);
-	buf_printf(out, ",\"acked\":%llu,\"lag\":%llu,\"connected\":%s,\"updated\":\"%.*s\"}", U(s.acked), U(lag),
-		   s.connected ? "true" : "false", CLOCK_TEXT_LEN, updated);
+	struct doc root = document_begin(&d);
+	doc_text(root, "name", name);
+	doc_u64(root, "acked", s.acked);
+	doc_u64(root, "lag", lag);
+	doc_bool(root, "connected", s.connected);
+	doc_time(root, "updated", s.updated_ms);
+	document_end(&d, out);
 	return ERR_NONE;
 }
 
@@ -182,12 +184,11 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 		api_fault_done(x, &fault);
 		return;
 	}
-	buf_adds(out, "],\"next\":");
-	if (p->at < p->names.count)
-		buf_json(out, p->names.items[p->at - 1]);
-	else
-		buf_adds(out, "null");
-	buf_addc(out, '}');
+	struct document tail;
+	struct slice next = p->at < p->names.count ? p->names.items[p->at - 1] : (struct slice){NULL, 0};
+	doc_text_or_null(document_begin(&tail), "next", next);
+	buf_addc(out, ']');
+	document_end_tail(&tail, out);
 	api_json_done(x, 200);
 }
 

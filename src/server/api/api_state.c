@@ -8,12 +8,11 @@
 #include "server/message/problem.h"
 #include "server/ws/ws.h"
 #include "server/ws/metrics/ws_metrics.h"
-
-#define U(n) ((unsigned long long)(n))
+#include "json/document.h"
 
 /* --- figures --- */
 
-static void write_log_figures(struct api *api, struct buf *out)
+static void put_log(struct api *api, struct doc to)
 {
 	uint64_t db;
 	uint64_t wal;
@@ -22,138 +21,215 @@ static void write_log_figures(struct api *api, struct buf *out)
 	uint64_t first = store_first(api->store);
 	store_sizes(api->store, &db, &wal);
 	store_disk_free(api->store, &disk);
-	buf_printf(out, "\"first\":%llu,\"head\":%llu,\"events\":%llu,\"streams\":%u,", U(first), U(head),
-		   U(head + 1 - first), store_streams(api->store));
-	buf_printf(out, "\"bytes\":{\"db\":%llu,\"wal\":%llu,\"disk_free\":%llu},", U(db), U(wal), U(disk));
+	doc_u64(to, "first", first);
+	doc_u64(to, "head", head);
+	doc_u64(to, "events", head + 1 - first);
+	doc_u64(to, "streams", store_streams(api->store));
+	struct doc bytes = doc_object(to, "bytes");
+	doc_u64(bytes, "db", db);
+	doc_u64(bytes, "wal", wal);
+	doc_u64(bytes, "disk_free", disk);
 }
 
-static void write_archive_figures(struct api *api, struct buf *out)
+static void put_archives(struct api *api, struct doc to)
+{
+	uint32_t count;
+	uint64_t bytes;
+	struct fault missing = {0};
+	store_archive_figures(api->store, &count, &bytes);
+	seal_absent(api->store, &missing);
+	struct doc archives = doc_object(to, "archives");
+	doc_u64(archives, "count", count);
+	doc_u64(archives, "bytes", bytes);
+	doc_string(archives, "missing", missing.text);
+}
+
+static void put_retention(struct api *api, struct doc to)
 {
 	struct archiver_figures k;
 	struct archiver_options limits = archiver_limits(api->archiver);
-	uint32_t archives;
-	uint64_t bytes;
 	uint64_t hot = store_log_first(api->store);
 	archiver_read(api->archiver, &k);
-	store_archive_figures(api->store, &archives, &bytes);
-	struct fault missing = {0};
-	seal_absent(api->store, &missing);
-	buf_printf(out, "\"archives\":{\"count\":%u,\"bytes\":%llu,\"missing\":", archives, U(bytes));
-	buf_json(out, slice_of(missing.text));
-	buf_adds(out, "},");
-	buf_printf(
-		out,
-		"\"retention\":{\"age_ms\":%lld,\"bytes\":%llu,\"events\":%llu,\"archive\":\"%s\",\"log\":{\"first\":%llu,"
-		"\"events\":%llu,\"bytes\":%llu},\"sealed\":%llu,\"left\":%llu,\"failed\":%llu,\"working\":%s,\"reason\":",
-		(long long)limits.age_ms, U(limits.bytes), U(limits.events), limits.discard ? "none" : "zstd", U(hot),
-		U(store_head(api->store) + 1 - hot), U(k.used), U(k.sealed), U(k.left), U(k.failed),
-		k.working ? "true" : "false");
-	buf_json(out, slice_of(k.reason));
-	buf_printf(out, "},\"clock\":{\"behind_ms\":%lld,\"jumps\":%llu},", (long long)k.clock_behind_ms, U(k.clock_jumps));
+	struct doc retention = doc_object(to, "retention");
+	doc_i64(retention, "age_ms", limits.age_ms);
+	doc_u64(retention, "bytes", limits.bytes);
+	doc_u64(retention, "events", limits.events);
+	doc_string(retention, "archive", limits.discard ? "none" : "zstd");
+	struct doc log = doc_object(retention, "log");
+	doc_u64(log, "first", hot);
+	doc_u64(log, "events", store_head(api->store) + 1 - hot);
+	doc_u64(log, "bytes", k.used);
+	doc_u64(retention, "sealed", k.sealed);
+	doc_u64(retention, "left", k.left);
+	doc_u64(retention, "failed", k.failed);
+	doc_bool(retention, "working", k.working);
+	doc_string(retention, "reason", k.reason);
+	struct doc clock = doc_object(to, "clock");
+	doc_i64(clock, "behind_ms", k.clock_behind_ms);
+	doc_u64(clock, "jumps", k.clock_jumps);
 }
 
-static void write_writer_figures(struct api *api, struct buf *out)
+static void put_commits(struct doc to, const struct writer_figures *w)
 {
-	struct writer_figures w;
-	struct writer_options limits = writer_limits(api->writer);
-	writer_read(api->writer, &w);
-	buf_printf(out, "\"rate\":{\"events_1s\":%.1f,\"events_10s\":%.1f,\"events_60s\":%.1f},", w.events_1s, w.events_10s,
-		   w.events_60s);
-	buf_printf(out,
-		   "\"commits\":{\"count\":%llu,\"events\":%llu,\"duplicates\":%llu,\"failed\":%llu,\"refused\":%llu,"
-		   "\"latency_ms\":{\"mean\":%.3f,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}},",
-		   U(w.commits), U(w.events), U(w.duplicates), U(w.failed), U(w.refused), w.commit.mean_ms, w.commit.p50_ms,
-		   w.commit.p99_ms, w.commit.max_ms);
+	struct doc rate = doc_object(to, "rate");
+	doc_fixed(rate, "events_1s", w->events_1s, 1);
+	doc_fixed(rate, "events_10s", w->events_10s, 1);
+	doc_fixed(rate, "events_60s", w->events_60s, 1);
+	struct doc commits = doc_object(to, "commits");
+	doc_u64(commits, "count", w->commits);
+	doc_u64(commits, "events", w->events);
+	doc_u64(commits, "duplicates", w->duplicates);
+	doc_u64(commits, "failed", w->failed);
+	doc_u64(commits, "refused", w->refused);
+	struct doc latency = doc_object(commits, "latency_ms");
+	doc_fixed(latency, "mean", w->commit.mean_ms, 3);
+	doc_fixed(latency, "p50", w->commit.p50_ms, 3);
+	doc_fixed(latency, "p99", w->commit.p99_ms, 3);
+	doc_fixed(latency, "max", w->commit.max_ms, 3);
+}
+
+static void put_disk(struct api *api, struct doc to)
+{
 	struct fault low;
 	uint64_t left = 0;
 	store_room(api->store, &left);
 	bool is_low = writer_is_low(api->writer, &low);
-	buf_printf(out, "\"disk\":{\"left\":%llu,\"reserve\":%llu,\"low\":%s,\"reason\":", U(left), U(limits.disk_reserve),
-		   is_low ? "true" : "false");
-	buf_json(out, slice_of(is_low ? low.text : ""));
-	buf_adds(out, "},");
-	buf_printf(
-		out, "\"queue\":{\"requests\":%llu,\"events\":%llu,\"bytes\":%llu,\"events_max\":%llu,\"bytes_max\":%llu},",
-		U(w.queued_requests), U(w.queued_events), U(w.queued_bytes),
-		U(quota_read(api->quotas, QUOTA_QUEUE_EVENTS).limit), U(quota_read(api->quotas, QUOTA_QUEUE_BYTES).limit));
-	buf_printf(out,
-		   "\"breaker\":{\"state\":\"%s\",\"opens\":%llu,\"half_opens\":%llu,\"closes\":%llu,\"failures\":%llu,"
-		   "\"reason\":",
-		   breaker_name(w.breaker), U(w.breaker_opens), U(w.breaker_half_opens), U(w.breaker_closes),
-		   U(w.breaker_failures));
-	buf_json(out, slice_of(w.reason));
-	buf_adds(out, "},");
+	struct doc disk = doc_object(to, "disk");
+	doc_u64(disk, "left", left);
+	doc_u64(disk, "reserve", writer_limits(api->writer).disk_reserve);
+	doc_bool(disk, "low", is_low);
+	doc_string(disk, "reason", is_low ? low.text : "");
 }
 
-static void write_reader_figures(struct api *api, struct buf *out)
+static void put_writer(struct api *api, struct doc to)
+{
+	struct writer_figures w;
+	writer_read(api->writer, &w);
+	put_commits(to, &w);
+	put_disk(api, to);
+	struct doc queue = doc_object(to, "queue");
+	doc_u64(queue, "requests", w.queued_requests);
+	doc_u64(queue, "events", w.queued_events);
+	doc_u64(queue, "bytes", w.queued_bytes);
+	doc_u64(queue, "events_max", quota_read(api->quotas, QUOTA_QUEUE_EVENTS).limit);
+	doc_u64(queue, "bytes_max", quota_read(api->quotas, QUOTA_QUEUE_BYTES).limit);
+	struct doc breaker = doc_object(to, "breaker");
+	doc_string(breaker, "state", breaker_name(w.breaker));
+	doc_u64(breaker, "opens", w.breaker_opens);
+	doc_u64(breaker, "half_opens", w.breaker_half_opens);
+	doc_u64(breaker, "closes", w.breaker_closes);
+	doc_u64(breaker, "failures", w.breaker_failures);
+	doc_string(breaker, "reason", w.reason);
+}
+
+static void put_readers(struct api *api, struct doc to)
 {
 	struct waiters_figures p;
 	struct ws_figures w;
 	struct feed_figures f;
-	struct listener_figures d;
 	waiters_read(api->waiters, &p);
 	ws_read(api->ws, &w);
 	feed_read(api->feed, &f);
-	listener_read(api->listener, &d);
-	buf_printf(out, "\"readers\":{\"websocket\":%llu,\"sse\":%llu,\"long_poll\":%llu,\"lag_max\":%llu},",
-		   U(w.connections), U(p.sse), U(p.long_polls), U(w.lag_max > p.lag_max ? w.lag_max : p.lag_max));
-	buf_printf(out, "\"delivered\":%llu,", U(w.delivered + p.delivered));
-	buf_printf(out, "\"ring\":{\"first\":%llu,\"pages\":%llu,\"bytes\":%llu},\"cache\":{\"bytes\":%llu,\"loads\":%llu},",
-		   U(f.ring_first), U(f.ring_pages), U(f.ring_bytes), U(f.cache_bytes), U(f.loads));
-	buf_printf(out,
-		   "\"connections\":{\"open\":%llu,\"max\":%llu,\"accepted\":%llu,\"refused\":%llu,\"silent\":%llu},"
-		   "\"tls\":{\"open\":%llu,\"handshakes\":%llu,\"failed\":%llu,\"reloads\":%llu},\"rate_limited\":%llu,",
-		   U(d.open), U(d.max), U(d.accepted), U(d.refused), U(d.timed_out), U(d.tls.open), U(d.tls.handshakes),
-		   U(d.tls.failed), U(d.tls.reloads), U(rates_refused(api->rates)));
-	buf_adds(out, "\"quotas\":{");
-	for (int i = 0; i < QUOTAS; i++) {
-		struct quota_figures q = quota_read(api->quotas, (enum quota)i);
-		buf_printf(out, "%s\"%s\":{\"held\":%llu,\"limit\":%llu,\"refused\":{\"share\":%llu,\"all\":%llu}}",
-			   i > 0 ? "," : "", q.name, U(q.held), U(q.limit), U(q.refused_share), U(q.refused_all));
-	}
-	buf_adds(out, "},");
+	struct doc readers = doc_object(to, "readers");
+	doc_u64(readers, "websocket", w.connections);
+	doc_u64(readers, "sse", p.sse);
+	doc_u64(readers, "long_poll", p.long_polls);
+	doc_u64(readers, "lag_max", w.lag_max > p.lag_max ? w.lag_max : p.lag_max);
+	doc_u64(to, "delivered", w.delivered + p.delivered);
+	struct doc ring = doc_object(to, "ring");
+	doc_u64(ring, "first", f.ring_first);
+	doc_u64(ring, "pages", f.ring_pages);
+	doc_u64(ring, "bytes", f.ring_bytes);
+	struct doc cache = doc_object(to, "cache");
+	doc_u64(cache, "bytes", f.cache_bytes);
+	doc_u64(cache, "loads", f.loads);
 }
 
-static void write_access_figures(struct api *api, struct buf *out)
+static void put_connections(struct api *api, struct doc to)
+{
+	struct listener_figures d;
+	listener_read(api->listener, &d);
+	struct doc connections = doc_object(to, "connections");
+	doc_u64(connections, "open", d.open);
+	doc_u64(connections, "max", d.max);
+	doc_u64(connections, "accepted", d.accepted);
+	doc_u64(connections, "refused", d.refused);
+	doc_u64(connections, "silent", d.timed_out);
+	struct doc tls = doc_object(to, "tls");
+	doc_u64(tls, "open", d.tls.open);
+	doc_u64(tls, "handshakes", d.tls.handshakes);
+	doc_u64(tls, "failed", d.tls.failed);
+	doc_u64(tls, "reloads", d.tls.reloads);
+	doc_u64(to, "rate_limited", rates_refused(api->rates));
+}
+
+static void put_quotas(struct api *api, struct doc to)
+{
+	struct doc quotas = doc_object(to, "quotas");
+	for (int i = 0; i < QUOTAS; i++) {
+		struct quota_figures q = quota_read(api->quotas, (enum quota)i);
+		struct doc quota = doc_object(quotas, q.name);
+		doc_u64(quota, "held", q.held);
+		doc_u64(quota, "limit", q.limit);
+		struct doc refused = doc_object(quota, "refused");
+		doc_u64(refused, "share", q.refused_share);
+		doc_u64(refused, "all", q.refused_all);
+	}
+}
+
+static void put_access(struct api *api, struct doc to)
 {
 	struct access_figures a;
 	access_read(api->access, &a);
-	buf_printf(out, "\"access\":{\"tokens\":%llu,\"reloads\":%llu,\"reloads_failed\":%llu,\"denied\":{", U(a.tokens),
-		   U(a.reloads), U(a.reloads_failed));
+	struct doc access = doc_object(to, "access");
+	doc_u64(access, "tokens", a.tokens);
+	doc_u64(access, "reloads", a.reloads);
+	doc_u64(access, "reloads_failed", a.reloads_failed);
+	struct doc denied = doc_object(access, "denied");
 	for (int i = 0; i < DENIAL_COUNT; i++)
-		buf_printf(out, "%s\"%s\":%llu", i == 0 ? "" : ",", denial_name((enum denial)i), U(a.denied[i]));
-	buf_adds(out, "}},");
+		doc_u64(denied, denial_name((enum denial)i), a.denied[i]);
 }
 
-static void write_monitor_figures(struct api *api, struct buf *out)
+static void put_monitor(struct api *api, struct doc to)
 {
 	struct auditor_figures a;
 	struct ws_figures w;
 	ws_read(api->ws, &w);
 	auditor_read(api->auditor, &a);
-	buf_adds(out, "\"websocket\":");
-	ws_metrics_write(ws_figures_of(api->ws), out, w.connections, api->writer);
-	buf_printf(out, ",\"loop_lag_ms\":%llu,\"dashboards\":%llu,\"observations\":{\"all\":%llu,\"open\":%llu},",
-		   U(w.loop_lag_ms), U(w.dashboards), U(a.observations), U(a.open));
+	ws_metrics_write(ws_figures_of(api->ws), doc_object(to, "websocket"), w.connections, api->writer);
+	doc_u64(to, "loop_lag_ms", w.loop_lag_ms);
+	doc_u64(to, "dashboards", w.dashboards);
+	struct doc observations = doc_object(to, "observations");
+	doc_u64(observations, "all", a.observations);
+	doc_u64(observations, "open", a.open);
 }
 
 void api_stats(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	struct buf *out = request_out(x);
 	const struct lineage *lineage = store_lineage(api->store);
-	buf_printf(out, "{\"version\":\"%s\",\"epoch\":\"%s\",\"lineage\":", TIDEMARK_VERSION, store_epoch(api->store));
-	lineage_write(out, lineage->lines, lineage->count);
-	buf_printf(out, ",\"uptime_ms\":%lld,\"durability\":\"%s\",", (long long)(clock_mono_ms() - api->started_mono_ms),
-		   api->durability);
-	write_log_figures(api, out);
-	write_archive_figures(api, out);
-	write_writer_figures(api, out);
-	write_reader_figures(api, out);
-	write_access_figures(api, out);
-	write_monitor_figures(api, out);
-	buf_printf(out, "\"memory\":{\"rss_bytes\":%llu}}", U(watch_resident()));
+	struct document d;
+	struct buf lines;
+	buf_init(&lines);
+	lineage_write(&lines, lineage->lines, lineage->count);
+	struct doc root = document_begin(&d);
+	doc_string(root, "version", TIDEMARK_VERSION);
+	doc_string(root, "epoch", store_epoch(api->store));
+	doc_raw_take(root, "lineage", &lines);
+	doc_i64(root, "uptime_ms", clock_mono_ms() - api->started_mono_ms);
+	doc_string(root, "durability", api->durability);
+	put_log(api, root);
+	put_archives(api, root);
+	put_retention(api, root);
+	put_writer(api, root);
+	put_readers(api, root);
+	put_connections(api, root);
+	put_quotas(api, root);
+	put_access(api, root);
+	put_monitor(api, root);
+	doc_u64(doc_object(root, "memory"), "rss_bytes", watch_resident());
+	document_end(&d, request_out(x));
 	api_json_done(x, 200);
 }
 
@@ -176,6 +252,8 @@ void api_readyz(void *arg, struct http_request *x, struct reader *reader)
 		request_done(x);
 		return;
 	}
-	buf_adds(request_out(x), "{\"status\":\"ready\"}");
+	struct document d;
+	doc_string(document_begin(&d), "status", "ready");
+	document_end(&d, request_out(x));
 	api_json_done(x, 200);
 }

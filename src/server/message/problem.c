@@ -6,6 +6,7 @@
 #include "base/kind.h"
 #include "base/system/random.h"
 #include "store/archive/manifest.h"
+#include "json/document.h"
 #include "json/json.h"
 
 enum { RETRY_SPREAD_S = 5 };
@@ -158,7 +159,7 @@ int problem_retry_after(int status)
 }
 
 /* A detail may quote what the client sent, or be cut within a character: where it is not clean, only ASCII stays. */
-static void put_detail(struct buf *out, const char *detail)
+static void put_detail(struct doc to, const char *detail)
 {
 	char clean[sizeof((struct fault *)0)->text];
 	struct slice text = slice_of(detail);
@@ -167,34 +168,46 @@ static void put_detail(struct buf *out, const char *detail)
 			clean[i] = (char)(text.p[i] < 0x20 || text.p[i] == 0x7f ? '?' : text.p[i]);
 		text.p = clean;
 	}
-	buf_json(out, text);
+	doc_text(to, "detail", text);
+}
+
+static void put_problem(struct doc to, int status, const struct fault *fault, struct problem_form form)
+{
+	const char *kind = fault->kind == NULL && fault->code == ERR_CLOSED ? KIND_STOPPING : fault->kind;
+	struct buf type;
+	buf_init(&type);
+	buf_printf(&type, "\"%s/problems/%s\"", form.base, problem_of(status, kind)->name);
+	doc_raw_take(to, "type", &type);
+	doc_string(to, "title", problem_title(status));
+	doc_i64(to, "status", status);
+	put_detail(to, fault->text);
+	if (fault->place >= 0)
+		doc_i64(to, form.lines ? "line" : "index", fault->place);
+	if (!fault->compared)
+		return;
+	doc_u64(to, "expected", fault->expected);
+	if (fault->actual_unknown)
+		doc_null(to, "actual");
+	else
+		doc_u64(to, "actual", fault->actual);
 }
 
 void problem_write(struct buf *out, int status, const struct fault *fault, struct problem_form form)
 {
-	const char *kind = fault->kind == NULL && fault->code == ERR_CLOSED ? KIND_STOPPING : fault->kind;
-	buf_printf(out, "{\"type\":\"%s/problems/%s\",\"title\":\"%s\",\"status\":%d,\"detail\":", form.base,
-		   problem_of(status, kind)->name, problem_title(status), status);
-	put_detail(out, fault->text);
-	if (fault->place >= 0)
-		buf_printf(out, ",\"%s\":%ld", form.lines ? "line" : "index", fault->place);
-	if (fault->compared)
-		buf_printf(out, ",\"expected\":%llu,\"actual\":", (unsigned long long)fault->expected);
-	if (fault->compared && fault->actual_unknown)
-		buf_adds(out, "null");
-	else if (fault->compared)
-		buf_printf(out, "%llu", (unsigned long long)fault->actual);
-	buf_addc(out, '}');
+	struct document d;
+	put_problem(document_begin(&d), status, fault, form);
+	document_end(&d, out);
 }
 
-void problem_write_op(struct buf *out, int status, const struct fault *fault, const char *base)
+void problem_write_op(struct buf *out, int status, const struct fault *fault, const char *base, struct slice ref)
 {
-	struct buf problem;
-	buf_init(&problem);
-	problem_write(&problem, status, fault, (struct problem_form){base, false});
-	buf_adds(out, "{\"op\":\"error\",");
-	buf_join(out, &problem, 1, 1);
-	buf_finish(&problem);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "op", "error");
+	put_problem(root, status, fault, (struct problem_form){base, false});
+	if (ref.len > 0)
+		doc_raw(root, "ref", ref);
+	document_end(&d, out);
 }
 
 /* `up` leads to the server's own pages. */

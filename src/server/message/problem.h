@@ -22,8 +22,8 @@ struct problem_form {
 /* The JSON document. */
 void problem_write(struct buf *out, int status, const struct fault *fault, struct problem_form form);
 
-/* The same as an op without its last brace, for what may follow: {"op":"error",… */
-void problem_write_op(struct buf *out, int status, const struct fault *fault, const char *base);
+/* The same as an op: {"op":"error",…}. `ref` is the client's own mark, JSON text; empty: it gave none. */
+void problem_write_op(struct buf *out, int status, const struct fault *fault, const char *base, struct slice ref);
 
 /* The page that explains a problem, as HTML; false where there is none of that name. An empty name: the list of all. */
 bool problem_page(struct buf *out, struct slice name);

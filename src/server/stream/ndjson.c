@@ -127,8 +127,8 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	enum err err = make_piece(l, reader, out, end, fault);
 	if (!err)
 		return ERR_NONE;
-	problem_write_op(&l->text, problem_status(err), fault, l->options.base);
-	buf_adds(&l->text, "}\n");
+	problem_write_op(&l->text, problem_status(err), fault, l->options.base, (struct slice){NULL, 0});
+	buf_addc(&l->text, '\n');
 	(void)flush(l, out, true, &unsaid);
 	return err;
 }

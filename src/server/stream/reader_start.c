@@ -57,10 +57,12 @@ enum err reader_start_begin(const struct reader_start *reading, const struct rea
 	return ERR_NONE;
 }
 
-void reader_start_hello(struct buf *out, struct feed *feed, uint64_t after)
+void reader_start_hello(struct doc to, struct feed *feed, uint64_t after)
 {
-	buf_printf(out, "\"epoch\":\"%s\",\"first\":%llu,\"head\":%llu,\"after\":%llu", store_epoch(feed_store(feed)),
-		   (unsigned long long)feed_first(feed), (unsigned long long)feed_head(feed), (unsigned long long)after);
+	doc_string(to, "epoch", store_epoch(feed_store(feed)));
+	doc_u64(to, "first", feed_first(feed));
+	doc_u64(to, "head", feed_head(feed));
+	doc_u64(to, "after", after);
 }
 
 void reader_start_event_id(struct buf *out, struct feed *feed, uint64_t seq)

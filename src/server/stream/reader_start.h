@@ -6,6 +6,7 @@
 #include "engine/read/session.h"
 #include "engine/write/writer.h"
 #include "server/stream/reader_query.h"
+#include "json/document.h"
 
 /* Does the query name times, which have to be looked for in the log? */
 bool reader_start_has_times(const struct reader_query *q);
@@ -27,8 +28,8 @@ struct reader_start {
 enum err reader_start_begin(const struct reader_start *reading, const struct reader_query *q, struct session_reader *r,
 			    struct position *start, bool *resumed, struct fault *fault);
 
-/* The members of a hello, without braces: epoch, first, head, after. */
-void reader_start_hello(struct buf *out, struct feed *feed, uint64_t after);
+/* Fills in what every hello has: epoch, first, head, after. */
+void reader_start_hello(struct doc to, struct feed *feed, uint64_t after);
 /* The id of a block of an event stream: SEQ.EPOCH. */
 void reader_start_event_id(struct buf *out, struct feed *feed, uint64_t seq);
 /* {"op":"checkpoint",…} and {"op":"moved",…} */

@@ -132,15 +132,15 @@ static void add_block(struct stream *s, const char *event, struct buf *data)
 static void add_hello(struct stream *s, bool resumed)
 {
 	struct buf data;
-	buf_init(&data);
-	buf_addc(&data, '{');
-	reader_start_hello(&data, s->waiters->options.feed, cursor_after(s->cursor));
+	struct document d;
+	struct doc root = document_begin(&d);
+	reader_start_hello(root, s->waiters->options.feed, cursor_after(s->cursor));
 	if (s->session.len > 0) {
-		buf_adds(&data, ",\"session\":");
-		buf_json(&data, s->session);
-		buf_printf(&data, ",\"resumed\":%s", resumed ? "true" : "false");
+		doc_text(root, "session", s->session);
+		doc_bool(root, "resumed", resumed);
 	}
-	buf_addc(&data, '}');
+	buf_init(&data);
+	document_end(&d, &data);
 	buf_printf(&s->pending, "retry: %d\n", RETRY_MIN_MS + (int)(random_u64() % RETRY_SPREAD_MS));
 	add_block(s, "hello", &data);
 }

@@ -248,9 +248,11 @@ enum { WS_OUT_MAX = 64 * 1024 };
 void ws_init_pace(struct ws_conn *c);
 /* Queues a text frame; sent before any further event. */
 void ws_say(struct ws_conn *c, const struct buf *text);
+/* The same for a document, which is ended. `ref` is the client's own mark, JSON text; empty: it gave none. */
+void ws_say_document(struct ws_conn *c, struct document *d, struct slice ref);
 /* {"op":"error",…}; `ref` may be empty. */
 void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref);
-/* The client's own mark, where it gave one, as a further member. */
+/* That mark as a further member of a text. */
 void ws_add_ref(struct buf *out, struct slice ref);
 /* The socket is broken. Who only publishes is read to the end of what it has sent; anybody else is hung up on. */
 void ws_broken(struct ws_conn *c);

@@ -201,13 +201,11 @@ static void acknowledge(struct ws_conn *c, const struct op *op)
 
 static void pong(struct ws_conn *c, const struct op *op)
 {
-	struct buf text;
-	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"pong\",\"head\":%llu", (unsigned long long)feed_head(c->ws->options.feed));
-	ws_add_ref(&text, op->ref);
-	buf_addc(&text, '}');
-	ws_say(c, &text);
-	buf_finish(&text);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "op", "pong");
+	doc_u64(root, "head", feed_head(c->ws->options.feed));
+	ws_say_document(c, &d, op->ref);
 }
 
 static void obey(struct ws_conn *c, const struct op *op)
@@ -246,21 +244,14 @@ static void on_message(struct ws_conn *c)
 
 static void say_hello(struct ws_conn *c)
 {
-	struct feed *feed = c->ws->options.feed;
-	struct buf text;
-	buf_init(&text);
-	buf_adds(&text, "{\"op\":\"hello\",");
-	reader_start_hello(&text, feed, cursor_after(c->cursor));
-	buf_adds(&text, ",\"session\":");
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "op", "hello");
+	reader_start_hello(root, c->ws->options.feed, cursor_after(c->cursor));
+	doc_text_or_null(root, "session", c->session != NULL ? ws_session(c) : (struct slice){NULL, 0});
 	if (c->session != NULL)
-		buf_json(&text, ws_session(c));
-	else
-		buf_adds(&text, "null");
-	if (c->session != NULL)
-		buf_adds(&text, c->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
-	buf_addc(&text, '}');
-	ws_say(c, &text);
-	buf_finish(&text);
+		doc_bool(root, "resumed", c->resumed);
+	ws_say_document(c, &d, (struct slice){NULL, 0});
 	ws_note_told(c, cursor_after(c->cursor));
 }
 

@@ -1,5 +1,7 @@
 #include "server/ws/ws_replay.h"
 
+#include <stdio.h>
+
 /* Where it goes on. */
 static uint64_t place(const struct ws_conn *c)
 {
@@ -13,18 +15,19 @@ static uint64_t place(const struct ws_conn *c)
 
 static void say_replaying(struct ws_conn *c, struct slice ref)
 {
-	struct buf text;
-	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"replaying\",\"after\":%llu,\"speed\":", (unsigned long long)place(c));
-	if (c->speed.speed > 0)
-		buf_printf(&text, "%.15g", c->speed.speed);
-	else
-		buf_adds(&text, "null");
-	buf_printf(&text, ",\"paused\":%s", c->paused ? "true" : "false");
-	ws_add_ref(&text, ref);
-	buf_addc(&text, '}');
-	ws_say(c, &text);
-	buf_finish(&text);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "op", "replaying");
+	doc_u64(root, "after", place(c));
+	if (c->speed.speed > 0) {
+		char speed[32];
+		snprintf(speed, sizeof speed, "%.15g", c->speed.speed);
+		doc_raw(root, "speed", slice_of(speed));
+	} else {
+		doc_null(root, "speed");
+	}
+	doc_bool(root, "paused", c->paused);
+	ws_say_document(c, &d, ref);
 }
 
 static void set_paused(struct ws_conn *c, bool paused)

@@ -189,13 +189,22 @@ void ws_add_ref(struct buf *out, struct slice ref)
 	buf_add(out, ref.p, ref.len);
 }
 
+void ws_say_document(struct ws_conn *c, struct document *d, struct slice ref)
+{
+	struct buf text;
+	if (ref.len > 0)
+		doc_raw(document_root(d), "ref", ref);
+	buf_init(&text);
+	document_end(d, &text);
+	ws_say(c, &text);
+	buf_finish(&text);
+}
+
 void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref)
 {
 	struct buf text;
 	buf_init(&text);
-	problem_write_op(&text, status, fault, c->ws->options.base);
-	ws_add_ref(&text, ref);
-	buf_addc(&text, '}');
+	problem_write_op(&text, status, fault, c->ws->options.base, ref);
 	ws_say(c, &text);
 	buf_finish(&text);
 }

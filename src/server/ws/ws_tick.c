@@ -106,20 +106,40 @@ static void schedule_tick(struct ws *w)
  */
 static void write_connection(struct buf *out, const struct ws_conn *c, int64_t now)
 {
-	const struct ws_options *o = &c->ws->options;
-	buf_printf(out,
-		   "\"%llu\":{\"is_connected\":%s,\"retry_count\":%llu,\"queue_size\":%llu,\"last_activity\":%lld.%03d,"
-		   "\"is_timeout\":%s}",
-		   (unsigned long long)c->number, c->close_code == 0 ? "true" : "false", (unsigned long long)c->retries,
-		   (unsigned long long)ws_lag(c, feed_head(o->feed)), (long long)(c->seen_ms / 1000),
-		   (int)(c->seen_ms % 1000), is_overdue(c, now) ? "true" : "false");
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_bool(root, "is_connected", c->close_code == 0);
+	doc_u64(root, "retry_count", c->retries);
+	doc_u64(root, "queue_size", ws_lag(c, feed_head(c->ws->options.feed)));
+	doc_seconds(root, "last_activity", c->seen_ms);
+	doc_bool(root, "is_timeout", is_overdue(c, now));
+	document_end(&d, out);
 }
 
 static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
 {
-	buf_printf(out, "\"%llu\":{\"path\":\"%s\",\"ping\":", (unsigned long long)c->number, c->profile->path);
-	pulse_write(out, &c->pulse, now);
-	buf_addc(out, '}');
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "path", c->profile->path);
+	pulse_write(doc_object(root, "ping"), &c->pulse, now);
+	document_end(&d, out);
+}
+
+/* One more member of an object of all connections: there may be many, so each is a document. */
+static void add_member(struct buf *out, const struct ws_conn *c, int64_t now, bool first,
+		       void (*write)(struct buf *out, const struct ws_conn *c, int64_t now))
+{
+	buf_printf(out, "%s\"%llu\":", first ? "{" : ",", (unsigned long long)c->number);
+	write(out, c, now);
+}
+
+static void write_health(struct ws *w, struct buf *out, int64_t now)
+{
+	char port[16];
+	struct document d;
+	int digits = snprintf(port, sizeof port, "%d", w->options.port);
+	pulse_write(doc_object_named(document_begin(&d), (struct slice){port, (size_t)digits}), &w->pulse, now);
+	document_end(&d, out);
 }
 
 /* What others ask about connections, made ready here once a second: each connection, its pulse, and that of all together. */
@@ -127,24 +147,21 @@ static void publish_pulses(struct ws *w, int64_t now)
 {
 	enum { SHOWN_MAX = 1000 }; /* the numbers beside them say how many there are */
 	struct buf texts[WS_TEXTS];
+	struct buf *connections = &texts[WS_TEXT_CONNECTIONS];
+	struct buf *pulses = &texts[WS_TEXT_PULSES];
 	int shown = 0;
 	for (int i = 0; i < WS_TEXTS; i++)
 		buf_init(&texts[i]);
-	buf_printf(&texts[WS_TEXT_HEALTH], "{\"%d\":", w->options.port);
-	pulse_write(&texts[WS_TEXT_HEALTH], &w->pulse, now);
+	write_health(w, &texts[WS_TEXT_HEALTH], now);
 	LIST_EACH (link, &w->all) {
 		const struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
 		if (shown == SHOWN_MAX)
 			break;
-		buf_adds(&texts[WS_TEXT_CONNECTIONS], shown == 0 ? "{" : ",");
-		buf_adds(&texts[WS_TEXT_PULSES], shown++ == 0 ? "{" : ",");
-		write_connection(&texts[WS_TEXT_CONNECTIONS], c, now);
-		write_pulse(&texts[WS_TEXT_PULSES], c, now);
+		add_member(connections, c, now, shown == 0, write_connection);
+		add_member(pulses, c, now, shown++ == 0, write_pulse);
 	}
-	buf_adds(&texts[WS_TEXT_CONNECTIONS], shown == 0 ? "{" : "");
-	buf_adds(&texts[WS_TEXT_PULSES], shown == 0 ? "{" : "");
-	for (int i = 0; i < WS_TEXTS; i++)
-		buf_addc(&texts[i], '}');
+	buf_adds(connections, shown == 0 ? "{}" : "}");
+	buf_adds(pulses, shown == 0 ? "{}" : "}");
 	ws_metrics_publish(w->metrics, texts);
 	for (int i = 0; i < WS_TEXTS; i++)
 		buf_finish(&texts[i]);

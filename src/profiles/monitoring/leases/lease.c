@@ -437,20 +437,14 @@ void leases_sweep(struct leases *l, struct writer *w)
 
 /* --- life --- */
 
-/* The inside of the note: names are plain text, decoded into memory of the note's length. */
-static enum err load_lease(struct leases *l, struct slice key, int64_t at, struct slice value, char *memory)
+static enum err load_lease(struct leases *l, struct slice key, int64_t at, struct doc note)
 {
-	static const char *const members[] = {"name", "holder", "session", "conversation"};
-	struct slice texts[4];
-	for (int i = 0; i < 4; i++) {
-		struct slice member;
-		size_t len;
-		if (!json_member(value, members[i], &member) || !json_string(member, memory, &len))
-			return ERR_CORRUPT;
-		texts[i] = (struct slice){memory, len};
-		memory += len;
-	}
-	struct lease_request r = {texts[0], texts[1], texts[2], texts[3]};
+	struct lease_request r;
+	bool fine = doc_get_text(doc_member(note, "name"), &r.name) && doc_get_text(doc_member(note, "holder"), &r.holder) &&
+		    doc_get_text(doc_member(note, "session"), &r.session) &&
+		    doc_get_text(doc_member(note, "conversation"), &r.conversation);
+	if (!fine)
+		return ERR_CORRUPT;
 	int provider = find_name(l, r.name);
 	struct lease *e = make(l, &r, key, provider < 0 ? LEASE_GLOBAL : provider); /* a name that is no longer limited */
 	if (e == NULL)
@@ -463,12 +457,14 @@ static enum err load_lease(struct leases *l, struct slice key, int64_t at, struc
 
 static enum err on_note(void *arg, struct slice key, int64_t at, struct slice value)
 {
-	char *memory = malloc(value.len + 1);
-	if (memory == NULL)
-		return ERR_NOMEM;
-	bool fine = key.len == LEASE_ID_LEN && value.len > 1 && value.p[0] == '{';
-	enum err err = fine ? load_lease(arg, key, at, value, memory) : ERR_CORRUPT;
-	free(memory);
+	struct document d;
+	if (key.len != LEASE_ID_LEN)
+		return ERR_CORRUPT;
+	enum err err = document_read(&d, value);
+	err = err == ERR_INVALID ? ERR_CORRUPT : err;
+	if (!err)
+		err = load_lease(arg, key, at, document_root(&d));
+	document_finish(&d);
 	return err;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "engine/write/writer.h"
+#include "json/document.h"
 
 struct leases;
 
@@ -73,26 +74,26 @@ enum err leases_renew(struct leases *l, struct slice id, struct slice holder, st
 /* Takes back what was not renewed in time; to be called every second or so. */
 void leases_sweep(struct leases *l, struct writer *w);
 
-/* --- telling; each appends one JSON value --- */
+/* --- telling --- */
 
-/* False where there is no such lease. */
+/* Appends the document of a lease; false where there is no such lease. */
 bool leases_write_one(struct leases *l, struct buf *out, struct slice id);
-/* Writes all leases, LEASES_PART per call, so that a client taking a lease waits for one part at most. True after the last
- * part. `at` begins as {0}. A lease that existed from the first part to the last is written once; one that came or went
- * meanwhile may be. */
-enum { LEASES_PART = 1000 };
+/* Appends the document of all leases, LEASES_PART per call, so that a client taking a lease waits for one part at most. True
+ * after the last part. `at` begins as {0}. A lease that existed from the first part to the last is written once; one that
+ * came or went meanwhile may be. */
+enum { LEASES_PART = 400 };
 struct lease_place {
 	uint64_t number; /* of the last lease that was written; 0: none was */
 	char id[LEASE_ID_LEN + 1];
 };
 bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at);
-/* The semaphore metrics object; `port` stands in its keys. */
-void leases_write_metrics(struct leases *l, struct buf *out, int port);
+/* Fills in the semaphore metrics object; `port` stands in its keys. */
+void leases_write_metrics(struct leases *l, struct doc to, int port);
 enum lease_health { LEASES_HEALTHY, LEASES_WARNING, LEASES_DEGRADED, LEASES_CRITICAL };
-/* The document of /health/semaphores. Returns the status that it says. */
-enum lease_health leases_write_health(struct leases *l, struct buf *out);
+/* Fills in the document of /health/semaphores. Returns the status that it says. */
+enum lease_health leases_write_health(struct leases *l, struct doc to);
 /* The same as a part of the health of the whole, for which there is no more to it than high utilization where all permits
  * are in use. Not `named`: without the providers, whose names are the operator's. */
-enum lease_health leases_write_use(struct leases *l, struct buf *out, bool named);
+enum lease_health leases_write_use(struct leases *l, struct doc to, bool named);
 
 #endif

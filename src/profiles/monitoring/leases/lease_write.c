@@ -1,51 +1,36 @@
 /* What is told of leases. */
 #include <ctype.h>
+#include <stdio.h>
 
 #include "base/system/clock.h"
 #include "profiles/monitoring/leases/lease_internal.h"
 
-static void write_member(struct buf *out, const char *key, struct slice text)
-{
-	buf_adds(out, key);
-	buf_json(out, text);
-}
-
 void lease_write_note(struct buf *out, const struct leases *l, const struct lease *e)
 {
-	write_member(out, "{\"name\":", slice_of(l->options.limits[e->provider].name));
-	write_member(out, ",\"holder\":", e->holder);
-	write_member(out, ",\"session\":", e->session);
-	write_member(out, ",\"conversation\":", e->conversation);
-	buf_addc(out, '}');
-}
-
-static void put_time(struct buf *out, const char *key, int64_t ms)
-{
-	buf_adds(out, key);
-	clock_write(out, ms);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "name", l->options.limits[e->provider].name);
+	doc_text(root, "holder", e->holder);
+	doc_text(root, "session", e->session);
+	doc_text(root, "conversation", e->conversation);
+	document_end(&d, out);
 }
 
 static void write_lease(struct buf *out, const struct leases *l, const struct lease *e)
 {
 	int64_t silent_ms = clock_mono_ms() - e->renewed_ms;
 	int64_t now = clock_wall_ms();
-	buf_printf(out, "{\"id\":\"%s\"", e->id);
-	write_member(out, ",\"name\":", slice_of(l->options.limits[e->provider].name));
-	write_member(out, ",\"holder\":", e->holder);
-	buf_adds(out, ",\"session\":");
-	if (e->session.len > 0)
-		buf_json(out, e->session);
-	else
-		buf_adds(out, "null");
-	buf_adds(out, ",\"conversation\":");
-	if (e->conversation.len > 0)
-		buf_json(out, e->conversation);
-	else
-		buf_adds(out, "null");
-	put_time(out, ",\"acquired_at\":", e->acquired_ms);
-	put_time(out, ",\"renewed_at\":", now - silent_ms);
-	put_time(out, ",\"expires_at\":", now - silent_ms + l->options.leak_ms);
-	buf_addc(out, '}');
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "id", e->id);
+	doc_string(root, "name", l->options.limits[e->provider].name);
+	doc_text(root, "holder", e->holder);
+	doc_text_or_null(root, "session", e->session);
+	doc_text_or_null(root, "conversation", e->conversation);
+	doc_time(root, "acquired_at", e->acquired_ms);
+	doc_time(root, "renewed_at", now - silent_ms);
+	doc_time(root, "expires_at", now - silent_ms + l->options.leak_ms);
+	document_end(&d, out);
 }
 
 bool leases_write_one(struct leases *l, struct buf *out, struct slice id)
@@ -64,7 +49,7 @@ static uint64_t used_by(const struct leases *l, int name)
 }
 
 /* What the old system's diagnosis was to show, had anybody fed it. */
-static void write_diagnosis(struct buf *out, const struct leases *l)
+static void put_diagnosis(struct doc to, const struct leases *l)
 {
 	int64_t now = clock_mono_ms();
 	uint64_t silent = 0;
@@ -73,24 +58,23 @@ static void write_diagnosis(struct buf *out, const struct leases *l)
 			break;
 		silent++;
 	}
-	buf_printf(out, "\"total_active\":%llu,\"potential_leaks\":%llu,\"by_name\":{",
-		   (unsigned long long)used_by(l, LEASE_GLOBAL), (unsigned long long)silent);
+	doc_u64(to, "total_active", used_by(l, LEASE_GLOBAL));
+	doc_u64(to, "potential_leaks", silent);
+	struct doc by_name = doc_object(to, "by_name");
 	/* Those that have the name: a provider's lease is under the global limit, but is not counted twice here. */
 	for (int i = LEASE_GLOBAL; i < l->options.limit_count; i = i == LEASE_GLOBAL ? LEASE_PROVIDERS : i + 1)
-		buf_printf(out, "%s\"%s\":%llu", i == LEASE_GLOBAL ? "" : ",", l->options.limits[i].name,
-			   (unsigned long long)l->used[i]);
-	buf_adds(out, "},\"oldest\":");
+		doc_u64(by_name, l->options.limits[i].name, l->used[i]);
 	if (list_empty(&l->all)) {
-		buf_adds(out, "null");
+		doc_null(to, "oldest");
 	} else {
 		const struct lease *e = LIST_ITEM(l->all.next, struct lease, link);
-		buf_printf(out, "{\"name\":\"%s\",\"age_seconds\":%.3f", l->options.limits[e->provider].name,
-			   (double)(clock_wall_ms() - e->acquired_ms) / 1000);
-		put_time(out, ",\"timestamp\":", e->acquired_ms);
-		buf_addc(out, '}');
+		struct doc oldest = doc_object(to, "oldest");
+		doc_string(oldest, "name", l->options.limits[e->provider].name);
+		doc_fixed(oldest, "age_seconds", (double)(clock_wall_ms() - e->acquired_ms) / 1000, 3);
+		doc_time(oldest, "timestamp", e->acquired_ms);
 	}
-	buf_printf(out, ",\"leak_threshold_seconds\":%.3f,\"total_leaks_detected\":%llu", (double)l->options.leak_ms / 1000,
-		   (unsigned long long)l->leaks);
+	doc_fixed(to, "leak_threshold_seconds", (double)l->options.leak_ms / 1000, 3);
+	doc_u64(to, "total_leaks_detected", l->leaks);
 }
 
 /* The first lease that was not written; NULL where all were. The last one that was may be gone meanwhile. */
@@ -106,6 +90,7 @@ static const struct lease *next_of(const struct leases *l, const struct lease_pl
 bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at)
 {
 	const struct lease *e;
+	struct document diagnosis;
 	pthread_mutex_lock(&l->lock);
 	if (at->number == 0)
 		buf_adds(out, "{\"leases\":[");
@@ -115,13 +100,14 @@ bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at
 		at->number = e->number;
 		memcpy(at->id, e->id, sizeof at->id);
 	}
-	if (e == NULL) {
-		buf_adds(out, "],");
-		write_diagnosis(out, l);
-		buf_addc(out, '}');
-	}
+	if (e == NULL)
+		put_diagnosis(document_begin(&diagnosis), l);
 	pthread_mutex_unlock(&l->lock);
-	return e == NULL;
+	if (e != NULL)
+		return false;
+	buf_addc(out, ']');
+	document_end_tail(&diagnosis, out);
+	return true;
 }
 
 /* --- the profile's forms --- */
@@ -131,13 +117,14 @@ static uint64_t percent(uint64_t used, uint64_t limit)
 	return limit > 0 ? used * 100 / limit : 100;
 }
 
-static void write_use(struct buf *out, const struct leases *l, int name)
+static void put_use(struct doc to, const struct leases *l, int name)
 {
 	uint64_t used = used_by(l, name);
 	uint64_t limit = l->options.limits[name].limit;
-	buf_printf(out, "{\"current\":%llu,\"limit\":%llu,\"available\":%llu,\"usage_percent\":%llu}",
-		   (unsigned long long)used, (unsigned long long)limit,
-		   (unsigned long long)(limit > used ? limit - used : 0), (unsigned long long)percent(used, limit));
+	doc_u64(to, "current", used);
+	doc_u64(to, "limit", limit);
+	doc_u64(to, "available", limit > used ? limit - used : 0);
+	doc_u64(to, "usage_percent", percent(used, limit));
 }
 
 /* More than the limit can be held only after the limit was lowered. */
@@ -149,90 +136,82 @@ static const char *state_of(const struct leases *l)
 	return percent(used_by(l, LEASE_GLOBAL), l->options.limits[LEASE_GLOBAL].limit) > 80 ? "warning" : "healthy";
 }
 
-void leases_write_metrics(struct leases *l, struct buf *out, int port)
+void leases_write_metrics(struct leases *l, struct doc to, int port)
 {
+	char name[sizeof l->options.limits->name + 16];
+	size_t digits = (size_t)snprintf(name, sizeof name, "%d", port);
 	pthread_mutex_lock(&l->lock);
-	buf_printf(out, "{\"ports\":{\"%d\":", port);
-	write_use(out, l, LEASE_GLOBAL);
-	buf_adds(out, "},\"providers\":{");
+	put_use(doc_object_named(doc_object(to, "ports"), (struct slice){name, digits}), l, LEASE_GLOBAL);
+	struct doc providers = doc_object(to, "providers");
 	for (int i = LEASE_PROVIDERS; i < l->options.limit_count; i++) {
-		char name[sizeof l->options.limits[i].name];
-		size_t n = 0;
-		for (; l->options.limits[i].name[n] != '\0'; n++)
-			name[n] = (char)toupper((unsigned char)l->options.limits[i].name[n]);
-		buf_printf(out, "%s\"%d_%.*s\":", i == LEASE_PROVIDERS ? "" : ",", port, (int)n, name);
-		write_use(out, l, i);
+		size_t n = digits + (size_t)snprintf(name + digits, sizeof name - digits, "_%s", l->options.limits[i].name);
+		for (size_t at = digits; at < n; at++)
+			name[at] = (char)toupper((unsigned char)name[at]);
+		put_use(doc_object_named(providers, (struct slice){name, n}), l, i);
 	}
-	buf_printf(out, "},\"total_leaks_detected\":%llu,\"health_status\":\"%s\"}", (unsigned long long)l->leaks,
-		   state_of(l));
+	doc_u64(to, "total_leaks_detected", l->leaks);
+	doc_string(to, "health_status", state_of(l));
 	pthread_mutex_unlock(&l->lock);
 }
 
 /* Free permits, out of how many, how much of them is used, and what that means. Being in use is no leak: one that was taken
  * back is, for as long again. */
-static enum lease_health write_item(struct buf *out, const struct leases *l, int name)
+static enum lease_health health_of(const struct leases *l, int name, int64_t now)
+{
+	uint64_t limit = l->options.limits[name].limit;
+	uint64_t used = used_by(l, name);
+	if (used >= limit)
+		return LEASES_CRITICAL;
+	if (now - l->leaked_ms[name] < l->options.leak_ms)
+		return LEASES_DEGRADED;
+	return used * 10 >= limit * 9 ? LEASES_WARNING : LEASES_HEALTHY;
+}
+
+static void put_item(struct doc in, const struct leases *l, int name, int64_t now)
 {
 	static const char *const words[] = {"healthy", "high_utilization", "leak_detected", "exhausted"};
 	uint64_t limit = l->options.limits[name].limit;
 	uint64_t used = used_by(l, name);
-	enum lease_health grade = LEASES_HEALTHY;
-	if (used >= limit)
-		grade = LEASES_CRITICAL;
-	else if (clock_mono_ms() - l->leaked_ms[name] < l->options.leak_ms)
-		grade = LEASES_DEGRADED;
-	else if (used * 10 >= limit * 9)
-		grade = LEASES_WARNING;
-	buf_printf(out, "{\"current\":%llu,\"expected\":%llu,\"utilization\":%.4f,\"status\":\"%s\"}",
-		   (unsigned long long)(limit > used ? limit - used : 0), (unsigned long long)limit,
-		   limit > 0 ? (double)used / (double)limit : 1, words[grade]);
-	return grade;
+	struct doc item = doc_object(in, l->options.limits[name].name);
+	doc_u64(item, "current", limit > used ? limit - used : 0);
+	doc_u64(item, "expected", limit);
+	doc_fixed(item, "utilization", limit > 0 ? (double)used / (double)limit : 1, 4);
+	doc_string(item, "status", words[health_of(l, name, now)]);
 }
 
-static enum lease_health worse(enum lease_health a, enum lease_health b)
-{
-	return a > b ? a : b;
-}
-
-static enum lease_health write_items(struct leases *l, struct buf *out, bool in_use_is_fine, bool named)
+static enum lease_health worst_of(const struct leases *l, bool in_use_is_fine, int64_t now)
 {
 	enum lease_health worst = LEASES_HEALTHY;
-	struct buf providers;
-	buf_init(&providers);
-	pthread_mutex_lock(&l->lock);
 	for (int i = LEASE_GLOBAL; i < l->options.limit_count; i = i == LEASE_GLOBAL ? LEASE_PROVIDERS : i + 1) {
-		struct buf *to = i == LEASE_GLOBAL ? out : &providers;
-		buf_printf(to, "%s\"%s\":", i > LEASE_PROVIDERS ? "," : "", l->options.limits[i].name);
-		enum lease_health grade = write_item(to, l, i);
-		worst = worse(worst, in_use_is_fine && grade == LEASES_CRITICAL ? LEASES_WARNING : grade);
+		enum lease_health health = health_of(l, i, now);
+		if (in_use_is_fine && health == LEASES_CRITICAL)
+			health = LEASES_WARNING;
+		worst = health > worst ? health : worst;
 	}
-	pthread_mutex_unlock(&l->lock);
-	buf_adds(out, ",\"providers\":{");
-	if (named)
-		buf_join(out, &providers, 0, 0);
-	buf_adds(out, "}}");
-	buf_finish(&providers);
 	return worst;
 }
 
-static enum lease_health write_document(struct leases *l, struct buf *out, bool in_use_is_fine, bool named)
+static enum lease_health put_document(struct leases *l, struct doc to, bool in_use_is_fine, bool named)
 {
 	static const char *const words[] = {"healthy", "warning", "degraded", "critical"};
-	struct buf items;
-	buf_init(&items);
-	enum lease_health worst = write_items(l, &items, in_use_is_fine, named);
-	const char *word = in_use_is_fine && worst == LEASES_WARNING ? "high_utilization" : words[worst];
-	buf_printf(out, "{\"status\":\"%s\",", word);
-	buf_join(out, &items, 0, 0);
-	buf_finish(&items);
+	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&l->lock);
+	enum lease_health worst = worst_of(l, in_use_is_fine, now);
+	doc_string(to, "status", in_use_is_fine && worst == LEASES_WARNING ? "high_utilization" : words[worst]);
+	put_item(to, l, LEASE_GLOBAL, now);
+	struct doc providers = doc_object(to, "providers");
+	for (int i = LEASE_PROVIDERS; named && i < l->options.limit_count; i++)
+		put_item(providers, l, i, now);
+	pthread_mutex_unlock(&l->lock);
 	return worst;
 }
 
-enum lease_health leases_write_health(struct leases *l, struct buf *out)
+enum lease_health leases_write_health(struct leases *l, struct doc to)
 {
-	return write_document(l, out, false, true);
+	return put_document(l, to, false, true);
 }
 
-enum lease_health leases_write_use(struct leases *l, struct buf *out, bool named)
+enum lease_health leases_write_use(struct leases *l, struct doc to, bool named)
 {
-	return write_document(l, out, true, named);
+	return put_document(l, to, true, named);
 }

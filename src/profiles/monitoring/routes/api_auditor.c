@@ -1,7 +1,9 @@
 /* What the auditor noticed, and that somebody has seen it. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/system/clock.h"
 #include "base/units.h"
 #include "server/api/api.h"
 #include "server/api/json_body.h"
@@ -75,14 +77,18 @@ struct acknowledgement {
 static void on_acknowledged(struct auditor_change *change)
 {
 	struct acknowledgement *a = (struct acknowledgement *)change;
-	struct buf *out = request_out(a->exchange);
+	char id[24];
+	struct document d;
 	if (change->op.err) {
 		api_fault_done(a->exchange, &change->op.fault);
 		return;
 	}
-	buf_printf(out, "{\"success\":true,\"observation_id\":\"%llu\"", (unsigned long long)change->id);
-	api_put_now(out, "timestamp");
-	buf_addc(out, '}');
+	snprintf(id, sizeof id, "%llu", (unsigned long long)change->id);
+	struct doc root = document_begin(&d);
+	doc_bool(root, "success", true);
+	doc_string(root, "observation_id", id);
+	doc_time(root, "timestamp", clock_wall_ms());
+	document_end(&d, request_out(a->exchange));
 	api_json_done(a->exchange, 200);
 }
 

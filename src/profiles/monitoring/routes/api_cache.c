@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/system/clock.h"
 #include "base/units.h"
 #include "profiles/monitoring/services/cache_report.h"
 #include "server/api/api.h"
@@ -46,13 +47,14 @@ static const char *read_param(struct slice name, struct slice value, struct cach
 /* The hub's own form of a failure: whoever reads this looks for its members. */
 static void fail(struct http_request *x, int status, const char *why)
 {
-	struct buf *out = request_out(x);
-	out->len = 0;
-	buf_adds(out, "{\"error\":");
-	buf_json(out, slice_of(why));
-	buf_adds(out, ",\"metrics\":[],\"summary\":{}");
-	api_put_now(out, "timestamp");
-	buf_addc(out, '}');
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "error", why);
+	doc_array(root, "metrics");
+	doc_object(root, "summary");
+	doc_time(root, "timestamp", clock_wall_ms());
+	request_out(x)->len = 0;
+	document_end(&d, request_out(x));
 	api_json_done(x, status);
 }
 
@@ -66,7 +68,6 @@ static void go_on(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)arg;
 	struct cache_report *r = request_state(x);
-	struct buf *out = request_out(x);
 	struct fault fault;
 	bool done;
 	if (cache_report_read(r, reader, &done, &fault) != ERR_NONE) {
@@ -80,10 +81,7 @@ static void go_on(void *arg, struct http_request *x, struct reader *reader)
 		return;
 	}
 	request_hold(x, 0); /* request_done counts what the whole takes */
-	buf_addc(out, '{');
-	cache_report_write(r, out);
-	api_put_now(out, "timestamp");
-	buf_addc(out, '}');
+	cache_report_write(r, request_out(x));
 	api_json_done(x, 200);
 }
 

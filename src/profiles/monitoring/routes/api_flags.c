@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/system/clock.h"
 #include "base/units.h"
 #include "profiles/monitoring/services/notice.h"
 #include "server/api/api.h"
@@ -10,21 +11,22 @@
 
 enum { QUARANTINE_PAGE = 50, QUARANTINE_PAGE_MAX = 1000 };
 
-static void write_flags(struct api *api, struct buf *out)
+/* Ends an answer with the flags. */
+static void reply(struct api *api, struct http_request *x, struct document *d, struct doc root)
 {
-	buf_adds(out, ",\"flags\":");
-	flags_write(api->flags, out);
-	buf_adds(out, ",\"sources\":");
-	flags_write_sources(api->flags, out);
-	api_put_now(out, "timestamp");
-	buf_addc(out, '}');
+	flags_write(api->flags, doc_object(root, "flags"));
+	flags_write_sources(api->flags, doc_object(root, "sources"));
+	doc_time(root, "timestamp", clock_wall_ms());
+	document_end(d, request_out(x));
+	api_json_done(x, 200);
 }
 
 static void reply_flags(struct api *api, struct http_request *x)
 {
-	buf_adds(request_out(x), "{\"status\":\"ok\"");
-	write_flags(api, request_out(x));
-	api_json_done(x, 200);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "status", "ok");
+	reply(api, x, &d, root);
 }
 
 void api_flags(void *arg, struct http_request *x, struct reader *reader)
@@ -37,15 +39,11 @@ void api_health_flags(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	struct buf *out = request_out(x);
-	struct buf issues;
-	buf_init(&issues);
-	int count = flags_write_issues(api->flags, &issues);
-	buf_printf(out, "{\"status\":\"ok\",\"health\":\"%s\",\"issues\":", count > 0 ? "degraded" : "healthy");
-	buf_join(out, &issues, 0, 0);
-	buf_finish(&issues);
-	write_flags(api, out);
-	api_json_done(x, 200);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "status", "ok");
+	flags_write_issues(api->flags, root);
+	reply(api, x, &d, root);
 }
 
 /* --- setting one --- */
@@ -68,18 +66,12 @@ static void destroy(void *arg)
 /* Whoever watches finds it among the events. */
 static void tell(struct api *api, const struct flag_change *c, struct slice value)
 {
-	struct buf text;
-	buf_init(&text);
-	notice_begin(&text, "flag_changed", NULL);
-	buf_printf(&text, "\"flag\":\"%s\",\"value\":", flag_name(c->flag));
-	buf_add(&text, value.p, value.len);
-	buf_adds(&text, ",\"by\":");
-	if (c->by[0] != '\0')
-		buf_json(&text, slice_of(c->by));
-	else
-		buf_adds(&text, "null");
-	buf_adds(&text, "}}");
-	notice_send_take(api->writer, &text);
+	struct notice notice;
+	struct doc metadata = notice_begin(&notice, "flag_changed", NULL);
+	doc_string(metadata, "flag", flag_name(c->flag));
+	doc_raw(metadata, "value", value);
+	doc_text_or_null(metadata, "by", slice_of(c->by));
+	notice_send(api->writer, &notice);
 }
 
 static void on_set(struct flag_change *c)
@@ -172,12 +164,16 @@ static void write_quarantine(struct api *api, struct buf *out, uint64_t after, u
 		buf_adds(out, i > 0 ? "," : "");
 		quarantined_write(out, &found[i]);
 	}
-	buf_adds(out, "],\"next\":");
+	buf_addc(out, ']');
+	struct document tail;
+	struct doc root = document_begin(&tail);
 	if (more)
-		buf_printf(out, "%llu", (unsigned long long)found[limit - 1].seq);
+		doc_u64(root, "next", found[limit - 1].seq);
 	else
-		buf_adds(out, "null");
-	buf_printf(out, ",\"listed\":%u,\"invalid\":%llu}", figures.listed, (unsigned long long)figures.invalid);
+		doc_null(root, "next");
+	doc_u64(root, "listed", figures.listed);
+	doc_u64(root, "invalid", figures.invalid);
+	document_end_tail(&tail, out);
 	free(found);
 }
 

@@ -12,8 +12,6 @@
 #include "server/ws/metrics/ws_metrics.h"
 #include "store/transfer/seal.h"
 
-#define U(n) ((unsigned long long)(n))
-
 enum {
 	LOOP_LAG_MAX_MS = 1000,
 	LOOP_DEAD_MS = 30000, /* no disk takes so long that it would come back */
@@ -48,20 +46,22 @@ static void worsen(struct grades *g, enum grade one)
 }
 
 /* When, for machines and for the people of the Python hub. */
-static void put_times(struct buf *out)
+static void put_times(struct doc to)
 {
 	int64_t now = clock_wall_ms();
-	buf_adds(out, ",\"timestamp_utc\":");
-	clock_write_seconds(out, now);
-	buf_adds(out, ",\"timestamp_melbourne\":");
-	clock_write_stamp(out, now);
+	struct buf text;
+	buf_init(&text);
+	clock_write_seconds(&text, now);
+	doc_raw_take(to, "timestamp_utc", &text);
+	clock_write_stamp(&text, now);
+	doc_raw_take(to, "timestamp_melbourne", &text);
 }
 
-static void write_reason(struct buf *out, const char *text)
+static void put_reason(struct doc to, const char *key, const char *text)
 {
 	char reason[FAULT_TEXT_LEN];
 	problem_hide_paths(reason, sizeof reason, text);
-	buf_json(out, slice_of(reason));
+	doc_string(to, key, reason);
 }
 
 /* What is known to be wrong with the store, without a write. It takes precedence over the result of an earlier write. */
@@ -76,36 +76,41 @@ static enum grade known_of_store(struct api *api, struct fault *why)
 }
 
 /* And what came of a write; NULL: none was tried. */
-static void write_storage(struct api *api, struct buf *out, const struct probe_result *probed, struct grades *all)
+static void put_storage(struct api *api, struct doc to, const struct probe_result *probed, struct grades *all)
 {
 	struct fault why;
 	enum grade known = known_of_store(api, &why);
 	bool failed = known != UNHEALTHY && probed != NULL && !probed->fine;
 	enum grade grade = failed ? UNHEALTHY : known;
-	buf_printf(out, "\"storage\":{\"status\":\"%s\",\"type\":\"sqlite\",", grades[grade]);
+	char words[96];
+	struct doc storage = doc_object(to, "storage");
+	doc_string(storage, "status", grades[grade]);
+	doc_string(storage, "type", "sqlite");
 	if (failed) {
-		buf_printf(out, "\"error\":\"a write was not durable within %.0f ms\"", probed->ms);
+		snprintf(words, sizeof words, "a write was not durable within %.0f ms", probed->ms);
+		doc_string(storage, "error", words);
 	} else if (known != HEALTHY) {
-		buf_adds(out, "\"error\":");
-		write_reason(out, why.text);
+		put_reason(storage, "error", why.text);
 	} else if (probed == NULL) {
-		buf_adds(out, "\"message\":\"the newest commit did not fail\"");
+		doc_string(storage, "message", "the newest commit did not fail");
 	} else {
-		buf_printf(out, "\"message\":\"a write was durable after %.3f ms\",\"write_ms\":%.3f", probed->ms,
-			   probed->ms);
+		snprintf(words, sizeof words, "a write was durable after %.3f ms", probed->ms);
+		doc_string(storage, "message", words);
+		doc_fixed(storage, "write_ms", probed->ms, 3);
 	}
-	buf_addc(out, '}');
 	if (grade == UNHEALTHY)
 		worsen(all, grade);
 	else
 		worsen_all(all, grade); /* it serves */
 }
 
-static void write_disk(struct api *api, struct buf *out, struct grades *all)
+static void put_disk(struct api *api, struct doc to, struct grades *all)
 {
 	struct statvfs v;
+	struct doc disk = doc_object(to, "disk");
 	if (statvfs(store_dir(api->store), &v) != 0 || v.f_blocks == 0) {
-		buf_adds(out, "\"disk\":{\"status\":\"unhealthy\",\"message\":\"the file system cannot be asked\"}");
+		doc_string(disk, "status", grades[UNHEALTHY]);
+		doc_string(disk, "message", "the file system cannot be asked");
 		worsen(all, UNHEALTHY);
 		return;
 	}
@@ -118,39 +123,42 @@ static void write_disk(struct api *api, struct buf *out, struct grades *all)
 	enum grade grade = percent >= DISK_UNHEALTHY || is_low ? UNHEALTHY : percent >= DISK_DEGRADED ? DEGRADED : HEALTHY;
 	char words[32];
 	snprintf(words, sizeof words, "%.1f %% used", percent);
-	buf_printf(out, "\"disk\":{\"status\":\"%s\",\"message\":", grades[grade]);
-	buf_json(out, slice_of(is_low ? low.text : words));
-	buf_printf(out, ",\"disk_percent\":%.2f,\"disk_free_gb\":%.3f,\"disk_total_gb\":%.3f}", percent, left / MIB / 1024,
-		   total / MIB / 1024);
+	doc_string(disk, "status", grades[grade]);
+	doc_string(disk, "message", is_low ? low.text : words);
+	doc_fixed(disk, "disk_percent", percent, 2);
+	doc_fixed(disk, "disk_free_gb", left / MIB / 1024, 3);
+	doc_fixed(disk, "disk_total_gb", total / MIB / 1024, 3);
 	worsen(all, grade);
 }
 
 /* Publishing and reading go on. */
-static void write_clock(struct api *api, struct buf *out, struct grades *all)
+static void put_clock(struct api *api, struct doc to, struct grades *all)
 {
 	struct archiver_figures k;
 	archiver_read(api->archiver, &k);
 	enum grade grade = k.clock_behind_ms == 0 ? HEALTHY : DEGRADED;
-	buf_printf(out, "\"clock\":{\"status\":\"%s\",\"message\":\"%s\",\"behind_ms\":%lld},", grades[grade],
+	struct doc clock = doc_object(to, "clock");
+	doc_string(clock, "status", grades[grade]);
+	doc_string(clock, "message",
 		   grade == HEALTHY ? "the clock is not behind the newest event"
-				    : "the clock is behind the newest event: times stand still until it has caught up",
-		   (long long)k.clock_behind_ms);
+				    : "the clock is behind the newest event: times stand still until it has caught up");
+	doc_i64(clock, "behind_ms", k.clock_behind_ms);
 	worsen_all(all, grade);
 }
 
 /* What needs an archive that is missing or damaged fails, and nothing else. */
-static void write_archives(struct api *api, struct buf *out, bool named, struct grades *all)
+static void put_archives(struct api *api, struct doc to, bool named, struct grades *all)
 {
 	struct fault why = {0};
 	enum grade grade = seal_absent(api->store, &why) ? DEGRADED : HEALTHY;
-	buf_printf(out, "\"archives\":{\"status\":\"%s\",\"message\":", grades[grade]);
+	struct doc archives = doc_object(to, "archives");
+	doc_string(archives, "status", grades[grade]);
 	if (grade == HEALTHY)
-		buf_adds(out, "\"none is known to be missing or damaged\"");
+		doc_string(archives, "message", "none is known to be missing or damaged");
 	else if (named)
-		write_reason(out, why.text);
+		put_reason(archives, "message", why.text);
 	else
-		buf_adds(out, "\"one is missing or damaged\"");
-	buf_adds(out, "},");
+		doc_string(archives, "message", "one is missing or damaged");
 	worsen_all(all, grade);
 }
 
@@ -166,21 +174,28 @@ static enum grade memory_grade(const struct memory_figures *m)
 static const char *const alert_levels[] = {"none", "warning", "critical"};
 static const char *const memory_words[] = {"memory is fine", "memory is short, or grows", "memory is nearly used up"};
 
-static void write_memory(struct api *api, struct buf *out, struct grades *all)
+static void put_memory_figures(struct doc to, const struct memory_figures *m)
+{
+	doc_fixed(to, "process_memory_mb", (double)m->resident / MIB, 3);
+	doc_fixed(to, "system_memory_percent", m->system_percent, 2);
+	doc_fixed(to, "growth_rate_mb_per_hour", m->growth_mb_per_hour, 3);
+}
+
+static void put_memory(struct api *api, struct doc to, struct grades *all)
 {
 	struct memory_figures m;
 	watch_memory(api->watch, &m);
 	enum grade grade = memory_grade(&m);
-	buf_printf(out,
-		   "\"memory\":{\"status\":\"%s\",\"message\":\"%s\",\"process_memory_mb\":%.3f,"
-		   "\"system_memory_percent\":%.2f,\"growth_rate_mb_per_hour\":%.3f,\"alert_level\":\"%s\"}",
-		   grades[grade], memory_words[grade], (double)m.resident / MIB, m.system_percent, m.growth_mb_per_hour,
-		   alert_levels[grade]);
+	struct doc memory = doc_object(to, "memory");
+	doc_string(memory, "status", grades[grade]);
+	doc_string(memory, "message", memory_words[grade]);
+	put_memory_figures(memory, &m);
+	doc_string(memory, "alert_level", alert_levels[grade]);
 	worsen(all, grade);
 }
 
 /* The three components of the old monitoring server: its sockets, its page, its figures. */
-static void write_parts(struct api *api, struct buf *out, struct grades *all)
+static void put_parts(struct api *api, struct doc to, struct grades *all)
 {
 	struct ws_figures w;
 	struct tally tallies[SERVICES];
@@ -192,9 +207,12 @@ static void write_parts(struct api *api, struct buf *out, struct grades *all)
 	/* Our own page is part of the program; another one is read from its directory. */
 	enum grade page = api->static_dir == NULL || access(api->static_dir, R_OK | X_OK) == 0 ? HEALTHY : DEGRADED;
 	enum grade figures = counted >= head ? HEALTHY : DEGRADED;
-	buf_printf(out, "\"websocket\":\"%s\",\"dashboard\":\"%s\",\"metrics\":\"%s\",", grades[sockets], grades[page],
-		   grades[figures]);
-	buf_printf(out, "\"loop\":{\"status\":\"%s\",\"lag_ms\":%llu},", grades[sockets], U(w.loop_lag_ms));
+	doc_string(to, "websocket", grades[sockets]);
+	doc_string(to, "dashboard", grades[page]);
+	doc_string(to, "metrics", grades[figures]);
+	struct doc loop = doc_object(to, "loop");
+	doc_string(loop, "status", grades[sockets]);
+	doc_u64(loop, "lag_ms", w.loop_lag_ms);
 	worsen(all, sockets);
 	worsen(all, page);
 	worsen(all, figures);
@@ -202,22 +220,22 @@ static void write_parts(struct api *api, struct buf *out, struct grades *all)
 
 /* Every component; `probed` is what a write has come to, NULL where none was tried. Not `named`: without names of archives
  * and leases, for who has no token. */
-static struct grades write_components(struct api *api, struct buf *out, const struct probe_result *probed, bool named)
+static struct grades put_components(struct api *api, struct doc to, const struct probe_result *probed, bool named)
 {
 	struct grades all = {HEALTHY, HEALTHY};
-	buf_adds(out, ",\"components\":{");
-	write_parts(api, out, &all);
-	write_storage(api, out, probed, &all);
-	buf_adds(out, ",\"supabase\":{\"status\":\"healthy\",\"enabled\":false,\"message\":\"not used\"},");
-	write_clock(api, out, &all);
-	write_archives(api, out, named, &all);
-	write_memory(api, out, &all);
-	buf_addc(out, ',');
-	write_disk(api, out, &all);
-	buf_adds(out, ",\"semaphores\":");
+	put_parts(api, to, &all);
+	put_storage(api, to, probed, &all);
+	struct doc supabase = doc_object(to, "supabase");
+	doc_string(supabase, "status", grades[HEALTHY]);
+	doc_bool(supabase, "enabled", false);
+	doc_string(supabase, "message", "not used");
+	put_clock(api, to, &all);
+	put_archives(api, to, named, &all);
+	put_memory(api, to, &all);
+	put_disk(api, to, &all);
 	/* Permits in use are no fault of the whole, even if all are; one that leaked is. */
-	worsen(&all, leases_write_use(api->leases, out, named) < LEASES_DEGRADED ? HEALTHY : DEGRADED);
-	buf_adds(out, "}}");
+	enum lease_health leases = leases_write_use(api->leases, doc_object(to, "semaphores"), named);
+	worsen(&all, leases < LEASES_DEGRADED ? HEALTHY : DEGRADED);
 	return all;
 }
 
@@ -234,16 +252,21 @@ static void write_health(void *arg, struct http_request *x, struct reader *reade
 	(void)reader;
 	struct api *api = arg;
 	const struct health *h = request_state(x);
-	struct buf parts;
-	buf_init(&parts);
-	struct grades found = write_components(api, &parts, &h->ask.result, true);
+	struct document parts;
+	struct document whole;
+	struct buf text;
+	struct grades found = put_components(api, document_begin(&parts), &h->ask.result, true);
 	enum grade grade = h->is_readiness ? found.ready : found.all;
-	struct buf *out = request_out(x);
-	buf_printf(out, "{\"status\":\"%s\",\"service\":\"monitoring\",\"port\":%d,\"version\":\"%s\"", grades[grade],
-		   listener_port(api->listener), TIDEMARK_VERSION);
-	put_times(out);
-	buf_join(out, &parts, 0, 0);
-	buf_finish(&parts);
+	buf_init(&text);
+	document_end(&parts, &text);
+	struct doc root = document_begin(&whole);
+	doc_string(root, "status", grades[grade]);
+	doc_string(root, "service", "monitoring");
+	doc_i64(root, "port", listener_port(api->listener));
+	doc_string(root, "version", TIDEMARK_VERSION);
+	put_times(root);
+	doc_raw_take(root, "components", &text);
+	document_end(&whole, request_out(x));
 	api_json_done(x, grade == HEALTHY ? 200 : 503);
 }
 
@@ -283,14 +306,18 @@ void api_health_ready(void *arg, struct http_request *x, struct reader *reader)
  * counts for nothing here. */
 static void reply_live(struct api *api, struct http_request *x, bool named)
 {
+	struct document d;
 	struct ws_figures w;
 	ws_read(api->ws, &w);
 	bool alive = w.loop_lag_ms < LOOP_DEAD_MS;
-	buf_printf(request_out(x), "{\"status\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%lld,\"loop_lag_ms\":%llu",
-		   grades[alive ? HEALTHY : UNHEALTHY], TIDEMARK_VERSION,
-		   (long long)(clock_mono_ms() - api->started_mono_ms) / 1000, U(w.loop_lag_ms));
-	put_times(request_out(x));
-	write_components(api, request_out(x), NULL, named);
+	struct doc root = document_begin(&d);
+	doc_string(root, "status", grades[alive ? HEALTHY : UNHEALTHY]);
+	doc_string(root, "version", TIDEMARK_VERSION);
+	doc_i64(root, "uptime_seconds", (clock_mono_ms() - api->started_mono_ms) / 1000);
+	doc_u64(root, "loop_lag_ms", w.loop_lag_ms);
+	put_times(root);
+	put_components(api, doc_object(root, "components"), NULL, named);
+	document_end(&d, request_out(x));
 	api_json_done(x, alive ? 200 : 503);
 }
 
@@ -310,7 +337,9 @@ void api_health_semaphores(void *arg, struct http_request *x, struct reader *rea
 {
 	(void)reader;
 	struct api *api = arg;
-	enum lease_health health = leases_write_health(api->leases, request_out(x));
+	struct document d;
+	enum lease_health health = leases_write_health(api->leases, document_begin(&d));
+	document_end(&d, request_out(x));
 	api_json_done(x, health != LEASES_CRITICAL ? 200 : 503);
 }
 
@@ -318,43 +347,53 @@ void api_health_memory(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct api *api = arg;
-	struct buf *out = request_out(x);
+	struct document d;
+	struct buf now;
 	struct memory_figures m;
 	watch_memory(api->watch, &m);
 	enum grade grade = memory_grade(&m);
-	buf_printf(out, "{\"status\":\"%s\",\"timestamp_utc\":", grades[grade]);
-	clock_write_seconds(out, clock_wall_ms());
-	buf_printf(out,
-		   ",\"current_metrics\":{\"process_memory_mb\":%.3f,\"system_memory_percent\":%.2f,"
-		   "\"growth_rate_mb_per_hour\":%.3f},\"alert\":{\"level\":\"%s\",\"message\":\"%s\","
-		   "\"threshold_exceeded\":%s},",
-		   (double)m.resident / MIB, m.system_percent, m.growth_mb_per_hour, alert_levels[grade],
-		   memory_words[grade], grade != HEALTHY ? "true" : "false");
-	buf_printf(out,
-		   "\"thresholds\":{\"warning_percent\":%d,\"critical_percent\":%d,\"leak_mb_per_hour\":%d},\"baseline\":",
-		   MEMORY_WARNING, MEMORY_CRITICAL, LEAK_MB_PER_HOUR);
+	struct doc root = document_begin(&d);
+	buf_init(&now);
+	clock_write_seconds(&now, clock_wall_ms());
+	doc_string(root, "status", grades[grade]);
+	doc_raw_take(root, "timestamp_utc", &now);
+	put_memory_figures(doc_object(root, "current_metrics"), &m);
+	struct doc alert = doc_object(root, "alert");
+	doc_string(alert, "level", alert_levels[grade]);
+	doc_string(alert, "message", memory_words[grade]);
+	doc_bool(alert, "threshold_exceeded", grade != HEALTHY);
+	struct doc thresholds = doc_object(root, "thresholds");
+	doc_i64(thresholds, "warning_percent", MEMORY_WARNING);
+	doc_i64(thresholds, "critical_percent", MEMORY_CRITICAL);
+	doc_i64(thresholds, "leak_mb_per_hour", LEAK_MB_PER_HOUR);
 	if (m.baseline != 0) {
-		buf_printf(out, "{\"process_memory_mb\":%.3f,\"timestamp\":", (double)m.baseline / MIB);
-		clock_write(out, m.baseline_ms);
-		buf_addc(out, '}');
+		struct doc baseline = doc_object(root, "baseline");
+		doc_fixed(baseline, "process_memory_mb", (double)m.baseline / MIB, 3);
+		doc_time(baseline, "timestamp", m.baseline_ms);
 	} else {
-		buf_adds(out, "null");
+		doc_null(root, "baseline");
 	}
-	buf_printf(out, ",\"history_size\":%llu}", U(m.samples));
+	doc_u64(root, "history_size", m.samples);
+	document_end(&d, request_out(x));
 	api_json_done(x, grade == HEALTHY ? 200 : 503);
 }
 
 /* The writer's: what cannot be committed is shown to nobody. */
-static void write_circuit(struct api *api, struct buf *out)
+static void put_circuit(struct api *api, struct doc to)
 {
 	struct writer_figures w;
 	writer_read(api->writer, &w);
-	buf_printf(out,
-		   "\"circuit_breaker\":{\"name\":\"writer\",\"state\":\"%s\",\"failure_count\":%llu,\"success_count\":0,"
-		   "\"half_open_calls\":%d,\"config\":{\"failure_threshold\":%d,\"success_threshold\":%d,"
-		   "\"timeout_seconds\":%.1f,\"half_open_max_calls\":%d}}",
-		   breaker_name(w.breaker), U(w.breaker_failures), w.breaker == BREAKER_HALF_OPEN, BREAKER_FAILURES,
-		   BREAKER_SUCCESSES, BREAKER_WAIT_MAX_MS / 1000.0, BREAKER_TRIES);
+	struct doc circuit = doc_object(to, "circuit_breaker");
+	doc_string(circuit, "name", "writer");
+	doc_string(circuit, "state", breaker_name(w.breaker));
+	doc_u64(circuit, "failure_count", w.breaker_failures);
+	doc_u64(circuit, "success_count", 0);
+	doc_u64(circuit, "half_open_calls", w.breaker == BREAKER_HALF_OPEN);
+	struct doc config = doc_object(circuit, "config");
+	doc_u64(config, "failure_threshold", BREAKER_FAILURES);
+	doc_u64(config, "success_threshold", BREAKER_SUCCESSES);
+	doc_fixed(config, "timeout_seconds", BREAKER_WAIT_MAX_MS / 1000.0, 1);
+	doc_u64(config, "half_open_max_calls", BREAKER_TRIES);
 }
 
 /* Disconnected is a session that is known by its name and has no connection now. */
@@ -362,9 +401,9 @@ void api_health_websocket(void *arg, struct http_request *x, struct reader *read
 {
 	(void)reader;
 	struct api *api = arg;
-	struct buf *out = request_out(x);
 	struct ws_metrics *m = ws_figures_of(api->ws);
 	struct ws_figures w;
+	struct document d;
 	struct buf texts[WS_TEXTS];
 	for (int i = 0; i < WS_TEXTS; i++)
 		buf_init(&texts[i]);
@@ -372,26 +411,20 @@ void api_health_websocket(void *arg, struct http_request *x, struct reader *read
 	ws_read(api->ws, &w);
 	uint64_t away = ws_metrics_away(m);
 	bool ill = w.loop_lag_ms >= LOOP_LAG_MAX_MS || away > w.connections;
-	const char *status = ill ? "degraded" : w.connections == 0 ? "warning" : "healthy";
-	buf_printf(out, "{\"status\":\"%s\"", status);
-	put_times(out);
-	buf_printf(out,
-		   ",\"connections\":{\"total_connections\":%llu,\"connected\":%llu,\"disconnected\":%llu,"
-		   "\"total_queued_messages\":%llu,\"connections\":",
-		   U(w.connections + away), U(w.connections), U(away), U(w.lag_sum));
-	buf_join(out, &texts[WS_TEXT_CONNECTIONS], 0, 0);
-	buf_adds(out, ",\"metrics\":");
-	ws_metrics_write(m, out, w.connections, api->writer);
-	buf_addc(out, ',');
-	write_circuit(api, out);
-	buf_adds(out, "},\"pings\":");
-	buf_join(out, &texts[WS_TEXT_PULSES], 0, 0);
-	buf_adds(out, ",\"health\":");
-	buf_join(out, &texts[WS_TEXT_HEALTH], 0, 0);
-	buf_adds(out, ",\"metrics\":");
-	ws_metrics_write(m, out, w.connections, api->writer);
-	buf_addc(out, '}');
-	for (int i = 0; i < WS_TEXTS; i++)
-		buf_finish(&texts[i]);
+	struct doc root = document_begin(&d);
+	doc_string(root, "status", ill ? "degraded" : w.connections == 0 ? "warning" : "healthy");
+	put_times(root);
+	struct doc connections = doc_object(root, "connections");
+	doc_u64(connections, "total_connections", w.connections + away);
+	doc_u64(connections, "connected", w.connections);
+	doc_u64(connections, "disconnected", away);
+	doc_u64(connections, "total_queued_messages", w.lag_sum);
+	doc_raw_take(connections, "connections", &texts[WS_TEXT_CONNECTIONS]);
+	ws_metrics_write(m, doc_object(connections, "metrics"), w.connections, api->writer);
+	put_circuit(api, connections);
+	doc_raw_take(root, "pings", &texts[WS_TEXT_PULSES]);
+	doc_raw_take(root, "health", &texts[WS_TEXT_HEALTH]);
+	ws_metrics_write(m, doc_object(root, "metrics"), w.connections, api->writer);
+	document_end(&d, request_out(x));
 	api_json_done(x, 200);
 }

@@ -237,19 +237,30 @@ static bool passes(const struct observation *o, const struct auditor_filter *f)
 	       (f->category.len == 0 || slice_is(f->category, observation_category(o->rule)));
 }
 
-void auditor_write(struct auditor *a, struct buf *out, const struct auditor_filter *filter)
+/* Copies the newest before `id` that passes. Returns its id; 0: there is none. */
+static uint64_t copy_before(struct auditor *a, uint64_t id, const struct auditor_filter *filter, struct observation *out)
 {
-	uint32_t count = 0;
-	buf_addc(out, '[');
+	uint64_t found = 0;
 	pthread_mutex_lock(&a->lock);
-	for (uint64_t id = a->last_id; id > 0 && id >= a->first_id && count < filter->limit; id--) {
-		const struct observation *o = at(a, id);
-		if (o->id != id || !passes(o, filter))
-			continue;
-		buf_adds(out, count++ == 0 ? "" : ",");
-		observation_write(out, o);
+	id = id <= a->last_id ? id : a->last_id + 1;
+	while (found == 0 && --id > 0 && id >= a->first_id) {
+		*out = *at(a, id);
+		found = out->id == id && passes(out, filter) ? id : 0;
 	}
 	pthread_mutex_unlock(&a->lock);
+	return found;
+}
+
+/* Nobody waits for one to be written. */
+void auditor_write(struct auditor *a, struct buf *out, const struct auditor_filter *filter)
+{
+	struct observation o;
+	uint64_t id = UINT64_MAX;
+	buf_addc(out, '[');
+	for (uint32_t i = 0; i < filter->limit && (id = copy_before(a, id, filter, &o)) != 0; i++) {
+		buf_adds(out, i == 0 ? "" : ",");
+		observation_write(out, &o);
+	}
 	buf_addc(out, ']');
 }
 

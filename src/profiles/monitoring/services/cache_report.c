@@ -4,6 +4,7 @@
 
 #include "base/system/clock.h"
 #include "profiles/monitoring/state/monitor.h"
+#include "json/document.h"
 
 enum {
 	PAGE_EVENTS = 1000,
@@ -256,24 +257,33 @@ enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *
 	return err;
 }
 
-void cache_report_write(struct cache_report *r, struct buf *out)
+static void put_summary(struct doc to, const struct cache_report *r)
 {
 	static const char *const forms[] = {"raw", "1min", "1hour"};
 	const struct sums *all = &r->all;
-	buf_adds(out, "\"metrics\":[");
-	if (r->text.len > 0)
-		buf_add(out, r->text.data, r->text.len);
-	buf_printf(out,
-		   "],\"summary\":{\"total_records\":%u,\"time_range_hours\":%lld,\"aggregation\":\"%s\","
-		   "\"implementation_type\":\"%s\",\"complete\":%s,\"since\":",
-		   r->rows, (long long)r->query.hours, forms[r->query.form],
-		   r->query.side == CACHE_SIDES ? "all" : cache_side_name(r->query.side), r->cut ? "false" : "true");
-	clock_write(out, r->since_ms);
-	if (r->query.form != CACHE_RAW && r->rows > 0)
-		buf_printf(out,
-			   ",\"total_operations\":%llu,\"total_hits\":%llu,\"total_misses\":%llu,\"overall_hit_rate\":%.2f,"
-			   "\"avg_response_time_ms\":%.3f",
-			   (unsigned long long)operations(all), (unsigned long long)all->kinds[CACHE_HIT],
-			   (unsigned long long)all->kinds[CACHE_MISS], hit_rate(all), mean(all->time_ms, all->timed));
-	buf_addc(out, '}');
+	doc_u64(to, "total_records", r->rows);
+	doc_i64(to, "time_range_hours", r->query.hours);
+	doc_string(to, "aggregation", forms[r->query.form]);
+	doc_string(to, "implementation_type", r->query.side == CACHE_SIDES ? "all" : cache_side_name(r->query.side));
+	doc_bool(to, "complete", !r->cut);
+	doc_time(to, "since", r->since_ms);
+	if (r->query.form == CACHE_RAW || r->rows == 0)
+		return;
+	doc_u64(to, "total_operations", operations(all));
+	doc_u64(to, "total_hits", all->kinds[CACHE_HIT]);
+	doc_u64(to, "total_misses", all->kinds[CACHE_MISS]);
+	doc_fixed(to, "overall_hit_rate", hit_rate(all), 2);
+	doc_fixed(to, "avg_response_time_ms", mean(all->time_ms, all->timed), 3);
+}
+
+void cache_report_write(struct cache_report *r, struct buf *out)
+{
+	struct document tail;
+	struct doc root = document_begin(&tail);
+	put_summary(doc_object(root, "summary"), r);
+	doc_time(root, "timestamp", clock_wall_ms());
+	buf_adds(out, "{\"metrics\":[");
+	buf_join(out, &r->text, 0, 0);
+	buf_addc(out, ']');
+	document_end_tail(&tail, out);
 }

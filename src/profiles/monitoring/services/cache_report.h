@@ -24,7 +24,7 @@ void cache_report_destroy(struct cache_report *r);
 enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *done, struct fault *fault);
 /* What it may come to in memory, in bytes. */
 size_t cache_report_bytes(const struct cache_report *r);
-/* `"metrics":[…],"summary":{…}` of what was read. */
+/* The document of what was read: {"metrics":[…],"summary":{…},"timestamp":…} */
 void cache_report_write(struct cache_report *r, struct buf *out);
 
 #endif

@@ -5,30 +5,30 @@
 #include "base/system/log.h"
 #include "profiles/monitoring/event/flat.h"
 
-void notice_begin(struct buf *out, const char *type, const char *error)
+struct doc notice_begin(struct notice *n, const char *type, const char *error)
 {
-	buf_printf(out,
-		   "{\"type\":\"%s\",\"connection_type\":\"websocket\",\"direction\":\"%s\",\"script_name\":\"tidemark\"",
-		   type, error != NULL ? "error" : "send");
-	buf_adds(out, ",\"data_size_bytes\":0,\"response_time_ms\":null,\"error\":");
-	if (error != NULL)
-		buf_json(out, slice_of(error));
-	else
-		buf_adds(out, "null");
-	buf_adds(out, ",\"metadata\":{");
+	struct doc root = document_begin(&n->document);
+	doc_string(root, "type", type);
+	doc_string(root, "connection_type", service_name(SERVICE_WEBSOCKET));
+	doc_string(root, "direction", error != NULL ? "error" : "send");
+	doc_string(root, "script_name", "tidemark");
+	doc_u64(root, "data_size_bytes", 0);
+	doc_null(root, "response_time_ms");
+	doc_text_or_null(root, "error", slice_of(error != NULL ? error : ""));
+	return doc_object(root, "metadata");
 }
 
-enum err notice_batch_take(struct buf *text, struct batch **out, struct fault *fault)
+enum err notice_batch(struct notice *n, struct batch **out, struct fault *fault)
 {
-	struct batch_limits limits = {text->len, 1};
-	if (buf_failed(text)) {
-		buf_finish(text);
+	struct buf text;
+	buf_init(&text);
+	document_end(&n->document, &text);
+	if (buf_failed(&text)) {
+		buf_finish(&text);
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	}
-	struct slice object = buf_slice(text);
-	char *memory = text->data;
-	*text = (struct buf){0};
-	return batch_from_object_take(object, service_name(SERVICE_WEBSOCKET), memory, limits, out, fault);
+	struct batch_limits limits = {text.len, 1};
+	return batch_from_object_take(buf_slice(&text), service_name(SERVICE_WEBSOCKET), text.data, limits, out, fault);
 }
 
 static void on_sent(struct write_op *op)
@@ -40,16 +40,16 @@ static void on_sent(struct write_op *op)
 	free(op);
 }
 
-void notice_send_take(struct writer *w, struct buf *text)
+void notice_send(struct writer *w, struct notice *n)
 {
 	struct write_op *op = calloc(1, sizeof *op);
 	if (op == NULL) {
-		buf_finish(text);
+		document_finish(&n->document);
 		log_warn("an event of the server's own is not stored", "error=\"out of memory\"");
 		return;
 	}
 	op->done = on_sent;
-	enum err err = notice_batch_take(text, &op->batch, &op->fault);
+	enum err err = notice_batch(n, &op->batch, &op->fault);
 	if (!err)
 		err = writer_submit(w, op, &op->fault);
 	if (!err)

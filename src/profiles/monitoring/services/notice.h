@@ -3,17 +3,21 @@
 #ifndef PROFILES_MONITORING_SERVICES_NOTICE_H
 #define PROFILES_MONITORING_SERVICES_NOTICE_H
 
-#include "base/buf.h"
 #include "engine/write/writer.h"
+#include "json/document.h"
 
-/* Begins `{"type":TYPE,…` for what the server does (direction send) or what has gone wrong (`error` not NULL), up to
- * `"metadata":{`: members and two braces are the caller's to add. */
-void notice_begin(struct buf *out, const char *type, const char *error);
+/* An event on its way. */
+struct notice {
+	struct document document;
+};
 
-/* An event such as notice_begin has begun, to be stored with or without a change; `op` is otherwise the caller's. ERR_NOMEM.
- * Takes the text. */
-enum err notice_batch_take(struct buf *text, struct batch **out, struct fault *fault);
-/* Stores it, and forgets about it: that it could not be is logged. Takes the text. */
-void notice_send_take(struct writer *w, struct buf *text);
+/* Begins {"type":TYPE,…} for what the server does (direction send) or what has gone wrong (`error` not NULL). Returns its
+ * metadata, whose members are the caller's to add; one of the two calls below follows. */
+struct doc notice_begin(struct notice *n, const char *type, const char *error);
+
+/* Makes a batch of it, to be stored with or without a change. ERR_NOMEM. */
+enum err notice_batch(struct notice *n, struct batch **out, struct fault *fault);
+/* Stores it, and forgets about it: that it could not be is logged. */
+void notice_send(struct writer *w, struct notice *n);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include "base/system/clock.h"
 #include "json/numbers.h"
+#include <stdio.h>
+#include "json/document.h"
 
 static const struct {
 	const char *name;
@@ -40,29 +42,36 @@ const char *observation_category(enum rule rule)
 /* The rules count, they do not guess: their confidence is always full. */
 void observation_write(struct buf *out, const struct observation *o)
 {
-	buf_printf(out, "{\"id\":\"%llu\",\"severity\":\"%s\",\"category\":\"%s\",\"confidence\":100",
-		   (unsigned long long)o->id, rules[o->rule].severity, rules[o->rule].category);
-	buf_adds(out, ",\"timestamp\":");
-	clock_write(out, o->time_ms);
-	buf_adds(out, ",\"observation\":\"");
-	buf_printf(out, rules[o->rule].text, service_name(o->service), (unsigned long long)o->value,
-		   (unsigned long long)o->limit, (unsigned long long)o->batch);
-	buf_printf(out, "\",\"recommendation\":\"%s\",\"acknowledged\":%s", rules[o->rule].recommendation,
-		   o->acknowledged_ms != 0 ? "true" : "false");
-	buf_adds(out, ",\"acknowledged_at\":");
-	if (o->acknowledged_ms != 0)
-		clock_write(out, o->acknowledged_ms);
+	bool acknowledged = o->acknowledged_ms != 0;
+	char text[320];
+	struct document d;
+	struct doc root = document_begin(&d);
+	snprintf(text, sizeof text, "%llu", (unsigned long long)o->id);
+	doc_string(root, "id", text);
+	doc_string(root, "severity", rules[o->rule].severity);
+	doc_string(root, "category", rules[o->rule].category);
+	doc_u64(root, "confidence", 100);
+	doc_time(root, "timestamp", o->time_ms);
+	snprintf(text, sizeof text, rules[o->rule].text, service_name(o->service), (unsigned long long)o->value,
+		 (unsigned long long)o->limit, (unsigned long long)o->batch);
+	doc_string(root, "observation", text);
+	doc_string(root, "recommendation", rules[o->rule].recommendation);
+	doc_bool(root, "acknowledged", acknowledged);
+	if (acknowledged)
+		doc_time(root, "acknowledged_at", o->acknowledged_ms);
 	else
-		buf_adds(out, "null");
-	buf_printf(out, ",\"acknowledged_by\":%s,\"event_ids\":", o->acknowledged_ms != 0 ? "\"dashboard_user\"" : "null");
-	if (o->event_count > 0)
-		numbers_write(out, o->events, (int)o->event_count);
-	else
-		buf_adds(out, "[]");
-	buf_printf(out,
-		   ",\"rule\":\"%s\",\"connection_type\":\"%s\",\"metadata\":{\"model\":\"rules\",\"batch_size\":%llu,"
-		   "\"auditor_version\":\"" TIDEMARK_VERSION "\"}}",
-		   rules[o->rule].name, service_name(o->service), (unsigned long long)o->batch);
+		doc_null(root, "acknowledged_at");
+	doc_text_or_null(root, "acknowledged_by", slice_of(acknowledged ? "dashboard_user" : ""));
+	struct doc events = doc_array(root, "event_ids");
+	for (uint64_t i = 0; i < o->event_count; i++)
+		doc_u64(events, NULL, o->events[i]);
+	doc_string(root, "rule", rules[o->rule].name);
+	doc_string(root, "connection_type", service_name(o->service));
+	struct doc metadata = doc_object(root, "metadata");
+	doc_string(metadata, "model", "rules");
+	doc_u64(metadata, "batch_size", o->batch);
+	doc_string(metadata, "auditor_version", TIDEMARK_VERSION);
+	document_end(&d, out);
 }
 
 enum { NUMBERS = 8 + WINDOW_ERRORS };

@@ -10,6 +10,7 @@
 
 #include "base/system/sys.h"
 #include "profiles/monitoring/services/service_history.h"
+#include "json/document.h"
 
 enum { NAME_MAX_LEN = 100, EVENTS = 1000, BUFFER_EVENTS = 10000, PATH_LEN = 2048 };
 
@@ -29,36 +30,41 @@ static void resolve(struct slice name, char out[NAME_MAX_LEN + 1])
 		strcpy(out, "monitoring_export.json");
 }
 
+static void put_summary(struct doc to, const struct tally tallies[SERVICES])
+{
+	uint64_t events = 0;
+	for (int i = 0; i < SERVICES; i++)
+		events += tallies[i].events;
+	doc_u64(to, "total_events", events);
+	struct doc types = doc_array(to, "connection_types");
+	for (int i = 0; i < SERVICES; i++)
+		if (tallies[i].events > 0)
+			doc_string(types, NULL, service_name((enum service)i));
+	struct doc stats = doc_object(to, "stats");
+	for (int i = 0; i < SERVICES; i++) {
+		struct buf text;
+		if (tallies[i].events == 0)
+			continue;
+		buf_init(&text);
+		tally_write(&text, (enum service)i, &tallies[i], true);
+		doc_raw_take(stats, service_name((enum service)i), &text);
+	}
+	doc_u64(doc_object(to, "active_connections"), "websocket", tallies[SERVICE_WEBSOCKET].open);
+	doc_u64(to, "buffer_size", BUFFER_EVENTS);
+	doc_u64(to, "buffer_usage", events < BUFFER_EVENTS ? events : BUFFER_EVENTS);
+	doc_bool(to, "redis_enabled", false);
+	doc_u64(to, "redis_queue_size", 0);
+	doc_string(to, "redis_circuit_breaker", "closed");
+}
+
 static void write_summary(struct monitor *m, struct buf *out)
 {
 	struct tally tallies[SERVICES];
 	uint64_t seq;
-	uint64_t events = 0;
-	bool first = true;
+	struct document head;
 	monitor_tallies(m, tallies, &seq);
-	for (int i = 0; i < SERVICES; i++)
-		events += tallies[i].events;
-	buf_printf(out, "{\"summary\":{\"total_events\":%llu,\"connection_types\":[", (unsigned long long)events);
-	for (int i = 0; i < SERVICES; i++) {
-		if (tallies[i].events == 0)
-			continue;
-		buf_printf(out, "%s\"%s\"", first ? "" : ",", service_name((enum service)i));
-		first = false;
-	}
-	buf_adds(out, "],\"stats\":{");
-	first = true;
-	for (int i = 0; i < SERVICES; i++) {
-		if (tallies[i].events == 0)
-			continue;
-		buf_printf(out, "%s\"%s\":", first ? "" : ",", service_name((enum service)i));
-		tally_write(out, (enum service)i, &tallies[i], true);
-		first = false;
-	}
-	buf_printf(out,
-		   "},\"active_connections\":{\"websocket\":%llu},\"buffer_size\":%d,\"buffer_usage\":%llu,"
-		   "\"redis_enabled\":false,\"redis_queue_size\":0,\"redis_circuit_breaker\":\"closed\"},\"recent_events\":",
-		   (unsigned long long)tallies[SERVICE_WEBSOCKET].open, BUFFER_EVENTS,
-		   (unsigned long long)(events < BUFFER_EVENTS ? events : BUFFER_EVENTS));
+	put_summary(doc_object(document_begin(&head), "summary"), tallies);
+	document_end_head(&head, out);
 }
 
 static enum err failed(const char *what, const char *path, struct fault *fault)
@@ -114,11 +120,15 @@ static enum err write_file(const char *dir, const char *name, struct slice text,
 static void write_events(const struct past *past, struct buf *out)
 {
 	const struct fault *missing = service_history_missing(past);
+	struct document tail;
+	buf_adds(out, ",\"recent_events\":");
 	service_history_write(past, out);
-	if (missing != NULL) {
-		buf_adds(out, ",\"missing\":");
-		buf_json(out, slice_of(missing->text));
+	if (missing == NULL) {
+		buf_addc(out, '}');
+		return;
 	}
+	doc_string(document_begin(&tail), "missing", missing->text);
+	document_end_tail(&tail, out);
 }
 
 enum err service_history_export(struct monitor *m, struct store *store, struct reader *reader, struct slice name,
@@ -142,7 +152,7 @@ enum err service_history_export(struct monitor *m, struct store *store, struct r
 	if (!err)
 		write_events(past, &text);
 	service_history_destroy(past);
-	buf_adds(&text, "}\n");
+	buf_addc(&text, '\n');
 	if (!err && buf_failed(&text))
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err)

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "json/numbers.h"
 #include "store/log/store.h"
+#include "json/document.h"
 #include "json/json.h"
 
 enum {
@@ -211,15 +212,26 @@ void conversations_read(const struct conversations *c, int64_t now_ms, struct co
 	slice_copy(out->model, (struct slice){e->model, e->model_len});
 }
 
+/* As it stands in JSON, but for the quotes. */
+static void put_model(struct doc to, const char *key, struct slice model)
+{
+	struct buf text;
+	buf_init(&text);
+	buf_printf(&text, "\"%.*s\"", (int)model.len, model.p);
+	doc_raw_take(to, key, &text);
+}
+
 void conversations_write(struct buf *out, const struct conversation_figures *f)
 {
-	bool any = f->model_len > 0;
-	buf_printf(
-		out,
-		"{\"active_sessions\":%zu,\"total_sessions\":%zu,\"conversation_length\":%llu,\"current_model\":\"%.*s\",",
-		f->active, f->total, (unsigned long long)f->messages, any ? (int)f->model_len : 2, any ? f->model : "--");
-	buf_printf(out, "\"context_tokens_used\":%llu,\"context_tokens_max\":%llu}", (unsigned long long)f->tokens_used,
-		   (unsigned long long)f->tokens_max);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_u64(root, "active_sessions", f->active);
+	doc_u64(root, "total_sessions", f->total);
+	doc_u64(root, "conversation_length", f->messages);
+	put_model(root, "current_model", f->model_len > 0 ? (struct slice){f->model, f->model_len} : slice_of("--"));
+	doc_u64(root, "context_tokens_used", f->tokens_used);
+	doc_u64(root, "context_tokens_max", f->tokens_max);
+	document_end(&d, out);
 }
 
 /* --- keeping --- */
@@ -230,12 +242,15 @@ enum { NUMBERS = 5 };
 static enum err save_one(const struct conversations *c, const struct conversation *e, struct store *store,
 			 struct fault *fault)
 {
+	struct document note;
 	struct buf text;
-	buf_init(&text);
 	const uint64_t n[NUMBERS] = {e->messages, e->tokens_used, e->tokens_max, (uint64_t)e->seen_ms, c->newest == e};
-	buf_adds(&text, "{\"numbers\":");
+	struct doc root = document_begin(&note);
+	buf_init(&text);
 	numbers_write(&text, n, NUMBERS);
-	buf_printf(&text, ",\"model\":\"%.*s\"}", (int)e->model_len, e->model);
+	doc_raw_take(root, "numbers", &text);
+	put_model(root, "model", (struct slice){e->model, e->model_len});
+	document_end(&note, &text);
 	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
 					 : store_note_put(store, "conversation", (struct slice){e->id, e->id_len},
 							  (int64_t)e->seen, buf_slice(&text), fault);

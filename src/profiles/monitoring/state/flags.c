@@ -112,14 +112,13 @@ static bool read_json(enum flag flag, struct slice json, int64_t *value)
 	return kind == JSON_TRUE || kind == JSON_FALSE;
 }
 
-static void write_value(struct buf *out, enum flag flag, int64_t value)
+static void put_value(struct doc to, const char *key, enum flag flag, int64_t value)
 {
-	if (table[flag].kind == KIND_ADAPTER)
-		buf_printf(out, "\"%s\"", adapters[value]);
-	else if (table[flag].kind == KIND_NUMBER)
-		buf_printf(out, "%lld", (long long)value);
-	else
-		buf_adds(out, value != 0 ? "true" : "false");
+	switch (table[flag].kind) {
+	case KIND_ADAPTER: doc_string(to, key, adapters[value]); break;
+	case KIND_NUMBER: doc_i64(to, key, value); break;
+	case KIND_SWITCH: doc_bool(to, key, value != 0); break;
+	}
 }
 
 /* --- configuration --- */
@@ -256,46 +255,37 @@ const char *adapter_name(enum adapter adapter)
 
 /* --- telling --- */
 
-void flags_write(const struct flags *f, struct buf *out)
+void flags_write(const struct flags *f, struct doc to)
 {
-	for (int i = 0; i < FLAGS; i++) {
-		buf_printf(out, "%s\"%s\":", i == 0 ? "{" : ",", table[i].name);
-		write_value(out, (enum flag)i, flags_get(f, (enum flag)i));
-	}
-	buf_addc(out, '}');
+	for (int i = 0; i < FLAGS; i++)
+		put_value(to, table[i].name, (enum flag)i, flags_get(f, (enum flag)i));
 }
 
-void flags_write_sources(struct flags *f, struct buf *out)
+void flags_write_sources(struct flags *f, struct doc to)
 {
 	static const char *const names[] = {"default", "environment", "option", "set"};
 	pthread_mutex_lock(&f->lock);
 	for (int i = 0; i < FLAGS; i++) {
-		buf_printf(out, "%s\"%s\":{\"source\":\"%s\"", i == 0 ? "{" : ",", table[i].name, names[f->source[i]]);
-		if (f->source[i] == SOURCE_SET) {
-			buf_adds(out, ",\"by\":");
-			if (f->by[i][0] != '\0')
-				buf_json(out, slice_of(f->by[i]));
-			else
-				buf_adds(out, "null");
-			buf_adds(out, ",\"at\":");
-			clock_write(out, f->at_ms[i]);
-		}
-		buf_addc(out, '}');
+		struct doc flag = doc_object(to, table[i].name);
+		doc_string(flag, "source", names[f->source[i]]);
+		if (f->source[i] != SOURCE_SET)
+			continue;
+		doc_text_or_null(flag, "by", slice_of(f->by[i]));
+		doc_time(flag, "at", f->at_ms[i]);
 	}
 	pthread_mutex_unlock(&f->lock);
-	buf_addc(out, '}');
 }
 
-int flags_write_issues(const struct flags *f, struct buf *out)
+void flags_write_issues(const struct flags *f, struct doc to)
 {
-	int count = 0;
-	buf_addc(out, '[');
-	if (flags_get(f, FLAG_VALIDATION_STRICT) != 0 && flags_get(f, FLAG_ENABLE_VALIDATION) == 0)
-		buf_printf(out, "%s\"strict validation is on, while validation is off\"", count++ > 0 ? "," : "");
-	if (flags_get(f, FLAG_DUAL_MODE) != 0 && flags_get(f, FLAG_USE_ADAPTER) == 0)
-		buf_printf(out, "%s\"dual mode is on, while no adapter is used\"", count++ > 0 ? "," : "");
-	buf_addc(out, ']');
-	return count;
+	bool pointless = flags_get(f, FLAG_VALIDATION_STRICT) != 0 && flags_get(f, FLAG_ENABLE_VALIDATION) == 0;
+	bool alone = flags_get(f, FLAG_DUAL_MODE) != 0 && flags_get(f, FLAG_USE_ADAPTER) == 0;
+	doc_string(to, "health", pointless || alone ? "degraded" : "healthy");
+	struct doc issues = doc_array(to, "issues");
+	if (pointless)
+		doc_string(issues, NULL, "strict validation is on, while validation is off");
+	if (alone)
+		doc_string(issues, NULL, "dual mode is on, while no adapter is used");
 }
 
 /* --- changing --- */
@@ -316,13 +306,13 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	}
 	if (c->unset)
 		return store_note_delete(store, "flag", key, fault);
+	struct document note;
 	struct buf text;
+	struct doc root = document_begin(&note);
+	put_value(root, "value", c->flag, c->value);
+	doc_string(root, "by", c->by);
 	buf_init(&text);
-	buf_adds(&text, "{\"value\":");
-	write_value(&text, c->flag, c->value);
-	buf_adds(&text, ",\"by\":");
-	buf_json(&text, slice_of(c->by));
-	buf_addc(&text, '}');
+	document_end(&note, &text);
 	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
 					 : store_note_put(store, "flag", key, c->at_ms, buf_slice(&text), fault);
 	buf_finish(&text);

@@ -16,9 +16,9 @@
 #ifndef PROFILES_MONITORING_STATE_FLAGS_H
 #define PROFILES_MONITORING_STATE_FLAGS_H
 
-#include "base/buf.h"
 #include "base/options.h"
 #include "engine/write/writer.h"
+#include "json/document.h"
 
 enum flag {
 	FLAG_USE_ADAPTER,
@@ -57,11 +57,11 @@ enum adapter flags_adapter(const struct flags *f);
 /* A static text. */
 const char *adapter_name(enum adapter adapter);
 
-/* Each appends one JSON value: the nine values by name; where each comes from; what is contradictory, an array, whose
- * length is returned. */
-void flags_write(const struct flags *f, struct buf *out);
-void flags_write_sources(struct flags *f, struct buf *out);
-int flags_write_issues(const struct flags *f, struct buf *out);
+/* Each fills in an object: the nine values by name; where each comes from; what is contradictory ("issues"), and what that
+ * means ("health"). */
+void flags_write(const struct flags *f, struct doc to);
+void flags_write_sources(struct flags *f, struct doc to);
+void flags_write_issues(const struct flags *f, struct doc to);
 
 enum { FLAG_BY_MAX = 64 };
 

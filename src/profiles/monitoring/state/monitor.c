@@ -12,6 +12,7 @@
 #include "profiles/monitoring/state/conversation.h"
 #include "json/numbers.h"
 #include "store/read/history.h"
+#include "json/document.h"
 
 enum {
 	SESSIONS_FRESH_MS = 1000,
@@ -637,38 +638,50 @@ void monitor_write_series(struct monitor *m, struct buf *out, enum service servi
 	free(copied);
 }
 
-static void write_time(struct buf *out)
+/* Renders a frame of statistics in place of the one before. */
+static void end_stats(struct document *d, struct buf *text)
 {
-	buf_adds(out, ",\"timestamp\":");
-	clock_write(out, clock_wall_ms());
-	buf_addc(out, '}');
+	doc_time(document_root(d), "timestamp", clock_wall_ms());
+	text->len = 0;
+	document_end(d, text);
+}
+
+static void put_tally(struct doc to, const char *key, enum service service, const struct tally *tally)
+{
+	struct buf text;
+	buf_init(&text);
+	tally_write(&text, service, tally, true);
+	doc_raw_take(to, key, &text);
 }
 
 static void make_stats(struct buf *text, enum service service, const struct tally *tally)
 {
-	text->len = 0;
-	buf_printf(text, "{\"type\":\"stats\",\"connection_type\":\"%s\",\"stats\":", service_name(service));
-	tally_write(text, service, tally, true);
-	write_time(text);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "stats");
+	doc_string(root, "connection_type", service_name(service));
+	put_tally(root, "stats", service, tally);
+	end_stats(&d, text);
 }
 
 /* Services without an event are left out; total_bytes is that of all together. */
 static void make_all_stats(struct buf *text, const struct tally tallies[SERVICES])
 {
 	uint64_t bytes = 0;
-	text->len = 0;
-	buf_adds(text, "{\"type\":\"stats\",\"connection_type\":null,\"stats\":{");
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "stats");
+	doc_null(root, "connection_type");
+	struct doc stats = doc_object(root, "stats");
 	for (int i = 0; i < SERVICES; i++) {
 		const struct tally *t = &tallies[i];
 		if (t->events == 0)
 			continue;
-		buf_printf(text, "\"%s\":", service_name((enum service)i));
-		tally_write(text, (enum service)i, t, true);
-		buf_addc(text, ',');
+		put_tally(stats, service_name((enum service)i), (enum service)i, t);
 		bytes += t->sent_bytes + t->received_bytes;
 	}
-	buf_printf(text, "\"total_bytes\":%llu}", (unsigned long long)bytes);
-	write_time(text);
+	doc_u64(stats, "total_bytes", bytes);
+	end_stats(&d, text);
 }
 
 /* Version 0 is that of an empty store: nothing is ready yet. */

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
-#include "base/system/clock.h"
 #include "profiles/monitoring/event/validity.h"
 #include "json/numbers.h"
+#include "json/document.h"
 
 enum { NUMBERS = 3 };
 
@@ -87,16 +87,19 @@ enum err quarantine_load(struct quarantine *q, struct store *store, struct fault
 
 void quarantined_write(struct buf *out, const struct quarantined *what)
 {
-	bool first = true;
-	buf_printf(out, "{\"seq\":%llu,\"time\":", (unsigned long long)what->seq);
-	clock_write(out, what->time_ms);
-	buf_printf(out, ",\"stream\":\"%s\",\"errors\":[", service_name(what->service));
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_u64(root, "seq", what->seq);
+	doc_time(root, "time", what->time_ms);
+	doc_string(root, "stream", service_name(what->service));
+	struct doc errors = doc_array(root, "errors");
 	for (int i = 0; i < VALIDITIES; i++) {
 		if ((what->rules & 1u << i) == 0)
 			continue;
-		buf_printf(out, "%s{\"rule_name\":\"%s\",\"error_message\":\"%s\",\"severity\":\"error\"}", first ? "" : ",",
-			   validity_rule((enum validity)i), validity_reason((enum validity)i));
-		first = false;
+		struct doc error = doc_object(errors, NULL);
+		doc_string(error, "rule_name", validity_rule((enum validity)i));
+		doc_string(error, "error_message", validity_reason((enum validity)i));
+		doc_string(error, "severity", "error");
 	}
-	buf_adds(out, "]}");
+	document_end(&d, out);
 }

@@ -2,6 +2,7 @@
 
 #include "json/numbers.h"
 #include "profiles/monitoring/state/tally.h"
+#include "json/document.h"
 
 static struct minute *slot(struct series *s, int64_t minute)
 {
@@ -51,9 +52,14 @@ void series_join(struct series *s, const struct series *other)
 static void write_bucket(struct buf *out, const struct minute *m, bool first)
 {
 	double mean_ms = m->timed > 0 ? (double)m->timed_us / (double)m->timed / 1000 : 0;
-	buf_printf(out, "%s\"%lld\":{\"count\":%llu,\"errors\":%llu,\"total_bytes\":%llu,\"avg_response_time\":%.3f}",
-		   first ? "" : ",", (long long)m->minute * 60, (unsigned long long)m->events, (unsigned long long)m->errors,
-		   (unsigned long long)m->bytes, mean_ms);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_u64(root, "count", m->events);
+	doc_u64(root, "errors", m->errors);
+	doc_u64(root, "total_bytes", m->bytes);
+	doc_fixed(root, "avg_response_time", mean_ms, 3);
+	buf_printf(out, "%s\"%lld\":", first ? "" : ",", (long long)m->minute * 60);
+	document_end(&d, out);
 }
 
 /* NULL: nothing was counted in it. */

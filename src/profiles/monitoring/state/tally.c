@@ -1,6 +1,7 @@
 #include "profiles/monitoring/state/tally.h"
 
 #include "json/numbers.h"
+#include "json/document.h"
 
 static const double response_max_ms = 31.0 * 86400 * 1000;
 
@@ -69,21 +70,22 @@ double tally_mean_ms(const struct tally *t)
 
 void tally_write(struct buf *out, enum service service, const struct tally *t, bool with_total)
 {
-	if (t->events == 0) {
-		buf_adds(out, "{}");
-		return;
+	struct document d;
+	struct doc root = document_begin(&d);
+	if (t->events > 0) {
+		doc_string(root, "connection_type", service_name(service));
+		doc_u64(root, "total_events", t->events);
+		doc_u64(root, "total_sent_bytes", t->sent_bytes);
+		doc_u64(root, "total_received_bytes", t->received_bytes);
+		doc_u64(root, "total_errors", t->errors);
+		doc_fixed(root, "avg_response_time_ms", tally_mean_ms(t), 3);
+		doc_seconds(root, "last_event_timestamp", (int64_t)t->last_ms);
+		doc_u64(root, "active_connections", t->open);
+		doc_u64(root, "error_count", t->errors);
+		if (with_total)
+			doc_u64(root, "total_bytes", t->sent_bytes + t->received_bytes);
 	}
-	buf_printf(out,
-		   "{\"connection_type\":\"%s\",\"total_events\":%llu,\"total_sent_bytes\":%llu,"
-		   "\"total_received_bytes\":%llu,\"total_errors\":%llu,\"avg_response_time_ms\":%.3f,"
-		   "\"last_event_timestamp\":%llu.%03u,\"active_connections\":%llu,\"error_count\":%llu",
-		   service_name(service), (unsigned long long)t->events, (unsigned long long)t->sent_bytes,
-		   (unsigned long long)t->received_bytes, (unsigned long long)t->errors, tally_mean_ms(t),
-		   (unsigned long long)(t->last_ms / 1000), (unsigned)(t->last_ms % 1000), (unsigned long long)t->open,
-		   (unsigned long long)t->errors);
-	if (with_total)
-		buf_printf(out, ",\"total_bytes\":%llu", (unsigned long long)(t->sent_bytes + t->received_bytes));
-	buf_addc(out, '}');
+	document_end(&d, out);
 }
 
 enum { NUMBERS = 8 };

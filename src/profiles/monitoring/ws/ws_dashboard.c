@@ -71,11 +71,14 @@ static int64_t since_of(const struct question *q)
 
 static void say_sessions(struct ws_conn *c)
 {
+	struct document d;
 	struct buf text;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "session_metrics");
 	buf_init(&text);
-	buf_adds(&text, "{\"type\":\"session_metrics\",\"data\":");
 	monitor_write_sessions(c->ws->options.monitor, &text);
-	ws_put_time(&text);
+	doc_raw_take(root, "data", &text);
+	ws_end_stamped(&d, &text);
 	ws_say(c, &text);
 	buf_finish(&text);
 }
@@ -108,11 +111,30 @@ static void on_error(struct ws_conn *c, int status, const struct fault *fault)
 {
 	struct buf text;
 	buf_init(&text);
-	buf_printf(&text, "{\"type\":\"error\",\"status\":%d,\"message\":", status);
-	buf_json(&text, slice_of(fault->text));
-	ws_put_time(&text);
+	ws_write_error(&text, status, fault->text);
 	ws_say(c, &text);
 	buf_finish(&text);
+}
+
+static void write_leases(struct ws *w, struct buf *out)
+{
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "semaphore_metrics");
+	leases_write_metrics(w->options.leases, doc_object(root, "data"), w->options.port);
+	ws_end_stamped(&d, out);
+}
+
+static void write_health(struct ws *w, struct buf *out)
+{
+	struct document d;
+	struct buf pulses;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "websocket_health");
+	buf_init(&pulses);
+	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &pulses);
+	doc_raw_take(root, "data", &pulses);
+	ws_end_stamped(&d, out);
 }
 
 void ws_dashboards_tell(struct ws *w)
@@ -125,12 +147,8 @@ void ws_dashboards_tell(struct ws *w)
 	w->told_ms = now;
 	buf_init(&leases);
 	buf_init(&health);
-	buf_adds(&leases, "{\"type\":\"semaphore_metrics\",\"data\":");
-	leases_write_metrics(w->options.leases, &leases, w->options.port);
-	ws_put_time(&leases);
-	buf_adds(&health, "{\"type\":\"websocket_health\",\"data\":");
-	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &health);
-	ws_put_time(&health);
+	write_leases(w, &leases);
+	write_health(w, &health);
 	LIST_EACH (link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
 		bool behind = c->wait == WAIT_SOCKET || c->out.len > 0 || lws_partial_buffered(c->wsi);
@@ -177,8 +195,12 @@ static void get_stats(struct ws_conn *c, const struct question *q)
 	struct buf text;
 	buf_init(&text);
 	if (q->service == SERVICE_NONE) {
-		buf_printf(&text, "{\"type\":\"stats\",\"connection_type\":%s,\"stats\":{}", q->service_text);
-		ws_put_time(&text);
+		struct document d;
+		struct doc root = document_begin(&d);
+		doc_string(root, "type", "stats");
+		doc_raw(root, "connection_type", slice_of(q->service_text));
+		doc_object(root, "stats");
+		ws_end_stamped(&d, &text);
 	} else if (q->service == SERVICES) {
 		monitor_write_all_stats(m, &text);
 	} else {

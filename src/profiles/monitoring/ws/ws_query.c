@@ -30,101 +30,164 @@ struct errand {
 	struct buf reply;
 };
 
-void ws_put_time(struct buf *out)
+static void stamp(struct doc root)
 {
-	buf_adds(out, ",\"timestamp\":");
-	clock_write(out, clock_wall_ms());
-	buf_addc(out, '}');
+	doc_time(root, "timestamp", clock_wall_ms());
+}
+
+void ws_end_stamped(struct document *d, struct buf *out)
+{
+	stamp(document_root(d));
+	document_end(d, out);
+}
+
+void ws_write_error(struct buf *out, int status, const char *message)
+{
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "error");
+	doc_i64(root, "status", status);
+	doc_string(root, "message", message);
+	ws_end_stamped(&d, out);
 }
 
 /* Why there is less than was asked for: members that are there only where that is so. */
-static void write_missing(struct buf *out, const struct past *past)
+static void put_missing(struct doc to, const struct past *past)
 {
 	const struct fault *why = service_history_missing(past);
 	const struct gap *gap = service_history_gap(past);
 	if (why != NULL) {
 		char reason[sizeof why->text];
 		problem_hide_paths(reason, sizeof reason, why->text);
-		buf_adds(out, ",\"missing\":");
-		buf_json(out, slice_of(reason));
+		doc_string(to, "missing", reason);
 	}
 	if (gap != NULL) {
-		buf_adds(out, ",\"gap\":");
-		gap_write(out, gap);
+		struct buf text;
+		buf_init(&text);
+		gap_write(&text, gap);
+		doc_raw_take(to, "gap", &text);
+	}
+}
+
+/* Puts the events into the frame that `head` begins. */
+static void write_events(struct document *head, struct buf *out, const char *name, struct slice events)
+{
+	document_end_head(head, out);
+	buf_printf(out, ",\"%s\":", name);
+	buf_add(out, events.p, events.len);
+}
+
+static void put_tallies(struct ws *w, struct doc to)
+{
+	struct tally tallies[SERVICES];
+	uint64_t seq;
+	monitor_tallies(w->options.monitor, tallies, &seq);
+	for (int i = 0; i < SERVICES; i++) {
+		struct buf text;
+		buf_init(&text);
+		tally_write(&text, (enum service)i, &tallies[i], true);
+		doc_raw_take(to, service_name((enum service)i), &text);
 	}
 }
 
 static void write_initial(struct ws *w, struct buf *out, const struct errand *e, struct slice recent)
 {
-	struct tally tallies[SERVICES];
-	uint64_t seq;
-	monitor_tallies(w->options.monitor, tallies, &seq);
-	buf_adds(out, "{\"type\":\"initial_stats\",\"stats\":{");
-	for (int i = 0; i < SERVICES; i++) {
-		buf_printf(out, "%s\"%s\":", i == 0 ? "" : ",", service_name((enum service)i));
-		tally_write(out, (enum service)i, &tallies[i], true);
-	}
-	buf_adds(out, "},\"session_metrics\":");
-	monitor_write_sessions(w->options.monitor, out);
-	buf_adds(out, ",\"semaphore_metrics\":");
-	leases_write_metrics(w->options.leases, out, w->options.port);
-	buf_adds(out, ",\"websocket_health\":");
-	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, out);
-	buf_adds(out, ",\"recent_events\":");
-	buf_add(out, recent.p, recent.len);
-	buf_printf(out, ",\"seq\":%llu,\"epoch\":\"%s\"", (unsigned long long)e->query.before - 1,
-		   store_epoch(feed_store(w->options.feed)));
-	write_missing(out, e->past);
+	struct document head;
+	struct document tail;
+	struct buf text;
+	struct doc root = document_begin(&head);
+	doc_string(root, "type", "initial_stats");
+	put_tallies(w, doc_object(root, "stats"));
+	buf_init(&text);
+	monitor_write_sessions(w->options.monitor, &text);
+	doc_raw_take(root, "session_metrics", &text);
+	leases_write_metrics(w->options.leases, doc_object(root, "semaphore_metrics"), w->options.port);
+	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &text);
+	doc_raw_take(root, "websocket_health", &text);
+	write_events(&head, out, "recent_events", recent);
+	root = document_begin(&tail);
+	doc_u64(root, "seq", e->query.before - 1);
+	doc_string(root, "epoch", store_epoch(feed_store(w->options.feed)));
+	put_missing(root, e->past);
+	stamp(root);
+	document_end_tail(&tail, out);
+}
+
+static void write_recent(struct buf *out, const struct errand *e, struct slice events)
+{
+	struct document head;
+	struct document tail;
+	struct doc root = document_begin(&head);
+	doc_string(root, "type", "recent_events");
+	doc_raw(root, "connection_type", slice_of(e->question.service_text));
+	write_events(&head, out, "events", events);
+	root = document_begin(&tail);
+	put_missing(root, e->past);
+	stamp(root);
+	document_end_tail(&tail, out);
 }
 
 static void write_series(struct ws *w, struct buf *out, const struct errand *e)
 {
 	const struct question *q = &e->question;
-	buf_printf(out,
-		   "{\"type\":\"time_series_data\",\"connection_type\":%s,\"interval_minutes\":%lld,\"hours\":%s,\"data\":",
-		   q->service_text, (long long)q->interval, q->hours_text);
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "time_series_data");
+	doc_raw(root, "connection_type", slice_of(q->service_text));
+	doc_i64(root, "interval_minutes", q->interval);
+	doc_raw(root, "hours", slice_of(q->hours_text));
 	if (q->service == SERVICE_NONE) {
-		buf_adds(out, "{}");
-		return;
+		doc_object(root, "data");
+	} else {
+		struct minute first = boundary_minute(e->boundary, q->service);
+		struct buf text;
+		buf_init(&text);
+		monitor_write_series(w->options.monitor, &text, q->service, q->interval, e->query.since_ms, &first);
+		doc_raw_take(root, "data", &text);
 	}
-	struct minute first = boundary_minute(e->boundary, q->service);
-	monitor_write_series(w->options.monitor, out, q->service, q->interval, e->query.since_ms, &first);
+	ws_end_stamped(&d, out);
 }
 
 static void write_history(struct buf *out, const struct errand *e, struct slice events)
 {
 	uint64_t more = service_history_more(e->past);
-	bool complete = more == 0 && service_history_missing(e->past) == NULL && service_history_gap(e->past) == NULL;
-	buf_printf(out,
-		   "{\"type\":\"historical_data\",\"connection_type\":%s,\"hours\":%s,\"data\":", e->question.service_text,
-		   e->question.hours_text);
-	buf_add(out, events.p, events.len);
-	buf_printf(out, ",\"complete\":%s,\"next_before\":", complete ? "true" : "false");
+	struct document head;
+	struct document tail;
+	struct doc root = document_begin(&head);
+	doc_string(root, "type", "historical_data");
+	doc_raw(root, "connection_type", slice_of(e->question.service_text));
+	doc_raw(root, "hours", slice_of(e->question.hours_text));
+	write_events(&head, out, "data", events);
+	root = document_begin(&tail);
+	doc_bool(root, "complete",
+		 more == 0 && service_history_missing(e->past) == NULL && service_history_gap(e->past) == NULL);
 	if (more == 0)
-		buf_adds(out, "null");
+		doc_null(root, "next_before");
 	else
-		buf_printf(out, "%llu", (unsigned long long)more);
-	write_missing(out, e->past);
+		doc_u64(root, "next_before", more);
+	put_missing(root, e->past);
+	stamp(root);
+	document_end_tail(&tail, out);
 }
 
-static void write_reply(struct ws *w, struct errand *e, struct slice events)
+static void write_exported(struct buf *out, struct slice name)
 {
-	struct buf *out = &e->reply;
+	struct document d;
+	struct doc root = document_begin(&d);
+	doc_string(root, "type", "export_complete");
+	doc_text(root, "filepath", name);
+	ws_end_stamped(&d, out);
+}
+
+static void write_reply(struct ws *w, struct errand *e, struct slice found)
+{
 	switch (e->kind) {
-	case WS_QUERY_INITIAL: write_initial(w, out, e, events); break;
-	case WS_QUERY_RECENT:
-		buf_printf(out, "{\"type\":\"recent_events\",\"connection_type\":%s,\"events\":", e->question.service_text);
-		buf_add(out, events.p, events.len);
-		write_missing(out, e->past);
-		break;
-	case WS_QUERY_HISTORY: write_history(out, e, events); break;
-	case WS_QUERY_SERIES: write_series(w, out, e); break;
-	case WS_QUERY_EXPORT:
-		buf_adds(out, "{\"type\":\"export_complete\",\"filepath\":");
-		buf_json(out, events);
-		break;
+	case WS_QUERY_INITIAL: write_initial(w, &e->reply, e, found); break;
+	case WS_QUERY_RECENT: write_recent(&e->reply, e, found); break;
+	case WS_QUERY_HISTORY: write_history(&e->reply, e, found); break;
+	case WS_QUERY_SERIES: write_series(w, &e->reply, e); break;
+	case WS_QUERY_EXPORT: write_exported(&e->reply, found); break;
 	}
-	ws_put_time(out);
 }
 
 /* A page of the log; false when there is more to read, which comes at its next turn. */
@@ -189,9 +252,7 @@ static void run_errand(struct pool_job *job, struct reader *reader)
 		err = fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (err) {
 		log_error("a dashboard's question cannot be answered", "error=%s", log_text(fault.text));
-		buf_adds(&e->reply, "{\"type\":\"error\",\"status\":500,\"message\":");
-		buf_json(&e->reply, slice_of(fault.text));
-		ws_put_time(&e->reply);
+		ws_write_error(&e->reply, 500, fault.text);
 	} else {
 		write_reply(w, e, buf_slice(&found));
 	}

@@ -6,6 +6,7 @@
 
 #include "profiles/monitoring/services/service_history.h"
 #include "server/ws/ws_conn.h"
+#include "json/document.h"
 
 enum { ECHO_MAX = 256 }; /* bytes of a parameter that is repeated in the answer */
 
@@ -30,7 +31,9 @@ void ws_queries_check(struct ws_conn *c);
 /* The connection goes. */
 void ws_queries_drop(struct ws_conn *c);
 
-/* `,"timestamp":"<now>"}` */
-void ws_put_time(struct buf *out);
+/* A question that cannot be answered, as a frame of the profile. */
+void ws_write_error(struct buf *out, int status, const char *message);
+/* Ends a frame with a last member, "timestamp": now. */
+void ws_end_stamped(struct document *d, struct buf *out);
 
 #endif

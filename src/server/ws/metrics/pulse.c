@@ -1,5 +1,6 @@
 #include "server/ws/metrics/pulse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-void pulse_write(struct buf *out, const struct pulse *p, int64_t now_ms)
+void pulse_write(struct doc to, const struct pulse *p, int64_t now_ms)
 {
 	uint32_t sorted[PULSE_TRIPS];
 	uint32_t n = p->trips < PULSE_TRIPS ? p->trips : PULSE_TRIPS;
@@ -34,12 +35,16 @@ void pulse_write(struct buf *out, const struct pulse *p, int64_t now_ms)
 	double mean = n > 0 ? (double)sum / n / 1000 : 0;
 	uint32_t at = n * 95 / 100;
 	double p95 = n >= 2 ? sorted[at] / 1000.0 : mean;
-	long long seconds = (now_ms - p->started_ms) / 1000;
+	int64_t seconds = (now_ms - p->started_ms) / 1000;
 	bool fresh = p->pinged_ms != 0 && now_ms - p->pinged_ms < PULSE_STALE_MS;
-	buf_printf(out,
-		   "{\"uptime_seconds\":%lld,\"uptime_formatted\":\"%lldh %lldm\",\"current_ping_ms\":%.2f,"
-		   "\"avg_ping_ms\":%.2f,\"p95_ping_ms\":%.2f,\"reconnection_count\":%llu,\"timeout_warnings\":%llu,"
-		   "\"status\":\"%s\"}",
-		   seconds, seconds / 3600, seconds / 60 % 60, current, mean, p95, (unsigned long long)p->reconnections,
-		   (unsigned long long)p->timeouts, fresh ? "connected" : "stale");
+	char words[48];
+	snprintf(words, sizeof words, "%lldh %lldm", (long long)seconds / 3600, (long long)seconds / 60 % 60);
+	doc_i64(to, "uptime_seconds", seconds);
+	doc_string(to, "uptime_formatted", words);
+	doc_fixed(to, "current_ping_ms", current, 2);
+	doc_fixed(to, "avg_ping_ms", mean, 2);
+	doc_fixed(to, "p95_ping_ms", p95, 2);
+	doc_u64(to, "reconnection_count", p->reconnections);
+	doc_u64(to, "timeout_warnings", p->timeouts);
+	doc_string(to, "status", fresh ? "connected" : "stale");
 }

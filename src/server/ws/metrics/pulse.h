@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/buf.h"
+#include "json/document.h"
 
 enum { PULSE_TRIPS = 10, PULSE_STALE_MS = 60 * 1000 };
 
@@ -21,6 +21,6 @@ void pulse_start(struct pulse *p, int64_t now_ms);
 void pulse_trip(struct pulse *p, int64_t now_ms, int64_t us);
 
 /* {"uptime_seconds",…,"status"}: connected while the last round trip is younger than a minute. */
-void pulse_write(struct buf *out, const struct pulse *p, int64_t now_ms);
+void pulse_write(struct doc to, const struct pulse *p, int64_t now_ms);
 
 #endif

@@ -259,59 +259,70 @@ double ws_metrics_mean_ms(struct ws_metrics *m)
 	return mean;
 }
 
-#define N(metric) ((unsigned long long)c->n[metric])
-
-static void write_counters(struct buf *out, const struct counters *c, uint64_t active, uint64_t duplicates)
+static void put_counters(struct doc to, const struct counters *c, uint64_t active, uint64_t duplicates)
 {
-	uint64_t tried = c->n[WSM_RETRY_FINE] + c->n[WSM_RETRY_LOST];
-	buf_printf(out,
-		   "\"connections\":{\"total\":%llu,\"active\":%llu,\"failed\":%llu,\"reconnections\":%llu,"
-		   "\"timeouts\":%llu},",
-		   N(WSM_TOTAL), (unsigned long long)active, N(WSM_UNOPENED), N(WSM_RECONNECT), N(WSM_TIMEOUT));
-	buf_printf(out,
-		   "\"messages\":{\"sent\":%llu,\"queued\":%llu,\"failed\":%llu,\"expired\":%llu,\"deduplicated\":%llu},",
-		   N(WSM_SENT), (unsigned long long)c->lag, N(WSM_FAILED), N(WSM_EXPIRED), (unsigned long long)duplicates);
-	buf_printf(out, "\"queue\":{\"current_size\":%llu,\"max_size\":%llu,\"overflows\":%llu},",
-		   (unsigned long long)c->lag, (unsigned long long)c->lag_max, N(WSM_OVERFLOW));
-	buf_printf(out, "\"retry\":{\"attempts\":%llu,\"successes\":%llu,\"failures\":%llu,\"success_rate\":%.4f}",
-		   N(WSM_RETRY), N(WSM_RETRY_FINE), N(WSM_RETRY_LOST),
-		   tried > 0 ? (double)c->n[WSM_RETRY_FINE] / (double)tried : 1);
+	const uint64_t *n = c->n;
+	uint64_t tried = n[WSM_RETRY_FINE] + n[WSM_RETRY_LOST];
+	struct doc connections = doc_object(to, "connections");
+	doc_u64(connections, "total", n[WSM_TOTAL]);
+	doc_u64(connections, "active", active);
+	doc_u64(connections, "failed", n[WSM_UNOPENED]);
+	doc_u64(connections, "reconnections", n[WSM_RECONNECT]);
+	doc_u64(connections, "timeouts", n[WSM_TIMEOUT]);
+	struct doc messages = doc_object(to, "messages");
+	doc_u64(messages, "sent", n[WSM_SENT]);
+	doc_u64(messages, "queued", c->lag);
+	doc_u64(messages, "failed", n[WSM_FAILED]);
+	doc_u64(messages, "expired", n[WSM_EXPIRED]);
+	doc_u64(messages, "deduplicated", duplicates);
+	struct doc queue = doc_object(to, "queue");
+	doc_u64(queue, "current_size", c->lag);
+	doc_u64(queue, "max_size", c->lag_max);
+	doc_u64(queue, "overflows", n[WSM_OVERFLOW]);
+	struct doc retry = doc_object(to, "retry");
+	doc_u64(retry, "attempts", n[WSM_RETRY]);
+	doc_u64(retry, "successes", n[WSM_RETRY_FINE]);
+	doc_u64(retry, "failures", n[WSM_RETRY_LOST]);
+	doc_fixed(retry, "success_rate", tried > 0 ? (double)n[WSM_RETRY_FINE] / (double)tried : 1, 4);
 }
 
+/* There may be many: a document for each. */
 static void write_clients(struct buf *out, struct ws_metrics *m)
 {
-	bool first = true;
-	buf_adds(out, ",\"clients\":{");
+	buf_addc(out, '{');
 	LIST_EACH (link, &m->clients) {
 		const struct ws_client *c = LIST_ITEM(link, struct ws_client, link);
-		buf_adds(out, first ? "" : ",");
+		struct document d;
+		put_counters(document_begin(&d), &c->counters, c->open, c->counters.n[WSM_DUPLICATE]);
+		if (link != m->clients.next)
+			buf_addc(out, ',');
 		buf_json(out, (struct slice){c->name, c->name_len});
-		buf_adds(out, ":{");
-		write_counters(out, &c->counters, c->open, c->counters.n[WSM_DUPLICATE]);
-		buf_addc(out, '}');
-		first = false;
+		buf_addc(out, ':');
+		document_end(&d, out);
 	}
 	buf_addc(out, '}');
 }
 
-void ws_metrics_write(struct ws_metrics *m, struct buf *out, uint64_t active, struct writer *writer)
+void ws_metrics_write(struct ws_metrics *m, struct doc to, uint64_t active, struct writer *writer)
 {
 	struct writer_figures w;
+	struct buf clients;
 	writer_read(writer, &w);
-	int64_t now = clock_wall_ms();
+	buf_init(&clients);
 	pthread_mutex_lock(&m->lock);
-	buf_addc(out, '{');
 	const struct writers *past = &m->past;
-	write_counters(out, &m->all, active, past->duplicates + w.duplicates);
-	buf_printf(out, ",\"circuit_breaker\":{\"state\":\"%s\",\"opens\":%llu,\"half_opens\":%llu,\"closes\":%llu},",
-		   breaker_name(w.breaker), (unsigned long long)(past->opens + w.breaker_opens),
-		   (unsigned long long)(past->half_opens + w.breaker_half_opens),
-		   (unsigned long long)(past->closes + w.breaker_closes));
-	buf_printf(out, "\"latency\":{\"average_send_ms\":%.3f},\"uptime_seconds\":%.3f,\"last_update\":%lld.%03d",
-		   mean_ms(m), (double)(clock_mono_ms() - m->started_ms) / 1000, (long long)(now / 1000), (int)(now % 1000));
-	write_clients(out, m);
-	buf_addc(out, '}');
+	put_counters(to, &m->all, active, past->duplicates + w.duplicates);
+	struct doc breaker = doc_object(to, "circuit_breaker");
+	doc_string(breaker, "state", breaker_name(w.breaker));
+	doc_u64(breaker, "opens", past->opens + w.breaker_opens);
+	doc_u64(breaker, "half_opens", past->half_opens + w.breaker_half_opens);
+	doc_u64(breaker, "closes", past->closes + w.breaker_closes);
+	doc_fixed(doc_object(to, "latency"), "average_send_ms", mean_ms(m), 3);
+	doc_fixed(to, "uptime_seconds", (double)(clock_mono_ms() - m->started_ms) / 1000, 3);
+	doc_seconds(to, "last_update", clock_wall_ms());
+	write_clients(&clients, m);
 	pthread_mutex_unlock(&m->lock);
+	doc_raw_take(to, "clients", &clients);
 }
 
 /* --- keeping --- */

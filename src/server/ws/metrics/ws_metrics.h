@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "engine/write/writer.h"
+#include "json/document.h"
 
 struct ws_metrics;
 
@@ -71,7 +72,7 @@ uint64_t ws_metrics_read(struct ws_metrics *m, enum ws_metric metric);
 uint64_t ws_metrics_since_start(struct ws_metrics *m, enum ws_metric metric);
 double ws_metrics_mean_ms(struct ws_metrics *m);
 
-/* The metrics object of the monitoring profile. */
-void ws_metrics_write(struct ws_metrics *m, struct buf *out, uint64_t active, struct writer *writer);
+/* Fills in the metrics object of the monitoring profile. */
+void ws_metrics_write(struct ws_metrics *m, struct doc to, uint64_t active, struct writer *writer);
 
 #endif
