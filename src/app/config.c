@@ -1,11 +1,12 @@
 #include "app/config.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "app/profiles.h"
 #include "base/system/log.h"
 #include "base/units.h"
 #include "event/event.h"
-#include "profiles/monitoring/state/flags.h"
 #include "server/listen/listener.h"
 #include "server/message/host.h"
 #include "store/archive/packer.h"
@@ -130,187 +131,213 @@ static bool is_base_path(const char *text)
 			  strstr(text, "//") == NULL && strstr(text, "/.") == NULL);
 }
 
-int config_parse(struct config *c, int argc, char **argv)
+/* What is turned into settings once it is read. */
+struct raw {
+	struct option_texts retain_streams;
+	struct option_texts trusted_proxies;
+	int64_t retain_bytes;
+	int64_t retain_events;
+	int64_t archive_level;
+	int64_t archive_threads;
+};
+
+static const struct config defaults = {
+	.data = "./tidemark-data",
+	.listen = {1, {"127.0.0.1:8080"}},
+	.base = "",
+	.durability = "fsync",
+	.max_event = MIB,
+	.max_request = 32 * MIB,
+	.queue_events = 200000,
+	.queue_bytes = 128 * MIB,
+	.publisher_silence = 3600 * 1000,
+	.metrics_idle = 3600 * 1000,
+	.ack_memory = 64 * MIB,
+	.reply_memory = 64 * MIB,
+	.reply_timeout = 30000,
+	.ring = 32 * MIB,
+	.cache = 16 * MIB,
+	.max_connections = 18000,
+	.max_request_events = 250000,
+	.max_peer_connections = -1,
+	.handshake_timeout = 10000,
+	.ping_interval = 30000,
+	.disk_reserve = 64 * MIB,
+	.archive = "zstd",
+	.log_level = "info",
+};
+
+static int append(struct option out[OPTIONS_MAX], int count, const struct option *more)
 {
-	*c = (struct config){
-		.data = "./tidemark-data",
-		.listen = {1, {"127.0.0.1:8080"}},
-		.base = "",
-		.durability = "fsync",
-		.max_event = MIB,
-		.max_request = 32 * MIB,
-		.queue_events = 200000,
-		.queue_bytes = 128 * MIB,
-		.publisher_silence = 3600 * 1000,
-		.metrics_idle = 3600 * 1000,
-		.ack_memory = 64 * MIB,
-		.reply_memory = 64 * MIB,
-		.reply_timeout = 30000,
-		.ring = 32 * MIB,
-		.cache = 16 * MIB,
-		.max_connections = 18000,
-		.max_request_events = 250000,
-		.max_peer_connections = -1,
-		.handshake_timeout = 10000,
-		.ping_interval = 30000,
-		.disk_reserve = 64 * MIB,
-		.leases = lease_defaults(),
-		.audit_errors = 10,
-		.audit_latency = 5000,
-		.audit_silence = 10 * 60 * 1000,
-		.archive = "zstd",
-		.log_level = "info",
-	};
-	struct option_texts lease_limits = {0};
-	struct option_texts retain_streams = {0};
-	struct option_texts trusted_proxies = {0};
-	int64_t retain_bytes = 0;
-	int64_t retain_events = 0;
-	int64_t archive_level = ARCHIVE_LEVEL;
-	int64_t archive_threads = 1;
-	const struct option options[] = {
-		{"data", OPTION_TEXT, &c->data, "DIR", "where the store is (./tidemark-data)", 0, 0, 'd'},
+	for (; more->name != NULL; more++) {
+		assert(count + 1 < OPTIONS_MAX);
+		out[count++] = *more;
+	}
+	out[count] = (struct option){0};
+	return count;
+}
+
+/* The options of serve, in the order in which --help shows them. */
+static void make_table(struct config *c, struct raw *r, struct option out[OPTIONS_MAX])
+{
+	const struct option own[] = {
+		{"Listening", OPTION_GROUP, NULL, NULL, NULL, 0, 0, 0},
 		{"listen", OPTION_TEXTS, &c->listen, "HOST:PORT",
 		 "address to serve, repeatable; port 0 picks a free one; http://HOST:PORT is not encrypted although there "
-		 "is "
-		 "a certificate (127.0.0.1:8080)",
+		 "is a certificate (127.0.0.1:8080)",
 		 0, 0, 'l'},
 		{"tls-cert", OPTION_TEXT, &c->tls_cert, "FILE",
-		 "speak TLS (HTTPS and WSS) with this certificate and those that vouch for it, PEM; SIGHUP reads it anew", 0,
-		 0, 0},
-		{"tls-key", OPTION_TEXT, &c->tls_key, "FILE", "and this private key, PEM, without a password", 0, 0, 0},
-		{"trusted-proxy", OPTION_TEXTS, &trusted_proxies, "ADDRESS",
-		 "a reverse proxy whose X-Forwarded-For says who the client is, for limits and the log; repeatable", 0, 0,
-		 0},
-		{"base-path", OPTION_TEXT, &c->base, "PATH",
-		 "the path under which a reverse proxy shows this server, such as /tidemark: it begins the paths in "
-		 "answers, and "
-		 "may begin those of requests (none)",
+		 "speak TLS (HTTPS and WSS) with this certificate and the chain that signs it, PEM; SIGHUP reads it again",
 		 0, 0, 0},
+		{"tls-key", OPTION_TEXT, &c->tls_key, "FILE", "private key of --tls-cert, PEM, without a password", 0, 0, 0},
+		{"trusted-proxy", OPTION_TEXTS, &r->trusted_proxies, "ADDRESS",
+		 "a reverse proxy whose X-Forwarded-For names the client, for limits and the log; repeatable", 0, 0, 0},
+		{"base-path", OPTION_TEXT, &c->base, "PATH",
+		 "the path under which a reverse proxy shows this server, such as /tidemark: paths in answers begin with "
+		 "it, paths of requests may (none)",
+		 0, 0, 0},
+		{"static", OPTION_TEXT, &c->static_dir, "DIR",
+		 "serve the files of another dashboard at / and /static, before this server's own pages", 0, 0, 0},
+
+		{"Storage", OPTION_GROUP, NULL, NULL, NULL, 0, 0, 0},
+		{"data", OPTION_TEXT, &c->data, "DIR", "directory of the store (./tidemark-data)", 0, 0, 'd'},
 		{"durability", OPTION_TEXT, &c->durability, "fsync|relaxed",
-		 "acknowledge after fsync, or after write: a power loss may then take the newest events (fsync)", 0, 0, 0},
+		 "acknowledge events after fsync, or after write: then a power loss may take the newest events (fsync)", 0,
+		 0, 0},
+		{"disk-reserve", OPTION_SIZE, &c->disk_reserve, "SIZE",
+		 "refuse to publish when less than this is free on the disk (64MiB)", 0, INT64_MAX, 0},
+		{"ring", OPTION_SIZE, &c->ring, "SIZE", "memory for recent events that readers follow (32MiB)", 1,
+		 INT64_C(64) * 1024 * MIB, 0},
+		{"cache", OPTION_SIZE, &c->cache, "SIZE", "memory for older pages that readers have asked for (16MiB)", 1,
+		 INT64_C(64) * 1024 * MIB, 0},
+		{"salvage", OPTION_FLAG, &c->salvage, NULL,
+		 "check the whole store before serving it; where it is damaged, keep what can be read, report what is lost, "
+		 "and go on",
+		 0, 0, 0},
+		{"accept-loss", OPTION_FLAG, &c->accept_loss, NULL,
+		 "take events that should be in archives, and are in none, for lost: readers get a gap; streams whose last "
+		 "seq is not known, after an import that left out the beginning, count as new",
+		 0, 0, 0},
+
+		{"Limits", OPTION_GROUP, NULL, NULL, NULL, 0, 0, 0},
 		{"max-event", OPTION_SIZE, &c->max_event, "SIZE", "largest data of one event (1MiB)", 1, 64 * MIB, 0},
 		{"max-request", OPTION_SIZE, &c->max_request, "SIZE", "largest request body or WebSocket message (32MiB)",
 		 1024, 1024 * MIB, 0},
-		{"max-request-events", OPTION_INTEGER, &c->max_request_events, "N", "events in one of these (250000)", 1,
+		{"max-request-events", OPTION_INTEGER, &c->max_request_events, "N",
+		 "most events in one request or message (250000)", 1, 1 << 30, 0},
+		{"queue-events", OPTION_INTEGER, &c->queue_events, "N", "most events that wait for a commit (200000)", 1,
 		 1 << 30, 0},
-		{"queue-events", OPTION_INTEGER, &c->queue_events, "N", "events that may wait for a commit (200000)", 1,
-		 1 << 30, 0},
-		{"queue-bytes", OPTION_SIZE, &c->queue_bytes, "SIZE", "and their memory (128MiB)", 1024,
-		 INT64_C(64) * 1024 * MIB, 0},
-		{"ring", OPTION_SIZE, &c->ring, "SIZE", "recent events kept in memory for readers (32MiB)", 1,
-		 INT64_C(64) * 1024 * MIB, 0},
-		{"cache", OPTION_SIZE, &c->cache, "SIZE", "older pages kept in memory for readers (16MiB)", 1,
-		 INT64_C(64) * 1024 * MIB, 0},
+		{"queue-bytes", OPTION_SIZE, &c->queue_bytes, "SIZE",
+		 "most memory of events that wait for a commit (128MiB)", 1024, INT64_C(64) * 1024 * MIB, 0},
 		{"max-connections", OPTION_INTEGER, &c->max_connections, "N",
-		 "connections at once; one without a request makes room for another; of the requests that are under way, "
-		 "WebSockets and event streams among them, one client, a token or an address, may have twice as many as it "
-		 "leaves free (18000)",
+		 "most connections at once; a connection without a request makes room for a new one; of the requests under "
+		 "way, WebSockets and event streams among them, one client (a token or an address) may have twice as many "
+		 "as it leaves free (18000)",
 		 1, 1000000, 0},
 		{"max-connections-per-address", OPTION_INTEGER, &c->max_peer_connections, "N",
-		 "and of one address, an IPv6 /64 being one; 0: any number (0 on loopback, 1000 beyond)", 0, 1000000, 0},
-		{"max-sessions-per-client", OPTION_INTEGER, &c->max_client_sessions, "N",
-		 "sessions that one client, a token or an address, may make; 0: as many as it leaves for others (0)", 0,
+		 "most connections of one address, an IPv6 /64 being one; 0: any number (0 on loopback, 1000 beyond)", 0,
 		 1000000, 0},
+		{"max-sessions-per-client", OPTION_INTEGER, &c->max_client_sessions, "N",
+		 "most sessions that one client may make; 0: as many as it leaves for others (0)", 0, 1000000, 0},
 		{"max-topics-per-client", OPTION_INTEGER, &c->max_client_topics, "N",
-		 "and pairs of stream and type that it may begin; 0: as many as it leaves for others (0)", 0, 1 << 30, 0},
+		 "most pairs of stream and type that one client may begin; 0: as many as it leaves for others (0)", 0,
+		 1 << 30, 0},
 		{"rate-limit", OPTION_INTEGER, &c->rate_limit, "N",
-		 "events a second that may be published; 0: any number (0)", 0, 1000000000, 0},
+		 "most events a second that are published; 0: any number (0)", 0, 1000000000, 0},
 		{"rate-limit-client", OPTION_INTEGER, &c->rate_limit_client, "N",
-		 "and by one client, a token or an address; 0: any number (0)", 0, 1000000000, 0},
+		 "most events a second that one client publishes; 0: any number (0)", 0, 1000000000, 0},
 		{"handshake-timeout", OPTION_DURATION, &c->handshake_timeout, "DURATION",
-		 "a connection that has not sent its request by then is closed; a body or a WebSocket's message has three "
-		 "times that for each 16 KiB (10s)",
+		 "close a connection that has not sent its request by then; a body or a WebSocket message has three times "
+		 "that for each 16 KiB (10s)",
 		 1, 3600000, 0},
 		{"ping-interval", OPTION_DURATION, &c->ping_interval, "DURATION",
-		 "idle WebSockets are pinged so often, and closed when silent for two of them (30s)", 100, 86400000, 0},
+		 "ping idle WebSockets this often, and close those that are silent for two of these (30s)", 100, 86400000,
+		 0},
 		{"ack-memory", OPTION_SIZE, &c->ack_memory, "SIZE",
-		 "what the answers that publishers at /events do not read take up in memory; one client may have as much of "
-		 "it as "
-		 "it leaves free (64MiB)",
+		 "memory for answers that publishers at /events have not read; one client may have as much of it as it "
+		 "leaves free (64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-memory", OPTION_SIZE, &c->reply_memory, "SIZE",
-		 "what answers from the past hold in memory until they are read, to dashboards and over HTTP; one client "
-		 "may have "
-		 "as much of it as it leaves free; a request that finds no room waits for it, if its answer is not small, "
-		 "and connections that take "
-		 "nothing "
-		 "of their answer are cut off meanwhile (64MiB)",
+		 "memory for answers from the past until they are read, over HTTP and to dashboards; one client may have as "
+		 "much of it as it leaves free; a request whose answer is not small waits for room, and connections that "
+		 "take nothing of their answer are cut off meanwhile (64MiB)",
 		 MIB, INT64_C(64) * 1024 * MIB, 0},
 		{"reply-timeout", OPTION_DURATION, &c->reply_timeout, "DURATION",
-		 "a dashboard that takes nothing of its answer for so long is closed (30s)", 100, 86400000, 0},
+		 "close a dashboard that takes nothing of its answer for so long (30s)", 100, 86400000, 0},
 		{"publisher-silence", OPTION_DURATION, &c->publisher_silence, "DURATION",
-		 "a publisher at /events that says nothing for so long is closed (1h)", 100, 7 * 86400000, 0},
-		{"metrics-idle", OPTION_DURATION, &c->metrics_idle, "DURATION",
-		 "a session's WebSocket metrics are dropped when nothing was counted for so long (1h)", 100, 7 * 86400000,
-		 0},
+		 "close a publisher at /events that sends nothing for so long (1h)", 100, 7 * 86400000, 0},
 		{"max-lag", OPTION_INTEGER, &c->max_lag, "N",
-		 "close WebSocket readers that are further behind; 0: never (0)", 0, INT64_MAX, 0},
-		{"session-expiry", OPTION_DURATION, &c->session_expiry, "DURATION",
-		 "delete sessions that no reader has used for so long; 0: never (0)", 0, INT64_MAX, 0},
-		{"disk-reserve", OPTION_SIZE, &c->disk_reserve, "SIZE",
-		 "refuse to publish when less than this is free on the disk (64MiB)", 0, INT64_MAX, 0},
+		 "close live readers that fall further behind than this many events; 0: never (0)", 0, INT64_MAX, 0},
+
+		{"Access", OPTION_GROUP, NULL, NULL, NULL, 0, 0, 0},
+		{"tokens", OPTION_TEXT, &c->tokens, "FILE",
+		 "serve only clients with a token of this file (see tidemark token); SIGHUP reads it again", 0, 0, 0},
 		{"allow-origin", OPTION_TEXTS, &c->allow_origins, "ORIGIN",
-		 "a web origin besides the server's own that may publish and connect, repeatable", 0, 0, 0},
+		 "a web origin besides the server's own whose pages may publish and connect, repeatable", 0, 0, 0},
 		{"allow-host", OPTION_TEXTS, &c->allow_hosts, "NAME",
 		 "a name besides its own that requests over the loopback may call the server by, repeatable; *: any", 0, 0,
 		 0},
-		{"tokens", OPTION_TEXT, &c->tokens, "FILE",
-		 "let in only who has a token of this file (see tidemark token); SIGHUP reads it anew", 0, 0, 0},
-		{"static", OPTION_TEXT, &c->static_dir, "DIR",
-		 "serve the files of another dashboard at / and /static, before this one's own", 0, 0, 0},
-		{"lease-limit", OPTION_TEXTS, &lease_limits, "NAME=N",
-		 "how many leases may be held under a name, repeatable (global=24, kimi=6, glm=4, session=8, "
-		 "conversation=1)",
-		 0, 0, 0},
-		{"lease-timeout", OPTION_DURATION, &c->leases.leak_ms, "DURATION",
-		 "a lease that was not renewed for so long is taken back (60s)", 100, 86400000, 0},
-		{"monitoring-flag", OPTION_TEXTS, &c->flags, "NAME=VALUE",
-		 "a flag of the monitoring profile, such as MONITORING_VALIDATION_STRICT=true, repeatable; each also by its "
-		 "own "
-		 "name in the environment; what was set at run time counts more (see /flags/status)",
-		 0, 0, 0},
-		{"audit-errors", OPTION_INTEGER, &c->audit_errors, "N",
-		 "the auditor notes so many failed events of a service within a minute; 0: never (10)", 0, 1000000, 0},
-		{"audit-latency", OPTION_DURATION, &c->audit_latency, "DURATION",
-		 "and a 95th percentile of its response times above this; 0: never (5s)", 0, 86400000, 0},
-		{"audit-silence", OPTION_DURATION, &c->audit_silence, "DURATION",
-		 "and a service that was silent for so long; 0: never (10m)", 0, 86400000, 0},
-		{"retain-age", OPTION_DURATION, &c->retention.age_ms, "DURATION",
-		 "events older than this leave the log for an archive; 0: never (0)", 0, INT64_MAX, 0},
-		{"retain-bytes", OPTION_SIZE, &retain_bytes, "SIZE",
-		 "and the oldest when the database is larger than this (0)", 0, INT64_MAX, 0},
-		{"retain-events", OPTION_INTEGER, &retain_events, "N", "or when there are more than so many (0)", 0,
-		 INT64_MAX, 0},
-		{"retain-stream", OPTION_TEXTS, &retain_streams, "STREAM=AGE",
-		 "another --retain-age for one stream, repeatable; the log is cut at one place, where all before is due", 0,
-		 0, 0},
-		{"archive", OPTION_TEXT, &c->archive, "zstd|none",
-		 "what becomes of events that leave the log: kept in archives, or gone (zstd)", 0, 0, 0},
-		{"archive-dir", OPTION_TEXT, &c->archive_dir, "DIR", "where archives are (archives, in the data directory)",
-		 0, 0, 0},
-		{"salvage", OPTION_FLAG, &c->salvage, NULL,
-		 "check the whole store first; where it is damaged, keep what can be read, say what is gone, and go on", 0,
-		 0, 0},
-		{"accept-loss", OPTION_FLAG, &c->accept_loss, NULL,
-		 "events that should be in archives, and are in none, are gone from now on: a gap; streams whose last seq "
-		 "is not "
-		 "known, after an import that left out the beginning, are new",
-		 0, 0, 0},
-		{"archive-level", OPTION_INTEGER, &archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,
-		 PACKER_LEVEL_MAX, 0},
-		{"archive-threads", OPTION_INTEGER, &archive_threads, "N", "threads that compress an archive (1)", 1,
-		 PACKER_THREADS_MAX, 0},
 		{"insecure", OPTION_FLAG, &c->insecure, NULL, "allow addresses that are not loopback without tokens", 0, 0,
 		 0},
 		{"seccomp", OPTION_FLAG, &c->seccomp, NULL,
 		 "once started, refuse the process what it never needs: programs, other processes, other kinds of sockets",
 		 0, 0, 0},
+
+		{"Retention", OPTION_GROUP, NULL, NULL, NULL, 0, 0, 0},
+		{"retain-age", OPTION_DURATION, &c->retention.age_ms, "DURATION",
+		 "move events older than this from the log to an archive; 0: never (0)", 0, INT64_MAX, 0},
+		{"retain-bytes", OPTION_SIZE, &r->retain_bytes, "SIZE",
+		 "move the oldest events when the database is larger than this; 0: never (0)", 0, INT64_MAX, 0},
+		{"retain-events", OPTION_INTEGER, &r->retain_events, "N",
+		 "move the oldest events when the log holds more than this many; 0: never (0)", 0, INT64_MAX, 0},
+		{"retain-stream", OPTION_TEXTS, &r->retain_streams, "STREAM=AGE",
+		 "another --retain-age for one stream, repeatable; the log is cut at one place, before the first event that "
+		 "must stay",
+		 0, 0, 0},
+		{"archive", OPTION_TEXT, &c->archive, "zstd|none",
+		 "keep events that leave the log in archives, or discard them (zstd)", 0, 0, 0},
+		{"archive-dir", OPTION_TEXT, &c->archive_dir, "DIR",
+		 "directory of archives (archives, in the data directory)", 0, 0, 0},
+		{"archive-level", OPTION_INTEGER, &r->archive_level, "N", "zstd level of archives (2)", PACKER_LEVEL_MIN,
+		 PACKER_LEVEL_MAX, 0},
+		{"archive-threads", OPTION_INTEGER, &r->archive_threads, "N", "threads that compress an archive (1)", 1,
+		 PACKER_THREADS_MAX, 0},
+		{"session-expiry", OPTION_DURATION, &c->session_expiry, "DURATION",
+		 "delete sessions that no reader has used for so long; 0: never (0)", 0, INT64_MAX, 0},
+		{0},
+	};
+	const struct option last[] = {
+		{"metrics-idle", OPTION_DURATION, &c->metrics_idle, "DURATION",
+		 "forget the WebSocket metrics of a session when nothing was counted for so long (1h)", 100, 7 * 86400000,
+		 0},
 		{"log-level", OPTION_TEXT, &c->log_level, "LEVEL", "debug, info, warn or error (info)", 0, 0, 0},
 		{"config", OPTION_TEXT, &c->config, "FILE", "read options from a file", 0, 0, 0},
 		{0},
 	};
+	const struct option monitoring[] = {{"Monitoring", OPTION_GROUP, NULL, NULL, NULL, 0, 0, 0}, {0}};
+	int count = append(out, append(out, 0, own), monitoring);
+	for (int i = 0; profiles[i] != NULL; i++)
+		if (profiles[i]->options != NULL)
+			count = append(out, count, profiles[i]->options());
+	append(out, count, last);
+}
+
+static int check_profiles(void)
+{
+	int status = GO_ON;
+	for (int i = 0; status == GO_ON && profiles[i] != NULL; i++)
+		if (profiles[i]->check != NULL)
+			status = profiles[i]->check();
+	return status;
+}
+
+int config_parse(struct config *c, int argc, char **argv)
+{
+	struct raw raw = {.archive_level = ARCHIVE_LEVEL, .archive_threads = 1};
+	struct option options[OPTIONS_MAX];
 	int operands;
+	*c = defaults;
+	make_table(c, &raw, options);
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != GO_ON)
 		return status;
@@ -318,35 +345,24 @@ int config_parse(struct config *c, int argc, char **argv)
 		fprintf(stderr, "tidemark: serve takes no operands: %s (see tidemark serve --help)\n", argv[0]);
 		return USAGE;
 	}
-	for (int i = 0; i < lease_limits.count; i++) {
-		if (lease_set_limit(&c->leases, lease_limits.items[i]))
-			continue;
-		fprintf(stderr, "tidemark: --lease-limit wants NAME=N, not: %s\n", lease_limits.items[i]);
-		return USAGE;
-	}
-	for (int i = 0; i < c->flags.count; i++) {
-		struct fault fault;
-		if (flag_check(c->flags.items[i], &fault) == ERR_NONE)
-			continue;
-		fprintf(stderr, "tidemark: --monitoring-flag %s: %s\n", c->flags.items[i], fault.text);
-		return USAGE;
-	}
 	if (c->archive_dir != NULL && c->archive_dir[0] == '\0') {
 		fprintf(stderr, "tidemark: --archive-dir is empty (see tidemark serve --help)\n");
 		return USAGE;
 	}
 	if (!is_base_path(c->base)) {
-		fprintf(stderr,
-			"tidemark: --base-path wants a path such as /tidemark, of letters, digits and -._~/, without a "
-			"slash at its end\n");
+		fprintf(stderr, "tidemark: --base-path wants a path such as /tidemark, of letters, digits and -._~/, "
+				"without a slash at its end\n");
 		return USAGE;
 	}
-	c->retention.bytes = (uint64_t)retain_bytes;
-	c->retention.events = (uint64_t)retain_events;
-	c->retention.archives = (struct archive_options){.level = (int)archive_level, .threads = (int)archive_threads};
-	status = set_streams(c, &retain_streams);
+	c->retention.bytes = (uint64_t)raw.retain_bytes;
+	c->retention.events = (uint64_t)raw.retain_events;
+	c->retention.archives =
+		(struct archive_options){.level = (int)raw.archive_level, .threads = (int)raw.archive_threads};
+	status = check_profiles();
 	if (status == GO_ON)
-		status = set_proxies(c, &trusted_proxies);
+		status = set_streams(c, &raw.retain_streams);
+	if (status == GO_ON)
+		status = set_proxies(c, &raw.trusted_proxies);
 	if (status == GO_ON)
 		status = set_schemes(c);
 	return status != GO_ON ? status : check(c);

@@ -7,7 +7,6 @@
 
 #include "base/options.h"
 #include "engine/retention/archiver.h"
-#include "profiles/monitoring/leases/lease.h"
 #include "server/message/proxy.h"
 
 struct config {
@@ -45,12 +44,7 @@ struct config {
 	int64_t ack_memory;        /* bytes */
 	int64_t reply_memory;      /* bytes */
 	int64_t reply_timeout;     /* ms */
-	struct option_texts flags; /* NAME=VALUE */
-	struct lease_options leases;
-	int64_t audit_errors;   /* within a minute; 0: never */
-	int64_t audit_latency;  /* ms; 0: never */
-	int64_t audit_silence;  /* ms; 0: never */
-	const char *static_dir; /* NULL: none */
+	const char *static_dir;    /* NULL: none */
 	struct archiver_options retention;
 	const char *archive;     /* "zstd" or "none" */
 	const char *archive_dir; /* NULL: beside the store */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/profiles.h"
 #include "app/server.h"
 #include "base/system/bus_error.h"
 #include "cli/commands/backup.h"
@@ -74,6 +75,7 @@ int main(int argc, char **argv)
 	set_up_memory();
 	bus_error_explain();
 	umask(077); /* a store, its copies and archives are nobody else's to read */
+	profiles_declare();
 	const char *name = argc > 1 ? argv[1] : "";
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);

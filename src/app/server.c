@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "app/config.h"
+#include "app/profiles.h"
 #include "app/report.h"
 #include "app/rescue.h"
 #include "app/sandbox.h"
@@ -13,12 +14,10 @@
 #include "base/system/log.h"
 #include "engine/retention/age_clock.h"
 #include "engine/write/observers.h"
-#include "profiles/monitoring/routes/routes.h"
-#include "profiles/monitoring/services/watch.h"
 #include "server/api/api.h"
 #include "server/listen/listener.h"
-#include "server/ws/ws.h"
 #include "server/ws/metrics/ws_metrics.h"
+#include "server/ws/ws.h"
 #include "store/index/catalog.h"
 
 enum {
@@ -49,18 +48,13 @@ struct server {
 	struct pool *pool;
 	struct feed *feed;
 	struct sessions *sessions;
-	struct flags *flags;
-	struct monitor *monitor;
 	struct ws_metrics *metrics;
+	void *profiles[PROFILES_MAX]; /* as in `profiles` */
 	struct observers observers;
-	struct report report;
-	struct leases *leases;
-	struct auditor *auditor;
+	struct stop_report report;
 	struct writer *writer;
 	struct age_clock *ages;
 	struct archiver *archiver;
-	struct watch *watch;
-	struct probe *probe;
 	struct waiters *waiters;
 	struct ws *ws;
 	struct http *http;
@@ -70,7 +64,7 @@ struct server {
 	struct rates *rates;
 	struct request_guard guard;
 	struct api api;
-	struct http_routes routes[3];
+	struct http_routes routes[PROFILES_MAX + 2];
 };
 
 /* libwebsockets makes its tables as large as this says: no larger than needed. Where there are not as many descriptors,
@@ -125,7 +119,8 @@ static void on_forgotten(void *arg, uint64_t client)
 	quota_give(arg, QUOTA_TOPICS, client, 1);
 }
 
-static enum err make_hub(struct server *s, struct fault *fault)
+/* The store, and what reads it. */
+static enum err make_store(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct store_options store = {.access = STORE_WRITE,
@@ -154,29 +149,31 @@ static enum err make_hub(struct server *s, struct fault *fault)
 	return err;
 }
 
-/* What watches the log, and the writer that it watches. */
-static enum err make_monitor(struct server *s, struct fault *fault)
+static enum err make_profiles(struct server *s, struct fault *fault)
+{
+	enum err err = ERR_NONE;
+	if ((s->metrics = ws_metrics_create(s->config.metrics_idle)) == NULL)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	observers_init(&s->observers);
+	for (int i = 0; !err && profiles[i] != NULL; i++) {
+		err = profiles[i]->create(s->store, s->metrics, &s->profiles[i], fault);
+		if (!err && profiles[i]->observer != NULL)
+			observers_add(&s->observers, profiles[i]->observer(s->profiles[i]));
+	}
+	if (!err)
+		err = ws_metrics_load(s->metrics, s->store, fault);
+	observers_add(&s->observers, ws_metrics_observer(s->metrics));
+	return err;
+}
+
+/* The writer, and what moves events out of the log. */
+static enum err make_writer(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
-	struct auditor_options auditor = {c->audit_errors, c->audit_latency, c->audit_silence};
-	enum err err = flags_create(s->store, &c->flags, &s->flags, fault);
-	if (!err)
-		err = monitor_create(s->store, s->flags, &s->monitor, fault);
-	if (!err && (s->metrics = ws_metrics_create(c->metrics_idle)) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	if (!err)
-		err = ws_metrics_load(s->metrics, s->store, s->flags, fault);
-	if (!err)
-		err = leases_create(s->store, c->leases, &s->leases, fault);
-	if (!err)
-		err = auditor_create(s->store, s->monitor, auditor, &s->auditor, fault);
-	if (err)
-		return err;
-	err = age_clock_create(s->store, &s->ages, fault);
+	enum err err = age_clock_create(s->store, &s->ages, fault);
 	if (err)
 		return err;
 	sessions_forgive(s->sessions, age_clock_surplus(s->ages));
-	observers_init(&s->observers, monitor_observer(s->monitor), ws_metrics_observer(s->metrics));
 	struct writer_options writer = {s->quotas, (uint64_t)c->disk_reserve, &s->observers.all};
 	err = writer_create(s->store, s->feed, s->sessions, writer, &s->writer, fault);
 	ws_metrics_watch(s->metrics, s->writer);
@@ -184,16 +181,15 @@ static enum err make_monitor(struct server *s, struct fault *fault)
 	archiver.ages = s->ages;
 	archiver.sessions = s->sessions;
 	archiver.session_expiry_ms = c->session_expiry;
-	if (!err)
-		err = archiver_create(s->store, s->writer, archiver, &s->archiver, fault);
-	if (!err)
-		err = watch_create(s->monitor, s->leases, s->auditor, s->writer, &s->watch, fault);
-	if (!err && (s->probe = probe_create(s->writer, s->flags)) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
-	return err;
+	return err ? err : archiver_create(s->store, s->writer, archiver, &s->archiver, fault);
 }
 
-static enum err make_ws(struct server *s, struct batch_limits limits, struct fault *fault)
+static struct batch_limits limits_of(const struct config *c)
+{
+	return (struct batch_limits){(size_t)c->max_event, (size_t)c->max_request_events};
+}
+
+static enum err make_ws(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
 	struct ws_options options = {
@@ -201,13 +197,10 @@ static enum err make_ws(struct server *s, struct batch_limits limits, struct fau
 		.writer = s->writer,
 		.sessions = s->sessions,
 		.pool = s->pool,
-		.monitor = s->monitor,
-		.leases = s->leases,
-		.flags = s->flags,
 		.metrics = s->metrics,
 		.rates = s->rates,
 		.port = listener_port(s->listener),
-		.limits = limits,
+		.limits = limits_of(c),
 		.base = c->base,
 		.message_max = (size_t)c->max_request,
 		.quotas = s->quotas,
@@ -224,10 +217,10 @@ static enum err make_ws(struct server *s, struct batch_limits limits, struct fau
 	return ws_create(options, &s->ws, fault);
 }
 
-static enum err make_net(struct server *s, struct fault *fault)
+/* Who may do what, where connections come in, and readers that wait. */
+static enum err make_access(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
-	struct batch_limits limits = {(size_t)c->max_event, (size_t)c->max_request_events};
 	struct listener_options listener = {
 		.listen = &c->listen,
 		.encrypted = c->encrypted,
@@ -246,12 +239,15 @@ static enum err make_net(struct server *s, struct fault *fault)
 		err = listener_create(listener, &s->listener, fault);
 	if (!err)
 		listener_ports(s->listener, &s->guard.own);
-	if (!err)
-		err = waiters_create(
-			(struct waiters_options){s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag},
-			&s->waiters, fault);
-	if (!err)
-		err = make_ws(s, limits, fault);
+	struct waiters_options waiters = {s->feed, s->sessions, s->writer, s->quotas, (uint64_t)c->max_lag};
+	return err ? err : waiters_create(waiters, &s->waiters, fault);
+}
+
+/* What handlers work with; the profiles start on it. The first route that fits has a request: those of profiles come first.
+ */
+static enum err make_api(struct server *s, struct fault *fault)
+{
+	const struct config *c = &s->config;
 	s->api = (struct api){
 		.store = s->store,
 		.writer = s->writer,
@@ -260,7 +256,7 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.waiters = s->waiters,
 		.ws = s->ws,
 		.listener = s->listener,
-		.limits = limits,
+		.limits = limits_of(c),
 		.access = s->access,
 		.rates = s->rates,
 		.body_max = (size_t)c->max_request,
@@ -268,18 +264,25 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.durability = strcmp(c->durability, "fsync") == 0 ? "fsync" : "written",
 		.base = c->base,
 		.started_mono_ms = clock_mono_ms(),
-		.monitor = s->monitor,
-		.flags = s->flags,
-		.leases = s->leases,
-		.auditor = s->auditor,
-		.watch = s->watch,
-		.probe = s->probe,
 		.quotas = s->quotas,
+		.pool = s->pool,
 		.static_dir = c->static_dir,
 	};
 	spread_init(&s->api.queries);
-	s->routes[0] = (struct http_routes){monitoring_routes, &s->api};
-	s->routes[1] = (struct http_routes){api_routes, &s->api};
+	enum err err = ERR_NONE;
+	int count = 0;
+	for (int i = 0; !err && profiles[i] != NULL; i++) {
+		err = profiles[i]->start(s->profiles[i], &s->api, fault);
+		if (profiles[i]->routes != NULL)
+			s->routes[count++] = (struct http_routes){profiles[i]->routes, s->profiles[i]};
+	}
+	s->routes[count] = (struct http_routes){api_routes, &s->api};
+	return err;
+}
+
+static enum err make_http(struct server *s, struct fault *fault)
+{
+	const struct config *c = &s->config;
 	struct http_options http = {
 		.routes = s->routes,
 		.body_max = (size_t)c->max_request,
@@ -293,34 +296,31 @@ static enum err make_net(struct server *s, struct fault *fault)
 		.on_unopened = ws_count_unopened,
 		.on_unopened_arg = s->ws,
 	};
-	if (!err)
-		err = http_create(s->pool, http, &s->http, fault);
+	enum err err = http_create(s->pool, http, &s->http, fault);
 	struct http_options streams = http;
 	streams.connection_memory = STREAM_MEMORY;
 	streams.once = true;
 	if (!err)
 		err = http_create(s->pool, streams, &s->streams, fault);
-	if (!err)
-		err = listener_start(s->listener, s->http, s->streams, s->ws, fault);
-	return err;
+	return err ? err : listener_start(s->listener, s->http, s->streams, s->ws, fault);
 }
 
-/* Where nobody has used the monitoring profile since the start, there is no event in its shape: the log is its
- * publishers'. */
+/* What is acknowledged and counted until the last moment, and the last event of a profile that has one. */
 static void save(struct server *s)
 {
 	struct batch *last = NULL;
 	if (s->report.signal != NULL) {
 		report_end(&s->report, s->writer, s->ws, s->waiters);
-		if (ws_metrics_since_start(s->metrics, WSM_PROFILE) > 0)
-			last = report_batch(&s->report);
+		for (int i = 0; last == NULL && profiles[i] != NULL; i++)
+			if (profiles[i]->last != NULL)
+				last = profiles[i]->last(s->profiles[i], &s->report);
 	}
 	writer_save(s->writer, last);
 	batch_destroy(last);
 }
 
-/* From the door inwards: nobody new, then no new requests, then what was accepted is committed and answered, then
- * everybody is seen off. */
+/* From the listener inwards: no new connections, then no new requests, then what was accepted is committed and answered,
+ * then every connection is closed. */
 static void stop(struct server *s)
 {
 	if (s->store != NULL)
@@ -331,20 +331,22 @@ static void stop(struct server *s)
 		http_refuse(s->http);
 	if (s->streams != NULL)
 		http_refuse(s->streams);
-	if (s->watch != NULL)
-		watch_close(s->watch);
+	for (int i = 0; profiles[i] != NULL; i++)
+		if (s->profiles[i] != NULL && profiles[i]->close != NULL)
+			profiles[i]->close(s->profiles[i]);
 	if (s->archiver != NULL)
 		archiver_close(s->archiver);
 	if (s->writer != NULL)
 		writer_close(s->writer);
-	if (s->probe != NULL)
-		probe_close(s->probe);
+	for (int i = 0; profiles[i] != NULL; i++)
+		if (s->profiles[i] != NULL && profiles[i]->ended != NULL)
+			profiles[i]->ended(s->profiles[i]);
 	if (s->waiters != NULL)
 		waiters_close(s->waiters);
 	if (s->ws != NULL)
 		ws_close(s->ws);
 	if (s->writer != NULL)
-		save(s); /* acknowledged and counted until the last moment */
+		save(s);
 	if (s->feed != NULL)
 		feed_close(s->feed);
 	pool_destroy(s->pool); /* runs what waits there */
@@ -358,12 +360,8 @@ static void stop(struct server *s)
 		ws_metrics_watch(s->metrics, NULL);
 	writer_destroy(s->writer);
 	ws_metrics_destroy(s->metrics);
-	probe_destroy(s->probe);
-	watch_destroy(s->watch);
-	auditor_destroy(s->auditor);
-	leases_destroy(s->leases);
-	monitor_destroy(s->monitor);
-	flags_destroy(s->flags);
+	for (int i = 0; profiles[i] != NULL; i++)
+		profiles[i]->destroy(s->profiles[i]);
 	sessions_destroy(s->sessions);
 	feed_destroy(s->feed);
 	store_close(s->store);
@@ -428,15 +426,21 @@ int server_main(int argc, char **argv)
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (!clock_set_zone("Australia/Melbourne"))
-		log_warn("the zone of timestamp_melbourne is not installed: it is UTC", "zone=Australia/Melbourne");
 	set_fd_limit(&s.config);
 	struct fault fault;
-	enum err err = make_hub(&s, &fault);
+	enum err err = make_store(&s, &fault);
 	if (!err)
-		err = make_monitor(&s, &fault);
+		err = make_profiles(&s, &fault);
 	if (!err)
-		err = make_net(&s, &fault);
+		err = make_writer(&s, &fault);
+	if (!err)
+		err = make_access(&s, &fault);
+	if (!err)
+		err = make_ws(&s, &fault);
+	if (!err)
+		err = make_api(&s, &fault);
+	if (!err)
+		err = make_http(&s, &fault);
 	if (!err && s.config.seccomp)
 		err = sandbox_enter(&fault);
 	if (err) {

@@ -1,5 +1,6 @@
 #include "base/options.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ static int set(const struct option *o, struct origin from, const char *value)
 	case OPTION_INTEGER:
 	case OPTION_SIZE:
 	case OPTION_DURATION: return set_number(o, from, value);
+	case OPTION_GROUP: break;
 	}
 	return GO_ON;
 }
@@ -74,7 +76,7 @@ static int set(const struct option *o, struct origin from, const char *value)
 static const struct option *find(const struct option *options, const char *name, size_t len)
 {
 	for (const struct option *o = options; o->name != NULL; o++)
-		if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
+		if (o->kind != OPTION_GROUP && strlen(o->name) == len && memcmp(o->name, name, len) == 0)
 			return o;
 	return NULL;
 }
@@ -144,7 +146,7 @@ static int read_environment(const struct option *options)
 	for (const struct option *o = options; o->name != NULL; o++) {
 		char name[NAME_MAX_LEN];
 		env_name(o, name);
-		const char *value = getenv(name);
+		const char *value = o->kind != OPTION_GROUP ? getenv(name) : NULL;
 		if (value == NULL)
 			continue;
 		if (o->kind == OPTION_TEXTS)
@@ -194,7 +196,7 @@ static const struct option *find_argument(const struct option *options, const ch
 
 static int read_arguments(const struct option *options, int argc, char **argv, int *operands)
 {
-	bool seen[128] = {false};
+	bool seen[OPTIONS_MAX] = {false};
 	bool only_operands = false;
 	*operands = 0;
 	for (int i = 0; i < argc; i++) {
@@ -218,6 +220,7 @@ static int read_arguments(const struct option *options, int argc, char **argv, i
 			return complain(from, "wants a value", NULL);
 		if (value == NULL)
 			value = argv[++i];
+		assert(o - options < OPTIONS_MAX);
 		forget_lower(o, &seen[o - options]);
 		int status = set(o, from, value);
 		if (status != GO_ON)
@@ -256,6 +259,10 @@ void options_help(const struct option *options, const struct command_help *help,
 		"file\nthat --config names; the command line wins over the environment over the file):\n",
 		help->usage, help->summary);
 	for (const struct option *o = options; o->name != NULL; o++) {
+		if (o->kind == OPTION_GROUP) {
+			fprintf(out, "\n%s:\n", o->name);
+			continue;
+		}
 		char head[80];
 		char letter[8] = "";
 		if (o->letter != 0)

@@ -22,8 +22,8 @@ enum encoding { ENCODING_LINE, ENCODING_SSE, ENCODING_WS, ENCODING_OWN, ENCODING
 
 struct buf;
 
-/* A profile may have an encoding of its own: WebSocket text frames whose text `make` appends, made of an envelope; false where the
- * event has none. Added once, before the first page is made. */
+/* A profile may have an encoding of its own: WebSocket text frames whose text `make` appends, made of an envelope; false
+ * where the event has none. Added once, before the first page is made. */
 typedef bool encoding_make(struct slice envelope, int64_t time_ms, struct buf *out);
 enum encoding encoding_add(encoding_make *make);
 /* How it is made; NULL: it is one of those above. */

@@ -14,8 +14,8 @@ struct condition {
 	size_t len; /* of the first */
 	struct slice value;
 	size_t token_count;
-	struct slice *tokens;   /* owned */
-	int wanted;           /* of a named kind, what its value stands for; negative: it is a pointer */
+	struct slice *tokens; /* owned */
+	int wanted;           /* of a named_kind kind, what its value stands for; negative: it is a pointer */
 };
 
 struct where {
@@ -24,11 +24,11 @@ struct where {
 	struct condition conditions[WHERE_MAX + 1];
 };
 
-static const struct where_kind *named; /* NULL: there is none */
+static const struct where_kind *named_kind; /* NULL: there is none */
 
 void where_add_kind(const struct where_kind *kind)
 {
-	named = kind;
+	named_kind = kind;
 }
 
 struct where *where_create(void)
@@ -123,8 +123,8 @@ enum err where_add(struct where *w, struct slice condition)
 	slice_copy(c.text, condition);
 	size_t at = (size_t)(equals - condition.p);
 	c.value = (struct slice){c.text + at + 1, c.len - at - 1};
-	if (!pointer && named != NULL && slice_is((struct slice){c.text, at}, named->name))
-		c.wanted = named->read(c.value);
+	if (!pointer && named_kind != NULL && slice_is((struct slice){c.text, at}, named_kind->name))
+		c.wanted = named_kind->read(c.value);
 	enum err err = pointer ? read_pointer(&c, at) : c.wanted >= 0 ? ERR_NONE : ERR_INVALID;
 	if (!err) {
 		w->conditions[w->count++] = c;
@@ -220,7 +220,7 @@ bool where_holds(const struct where *w, struct slice type, struct slice data)
 	bool all = true;
 	for (size_t i = 0; all && i < w->count; i++) {
 		const struct condition *c = &w->conditions[i];
-		all = c->wanted < 0 ? holds(c, data) : named->holds(c->wanted, type, data);
+		all = c->wanted < 0 ? holds(c, data) : named_kind->holds(c->wanted, type, data);
 	}
 	return all;
 }

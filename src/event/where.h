@@ -1,6 +1,6 @@
 /* Conditions on an event, all of which have to hold: /POINTER=VALUE, a JSON pointer (RFC 6901) into the payload and the text
- * of what it has to lead to; and NAME=VALUE, which a profile defines. A string is compared by its characters, a number as it is
- * written; true, false and null are themselves; an array or an object is never equal.
+ * of what it has to lead to; and NAME=VALUE, which a profile defines. A string is compared by its characters, a number as it
+ * is written; true, false and null are themselves; an array or an object is never equal.
  *
  * Counted references. Any thread, once the last condition was added. */
 #ifndef EVENT_WHERE_H

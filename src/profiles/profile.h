@@ -1,5 +1,6 @@
-/* A profile: a protocol that is not our own, in a room that could be deleted. It is a table: options, an observer of commits,
- * routes, WebSocket paths, encodings, figures. app/profiles.c lists the profiles there are; no room below profiles/ names one.
+/* A profile: a protocol that is not our own, in a room that could be deleted. It is a table: options, an observer of
+ * commits, routes, WebSocket paths, encodings, figures. app/profiles.c lists the profiles there are; no room below profiles/
+ * names one.
  *
  *     declare ─▶ options are read ─▶ check ─▶ create ─▶ (the writer starts) ─▶ start ─▶ … ─▶ close ─▶ (the writer ends)
  *                                                                                             ─▶ ended ─▶ destroy
@@ -10,6 +11,8 @@
 
 #include "base/options.h"
 #include "server/api/api.h"
+
+struct ws_metrics;
 
 /* What stopping the server has come to. */
 struct stop_report {

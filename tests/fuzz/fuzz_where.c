@@ -8,6 +8,7 @@
 #include "event/filter.h"
 #include "event/where.h"
 #include "json/json.h"
+#include "profiles/monitoring/profile.h"
 
 static void keep(struct filter *f)
 {
@@ -26,6 +27,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t len)
 	const unsigned char *newline = len > 0 ? memchr(bytes, '\n', len) : NULL;
 	if (newline == NULL)
 		return 0;
+	monitoring_profile.declare();
 	struct slice condition = {(const char *)bytes, (size_t)(newline - bytes)};
 	struct slice data = {NULL, len - condition.len - 1};
 	/* Without room behind it, so that reading past the end is seen. */

@@ -38,7 +38,7 @@ def document(name):
 
 def routes():
     """The server's table: method, path with {} for what varies, need, flags."""
-    found = re.findall(r'\{"([A-Z]+)", "(/[^"]*)", PERMISSION_(\w+), \w+, ([^}]*)\}',
+    found = re.findall(r'\{"([A-Z]+)", "(/[^"]*)", PERMISSION_(\w+), \w+,\s+([^}]*)\}',
                        source("src", "server", "api", "routes.c") + source("src", "profiles", "monitoring", "routes", "routes.c"))
     return {(method, path.replace("{+}", "{}")): (need, flags) for method, path, need, flags in found}
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "held_writer.h"
+#include "profiles/monitoring/routes/routes.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "server/api/api.h"
 #include "server/http/reply_stream.h"
 #include "store/read/history.h"
@@ -35,6 +37,7 @@ struct http_request {
 static struct store *store;
 static struct reader *reader;
 static struct api api;
+static struct monitoring monitoring = {.api = &api};
 static char dir[TEMP_DIR_LEN];
 static struct fault fault;
 static sem_t put_off;
@@ -225,7 +228,7 @@ static void fill_store(void)
 		append("often", BATCH, 0);
 	append("rare", 1, 7);
 	api = (struct api){.store = store, .base = ""};
-	CHECK(flags_create(store, NULL, &api.flags, &fault) == ERR_NONE);
+	CHECK(flags_create(store, NULL, &monitoring.flags, &fault) == ERR_NONE);
 }
 
 static void begin(struct http_request *x, const char *target)
@@ -407,12 +410,12 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
 	CHECK(sessions_create(store, NULL, &sessions, &fault) == ERR_NONE);
 	CHECK(writer_create(store, feed, sessions, (struct writer_options){0}, &api.writer, &fault) == ERR_NONE);
-	CHECK((api.probe = probe_create(api.writer, api.flags)) != NULL);
+	CHECK((monitoring.probe = probe_create(api.writer, monitoring.flags)) != NULL);
 	hold_writer(api.writer);
 	sem_init(&put_off, 0, 0);
 	for (int i = 0; i < ASKED; i++) {
 		asked[i] = (struct http_request){0};
-		api_health(&api, &asked[i], reader);
+		monitoring_health(&monitoring, &asked[i], reader);
 		CHECK(!asked[i].done);
 	}
 	sem_post(&writer_goes_on);
@@ -423,12 +426,12 @@ static void health_waits_for_the_disk_without_a_thread(void)
 		finish(&asked[i]);
 	}
 	writer_close(api.writer);
-	probe_close(api.probe);
+	probe_close(monitoring.probe);
 	asked[0] = (struct http_request){0};
-	api_health(&api, &asked[0], reader); /* is answered at once */
+	monitoring_health(&monitoring, &asked[0], reader); /* is answered at once */
 	CHECK(asked[0].put_off != NULL);
 	finish(&asked[0]);
-	probe_destroy(api.probe);
+	probe_destroy(monitoring.probe);
 	writer_destroy(api.writer);
 	pool_destroy(pool);
 	sessions_destroy(sessions);
@@ -445,7 +448,7 @@ int main(void)
 	RUN(an_export_takes_turns);
 	RUN(higher_levels_are_slow_and_few);
 	RUN(health_waits_for_the_disk_without_a_thread);
-	flags_destroy(api.flags);
+	flags_destroy(monitoring.flags);
 	reader_close(reader);
 	store_close(store);
 	temp_dir_remove(dir);

@@ -3,6 +3,7 @@
 #include "event/filter.h"
 #include "event/where.h"
 #include "json/json.h"
+#include "profiles/monitoring/profile.h"
 
 static struct where *make(const char *condition)
 {
@@ -163,6 +164,7 @@ static void filters_keep_them(void)
 
 int main(void)
 {
+	monitoring_profile.declare();
 	RUN(values_are_compared);
 	RUN(escapes_are_characters);
 	RUN(pointers_lead_inwards);

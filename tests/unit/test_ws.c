@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "held_writer.h"
+#include "profiles/monitoring/ws/ws_profiles.h"
 #include "server/ws/ack_list.h"
 #include "server/ws/ws.h"
 #include "server/ws/ws_conn.h"
@@ -15,7 +16,8 @@ static void a_publisher_may_be_silent_for_an_hour(void)
 {
 	enum { HOUR_MS = 3600 * 1000, SPOKE_MS = 5000 };
 	struct ws w = {.options.silence_ms = HOUR_MS};
-	struct ws_conn c = {.ws = &w, .profile = &ws_ingest, .spoke_ms = SPOKE_MS};
+	struct ws_profile ingest = ws_ingest(NULL);
+	struct ws_conn c = {.ws = &w, .profile = &ingest, .spoke_ms = SPOKE_MS};
 	CHECK(!ws_is_silent(&c, SPOKE_MS));
 	CHECK(!ws_is_silent(&c, SPOKE_MS + HOUR_MS - 1));
 	CHECK(ws_is_silent(&c, SPOKE_MS + HOUR_MS));
@@ -25,7 +27,8 @@ static void a_publisher_may_be_silent_for_an_hour(void)
 
 static void readers_may_be_silent_for_ever(void)
 {
-	struct ws_conn dashboard = {.profile = &ws_dashboard};
+	struct ws_profile profile = ws_dashboard(NULL, ENCODING_OWN);
+	struct ws_conn dashboard = {.profile = &profile};
 	struct ws_conn reader = {.profile = &ws_v1};
 	CHECK(!ws_is_silent(&dashboard, INT64_MAX) && !ws_is_silent(&reader, INT64_MAX));
 }

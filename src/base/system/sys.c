@@ -175,3 +175,15 @@ int sys_lock_dir(const char *dir, const char *name, bool shared, int *fd)
 	}
 	return *fd < 0 ? -1 : 0;
 }
+
+uint64_t sys_resident(void)
+{
+	unsigned long pages = 0; /* the second field */
+	FILE *f = fopen("/proc/self/statm", "r");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%*s %lu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}

@@ -37,4 +37,7 @@ void sys_boot(char *out, size_t size);
 /* Called before each of them with its name; when it returns true the call fails with EIO. For tests; NULL: none. */
 extern bool (*sys_fault)(const char *call);
 
+/* Resident memory of this process, in bytes; 0: the system does not say. */
+uint64_t sys_resident(void);
+
 #endif

@@ -31,8 +31,8 @@ struct writer_observer {
 	/* Puts what was counted so far into the store's open transaction; `saved` says whether that was committed. */
 	enum err (*save)(void *arg, struct store *store, struct fault *fault);
 	void (*saved)(void *arg, bool committed);
-	/* Is the batch refused? ERR_INVALID names the rule, at the event. Where only the writer can tell, `options` have it check.
-	 * Any thread. */
+	/* Is the batch refused? ERR_INVALID names the rule, at the event. Where only the writer can tell, `options` have it
+	 * check. Any thread. */
 	enum err (*admit)(void *arg, const struct batch *batch, struct append_options *options, struct fault *fault);
 };
 
@@ -55,7 +55,8 @@ void writer_destroy(struct writer *w);
  * not called. */
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault);
 /* Before a batch is submitted: does the observer admit it? Any thread. */
-enum err writer_admit(const struct writer *w, const struct batch *batch, struct append_options *options, struct fault *fault);
+enum err writer_admit(const struct writer *w, const struct batch *batch, struct append_options *options,
+		      struct fault *fault);
 /* Sessions have changed: write them soon. */
 void writer_poke(struct writer *w);
 /* Waits until every change so far is durable, and `change` (NULL: nothing) with them, at most `ms`. False when they are not,

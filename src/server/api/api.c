@@ -1,7 +1,9 @@
 #include "server/api/api.h"
 
-#include "base/system/clock.h"
+#include <assert.h>
+
 #include "base/kind.h"
+#include "base/system/clock.h"
 #include "server/message/entity.h"
 #include "server/ws/ws.h"
 
@@ -95,4 +97,10 @@ void api_websocket(void *arg, struct http_request *x, struct reader *reader)
 	if (err || status != 0)
 		ws_request_destroy(request);
 	request_done(x);
+}
+
+void api_add_figures(struct api *api, struct api_figures figures)
+{
+	assert(api->figures_count < API_FIGURES_MAX);
+	api->figures[api->figures_count++] = figures;
 }

@@ -1,4 +1,4 @@
-/* The handlers behind the routes of schema/openapi.json. */
+/* The handlers behind the routes of schema/openapi.json, and what those of profiles share with them. */
 #ifndef SERVER_API_API_H
 #define SERVER_API_API_H
 
@@ -6,14 +6,22 @@
 #include "engine/read/session.h"
 #include "engine/retention/archiver.h"
 #include "engine/write/writer.h"
-#include "profiles/monitoring/services/probe.h"
-#include "profiles/monitoring/services/watch.h"
 #include "server/access/rate.h"
 #include "server/http/http.h"
 #include "server/stream/waiters.h"
+#include "json/document.h"
 
 struct ws;
 struct listener;
+
+/* Figures that a profile adds: members of /v1/stats, and lines of /metrics. */
+struct api_figures {
+	void *arg;
+	void (*stats)(void *arg, struct doc to);
+	void (*metrics)(void *arg, struct buf *out); /* NULL: none */
+};
+
+enum { API_FIGURES_MAX = 8 };
 
 /* What the handlers work with; all borrowed. Filled in before the first request. */
 struct api {
@@ -31,13 +39,10 @@ struct api {
 	struct archiver *archiver;
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
-	struct monitor *monitor;
-	struct flags *flags;
-	struct leases *leases;
-	struct auditor *auditor;
-	struct watch *watch;
-	struct probe *probe;
+	struct pool *pool;
 	struct quotas *quotas;
+	struct api_figures figures[API_FIGURES_MAX];
+	int figures_count;
 	struct spread queries;  /* how long pages of history take, but for waiting */
 	const char *static_dir; /* NULL: none */
 	const char *base;       /* of the paths in answers; see request_guard.h */
@@ -53,6 +58,10 @@ bool api_refuse_full(struct http_request *x);
  * its quotes. `modified_s`: Unix seconds; 0: it is not told when it was changed. `type` is that of the entity; NULL: the
  * request changes it, and is never answered with 304. */
 bool api_answer_condition(struct http_request *x, const char *tag, int64_t modified_s, const char *type);
+/* While the profiles start. */
+void api_add_figures(struct api *api, struct api_figures figures);
+/* Sends a page: the operator's file of the request's name, else one of ours; 404 where there is neither. */
+void api_send_page(const struct api *api, struct http_request *x, const char *name);
 /* Sends the JSON in request_out. */
 void api_json_done(struct http_request *x, int status);
 /* The same for a fault. */
@@ -78,38 +87,12 @@ http_handler api_archive_get;
 http_handler api_archive_delete;
 http_handler api_stats;
 http_handler api_metrics;
+http_handler api_healthz;
 http_handler api_readyz;
 http_handler api_websocket;
 http_handler api_contract;
 http_handler api_page;
 http_handler api_problem;
 http_handler api_file;
-http_handler api_dashboard_page;
-
-/* The monitoring profile. */
-http_handler api_status;
-http_handler api_metrics_current;
-http_handler api_metrics_validation;
-http_handler api_metrics_adapter;
-http_handler api_metrics_flush;
-http_handler api_flags;
-http_handler api_flag_set;
-http_handler api_quarantine;
-http_handler api_health_flags;
-http_handler api_health;
-http_handler api_health_ready;
-http_handler api_health_live;
-http_handler api_healthz;
-http_handler api_health_semaphores;
-http_handler api_health_memory;
-http_handler api_health_websocket;
-http_handler api_cache_metrics;
-http_handler api_observations;
-http_handler api_acknowledge;
-http_handler api_leases;
-http_handler api_lease_get;
-http_handler api_lease_acquire;
-http_handler api_lease_renew;
-http_handler api_lease_release;
 
 #endif

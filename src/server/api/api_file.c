@@ -131,7 +131,7 @@ static bool read_all(int fd, struct buf *out, size_t size)
 
 /* Sends the file; false when there is none. The pages are the operator's: they may use what scripts and styles they
  * like, but are shown in no other's frame. */
-static bool send_file(struct api *api, struct http_request *x, struct slice path)
+static bool send_file(const struct api *api, struct http_request *x, struct slice path)
 {
 	struct stat st;
 	char tag[64];
@@ -271,16 +271,14 @@ void api_file(void *arg, struct http_request *x, struct reader *reader)
 	send_nothing(x);
 }
 
-/* The old pages' paths: the operator's own copy, or our view of the services. */
-void api_dashboard_page(void *arg, struct http_request *x, struct reader *reader)
+void api_send_page(const struct api *api, struct http_request *x, const char *page)
 {
-	(void)reader;
 	struct slice path = request_url(x)->path;
 	struct slice name = {path.p + 1, path.len - 1};
 	char below[64];
 	int n = snprintf(below, sizeof below, "static/%.*s", (int)name.len, name.p);
-	if (send_file(arg, x, name) || send_file(arg, x, (struct slice){below, (size_t)n}) ||
-	    send_asset(x, &static_assets, slice_of("services.html")))
+	if (send_file(api, x, name) || send_file(api, x, (struct slice){below, (size_t)n}) ||
+	    send_asset(x, &static_assets, slice_of(page)))
 		return;
 	send_nothing(x);
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/system/clock.h"
-#include "profiles/monitoring/services/watch.h"
+#include "base/system/sys.h"
 #include "server/api/api.h"
 #include "server/listen/listener.h"
 #include "server/stream/waiters.h"
@@ -246,7 +246,10 @@ void api_metrics(void *arg, struct http_request *x, struct reader *reader)
 	put_readers(api, out);
 	put_sessions(api, reader, out);
 	put_connections(api, out);
-	put_gauge(out, "resident_bytes", "Resident memory.", watch_resident());
+	put_gauge(out, "resident_bytes", "Resident memory.", sys_resident());
+	for (int i = 0; i < api->figures_count; i++)
+		if (api->figures[i].metrics != NULL)
+			api->figures[i].metrics(api->figures[i].arg, out);
 	request_status(x, 200, "text/plain; version=0.0.4; charset=utf-8");
 	request_done(x);
 }

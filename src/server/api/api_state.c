@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "base/system/clock.h"
+#include "base/system/sys.h"
 #include "server/api/api.h"
 #include "server/listen/listener.h"
 #include "server/message/problem.h"
-#include "server/ws/ws.h"
 #include "server/ws/metrics/ws_metrics.h"
+#include "server/ws/ws.h"
 #include "json/document.h"
 
 /* --- figures --- */
@@ -190,18 +191,12 @@ static void put_access(struct api *api, struct doc to)
 		doc_u64(denied, denial_name((enum denial)i), a.denied[i]);
 }
 
-static void put_monitor(struct api *api, struct doc to)
+static void put_websockets(struct api *api, struct doc to)
 {
-	struct auditor_figures a;
 	struct ws_figures w;
 	ws_read(api->ws, &w);
-	auditor_read(api->auditor, &a);
 	ws_metrics_write(ws_figures_of(api->ws), doc_object(to, "websocket"), w.connections, api->writer);
 	doc_u64(to, "loop_lag_ms", w.loop_lag_ms);
-	doc_u64(to, "dashboards", w.dashboards);
-	struct doc observations = doc_object(to, "observations");
-	doc_u64(observations, "all", a.observations);
-	doc_u64(observations, "open", a.open);
 }
 
 void api_stats(void *arg, struct http_request *x, struct reader *reader)
@@ -227,13 +222,36 @@ void api_stats(void *arg, struct http_request *x, struct reader *reader)
 	put_connections(api, root);
 	put_quotas(api, root);
 	put_access(api, root);
-	put_monitor(api, root);
-	doc_u64(doc_object(root, "memory"), "rss_bytes", watch_resident());
+	put_websockets(api, root);
+	for (int i = 0; i < api->figures_count; i++)
+		api->figures[i].stats(api->figures[i].arg, root);
+	doc_u64(doc_object(root, "memory"), "rss_bytes", sys_resident());
 	document_end(&d, request_out(x));
 	api_json_done(x, 200);
 }
 
 /* --- health --- */
+
+enum {
+	LOOP_DEAD_MS = 30000
+}; /* a thread of WebSockets that is late by so much is taken for dead: no disk takes so long that it would come back */
+
+void api_healthz(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	struct api *api = arg;
+	struct document d;
+	struct ws_figures w;
+	ws_read(api->ws, &w);
+	bool alive = w.loop_lag_ms < LOOP_DEAD_MS;
+	struct doc root = document_begin(&d);
+	doc_string(root, "status", alive ? "healthy" : "unhealthy");
+	doc_string(root, "version", TIDEMARK_VERSION);
+	doc_i64(root, "uptime_seconds", (clock_mono_ms() - api->started_mono_ms) / 1000);
+	doc_u64(root, "loop_lag_ms", w.loop_lag_ms);
+	document_end(&d, request_out(x));
+	api_json_done(x, alive ? 200 : 503);
+}
 
 void api_readyz(void *arg, struct http_request *x, struct reader *reader)
 {

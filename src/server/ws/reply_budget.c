@@ -8,16 +8,16 @@
 
 enum {
 	CLAIM_BYTES = REPLY_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
-	CRUMBS = 16 * 1024,                                    /* taking less within the time is taking nothing */
-	UNSEEN_PATIENCE = 10, /* times as long has for all of it whose taking cannot be seen */
-	STUCK_MS = 2000,      /* who takes not a byte for so long holds others up for nothing */
+	CRUMBS = 16 * 1024,                          /* taking less within the time is taking nothing */
+	UNSEEN_PATIENCE = 10,                        /* times as long has for all of it whose taking cannot be seen */
+	STUCK_MS = 2000,                             /* who takes not a byte for so long holds others up for nothing */
 };
 
 /* Long answers leave room for one short one: whoever does not read them keeps nobody from connecting. One is let through in
  * any case. */
 static bool has_room(const struct ws *w, enum ws_line line, uint64_t client)
 {
-	size_t kept = line == LINE_LONG ? CLAIM_BYTES : 0;
+	size_t kept = line == LINE_LARGE ? CLAIM_BYTES : 0;
 	return w->held == 0 || quota_room(w->options.quotas, QUOTA_REPLIES, client) >= CLAIM_BYTES + kept;
 }
 

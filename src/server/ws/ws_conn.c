@@ -8,12 +8,13 @@ struct slice ws_session(const struct ws_conn *c)
 }
 
 static const struct ws_profile *profiles[WS_PROFILES_MAX] = {&ws_v1};
-static int profile_count = 1;
+static atomic_int profile_count = 1; /* the thread may look while profiles are added */
 
 void ws_add_profile(const struct ws_profile *profile)
 {
 	assert(profile_count < WS_PROFILES_MAX);
-	profiles[profile_count++] = profile;
+	profiles[profile_count] = profile;
+	atomic_fetch_add(&profile_count, 1);
 }
 
 const struct ws_profile *ws_profile_at(int index)

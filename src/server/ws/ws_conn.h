@@ -13,12 +13,12 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "engine/read/subscription.h"
-#include "server/ws/metrics/pulse.h"
 #include "server/stream/reader_start.h"
 #include "server/stream/replay_speed.h"
 #include "server/ws/ack_list.h"
-#include "server/ws/ws.h"
+#include "server/ws/metrics/pulse.h"
 #include "server/ws/metrics/ws_metrics.h"
+#include "server/ws/ws.h"
 
 /*            ws_add_take         handshake             close, error, peer gone
  *  (request) ▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
@@ -37,7 +37,7 @@
 enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_TURN, WAIT_CLIENT };
 
 /* Where answers from the past wait until there is room for them (reply_budget.h): a few events, or very many. */
-enum ws_line { LINE_BRIEF, LINE_LONG, WS_LINES };
+enum ws_line { LINE_SMALL, LINE_LARGE, WS_LINES };
 
 struct ws_conn;
 
@@ -54,7 +54,8 @@ struct ws_profile {
 	enum ws_metric counts; /* counted with each event that is sent, besides WSM_SENT; WSM_SENT: nothing is */
 	/* Has the last word on what the query parameters ask for. NULL: they stand. */
 	enum err (*narrow)(const struct url *u, struct reader_query *q, struct fault *fault);
-	/* The connection is there: makes conn.state. False: no memory. `closed` follows, whatever becomes of it. NULL both. */
+	/* The connection is there: makes conn.state. False: no memory. `closed` follows, whatever becomes of it. NULL both.
+	 */
 	bool (*opened)(struct ws_conn *c);
 	void (*closed)(struct ws_conn *c);
 	/* Its reader, if it has one, has its position. */
@@ -147,10 +148,10 @@ struct ws_conn {
 	bool throttled;           /* reading is paused */
 	bool busy;                /* the profile wants it paused */
 	bool held;                /* no events yet: something comes first */
-	bool muted; /* no events for now: the profile wants none */
-	struct list tasks; /* on their way */
+	bool muted;               /* no events for now: the profile wants none */
+	struct list tasks;        /* on their way */
 	int task_count;
-	void *state; /* the profile's own */
+	void *state;            /* the profile's own */
 	size_t share;           /* bytes of an answer that the socket has not taken; 0: none */
 	uint64_t share_taken;   /* what the peer has taken of everything when that was last enough */
 	int64_t share_ms;       /* monotonic: and when */
@@ -225,6 +226,8 @@ struct ws {
 
 /* ws_conn.c */
 
+/* The URL of its request, until the profile's `open` is called. */
+const struct url *ws_url(const struct ws_conn *c);
 /* The session's name; empty where there is none. */
 struct slice ws_session(const struct ws_conn *c);
 /* A task of the connection begins; `finish` follows a ws_task_done from any thread. */

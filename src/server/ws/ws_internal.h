@@ -1,5 +1,5 @@
-/* The inside of the WebSocket server: ws.c (the thread), ws_request.c (before the handshake), ws_open.c (the life of a connection),
- * ws_receive.c (messages) and ws_close.c (the peer closes) share it. */
+/* The inside of the WebSocket server: ws.c (the thread), ws_request.c (before the handshake), ws_open.c (the life of a
+ * connection), ws_receive.c (messages) and ws_close.c (the peer closes) share it. */
 #ifndef SERVER_WS_WS_INTERNAL_H
 #define SERVER_WS_WS_INTERNAL_H
 

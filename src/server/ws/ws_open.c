@@ -23,7 +23,7 @@
 #include "server/ws/reply_budget.h"
 #include "server/ws/ws_replay.h"
 
-static void ws_on_loaded(void *arg)
+static void on_loaded(void *arg)
 {
 	struct ws_conn *c = arg;
 	pthread_mutex_lock(&c->ws->lock);

@@ -132,3 +132,8 @@ void ws_request_destroy(struct ws_request *r)
 	free(r->conn);
 	free(r);
 }
+
+const struct url *ws_url(const struct ws_conn *c)
+{
+	return &c->request->url;
+}

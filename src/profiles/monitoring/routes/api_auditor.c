@@ -5,6 +5,8 @@
 
 #include "base/system/clock.h"
 #include "base/units.h"
+#include "profiles/monitoring/routes/routes.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "server/api/api.h"
 #include "server/api/json_body.h"
 #include "json/json.h"
@@ -49,10 +51,10 @@ static const char *read_param(struct slice name, struct slice value, struct audi
 }
 
 /* An array: the old page goes through what it gets. */
-void api_observations(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_observations(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	const struct url *u = request_url(x);
 	struct auditor_filter filter = {.limit = LIMIT};
 	for (size_t i = 0; i < u->param_count; i++) {
@@ -65,7 +67,7 @@ void api_observations(void *arg, struct http_request *x, struct reader *reader)
 		api_fault_done(x, &fault);
 		return;
 	}
-	auditor_write(api->auditor, request_out(x), &filter);
+	auditor_write(self->auditor, request_out(x), &filter);
 	api_json_done(x, 200);
 }
 
@@ -92,10 +94,10 @@ static void on_acknowledged(struct auditor_change *change)
 	api_json_done(a->exchange, 200);
 }
 
-void api_acknowledge(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_acknowledge(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct fault fault;
 	uint64_t id;
 	if (json_body_refuse(x))
@@ -112,7 +114,7 @@ void api_acknowledge(void *arg, struct http_request *x, struct reader *reader)
 	if (!err && !json_sequence(request_segment(x), &id))
 		err = fault_set(&fault, ERR_NOT_FOUND, "there is no such observation");
 	if (!err)
-		err = auditor_acknowledge(api->auditor, api->writer, id, &a->change, &fault);
+		err = auditor_acknowledge(self->auditor, self->api->writer, id, &a->change, &fault);
 	if (err)
 		api_fault_done(x, &fault);
 }

@@ -4,7 +4,9 @@
 
 #include "base/system/clock.h"
 #include "base/units.h"
+#include "profiles/monitoring/routes/routes.h"
 #include "profiles/monitoring/services/cache_report.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "server/api/api.h"
 
 enum { HOURS = 24 };
@@ -85,9 +87,9 @@ static void go_on(void *arg, struct http_request *x, struct reader *reader)
 	api_json_done(x, 200);
 }
 
-void api_cache_metrics(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_cache_metrics(void *arg, struct http_request *x, struct reader *reader)
 {
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	const struct url *u = request_url(x);
 	struct cache_query q = {.hours = HOURS, .form = CACHE_MINUTES, .side = CACHE_SIDES};
 	struct cache_report *r;
@@ -106,7 +108,7 @@ void api_cache_metrics(void *arg, struct http_request *x, struct reader *reader)
 		request_done(x);
 		return;
 	}
-	if (cache_report_create(api->store, q, &r, &fault) != ERR_NONE) {
+	if (cache_report_create(self->api->store, q, &r, &fault) != ERR_NONE) {
 		fail(x, 500, fault.text);
 		return;
 	}

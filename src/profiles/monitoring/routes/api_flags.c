@@ -5,6 +5,8 @@
 
 #include "base/system/clock.h"
 #include "base/units.h"
+#include "profiles/monitoring/routes/routes.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "profiles/monitoring/services/notice.h"
 #include "server/api/api.h"
 #include "json/json.h"
@@ -12,45 +14,45 @@
 enum { QUARANTINE_PAGE = 50, QUARANTINE_PAGE_MAX = 1000 };
 
 /* Ends an answer with the flags. */
-static void reply(struct api *api, struct http_request *x, struct document *d, struct doc root)
+static void reply(struct monitoring *self, struct http_request *x, struct document *d, struct doc root)
 {
-	flags_write(api->flags, doc_object(root, "flags"));
-	flags_write_sources(api->flags, doc_object(root, "sources"));
+	flags_write(self->flags, doc_object(root, "flags"));
+	flags_write_sources(self->flags, doc_object(root, "sources"));
 	doc_time(root, "timestamp", clock_wall_ms());
 	document_end(d, request_out(x));
 	api_json_done(x, 200);
 }
 
-static void reply_flags(struct api *api, struct http_request *x)
+static void reply_flags(struct monitoring *self, struct http_request *x)
 {
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "status", "ok");
-	reply(api, x, &d, root);
+	reply(self, x, &d, root);
 }
 
-void api_flags(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_flags(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	reply_flags(arg, x);
 }
 
-void api_health_flags(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health_flags(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "status", "ok");
-	flags_write_issues(api->flags, root);
-	reply(api, x, &d, root);
+	flags_write_issues(self->flags, root);
+	reply(self, x, &d, root);
 }
 
 /* --- setting one --- */
 
 struct setting {
 	struct flag_change change; /* first: it is given back */
-	struct api *api;
+	struct monitoring *self;
 	struct http_request *exchange;
 	char *body;
 	struct slice value; /* in it */
@@ -64,14 +66,14 @@ static void destroy(void *arg)
 }
 
 /* Whoever watches finds it among the events. */
-static void tell(struct api *api, const struct flag_change *c, struct slice value)
+static void tell(struct monitoring *self, const struct flag_change *c, struct slice value)
 {
 	struct notice notice;
 	struct doc metadata = notice_begin(&notice, "flag_changed", NULL);
 	doc_string(metadata, "flag", flag_name(c->flag));
 	doc_raw(metadata, "value", value);
 	doc_text_or_null(metadata, "by", slice_of(c->by));
-	notice_send(api->writer, &notice);
+	notice_send(self->api->writer, &notice);
 }
 
 static void on_set(struct flag_change *c)
@@ -81,8 +83,8 @@ static void on_set(struct flag_change *c)
 		api_fault_done(s->exchange, &c->op.fault);
 		return;
 	}
-	tell(s->api, c, s->value);
-	reply_flags(s->api, s->exchange);
+	tell(s->self, c, s->value);
+	reply_flags(s->self, s->exchange);
 }
 
 /* {"value":…} and nothing else. */
@@ -108,17 +110,17 @@ static enum err read_value(struct setting *s, struct fault *fault)
 	return s->value.p != NULL ? ERR_NONE : fault_set(fault, ERR_INVALID, "\"value\" is missing");
 }
 
-void api_flag_set(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_flag_set(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct fault fault;
 	enum flag flag = flag_find(request_segment(x));
 	struct setting *s = calloc(1, sizeof *s);
 	enum err err = s != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
 	if (!err) {
 		request_keep(x, s, destroy);
-		s->api = api;
+		s->self = self;
 		s->exchange = x;
 		s->change.done = on_set;
 		snprintf(s->change.by, sizeof s->change.by, "%s", grant_name(request_grant(x)));
@@ -128,7 +130,7 @@ void api_flag_set(void *arg, struct http_request *x, struct reader *reader)
 	if (!err)
 		err = read_value(s, &fault);
 	if (!err)
-		err = flags_change(api->flags, api->writer, flag, s->value, &s->change, &fault);
+		err = flags_change(self->flags, self->api->writer, flag, s->value, &s->change, &fault);
 	if (err)
 		api_fault_done(x, &fault);
 }
@@ -147,7 +149,7 @@ static const char *read_param(struct slice name, struct slice value, uint64_t *a
 	return "there is no such parameter";
 }
 
-static void write_quarantine(struct api *api, struct buf *out, uint64_t after, uint32_t limit)
+static void write_quarantine(struct monitoring *self, struct buf *out, uint64_t after, uint32_t limit)
 {
 	static_assert(QUARANTINE_PAGE_MAX == 1000, "as the text says");
 	struct validation_figures figures;
@@ -156,9 +158,9 @@ static void write_quarantine(struct api *api, struct buf *out, uint64_t after, u
 		out->failed = true;
 		return;
 	}
-	uint32_t count = monitor_quarantine(api->monitor, after, limit + 1, found);
+	uint32_t count = monitor_quarantine(self->monitor, after, limit + 1, found);
 	bool more = count > limit;
-	monitor_validation(api->monitor, &figures);
+	monitor_validation(self->monitor, &figures);
 	buf_adds(out, "{\"events\":[");
 	for (uint32_t i = 0; i < count - more; i++) {
 		buf_adds(out, i > 0 ? "," : "");
@@ -177,7 +179,7 @@ static void write_quarantine(struct api *api, struct buf *out, uint64_t after, u
 	free(found);
 }
 
-void api_quarantine(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_quarantine(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	const struct url *u = request_url(x);

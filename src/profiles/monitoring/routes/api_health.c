@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "base/system/clock.h"
+#include "profiles/monitoring/routes/routes.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "server/api/api.h"
 #include "server/listen/listener.h"
 #include "server/message/problem.h"
-#include "server/ws/ws.h"
 #include "server/ws/metrics/ws_metrics.h"
+#include "server/ws/ws.h"
 #include "store/transfer/seal.h"
 
 enum {
@@ -65,21 +67,21 @@ static void put_reason(struct doc to, const char *key, const char *text)
 }
 
 /* What is known to be wrong with the store, without a write. It takes precedence over the result of an earlier write. */
-static enum grade known_of_store(struct api *api, struct fault *why)
+static enum grade known_of_store(struct monitoring *self, struct fault *why)
 {
 	struct writer_figures w;
-	writer_read(api->writer, &w);
+	writer_read(self->api->writer, &w);
 	if (w.breaker == BREAKER_CLOSED)
-		return store_ails(api->store, why) ? DEGRADED : HEALTHY;
+		return store_ails(self->api->store, why) ? DEGRADED : HEALTHY;
 	snprintf(why->text, sizeof why->text, "%s", w.reason);
 	return UNHEALTHY;
 }
 
 /* And what came of a write; NULL: none was tried. */
-static void put_storage(struct api *api, struct doc to, const struct probe_result *probed, struct grades *all)
+static void put_storage(struct monitoring *self, struct doc to, const struct probe_result *probed, struct grades *all)
 {
 	struct fault why;
-	enum grade known = known_of_store(api, &why);
+	enum grade known = known_of_store(self, &why);
 	bool failed = known != UNHEALTHY && probed != NULL && !probed->fine;
 	enum grade grade = failed ? UNHEALTHY : known;
 	char words[96];
@@ -104,11 +106,11 @@ static void put_storage(struct api *api, struct doc to, const struct probe_resul
 		worsen_all(all, grade); /* it serves */
 }
 
-static void put_disk(struct api *api, struct doc to, struct grades *all)
+static void put_disk(struct monitoring *self, struct doc to, struct grades *all)
 {
 	struct statvfs v;
 	struct doc disk = doc_object(to, "disk");
-	if (statvfs(store_dir(api->store), &v) != 0 || v.f_blocks == 0) {
+	if (statvfs(store_dir(self->api->store), &v) != 0 || v.f_blocks == 0) {
 		doc_string(disk, "status", grades[UNHEALTHY]);
 		doc_string(disk, "message", "the file system cannot be asked");
 		worsen(all, UNHEALTHY);
@@ -119,7 +121,7 @@ static void put_disk(struct api *api, struct doc to, struct grades *all)
 	double used = (double)(v.f_blocks - v.f_bfree) * (double)v.f_frsize;
 	double percent = used + left > 0 ? 100.0 * used / (used + left) : 100; /* as df says: reserved blocks are nobody's */
 	struct fault low;
-	bool is_low = writer_is_low(api->writer, &low);
+	bool is_low = writer_is_low(self->api->writer, &low);
 	enum grade grade = percent >= DISK_UNHEALTHY || is_low ? UNHEALTHY : percent >= DISK_DEGRADED ? DEGRADED : HEALTHY;
 	char words[32];
 	snprintf(words, sizeof words, "%.1f %% used", percent);
@@ -132,10 +134,10 @@ static void put_disk(struct api *api, struct doc to, struct grades *all)
 }
 
 /* Publishing and reading go on. */
-static void put_clock(struct api *api, struct doc to, struct grades *all)
+static void put_clock(struct monitoring *self, struct doc to, struct grades *all)
 {
 	struct archiver_figures k;
-	archiver_read(api->archiver, &k);
+	archiver_read(self->api->archiver, &k);
 	enum grade grade = k.clock_behind_ms == 0 ? HEALTHY : DEGRADED;
 	struct doc clock = doc_object(to, "clock");
 	doc_string(clock, "status", grades[grade]);
@@ -147,10 +149,10 @@ static void put_clock(struct api *api, struct doc to, struct grades *all)
 }
 
 /* What needs an archive that is missing or damaged fails, and nothing else. */
-static void put_archives(struct api *api, struct doc to, bool named, struct grades *all)
+static void put_archives(struct monitoring *self, struct doc to, bool named, struct grades *all)
 {
 	struct fault why = {0};
-	enum grade grade = seal_absent(api->store, &why) ? DEGRADED : HEALTHY;
+	enum grade grade = seal_absent(self->api->store, &why) ? DEGRADED : HEALTHY;
 	struct doc archives = doc_object(to, "archives");
 	doc_string(archives, "status", grades[grade]);
 	if (grade == HEALTHY)
@@ -181,10 +183,10 @@ static void put_memory_figures(struct doc to, const struct memory_figures *m)
 	doc_fixed(to, "growth_rate_mb_per_hour", m->growth_mb_per_hour, 3);
 }
 
-static void put_memory(struct api *api, struct doc to, struct grades *all)
+static void put_memory(struct monitoring *self, struct doc to, struct grades *all)
 {
 	struct memory_figures m;
-	watch_memory(api->watch, &m);
+	watch_memory(self->watch, &m);
 	enum grade grade = memory_grade(&m);
 	struct doc memory = doc_object(to, "memory");
 	doc_string(memory, "status", grades[grade]);
@@ -195,17 +197,18 @@ static void put_memory(struct api *api, struct doc to, struct grades *all)
 }
 
 /* The three components of the old monitoring server: its sockets, its page, its figures. */
-static void put_parts(struct api *api, struct doc to, struct grades *all)
+static void put_parts(struct monitoring *self, struct doc to, struct grades *all)
 {
 	struct ws_figures w;
 	struct tally tallies[SERVICES];
 	uint64_t counted;
-	ws_read(api->ws, &w);
-	uint64_t head = feed_head(api->feed);
-	monitor_tallies(api->monitor, tallies, &counted);
+	ws_read(self->api->ws, &w);
+	uint64_t head = feed_head(self->api->feed);
+	monitor_tallies(self->monitor, tallies, &counted);
 	enum grade sockets = w.loop_lag_ms < LOOP_LAG_MAX_MS ? HEALTHY : DEGRADED;
 	/* Our own page is part of the program; another one is read from its directory. */
-	enum grade page = api->static_dir == NULL || access(api->static_dir, R_OK | X_OK) == 0 ? HEALTHY : DEGRADED;
+	enum grade page =
+		self->api->static_dir == NULL || access(self->api->static_dir, R_OK | X_OK) == 0 ? HEALTHY : DEGRADED;
 	enum grade figures = counted >= head ? HEALTHY : DEGRADED;
 	doc_string(to, "websocket", grades[sockets]);
 	doc_string(to, "dashboard", grades[page]);
@@ -220,21 +223,21 @@ static void put_parts(struct api *api, struct doc to, struct grades *all)
 
 /* Every component; `probed` is what a write has come to, NULL where none was tried. Not `named`: without names of archives
  * and leases, for who has no token. */
-static struct grades put_components(struct api *api, struct doc to, const struct probe_result *probed, bool named)
+static struct grades put_components(struct monitoring *self, struct doc to, const struct probe_result *probed, bool named)
 {
 	struct grades all = {HEALTHY, HEALTHY};
-	put_parts(api, to, &all);
-	put_storage(api, to, probed, &all);
+	put_parts(self, to, &all);
+	put_storage(self, to, probed, &all);
 	struct doc supabase = doc_object(to, "supabase");
 	doc_string(supabase, "status", grades[HEALTHY]);
 	doc_bool(supabase, "enabled", false);
 	doc_string(supabase, "message", "not used");
-	put_clock(api, to, &all);
-	put_archives(api, to, named, &all);
-	put_memory(api, to, &all);
-	put_disk(api, to, &all);
+	put_clock(self, to, &all);
+	put_archives(self, to, named, &all);
+	put_memory(self, to, &all);
+	put_disk(self, to, &all);
 	/* Permits in use are no fault of the whole, even if all are; one that leaked is. */
-	enum lease_health leases = leases_write_use(api->leases, doc_object(to, "semaphores"), named);
+	enum lease_health leases = leases_write_use(self->leases, doc_object(to, "semaphores"), named);
 	worsen(&all, leases < LEASES_DEGRADED ? HEALTHY : DEGRADED);
 	return all;
 }
@@ -250,19 +253,19 @@ struct health {
 static void write_health(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	const struct health *h = request_state(x);
 	struct document parts;
 	struct document whole;
 	struct buf text;
-	struct grades found = put_components(api, document_begin(&parts), &h->ask.result, true);
+	struct grades found = put_components(self, document_begin(&parts), &h->ask.result, true);
 	enum grade grade = h->is_readiness ? found.ready : found.all;
 	buf_init(&text);
 	document_end(&parts, &text);
 	struct doc root = document_begin(&whole);
 	doc_string(root, "status", grades[grade]);
 	doc_string(root, "service", "monitoring");
-	doc_i64(root, "port", listener_port(api->listener));
+	doc_i64(root, "port", listener_port(self->api->listener));
 	doc_string(root, "version", TIDEMARK_VERSION);
 	put_times(root);
 	doc_raw_take(root, "components", &text);
@@ -275,7 +278,7 @@ static void on_probed(struct probe_ask *ask)
 	request_defer(((struct health *)ask)->exchange, write_health);
 }
 
-static void reply_health(struct api *api, struct http_request *x, bool is_readiness)
+static void reply_health(struct monitoring *self, struct http_request *x, bool is_readiness)
 {
 	struct health *h = calloc(1, sizeof *h);
 	if (h == NULL) {
@@ -287,16 +290,16 @@ static void reply_health(struct api *api, struct http_request *x, bool is_readin
 	h->ask.done = on_probed;
 	h->is_readiness = is_readiness;
 	request_keep(x, h, free);
-	probe_submit(api->probe, &h->ask);
+	probe_submit(self->probe, &h->ask);
 }
 
-void api_health(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	reply_health(arg, x, false);
 }
 
-void api_health_ready(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health_ready(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	reply_health(arg, x, true);
@@ -304,53 +307,53 @@ void api_health_ready(void *arg, struct http_request *x, struct reader *reader)
 
 /* Alive: this thread answers, and the sockets' loop turns. What is wrong with the components is readiness: it is shown, and
  * counts for nothing here. */
-static void reply_live(struct api *api, struct http_request *x, bool named)
+static void reply_live(struct monitoring *self, struct http_request *x, bool named)
 {
 	struct document d;
 	struct ws_figures w;
-	ws_read(api->ws, &w);
+	ws_read(self->api->ws, &w);
 	bool alive = w.loop_lag_ms < LOOP_DEAD_MS;
 	struct doc root = document_begin(&d);
 	doc_string(root, "status", grades[alive ? HEALTHY : UNHEALTHY]);
 	doc_string(root, "version", TIDEMARK_VERSION);
-	doc_i64(root, "uptime_seconds", (clock_mono_ms() - api->started_mono_ms) / 1000);
+	doc_i64(root, "uptime_seconds", (clock_mono_ms() - self->api->started_mono_ms) / 1000);
 	doc_u64(root, "loop_lag_ms", w.loop_lag_ms);
 	put_times(root);
-	put_components(api, doc_object(root, "components"), NULL, named);
+	put_components(self, doc_object(root, "components"), NULL, named);
 	document_end(&d, request_out(x));
 	api_json_done(x, alive ? 200 : 503);
 }
 
-void api_health_live(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health_live(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	reply_live(arg, x, true);
 }
 
-void api_healthz(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_healthz(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	reply_live(arg, x, false);
 }
 
-void api_health_semaphores(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health_semaphores(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
-	enum lease_health health = leases_write_health(api->leases, document_begin(&d));
+	enum lease_health health = leases_write_health(self->leases, document_begin(&d));
 	document_end(&d, request_out(x));
 	api_json_done(x, health != LEASES_CRITICAL ? 200 : 503);
 }
 
-void api_health_memory(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health_memory(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
 	struct buf now;
 	struct memory_figures m;
-	watch_memory(api->watch, &m);
+	watch_memory(self->watch, &m);
 	enum grade grade = memory_grade(&m);
 	struct doc root = document_begin(&d);
 	buf_init(&now);
@@ -379,10 +382,10 @@ void api_health_memory(void *arg, struct http_request *x, struct reader *reader)
 }
 
 /* The writer's: what cannot be committed is shown to nobody. */
-static void put_circuit(struct api *api, struct doc to)
+static void put_circuit(struct monitoring *self, struct doc to)
 {
 	struct writer_figures w;
-	writer_read(api->writer, &w);
+	writer_read(self->api->writer, &w);
 	struct doc circuit = doc_object(to, "circuit_breaker");
 	doc_string(circuit, "name", "writer");
 	doc_string(circuit, "state", breaker_name(w.breaker));
@@ -397,18 +400,18 @@ static void put_circuit(struct api *api, struct doc to)
 }
 
 /* Disconnected is a session that is known by its name and has no connection now. */
-void api_health_websocket(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_health_websocket(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
-	struct ws_metrics *m = ws_figures_of(api->ws);
+	struct monitoring *self = arg;
+	struct ws_metrics *m = ws_figures_of(self->api->ws);
 	struct ws_figures w;
 	struct document d;
 	struct buf texts[WS_TEXTS];
 	for (int i = 0; i < WS_TEXTS; i++)
 		buf_init(&texts[i]);
 	ws_metrics_texts(m, texts);
-	ws_read(api->ws, &w);
+	ws_read(self->api->ws, &w);
 	uint64_t away = ws_metrics_away(m);
 	bool ill = w.loop_lag_ms >= LOOP_LAG_MAX_MS || away > w.connections;
 	struct doc root = document_begin(&d);
@@ -420,11 +423,11 @@ void api_health_websocket(void *arg, struct http_request *x, struct reader *read
 	doc_u64(connections, "disconnected", away);
 	doc_u64(connections, "total_queued_messages", w.lag_sum);
 	doc_raw_take(connections, "connections", &texts[WS_TEXT_CONNECTIONS]);
-	ws_metrics_write(m, doc_object(connections, "metrics"), w.connections, api->writer);
-	put_circuit(api, connections);
+	ws_metrics_write(m, doc_object(connections, "metrics"), w.connections, self->api->writer);
+	put_circuit(self, connections);
 	doc_raw_take(root, "pings", &texts[WS_TEXT_PULSES]);
 	doc_raw_take(root, "health", &texts[WS_TEXT_HEALTH]);
-	ws_metrics_write(m, doc_object(root, "metrics"), w.connections, api->writer);
+	ws_metrics_write(m, doc_object(root, "metrics"), w.connections, self->api->writer);
 	document_end(&d, request_out(x));
 	api_json_done(x, 200);
 }

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "event/event.h"
+#include "profiles/monitoring/routes/routes.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "server/api/api.h"
 #include "server/api/json_body.h"
 #include "json/json.h"
@@ -11,7 +13,7 @@ enum { RAW_MAX = 6 * EVENT_NAME_MAX + 2, TEXTS = 4 };
 /* A change on its way to the disk, with the texts of its request. */
 struct change {
 	struct lease_change change; /* first: it is given back */
-	struct api *api;
+	struct monitoring *self;
 	struct http_request *exchange;
 	struct lease_request request;
 	char texts[TEXTS][RAW_MAX];
@@ -89,13 +91,13 @@ static void on_done(struct lease_change *change)
 		request_status(x, 204, "application/json");
 		request_done(x);
 	} else {
-		leases_write_one(c->api->leases, request_out(x), slice_of(change->id));
+		leases_write_one(c->self->leases, request_out(x), slice_of(change->id));
 		api_json_done(x, 201);
 	}
 }
 
 /* NULL when the reply is an error already. */
-static struct change *start(struct api *api, struct http_request *x, bool takes)
+static struct change *start(struct monitoring *self, struct http_request *x, bool takes)
 {
 	struct fault fault;
 	struct change *c = calloc(1, sizeof *c);
@@ -104,7 +106,7 @@ static struct change *start(struct api *api, struct http_request *x, bool takes)
 		api_fault_done(x, &fault);
 		return NULL;
 	}
-	c->api = api;
+	c->self = self;
 	c->exchange = x;
 	c->change.done = on_done;
 	request_keep(x, c, free);
@@ -114,35 +116,35 @@ static struct change *start(struct api *api, struct http_request *x, bool takes)
 	return NULL;
 }
 
-void api_lease_acquire(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_lease_acquire(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct fault fault;
-	struct change *c = start(api, x, true);
+	struct change *c = start(self, x, true);
 	if (c == NULL)
 		return;
-	enum err err = leases_acquire(api->leases, api->writer, &c->request, &c->change, &fault);
+	enum err err = leases_acquire(self->leases, self->api->writer, &c->request, &c->change, &fault);
 	if (err == ERR_CONFLICT)
 		request_add_header(x, "Retry-After", "1");
 	if (err)
 		api_fault_done(x, &fault);
 }
 
-void api_lease_release(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_lease_release(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct fault fault;
-	struct change *c = start(api, x, false);
-	if (c != NULL &&
-	    leases_release(api->leases, api->writer, request_segment(x), c->request.holder, &c->change, &fault) != ERR_NONE)
+	struct change *c = start(self, x, false);
+	if (c != NULL && leases_release(self->leases, self->api->writer, request_segment(x), c->request.holder, &c->change,
+					&fault) != ERR_NONE)
 		api_fault_done(x, &fault);
 }
 
-static void reply_lease(struct api *api, struct http_request *x)
+static void reply_lease(struct monitoring *self, struct http_request *x)
 {
-	if (leases_write_one(api->leases, request_out(x), request_segment(x))) {
+	if (leases_write_one(self->leases, request_out(x), request_segment(x))) {
 		api_json_done(x, 200);
 		return;
 	}
@@ -150,21 +152,21 @@ static void reply_lease(struct api *api, struct http_request *x)
 	request_done(x);
 }
 
-void api_lease_renew(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_lease_renew(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct fault fault;
-	struct change *c = start(api, x, false);
+	struct change *c = start(self, x, false);
 	if (c == NULL)
 		return;
-	if (leases_renew(api->leases, request_segment(x), c->request.holder, &fault) == ERR_NONE)
-		reply_lease(api, x);
+	if (leases_renew(self->leases, request_segment(x), c->request.holder, &fault) == ERR_NONE)
+		reply_lease(self, x);
 	else
 		api_fault_done(x, &fault);
 }
 
-void api_lease_get(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_lease_get(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	reply_lease(arg, x);
@@ -174,8 +176,8 @@ void api_lease_get(void *arg, struct http_request *x, struct reader *reader)
 static void write_on(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
-	if (!leases_write_part(api->leases, request_out(x), request_state(x))) {
+	struct monitoring *self = arg;
+	if (!leases_write_part(self->leases, request_out(x), request_state(x))) {
 		request_hold(x, request_out(x)->cap);
 		request_defer(x, write_on);
 		return;
@@ -184,7 +186,7 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 	api_json_done(x, 200);
 }
 
-void api_leases(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_leases(void *arg, struct http_request *x, struct reader *reader)
 {
 	if (api_refuse_full(x))
 		return;

@@ -2,10 +2,13 @@
 #include <stdlib.h>
 
 #include "base/system/clock.h"
+#include "base/system/sys.h"
+#include "profiles/monitoring/routes/routes.h"
+#include "profiles/monitoring/services/monitoring.h"
 #include "server/api/api.h"
 #include "server/api/json_body.h"
-#include "server/ws/ws.h"
 #include "server/ws/metrics/ws_metrics.h"
+#include "server/ws/ws.h"
 #include "json/document.h"
 
 enum { CURRENT_MS = 5 * 60 * 1000, MIB = 1024 * 1024 };
@@ -18,42 +21,42 @@ static void reply(struct http_request *x, struct document *d, struct doc root)
 	api_json_done(x, 200);
 }
 
-void api_status(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_status(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
 	struct ws_figures w;
-	ws_read(api->ws, &w);
+	ws_read(self->api->ws, &w);
 	struct doc root = document_begin(&d);
 	doc_string(root, "status", "ok");
 	doc_string(root, "service", "monitoring");
-	doc_u64(root, "clients_connected", w.dashboards);
+	doc_u64(root, "clients_connected", atomic_load(&self->dashboards));
 	reply(x, &d, root);
 }
 
 /* Of the last five minutes, or of as much of them as is known; nothing failed where nothing happened. */
-void api_metrics_current(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_metrics_current(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
 	struct window_figures f;
-	int64_t since = monitor_window_since(api->monitor, clock_wall_ms() - CURRENT_MS);
-	monitor_window(api->monitor, SERVICES, since, &f);
+	int64_t since = monitor_window_since(self->monitor, clock_wall_ms() - CURRENT_MS);
+	monitor_window(self->monitor, SERVICES, since, &f);
 	double fine = f.events > 0 ? 100.0 * (double)(f.events - f.errors) / (double)f.events : 100;
 	struct doc root = document_begin(&d);
 	doc_fixed(root, "latency_p95", f.p95_ms, 3);
-	doc_fixed(root, "memory_mb", (double)watch_resident() / MIB, 3);
+	doc_fixed(root, "memory_mb", (double)sys_resident() / MIB, 3);
 	doc_fixed(root, "success_rate", fine, 3);
 	doc_time(root, "since", since);
 	reply(x, &d, root);
 }
 
 /* Direct: to dashboards at /ws. What the Python hub called an adapter are the standard clients. */
-static void put_broadcasts(struct api *api, struct doc to)
+static void put_broadcasts(struct monitoring *self, struct doc to)
 {
-	struct ws_metrics *m = ws_figures_of(api->ws);
+	struct ws_metrics *m = ws_figures_of(self->api->ws);
 	uint64_t direct = ws_metrics_read(m, WSM_DIRECT);
 	uint64_t sent = ws_metrics_read(m, WSM_SENT); /* after those that are among them */
 	struct doc broadcasts = doc_object(to, "broadcaster_metrics");
@@ -64,14 +67,14 @@ static void put_broadcasts(struct api *api, struct doc to)
 }
 
 /* Every event of a service is classified when it is counted, and none can fail to be. */
-static void put_classes(struct api *api, struct doc to)
+static void put_classes(struct monitoring *self, struct doc to)
 {
 	struct tally tallies[SERVICES];
 	uint64_t categories[CATEGORIES];
 	uint64_t seq;
 	uint64_t all = 0;
-	monitor_tallies(api->monitor, tallies, &seq);
-	monitor_categories(api->monitor, categories);
+	monitor_tallies(self->monitor, tallies, &seq);
+	monitor_categories(self->monitor, categories);
 	for (int i = 0; i < CATEGORIES; i++)
 		all += categories[i];
 	doc_u64(to, "sequence_counter", seq);
@@ -86,52 +89,52 @@ static void put_classes(struct api *api, struct doc to)
 
 /* Of the events of the services, since the beginning of the log, while validation was on; and of batches that strict
  * validation has refused since the start. */
-static void put_validation(struct api *api, struct doc to)
+static void put_validation(struct monitoring *self, struct doc to)
 {
 	struct validation_figures v;
-	monitor_validation(api->monitor, &v);
+	monitor_validation(self->monitor, &v);
 	struct doc validation = doc_object(to, "validation_metrics");
-	doc_bool(validation, "enabled", flags_get(api->flags, FLAG_ENABLE_VALIDATION) != 0);
-	doc_bool(validation, "strict", flags_get(api->flags, FLAG_VALIDATION_STRICT) != 0);
+	doc_bool(validation, "enabled", flags_get(self->flags, FLAG_ENABLE_VALIDATION) != 0);
+	doc_bool(validation, "strict", flags_get(self->flags, FLAG_VALIDATION_STRICT) != 0);
 	doc_u64(validation, "total_events", v.checked);
 	doc_u64(validation, "valid_events", v.checked - v.invalid);
 	doc_u64(validation, "invalid_events", v.invalid);
 	doc_fixed(validation, "pass_rate", v.checked > 0 ? 100.0 * (double)(v.checked - v.invalid) / (double)v.checked : 100,
 		  2);
 	doc_u64(validation, "quarantined", v.listed);
-	doc_u64(validation, "refused", flags_refused(api->flags));
+	doc_u64(validation, "refused", flags_refused(self->flags));
 }
 
-void api_metrics_validation(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_metrics_validation(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
 	struct ws_figures w;
-	ws_read(api->ws, &w);
+	ws_read(self->api->ws, &w);
 	struct doc root = document_begin(&d);
 	doc_string(root, "status", "ok");
 	struct doc metrics = doc_object(root, "metrics");
-	put_broadcasts(api, metrics);
-	doc_u64(metrics, "connected_clients", w.dashboards);
-	doc_bool(metrics, "use_adapter", flags_get(api->flags, FLAG_USE_ADAPTER) != 0);
-	doc_bool(metrics, "use_dual_mode", flags_get(api->flags, FLAG_DUAL_MODE) != 0);
-	put_classes(api, metrics);
-	put_validation(api, metrics);
+	put_broadcasts(self, metrics);
+	doc_u64(metrics, "connected_clients", atomic_load(&self->dashboards));
+	doc_bool(metrics, "use_adapter", flags_get(self->flags, FLAG_USE_ADAPTER) != 0);
+	doc_bool(metrics, "use_dual_mode", flags_get(self->flags, FLAG_DUAL_MODE) != 0);
+	put_classes(self, metrics);
+	put_validation(self, metrics);
 	reply(x, &d, root);
 }
 
-void api_metrics_adapter(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_metrics_adapter(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct document d;
-	struct ws_metrics *m = ws_figures_of(api->ws);
+	struct ws_metrics *m = ws_figures_of(self->api->ws);
 	struct ws_figures w;
-	ws_read(api->ws, &w);
+	ws_read(self->api->ws, &w);
 	struct doc root = document_begin(&d);
 	doc_string(root, "status", "ok");
-	doc_string(root, "adapter_type", adapter_name(flags_adapter(api->flags)));
+	doc_string(root, "adapter_type", adapter_name(flags_adapter(self->flags)));
 	struct doc metrics = doc_object(root, "metrics");
 	doc_u64(metrics, "total_connections", ws_metrics_read(m, WSM_TOTAL));
 	doc_u64(metrics, "active_connections", w.connections);
@@ -144,7 +147,7 @@ void api_metrics_adapter(void *arg, struct http_request *x, struct reader *reade
 
 struct flush {
 	struct write_op op; /* first: the writer gives it back */
-	struct api *api;
+	struct monitoring *self;
 	struct http_request *exchange;
 };
 
@@ -160,18 +163,18 @@ static void on_flushed(struct write_op *op)
 	doc_string(root, "status", "ok");
 	struct doc result = doc_object(root, "result");
 	doc_bool(result, "flushed", true);
-	put_broadcasts(f->api, result);
-	put_classes(f->api, doc_object(result, "classification_metrics"));
+	put_broadcasts(f->self, result);
+	put_classes(f->self, doc_object(result, "classification_metrics"));
 	doc_u64(result, "wal_pages", op->flush_pages);
 	doc_u64(result, "pages_written_back", op->flush_copied);
 	doc_time(result, "timestamp", clock_wall_ms());
 	reply(f->exchange, &d, root);
 }
 
-void api_metrics_flush(void *arg, struct http_request *x, struct reader *reader)
+void monitoring_metrics_flush(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
-	struct api *api = arg;
+	struct monitoring *self = arg;
 	struct fault fault;
 	if (json_body_refuse(x))
 		return;
@@ -180,12 +183,24 @@ void api_metrics_flush(void *arg, struct http_request *x, struct reader *reader)
 	if (!err) {
 		f->op.flush = true;
 		f->op.done = on_flushed;
-		f->api = api;
+		f->self = self;
 		f->exchange = x;
 		request_keep(x, f, free);
-		monitor_save(api->monitor, api->writer, true);
-		err = writer_submit(api->writer, &f->op, &fault);
+		monitor_save(self->monitor, self->api->writer, true);
+		err = writer_submit(self->api->writer, &f->op, &fault);
 	}
 	if (err)
 		api_fault_done(x, &fault);
+}
+
+/* The old pages' paths: the operator's own copy, or our view of the services. */
+void monitoring_dashboard_page(void *arg, struct http_request *x, struct reader *reader)
+{
+	(void)reader;
+	api_send_page(((struct monitoring *)arg)->api, x, "services.html");
+}
+
+void monitoring_websocket(void *arg, struct http_request *x, struct reader *reader)
+{
+	api_websocket(((struct monitoring *)arg)->api, x, reader);
 }

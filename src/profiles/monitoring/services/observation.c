@@ -1,9 +1,9 @@
 #include "profiles/monitoring/services/observation.h"
 
 #include "base/system/clock.h"
+#include "json/document.h"
 #include "json/numbers.h"
 #include <stdio.h>
-#include "json/document.h"
 
 static const struct {
 	const char *name;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/system/clock.h"
+#include "base/system/sys.h"
 
 enum { TICK_MS = 1000, SAMPLE_MS = 60 * 1000, SAMPLES = 180 };
 
@@ -30,19 +31,6 @@ struct watch {
 	int64_t baseline_ms;
 };
 
-/* The second field of /proc/self/statm, in pages. */
-uint64_t watch_resident(void)
-{
-	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%*s %lu", &pages) != 1)
-		pages = 0;
-	fclose(f);
-	return (uint64_t)pages * 4096;
-}
-
 static double system_percent(void)
 {
 	unsigned long total = 0;
@@ -63,7 +51,7 @@ static void sample(struct watch *w, int64_t now)
 {
 	if (w->sampled > 0 && now - w->samples[(w->sampled - 1) % SAMPLES].at_ms < SAMPLE_MS)
 		return;
-	w->samples[w->sampled++ % SAMPLES] = (struct sample){now, watch_resident()};
+	w->samples[w->sampled++ % SAMPLES] = (struct sample){now, sys_resident()};
 	if (w->sampled == 1) {
 		w->baseline = w->samples[0].resident;
 		w->baseline_ms = clock_wall_ms();
@@ -133,7 +121,7 @@ void watch_destroy(struct watch *w)
 
 void watch_memory(struct watch *w, struct memory_figures *out)
 {
-	*out = (struct memory_figures){.resident = watch_resident(), .system_percent = system_percent()};
+	*out = (struct memory_figures){.resident = sys_resident(), .system_percent = system_percent()};
 	pthread_mutex_lock(&w->lock);
 	out->samples = w->sampled < SAMPLES ? w->sampled : SAMPLES;
 	out->baseline = w->baseline;

@@ -25,7 +25,4 @@ struct memory_figures {
 };
 void watch_memory(struct watch *w, struct memory_figures *out);
 
-/* Resident memory of this process, in bytes. */
-uint64_t watch_resident(void);
-
 #endif

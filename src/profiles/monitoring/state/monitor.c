@@ -10,9 +10,9 @@
 #include "base/system/log.h"
 #include "profiles/monitoring/event/validity.h"
 #include "profiles/monitoring/state/conversation.h"
-#include "json/numbers.h"
 #include "store/read/history.h"
 #include "json/document.h"
+#include "json/numbers.h"
 
 enum {
 	SESSIONS_FRESH_MS = 1000,
@@ -33,7 +33,7 @@ struct ready {
 
 struct monitor {
 	struct writer_observer observer;
-	const struct flags *flags; /* NULL: none */
+	struct flags *flags; /* NULL: none */
 	struct boundaries *boundaries;
 	pthread_mutex_t
 		lock; /* guards what follows; the writer takes it for each event: nothing is sorted or written in it */
@@ -457,9 +457,15 @@ static enum err load(struct monitor *m, struct store *store, struct fault *fault
 	return err;
 }
 
+static enum err admit(void *arg, const struct batch *batch, struct append_options *options, struct fault *fault)
+{
+	struct monitor *m = arg;
+	return m->flags != NULL ? flags_admit(m->flags, batch, options, fault) : ERR_NONE;
+}
+
 /* --- life --- */
 
-enum err monitor_create(struct store *store, const struct flags *flags, struct monitor **out, struct fault *fault)
+enum err monitor_create(struct store *store, struct flags *flags, struct monitor **out, struct fault *fault)
 {
 	*out = NULL;
 	struct monitor *m = calloc(1, sizeof *m);
@@ -467,7 +473,7 @@ enum err monitor_create(struct store *store, const struct flags *flags, struct m
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->ready_lock, NULL);
-	m->observer = (struct writer_observer){m, on_commit, is_due, save, saved};
+	m->observer = (struct writer_observer){m, on_commit, is_due, save, saved, admit};
 	m->series = calloc(SERVICES, sizeof *m->series);
 	m->conversations = conversations_create();
 	m->window = window_create();

@@ -24,7 +24,7 @@ struct monitor;
 
 /* Loads what was saved and folds the rest. The writer has not started yet. `flags` say whether events are held against the
  * rules, and when figures are saved; NULL: they are not, and with many events only. */
-enum err monitor_create(struct store *store, const struct flags *flags, struct monitor **out, struct fault *fault);
+enum err monitor_create(struct store *store, struct flags *flags, struct monitor **out, struct fault *fault);
 void monitor_destroy(struct monitor *m);
 /* To be given to the writer; lives as long as the monitor. */
 const struct writer_observer *monitor_observer(const struct monitor *m);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "profiles/monitoring/event/validity.h"
-#include "json/numbers.h"
 #include "json/document.h"
+#include "json/numbers.h"
 
 enum { NUMBERS = 3 };
 

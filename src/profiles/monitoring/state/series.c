@@ -1,8 +1,8 @@
 #include "profiles/monitoring/state/series.h"
 
-#include "json/numbers.h"
 #include "profiles/monitoring/state/tally.h"
 #include "json/document.h"
+#include "json/numbers.h"
 
 static struct minute *slot(struct series *s, int64_t minute)
 {

@@ -1,7 +1,7 @@
 #include "profiles/monitoring/state/tally.h"
 
-#include "json/numbers.h"
 #include "json/document.h"
+#include "json/numbers.h"
 
 static const double response_max_ms = 31.0 * 86400 * 1000;
 

@@ -2,11 +2,14 @@
  * answered from memory at once, or by a pool thread where the store has to be read (ws_query.h): answers are told apart by
  * their type, and cannot pile up.
  *
- *     open ─▶ (errand: recent events) ─▶ initial_stats ─▶ events from the cursor's position, answers in between         */
+ *     open ─▶ (query: recent events) ─▶ initial_stats ─▶ events from the cursor's position, answers in between         */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
+#include "profiles/monitoring/services/notice.h"
 #include "profiles/monitoring/state/flags.h"
+#include "profiles/monitoring/ws/ws_profiles.h"
 #include "profiles/monitoring/ws/ws_query.h"
 #include "json/json.h"
 
@@ -19,6 +22,64 @@ enum {
 	HOUR_MS = 3600 * 1000,
 	SERIES_HOURS = 24, /* that minutes are kept for: no answer says that it covers more */
 };
+
+static const char path[] = "/ws";
+
+static struct monitoring *self_of(const struct ws_conn *c)
+{
+	return c->profile->arg;
+}
+
+static struct dashboard *dashboard_of(const struct ws_conn *c)
+{
+	return c->state;
+}
+
+/* Dashboards see the services, and nothing else: other streams have no flat shape. */
+static enum err narrow(const struct url *u, struct reader_query *q, struct fault *fault)
+{
+	bool any = false;
+	for (size_t i = 0; i < u->param_count; i++) {
+		bool stream = slice_is(u->params[i].name, "stream");
+		if (stream && service_find(u->params[i].value) == SERVICE_NONE)
+			return fault_set(fault, ERR_INVALID,
+					 "stream: /ws shows websocket, redis, supabase, kimi, glm and test_event; other "
+					 "streams are read at /v1/ws");
+		any = any || stream;
+	}
+	bool fine = true;
+	for (int i = 0; fine && !any && i <= SERVICE_TEST; i++)
+		fine = filter_add_stream(q->filter, slice_of(service_name((enum service)i))) == ERR_NONE;
+	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+}
+
+/* The services among the streams that a dashboard asked for; a set of test events alone is no service. */
+static unsigned services_of(const struct url *u)
+{
+	unsigned services = 0;
+	for (size_t i = 0; i < u->param_count; i++)
+		if (slice_is(u->params[i].name, "stream"))
+			services |= 1u << service_find(u->params[i].value);
+	return services;
+}
+
+/* The notice is among the events: whoever watches the services finds it. */
+void ws_note_silence(const struct ws_conn *c, int64_t silent_ms)
+{
+	struct notice notice;
+	char what[96];
+	char number[24];
+	snprintf(what, sizeof what, "no answer to a ping: silent for %.1f s, closed", (double)silent_ms / 1000);
+	snprintf(number, sizeof number, "%llu", (unsigned long long)c->number);
+	struct doc metadata = notice_begin(&notice, "ping_timeout", what);
+	doc_string(metadata, "reason", "ping_timeout");
+	doc_string(metadata, "path", c->profile->path);
+	doc_string(metadata, "connection_id", number);
+	if (c->session != NULL)
+		doc_text(metadata, "session_id", ws_session(c));
+	doc_i64(metadata, "silent_ms", silent_ms);
+	notice_send(c->ws->options.writer, &notice);
+}
 
 /* --- parameters --- */
 
@@ -76,7 +137,7 @@ static void say_sessions(struct ws_conn *c)
 	struct doc root = document_begin(&d);
 	doc_string(root, "type", "session_metrics");
 	buf_init(&text);
-	monitor_write_sessions(c->ws->options.monitor, &text);
+	monitor_write_sessions(self_of(c)->monitor, &text);
 	doc_raw_take(root, "data", &text);
 	ws_end_stamped(&d, &text);
 	ws_say(c, &text);
@@ -86,10 +147,10 @@ static void say_sessions(struct ws_conn *c)
 /* Whoever has seen the events that changed the session metrics gets them. */
 static void on_live(struct ws_conn *c)
 {
-	uint64_t seq = monitor_session_seq(c->ws->options.monitor);
-	if (seq <= c->session_told || seq > cursor_after(c->cursor))
+	uint64_t seq = monitor_session_seq(self_of(c)->monitor);
+	if (seq <= dashboard_of(c)->session_told || seq > cursor_after(c->cursor))
 		return;
-	c->session_told = seq;
+	dashboard_of(c)->session_told = seq;
 	say_sessions(c);
 }
 
@@ -116,12 +177,12 @@ static void on_error(struct ws_conn *c, int status, const struct fault *fault)
 	buf_finish(&text);
 }
 
-static void write_leases(struct ws *w, struct buf *out)
+static void write_leases(struct monitoring *self, struct buf *out)
 {
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "type", "semaphore_metrics");
-	leases_write_metrics(w->options.leases, doc_object(root, "data"), w->options.port);
+	leases_write_metrics(self->leases, doc_object(root, "data"), self->port);
 	ws_end_stamped(&d, out);
 }
 
@@ -137,23 +198,25 @@ static void write_health(struct ws *w, struct buf *out)
 	ws_end_stamped(&d, out);
 }
 
-void ws_dashboards_tell(struct ws *w)
+/* Every five seconds: leases and health, to every dashboard that keeps up. */
+static void tell_all(struct ws *w, void *arg)
 {
+	struct monitoring *self = arg;
 	int64_t now = clock_mono_ms();
 	struct buf leases;
 	struct buf health;
-	if (atomic_load(&w->dashboards) == 0 || now - w->told_ms < CADENCE_MS)
+	if (atomic_load(&self->dashboards) == 0 || now - self->told_ms < CADENCE_MS)
 		return;
-	w->told_ms = now;
+	self->told_ms = now;
 	buf_init(&leases);
 	buf_init(&health);
-	write_leases(w, &leases);
+	write_leases(self, &leases);
 	write_health(w, &health);
 	LIST_EACH (link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
 		bool behind = c->wait == WAIT_SOCKET || c->out.len > 0 || lws_partial_buffered(c->wsi);
-		if (c->profile != &ws_dashboard || c->held || behind || c->close_code != 0)
-			continue; /* who is behind gets the next ones: only the newest count */
+		if (c->profile->path != path || c->held || behind || c->close_code != 0)
+			continue; /* a reader that is behind gets the next ones: only the newest count */
 		ws_say(c, &leases);
 		ws_say(c, &health);
 		ws_pump_out(c);
@@ -162,27 +225,49 @@ void ws_dashboards_tell(struct ws *w)
 	buf_finish(&health);
 }
 
-void ws_dashboard_mute(struct ws_conn *c)
+/* No events, or events again from where it was, as the adapter in force has it. */
+static void mute(struct ws_conn *c)
 {
-	bool muted = flags_adapter(c->ws->options.flags) == ADAPTER_REALTIME;
+	bool muted = flags_adapter(self_of(c)->flags) == ADAPTER_REALTIME;
 	if (muted == c->muted)
 		return;
 	c->muted = muted;
 	ws_pump(c);
 }
 
+static bool on_opened(struct ws_conn *c)
+{
+	struct dashboard *d = calloc(1, sizeof *d);
+	atomic_fetch_add(&self_of(c)->dashboards, 1);
+	c->state = d;
+	if (d == NULL)
+		return false;
+	list_init(&d->queries);
+	d->services = services_of(ws_url(c));
+	return true;
+}
+
+static void on_closed(struct ws_conn *c)
+{
+	atomic_fetch_sub(&self_of(c)->dashboards, 1);
+	if (c->state != NULL)
+		ws_queries_drop(c);
+	free(c->state);
+}
+
 static void on_open(struct ws_conn *c)
 {
 	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
-	bool none = c->services != 0 && (c->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
+	bool none = dashboard_of(c)->services != 0 &&
+		    (dashboard_of(c)->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
 	struct service_history_query past = {.service = none ? SERVICE_NONE : SERVICES,
-					     .services = c->services,
+					     .services = dashboard_of(c)->services,
 					     .before = cursor_after(c->cursor) + 1,
 					     .limit = INITIAL_EVENTS,
 					     .oldest_first = true};
 	c->held = true;
-	ws_dashboard_mute(c);
-	c->session_told = monitor_session_seq(c->ws->options.monitor);
+	mute(c);
+	dashboard_of(c)->session_told = monitor_session_seq(self_of(c)->monitor);
 	ws_send_query(c, WS_QUERY_INITIAL, NULL, past, NULL);
 }
 
@@ -191,7 +276,7 @@ static void on_open(struct ws_conn *c)
 /* Without a service: all together, and then each, for whoever looks for the replies of one service only. */
 static void get_stats(struct ws_conn *c, const struct question *q)
 {
-	struct monitor *m = c->ws->options.monitor;
+	struct monitor *m = self_of(c)->monitor;
 	struct buf text;
 	buf_init(&text);
 	if (q->service == SERVICE_NONE) {
@@ -320,16 +405,28 @@ static void on_message(struct ws_conn *c)
 		acknowledge(c, message);
 }
 
-const struct ws_profile ws_dashboard = {
-	.path = "/ws",
-	.permission = PERMISSION_READ_ALL,
-	.query = WS_QUERY,
-	.reads = true,
-	.measures = true,
-	.form = ENCODING_FLAT,
-	.open = on_open,
-	.message = on_message,
-	.error = on_error,
-	.gap = on_gap,
-	.live = on_live,
-};
+struct ws_profile ws_dashboard(struct monitoring *self, enum encoding live)
+{
+	return (struct ws_profile){
+		.path = path,
+		.arg = self,
+		.permission = PERMISSION_READ_ALL,
+		.query = WS_QUERY,
+		.reads = true,
+		.measures = true,
+		.form = live,
+		.counts = WSM_DIRECT,
+		.narrow = narrow,
+		.opened = on_opened,
+		.closed = on_closed,
+		.open = on_open,
+		.message = on_message,
+		.error = on_error,
+		.gap = on_gap,
+		.live = on_live,
+		.progressed = ws_queries_check,
+		.tick = mute,
+		.tick_all = tell_all,
+		.silent = ws_note_silence,
+	};
+}

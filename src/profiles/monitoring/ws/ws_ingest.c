@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 
 #include "profiles/monitoring/event/flat.h"
+#include "profiles/monitoring/services/monitoring.h"
+#include "profiles/monitoring/ws/ws_profiles.h"
 #include "server/ws/ws_conn.h"
 #include "json/json.h"
 
@@ -116,7 +118,8 @@ static bool has_many(const struct ws_conn *c)
 	if (list_empty(&c->tasks))
 		return false;
 	const struct frame *last = LIST_ITEM(LIST_ITEM(c->tasks.prev, struct ws_task, in_conn), struct frame, task);
-	return !last->submitted || c->task_count >= flags_get(c->ws->options.flags, FLAG_BATCH_SIZE);
+	return !last->submitted ||
+	       c->task_count >= flags_get(((struct monitoring *)c->profile->arg)->flags, FLAG_BATCH_SIZE);
 }
 
 /* Answers what is done, as far as everything before it is. */
@@ -263,13 +266,19 @@ static void on_open(struct ws_conn *c)
 	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
 }
 
-const struct ws_profile ws_ingest = {
-	.path = "/events",
-	.permission = PERMISSION_PUBLISH,
-	.measures = true,
-	.publishes = true,
-	.open = on_open,
-	.message = on_message,
-	.error = on_refused,
-	.drain = drain,
-};
+struct ws_profile ws_ingest(struct monitoring *self)
+{
+	return (struct ws_profile){
+		.path = "/events",
+		.arg = self,
+		.permission = PERMISSION_PUBLISH,
+		.measures = true,
+		.publishes = true,
+		.counts = WSM_SENT,
+		.open = on_open,
+		.message = on_message,
+		.error = on_refused,
+		.drain = drain,
+		.silent = ws_note_silence,
+	};
+}

@@ -1,5 +1,6 @@
 #include "profiles/monitoring/ws/ws_query.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -8,19 +9,22 @@
 #include "server/message/problem.h"
 #include "server/ws/reply_budget.h"
 
+static_assert((int)SERVICE_HISTORY_BYTES_MAX <= (int)REPLY_BYTES_MAX, "an answer fits its claim");
+
 enum {
-	BRIEF_EVENTS = 100, /* what is asked for unless one says how many */
+	SMALL_EVENTS = 100, /* what is asked for unless one says how many */
 	WAITING_MAX = 16,   /* questions of one connection; then it is not read from */
 };
 
 /*     asked ─▶ its turn ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said
  *
  * What is said is the connection's share until it is sent. */
-struct errand {
+struct ws_query {
 	struct list in_conn; /* until it is its turn */
 	struct reply_claim claim;
 	struct pool_job job;
 	struct ws_task task;
+	struct monitoring *self;
 	enum ws_query_kind kind;
 	struct question question;
 	struct service_history_query query;
@@ -77,11 +81,11 @@ static void write_events(struct document *head, struct buf *out, const char *nam
 	buf_add(out, events.p, events.len);
 }
 
-static void put_tallies(struct ws *w, struct doc to)
+static void put_tallies(struct monitor *m, struct doc to)
 {
 	struct tally tallies[SERVICES];
 	uint64_t seq;
-	monitor_tallies(w->options.monitor, tallies, &seq);
+	monitor_tallies(m, tallies, &seq);
 	for (int i = 0; i < SERVICES; i++) {
 		struct buf text;
 		buf_init(&text);
@@ -90,18 +94,18 @@ static void put_tallies(struct ws *w, struct doc to)
 	}
 }
 
-static void write_initial(struct ws *w, struct buf *out, const struct errand *e, struct slice recent)
+static void write_initial(struct ws *w, struct buf *out, const struct ws_query *e, struct slice recent)
 {
 	struct document head;
 	struct document tail;
 	struct buf text;
 	struct doc root = document_begin(&head);
 	doc_string(root, "type", "initial_stats");
-	put_tallies(w, doc_object(root, "stats"));
+	put_tallies(e->self->monitor, doc_object(root, "stats"));
 	buf_init(&text);
-	monitor_write_sessions(w->options.monitor, &text);
+	monitor_write_sessions(e->self->monitor, &text);
 	doc_raw_take(root, "session_metrics", &text);
-	leases_write_metrics(w->options.leases, doc_object(root, "semaphore_metrics"), w->options.port);
+	leases_write_metrics(e->self->leases, doc_object(root, "semaphore_metrics"), e->self->port);
 	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &text);
 	doc_raw_take(root, "websocket_health", &text);
 	write_events(&head, out, "recent_events", recent);
@@ -113,7 +117,7 @@ static void write_initial(struct ws *w, struct buf *out, const struct errand *e,
 	document_end_tail(&tail, out);
 }
 
-static void write_recent(struct buf *out, const struct errand *e, struct slice events)
+static void write_recent(struct buf *out, const struct ws_query *e, struct slice events)
 {
 	struct document head;
 	struct document tail;
@@ -127,7 +131,7 @@ static void write_recent(struct buf *out, const struct errand *e, struct slice e
 	document_end_tail(&tail, out);
 }
 
-static void write_series(struct ws *w, struct buf *out, const struct errand *e)
+static void write_series(struct buf *out, const struct ws_query *e)
 {
 	const struct question *q = &e->question;
 	struct document d;
@@ -142,13 +146,13 @@ static void write_series(struct ws *w, struct buf *out, const struct errand *e)
 		struct minute first = boundary_minute(e->boundary, q->service);
 		struct buf text;
 		buf_init(&text);
-		monitor_write_series(w->options.monitor, &text, q->service, q->interval, e->query.since_ms, &first);
+		monitor_write_series(e->self->monitor, &text, q->service, q->interval, e->query.since_ms, &first);
 		doc_raw_take(root, "data", &text);
 	}
 	ws_end_stamped(&d, out);
 }
 
-static void write_history(struct buf *out, const struct errand *e, struct slice events)
+static void write_history(struct buf *out, const struct ws_query *e, struct slice events)
 {
 	uint64_t more = service_history_more(e->past);
 	struct document head;
@@ -179,25 +183,25 @@ static void write_exported(struct buf *out, struct slice name)
 	ws_end_stamped(&d, out);
 }
 
-static void write_reply(struct ws *w, struct errand *e, struct slice found)
+static void write_reply(struct ws *w, struct ws_query *e, struct slice found)
 {
 	switch (e->kind) {
 	case WS_QUERY_INITIAL: write_initial(w, &e->reply, e, found); break;
 	case WS_QUERY_RECENT: write_recent(&e->reply, e, found); break;
 	case WS_QUERY_HISTORY: write_history(&e->reply, e, found); break;
-	case WS_QUERY_SERIES: write_series(w, &e->reply, e); break;
+	case WS_QUERY_SERIES: write_series(&e->reply, e); break;
 	case WS_QUERY_EXPORT: write_exported(&e->reply, found); break;
 	}
 }
 
 /* A page of the log; false when there is more to read, which comes at its next turn. */
-static bool read_past(struct ws *w, struct errand *e, struct reader *reader, struct buf *found, enum err *err,
+static bool read_past(struct ws *w, struct ws_query *e, struct reader *reader, struct buf *found, enum err *err,
 		      struct fault *fault)
 {
 	bool done = false;
 	*err = ERR_NONE;
 	if (e->past == NULL)
-		*err = service_history_create(w->options.monitor, feed_store(w->options.feed), reader, &e->query, &e->past,
+		*err = service_history_create(e->self->monitor, feed_store(w->options.feed), reader, &e->query, &e->past,
 					      fault);
 	if (*err == ERR_NONE)
 		*err = service_history_read(e->past, reader, &done, fault);
@@ -209,14 +213,14 @@ static bool read_past(struct ws *w, struct errand *e, struct reader *reader, str
 }
 
 /* The same for the minute in which a series begins. */
-static bool read_boundary(struct ws *w, struct errand *e, struct reader *reader, enum err *err, struct fault *fault)
+static bool read_boundary(struct ws *w, struct ws_query *e, struct reader *reader, enum err *err, struct fault *fault)
 {
 	bool done = false;
 	*err = ERR_NONE;
 	if (e->question.service == SERVICE_NONE)
 		return true;
 	if (e->boundary == NULL)
-		*err = boundary_create(monitor_boundaries(w->options.monitor), feed_store(w->options.feed), reader,
+		*err = boundary_create(monitor_boundaries(e->self->monitor), feed_store(w->options.feed), reader,
 				       e->query.since_ms, &e->boundary, fault);
 	if (*err == ERR_NONE)
 		*err = boundary_read(e->boundary, reader, &done, fault);
@@ -224,7 +228,7 @@ static bool read_boundary(struct ws *w, struct errand *e, struct reader *reader,
 }
 
 /* False when there is more to read. */
-static bool read_log(struct ws *w, struct errand *e, struct reader *reader, struct buf *found, enum err *err,
+static bool read_log(struct ws *w, struct ws_query *e, struct reader *reader, struct buf *found, enum err *err,
 		     struct fault *fault)
 {
 	if (e->kind == WS_QUERY_SERIES)
@@ -233,16 +237,16 @@ static bool read_log(struct ws *w, struct errand *e, struct reader *reader, stru
 }
 
 /* On a pool thread. */
-static void run_errand(struct pool_job *job, struct reader *reader)
+static void run_query(struct pool_job *job, struct reader *reader)
 {
-	struct errand *e = LIST_ITEM(job, struct errand, job);
+	struct ws_query *e = LIST_ITEM(job, struct ws_query, job);
 	struct ws *w = e->task.ws;
 	struct buf found;
 	struct fault fault;
 	enum err err;
 	buf_init(&found);
 	if (e->kind == WS_QUERY_EXPORT) {
-		err = service_history_export(w->options.monitor, feed_store(w->options.feed), reader, slice_of(e->name),
+		err = service_history_export(e->self->monitor, feed_store(w->options.feed), reader, slice_of(e->name),
 					     &found, &fault);
 	} else if (!read_log(w, e, reader, &found, &err, &fault)) {
 		pool_submit_again(w->options.pool, job);
@@ -260,7 +264,7 @@ static void run_errand(struct pool_job *job, struct reader *reader)
 	ws_task_done(&e->task);
 }
 
-static void destroy(struct errand *e)
+static void destroy(struct ws_query *e)
 {
 	service_history_destroy(e->past);
 	boundary_destroy(e->boundary);
@@ -269,15 +273,20 @@ static void destroy(struct errand *e)
 	free(e);
 }
 
+static struct dashboard *dashboard_of(const struct ws_conn *c)
+{
+	return c->state;
+}
+
 static void pause_reading(struct ws_conn *c)
 {
-	c->busy = c->held || c->share > 0 || c->ws_query_count >= WAITING_MAX;
+	c->busy = c->held || c->share > 0 || dashboard_of(c)->query_count >= WAITING_MAX;
 	ws_throttle(c);
 }
 
-static void on_errand_done(struct ws_task *task)
+static void on_query_done(struct ws_task *task)
 {
-	struct errand *e = LIST_ITEM(task, struct errand, task);
+	struct ws_query *e = LIST_ITEM(task, struct ws_query, task);
 	struct ws_conn *c = task->conn;
 	ws_task_end(task);
 	if (c == NULL) {
@@ -295,28 +304,28 @@ static void on_errand_done(struct ws_task *task)
 
 static void on_granted(struct reply_claim *claim)
 {
-	struct errand *e = LIST_ITEM(claim, struct errand, claim);
+	struct ws_query *e = LIST_ITEM(claim, struct ws_query, claim);
 	e->task.away = true;
 	e->job.client = claim->client;
 	pool_submit(e->task.ws->options.pool, &e->job);
 }
 
 /* More than a page shows is asked for. */
-static enum ws_line line_of(const struct errand *e)
+static enum ws_line line_of(const struct ws_query *e)
 {
-	bool more = e->query.limit == 0 || e->query.limit > BRIEF_EVENTS;
-	return e->kind != WS_QUERY_EXPORT && e->kind != WS_QUERY_SERIES && more ? LINE_LONG : LINE_BRIEF;
+	bool more = e->query.limit == 0 || e->query.limit > SMALL_EVENTS;
+	return e->kind != WS_QUERY_EXPORT && e->kind != WS_QUERY_SERIES && more ? LINE_LARGE : LINE_SMALL;
 }
 
 static void begin_next(struct ws_conn *c)
 {
-	if (c->ws_query_out || list_empty(&c->errands))
+	if (dashboard_of(c)->query_out || list_empty(&dashboard_of(c)->queries))
 		return;
-	struct errand *e = LIST_ITEM(c->errands.next, struct errand, in_conn);
+	struct ws_query *e = LIST_ITEM(dashboard_of(c)->queries.next, struct ws_query, in_conn);
 	list_remove(&e->in_conn);
-	c->ws_query_count--;
-	c->ws_query_out = true;
-	ws_task_begin(c, &e->task, on_errand_done);
+	dashboard_of(c)->query_count--;
+	dashboard_of(c)->query_out = true;
+	ws_task_begin(c, &e->task, on_query_done);
 	e->task.away = false;
 	reply_budget_ask(c, line_of(e), &e->claim);
 }
@@ -324,23 +333,24 @@ static void begin_next(struct ws_conn *c)
 void ws_send_query(struct ws_conn *c, enum ws_query_kind kind, const struct question *q, struct service_history_query past,
 		   char *name)
 {
-	struct errand *e = calloc(1, sizeof *e);
+	struct ws_query *e = calloc(1, sizeof *e);
 	if (e == NULL || (kind == WS_QUERY_EXPORT && name == NULL)) {
 		free(e);
 		free(name);
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 		return;
 	}
+	e->self = c->profile->arg;
 	e->kind = kind;
 	e->query = past;
 	e->name = name;
 	if (q != NULL)
 		e->question = *q;
-	e->job.run = run_errand;
+	e->job.run = run_query;
 	e->claim.grant = on_granted;
 	list_init(&e->in_conn);
-	list_append(&c->errands, &e->in_conn);
-	c->ws_query_count++;
+	list_append(&dashboard_of(c)->queries, &e->in_conn);
+	dashboard_of(c)->query_count++;
 	begin_next(c);
 	pause_reading(c);
 }
@@ -349,15 +359,15 @@ void ws_queries_check(struct ws_conn *c)
 {
 	if (!reply_budget_check(c))
 		return;
-	c->ws_query_out = false;
+	dashboard_of(c)->query_out = false;
 	begin_next(c);
 	pause_reading(c);
 }
 
 void ws_queries_drop(struct ws_conn *c)
 {
-	LIST_EACH (link, &c->errands) {
+	LIST_EACH (link, &dashboard_of(c)->queries) {
 		list_remove(link);
-		destroy(LIST_ITEM(link, struct errand, in_conn));
+		destroy(LIST_ITEM(link, struct ws_query, in_conn));
 	}
 }

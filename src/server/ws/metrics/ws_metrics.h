@@ -36,7 +36,8 @@ void ws_metrics_destroy(struct ws_metrics *m);
 
 /* Goes on with what was counted before. The writer has not started yet. */
 enum err ws_metrics_load(struct ws_metrics *m, struct store *store, struct fault *fault);
-/* `persists` says whether the counters are saved; without it they are. The writer has not started yet. Any thread calls it. */
+/* `persists` says whether the counters are saved; without it they are. The writer has not started yet. Any thread calls it.
+ */
 void ws_metrics_set_persists(struct ws_metrics *m, bool (*persists)(const void *arg), const void *arg);
 /* To be given to the writer; lives as long as the metrics. */
 const struct writer_observer *ws_metrics_observer(const struct ws_metrics *m);
