@@ -120,7 +120,7 @@ class Documents(unittest.TestCase):
     def test_the_frames_are_those_of_the_source(self):
         said = "".join(source("src", path) for path in (
             "server/ws/ws_message.c", "server/ws/ws_replay.c", "server/stream/reader_start.c", "server/message/problem.c",
-            "engine/read/cursor.c"))
+            "engine/read/position.c"))
         self.assertEqual(self.names("v1Says", "op"), first_members("op", said))
         self.assertEqual(self.names("v1Takes", "op"), set(re.findall(r'\[OP_\w+\] = \{"(\w+)"', source("src", "event", "op.c"))))
         said = "".join(source("src", "profiles/monitoring", path) for path in (
