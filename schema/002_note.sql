@@ -6,10 +6,10 @@
 --   service       figures of a service, numbers in the order of src/profiles/monitoring/state/tally.c
 --   minute        a minute of a service (at: Unix minutes), numbers in the order of src/profiles/monitoring/state/series.c
 --   conversation  a tracked conversation (at: seq of its last event), see src/profiles/monitoring/state/conversation.c
---   quarantine    an event that breaks a rule (at: its seq), see src/profiles/monitoring/state/quarantine.c
+--   quarantine    an event that breaks a rule (at: its seq), see src/profiles/monitoring/event/quarantine.c
 --   lease         a lease that is held (at: Unix milliseconds), see src/profiles/monitoring/leases/lease.c
 --   observation   what the auditor noticed (at: its id), see src/profiles/monitoring/services/auditor.c
---   flag          one that was set at run time (at: Unix milliseconds), see src/profiles/monitoring/state/flags.c
+--   flag          one that was set at run time (at: Unix milliseconds), see src/profiles/monitoring/event/flags.c
 --   ws_metrics, ws_client   counters of WebSockets, over all and of a session (at: Unix milliseconds), see src/server/ws/metrics/ws_metrics.c
 --   age, clock    by what clock ages of events are counted (at: that clock), see src/engine/retention/age_clock.h
 --   probe         written by health checks

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -7,7 +7,7 @@
 
 #include "held_writer.h"
 #include "profiles/monitoring/ws/ws_profiles.h"
-#include "server/ws/ack_list.h"
+#include "engine/work/ack_list.h"
 #include "server/ws/ws.h"
 #include "server/ws/ws_conn.h"
 #include "temp_dir.h"

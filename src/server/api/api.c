@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#include "base/kind.h"
-#include "base/system/clock.h"
 #include "server/message/entity.h"
 #include "server/ws/ws.h"
 

@@ -1,5 +1,4 @@
 /* Figures and health. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"

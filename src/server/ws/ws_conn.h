@@ -15,7 +15,7 @@
 #include "engine/read/subscription.h"
 #include "server/stream/reader_start.h"
 #include "server/stream/replay_speed.h"
-#include "server/ws/ack_list.h"
+#include "engine/work/ack_list.h"
 #include "server/ws/metrics/pulse.h"
 #include "server/ws/metrics/ws_metrics.h"
 #include "server/ws/ws.h"

@@ -1,27 +1,15 @@
 /* The life of a connection: its session, its cursor, its end. */
 #include "server/ws/ws_internal.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/system/clock.h"
 #include "base/system/log.h"
-#include "base/url.h"
-#include "event/where.h"
-#include "server/http/http_conn.h"
-#include "server/message/close_frame.h"
 #include "server/message/problem.h"
-#include "server/ws/catchup_scheduler.h"
 #include "server/ws/reply_budget.h"
-#include "server/ws/ws_replay.h"
 
 static void on_loaded(void *arg)
 {

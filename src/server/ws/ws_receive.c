@@ -1,27 +1,11 @@
 /* Messages, as they come in. */
 #include "server/ws/ws_internal.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/system/clock.h"
-#include "base/system/log.h"
-#include "base/url.h"
-#include "event/where.h"
 #include "server/http/http_conn.h"
-#include "server/message/close_frame.h"
 #include "server/message/problem.h"
-#include "server/ws/catchup_scheduler.h"
-#include "server/ws/reply_budget.h"
-#include "server/ws/ws_replay.h"
 
 enum { THROWN_MAX = 64 * 1024 * 1024 /* of a message that is refused, before the connection is closed */ };
 

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/system/clock.h"
 #include "event/envelope.h"
 #include "json/json.h"
 

@@ -12,7 +12,6 @@
 #include "base/system/random.h"
 #include "base/units.h"
 #include "profiles/monitoring/leases/lease_internal.h"
-#include "json/json.h"
 
 static const int64_t SILENT_FOR_EVER = INT64_MIN / 2;
 
@@ -52,67 +51,13 @@ bool lease_set_limit(struct lease_options *o, const char *text)
 	return true;
 }
 
-struct lease *lease_find(const struct leases *l, struct slice id)
-{
-	MAP_EACH(link, &l->by_id, hash_text(id))
-	{
-		struct lease *e = MAP_ITEM(link, struct lease, by_id);
-		if (slice_is(id, e->id))
-			return e;
-	}
-	return NULL;
-}
-
-static uint64_t group_hash(enum lease_scope scope, struct slice name)
-{
-	return hash_texts(slice_of(scopes[scope]), name);
-}
-
-static struct lease_group *find_group(const struct leases *l, enum lease_scope scope, struct slice name)
-{
-	MAP_EACH(link, &l->groups, group_hash(scope, name))
-	{
-		struct lease_group *g = MAP_ITEM(link, struct lease_group, link);
-		if (g->scope == scope && slice_eq((struct slice){g->name, g->name_len}, name))
-			return g;
-	}
-	return NULL;
-}
-
-static struct lease_group *enter_group(struct leases *l, enum lease_scope scope, struct slice name)
-{
-	struct lease_group *g = find_group(l, scope, name);
-	if (g == NULL) {
-		g = calloc(1, sizeof *g + name.len);
-		if (g == NULL)
-			return NULL;
-		g->scope = scope;
-		g->name_len = name.len;
-		memcpy(g->name, name.p, name.len);
-		map_add(&l->groups, group_hash(scope, name), &g->link);
-	}
-	g->count++;
-	return g;
-}
-
-static void leave_groups(struct leases *l, struct lease *e)
-{
-	for (int i = 0; i < LEASE_PROVIDERS; i++) {
-		struct lease_group *g = e->groups[i];
-		if (g == NULL || --g->count > 0)
-			continue;
-		map_remove(&l->groups, &g->link);
-		free(g);
-	}
-}
-
 static void drop(struct leases *l, struct lease *e)
 {
 	list_remove(&e->link);
 	list_remove(&e->by_renewal);
 	map_remove(&l->by_id, &e->by_id);
 	l->used[e->provider]--;
-	leave_groups(l, e);
+	lease_leave_groups(l, e);
 	free(e);
 }
 
@@ -135,15 +80,6 @@ static void put_back(struct leases *l, struct lease *e)
 	list_append(l->by_renewal.next, &e->by_renewal);
 }
 
-static bool enter_groups(struct leases *l, struct lease *e)
-{
-	const struct slice names[LEASE_PROVIDERS] = {[LEASE_SESSION] = e->session, [LEASE_CONVERSATION] = e->conversation};
-	for (int i = 0; i < LEASE_PROVIDERS; i++)
-		if (names[i].len > 0 && (e->groups[i] = enter_group(l, (enum lease_scope)i, names[i])) == NULL)
-			return false;
-	return true;
-}
-
 /* A new lease, with texts copied into its own memory. NULL: no memory. */
 static struct lease *make(struct leases *l, const struct lease_request *r, struct slice id, int provider)
 {
@@ -158,8 +94,8 @@ static struct lease *make(struct leases *l, const struct lease_request *r, struc
 		*to[i] = (struct slice){at, from[i].len};
 		at = slice_copy(at, from[i]);
 	}
-	if (!enter_groups(l, e)) {
-		leave_groups(l, e);
+	if (!lease_enter_groups(l, e)) {
+		lease_leave_groups(l, e);
 		free(e);
 		return NULL;
 	}
@@ -195,7 +131,7 @@ static uint64_t used(const struct leases *l, int scope, const struct lease_reque
 	if (scope >= LEASE_PROVIDERS)
 		return l->used[scope];
 	const struct lease_group *g =
-		find_group(l, (enum lease_scope)scope, scope == LEASE_SESSION ? r->session : r->conversation);
+		lease_find_group(l, (enum lease_scope)scope, scope == LEASE_SESSION ? r->session : r->conversation);
 	return g != NULL ? g->count : 0;
 }
 

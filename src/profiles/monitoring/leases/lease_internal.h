@@ -1,4 +1,5 @@
-/* What lease.c (taking and giving back) and lease_write.c (telling) share. */
+/* The inside of leases: lease_table.c (finding them), lease.c (taking and giving back) and lease_write.c (telling) share it.
+ */
 #ifndef PROFILES_MONITORING_LEASES_LEASE_INTERNAL_H
 #define PROFILES_MONITORING_LEASES_LEASE_INTERNAL_H
 
@@ -51,7 +52,14 @@ struct leases {
 	int64_t leaked_ms[LEASE_NAMES_MAX]; /* monotonic: when one was last taken back */
 };
 
-/* NULL: there is none. With the lock. */
+/* lease_table.c, with the lock */
+
+/* NULL: there is none. */
+struct lease_group *lease_find_group(const struct leases *l, enum lease_scope scope, struct slice name);
+/* False: no memory; then it is in none. */
+bool lease_enter_groups(struct leases *l, struct lease *e);
+void lease_leave_groups(struct leases *l, struct lease *e);
+/* NULL: there is none. */
 struct lease *lease_find(const struct leases *l, struct slice id);
 
 /* What is stored of a lease. With the lock. */

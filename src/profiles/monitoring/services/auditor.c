@@ -7,7 +7,6 @@
 #include "base/system/clock.h"
 #include "base/system/log.h"
 #include "profiles/monitoring/services/observation.h"
-#include "json/numbers.h"
 
 enum {
 	WINDOW_MS = 60 * 1000,

@@ -1,6 +1,5 @@
 #include "profiles/monitoring/services/observation.h"
 
-#include "base/system/clock.h"
 #include "json/document.h"
 #include "json/numbers.h"
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #define PROFILES_MONITORING_SERVICES_PROBE_H
 
 #include "engine/write/writer.h"
-#include "profiles/monitoring/state/flags.h"
+#include "profiles/monitoring/event/flags.h"
 
 struct probe;
 

@@ -6,10 +6,10 @@
 #include "base/data/hash.h"
 #include "base/data/map.h"
 #include "base/list.h"
-#include "store/log/store.h"
 #include "json/document.h"
 #include "json/json.h"
 #include "json/numbers.h"
+#include "store/log/store.h"
 
 enum {
 	CONVERSATIONS_MAX = 10000, /* then the one that was silent longest is forgotten */

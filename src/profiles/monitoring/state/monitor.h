@@ -13,9 +13,9 @@
 
 #include "engine/write/writer.h"
 #include "profiles/monitoring/event/category.h"
+#include "profiles/monitoring/event/flags.h"
+#include "profiles/monitoring/event/quarantine.h"
 #include "profiles/monitoring/state/boundary.h"
-#include "profiles/monitoring/state/flags.h"
-#include "profiles/monitoring/state/quarantine.h"
 #include "profiles/monitoring/state/series.h"
 #include "profiles/monitoring/state/tally.h"
 #include "profiles/monitoring/state/window.h"

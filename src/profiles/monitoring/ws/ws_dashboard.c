@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/system/clock.h"
+#include "profiles/monitoring/event/flags.h"
 #include "profiles/monitoring/services/notice.h"
-#include "profiles/monitoring/state/flags.h"
 #include "profiles/monitoring/ws/ws_profiles.h"
 #include "profiles/monitoring/ws/ws_query.h"
 #include "json/json.h"

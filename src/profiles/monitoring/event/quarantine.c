@@ -1,4 +1,4 @@
-#include "profiles/monitoring/state/quarantine.h"
+#include "profiles/monitoring/event/quarantine.h"
 
 #include <stdio.h>
 

@@ -13,8 +13,8 @@
  * way to the disk at once TIMEOUT_MS                             how long a health check waits for its write
  *
  * Any thread. */
-#ifndef PROFILES_MONITORING_STATE_FLAGS_H
-#define PROFILES_MONITORING_STATE_FLAGS_H
+#ifndef PROFILES_MONITORING_EVENT_FLAGS_H
+#define PROFILES_MONITORING_EVENT_FLAGS_H
 
 #include "base/options.h"
 #include "engine/write/writer.h"

@@ -1,8 +1,8 @@
 /* The newest events that break the rules (profiles/monitoring/event/validity.h): where they are in the log, and which rules.
  * They are stored and shown like all others; this is the list of whoever has to mend what sends them. Part of the fold: kept
  * as notes with it. Owned by the monitor, under its lock. */
-#ifndef PROFILES_MONITORING_STATE_QUARANTINE_H
-#define PROFILES_MONITORING_STATE_QUARANTINE_H
+#ifndef PROFILES_MONITORING_EVENT_QUARANTINE_H
+#define PROFILES_MONITORING_EVENT_QUARANTINE_H
 
 #include "profiles/monitoring/event/flat.h"
 #include "store/log/store.h"

@@ -1,4 +1,4 @@
-#include "server/ws/ack_list.h"
+#include "engine/work/ack_list.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  *
  *     record   kind and text in one byte, then the distance to the seq before it, zigzag, seven bits a byte
  *     text     of the few that come again and again: its number; of any other: its length and its bytes               */
-#ifndef SERVER_WS_ACK_LIST_H
-#define SERVER_WS_ACK_LIST_H
+#ifndef ENGINE_WORK_ACK_LIST_H
+#define ENGINE_WORK_ACK_LIST_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,9 +1,8 @@
-#include "profiles/monitoring/state/flags.h"
+#include "profiles/monitoring/event/flags.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
