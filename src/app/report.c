@@ -1,5 +1,7 @@
 #include "app/report.h"
 
+#include <inttypes.h>
+
 #include "base/system/clock.h"
 #include "base/system/log.h"
 
@@ -39,7 +41,7 @@ void report_end(struct stop_report *r, struct writer *w, struct ws *ws, struct w
 
 void report_log(const struct stop_report *r)
 {
-	log_info("stopped", "flushed=%llu left=%llu connections=%llu behind=%llu seconds=%.3f uptime=%.3f",
-		 (unsigned long long)r->flushed, (unsigned long long)r->left, (unsigned long long)r->closed,
-		 (unsigned long long)r->behind, seconds_since(r->begun_ms), seconds_since(r->started_ms));
+	log_info("stopped",
+		 "flushed=%" PRIu64 " left=%" PRIu64 " connections=%" PRIu64 " behind=%" PRIu64 " seconds=%.3f uptime=%.3f",
+		 r->flushed, r->left, r->closed, r->behind, seconds_since(r->begun_ms), seconds_since(r->started_ms));
 }

@@ -1,5 +1,6 @@
 #include "app/rescue.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/system/progress.h"
@@ -34,11 +35,11 @@ static enum err examine(const struct config *c, struct history_verified *found, 
 
 static void tell(const struct salvage_report *r)
 {
-	fprintf(stderr, "tidemark: salvaged %llu events into archives; the head is %llu\n", (ull)r->kept, (ull)r->head);
+	fprintf(stderr, "tidemark: salvaged %" PRIu64 " events into archives; the head is %" PRIu64 "\n", r->kept, r->head);
 	if (r->lost > 0)
-		fprintf(stderr, "tidemark: %llu events are gone:", (ull)r->lost);
+		fprintf(stderr, "tidemark: %" PRIu64 " events are gone:", r->lost);
 	for (uint32_t i = 0; i < r->range_count && i < SALVAGE_RANGES_MAX; i++)
-		fprintf(stderr, " %llu-%llu", (ull)r->ranges[i].first, (ull)r->ranges[i].last);
+		fprintf(stderr, " %" PRIu64 "-%" PRIu64, r->ranges[i].first, r->ranges[i].last);
 	if (r->lost > 0)
 		fprintf(stderr, "%s\n", r->range_count > SALVAGE_RANGES_MAX ? " and more" : "");
 	if (r->beside[0] != '\0')
@@ -55,7 +56,7 @@ enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)
 	*salvaged = false;
 	enum err err = examine(c, &found, fault);
 	if (!err)
-		fprintf(stderr, "tidemark: nothing to salvage: %llu events are fine\n", (ull)found.events);
+		fprintf(stderr, "tidemark: nothing to salvage: %" PRIu64 " events are fine\n", found.events);
 	/* What has nothing to do with damage is no reason to touch anything. */
 	if (!err || err == ERR_LOCKED || err == ERR_NEWER || err == ERR_NOMEM || err == ERR_FULL)
 		return err;

@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,8 +83,8 @@ static void set_fd_limit(struct config *c)
 		return;
 	rlim_t left = limit.rlim_cur > 2 * SPARE_FDS ? limit.rlim_cur - SPARE_FDS : limit.rlim_cur / 2;
 	c->max_connections = left > each ? (int64_t)(left / each) : 1;
-	log_warn("fewer connections than asked for: the limit of open files is too low", "limit=%llu wanted=%llu",
-		 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+	log_warn("fewer connections than asked for: the limit of open files is too low", "limit=%" PRIu64 " wanted=%" PRIu64,
+		 limit.rlim_cur, wanted);
 }
 
 static struct quotas *make_quotas(const struct config *c)
@@ -129,7 +130,7 @@ static enum err make_store(struct server *s, struct fault *fault)
 				      .accept_loss = c->accept_loss};
 	struct feed_options feed = {(size_t)c->ring, (size_t)c->cache};
 	bool salvaged = false;
-	enum err err = (s->quotas = make_quotas(c)) != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = (s->quotas = make_quotas(c)) != NULL ? ERR_NONE : fault_nomem(fault);
 	if (!err && c->salvage)
 		err = rescue(c, &salvaged, fault);
 	store.salvaged = salvaged && !c->accept_loss;
@@ -153,7 +154,7 @@ static enum err make_profiles(struct server *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	if ((s->metrics = ws_metrics_create(s->config.metrics_idle)) == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	observers_init(&s->observers);
 	for (int i = 0; !err && profiles[i] != NULL; i++) {
 		err = profiles[i]->create(s->store, s->metrics, &s->profiles[i], fault);
@@ -232,7 +233,7 @@ static enum err make_access(struct server *s, struct fault *fault)
 	};
 	enum err err = access_create(c->tokens, &s->access, fault);
 	if (!err && (s->rates = rates_create(c->rate_limit, c->rate_limit_client)) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	s->guard =
 		(struct request_guard){s->access, &c->listen, &c->allow_hosts, &c->allow_origins, &c->proxies, {0}, c->base};
 	if (!err)
@@ -399,15 +400,14 @@ static void reload(struct server *s)
 	ws_recheck(s->ws);
 	struct access_figures figures;
 	access_read(s->access, &figures);
-	log_info("tokens were read anew", "tokens=%llu", (unsigned long long)figures.tokens);
+	log_info("tokens were read anew", "tokens=%" PRIu64, figures.tokens);
 }
 
 static void announce(const struct server *s)
 {
 	char url[96];
-	log_info("ready", "data=%s epoch=%s first=%llu head=%llu durability=%s", log_text(s->config.data),
-		 store_epoch(s->store), (unsigned long long)store_first(s->store), (unsigned long long)store_head(s->store),
-		 s->config.durability);
+	log_info("ready", "data=%s epoch=%s first=%" PRIu64 " head=%" PRIu64 " durability=%s", log_text(s->config.data),
+		 store_epoch(s->store), store_first(s->store), store_head(s->store), s->config.durability);
 	for (int i = 0; listener_url(s->listener, i, url, sizeof url); i++)
 		fprintf(stderr, "tidemark: listening on %s\n", url);
 }

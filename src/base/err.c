@@ -58,3 +58,8 @@ enum err fault_in(struct fault *f, const char *where, enum err code)
 	f->kind = below.kind;
 	return code;
 }
+
+enum err fault_nomem(struct fault *f)
+{
+	return fault_set(f, ERR_NOMEM, "out of memory");
+}

@@ -46,6 +46,8 @@ const char *err_name(enum err code);
 
 /* Fills `f` (which may be NULL) and returns `code`, so that `return fault_set(…)` reads well. */
 enum err fault_set(struct fault *f, enum err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* ERR_NOMEM, the same way. */
+enum err fault_nomem(struct fault *f);
 /* Says which problem it is, after fault_set, and returns the code. */
 enum err fault_kind(struct fault *f, enum err code, const char *kind);
 /* Puts `where` and a colon before the text of a fault that came from below, and returns its code. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static int set_number(const struct option *o, struct origin from, const char *va
 	}
 	if ((o->min != 0 || o->max != 0) && (n < o->min || n > o->max)) {
 		char what[128];
-		snprintf(what, sizeof what, "must be between %lld and %lld, not", (long long)o->min, (long long)o->max);
+		snprintf(what, sizeof what, "must be between %" PRId64 " and %" PRId64 ", not", o->min, o->max);
 		return complain(from, what, value);
 	}
 	*(int64_t *)o->target = n;

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -171,20 +172,20 @@ int cli_check(const char *command, struct slice target, unsigned allowed)
 	return CLI_GO_ON;
 }
 
-void cli_gap(const char *reason, uint64_t requested_seq, uint64_t first_seq)
+void cli_gap(const char *reason, uint64_t requested, uint64_t first)
 {
-	unsigned long long requested = requested_seq;
-	unsigned long long first = first_seq;
 	if (strcmp(reason, "retention") == 0)
-		cli_say("gap: events %llu to %llu have been removed by retention", requested + 1, first - 1);
+		cli_say("gap: events %" PRIu64 " to %" PRIu64 " have been removed by retention", requested + 1, first - 1);
 	else if (strcmp(reason, "age") == 0)
-		cli_say("gap: events %llu to %llu are older than --max-age, and are passed over", requested + 1, first - 1);
+		cli_say("gap: events %" PRIu64 " to %" PRIu64 " are older than --max-age, and are passed over",
+			requested + 1, first - 1);
 	else if (strcmp(reason, "epoch") == 0)
-		cli_say("gap: this is another store than before; starting with its first event, %llu", first);
+		cli_say("gap: this is another store than before; starting with its first event, %" PRIu64, first);
 	else if (strcmp(reason, "diverged") == 0)
-		cli_say("gap: %llu is on a line of history that ended here before it; going on with %llu", requested, first);
+		cli_say("gap: %" PRIu64 " is on a line of history that ended here before it; going on with %" PRIu64,
+			requested, first);
 	else
-		cli_say("gap: %llu is past the end of the log; going on at its head", requested);
+		cli_say("gap: %" PRIu64 " is past the end of the log; going on at its head", requested);
 }
 
 void cli_bytes(char *out, size_t size, uint64_t bytes)

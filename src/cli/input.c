@@ -79,7 +79,7 @@ static enum err make_room(struct input *in, struct fault *fault)
 	in->at = 0;
 	if (in->text.len > LINE_BYTES_MAX && drop_line(in, fault) != ERR_NONE)
 		return fault->code;
-	return buf_reserve(&in->text, BLOCK_BYTES) ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return buf_reserve(&in->text, BLOCK_BYTES) ? ERR_NONE : fault_nomem(fault);
 }
 
 /* True when a read would not block. */

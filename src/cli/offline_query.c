@@ -6,13 +6,12 @@ static enum err select_range(struct offline_query *l, struct slice params, unsig
 {
 	struct url u = {0};
 	struct reader_query q = {0};
-	enum err err = url_parse(&u, params) == URL_FINE ? reader_query_parse(&u, allowed, &q, fault)
-							 : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = url_parse(&u, params) == URL_FINE ? reader_query_parse(&u, allowed, &q, fault) : fault_nomem(fault);
 	if (!err) {
 		l->select = history_select_take(l->store, q.filter);
 		q.filter = NULL;
 		err = l->select != NULL ? history_range_set(&l->range, l->store, l->reader, &q, l->select, fault)
-					: fault_set(fault, ERR_NOMEM, "out of memory");
+					: fault_nomem(fault);
 	}
 	l->limit = q.limit;
 	reader_query_finish(&q);

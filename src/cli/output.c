@@ -25,7 +25,7 @@ enum err output_add(struct output *o, const void *bytes, size_t len, struct faul
 {
 	buf_add(&o->text, bytes, len);
 	if (buf_failed(&o->text))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	return o->text.len >= FLUSH_BYTES ? output_flush(o, fault) : ERR_NONE;
 }
 

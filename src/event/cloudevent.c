@@ -219,7 +219,7 @@ static enum err put_value(struct buf *out, struct slice name, struct slice value
 	if (!unquote(value, &text))
 		err = bad_header(name, "a quoted string that does not end with its quote", fault);
 	else if (buf_failed(&text))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	else if (!url_decode(text.data, text.len, false, &text.len))
 		err = bad_header(name, "a broken percent-encoding", fault);
 	struct slice decoded = text.len > 0 ? buf_slice(&text) : slice_of("");
@@ -239,7 +239,7 @@ static enum err put_header(struct buf *out, const struct cloudevent_headers *h, 
 	for (size_t i = 0; i < name.len; i++)
 		buf_addc(out, (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] + ('a' - 'A') : name.p[i]));
 	if (buf_failed(out))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	struct slice lower = {out->data + start, name.len};
 	if (!is_name(lower))
 		return bad_header(name, "attributes have names of letters and digits", fault);
@@ -298,5 +298,5 @@ enum err cloudevent_compose(const struct cloudevent_headers *h, struct slice con
 	else if (!buf_failed(out) && out->data[out->len - 1] == ',')
 		out->len--;
 	buf_addc(out, '}');
-	return !err && buf_failed(out) ? fault_set(fault, ERR_NOMEM, "out of memory") : err;
+	return !err && buf_failed(out) ? fault_nomem(fault) : err;
 }

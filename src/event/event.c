@@ -43,7 +43,7 @@ static struct event *add_event(struct batch *b)
 
 static enum err no_memory(struct fault *fault)
 {
-	return fault_set(fault, ERR_NOMEM, "out of memory");
+	return fault_nomem(fault);
 }
 
 /* Decodes a name and checks the rules for it. */

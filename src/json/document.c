@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
@@ -182,14 +183,14 @@ static void add_number(struct doc in, const char *key, const char *text)
 void doc_u64(struct doc in, const char *key, uint64_t number)
 {
 	char text[NUMBER_LEN];
-	snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+	snprintf(text, sizeof text, "%" PRIu64, number);
 	add_number(in, key, text);
 }
 
 void doc_i64(struct doc in, const char *key, int64_t number)
 {
 	char text[NUMBER_LEN];
-	snprintf(text, sizeof text, "%lld", (long long)number);
+	snprintf(text, sizeof text, "%" PRId64, number);
 	add_number(in, key, text);
 }
 
@@ -223,7 +224,7 @@ void doc_time(struct doc in, const char *key, int64_t wall_ms)
 void doc_seconds(struct doc in, const char *key, int64_t wall_ms)
 {
 	char text[NUMBER_LEN + 8];
-	snprintf(text, sizeof text, "%lld.%03d", (long long)(wall_ms / 1000), (int)(wall_ms % 1000));
+	snprintf(text, sizeof text, "%" PRId64 ".%03d", (wall_ms / 1000), (int)(wall_ms % 1000));
 	add_number(in, key, text);
 }
 

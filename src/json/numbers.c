@@ -1,12 +1,14 @@
 #include "json/numbers.h"
 
+#include <inttypes.h>
+
 #include "base/units.h"
 #include "json/json.h"
 
 void numbers_write(struct buf *out, const uint64_t *numbers, int count)
 {
 	for (int i = 0; i < count; i++)
-		buf_printf(out, "%s%llu", i == 0 ? "[" : ",", (unsigned long long)numbers[i]);
+		buf_printf(out, "%s%" PRIu64, i == 0 ? "[" : ",", numbers[i]);
 	buf_addc(out, ']');
 }
 

@@ -43,7 +43,7 @@ static enum err write_event(struct buf *out, const struct tm_new_event *e, struc
 		write_name(out, "id", e->id);
 	buf_adds(out, "\"data\":");
 	if (!buf_reserve(out, len + 1))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (!json_minify(e->data != NULL ? e->data : "", len, out->data + out->len, &len, &error))
 		return fault_set(fault, ERR_INVALID, "the data is not JSON at byte %zu: %s", error.offset, error.what);
 	out->len += len;
@@ -68,7 +68,7 @@ static enum err make_batch(const struct tm_store *s, const struct tm_new_event *
 		err = fault_set(fault, ERR_INVALID, "there is no event to append");
 	buf_addc(&text, ']');
 	if (!err && buf_failed(&text))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (err) {
 		buf_finish(&text);
 		return err;
@@ -88,7 +88,7 @@ static enum err read_batch(const struct tm_store *s, const char *text, size_t le
 		return fault_set(fault, ERR_INVALID, "there is no form %d", (int)form);
 	char *copy = malloc(len + 1);
 	if (copy == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	slice_copy(copy, (struct slice){text, len});
 	return batch_parse_take(copy, len, forms[form], s->limits, out, fault);
 }

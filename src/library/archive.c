@@ -1,5 +1,6 @@
 /* The archives of a store, and archives read alone. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,8 +102,8 @@ void tm_archive_get_info(const struct tm_archive *archive, struct tm_archive_inf
 
 static enum err not_an_event(const struct tm_archive *a, struct fault *fault)
 {
-	return fault_set(fault, ERR_CORRUPT, "%s: after event %llu comes a line that is not the next event",
-			 archive_file(a->inner), (unsigned long long)a->after);
+	return fault_set(fault, ERR_CORRUPT, "%s: after event %" PRIu64 " comes a line that is not the next event",
+			 archive_file(a->inner), a->after);
 }
 
 /* The events of a frame that come next. They ascend, and where no filter has decided, none is missing. */
@@ -113,7 +114,7 @@ static enum err convert(struct tm_archive *a, const struct archive_lines *lines,
 	struct tm_page *page = page_make(lines->count, lines->bytes.len);
 	*out = page;
 	if (page == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	for (uint32_t i = 0; i < lines->count; i++) {
 		struct slice line = archive_line(lines, i);
 		if (!envelope_read(line, &e))
@@ -164,9 +165,9 @@ static enum tm_err next_page(struct tm_archive *a, struct tm_page **out, struct 
 		*out = NULL;
 	}
 	if (a->after < a->info.last)
-		return library_error(TM_CORRUPT, error, "%s: it ends with event %llu, its manifest says %llu",
-				     archive_file(a->inner), (unsigned long long)a->after, (unsigned long long)a->info.last);
-	return library_error(TM_END, error, "the archive ends with event %llu", (unsigned long long)a->info.last);
+		return library_error(TM_CORRUPT, error, "%s: it ends with event %" PRIu64 ", its manifest says %" PRIu64,
+				     archive_file(a->inner), a->after, a->info.last);
+	return library_error(TM_END, error, "the archive ends with event %" PRIu64, a->info.last);
 }
 
 enum tm_err tm_archive_page(struct tm_archive *archive, struct tm_page **out, struct tm_error *error)

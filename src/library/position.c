@@ -1,6 +1,8 @@
 /* What named readers have handled: sessions of the store. */
 #include "base/system/clock.h"
+
 #include "library/library.h"
+#include <inttypes.h>
 
 struct position {
 	struct write_request request; /* first */
@@ -26,8 +28,7 @@ enum err position_put(struct store *store, const char *name, uint64_t seq, uint6
 	if (err)
 		return err;
 	if (seq > end) /* it would pass over what comes */
-		return fault_set(fault, ERR_INVALID, "position %llu is past the head, %llu", (unsigned long long)seq,
-				 (unsigned long long)end);
+		return fault_set(fault, ERR_INVALID, "position %" PRIu64 " is past the head, %" PRIu64, seq, end);
 	line_of(store, seq, epoch);
 	struct stored_session session = {
 		.name = slice_of(name), .acked = seq, .updated_ms = clock_wall_ms(), .epoch = slice_of(epoch)};

@@ -1,5 +1,6 @@
 /* Readers: a cursor that asks the store what follows, and waits for commits where nothing does. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -42,7 +43,7 @@ static enum err make_selection(struct tm_reader *r, const struct tm_reader_optio
 		return ERR_NONE;
 	struct filter *f = filter_create();
 	if (f == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = add_all(f, o->streams, filter_add_stream, "stream", fault);
 	if (!err)
 		err = add_all(f, o->types, filter_add_type, "type", fault);
@@ -53,7 +54,7 @@ static enum err make_selection(struct tm_reader *r, const struct tm_reader_optio
 		return err;
 	}
 	r->select = history_select_take(r->store->store, f);
-	return r->select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return r->select != NULL ? ERR_NONE : fault_nomem(fault);
 }
 
 static uint64_t start(const struct tm_reader *r)
@@ -115,11 +116,10 @@ static struct tm_page *convert(const struct page *page, struct fault *fault, enu
 	for (uint32_t i = 0; i < count; i++)
 		bytes += page_envelope(page, i).len;
 	struct tm_page *out = page_make(count, bytes);
-	*err = out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	*err = out != NULL ? ERR_NONE : fault_nomem(fault);
 	for (uint32_t i = 0; !*err && i < count; i++)
 		if (!page_take(out, page_envelope(page, i)))
-			*err = fault_set(fault, ERR_CORRUPT, "event %llu is damaged",
-					 (unsigned long long)page_entry(page, i).seq);
+			*err = fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is damaged", page_entry(page, i).seq);
 	if (*err) {
 		tm_page_free(out);
 		return NULL;
@@ -203,8 +203,8 @@ static enum tm_err next_page(struct tm_reader *r, int64_t timeout_ms, struct tm_
 				return library_fault(err, &fault, error);
 			r->position = *end;
 		} else if (timeout_ms == 0 || !wait_for_commit(r, until_ms)) {
-			return library_error(TM_END, error, "there is no event yet %s %llu",
-					     r->query.descending ? "before" : "after", (unsigned long long)r->position);
+			return library_error(TM_END, error, "there is no event yet %s %" PRIu64,
+					     r->query.descending ? "before" : "after", r->position);
 		}
 	}
 }

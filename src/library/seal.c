@@ -1,5 +1,6 @@
 /* Out of the log: into archives, or for good. */
 #include <assert.h>
+#include <inttypes.h>
 
 #include "base/system/log.h"
 #include "library/library.h"
@@ -94,8 +95,7 @@ static enum err seal_one(struct retire *r, const struct tm_seal_options *o, stru
 	if (err)
 		return err;
 	assert(m.first <= store_log_first(s) && m.last >= store_log_first(s));
-	log_info("sealed an archive", "file=%s events=%llu bytes=%llu", m.file, (unsigned long long)m.count,
-		 (unsigned long long)m.bytes);
+	log_info("sealed an archive", "file=%s events=%" PRIu64 " bytes=%" PRIu64, m.file, m.count, m.bytes);
 	return evict(r, m.last, &m, fault);
 }
 

@@ -1,5 +1,6 @@
 #include "base/system/progress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -40,12 +41,12 @@ static int format(const struct progress *p, int64_t now, uint64_t count, uint64_
 	double seconds = (double)(now - p->started_ms) / 1000;
 	double rate = seconds > 0 ? (double)count / seconds : 0;
 	if (all == 0)
-		return snprintf(line, LINE_LEN, "%s: %llu %s, %.0f/s", p->what, (unsigned long long)count, p->unit, rate);
+		return snprintf(line, LINE_LEN, "%s: %" PRIu64 " %s, %.0f/s", p->what, count, p->unit, rate);
 	char bar[BAR_WIDTH + 1];
 	double share = done < all ? (double)done / (double)all : 1;
 	format_bar(bar, share);
-	return snprintf(line, LINE_LEN, "%s [%s] %3.0f %%  %llu %s, %.0f/s", p->what, bar, share * 100,
-			(unsigned long long)count, p->unit, rate);
+	return snprintf(line, LINE_LEN, "%s [%s] %3.0f %%  %" PRIu64 " %s, %.0f/s", p->what, bar, share * 100, count,
+			p->unit, rate);
 }
 
 void progress_set(struct progress *p, uint64_t count, uint64_t done, uint64_t all)

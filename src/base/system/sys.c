@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -26,21 +27,21 @@ enum err sys_err(int why)
 }
 
 /* Of the disk that a path is on, or its directory where it is not there. */
-static bool disk_free(const char *path, unsigned long long *bytes)
+static bool disk_free(const char *path, uint64_t *bytes)
 {
 	char parent[PATH_MAX];
 	struct statvfs disk;
 	snprintf(parent, sizeof parent, "%s", path);
 	if (statvfs(path, &disk) != 0 && statvfs(dirname(parent), &disk) != 0)
 		return false;
-	*bytes = (unsigned long long)disk.f_bavail * disk.f_frsize;
+	*bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
 	return true;
 }
 
 /* Where a call said nothing, the file may. */
 static int find_reason(const char *path)
 {
-	unsigned long long bytes;
+	uint64_t bytes;
 	if (access(path, W_OK) != 0)
 		return errno;
 	return disk_free(path, &bytes) && bytes == 0 ? ENOSPC : EIO;
@@ -48,13 +49,14 @@ static int find_reason(const char *path)
 
 enum err sys_fail(struct fault *fault, const char *what, const char *path, int why)
 {
-	unsigned long long bytes = 0;
+	uint64_t bytes = 0;
 	why = why != 0 ? why : find_reason(path);
 	const char *reason = why == EDQUOT  ? "the quota of the disk is used up"
 			     : why == EROFS ? "the disk is read-only"
 					    : strerror(why);
 	if (why == ENOSPC && disk_free(path, &bytes))
-		return fault_set(fault, ERR_FULL, "%s %s: the disk is full, %llu KiB are free", what, path, bytes / 1024);
+		return fault_set(fault, ERR_FULL, "%s %s: the disk is full, %" PRIu64 " KiB are free", what, path,
+				 bytes / 1024);
 	return fault_set(fault, sys_err(why), "%s %s: %s", what, path, reason);
 }
 

@@ -1,5 +1,6 @@
 #include "cli/client/batch_file.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,7 +42,7 @@ void batch_file_clear(struct batch_file *p)
 
 static enum err no_memory(struct fault *fault)
 {
-	return fault_set(fault, ERR_NOMEM, "out of memory");
+	return fault_nomem(fault);
 }
 
 /* An envelope in the making; names without text are left out. */
@@ -66,7 +67,7 @@ static void put_id(struct buf *out, struct batch_file_names *names, struct slice
 	if (id.len > 0)
 		put_name(out, "id", id);
 	else
-		buf_printf(out, "\"id\":\"%s-%llu\",", names->run, (unsigned long long)++names->numbered);
+		buf_printf(out, "\"id\":\"%s-%" PRIu64 "\",", names->run, ++names->numbered);
 }
 
 static enum err add(struct batch_file *p, struct batch_file_names *names, const struct envelope *e, uint64_t line,

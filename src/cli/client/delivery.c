@@ -1,5 +1,6 @@
 #include "cli/client/delivery.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -23,7 +24,7 @@ enum err delivery_init(struct delivery *d, const char *server, const char *token
 	cli_url(&d->url, server, "/v1/events");
 	buf_addc(&d->url, '\0');
 	if (buf_failed(&d->url))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = http_client_open(&d->http, fault);
 	if (!err)
 		http_client_authorize(d->http, token);
@@ -139,8 +140,8 @@ static bool wait_again(struct delivery *d, unsigned attempt, int64_t since_ms, i
 	pause = pause > retry_after_ms ? pause : retry_after_ms;
 	pause = pause < left ? pause : left;
 	progress_clear(d->progress);
-	cli_say("%s; trying again in %.1f s, for %lld s more at most", fault->text, (double)pause / 1000,
-		(long long)(left + 999) / 1000);
+	cli_say("%s; trying again in %.1f s, for %" PRId64 " s more at most", fault->text, (double)pause / 1000,
+		(left + 999) / 1000);
 	wait_ms(pause);
 	return !stop_wanted();
 }

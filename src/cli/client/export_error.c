@@ -1,5 +1,6 @@
 #include "cli/client/export_error.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static enum err ask(struct http_client *http, const struct buf *url, uint64_t *a
 	struct http_reply reply = {0};
 	struct fault other;
 	struct slice next;
-	snprintf(text, sizeof text, "%llu", (unsigned long long)*after);
+	snprintf(text, sizeof text, "%" PRIu64, *after);
 	*after = 0;
 	buf_init(&whole);
 	buf_add(&whole, url->data, url->len);

@@ -35,7 +35,7 @@ enum err http_client_open(struct http_client **out, struct fault *fault)
 	struct http_client *c = calloc(1, sizeof *c);
 	*out = c;
 	if (c == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
 		c->curl = curl_easy_init();
 	if (c->curl != NULL)
@@ -159,7 +159,7 @@ static enum err translate(struct transfer *t, CURLcode code)
 	const char *text = t->client->error[0] != '\0' ? t->client->error : curl_easy_strerror(code);
 	switch (code) {
 	case CURLE_OK: return ERR_NONE;
-	case CURLE_OUT_OF_MEMORY: return fault_set(t->fault, ERR_NOMEM, "out of memory");
+	case CURLE_OUT_OF_MEMORY: return fault_nomem(t->fault);
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT: return fault_set(t->fault, ERR_INVALID, "%s", text);
 	case CURLE_COULDNT_CONNECT:

@@ -186,7 +186,7 @@ enum err ws_client_create(struct ws_client_handlers handlers, struct ws_client *
 	struct ws_client *c = calloc(1, sizeof *c);
 	*out = c;
 	if (c == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	c->handlers = handlers;
 	list_init(&c->queue);
 	lws_set_log_level(0, NULL);

@@ -1,6 +1,7 @@
 /* Copies of a store that may be in use. */
 #include "cli/commands/backup.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/system/background.h"
@@ -66,8 +67,7 @@ int backup_main(int argc, char **argv)
 		return cli_fail_as(json, "%s", fault.text);
 	if (json)
 		print_figures(&f);
-	cli_say("%s: %llu events and %llu archives copied; it now holds seq %llu to %llu", argv[1],
-		(unsigned long long)f.events, (unsigned long long)f.archives, (unsigned long long)f.first,
-		(unsigned long long)f.head);
+	cli_say("%s: %" PRIu64 " events and %" PRIu64 " archives copied; it now holds seq %" PRIu64 " to %" PRIu64, argv[1],
+		f.events, f.archives, f.first, f.head);
 	return CLI_DONE;
 }

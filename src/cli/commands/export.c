@@ -1,6 +1,7 @@
 /* Archives, from a server or straight from a store. */
 #include "cli/commands/export.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -129,8 +130,7 @@ static enum err get(struct export *e, struct http_client *http, const char *path
 	buf_adds(&url, params);
 	buf_addc(&url, '\0');
 	struct http_request request = {.url = url.data, .stoppable = true, .sink = sink, .arg = e};
-	enum err err =
-		buf_failed(&url) ? fault_set(fault, ERR_NOMEM, "out of memory") : http_send(http, &request, reply, fault);
+	enum err err = buf_failed(&url) ? fault_nomem(fault) : http_send(http, &request, reply, fault);
 	if (!err && reply->status / 100 != 2)
 		err = http_problem(reply, fault);
 	buf_finish(&url);
@@ -150,7 +150,7 @@ static enum err get_lineage(struct export *e, struct http_client *http, struct f
 		     !manifest_read_lines(lineage, lines, LINES_MAX, &count) || count == 0))
 		err = fault_set(fault, ERR_INVALID, "%s is no Tidemark server", e->where);
 	if (!err && !lineage_copy(&e->lineage, lines, count))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	http_reply_finish(&reply);
 	return err;
 }
@@ -220,10 +220,10 @@ static enum err write_range(struct export *e, struct offline_query *look, struct
 	const struct gap *gap = &look->range.gap;
 	if (look->range.has_gap)
 		return fault_set(fault, ERR_GONE,
-				 "the events after %llu are not there (%s): the first is %llu (--after first takes what is "
+				 "the events after %" PRIu64 " are not there (%s): the first is %" PRIu64
+				 " (--after first takes what is "
 				 "there)",
-				 (unsigned long long)gap->requested, gap_reason_name(gap->reason),
-				 (unsigned long long)gap->first);
+				 gap->requested, gap_reason_name(gap->reason), gap->first);
 	enum err err =
 		archive_writer_create(options, store_lineage(look->store), NULL, file_replace_write, &e->file, &w, fault);
 	if (!err)
@@ -290,9 +290,8 @@ int export_main(int argc, char **argv)
 		cli_bytes(raw, sizeof raw, e.manifest.raw_bytes);
 		cli_bytes(packed, sizeof packed, e.manifest.bytes);
 		if (!err)
-			cli_say("%s: %llu events, seq %llu to %llu, %s packed into %s", e.out,
-				(unsigned long long)e.manifest.count, (unsigned long long)e.manifest.first,
-				(unsigned long long)e.manifest.last, raw, packed);
+			cli_say("%s: %" PRIu64 " events, seq %" PRIu64 " to %" PRIu64 ", %s packed into %s", e.out,
+				e.manifest.count, e.manifest.first, e.manifest.last, raw, packed);
 	}
 	buf_finish(&e.params);
 	lineage_finish(&e.lineage);

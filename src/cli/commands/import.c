@@ -1,6 +1,7 @@
 /* Archives back into a store. */
 #include "cli/commands/import.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
@@ -66,8 +67,8 @@ int import_main(int argc, char **argv)
 		return cli_fail_as(json, "%s; nothing was imported", fault.text);
 	if (json)
 		print_figures(&f);
-	cli_say("%s: %llu events restored, %llu kept as archives, %llu were there already; it now holds seq %llu to %llu",
-		argv[0], (unsigned long long)f.restored, (unsigned long long)f.archived, (unsigned long long)f.known,
-		(unsigned long long)f.first, (unsigned long long)f.head);
+	cli_say("%s: %" PRIu64 " events restored, %" PRIu64 " kept as archives, %" PRIu64
+		" were there already; it now holds seq %" PRIu64 " to %" PRIu64,
+		argv[0], f.restored, f.archived, f.known, f.first, f.head);
 	return CLI_DONE;
 }

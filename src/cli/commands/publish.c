@@ -1,6 +1,7 @@
 /* Events from standard input to the server. */
 #include "cli/commands/publish.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -181,7 +182,7 @@ static void on_skipped(void *arg, uint64_t line, const char *why)
 	struct publish *p = arg;
 	p->skipped++;
 	progress_clear(&p->progress);
-	cli_say("line %llu is passed over: %s", (unsigned long long)line, why);
+	cli_say("line %" PRIu64 " is passed over: %s", line, why);
 }
 
 static void report(const struct publish *p)
@@ -189,12 +190,11 @@ static void report(const struct publish *p)
 	const struct delivery_figures *f = &p->delivery.figures;
 	char range[64] = "";
 	if (f->first != 0)
-		snprintf(range, sizeof range, ", seq %llu–%llu", (unsigned long long)f->first, (unsigned long long)f->last);
-	cli_say("%llu event%s stored (%llu duplicate%s)%s", (unsigned long long)f->count, f->count == 1 ? "" : "s",
-		(unsigned long long)f->duplicates, f->duplicates == 1 ? "" : "s", range);
+		snprintf(range, sizeof range, ", seq %" PRIu64 "–%" PRIu64, f->first, f->last);
+	cli_say("%" PRIu64 " event%s stored (%" PRIu64 " duplicate%s)%s", f->count, f->count == 1 ? "" : "s", f->duplicates,
+		f->duplicates == 1 ? "" : "s", range);
 	if (p->skipped > 0)
-		cli_say("%llu line%s too long, and passed over", (unsigned long long)p->skipped,
-			p->skipped == 1 ? " was" : "s were");
+		cli_say("%" PRIu64 " line%s too long, and passed over", p->skipped, p->skipped == 1 ? " was" : "s were");
 	if (!p->json)
 		return;
 	struct document d;
@@ -217,7 +217,7 @@ static int tell(const struct publish *p, enum err err, const struct fault *fault
 		return p->skipped > 0 ? CLI_FAILED : CLI_DONE;
 	if (fault->place > 0)
 		return cli_fail("line %ld: %s", fault->place, fault->text);
-	return cli_fail("giving up before line %llu: %s: %s", (unsigned long long)p->settled + 1, p->url, fault->text);
+	return cli_fail("giving up before line %" PRIu64 ": %s: %s", p->settled + 1, p->url, fault->text);
 }
 
 int publish_main(int argc, char **argv)

@@ -111,7 +111,7 @@ static enum err take_line(struct query_command *c, struct slice bytes, bool ends
 	if (!c->passing) {
 		buf_add(&c->line, bytes.p, bytes.len);
 		if (buf_failed(&c->line))
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		size_t n = c->line.len < OP_LEN ? c->line.len : OP_LEN;
 		bool is_op = memcmp(c->line.data, op, n) == 0;
 		if (is_op && ends)
@@ -155,7 +155,7 @@ static enum err query_server(struct query_command *c, struct fault *fault)
 	if (!err)
 		http_client_authorize(http, c->credential.token);
 	if (!err && buf_failed(&url))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	struct http_request request = {.url = url.data, .accept = "application/x-ndjson", .sink = on_body, .arg = c};
 	if (!err)
 		err = http_send(http, &request, &reply, fault);

@@ -1,6 +1,7 @@
 /* The figures of a server or of a store, as a document or for people. */
 #include "cli/commands/stats.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -146,7 +147,7 @@ static enum err ask_store(const char *dir, struct buf *out, struct buf *streams,
 	store_close(s);
 	if (err)
 		return err;
-	return buf_failed(out) || buf_failed(streams) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return buf_failed(out) || buf_failed(streams) ? fault_nomem(fault) : ERR_NONE;
 }
 
 static enum err get(struct http_client *http, const char *server, const char *path, struct buf *out, struct fault *fault)
@@ -157,7 +158,7 @@ static enum err get(struct http_client *http, const char *server, const char *pa
 	cli_url(&url, server, path);
 	buf_addc(&url, '\0');
 	if (buf_failed(&url))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	struct http_request request = {.url = url.data, .accept = "application/json", .silence_ms = SILENCE_MS};
 	enum err err = http_send(http, &request, &reply, fault);
 	if (!err && reply.status / 100 != 2)
@@ -167,7 +168,7 @@ static enum err get(struct http_client *http, const char *server, const char *pa
 	if (!err)
 		buf_add(out, reply.json.p, reply.json.len);
 	if (!err && buf_failed(out))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	http_reply_finish(&reply);
 	buf_finish(&url);
 	return err;
@@ -200,11 +201,11 @@ static void print_duration(uint64_t ms)
 {
 	uint64_t s = ms / 1000;
 	if (s >= 24 * 3600)
-		printf("%llu d %llu h", (unsigned long long)(s / 86400), (unsigned long long)(s / 3600 % 24));
+		printf("%" PRIu64 " d %" PRIu64 " h", (s / 86400), (s / 3600 % 24));
 	else if (s >= 3600)
-		printf("%llu h %llu min", (unsigned long long)(s / 3600), (unsigned long long)(s / 60 % 60));
+		printf("%" PRIu64 " h %" PRIu64 " min", (s / 3600), (s / 60 % 60));
 	else
-		printf("%llu min %llu s", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
+		printf("%" PRIu64 " min %" PRIu64 " s", (s / 60), (s % 60));
 }
 
 static void print_words(struct slice name)
@@ -292,9 +293,8 @@ static void print_stream(struct slice stream)
 	    !json_string(name, text, &len) || !json_plain_text((struct slice){text, len}))
 		return;
 	cli_bytes(size, sizeof size, number_of(stream, "bytes"));
-	printf("%12llu %12llu %12llu %12s  %.*s\n", (unsigned long long)number_of(stream, "count"),
-	       (unsigned long long)number_of(stream, "first"), (unsigned long long)number_of(stream, "last"), size, (int)len,
-	       text);
+	printf("%12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12s  %.*s\n", number_of(stream, "count"),
+	       number_of(stream, "first"), number_of(stream, "last"), size, (int)len, text);
 }
 
 /* The first of them by name. */
@@ -311,7 +311,7 @@ static void print_streams(struct slice document, uint64_t all)
 			shown++;
 		}
 	if (all > shown)
-		printf("and %llu more streams\n", (unsigned long long)(all - shown));
+		printf("and %" PRIu64 " more streams\n", (all - shown));
 }
 
 int stats_main(int argc, char **argv)

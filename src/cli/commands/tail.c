@@ -7,6 +7,7 @@
  * acked <= flushed <= position, and each only grows, unless the server says that the store is another one. */
 #include "cli/commands/tail.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -126,7 +127,7 @@ static void set_target(struct tail *t)
 	struct buf *b = &t->target;
 	b->len = 0;
 	cli_url(b, t->url, "/v1/ws");
-	snprintf(after, sizeof after, "%llu", (unsigned long long)t->position);
+	snprintf(after, sizeof after, "%" PRIu64, t->position);
 	if (t->epoch[0] != '\0') {
 		cli_param(b, "after", after);
 		cli_param(b, "epoch", t->epoch);
@@ -177,7 +178,7 @@ static void on_hello(struct tail *t, const struct frame *f)
 	t->greeted = true;
 	t->moved = false;
 	if (again)
-		cli_say("connected again, going on after %llu", (unsigned long long)t->position);
+		cli_say("connected again, going on after %" PRIu64, t->position);
 }
 
 /* All that matches up to here has been sent, also where a filter keeps the last of it from being seen. */
@@ -198,7 +199,7 @@ static void on_live(struct tail *t, uint64_t seq)
 static void on_moved(struct tail *t, uint64_t after)
 {
 	t->position = t->flushed = t->acked = after;
-	cli_say("the session was moved, going on after %llu", (unsigned long long)after);
+	cli_say("the session was moved, going on after %" PRIu64, after);
 }
 
 /* The output has failed; that is told once. */
@@ -310,7 +311,7 @@ static void connect_now(struct tail *t)
 	struct fault fault;
 	set_target(t);
 	buf_addc(&t->target, '\0');
-	enum err err = buf_failed(&t->target) ? fault_set(&fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	enum err err = buf_failed(&t->target) ? fault_nomem(&fault) : ERR_NONE;
 	if (!err)
 		err = ws_client_connect(t->client, t->target.data, t->credential.token, &fault);
 	if (err)
@@ -338,7 +339,7 @@ static bool has_to_ack(const struct tail *t)
 static void acknowledge(struct tail *t)
 {
 	char text[64];
-	snprintf(text, sizeof text, "{\"op\":\"ack\",\"seq\":%llu}", (unsigned long long)t->flushed);
+	snprintf(text, sizeof text, "{\"op\":\"ack\",\"seq\":%" PRIu64 "}", t->flushed);
 	if (ws_client_send(t->client, slice_of(text)) != ERR_NONE)
 		return;
 	t->acked = t->flushed;

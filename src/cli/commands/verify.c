@@ -1,6 +1,7 @@
 /* Checks stores, event by event. */
 #include "cli/commands/verify.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,9 +89,9 @@ static int tell(struct check *c, const char *dir, uint64_t first, uint64_t head,
 		end_note(c, &d);
 		return CLI_DONE;
 	}
-	printf("%s: %llu event%s", dir, (unsigned long long)checked, checked == 1 ? "" : "s");
+	printf("%s: %" PRIu64 " event%s", dir, checked, checked == 1 ? "" : "s");
 	if (checked > 0)
-		printf(", seq %llu to %llu", (unsigned long long)first, (unsigned long long)head);
+		printf(", seq %" PRIu64 " to %" PRIu64, first, head);
 	puts(": fine");
 	return CLI_DONE;
 }
@@ -166,9 +167,8 @@ static int verify_file(struct check *c, const char *path)
 		end_note(c, &d);
 		return CLI_DONE;
 	}
-	printf("%s: %llu event%s, seq %llu to %llu: fine%s\n", path, (unsigned long long)found.count,
-	       found.count == 1 ? "" : "s", (unsigned long long)found.first, (unsigned long long)found.last,
-	       has ? "" : ", but there is no manifest");
+	printf("%s: %" PRIu64 " event%s, seq %" PRIu64 " to %" PRIu64 ": fine%s\n", path, found.count,
+	       found.count == 1 ? "" : "s", found.first, found.last, has ? "" : ", but there is no manifest");
 	return CLI_DONE;
 }
 
@@ -179,9 +179,9 @@ static int repair(struct check *c, const char *dir, const struct option_texts *a
 	enum err err = repair_log(dir, archives->items, archives->count, &f, &fault);
 	if (err)
 		return fail(c, "%s: %s; nothing was changed", dir, fault.text);
-	cli_say("%s: %llu of %llu events put back", dir, (unsigned long long)f.repaired, (unsigned long long)f.looked_at);
+	cli_say("%s: %" PRIu64 " of %" PRIu64 " events put back", dir, f.repaired, f.looked_at);
 	if (f.dropped > 0)
-		cli_say("%s: %llu rows dropped that were no events", dir, (unsigned long long)f.dropped);
+		cli_say("%s: %" PRIu64 " rows dropped that were no events", dir, f.dropped);
 	return CLI_DONE;
 }
 
@@ -213,9 +213,8 @@ static int verify_order(struct check *c)
 		if (before == NULL)
 			continue;
 		if (m->first > before->last + 1)
-			return fail(c, "events %llu to %llu are missing: they are between %s and %s",
-				    (unsigned long long)before->last + 1, (unsigned long long)m->first - 1, before->file,
-				    m->file);
+			return fail(c, "events %" PRIu64 " to %" PRIu64 " are missing: they are between %s and %s",
+				    before->last + 1, m->first - 1, before->file, m->file);
 		if (m->first == before->last + 1 && chained && strcmp(m->previous, before->chain) != 0)
 			return fail(c, "%s does not follow %s: the chain is broken", m->file, before->file);
 	}

@@ -69,7 +69,7 @@ enum err feed_create(struct store *store, struct pool *pool, struct feed_options
 	if (f == NULL || ring == NULL) {
 		free(f);
 		free(ring);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	pthread_mutex_init(&f->lock, NULL);
 	spread_init(&f->deliveries);
@@ -358,7 +358,7 @@ enum err feed_load(struct feed *f, uint64_t after, enum encoding form, struct se
 		}
 	struct load *l = calloc(1, sizeof *l);
 	if (l == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	l->job.run = run_load;
 	l->feed = f;
 	l->after = after;

@@ -1,5 +1,6 @@
 #include "engine/read/position.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,8 @@ const char *gap_reason_name(enum gap_reason reason)
 
 void gap_write(struct buf *out, const struct gap *gap)
 {
-	buf_printf(out, "{\"op\":\"gap\",\"requested\":%llu,\"first\":%llu,\"reason\":\"%s\"}",
-		   (unsigned long long)gap->requested, (unsigned long long)gap->first, gap_reason_name(gap->reason));
+	buf_printf(out, "{\"op\":\"gap\",\"requested\":%" PRIu64 ",\"first\":%" PRIu64 ",\"reason\":\"%s\"}", gap->requested,
+		   gap->first, gap_reason_name(gap->reason));
 }
 
 void position_set_epoch(struct position *p, struct slice epoch)

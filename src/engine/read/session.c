@@ -75,7 +75,7 @@ static enum err obtain(struct sessions *s, struct slice name, uint64_t client, u
 		*out = e = calloc(1, sizeof *e + name.len + 1);
 		if (e == NULL) {
 			quota_give(s->quotas, QUOTA_SESSIONS, client, 1);
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		}
 		e->name_len = name.len;
 		slice_copy(e->name, name);
@@ -121,7 +121,7 @@ static enum err set_filter(struct sessions *s, struct session *e, struct slice t
 	char *copy = text.len > 0 ? strndup(text.p, text.len) : NULL;
 	if (text.len > 0 && copy == NULL) {
 		quota_give(s->quotas, QUOTA_FILTERS, e->client, text.len);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	quota_give(s->quotas, QUOTA_FILTERS, e->client, filter_len(e));
 	free(e->filter);
@@ -161,7 +161,7 @@ enum err sessions_create(struct store *store, struct quotas *quotas, struct sess
 	struct sessions *s = calloc(1, sizeof *s);
 	*out = NULL;
 	if (s == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&s->lock, NULL);
 	s->store = store;
 	s->quotas = quotas;
@@ -230,7 +230,7 @@ enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client,
 	filter_write(&text, filter);
 	if (buf_failed(&text)) {
 		buf_finish(&text);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	pthread_mutex_lock(&s->lock);
 	enum err err = obtain(s, name, client, start, false, &is_new, &e, fault);

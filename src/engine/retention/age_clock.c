@@ -106,7 +106,7 @@ static int64_t passed(const struct age_clock *a, const struct clock_note *n, int
 		return running;
 	if (off > DAY_MS)
 		log_warn("the clock is much later than before the restart of the machine: ages count a day of that",
-			 "hours=%lld", (long long)(off / HOUR_MS));
+			 "hours=%" PRId64, (off / HOUR_MS));
 	return off < 0 ? 0 : off > DAY_MS ? DAY_MS : off;
 }
 
@@ -142,7 +142,7 @@ static enum err load(struct age_clock *a, struct fault *fault)
 	if (a->count > 0 && a->base_ms < a->marks[a->count - 1].ms)
 		a->base_ms = a->marks[a->count - 1].ms;
 	if (a->count == 0 && add_mark(a, store_head(a->store), a->base_ms, false) != ERR_NONE)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	return err;
 }
 
@@ -151,7 +151,7 @@ enum err age_clock_create(struct store *store, struct age_clock **out, struct fa
 	struct age_clock *a = calloc(1, sizeof *a);
 	*out = NULL;
 	if (a == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	a->store = store;
 	enum err err = load(a, fault);
 	if (err) {

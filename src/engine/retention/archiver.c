@@ -1,5 +1,6 @@
 #include "engine/retention/archiver.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -65,8 +66,8 @@ static enum err seal(struct archiver *k, uint64_t first, uint64_t last, struct m
 	enum err err = seal_range(k->reader, first, last, k->options.archives, &watch, out, fault);
 	if (err)
 		return err;
-	log_info("sealed an archive", "file=%s events=%llu bytes=%llu ms=%lld", out->file, (unsigned long long)out->count,
-		 (unsigned long long)out->bytes, (long long)(clock_mono_ms() - start));
+	log_info("sealed an archive", "file=%s events=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRId64, out->file, out->count,
+		 out->bytes, (clock_mono_ms() - start));
 	pthread_mutex_lock(&k->lock);
 	k->figures.sealed += is_new;
 	pthread_mutex_unlock(&k->lock);
@@ -275,7 +276,7 @@ static void expire_sessions(struct archiver *k, int64_t started_ms)
 	uint64_t count = sessions_expire(k->options.sessions, expiry_ms);
 	if (count == 0)
 		return;
-	log_info("sessions have expired", "count=%llu", (unsigned long long)count);
+	log_info("sessions have expired", "count=%" PRIu64, count);
 	writer_poke(k->writer);
 }
 
@@ -313,15 +314,15 @@ static void look_at_clock(struct archiver *k)
 	k->offset_ms = offset;
 	behind = behind > BEHIND_MS ? behind : 0;
 	if (jumped)
-		log_warn("the clock was set", "by_seconds=%lld", (long long)(jump / 1000));
+		log_warn("the clock was set", "by_seconds=%" PRId64, (jump / 1000));
 	pthread_mutex_lock(&k->lock);
 	bool was = k->figures.clock_behind_ms > 0;
 	k->figures.clock_behind_ms = behind;
 	k->figures.clock_jumps += jumped;
 	pthread_mutex_unlock(&k->lock);
 	if (behind > 0 && (!was || jumped))
-		log_warn("the clock is behind the newest event: times stand still until it has caught up", "seconds=%lld",
-			 (long long)(behind / 1000));
+		log_warn("the clock is behind the newest event: times stand still until it has caught up",
+			 "seconds=%" PRId64, (behind / 1000));
 	else if (behind == 0 && was)
 		log_info("the clock has caught up with the newest event", NULL);
 }
@@ -359,7 +360,7 @@ enum err archiver_create(struct store *store, struct writer *writer, struct arch
 	*out = NULL;
 	struct archiver *k = calloc(1, sizeof *k);
 	if (k == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	k->store = store;
 	k->writer = writer;
 	k->options = options;

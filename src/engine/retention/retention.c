@@ -45,7 +45,7 @@ static enum err next_of(const struct retention *r, struct slice stream, uint64_t
 	if (q.select == NULL) {
 		if (!fine)
 			filter_destroy(f);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	struct page *page;
 	enum err err = history_page(r->reader, &q, &page, fault);

@@ -88,7 +88,7 @@ enum err pool_create(struct store *store, int threads, struct pool **out, struct
 	*out = NULL;
 	struct pool *p = calloc(1, sizeof *p + (size_t)(threads + 1) * sizeof p->workers[0]);
 	if (p == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&p->lock, NULL);
 	queue_init(&p->usual);
 	queue_init(&p->slow);

@@ -41,7 +41,7 @@ enum err write_back_create(struct store *store, struct write_back **out, struct 
 	*out = NULL;
 	struct write_back *b = calloc(1, sizeof *b);
 	if (b == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	b->store = store;
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->wake, NULL);

@@ -1,5 +1,7 @@
 #include "engine/write/disk_reserve.h"
 
+#include <inttypes.h>
+
 #include "base/system/clock.h"
 #include "base/system/log.h"
 
@@ -31,9 +33,10 @@ static bool measure(const struct disk_reserve *r, uint64_t *left, int64_t *room)
 static enum err say_low(const struct disk_reserve *r, uint64_t left, struct fault *why)
 {
 	return fault_set(why, ERR_FULL,
-			 "the disk has %llu MiB left: with what is to be stored, less than the reserve of %llu MiB would "
+			 "the disk has %" PRIu64 " MiB left: with what is to be stored, less than the reserve of %" PRIu64
+			 " MiB would "
 			 "stay free (see --disk-reserve)",
-			 (unsigned long long)(left >> 20), (unsigned long long)(r->bytes >> 20));
+			 (left >> 20), (r->bytes >> 20));
 }
 
 bool disk_reserve_is_low(const struct disk_reserve *r, struct fault *why)
@@ -53,7 +56,7 @@ void disk_reserve_count(struct disk_reserve *r, const struct fault *why)
 	r->refused++;
 	if (r->told_ms != 0 && now - r->told_ms < TELL_MS)
 		return;
-	log_warn("publishing is refused", "requests=%llu why=\"%s\"", (unsigned long long)r->refused, why->text);
+	log_warn("publishing is refused", "requests=%" PRIu64 " why=\"%s\"", r->refused, why->text);
 	r->told_ms = now;
 	r->refused = 0;
 }

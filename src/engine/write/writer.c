@@ -273,7 +273,7 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 	*out = NULL;
 	struct writer *w = calloc(1, sizeof *w);
 	if (w == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	w->store = store;
 	w->feed = feed;
 	w->sessions = sessions;

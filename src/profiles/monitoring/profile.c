@@ -139,7 +139,7 @@ static enum err create(struct store *store, struct ws_metrics *metrics, void **s
 	struct whole *w = calloc(1, sizeof *w);
 	*self = w;
 	if (w == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	struct monitoring *m = &w->parts;
 	w->metrics = metrics;
 	if (!clock_set_zone("Australia/Melbourne"))
@@ -185,7 +185,7 @@ static enum err start(void *self, struct api *api, struct fault *fault)
 	ws_add_profile(&w->ingest);
 	enum err err = watch_create(m->monitor, m->leases, m->auditor, api->writer, &m->watch, fault);
 	if (!err && (m->probe = probe_create(api->writer, m->flags)) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	return err;
 }
 

@@ -1,5 +1,6 @@
 #include "server/access/access.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -39,11 +40,11 @@ enum err access_create(const char *path, struct access **out, struct fault *faul
 	struct access *a = calloc(1, sizeof *a);
 	*out = NULL;
 	if (a == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&a->lock, NULL);
 	enum err err = ERR_NONE;
 	if (path != NULL && (a->path = strdup(path)) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err && path != NULL)
 		err = load(a, &a->now, fault);
 	if (err)
@@ -132,8 +133,8 @@ void access_denied(struct access *a, enum denial why, const char *token_name, ui
 	if (!tell)
 		return;
 	peer_text(peer, address);
-	log_warn("access denied", "why=%s peer=%s token=%s what=%s untold=%llu", denial_name(why), address,
-		 token_name[0] != '\0' ? token_name : "-", log_quote(shown, what), (unsigned long long)untold);
+	log_warn("access denied", "why=%s peer=%s token=%s what=%s untold=%" PRIu64, denial_name(why), address,
+		 token_name[0] != '\0' ? token_name : "-", log_quote(shown, what), untold);
 }
 
 void access_read(struct access *a, struct access_figures *out)

@@ -176,14 +176,14 @@ static enum err add_line(struct tokens *all, struct slice line, size_t number, s
 	const char *wrong = NULL;
 	struct token *items = realloc(all->items, (size_t)(all->count + 1) * sizeof *items);
 	if (items == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	all->items = items;
 	struct token *t = &items[all->count];
 	*t = (struct token){.line = number};
 	if (all->count == TOKENS_MAX)
 		wrong = "there are more than 1000 tokens";
 	else if (read_line(line, t, &wrong) == ERR_NOMEM)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (wrong == NULL)
 		wrong = check_unique(all, t);
 	if (wrong != NULL) {
@@ -210,7 +210,7 @@ enum err tokens_parse(struct slice text, struct tokens **out, struct fault *faul
 	*out = NULL;
 	if (t == NULL || (t->text = malloc(text.len + 1)) == NULL) {
 		free(t);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	slice_copy(t->text, text);
 	atomic_store(&t->refs, 1);

@@ -1,6 +1,7 @@
 /* /v1/archives: made, listed, fetched and deleted. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -59,7 +60,7 @@ static enum err submit(struct api *api, struct http_request *x, struct archiver_
 {
 	struct order *o = calloc(1, sizeof *o);
 	if (o == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	*o = (struct order){job, x};
 	request_keep(x, o, free);
 	return archiver_submit(api->archiver, &o->job, fault);
@@ -90,8 +91,9 @@ static enum err make(struct api *api, struct http_request *x, struct reader *rea
 		return err;
 	if (range.has_gap)
 		return fault_set(fault, range.gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
-				 "the events after %llu are not there: the first is %llu (after=first takes what is there)",
-				 (unsigned long long)range.gap.requested, (unsigned long long)range.gap.first);
+				 "the events after %" PRIu64 " are not there: the first is %" PRIu64
+				 " (after=first takes what is there)",
+				 range.gap.requested, range.gap.first);
 	if (range.query.after + 1 >= range.query.before)
 		return fault_set(fault, ERR_NOT_FOUND, "there are no events in this range");
 	struct archiver_job job = {.first = range.query.after + 1, .last = range.query.before - 1, .done = on_made};
@@ -133,7 +135,7 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	(void)reader;
 	struct file *f = source;
 	if (!buf_reserve(out, PIECE))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	ssize_t n;
 	do
 		n = read(f->fd, out->data, f->left < PIECE ? (size_t)f->left : PIECE);
@@ -160,13 +162,12 @@ static enum err choose_part(struct http_request *x, struct file *f, uint64_t siz
 	case RANGE_ALL: request_status(x, 200, type); break;
 	case RANGE_PART:
 		request_status(x, 206, type);
-		snprintf(range, sizeof range, "bytes %llu-%llu/%llu", (unsigned long long)from,
-			 (unsigned long long)(from + f->left - 1), (unsigned long long)size);
+		snprintf(range, sizeof range, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, (from + f->left - 1), size);
 		request_add_header(x, "Content-Range", range);
 		break;
 	case RANGE_NONE:
 		request_problem(x, 416, "the range lies outside of the file");
-		snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)size);
+		snprintf(range, sizeof range, "bytes */%" PRIu64, size);
 		request_add_header(x, "Content-Range", range);
 		f->left = 0;
 		return ERR_NONE;
@@ -197,7 +198,7 @@ static enum err send_file_take(struct http_request *x, struct file *f, const cha
 		return err;
 	}
 	request_length(x, f->left);
-	return reply_stream_take(x, NULL, fill, f, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return reply_stream_take(x, NULL, fill, f, 0, destroy) ? fault_nomem(fault) : ERR_NONE;
 }
 
 static void make_tag(const struct manifest *m, bool manifest, char tag[TAG_LEN])
@@ -256,8 +257,7 @@ void api_archive_get(void *arg, struct http_request *x, struct reader *reader)
 		free(f);
 		return;
 	}
-	enum err err = f != NULL ? open_kept(arg, request_segment(x), &manifest, &f->fd, tag, &fault)
-				 : fault_set(&fault, ERR_NOMEM, "out of memory");
+	enum err err = f != NULL ? open_kept(arg, request_segment(x), &manifest, &f->fd, tag, &fault) : fault_nomem(&fault);
 	if (err) {
 		free(f);
 	} else {

@@ -1,5 +1,6 @@
 /* GET /v1/events/{seq}. */
 /* GET /v1/events in its three forms, and GET /v1/events/{seq}. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "server/api/api.h"
@@ -11,11 +12,11 @@ static enum err read_seq(struct api *api, struct http_request *x, uint64_t *seq,
 	if (!json_sequence(request_segment(x), seq) || *seq == 0)
 		return fault_set(fault, ERR_INVALID, "the path wants a seq (1 to 9007199254740991)");
 	if (*seq > store_head(api->store))
-		return fault_set(fault, ERR_NOT_FOUND, "event %llu never existed: the head is %llu",
-				 (unsigned long long)*seq, (unsigned long long)store_head(api->store));
+		return fault_set(fault, ERR_NOT_FOUND, "event %" PRIu64 " never existed: the head is %" PRIu64, *seq,
+				 store_head(api->store));
 	if (*seq < store_first(api->store))
-		return fault_set(fault, ERR_GONE, "event %llu was removed by retention: the first is %llu",
-				 (unsigned long long)*seq, (unsigned long long)store_first(api->store));
+		return fault_set(fault, ERR_GONE, "event %" PRIu64 " was removed by retention: the first is %" PRIu64, *seq,
+				 store_first(api->store));
 	return ERR_NONE;
 }
 
@@ -31,7 +32,7 @@ static enum err select_granted(struct api *api, struct http_request *x, struct s
 		*out = history_select_take(api->store, f);
 	else
 		filter_destroy(f);
-	return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return *out != NULL ? ERR_NONE : fault_nomem(fault);
 }
 
 void api_event(void *arg, struct http_request *x, struct reader *reader)
@@ -51,10 +52,9 @@ void api_event(void *arg, struct http_request *x, struct reader *reader)
 		err = history_page(reader, &q, &page, &fault);
 	}
 	if (!err && page_count(page) == 0 && select != NULL)
-		err = fault_set(&fault, ERR_DENIED, "this token may not read the stream of event %llu",
-				(unsigned long long)seq);
+		err = fault_set(&fault, ERR_DENIED, "this token may not read the stream of event %" PRIu64, seq);
 	else if (!err && page_count(page) == 0)
-		err = fault_set(&fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+		err = fault_set(&fault, ERR_CORRUPT, "event %" PRIu64 " is missing", seq);
 	if (err) {
 		request_fault(x, &fault);
 	} else {

@@ -1,4 +1,5 @@
 /* GET /v1/export: history as an archive, packed while it is read. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,7 +39,7 @@ static enum err on_bytes(void *arg, struct slice bytes, struct fault *fault)
 {
 	struct export *e = arg;
 	buf_add(e->out, bytes.p, bytes.len);
-	return buf_failed(e->out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return buf_failed(e->out) ? fault_nomem(fault) : ERR_NONE;
 }
 
 /* Reads and packs one page; there may be nothing to send yet. Finds the first event where it is not known. */
@@ -101,14 +102,16 @@ static enum err check(struct reader *reader, const struct history_range *r, stru
 					  "are too old"};
 	if (r->has_gap)
 		return fault_set(fault, r->gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
-				 "the events after %llu %s: the first there is is %llu (after=first takes what is there)",
-				 (unsigned long long)r->gap.requested, why[r->gap.reason], (unsigned long long)r->gap.first);
+				 "the events after %" PRIu64 " %s: the first there is is %" PRIu64
+				 " (after=first takes what is there)",
+				 r->gap.requested, why[r->gap.reason], r->gap.first);
 	if (r->query.after + 1 >= r->query.before)
 		return holds_nothing(fault);
 	uint64_t removed = history_removed(reader, r->query.after, r->query.before);
 	if (removed != 0)
-		return fault_set(fault, ERR_GONE, "event %llu was removed by retention: the next there is is %llu",
-				 (unsigned long long)removed, (unsigned long long)history_next(reader, removed));
+		return fault_set(fault, ERR_GONE,
+				 "event %" PRIu64 " was removed by retention: the next there is is %" PRIu64, removed,
+				 history_next(reader, removed));
 	return ERR_NONE;
 }
 
@@ -128,10 +131,10 @@ static enum err start(struct api *api, struct http_request *x, struct reader *re
 	struct history_range range;
 	struct export *e = calloc(1, sizeof *e);
 	if (e == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	request_keep(x, e, destroy);
 	e->query.select = api_select_take(api, q);
-	enum err err = e->query.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = e->query.select != NULL ? ERR_NONE : fault_nomem(fault);
 	if (!err)
 		err = admit(api, x, e, level, fault);
 	if (!err)
@@ -164,8 +167,7 @@ static enum err begin_body(struct api *api, struct http_request *x, struct expor
 	request_add_header(x, "Content-Disposition", disposition);
 	request_add_header(x, "Tidemark-Epoch", store_epoch(api->store));
 	request_keep(x, NULL, NULL);
-	return reply_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_set(fault, ERR_NOMEM, "out of memory")
-									  : ERR_NONE;
+	return reply_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_nomem(fault) : ERR_NONE;
 }
 
 /* The next page that has to be looked at before there is something to send. */
@@ -175,7 +177,7 @@ static enum err prepare(struct export *e, struct reader *reader, struct fault *f
 		return find_last(e, reader, fault);
 	enum err err = make_piece(e, reader, &e->begun.bytes, &e->begun.end, fault);
 	if (!err && buf_failed(&e->begun.bytes))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err && e->begun.end && e->first == 0)
 		err = fault_set(fault, ERR_GONE, "the events were removed by retention in this moment");
 	return err;

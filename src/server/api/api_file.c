@@ -1,6 +1,7 @@
 /* Pages: ours, which are part of the binary, and those of --static DIR, which come first. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -139,8 +140,7 @@ static bool send_file(const struct api *api, struct http_request *x, struct slic
 	int fd = api->static_dir != NULL ? open_file(api->static_dir, path, &st) : -1;
 	if (fd < 0)
 		return false;
-	snprintf(tag, sizeof tag, "\"%llx-%llx-%lx\"", (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
-		 st.st_mtim.tv_nsec);
+	snprintf(tag, sizeof tag, "\"%" PRIx64 "-%" PRIx64 "-%lx\"", st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	request_add_header(x, "ETag", tag);
 	if (entity_date(st.st_mtim.tv_sec, modified))
 		request_add_header(x, "Last-Modified", modified);
@@ -161,7 +161,7 @@ static bool send_file(const struct api *api, struct http_request *x, struct slic
 /* A hash of the bytes: an asset changes with the binary only. */
 static void make_tag(const struct asset *a, char out[24])
 {
-	snprintf(out, 24, "\"%016llx\"", (unsigned long long)hash_fixed(a->bytes, a->len, 0));
+	snprintf(out, 24, "\"%016" PRIx64 "\"", hash_fixed(a->bytes, a->len, 0));
 }
 
 static bool send_asset(struct http_request *x, const struct assets *assets, struct slice name)

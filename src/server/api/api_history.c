@@ -1,4 +1,5 @@
 /* GET /v1/events in its three forms, and GET /v1/events/{seq}. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -119,7 +120,7 @@ static void add_link(struct history *h, uint64_t next, const char *base, const c
 	const char *own = h->query.descending ? "before" : "after";
 	struct buf link;
 	buf_init(&link);
-	buf_printf(&link, "<%s/v1/events?%s=%llu", base, own, (unsigned long long)next);
+	buf_printf(&link, "<%s/v1/events?%s=%" PRIu64, base, own, next);
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct slice value = u->params[i].value;
 		if (slice_is(u->params[i].name, own) || slice_is(u->params[i].name, "wait"))
@@ -231,7 +232,7 @@ static void end_json(struct api *api, struct history *h)
 {
 	struct buf *out = request_out(h->exchange);
 	if (h->next != 0)
-		buf_printf(out, "],\"next\":%llu", (unsigned long long)h->next);
+		buf_printf(out, "],\"next\":%" PRIu64, h->next);
 	else
 		buf_adds(out, "],\"next\":null");
 	/* A poller goes on at the checkpoint: everything that matches up to there is in this page, or before it. */
@@ -239,8 +240,8 @@ static void end_json(struct api *api, struct history *h)
 	uint64_t checkpoint = h->next != 0 && !h->query.descending ? h->next
 			      : end > h->range.query.after         ? end
 								   : h->range.query.after;
-	buf_printf(out, ",\"checkpoint\":%llu,\"first\":%llu,\"head\":%llu,\"epoch\":\"%s\"", (unsigned long long)checkpoint,
-		   (unsigned long long)store_first(api->store), (unsigned long long)h->range.head, store_epoch(api->store));
+	buf_printf(out, ",\"checkpoint\":%" PRIu64 ",\"first\":%" PRIu64 ",\"head\":%" PRIu64 ",\"epoch\":\"%s\"",
+		   checkpoint, store_first(api->store), h->range.head, store_epoch(api->store));
 	bool at_end = h->range.ends_with_gap && h->next == 0;
 	if (h->range.has_gap || at_end) {
 		buf_adds(out, ",\"gap\":");
@@ -364,12 +365,12 @@ static enum err wait_for_more(struct api *api, struct history *h, struct fault *
 		err = parse(h->exchange, h->form, &again, fault);
 	struct selection *select = err ? NULL : api_select_take(api, &again);
 	if (!err && select == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	/* What `head` meant when the request came is what it means when it goes on. */
 	h->query.start = (struct position){.after = h->range.query.after};
 	h->query.has_after = true;
 	if (!err && long_poll_wait(api->waiters, &from, select, h->query.wait_ms, on_waited, h) != ERR_NONE)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	return err;
 }
 
@@ -435,7 +436,7 @@ static struct history *start(struct api *api, struct http_request *x, enum form 
 {
 	struct history *h = calloc(1, sizeof *h);
 	if (h == NULL) {
-		fault_set(fault, ERR_NOMEM, "out of memory");
+		fault_nomem(fault);
 		return NULL;
 	}
 	h->exchange = x;
@@ -444,7 +445,7 @@ static struct history *start(struct api *api, struct http_request *x, enum form 
 	enum err err = parse(x, form, &h->query, fault);
 	if (!err) {
 		h->select = api_select_take(api, &h->query);
-		err = h->select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+		err = h->select != NULL ? ERR_NONE : fault_nomem(fault);
 	}
 	if (err) {
 		free(h);

@@ -1,4 +1,5 @@
 /* /metrics: the figures of /v1/stats in the text format of Prometheus (version 0.0.4). */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -34,10 +35,10 @@ static void put_histogram(struct buf *out, const char *name, const char *help, c
 {
 	put_help(out, name, "histogram", help);
 	for (int i = 0; i < SPREAD_BOUNDS; i++)
-		buf_printf(out, "tidemark_%s_bucket{le=\"%.6f\"} %llu\n", name, (double)h->bounds_us[i] / 1e6,
-			   (unsigned long long)h->upto[i]);
-	buf_printf(out, "tidemark_%s_bucket{le=\"+Inf\"} %llu\ntidemark_%s_sum %.6f\ntidemark_%s_count %llu\n", name,
-		   (unsigned long long)h->count, name, (double)h->sum_us / 1e6, name, (unsigned long long)h->count);
+		buf_printf(out, "tidemark_%s_bucket{le=\"%.6f\"} %" PRIu64 "\n", name, (double)h->bounds_us[i] / 1e6,
+			   h->upto[i]);
+	buf_printf(out, "tidemark_%s_bucket{le=\"+Inf\"} %" PRIu64 "\ntidemark_%s_sum %.6f\ntidemark_%s_count %" PRIu64 "\n",
+		   name, h->count, name, (double)h->sum_us / 1e6, name, h->count);
 }
 
 static void put_log(struct api *api, struct buf *out)
@@ -75,8 +76,8 @@ static void put_breaker(const struct writer_figures *w, struct buf *out)
 	put_help(out, "breaker_transitions_total", "counter",
 		 "Times that it opened, that it was tried whether commits work again, and that it closed.");
 	for (int i = 0; i < 3; i++)
-		buf_printf(out, "tidemark_breaker_transitions_total{to=\"%s\"} %llu\n", breaker_name(transitions[i].to),
-			   (unsigned long long)transitions[i].count);
+		buf_printf(out, "tidemark_breaker_transitions_total{to=\"%s\"} %" PRIu64 "\n",
+			   breaker_name(transitions[i].to), transitions[i].count);
 }
 
 static void put_writer(struct api *api, struct buf *out)
@@ -123,9 +124,9 @@ static void put_readers(struct api *api, struct buf *out)
 	ws_read(api->ws, &w);
 	feed_read(api->feed, &f);
 	put_help(out, "readers", "gauge", "Readers that are connected.");
-	buf_printf(out, "tidemark_readers{kind=\"websocket\"} %llu\ntidemark_readers{kind=\"sse\"} %llu\n",
-		   (unsigned long long)w.connections, (unsigned long long)p.sse);
-	buf_printf(out, "tidemark_readers{kind=\"long_poll\"} %llu\n", (unsigned long long)p.long_polls);
+	buf_printf(out, "tidemark_readers{kind=\"websocket\"} %" PRIu64 "\ntidemark_readers{kind=\"sse\"} %" PRIu64 "\n",
+		   w.connections, p.sse);
+	buf_printf(out, "tidemark_readers{kind=\"long_poll\"} %" PRIu64 "\n", p.long_polls);
 	put_gauge(out, "reader_lag_max", "Events that the slowest reader is behind.",
 		  w.lag_max > p.lag_max ? w.lag_max : p.lag_max);
 	put_counter(out, "delivered_total", "Events delivered over WebSocket and SSE.", w.delivered + p.delivered);
@@ -188,7 +189,7 @@ static void put_sessions(struct api *api, struct reader *reader, struct buf *out
 		if (sessions_lag(api->sessions, name, reader, &lag, &fault) == ERR_NONE) {
 			buf_adds(out, "tidemark_session_lag{session=");
 			buf_json(out, name);
-			buf_printf(out, "} %llu\n", (unsigned long long)lag);
+			buf_printf(out, "} %" PRIu64 "\n", lag);
 		}
 		free(recent.items[i].name);
 	}
@@ -201,17 +202,16 @@ static void put_quotas(struct api *api, struct buf *out)
 		q[i] = quota_read(api->quotas, (enum quota)i);
 	put_help(out, "quota_held", "gauge", "What clients hold of what is there for all, by kind.");
 	for (int i = 0; i < QUOTAS; i++)
-		buf_printf(out, "tidemark_quota_held{kind=\"%s\"} %llu\n", q[i].name, (unsigned long long)q[i].held);
+		buf_printf(out, "tidemark_quota_held{kind=\"%s\"} %" PRIu64 "\n", q[i].name, q[i].held);
 	put_help(out, "quota_limit", "gauge", "How much of it there is.");
 	for (int i = 0; i < QUOTAS; i++)
-		buf_printf(out, "tidemark_quota_limit{kind=\"%s\"} %llu\n", q[i].name, (unsigned long long)q[i].limit);
+		buf_printf(out, "tidemark_quota_limit{kind=\"%s\"} %" PRIu64 "\n", q[i].name, q[i].limit);
 	put_help(out, "quota_refused_total", "counter", "Refused because the client had its share, or there was none left.");
 	for (int i = 0; i < QUOTAS; i++)
 		buf_printf(out,
-			   "tidemark_quota_refused_total{kind=\"%s\",why=\"share\"} %llu\n"
-			   "tidemark_quota_refused_total{kind=\"%s\",why=\"all\"} %llu\n",
-			   q[i].name, (unsigned long long)q[i].refused_share, q[i].name,
-			   (unsigned long long)q[i].refused_all);
+			   "tidemark_quota_refused_total{kind=\"%s\",why=\"share\"} %" PRIu64 "\n"
+			   "tidemark_quota_refused_total{kind=\"%s\",why=\"all\"} %" PRIu64 "\n",
+			   q[i].name, q[i].refused_share, q[i].name, q[i].refused_all);
 }
 
 static void put_connections(struct api *api, struct buf *out)
@@ -230,8 +230,8 @@ static void put_connections(struct api *api, struct buf *out)
 	put_quotas(api, out);
 	put_help(out, "denied_total", "counter", "Requests denied, by reason.");
 	for (int i = 0; i < DENIAL_COUNT; i++)
-		buf_printf(out, "tidemark_denied_total{reason=\"%s\"} %llu\n", denial_name((enum denial)i),
-			   (unsigned long long)a.denied[i]);
+		buf_printf(out, "tidemark_denied_total{reason=\"%s\"} %" PRIu64 "\n", denial_name((enum denial)i),
+			   a.denied[i]);
 }
 
 void api_metrics(void *arg, struct http_request *x, struct reader *reader)

@@ -1,4 +1,5 @@
 /* POST /v1/events: parse, hand to the writer, answer when it is durable. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,10 +43,10 @@ static void write_receipt(struct publish *p)
 {
 	const struct receipt *r = &p->op.receipt;
 	struct buf *out = request_out(p->exchange);
-	buf_printf(out, "{\"first\":%llu,\"last\":%llu,\"count\":%llu,\"duplicates\":%llu", (unsigned long long)r->first,
-		   (unsigned long long)r->last, (unsigned long long)r->count, (unsigned long long)r->duplicates);
+	buf_printf(out, "{\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"count\":%" PRIu64 ",\"duplicates\":%" PRIu64,
+		   r->first, r->last, r->count, r->duplicates);
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
-		buf_printf(out, "%s%llu", i == 0 ? ",\"seqs\":[" : ",", (unsigned long long)r->seqs[i]);
+		buf_printf(out, "%s%" PRIu64, i == 0 ? ",\"seqs\":[" : ",", r->seqs[i]);
 	buf_printf(out, "%s,\"epoch\":\"%s\",\"durability\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(p->api->store),
 		   p->api->durability);
 	request_status(p->exchange, 201, "application/json");
@@ -180,7 +181,7 @@ static enum err start(struct publish *p, const struct manner *m, struct fault *f
 	if (!err)
 		err = check_rate(p, fault);
 	if (!err && !buf_reserve(request_out(p->exchange), RECEIPT_ROOM))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err)
 		err = writer_submit(p->api->writer, &p->op, fault);
 	if (err && m->headers.count > 0)

@@ -1,4 +1,5 @@
 /* Sessions: durable readers. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "event/event.h"
@@ -7,8 +8,6 @@
 #include "server/stream/reader_query.h"
 #include "json/document.h"
 #include "json/json.h"
-
-#define U(n) ((unsigned long long)(n))
 
 enum { SESSIONS_A_TURN = 100 };
 
@@ -201,7 +200,7 @@ static enum err find_names(struct session_page *p, struct api *api, const struct
 	p->names.starved = p->names.items == NULL;
 	sessions_each(api->sessions, on_session, &p->names);
 	if (p->names.starved)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (p->names.count > 0)
 		qsort(p->names.items, p->names.count, sizeof *p->names.items, by_name);
 	return ERR_NONE;
@@ -213,8 +212,8 @@ void api_sessions(void *arg, struct http_request *x, struct reader *reader)
 	if (api_refuse_full(x))
 		return;
 	struct session_page *p = calloc(1, sizeof *p);
-	enum err err = p == NULL ? fault_set(&fault, ERR_NOMEM, "out of memory")
-				 : reader_query_parse(request_url(x), Q_NAMES | Q_LIMIT, &p->query, &fault);
+	enum err err =
+		p == NULL ? fault_nomem(&fault) : reader_query_parse(request_url(x), Q_NAMES | Q_LIMIT, &p->query, &fault);
 	if (err) {
 		free(p);
 		api_fault_done(x, &fault);
@@ -256,7 +255,7 @@ static void submit(struct api *api, struct http_request *x, struct write_op chan
 {
 	struct fault fault;
 	struct session_change *c = calloc(1, sizeof *c);
-	enum err err = c != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	enum err err = c != NULL ? ERR_NONE : fault_nomem(&fault);
 	if (!err) {
 		c->op = change;
 		c->op.done = on_session_durable;
@@ -279,7 +278,7 @@ static enum err read_seq_member(struct http_request *x, const char *name, uint64
 	else if (!err && !json_sequence(member.value, seq))
 		err = fault_set(fault, ERR_INVALID, "%s: wants a seq (0 to 9007199254740991)", name);
 	else if (!err && *seq > head)
-		err = fault_set(fault, ERR_INVALID, "%s: %llu is past the head, which is %llu", name, U(*seq), U(head));
+		err = fault_set(fault, ERR_INVALID, "%s: %" PRIu64 " is past the head, which is %" PRIu64, name, *seq, head);
 	free(body);
 	return err;
 }
@@ -324,8 +323,9 @@ void api_session_ack(void *arg, struct http_request *x, struct reader *reader)
 	if (!err) {
 		err = sessions_ack(api->sessions, request_segment(x), NULL, seq, &sent);
 		if (err == ERR_INVALID)
-			fault_set(&fault, err, "seq: %llu is past what the session's reader was sent, which is %llu", U(seq),
-				  U(sent));
+			fault_set(&fault, err,
+				  "seq: %" PRIu64 " is past what the session's reader was sent, which is %" PRIu64, seq,
+				  sent);
 		else if (err)
 			fault_set(&fault, err, "there is no such session");
 	}

@@ -1,8 +1,8 @@
 /* Streams and their figures. */
 #include "server/api/api.h"
-#include "server/stream/reader_query.h"
 
-#define U(n) ((unsigned long long)(n))
+#include "server/stream/reader_query.h"
+#include <inttypes.h>
 
 enum {
 	PAGE_BYTES = 4 * 1024 * 1024, /* a page ends behind them, however few streams it has */
@@ -13,8 +13,8 @@ static void write_stream(struct buf *out, const struct stream_figures *f)
 {
 	buf_adds(out, "{\"name\":");
 	buf_json(out, f->name);
-	buf_printf(out, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"bytes\":%llu}", U(f->first), U(f->last), U(f->count),
-		   U(f->bytes));
+	buf_printf(out, ",\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"count\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", f->first,
+		   f->last, f->count, f->bytes);
 }
 
 /* Where a page stands. */

@@ -99,7 +99,7 @@ static void take_body(struct http_request *x, const char *bytes, size_t n)
 	struct fault fault;
 	buf_add(&x->body, bytes, n);
 	if (buf_failed(&x->body))
-		fault_set(&fault, ERR_NOMEM, "out of memory");
+		fault_nomem(&fault);
 	else if (quota_hold_upload(&x->upload, x->body.cap, &fault) == ERR_NONE)
 		return;
 	request_fault(x, &fault);
@@ -229,7 +229,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 	*out = NULL;
 	struct http *h = calloc(1, sizeof *h);
 	if (h == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	h->pool = pool;
 	h->options = options;
 	pthread_mutex_init(&h->lock, NULL);

@@ -84,7 +84,7 @@ enum err http_loop_start(struct MHD_Daemon *daemon, http_loop_add *add, void *ar
 {
 	struct http_loop *l = calloc(1, sizeof *l);
 	if (l == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	l->daemon = daemon;
 	l->add = add;
 	l->arg = arg;

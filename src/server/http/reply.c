@@ -100,7 +100,7 @@ void reply_refuse_unready(struct http_request *x)
 {
 	struct fault fault;
 	if (x->conn == NULL)
-		fault_set(&fault, ERR_NOMEM, "out of memory");
+		fault_nomem(&fault);
 	else
 		fault_set(&fault, ERR_CLOSED, "the server is shutting down");
 	request_fault(x, &fault);

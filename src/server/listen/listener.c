@@ -44,7 +44,7 @@ enum err listener_create(struct listener_options options, struct listener **out,
 	*out = NULL;
 	struct listener *l = calloc(1, sizeof *l);
 	if (l == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	l->options = options;
 	list_init(&l->waiting);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -174,7 +174,7 @@ static void let_in(struct listener *l, const struct listen_socket *s, int fd, co
 	struct fault fault;
 	if (!s->encrypted && (p = pending_create(l, fd, address, address_len)) == NULL) {
 		listener_leave(l, listener_counted(l, address));
-		fault_set(&fault, ERR_NOMEM, "out of memory");
+		fault_nomem(&fault);
 		refuse(l, s, fd, &fault);
 		return;
 	}

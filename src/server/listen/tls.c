@@ -194,7 +194,7 @@ enum err tls_create(struct tls_options options, struct tls **out, struct fault *
 	*out = NULL;
 	struct tls *t = calloc(1, sizeof *t);
 	if (t == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	t->options = options;
 	pthread_mutex_init(&t->lock, NULL);
 	list_init(&t->incoming);

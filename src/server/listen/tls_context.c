@@ -46,7 +46,7 @@ enum err tls_context_create(const struct tls_options *o, SSL_CTX **out, struct f
 	*out = NULL;
 	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
 	if (c == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
 	SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20");
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |

@@ -70,7 +70,7 @@ static enum err add_zstd(struct content_encoder *s, struct slice bytes, bool end
 	size_t left;
 	do {
 		if (!buf_reserve(out, PIECE))
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		ZSTD_outBuffer to = {out->data + out->len, out->cap - out->len, 0};
 		left = ZSTD_compressStream2(s->context, &to, &in, end ? ZSTD_e_end : ZSTD_e_flush);
 		if (ZSTD_isError(left))
@@ -93,7 +93,7 @@ static enum err add_gzip(struct content_encoder *s, struct slice bytes, bool end
 	bool more = true;
 	while (more) {
 		if (!buf_reserve(out, PIECE))
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		uInt given = part(bytes.len);
 		z->next_in = (Bytef *)(uintptr_t)bytes.p;
 		z->avail_in = given;
@@ -129,7 +129,7 @@ static enum err unzstd(ZSTD_DCtx *context, struct slice packed, size_t max, stru
 	bool full = true;
 	while (in.pos < in.size || full) {
 		if (!buf_reserve(out, PIECE))
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		ZSTD_outBuffer to = {out->data + out->len, PIECE, 0};
 		rc = ZSTD_decompressStream(context, &to, &in);
 		if (ZSTD_isError(rc) && ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge)
@@ -155,9 +155,9 @@ static enum err gunzip(z_stream *z, struct slice packed, size_t max, struct buf 
 	int rc = Z_OK;
 	while (packed.len > 0 || (rc != Z_STREAM_END && z->avail_out == 0)) {
 		if (!buf_reserve(out, PIECE))
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		if (rc == Z_STREAM_END && inflateReset(z) != Z_OK)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		uInt given = part(packed.len);
 		z->next_in = (Bytef *)(uintptr_t)packed.p;
 		z->avail_in = given;
@@ -165,7 +165,7 @@ static enum err gunzip(z_stream *z, struct slice packed, size_t max, struct buf 
 		z->avail_out = PIECE;
 		rc = inflate(z, Z_NO_FLUSH);
 		if (rc == Z_MEM_ERROR)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
 			return fault_set(fault, ERR_INVALID, "the body is not gzip: %s",
 					 z->msg != NULL ? z->msg : "it is damaged");
@@ -186,14 +186,14 @@ enum err content_decode(enum content_coding c, struct slice packed, size_t max, 
 	if (c == CONTENT_CODING_GZIP) {
 		z_stream z = {.avail_out = 1};
 		if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		err = gunzip(&z, packed, max, out, fault);
 		inflateEnd(&z);
 		return err;
 	}
 	ZSTD_DCtx *context = ZSTD_createDCtx();
 	if (context == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
 	err = unzstd(context, packed, max, out, fault);
 	ZSTD_freeDCtx(context);

@@ -1,5 +1,7 @@
 #include "server/stream/history_range.h"
 
+#include <inttypes.h>
+
 #include "server/stream/reader_start.h"
 #include "store/index/selection.h"
 
@@ -69,9 +71,9 @@ enum err history_range_set(struct history_range *out, struct store *store, struc
 	if (q->has_until && until + 1 < out->query.before)
 		out->query.before = until + 1;
 	if (named && q->before != 0 && q->before <= after + 1)
-		return fault_set(fault, ERR_INVALID, "before: nothing is after %s, which is %llu, and before %llu",
-				 q->start.from_head ? "head" : "first", (unsigned long long)after,
-				 (unsigned long long)q->before);
+		return fault_set(fault, ERR_INVALID,
+				 "before: nothing is after %s, which is %" PRIu64 ", and before %" PRIu64,
+				 q->start.from_head ? "head" : "first", after, q->before);
 	pass_old(out, reader, from.older);
 	return ERR_NONE;
 }

@@ -84,7 +84,7 @@ static enum err add_page(struct lines *l, struct reader *reader, struct fault *f
 	const struct page_encoding *form = page_encoding(page, ENCODING_LINE);
 	uint32_t count = page_count(page);
 	if (form == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	else if (count > 0)
 		buf_add(&l->text, form->bytes, form->ends[count - 1]);
 	l->left -= l->options.limit > 0 ? count : 0;
@@ -101,7 +101,7 @@ static enum err flush(struct lines *l, struct buf *out, bool end, struct fault *
 {
 	enum err err = ERR_NONE;
 	if (buf_failed(&l->text))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	else if (l->squeeze != NULL)
 		err = content_encoder_add(l->squeeze, buf_slice(&l->text), end, out, fault);
 	else
@@ -161,7 +161,7 @@ enum err ndjson_stream_take(struct http_request *x, struct reader *reader, const
 	struct reply_piece first = {0};
 	struct lines *l = create(x, range, options);
 	if (l == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (range->has_gap)
 		add_gap(l, &range->gap);
 	enum err err = make_piece(l, reader, &first.bytes, &first.end, fault);

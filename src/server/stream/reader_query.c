@@ -1,5 +1,6 @@
 #include "server/stream/reader_query.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -261,7 +262,7 @@ static enum err read_param(struct parse *p, const struct url_param *param, unsig
 	if (rule->read(p))
 		return ERR_NONE;
 	if (p->starved)
-		return fault_set(p->fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(p->fault);
 	return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
 }
 
@@ -270,8 +271,8 @@ static enum err check_range(const struct reader_query *q, struct fault *fault)
 {
 	bool named = q->start.from_head || q->start.from_first;
 	if (q->before != 0 && !named && q->before <= q->start.after + 1)
-		return fault_set(fault, ERR_INVALID, "before: nothing is after %llu and before %llu",
-				 (unsigned long long)q->start.after, (unsigned long long)q->before);
+		return fault_set(fault, ERR_INVALID, "before: nothing is after %" PRIu64 " and before %" PRIu64,
+				 q->start.after, q->before);
 	if (q->has_since && q->has_until && q->until_ms <= q->since_ms)
 		return fault_set(fault, ERR_INVALID, "until: wants a time later than since");
 	return ERR_NONE;
@@ -281,7 +282,7 @@ enum err reader_query_parse(const struct url *u, unsigned allowed, struct reader
 {
 	*q = (struct reader_query){.filter = filter_create()};
 	if (q->filter == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	struct parse p = {.q = q, .fault = fault};
 	bool seen[RULES] = {false};
 	enum err err = ERR_NONE;
@@ -328,7 +329,7 @@ enum err reader_query_narrow(struct reader_query *q, const struct url *u, const 
 		err = fault_set(fault, ERR_DENIED, "session: of this token they are called %s, or %s/ and more",
 				grant_name(g), grant_name(g));
 	if (!err && !grant_narrow(g, q->filter))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (err)
 		reader_query_finish(q);
 	return err;

@@ -1,5 +1,7 @@
 #include "server/stream/reader_start.h"
 
+#include <inttypes.h>
+
 #include "base/system/clock.h"
 #include "store/read/history.h"
 
@@ -67,15 +69,15 @@ void reader_start_hello(struct doc to, struct feed *feed, uint64_t after)
 
 void reader_start_event_id(struct buf *out, struct feed *feed, uint64_t seq)
 {
-	buf_printf(out, "%llu.%s", (unsigned long long)seq, store_epoch(feed_store(feed)));
+	buf_printf(out, "%" PRIu64 ".%s", seq, store_epoch(feed_store(feed)));
 }
 
 void reader_start_checkpoint(struct buf *out, uint64_t seq)
 {
-	buf_printf(out, "{\"op\":\"checkpoint\",\"seq\":%llu}", (unsigned long long)seq);
+	buf_printf(out, "{\"op\":\"checkpoint\",\"seq\":%" PRIu64 "}", seq);
 }
 
 void reader_start_moved(struct buf *out, uint64_t after)
 {
-	buf_printf(out, "{\"op\":\"moved\",\"after\":%llu}", (unsigned long long)after);
+	buf_printf(out, "{\"op\":\"moved\",\"after\":%" PRIu64 "}", after);
 }

@@ -279,7 +279,7 @@ static enum err begin(struct stream *s, struct reader_query *query, bool *resume
 		err = cursor_create(o->feed, start, query->before, select, ENCODING_SSE, on_loaded, s, &s->cursor);
 	if (select != NULL && !err && query->max_age_ms > 0)
 		cursor_set_max_age(s->cursor, query->max_age_ms, query->older);
-	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return select == NULL || err ? fault_nomem(fault) : ERR_NONE;
 }
 
 enum err sse_stream(struct waiters *p, struct http_request *x, struct reader_query *query, struct fault *fault)
@@ -290,7 +290,7 @@ enum err sse_stream(struct waiters *p, struct http_request *x, struct reader_que
 		return err;
 	struct stream *s = calloc(1, sizeof *s);
 	if (s == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	s->waiters = p;
 	s->shared.request = x;
 	s->speed.speed = query->speed;

@@ -157,7 +157,7 @@ enum err waiters_create(struct waiters_options options, struct waiters **out, st
 	*out = NULL;
 	struct waiters *p = calloc(1, sizeof *p);
 	if (p == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	p->options = options;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->signal);

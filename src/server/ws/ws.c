@@ -323,7 +323,7 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	*out = NULL;
 	struct ws *w = calloc(1, sizeof *w);
 	if (w == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	w->options = options;
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->arrived);
@@ -338,7 +338,7 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	w->metrics = options.metrics != NULL ? options.metrics : ws_metrics_create(options.idle_ms);
 	if (subscriptions_create(options.feed, &w->subscriptions) != ERR_NONE) {
 		ws_destroy(w);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
 	w->loop = ev_loop_new(EVBACKEND_EPOLL);

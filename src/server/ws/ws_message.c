@@ -1,4 +1,5 @@
 /* What clients say on a WebSocket: one JSON document a message, with an op. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "event/op.h"
@@ -51,12 +52,12 @@ static void say_published(struct ws_conn *c, struct publish *p)
 	buf_init(&text);
 	buf_adds(&text, "{\"op\":\"published\"");
 	ws_add_ref(&text, p->ref);
-	buf_printf(&text, ",\"first\":%llu,\"last\":%llu,\"count\":%llu,\"duplicates\":%llu", (unsigned long long)r->first,
-		   (unsigned long long)r->last, (unsigned long long)r->count, (unsigned long long)r->duplicates);
+	buf_printf(&text, ",\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"count\":%" PRIu64 ",\"duplicates\":%" PRIu64,
+		   r->first, r->last, r->count, r->duplicates);
 	if (r->duplicates > 0)
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_DUPLICATE, r->duplicates);
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
-		buf_printf(&text, "%s%llu", i == 0 ? ",\"seqs\":[" : ",", (unsigned long long)r->seqs[i]);
+		buf_printf(&text, "%s%" PRIu64, i == 0 ? ",\"seqs\":[" : ",", r->seqs[i]);
 	buf_printf(&text, "%s,\"epoch\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(feed_store(c->ws->options.feed)));
 	ws_say(c, &text);
 	buf_finish(&text);
@@ -105,7 +106,7 @@ static enum err keep_ref(struct publish *p, struct fault *fault)
 		return ERR_NONE;
 	p->ref_text = malloc(p->said.ref.len);
 	if (p->ref_text == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	slice_copy(p->ref_text, p->said.ref);
 	p->ref = (struct slice){p->ref_text, p->said.ref.len};
 	return ERR_NONE;
@@ -136,7 +137,7 @@ static void publish(struct ws_conn *c, const struct op *op)
 	struct fault fault;
 	struct publish *p = create(c);
 	if (p == NULL) {
-		fault_set(&fault, ERR_NOMEM, "out of memory");
+		fault_nomem(&fault);
 		refuse(c, &fault, op->ref);
 		return;
 	}
@@ -193,8 +194,8 @@ static void acknowledge(struct ws_conn *c, const struct op *op)
 	if (!err)
 		writer_poke(c->ws->options.writer);
 	else if (c->session != NULL && err == ERR_INVALID)
-		fault_set(&fault, err, "ack: %llu is past what this connection was sent, which is %llu",
-			  (unsigned long long)op->seq, (unsigned long long)sent);
+		fault_set(&fault, err, "ack: %" PRIu64 " is past what this connection was sent, which is %" PRIu64, op->seq,
+			  sent);
 	if (err == ERR_INVALID) /* else the session has gone, and the connection goes, too */
 		refuse(c, &fault, op->ref);
 }
@@ -289,7 +290,7 @@ static void say_live(struct ws_conn *c)
 	if (c->live_told)
 		return;
 	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"live\",\"seq\":%llu}", (unsigned long long)cursor_after(c->cursor));
+	buf_printf(&text, "{\"op\":\"live\",\"seq\":%" PRIu64 "}", cursor_after(c->cursor));
 	ws_say(c, &text);
 	buf_finish(&text);
 	ws_note_told(c, cursor_after(c->cursor));

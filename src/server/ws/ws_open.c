@@ -54,7 +54,7 @@ static enum err make_cursor(struct ws_conn *c, struct fault *fault)
 		err = cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
 	if (select != NULL && !err && q->max_age_ms > 0)
 		cursor_set_max_age(c->cursor, q->max_age_ms, q->older);
-	return select == NULL || err ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return select == NULL || err ? fault_nomem(fault) : ERR_NONE;
 }
 
 void ws_check_grant(struct ws_conn *c)

@@ -32,7 +32,7 @@ static enum err take_fragment(struct ws_conn *c, const void *bytes, size_t len, 
 		return fault_set(fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)", max);
 	buf_add(&c->in, bytes, len);
 	if (buf_failed(&c->in))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	return quota_hold_upload(&c->upload, c->in.cap, fault);
 }
 

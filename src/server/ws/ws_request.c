@@ -40,7 +40,7 @@ static enum err complete(struct ws_request *r, const struct request_peek *head, 
 	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
 	enum err err = ws_query_parse(&r->url, &r->grant, &r->query, fault);
 	if (!err && (r->conn = calloc(1, sizeof *r->conn)) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (err)
 		ws_request_destroy(r);
 	else
@@ -54,11 +54,11 @@ enum err ws_request_create(const struct request_peek *head, const struct request
 	*out = NULL;
 	struct ws_request *r = calloc(1, sizeof *r);
 	if (r == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = ERR_NONE;
 	enum url_result url = url_parse(&r->url, head->target);
 	if (url == URL_NO_MEMORY)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	else if (url != URL_FINE)
 		err = fault_set(fault, ERR_INVALID, "the URL is broken");
 	else if ((r->profile = ws_profile_find(r->url.path = request_guard_path(guard, r->url.path))) == NULL)
@@ -78,7 +78,7 @@ enum err ws_request_create_passed(const struct request_peek *head, struct url *u
 	struct ws_request *r = calloc(1, sizeof *r);
 	if (r == NULL) {
 		url_finish(url);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	r->url = *url;
 	*url = (struct url){0};

@@ -1,5 +1,6 @@
 /* What a WebSocket connection is sent: frames of ours, and the events its cursor comes to. */
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -251,8 +252,7 @@ static void go_live(struct ws_conn *c)
 static void fail(struct ws_conn *c)
 {
 	const struct fault *fault = cursor_fault(c->cursor);
-	log_error("a reader cannot go on", "after=%llu error=%s", (unsigned long long)cursor_after(c->cursor),
-		  log_text(fault->text));
+	log_error("a reader cannot go on", "after=%" PRIu64 " error=%s", cursor_after(c->cursor), log_text(fault->text));
 	c->profile->error(c, problem_status(fault->code), fault);
 	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
 }

@@ -1,5 +1,6 @@
 /* What is due on the ws thread once a second: pings, the peers that fell silent, and what others want to know of
  * connections. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,7 +130,7 @@ static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
 static void add_member(struct buf *out, const struct ws_conn *c, int64_t now, bool first,
 		       void (*write)(struct buf *out, const struct ws_conn *c, int64_t now))
 {
-	buf_printf(out, "%s\"%llu\":", first ? "{" : ",", (unsigned long long)c->number);
+	buf_printf(out, "%s\"%" PRIu64 "\":", first ? "{" : ",", c->number);
 	write(out, c, now);
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -64,7 +65,7 @@ static enum err read_table(struct archive *a, struct fault *fault)
 	unsigned char footer[SEEKABLE_FOOTER];
 	uint64_t len;
 	if (a->size < SEEKABLE_FOOTER)
-		return fault_set(fault, ERR_CORRUPT, "it is %llu bytes long: no archive", (unsigned long long)a->size);
+		return fault_set(fault, ERR_CORRUPT, "it is %" PRIu64 " bytes long: no archive", a->size);
 	enum err err = read_at(a, a->size - SEEKABLE_FOOTER, (char *)footer, sizeof footer, fault);
 	if (!err)
 		err = seekable_footer(footer, a->size, &len, fault);
@@ -72,7 +73,7 @@ static enum err read_table(struct archive *a, struct fault *fault)
 		return err;
 	char *bytes = malloc(len);
 	if (bytes == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	err = read_at(a, a->size - len, bytes, len, fault);
 	if (!err)
 		err = seekable_table((struct slice){bytes, len}, a->size, &a->table, fault);
@@ -135,7 +136,7 @@ static enum err find_frames(struct archive *a, struct fault *fault)
 		struct seek_frame f;
 		size_t packed = measure_frame(a, at, &f);
 		if (packed > 0 && !add_frame(&a->table, f))
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		at = find_magic(a, at + (packed > 0 ? packed : 1));
 	}
 	return ERR_NONE;
@@ -146,7 +147,7 @@ static enum err open_archive(const char *path, bool damaged, struct archive **ou
 	*out = NULL;
 	struct archive *a = calloc(1, sizeof *a);
 	if (a == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	const char *slash = strrchr(path, '/');
 	snprintf(a->name, sizeof a->name, "%s", slash != NULL ? slash + 1 : path);
 	a->frame = NO_FRAME;
@@ -165,7 +166,7 @@ static enum err open_archive(const char *path, bool damaged, struct archive **ou
 		a->places = calloc((size_t)a->table.count + 1, sizeof *a->places);
 		a->context = ZSTD_createDCtx();
 		if (a->places == NULL || a->context == NULL)
-			err = fault_set(fault, ERR_NOMEM, "out of memory");
+			err = fault_nomem(fault);
 	}
 	if (err) {
 		fault_in(fault, a->name, err);
@@ -236,7 +237,7 @@ enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
 	size_t len = f->packed < most ? f->packed : most;
 	a->packed.len = 0;
 	if (!buf_reserve(&a->packed, most))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = read_at(a, f->at, a->packed.data, len, fault);
 	if (err)
 		return fault_in(fault, a->name, err);
@@ -247,7 +248,7 @@ enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
 				 "%s: the manifest inside is damaged: its size is wrong, or over %d bytes", a->name,
 				 SEEKABLE_MANIFEST);
 	buf_add(out, text.p, text.len);
-	return buf_failed(out) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return buf_failed(out) ? fault_nomem(fault) : ERR_NONE;
 }
 
 static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault);
@@ -259,7 +260,7 @@ static enum err unpack(struct archive *a, uint32_t number, struct fault *fault)
 	const struct seek_frame *f = &a->table.frames[number];
 	a->packed.len = a->raw.len = 0;
 	if (!buf_reserve(&a->packed, f->packed) || !buf_reserve(&a->raw, f->raw))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = read_at(a, f->at, a->packed.data, f->packed, fault);
 	if (err)
 		return err;
@@ -291,7 +292,7 @@ static enum err find_lines(struct archive *a, struct fault *fault)
 			uint32_t cap = a->cap ? a->cap * 2 : 4096;
 			uint32_t *ends = realloc(a->ends, cap * sizeof *ends);
 			if (ends == NULL)
-				return fault_set(fault, ERR_NOMEM, "out of memory");
+				return fault_nomem(fault);
 			a->ends = ends;
 			a->cap = cap;
 		}
@@ -333,7 +334,7 @@ static enum err peek(struct archive *a, uint32_t number, char raw[PEEK_RAW], siz
 	size_t packed = f->packed < PEEK_PACKED ? f->packed : PEEK_PACKED;
 	a->packed.len = 0;
 	if (!buf_reserve(&a->packed, packed))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = read_at(a, f->at, a->packed.data, packed, fault);
 	if (err)
 		return err;
@@ -377,12 +378,11 @@ static void name_events(struct archive *a, uint32_t frame, char *out, size_t siz
 	bool begins = find_place(a, frame, &first, NULL) == ERR_NONE;
 	bool ends = frame + 1 < a->table.count && find_place(a, frame + 1, &next, NULL) == ERR_NONE;
 	if (begins && ends)
-		snprintf(out, size, " (events %llu to %llu)", (unsigned long long)first.seq,
-			 (unsigned long long)next.seq - 1);
+		snprintf(out, size, " (events %" PRIu64 " to %" PRIu64 ")", first.seq, next.seq - 1);
 	else if (begins)
-		snprintf(out, size, " (events from %llu on)", (unsigned long long)first.seq);
+		snprintf(out, size, " (events from %" PRIu64 " on)", first.seq);
 	else if (ends)
-		snprintf(out, size, " (events before %llu)", (unsigned long long)next.seq);
+		snprintf(out, size, " (events before %" PRIu64 ")", next.seq);
 }
 
 /* A fault in a frame, with its place. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ static enum err digest_file(const char *path, const struct archive *a, uint64_t 
 {
 	char *chunk = malloc(CHUNK);
 	struct sha256 *sha = sha256_create();
-	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_nomem(fault);
 	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t n = 0;
 	*bytes = 0;
@@ -68,7 +69,7 @@ static enum err at_event(struct reader_start *r, const struct archive *a, enum e
 		return err; /* nobody knows what it should begin with */
 	if (strncmp(text, archive_file(a), name) == 0 && text[name] == ':')
 		memmove(text, text + name + 2, strlen(text + name + 2) + 1);
-	snprintf(where, sizeof where, "event %llu", (unsigned long long)next);
+	snprintf(where, sizeof where, "event %" PRIu64, next);
 	return fault_in(r->fault, where, err);
 }
 
@@ -81,10 +82,9 @@ static enum err read_line(struct reader_start *r, struct slice line)
 		return fault_set(r->fault, ERR_CORRUPT, "the line is not an event: %.*s",
 				 (int)(line.len < 60 ? line.len : 60), line.p);
 	if (m->count > 0 && (e.seq <= m->last || (r->consecutive && e.seq != m->last + 1)))
-		return fault_set(r->fault, ERR_CORRUPT, "event %llu stands in its place", (unsigned long long)e.seq);
+		return fault_set(r->fault, ERR_CORRUPT, "event %" PRIu64 " stands in its place", e.seq);
 	if (m->count > 0 && time_ms < m->last_ms)
-		return fault_set(r->fault, ERR_CORRUPT, "event %llu is older than the one before it",
-				 (unsigned long long)e.seq);
+		return fault_set(r->fault, ERR_CORRUPT, "event %" PRIu64 " is older than the one before it", e.seq);
 	if (m->count == 0) {
 		m->first = e.seq;
 		m->first_ms = time_ms;
@@ -123,8 +123,7 @@ static enum err read_frames(struct reader_start *r, struct archive *a, struct sh
 
 static enum err differs(const char *what, uint64_t is, uint64_t should, struct fault *fault)
 {
-	return fault_set(fault, ERR_CORRUPT, "%s is %llu, its manifest says %llu", what, (unsigned long long)is,
-			 (unsigned long long)should);
+	return fault_set(fault, ERR_CORRUPT, "%s is %" PRIu64 ", its manifest says %" PRIu64, what, is, should);
 }
 
 static enum err compare(const struct manifest *is, const struct manifest *should, struct fault *fault)
@@ -139,8 +138,9 @@ static enum err compare(const struct manifest *is, const struct manifest *should
 		return fault_set(fault, ERR_CORRUPT, "the range of times is not what its manifest says");
 	if (strcmp(is->chain, should->chain) != 0)
 		return fault_set(fault, ERR_CORRUPT,
-				 "events %llu to %llu are not those that its manifest was made for: the chain differs",
-				 (unsigned long long)is->first, (unsigned long long)is->last);
+				 "events %" PRIu64 " to %" PRIu64
+				 " are not those that its manifest was made for: the chain differs",
+				 is->first, is->last);
 	if (is->raw_bytes != should->raw_bytes)
 		return differs("the length of all lines", is->raw_bytes, should->raw_bytes, fault);
 	if (is->frames != should->frames)
@@ -200,7 +200,7 @@ static enum err digest(const char *path, const struct archive *a, struct sha256 
 	}
 	sha256_text(raw, out->sha256);
 	if (!chain_of(out->previous, raw, out->chain))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	return digest_file(path, a, &out->bytes, out->packed_sha256, fault);
 }
 
@@ -211,7 +211,7 @@ enum err archive_check(const char *path, const struct archive_check *s, struct m
 				 expected == NULL ? !s->selection : expected->count == expected->last - expected->first + 1};
 	struct archive *a = NULL;
 	struct sha256 *content = sha256_create();
-	enum err err = content != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = content != NULL ? ERR_NONE : fault_nomem(fault);
 	begin(out, expected);
 	if (!err)
 		err = archive_open(path, &a, fault);

@@ -43,7 +43,7 @@ enum err archive_writer_create(struct archive_options options, const struct line
 	*out = NULL;
 	struct archive_writer *w = calloc(1, sizeof *w);
 	if (w == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	w->sink = sink;
 	w->arg = arg;
 	w->selection = options.selection;
@@ -51,7 +51,7 @@ enum err archive_writer_create(struct archive_options options, const struct line
 	w->packed = sha256_create();
 	enum err err = w->content != NULL && w->packed != NULL
 			       ? packer_create(options.level, options.threads, on_frame, w, &w->packer, fault)
-			       : fault_set(fault, ERR_NOMEM, "out of memory");
+			       : fault_nomem(fault);
 	if (err) {
 		archive_writer_destroy(w);
 		return err;
@@ -96,7 +96,7 @@ enum err archive_writer_add(struct archive_writer *w, struct page *page, struct 
 		return ERR_NONE;
 	const struct page_encoding *lines = page_encoding(page, ENCODING_LINE);
 	if (lines == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	note(&w->manifest, page);
 	enum err err = ERR_NONE;
 	for (uint32_t i = 0; !err && i < count;) {
@@ -133,7 +133,7 @@ static enum err write_manifest(struct archive_writer *w, struct buf *text, struc
 		manifest_write(text, m);
 		m->bytes = rest + text->len;
 	}
-	return !err && buf_failed(text) ? fault_set(fault, ERR_NOMEM, "out of memory") : err;
+	return !err && buf_failed(text) ? fault_nomem(fault) : err;
 }
 
 /* The table, of which the manifest has a digest. */
@@ -141,7 +141,7 @@ static enum err write_table(struct archive_writer *w, struct buf *table, struct 
 {
 	seekable_end(&w->entries, table);
 	if (buf_failed(table) || buf_failed(&w->entries))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	sha256_add(w->packed, table->data, table->len);
 	take_digest(w->packed, w->manifest.packed_sha256);
 	return ERR_NONE;
@@ -169,7 +169,7 @@ static enum err write_end(struct archive_writer *w, struct fault *fault)
 		seekable_hide(buf_slice(&text), &hidden);
 	}
 	if (!err && (buf_failed(&text) || buf_failed(&hidden)))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err && !empty)
 		err = put(w, buf_slice(&hidden), fault);
 	if (!err)
@@ -192,7 +192,7 @@ enum err archive_writer_end(struct archive_writer *w, struct manifest *out, stru
 	sha256_end(w->content, digest);
 	sha256_text(digest, m->sha256);
 	if (!err && !chain_of(m->previous, digest, m->chain))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	archive_name(m->file, m->first, m->last, w->selection ? SELECTION_ENDING : ARCHIVE_ENDING);
 	if (!err)
 		err = write_end(w, fault);

@@ -1,5 +1,6 @@
 #include "store/archive/lineage.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +36,8 @@ bool lineage_copy(struct lineage *out, const struct line *lines, uint32_t count)
 void lineage_write(struct buf *out, const struct line *lines, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		buf_printf(out, "%s{\"epoch\":\"%s\",\"first\":%llu}", i > 0 ? "," : "[", lines[i].epoch,
-			   (unsigned long long)lines[i].first);
+		buf_printf(out, "%s{\"epoch\":\"%s\",\"first\":%" PRIu64 "}", i > 0 ? "," : "[", lines[i].epoch,
+			   lines[i].first);
 	buf_adds(out, count > 0 ? "]" : "[]");
 }
 

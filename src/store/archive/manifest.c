@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -65,11 +66,12 @@ enum err manifest_set_lines(struct manifest *m, const struct lineage *l, struct 
 {
 	uint32_t from = lineage_span(l, m->first > 1 ? m->first - 1 : 1, m->last, &m->line_count);
 	if (m->line_count > MANIFEST_LINES_MAX)
-		return fault_set(fault, ERR_INVALID, "events %llu to %llu are on more than %d lines of history: take fewer",
-				 (unsigned long long)m->first, (unsigned long long)m->last, MANIFEST_LINES_MAX);
+		return fault_set(fault, ERR_INVALID,
+				 "events %" PRIu64 " to %" PRIu64 " are on more than %d lines of history: take fewer",
+				 m->first, m->last, MANIFEST_LINES_MAX);
 	if (m->line_count == 0)
-		return fault_set(fault, ERR_CONFLICT, "events %llu to %llu are on no line of history",
-				 (unsigned long long)m->first, (unsigned long long)m->last);
+		return fault_set(fault, ERR_CONFLICT, "events %" PRIu64 " to %" PRIu64 " are on no line of history",
+				 m->first, m->last);
 	memcpy(m->lines, l->lines + from, m->line_count * sizeof *m->lines);
 	memcpy(m->epoch, m->lines[m->line_count - 1].epoch, sizeof m->epoch);
 	return ERR_NONE;
@@ -123,7 +125,7 @@ void manifest_write(struct buf *out, const struct manifest *m)
 		const char *at = (const char *)m + members[i].offset;
 		buf_printf(out, ",\"%s\":", members[i].name);
 		switch (members[i].kind) {
-		case MEMBER_NUMBER: buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at); break;
+		case MEMBER_NUMBER: buf_printf(out, "%" PRIu64, *(const uint64_t *)(const void *)at); break;
 		case MEMBER_TIME: clock_write(out, *(const int64_t *)(const void *)at); break;
 		case MEMBER_FILE:
 		case MEMBER_HEX: buf_json(out, slice_of(at)); break;
@@ -214,7 +216,7 @@ static enum err check_sum(struct slice object, const struct manifest *m, struct 
 	manifest_write(&again, m);
 	enum err err = ERR_NONE;
 	if (buf_failed(&again))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	else if (!slice_eq(object, buf_slice(&again)))
 		err = fault_set(fault, ERR_CORRUPT, "the manifest is damaged: its sum does not match");
 	buf_finish(&again);
@@ -235,11 +237,12 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 		return fault_set(fault, ERR_CORRUPT, "the manifest is damaged: it has no format");
 	if (format < MANIFEST_FORMAT_BESIDE)
 		return fault_set(fault, ERR_CORRUPT,
-				 "the archive has format %llu, which was never released: this version reads %d and %d",
-				 (unsigned long long)format, MANIFEST_FORMAT_BESIDE, MANIFEST_FORMAT);
+				 "the archive has format %" PRIu64
+				 ", which was never released: this version reads %d and %d",
+				 format, MANIFEST_FORMAT_BESIDE, MANIFEST_FORMAT);
 	if (format > MANIFEST_FORMAT)
-		return fault_set(fault, ERR_NEWER, "the archive has format %llu, this version reads up to %d",
-				 (unsigned long long)format, MANIFEST_FORMAT);
+		return fault_set(fault, ERR_NEWER, "the archive has format %" PRIu64 ", this version reads up to %d", format,
+				 MANIFEST_FORMAT);
 	m->format = format;
 	for (int i = 0; i < MEMBERS; i++)
 		if ((uint64_t)members[i].format <= format && !read_member(object, &members[i], m))
@@ -293,8 +296,7 @@ enum err manifest_save(const char *archive, const struct manifest *m, struct fau
 	buf_init(&text);
 	manifest_write(&text, m);
 	buf_addc(&text, '\n');
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
-					 : file_replace_whole(path, buf_slice(&text), fault);
+	enum err err = buf_failed(&text) ? fault_nomem(fault) : file_replace_whole(path, buf_slice(&text), fault);
 	buf_finish(&text);
 	return err;
 }
@@ -326,7 +328,7 @@ bool chain_of(const char previous[SHA256_TEXT_LEN], const unsigned char content[
 
 void archive_name(char out[ARCHIVE_NAME_LEN], uint64_t first, uint64_t last, const char *ending)
 {
-	snprintf(out, ARCHIVE_NAME_LEN, "%llu-%llu%s", (unsigned long long)first, (unsigned long long)last, ending);
+	snprintf(out, ARCHIVE_NAME_LEN, "%" PRIu64 "-%" PRIu64 "%s", first, last, ending);
 }
 
 bool archive_name_parse(const char *name, const char *ending, uint64_t *first, uint64_t *last)

@@ -119,7 +119,7 @@ enum err packer_create(int level, int threads, packer_emit *emit, void *arg, str
 	*out = NULL;
 	struct packer *p = calloc(1, sizeof *p);
 	if (p == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	p->level = level;
 	p->emit = emit;
 	p->arg = arg;
@@ -173,7 +173,7 @@ enum err packer_submit(struct packer *p, struct fault *fault)
 {
 	struct job *j = job_at(p, p->newest);
 	if (buf_failed(&j->raw))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (p->threads == 0)
 		j->err = compress(p->context, j);
 	pthread_mutex_lock(&p->lock);

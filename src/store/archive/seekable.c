@@ -1,5 +1,6 @@
 #include "store/archive/seekable.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/data/checksum.h"
@@ -84,8 +85,8 @@ enum err seekable_footer(const unsigned char footer[SEEKABLE_FOOTER], uint64_t s
 	uint64_t entry = footer[4] & SUM_FLAG ? ENTRY_WITH_SUM : ENTRY;
 	*table_len = HEADER + count * entry + SEEKABLE_FOOTER;
 	if ((footer[4] & RESERVED_FLAGS) != 0 || count > FRAMES_MAX || *table_len > size)
-		return fault_set(fault, ERR_CORRUPT, "its seek table is damaged: %u frames in %llu bytes", count,
-				 (unsigned long long)size);
+		return fault_set(fault, ERR_CORRUPT, "its seek table is damaged: %u frames in %" PRIu64 " bytes", count,
+				 size);
 	return ERR_NONE;
 }
 
@@ -112,7 +113,7 @@ enum err seekable_table(struct slice bytes, uint64_t size, struct seek_table *ou
 		return fault_set(fault, ERR_CORRUPT, "its seek table is damaged: it has no header");
 	out->frames = malloc(((size_t)count + 1) * sizeof *out->frames);
 	if (out->frames == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	size_t entry = out->has_sums ? ENTRY_WITH_SUM : ENTRY;
 	uint64_t at = 0;
 	for (uint32_t i = 0; i < count; i++) {

@@ -19,7 +19,7 @@ static enum err copy_bytes(int fd, const char *path, const struct archive *a, st
 	char text[SHA256_TEXT_LEN + 1];
 	char *chunk = malloc(CHUNK);
 	struct sha256 *sha = sha256_create();
-	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = chunk != NULL && sha != NULL ? ERR_NONE : fault_nomem(fault);
 	uint64_t at = 0;
 	ssize_t n = 0;
 	while (!err && (n = read(fd, chunk, CHUNK)) > 0) {

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -53,8 +54,7 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 	archive_set_path(s, file, path, sizeof path);
 	enum err err = manifest_read(path, &m, &why);
 	if (!err && (m.first != first || m.last != last))
-		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %llu to %llu", (unsigned long long)m.first,
-				(unsigned long long)m.last);
+		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %" PRIu64 " to %" PRIu64, m.first, m.last);
 	if (!err && strcmp(m.file, file) != 0)
 		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %s", m.file);
 	ours = err || (archive_set_owns(s, &m) && m.count == last - first + 1);
@@ -68,8 +68,8 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 		if (stat(path, &st) != 0)
 			err = fault_set(&why, ERR_NOT_FOUND, "its archive is not there: %s", strerror(errno));
 		else if ((uint64_t)st.st_size != m.bytes)
-			err = fault_set(&why, ERR_CORRUPT, "its archive has %lld bytes, not %llu", (long long)st.st_size,
-					(unsigned long long)m.bytes);
+			err = fault_set(&why, ERR_CORRUPT, "its archive has %" PRId64 " bytes, not %" PRIu64, st.st_size,
+					m.bytes);
 	}
 	if (!err)
 		return archive_set_insert(s, &m, fault);
@@ -132,8 +132,7 @@ static void end_look(struct archive_set *s)
 		if (!is_held(s, &a))
 			continue;
 		missing_archives_remove(&s->missing, i);
-		log_info("events can be read again", "first=%llu last=%llu", (unsigned long long)a.first,
-			 (unsigned long long)a.last);
+		log_info("events can be read again", "first=%" PRIu64 " last=%" PRIu64, a.first, a.last);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -208,7 +207,7 @@ enum err archive_set_open(const char *dir, const struct lineage *lineage, bool o
 	*out = NULL;
 	struct archive_set *s = calloc(1, sizeof *s);
 	if (s == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	snprintf(s->dir, sizeof s->dir, "%s", dir);
 	s->lineage = lineage;
 	s->own = own;

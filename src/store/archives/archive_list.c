@@ -87,7 +87,7 @@ enum err archive_set_insert(struct archive_set *s, const struct manifest *m, str
 		archive_list_set_reach(s, at);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return fine ? ERR_NONE : fault_nomem(fault);
 }
 
 bool archive_set_named(struct archive_set *s, const char *file, struct manifest *out)

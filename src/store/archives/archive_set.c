@@ -1,6 +1,7 @@
 #include "store/archives/archive_set_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -244,8 +245,7 @@ uint64_t archive_set_part(struct archive_set *s, uint64_t seq)
 void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)
 {
 	struct fault why;
-	fault_set(&why, ERR_NOT_FOUND, "no archive in %s holds events %llu to %llu", s->dir, (unsigned long long)first,
-		  (unsigned long long)last);
+	fault_set(&why, ERR_NOT_FOUND, "no archive in %s holds events %" PRIu64 " to %" PRIu64, s->dir, first, last);
 	pthread_mutex_lock(&s->lock);
 	missing_archives_add(&s->missing, (struct missing_archive){first, last, MISSING_GONE, true, why});
 	pthread_mutex_unlock(&s->lock);
@@ -327,12 +327,12 @@ static enum err why_not(struct archive_set *s, uint64_t seq, struct fault *fault
 {
 	pthread_mutex_lock(&s->lock);
 	const struct missing_archive *a = missing_archives_find(&s->missing, seq);
-	enum err err =
-		a == NULL ? fault_set(fault, ERR_GONE, "event %llu was removed by retention", (unsigned long long)seq)
-			  : fault_kind(fault,
-				       fault_set(fault, ERR_IO, "event %llu cannot be read: its archive cannot be used: %s",
-						 (unsigned long long)seq, a->why.text),
-				       KIND_ARCHIVE);
+	enum err err = a == NULL ? fault_set(fault, ERR_GONE, "event %" PRIu64 " was removed by retention", seq)
+				 : fault_kind(fault,
+					      fault_set(fault, ERR_IO,
+							"event %" PRIu64 " cannot be read: its archive cannot be used: %s",
+							seq, a->why.text),
+					      KIND_ARCHIVE);
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }

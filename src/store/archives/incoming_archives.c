@@ -22,7 +22,7 @@ enum err incoming_archives_copy(struct incoming_archives *a, const char *path, c
 	bool is_new = !archive_set_named(set, m->file, &known);
 	struct manifest *items = realloc(a->items, (a->count + 1) * sizeof *items);
 	if (items == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	a->items = items;
 	enum err err = copy_archive_file(path, m, set, fault);
 	if (err || !is_new)
@@ -42,7 +42,7 @@ enum err incoming_archives_note(const struct incoming_archives *a, sqlite3 *db, 
 		manifest_write(&text, &a->items[i]);
 		buf_addc(&text, '\n');
 	}
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+	enum err err = buf_failed(&text) ? fault_nomem(fault)
 					 : db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('arriving', ?)",
 						      &st, fault);
 	if (!err) {
@@ -89,7 +89,7 @@ enum err incoming_archives_settle(sqlite3 *db, struct archive_set *set, struct f
 		err = db_fault(db, rc, "reading which archives are to come", fault);
 	sqlite3_finalize(st);
 	if (!err && buf_failed(&text))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err && text.len > 0)
 		err = settle_all(&text, set, fault);
 	if (!err && text.len > 0)

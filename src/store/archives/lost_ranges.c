@@ -1,5 +1,6 @@
 #include "store/archives/lost_ranges.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -46,7 +47,7 @@ static enum err add_range(struct lost_ranges *g, struct lost_range range, struct
 {
 	struct lost_range *ranges = realloc(g->ranges, (g->count + 1) * sizeof *ranges);
 	if (ranges == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	g->ranges = ranges;
 	g->ranges[g->count++] = range;
 	return ERR_NONE;
@@ -98,11 +99,10 @@ static enum err save(sqlite3 *db, const struct lost_ranges *g, struct fault *fau
 	sqlite3_stmt *st = NULL;
 	buf_init(&text);
 	for (uint32_t i = 0; i < g->count; i++)
-		buf_printf(&text, "%s%llu-%llu", i > 0 ? "," : "", (unsigned long long)g->ranges[i].first,
-			   (unsigned long long)g->ranges[i].last);
+		buf_printf(&text, "%s%" PRIu64 "-%" PRIu64, i > 0 ? "," : "", g->ranges[i].first, g->ranges[i].last);
 	buf_addc(&text, '\0');
 	enum err err = buf_failed(&text)
-			       ? fault_set(fault, ERR_NOMEM, "out of memory")
+			       ? fault_nomem(fault)
 			       : db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone', ?)", &st, fault);
 	if (!err) {
 		sqlite3_bind_text(st, 1, text.data, -1, SQLITE_STATIC);

@@ -47,7 +47,7 @@ static enum err copy_rows(sqlite3_stmt *rows, sqlite3_stmt *put, uint64_t head, 
 		err = db_fault(sqlite3_db_handle(rows), rc, "reading the last seqs of streams", fault);
 	sqlite3_reset(rows);
 	if (!err && last != NULL && sqlite3_bind_value(rows, 1, last) != SQLITE_OK)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	sqlite3_value_free(last);
 	return err;
 }

@@ -113,7 +113,7 @@ static enum err write_posting(struct index_tail *t, sqlite3 *db, sqlite3_stmt *s
 		postings_encode(&seqs, before, seq);
 		before = seq;
 	}
-	enum err err = buf_failed(&seqs) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	enum err err = buf_failed(&seqs) ? fault_nomem(fault) : ERR_NONE;
 	if (!err && seqs.len > 0) {
 		sqlite3_bind_int64(s, 1, topic);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)index_tail_end(t));
@@ -192,7 +192,7 @@ static enum err write_keys(struct index_tail *t, sqlite3 *db, struct fault *faul
 	sqlite3_stmt *s;
 	struct key_row *keys = sorted_keys(t);
 	if (keys == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = db_prepare(db, "INSERT OR IGNORE INTO id_key(key, seq) VALUES (?, ?)", &s, fault);
 	for (size_t i = 0; !err && i < t->key_count; i++) {
 		sqlite3_bind_int64(s, 1, keys[i].key);

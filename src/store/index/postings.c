@@ -1,5 +1,6 @@
 #include "store/index/postings.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "store/sqlite/db.h"
@@ -150,11 +151,11 @@ static enum err read_row(struct search *q, const struct row *row, struct gather 
 		err = db_fault(q->p->db, rc, "reading a posting", q->fault);
 	else if (!postings_decode(sqlite3_column_blob(q->p->read, 0), (size_t)sqlite3_column_bytes(q->p->read, 0),
 				  row->window, gather_add, g))
-		err = fault_set(q->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", row->topic,
-				(unsigned long long)row->window);
+		err = fault_set(q->fault, ERR_CORRUPT, "the posting of topic %u in window %" PRIu64 " is damaged",
+				row->topic, row->window);
 	sqlite3_reset(q->p->read);
 	if (!err && g->failed)
-		err = fault_set(q->fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(q->fault);
 	return err;
 }
 
@@ -212,7 +213,7 @@ static enum err search_window(struct search *q, uint64_t window)
 	if (!err)
 		take_firsts(q, down ? next_window(q) : window != 0 ? window : UINT64_MAX, &g);
 	if (!err && g.failed)
-		err = fault_set(q->fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(q->fault);
 	if (!err)
 		emit(q, &g);
 	free(g.seqs);
@@ -254,7 +255,7 @@ enum err postings_find(struct postings *p, struct selection *s, struct catalog *
 	uint64_t *firsts = malloc((selection_count(s) + 1) * sizeof *firsts);
 	q.rows = calloc(selection_count(s) + 1, sizeof *q.rows);
 	q.firsts = firsts;
-	enum err err = q.rows != NULL && firsts != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = q.rows != NULL && firsts != NULL ? ERR_NONE : fault_nomem(fault);
 	if (!err)
 		find_candidates(&q, s, catalog);
 	if (!err && q.row_count > 0) {
@@ -316,8 +317,8 @@ static enum err append_row(sqlite3 *db, uint32_t topic, uint64_t window, struct 
 		err = db_fault(db, rc, "reading a posting", fault);
 	else if (rc == SQLITE_ROW &&
 		 !postings_decode(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), window, append, l))
-		err = fault_set(fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", topic,
-				(unsigned long long)window);
+		err = fault_set(fault, ERR_CORRUPT, "the posting of topic %u in window %" PRIu64 " is damaged", topic,
+				window);
 	sqlite3_finalize(st);
 	return err;
 }
@@ -336,7 +337,7 @@ enum err postings_add(sqlite3 *db, uint32_t topic, uint64_t seq, struct fault *f
 	append(&l, seq);
 	err = append_row(db, topic, (uint64_t)window, &l, fault);
 	if (!err && buf_failed(&l.bytes))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err)
 		err = write_row(db, topic, (uint64_t)window, buf_slice(&l.bytes), fault);
 	buf_finish(&l.bytes);

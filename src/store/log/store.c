@@ -1,5 +1,6 @@
 #include "store/log/store.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/data/checksum.h"
@@ -18,7 +19,7 @@ static enum err note_topic(struct store *s, uint32_t topic, struct fault *fault)
 		size_t cap = s->new_topic_cap ? s->new_topic_cap * 2 : 64;
 		struct insert_topic *topics = realloc(s->new_topics, cap * sizeof *topics);
 		if (topics == NULL)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		s->new_topics = topics;
 		s->new_topic_cap = cap;
 	}
@@ -124,7 +125,7 @@ static enum err note(struct receipt *r, size_t index, size_t count, uint64_t seq
 	if (duplicate && r->seqs == NULL) {
 		r->seqs = malloc(count * sizeof *r->seqs);
 		if (r->seqs == NULL)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		for (size_t i = 0; i < index; i++)
 			r->seqs[i] = first_seq + i;
 	}
@@ -153,7 +154,7 @@ static enum err add_row(struct store *s, const struct event *e, const struct kno
 {
 	uint64_t seq = s->next_seq + s->incoming.count;
 	if (e->id.len > 0 && index_tail_add_key(s->tail, k->key, seq) != ERR_NONE)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	s->rows[s->incoming.count++] = make_row(s, e, k->topic, seq);
 	if (k->new_topic > 0) {
 		s->new_topics[k->new_topic - 1].first = seq;
@@ -173,7 +174,7 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 	if (count > s->known_cap) {
 		struct known *known = realloc(s->known, count * sizeof *known);
 		if (known == NULL)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		s->known = known;
 		s->known_cap = count;
 	}
@@ -217,8 +218,8 @@ static enum err append_rows(struct store *s, struct fault *fault)
 	enum err err = store_run(s, follows ? S_APPEND : S_INSERT, "storing events", fault);
 	uint64_t last = (uint64_t)sqlite3_last_insert_rowid(s->db);
 	if (!err && last != s->next_seq + s->incoming.count - 1)
-		err = fault_set(fault, ERR_CORRUPT, "an event was stored as %llu instead of %llu", (unsigned long long)last,
-				(unsigned long long)(s->next_seq + s->incoming.count - 1));
+		err = fault_set(fault, ERR_CORRUPT, "an event was stored as %" PRIu64 " instead of %" PRIu64, last,
+				(s->next_seq + s->incoming.count - 1));
 	return err;
 }
 
@@ -229,7 +230,7 @@ static enum err insert_rows(struct store *s, struct fault *fault)
 	for (size_t i = 0; !err && i < s->incoming.count; i++) {
 		const struct insert_row *r = &s->rows[i];
 		if (store_frame(s, r->id, r->data, r->topic) != ERR_NONE)
-			err = fault_set(fault, ERR_NOMEM, "out of memory");
+			err = fault_nomem(fault);
 	}
 	s->incoming.count = 0;
 	return err;

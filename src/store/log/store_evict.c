@@ -1,5 +1,6 @@
 /* What leaves the log: the oldest events, once they are in an archive or nobody wants them any more. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -68,8 +69,7 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 		struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 		assert(*count < EVICT_MAX);
 		if (stream.p == NULL)
-			err = fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
-					(unsigned long long)seq);
+			err = fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " names a topic that does not exist", seq);
 		else if (id.len > 0)
 			err = store_remember(s, seq, stream, id, fault);
 		out[(*count)++] = (struct leaving){(uint32_t)topic, (uint64_t)sqlite3_column_int64(st, 3), seq,
@@ -165,7 +165,7 @@ static enum err reduce_all(struct store *s, struct leaving *leaving, size_t coun
 	if (s->reduced == NULL)
 		s->reduced = malloc(EVICT_MAX * sizeof *s->reduced);
 	if (s->reduced == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	qsort(leaving, count, sizeof *leaving, by_topic);
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < count;) {
@@ -204,7 +204,7 @@ enum err store_remove_unused(struct store *s, struct fault *fault)
 enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, struct fault *fault)
 {
 	char text[SHA256_TEXT_LEN + 32];
-	int n = snprintf(text, sizeof text, "%llu:%s", (unsigned long long)seq, chain != NULL ? chain : "");
+	int n = snprintf(text, sizeof text, "%" PRIu64 ":%s", seq, chain != NULL ? chain : "");
 	store_bind(s->statements[S_CHAIN], 1, (struct slice){text, (size_t)n});
 	return store_run(s, S_CHAIN, "noting the chain", fault);
 }
@@ -229,7 +229,7 @@ enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	struct leaving *leaving = malloc(EVICT_MAX * sizeof *leaving);
 	size_t count = 0;
 	if (leaving == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	uint64_t begin = s->log_first;
 	struct lost_ranges_last newest = {end, 0};
 	err = take_out(s, end, leaving, &count, fault);

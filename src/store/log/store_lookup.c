@@ -1,5 +1,6 @@
 /* Which events are stored already, by their ids, and what a stream's last event is. */
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/data/checksum.h"
@@ -148,14 +149,13 @@ static enum err last_of_stream(struct store *s, struct slice stream, uint64_t *l
 static enum err refuse_expectation(const struct store *s, uint64_t expected, uint64_t last, bool known, struct fault *fault)
 {
 	if (known)
-		fault_set(fault, ERR_CONFLICT, "the stream's last seq is %llu, not %llu", (unsigned long long)last,
-			  (unsigned long long)expected);
+		fault_set(fault, ERR_CONFLICT, "the stream's last seq is %" PRIu64 ", not %" PRIu64, last, expected);
 	else
-		fault_set(
-			fault, ERR_CONFLICT,
-			"the stream's last seq is not known: it has no event after %llu, and what was there before was not "
-			"restored (--accept-loss: such a stream is new)",
-			(unsigned long long)s->last_unknown);
+		fault_set(fault, ERR_CONFLICT,
+			  "the stream's last seq is not known: it has no event after %" PRIu64
+			  ", and what was there before was not "
+			  "restored (--accept-loss: such a stream is new)",
+			  s->last_unknown);
 	if (fault != NULL) {
 		fault->compared = true;
 		fault->expected = expected;

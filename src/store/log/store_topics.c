@@ -49,7 +49,7 @@ enum err store_removed_room(struct store *s, size_t count, struct fault *fault)
 		return ERR_NONE;
 	uint32_t *removed = realloc(s->removed, count * sizeof *removed);
 	if (removed == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	s->removed = removed;
 	s->removed_cap = count;
 	return ERR_NONE;
@@ -92,7 +92,7 @@ static enum err remove_topic(struct store *s, uint32_t topic, struct fault *faul
 	if (err || f.lost == 0)
 		return err;
 	if (forgotten_add(&s->forgotten, t.stream, t.type, f.lost) != ERR_NONE)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	sqlite3_bind_int64(s->statements[S_FORGOTTEN_PUT], 1, (sqlite3_int64)f.lost);
 	store_bind(s->statements[S_FORGOTTEN_PUT], 2, t.stream);
 	store_bind(s->statements[S_FORGOTTEN_PUT], 3, t.type);

@@ -1,6 +1,7 @@
 /* What is due between commits. */
 #include <assert.h>
 
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "base/system/log.h"
@@ -54,7 +55,7 @@ static void tell_long_log(struct store *s)
 		return;
 	s->told_pages = s->wal_pages;
 	log_warn("the write-ahead log cannot be written back: a program has the database open in one long read transaction",
-		 "file=\"%s-wal\" bytes=%lld", s->path, (long long)s->wal_pages * DB_FILE_PAGE);
+		 "file=\"%s-wal\" bytes=%" PRId64, s->path, (int64_t)s->wal_pages * DB_FILE_PAGE);
 }
 
 enum err store_maintain(struct store *s, bool idle, struct fault *fault)

@@ -1,5 +1,6 @@
 #include "store/open/lineage_rows.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/system/random.h"
@@ -12,10 +13,10 @@ static enum err add_row(struct lineage *l, sqlite3_stmt *st, struct fault *fault
 {
 	struct line line = {.first = (uint64_t)sqlite3_column_int64(st, 0)};
 	if (line.first == 0 || sqlite3_column_bytes(st, 1) != LINE_EPOCH_LEN)
-		return fault_set(fault, ERR_CORRUPT, "the line of history that begins with event %llu is damaged",
-				 (unsigned long long)line.first);
+		return fault_set(fault, ERR_CORRUPT, "the line of history that begins with event %" PRIu64 " is damaged",
+				 line.first);
 	memcpy(line.epoch, sqlite3_column_text(st, 1), LINE_EPOCH_LEN);
-	return lineage_append(l, &line) ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return lineage_append(l, &line) ? ERR_NONE : fault_nomem(fault);
 }
 
 enum err lineage_rows_load(sqlite3 *db, struct lineage *out, struct fault *fault)
@@ -61,7 +62,7 @@ enum err lineage_rows_begin(sqlite3 *db, struct lineage *l, uint64_t first, stru
 	if (replaces)
 		l->lines[l->count - 1] = line;
 	else if (!lineage_append(l, &line))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = db_exec(db, "SAVEPOINT line", fault);
 	if (!err)
 		err = put(db, &line, fault);

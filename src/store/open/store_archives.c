@@ -1,5 +1,6 @@
 /* What a store knows of its archives when it opens: where they are, which of them its log follows, and which it misses. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +80,7 @@ static enum err miss(struct store *s, struct lost_range range, struct fault *fau
 	bool accepted = s->options.accept_loss;
 	if (s->options.access == STORE_WRITE)
 		log_warn(accepted ? "events are gone, as was said" : "events are in no archive that can be used",
-			 "first=%llu last=%llu dir=\"%s\"", (unsigned long long)range.first, (unsigned long long)range.last,
+			 "first=%" PRIu64 " last=%" PRIu64 " dir=\"%s\"", range.first, range.last,
 			 archive_set_dir(s->archives));
 	if (!accepted) {
 		archive_set_expect(s->archives, range.first, range.last);
@@ -109,8 +110,7 @@ static enum err load_last_unknown(struct store *s, struct fault *fault)
 	enum err err = stream_last_unknown(s->db, &s->last_unknown, fault);
 	if (err || s->last_unknown == 0 || !s->options.accept_loss || s->options.salvaged)
 		return err;
-	log_warn("streams without an event after this one are new, as was said", "seq=%llu",
-		 (unsigned long long)s->last_unknown);
+	log_warn("streams without an event after this one are new, as was said", "seq=%" PRIu64, s->last_unknown);
 	s->last_unknown = 0;
 	return stream_last_note_unknown(s->db, 0, true, fault);
 }

@@ -3,6 +3,7 @@
 #include "store/open/lineage_rows.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -122,8 +123,8 @@ static enum err check_end(sqlite3 *db, const struct traces *t, const struct line
 	if (err || m.last <= *head)
 		return err;
 	return fault_set(fault, ERR_CONFLICT,
-			 "%s/%s reaches past the log's end, which is %llu: import it first, or take it away", t->archives,
-			 m.file, (unsigned long long)*head);
+			 "%s/%s reaches past the log's end, which is %" PRIu64 ": import it first, or take it away",
+			 t->archives, m.file, *head);
 }
 
 /* A database of an older schema has no lines. */
@@ -178,7 +179,7 @@ enum err store_complete_check(const char *dir, const char *archive_dir, bool cop
 		return check_rest(dir, &t, fault);
 	if (t.noted > a.head)
 		return fault_set(fault, ERR_CORRUPT,
-				 "%s has lost events: up to %llu were acknowledged, and the log ends with %llu", dir,
-				 (unsigned long long)t.noted, (unsigned long long)a.head);
+				 "%s has lost events: up to %" PRIu64 " were acknowledged, and the log ends with %" PRIu64,
+				 dir, t.noted, a.head);
 	return ERR_NONE;
 }

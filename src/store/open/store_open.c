@@ -1,6 +1,7 @@
 /* Opening, closing, and opening again after a failure. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +10,11 @@
 
 #include "base/system/sys.h"
 #include "store/archives/stream_last.h"
-#include "store/open/topic_rows.h"
 #include "store/log/store_internal.h"
 #include "store/open/database_swap.h"
 #include "store/open/lineage_rows.h"
 #include "store/open/store_complete.h"
+#include "store/open/topic_rows.h"
 #include "store/sqlite/db.h"
 
 enum {
@@ -192,12 +193,11 @@ enum err store_load_topics(struct store *s, struct fault *fault)
 static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, struct fault *fault)
 {
 	if ((uint64_t)sqlite3_column_int64(st, 0) != seq)
-		return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+		return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is missing", seq);
 	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
 	struct slice stream = store_topic(s, topic).stream;
 	if (stream.p == NULL)
-		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
-				 (unsigned long long)seq);
+		return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " names a topic that does not exist", seq);
 	enum err err = index_tail_reserve(s->tail, 1);
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (!err && id.len > 0 && s->options.access == STORE_WRITE)
@@ -265,7 +265,7 @@ static enum err load(struct store *s, struct fault *fault)
 	s->last_time_ms = time;
 	s->tail = index_tail_create((uint64_t)(mark > 0 ? mark : 0), s->options.index_every);
 	if (s->tail == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	err = store_load_topics(s, fault);
 	if (!err)
 		err = forgotten_load(&s->forgotten, s->db, fault);
@@ -345,7 +345,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 				 len == 0 ? "empty" : "too long");
 	struct store *s = calloc(1, sizeof *s);
 	if (s == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	s->options = options;
 	s->options.on_forgotten = NULL; /* not before it is open */
 	s->lock_fd = -1;
@@ -358,7 +358,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
 	s->order = s->catalog != NULL ? stream_order_create(s->catalog) : NULL;
-	enum err err = s->order != NULL ? open_all(s, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = s->order != NULL ? open_all(s, fault) : fault_nomem(fault);
 	if (err) {
 		store_close_db(s);
 		store_close(s);

@@ -1,5 +1,6 @@
 /* Opening the database again after a failure. */
 /* Opening, closing, and opening again after a failure. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -63,8 +64,8 @@ static enum err read_found(struct store *s, uint64_t known, struct found *out, s
 		err = db_integer(s->db, sql[i], values[i], &values[i], fault);
 	*out = (struct found){(uint64_t)values[0], (uint64_t)values[1], (uint64_t)values[2], (uint64_t)values[3]};
 	if (!err && out->last != 0 && out->last < known)
-		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %llu, now with %llu", s->path,
-				(unsigned long long)known, (unsigned long long)out->last);
+		err = fault_set(fault, ERR_CORRUPT, "%s has lost events: the log ended with %" PRIu64 ", now with %" PRIu64,
+				s->path, known, out->last);
 	return err;
 }
 
@@ -77,8 +78,8 @@ static enum err take_over(struct store *s, uint64_t known, const struct found *f
 	store_set_log_first(s, found->first);
 	enum err err = store_load_topics(s, fault);
 	if (!err && !index_tail_agree(s->tail, found->indexed_upto))
-		err = fault_set(fault, ERR_CORRUPT, "%s: the index reaches up to %llu, which it did not before", s->path,
-				(unsigned long long)found->indexed_upto);
+		err = fault_set(fault, ERR_CORRUPT, "%s: the index reaches up to %" PRIu64 ", which it did not before",
+				s->path, found->indexed_upto);
 	if (!err && found->last > known)
 		err = frame_stored(s, known, fault);
 	if (!err)

@@ -114,7 +114,7 @@ enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t mark, struct 
 	bool threaded = *last >= first && *last - first >= THREAD_FROM;
 	struct topic_reader *r = calloc(1, sizeof *r + (threaded ? AHEAD : 1) * sizeof *r->pieces);
 	if (r == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	r->db = db;
 	r->next = first;
 	r->mark = mark;

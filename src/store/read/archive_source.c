@@ -1,5 +1,6 @@
 #include "store/read/archive_source.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -128,12 +129,12 @@ static enum err read_event(struct archive_source *s, const struct manifest *m, s
 {
 	out->text = line;
 	if (!envelope_read(line, &out->envelope) || out->envelope.seq != seq)
-		return fault_set(fault, ERR_CORRUPT, "%s: where event %llu should be, there is another line", m->file,
-				 (unsigned long long)seq);
+		return fault_set(fault, ERR_CORRUPT, "%s: where event %" PRIu64 " should be, there is another line", m->file,
+				 seq);
 	if (!find_time(s, out->envelope.time, &out->time_ms) || !find_topic(s, &out->envelope, &out->topic))
 		return fault_set(fault, ERR_CORRUPT,
-				 "%s: event %llu has a time, a stream or a type that this store never had", m->file,
-				 (unsigned long long)seq);
+				 "%s: event %" PRIu64 " has a time, a stream or a type that this store never had", m->file,
+				 seq);
 	return ERR_NONE;
 }
 
@@ -167,8 +168,8 @@ static enum err walk_frame(struct walk *w, const struct archive_lines *lines, ui
 	uint64_t to = w->before < first + lines->count ? w->before : first + lines->count;
 	enum err err = ERR_NONE;
 	if (from >= to || (w->descending ? to != w->before : from != w->after + 1))
-		return fault_set(w->fault, ERR_CORRUPT, "%s: event %llu is not where it should be", w->manifest->file,
-				 (unsigned long long)(w->descending ? w->before - 1 : w->after + 1));
+		return fault_set(w->fault, ERR_CORRUPT, "%s: event %" PRIu64 " is not where it should be", w->manifest->file,
+				 (w->descending ? w->before - 1 : w->after + 1));
 	for (uint64_t i = from; !err && w->more && i < to; i++) {
 		uint64_t seq = w->descending ? to - 1 - (i - from) : i;
 		struct archived event;
@@ -213,8 +214,8 @@ static enum err walk_frames(struct walk *from, struct fault *fault)
 		struct archive_lines lines;
 		uint64_t first;
 		if (frame == archive_frames(a)) /* also what was the first frame, descending */
-			return fault_set(fault, ERR_CORRUPT, "%s: it ends before event %llu", m->file,
-					 (unsigned long long)(descending ? w.before - 1 : w.after + 1));
+			return fault_set(fault, ERR_CORRUPT, "%s: it ends before event %" PRIu64, m->file,
+					 (descending ? w.before - 1 : w.after + 1));
 		err = archive_unpack(a, frame, &lines, fault);
 		if (!err)
 			err = first_seq(&w, &lines, &first);

@@ -1,5 +1,6 @@
 #include "store/read/history.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/data/checksum.h"
@@ -30,7 +31,7 @@ enum err reader_open(struct store *s, struct reader **out, struct fault *fault)
 	*out = NULL;
 	struct reader *r = calloc(1, sizeof *r);
 	if (r == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	r->store = s;
 	enum err err = db_open(store_path(s), DB_READ, &r->db, fault);
 	for (int i = 0; !err && i < READER_STATEMENTS; i++)
@@ -38,7 +39,7 @@ enum err reader_open(struct store *s, struct reader **out, struct fault *fault)
 	if (!err)
 		err = postings_open(&r->postings, r->db, fault);
 	if (!err && (r->archives = archive_source_create(store_archives(s), store_catalog(s))) == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (err) {
 		reader_close(r);
 		return err;
@@ -86,7 +87,7 @@ enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct 
 	if (row->names.stream.p != NULL && row->data.p != NULL &&
 	    sum == checksum_event(row->seq, row->time_ms, row->names.hash, row->id, row->data))
 		return ERR_NONE;
-	return fault_set(fault, ERR_CORRUPT, "event %llu is damaged: its sum does not match", (unsigned long long)row->seq);
+	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is damaged: its sum does not match", row->seq);
 }
 
 /* Adds the row that `st` stands on, if its payload fulfils what is asked for. */
@@ -122,7 +123,7 @@ static void check_full(struct progress *p)
 
 static enum err missing(uint64_t seq, struct fault *fault)
 {
-	return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)seq);
+	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is missing", seq);
 }
 
 /* Walks the log. With a selection that is too wide for its postings, only what it has is taken. The log has no holes: each
@@ -172,9 +173,9 @@ static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *
 		if (rc == SQLITE_ROW)
 			err = add_row(r, st, where, p->builder, fault);
 		else
-			err = rc == SQLITE_DONE ? fault_set(fault, ERR_CORRUPT, "event %llu is indexed, but not there",
-							    (unsigned long long)seqs[i])
-						: db_fault(r->db, rc, "reading an event", fault);
+			err = rc == SQLITE_DONE
+				      ? fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is indexed, but not there", seqs[i])
+				      : db_fault(r->db, rc, "reading an event", fault);
 		sqlite3_reset(st);
 		p->position = seqs[i];
 		check_full(p);
@@ -192,7 +193,7 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 	struct seq_query sq = {p->after, p->before, p->q->descending, max};
 	uint64_t *seqs = malloc((size_t)sq.max * sizeof *seqs);
 	if (seqs == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	uint32_t count;
 	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq,
 				       seqs, &count, fault);
@@ -262,7 +263,7 @@ static enum err read_part(struct reader *r, struct progress *p, const struct man
 	if (p->after + 1 >= p->before)
 		return ERR_NONE;
 	if (selection_refresh(select) != ERR_NONE)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (archived) {
 		struct archive_walk w = {p, select};
 		return archive_source_walk(r->archives, m, p->after, p->before, p->q->descending, on_archived, &w, fault);
@@ -283,7 +284,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 {
 	*out = NULL;
 	if (!db_rollback(r->db))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	for (;;) {
 		uint64_t head = store_head(r->store);
 		uint64_t before = q->before == 0 || q->before > head + 1 ? head + 1 : q->before;
@@ -296,7 +297,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 				     .before = before,
 				     .full = q->count_max == 0};
 		if (p.builder == NULL)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		struct manifest m;
 		bool archived = false;
 		enum err err = empty ? ERR_NONE : find_part(r, &p, q->after, before, &m, &archived, fault);
@@ -322,7 +323,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 		/* A full page answers for what it looked at, any other for all of its part. */
 		uint64_t end = !q->descending ? p.before - 1 : p.after > q->after ? p.after + 1 : q->after;
 		*out = page_builder_take(p.builder, p.full ? p.position : end);
-		return *out != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+		return *out != NULL ? ERR_NONE : fault_nomem(fault);
 	}
 }
 

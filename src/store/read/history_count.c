@@ -45,7 +45,7 @@ enum err history_count(struct reader *r, struct selection *select, uint64_t afte
 	uint64_t *seqs = malloc(COUNT_EVENTS * sizeof *seqs);
 	*count = 0;
 	if (seqs == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	while (!err && (after = history_next(r, after) - 1) + 1 < before) {
 		uint64_t log_first = store_log_first(r->store);
 		uint64_t before_after = after;

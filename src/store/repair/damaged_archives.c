@@ -44,7 +44,7 @@ struct damaged_archive {
 
 static enum err no_memory(struct fault *fault)
 {
-	return fault_set(fault, ERR_NOMEM, "out of memory");
+	return fault_nomem(fault);
 }
 
 static enum err add_name(struct damaged_archive *t, const char *name, struct fault *fault)
@@ -422,7 +422,7 @@ static enum err each_manifest(struct lines *l, const char *name, enum err (*take
 	enum err err = read_either(path, &m, fault);
 	if (err || m.count != last - first + 1)
 		return err == ERR_NOMEM ? err : ERR_NONE;
-	return take(l, &m) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return take(l, &m) ? fault_nomem(fault) : ERR_NONE;
 }
 
 static enum err insert_lines(struct lines *l, const struct manifest *m)

@@ -1,5 +1,7 @@
 #include "store/repair/rebuild.h"
 
+#include <inttypes.h>
+
 #include "store/archive/archive_check.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
@@ -85,11 +87,10 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	struct slice id = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	struct slice stream = store_topic(s, topic).stream;
 	if (stream.p == NULL)
-		return fault_set(fault, ERR_CORRUPT, "event %llu names a topic that does not exist",
-				 (unsigned long long)seq);
+		return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " names a topic that does not exist", seq);
 	struct id_key key = id_key_of(stream, id);
 	if (index_tail_reserve(s->tail, 1) != ERR_NONE || (id.len > 0 && index_tail_add_key(s->tail, key, seq) != ERR_NONE))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	index_tail_lock(s->tail);
 	index_tail_add(s->tail, (uint32_t)topic, false);
 	index_tail_unlock(s->tail);
@@ -126,7 +127,7 @@ static enum err begin(struct store *s, struct fault *fault)
 {
 	struct index_tail *t = index_tail_create(store_log_first(s) - 1, s->options.index_every);
 	if (t == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	index_tail_destroy(s->tail);
 	s->tail = t;
 	return db_exec(s->db, "DELETE FROM posting; DELETE FROM id_key", fault);

@@ -2,6 +2,7 @@
 #include "store/open/lineage_rows.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,7 @@ static enum err read_topic(struct salvage *s, sqlite3_stmt *st, struct fault *fa
 		size_t count = (size_t)id + 1024;
 		struct old_topic *topics = realloc(s->topics, count * sizeof *topics);
 		if (topics == NULL)
-			return fault_set(fault, ERR_NOMEM, "out of memory");
+			return fault_nomem(fault);
 		memset(topics + s->topic_count, 0, (count - s->topic_count) * sizeof *topics);
 		s->topics = topics;
 		s->topic_count = (uint32_t)count;
@@ -84,7 +85,7 @@ static enum err read_topic(struct salvage *s, sqlite3_stmt *st, struct fault *fa
 	t->hash = checksum_names(stream, type);
 	t->json.len = 0;
 	encoding_topic(&t->json, stream, type);
-	return buf_failed(&t->json) ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	return buf_failed(&t->json) ? fault_nomem(fault) : ERR_NONE;
 }
 
 /* As many as can be read: an event whose topic is not among them cannot be proven. */
@@ -175,20 +176,20 @@ static enum err add_event(struct salvage *s, struct page_builder *b, uint64_t se
 	}
 	if (damaged_archive_find(s->damaged, seq, &text) && envelope_read(text, &e) && clock_parse(e.time, &row.time_ms))
 		return page_builder_add_envelope(b, seq, text, row.time_ms, 0);
-	return fault_set(fault, ERR_CORRUPT, "event %llu could be read a moment ago", (unsigned long long)seq);
+	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " could be read a moment ago", seq);
 }
 
 static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t first, uint64_t last, struct fault *fault)
 {
 	struct page_builder *b = page_builder_create(ENCODING_LINE, "", first - 1, 0);
-	enum err err = b != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = b != NULL ? ERR_NONE : fault_nomem(fault);
 	for (uint64_t seq = first; !err && seq <= last; seq++)
 		err = add_event(s, b, seq, fault);
 	struct page *page = err || b == NULL ? NULL : page_builder_take(b, last);
 	if (err && b != NULL)
 		page_builder_destroy(b);
 	if (!err && page == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err)
 		err = archive_writer_add(w, page, fault);
 	if (!err)
@@ -234,7 +235,7 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 		return err;
 	s->last = m;
 	s->report->kept += last - first + 1;
-	log_info("salvaged", "first=%llu last=%llu file=%s", (unsigned long long)first, (unsigned long long)last, m.file);
+	log_info("salvaged", "first=%" PRIu64 " last=%" PRIu64 " file=%s", first, last, m.file);
 	return ERR_NONE;
 }
 

@@ -1,5 +1,6 @@
 /* Looks at everything a store holds: SQLite's own structure (verify_structure.c), the archives (verify_archives.c), the log
  * (no hole, sums, times), the trailing index and the figures of the topics, all recounted. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/data/hash.h"
@@ -17,7 +18,7 @@ static enum err list_topics(struct verify_counts *c)
 	uint32_t most = catalog_topics(catalog);
 	c->topics = calloc((size_t)most + 1, sizeof *c->topics);
 	if (c->topics == NULL)
-		return fault_set(c->fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(c->fault);
 	map_expect(&c->by_number, most);
 	for (uint32_t i = 0; c->topic_count < most && catalog_next(catalog, &i); i++) {
 		struct verify_topic *t = &c->topics[c->topic_count++];
@@ -94,7 +95,7 @@ static enum err follow(struct verify_counts *c)
 	if (err)
 		return err;
 	if (store_log_first(s) <= c->next)
-		return fault_set(c->fault, ERR_CORRUPT, "event %llu is missing", (ull)c->next);
+		return fault_set(c->fault, ERR_CORRUPT, "event %" PRIu64 " is missing", c->next);
 	c->first = store_log_first(s);
 	return verify_archives(c);
 }
@@ -151,21 +152,21 @@ static enum err check_key(struct verify_counts *c, struct window *w, const struc
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		return db_fault(c->reader->db, rc, "looking for an id", c->fault);
 	return rc == SQLITE_ROW ? ERR_NONE
-				: fault_set(c->fault, ERR_CORRUPT, "the id of event %llu has no key", (ull)row->seq);
+				: fault_set(c->fault, ERR_CORRUPT, "the id of event %" PRIu64 " has no key", row->seq);
 }
 
 static enum err check_row(struct verify_counts *c, struct window *w, const struct row *row)
 {
 	if (row->time_ms < c->time_ms)
-		return fault_set(c->fault, ERR_CORRUPT, "event %llu is older than the one before it", (ull)row->seq);
+		return fault_set(c->fault, ERR_CORRUPT, "event %" PRIu64 " is older than the one before it", row->seq);
 	enum err err = check_key(c, w, row);
 	if (!err && note_topic(w, row->seq, row->topic) != ERR_NONE)
-		err = fault_set(c->fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(c->fault);
 	if (err)
 		return err;
 	struct verify_topic *t = verify_count_find(c, row->topic);
 	if (t == NULL)
-		return fault_set(c->fault, ERR_CORRUPT, "event %llu names a topic that does not exist", (ull)row->seq);
+		return fault_set(c->fault, ERR_CORRUPT, "event %" PRIu64 " names a topic that does not exist", row->seq);
 	w->firsts += t->stored.first == row->seq;
 	c->time_ms = row->time_ms;
 	verify_count_event(c, t, row->seq, row->data.len);
@@ -234,22 +235,22 @@ static enum err check_postings(struct verify_counts *c, struct window *w)
 		p.first = t != NULL ? t->stored.first : 0;
 		if (!postings_decode(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), w->last, check_posted,
 				     &p))
-			err = fault_set(c->fault, ERR_CORRUPT, "the posting of topic %u in window %llu is damaged", p.topic,
-					(ull)w->last);
+			err = fault_set(c->fault, ERR_CORRUPT, "the posting of topic %u in window %" PRIu64 " is damaged",
+					p.topic, w->last);
 		else if (p.foreign != 0)
 			err = fault_set(c->fault, ERR_CORRUPT,
-					"the posting of topic %u names event %llu, which is not its own", p.topic,
-					(ull)p.foreign);
+					"the posting of topic %u names event %" PRIu64 ", which is not its own", p.topic,
+					p.foreign);
 	}
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(db, rc, "reading postings", c->fault);
 	sqlite3_finalize(st);
 	uint64_t wanted = w->last - w->first + 1 - w->firsts;
 	if (!err && w->named != wanted)
-		err = fault_set(
-			c->fault, ERR_CORRUPT,
-			"the postings of events %llu to %llu name %llu of the %llu that are not the first of their topics",
-			(ull)w->first, (ull)w->last, (ull)w->named, (ull)wanted);
+		err = fault_set(c->fault, ERR_CORRUPT,
+				"the postings of events %" PRIu64 " to %" PRIu64 " name %" PRIu64 " of the %" PRIu64
+				" that are not the first of their topics",
+				w->first, w->last, w->named, wanted);
 	return err;
 }
 
@@ -287,8 +288,9 @@ static enum err check_figures(struct verify_counts *c)
 		const struct figures *a = &c->topics[i].stored;
 		const struct figures *b = &c->topics[i].counted;
 		if (a->first != b->first || a->last != b->last || a->count != b->count || a->bytes != b->bytes)
-			return fault_set(c->fault, ERR_CORRUPT, "the figures of topic %u do not match its %llu events",
-					 c->topics[i].number, (ull)b->count);
+			return fault_set(c->fault, ERR_CORRUPT,
+					 "the figures of topic %u do not match its %" PRIu64 " events", c->topics[i].number,
+					 b->count);
 	}
 	return ERR_NONE;
 }

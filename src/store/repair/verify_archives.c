@@ -1,4 +1,5 @@
 /* Verify: the archives of a store. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "store/archive/archive_check.h"
@@ -23,8 +24,8 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	if (err)
 		return err;
 	if (!catalog_find_topic(store_catalog(c->reader->store), event.stream, event.type, &topic))
-		return fault_set(fault, ERR_CORRUPT, "event %llu has a stream and a type that the store does not know",
-				 (unsigned long long)e->seq);
+		return fault_set(fault, ERR_CORRUPT,
+				 "event %" PRIu64 " has a stream and a type that the store does not know", e->seq);
 	c->holes = c->holes || e->seq != c->next;
 	verify_count_event(c, verify_count_find(c, topic), e->seq, e->data.len);
 	if (c->out->events % PROGRESS_EVERY == 0 && c->progress != NULL)
@@ -47,8 +48,9 @@ static enum err check_link(struct archive_set *set, const struct manifest *m, st
 		}
 	if (found || !any)
 		return ERR_NONE;
-	return fault_set(fault, ERR_CORRUPT, "%s: event %llu does not follow the archive before it: the chain is broken",
-			 m->file, (unsigned long long)m->first);
+	return fault_set(fault, ERR_CORRUPT,
+			 "%s: event %" PRIu64 " does not follow the archive before it: the chain is broken", m->file,
+			 m->first);
 }
 
 static bool is_there(struct archive_set *set, uint64_t last, const char *chain, bool *any)
@@ -75,16 +77,17 @@ static enum err check_chain(struct verify_counts *c, const char *text)
 		return fault_set(c->fault, ERR_CORRUPT, "the note of the archive that the log follows is damaged: %.90s",
 				 text);
 	if (c->first > seq + 1)
-		return fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: the log should begin with them",
-				 (unsigned long long)seq + 1, (unsigned long long)c->first - 1);
+		return fault_set(c->fault, ERR_CORRUPT,
+				 "events %" PRIu64 " to %" PRIu64 " are missing: the log should begin with them", seq + 1,
+				 c->first - 1);
 	if (len == 0 || is_there(store_archives(c->reader->store), seq, colon + 1, &any))
 		return ERR_NONE;
 	return any ? fault_set(c->fault, ERR_CORRUPT,
-			       "the archive that ends with event %llu is not the one that the log's events went to",
-			       (unsigned long long)seq)
+			       "the archive that ends with event %" PRIu64 " is not the one that the log's events went to",
+			       seq)
 		   : fault_set(c->fault, ERR_CORRUPT,
-			       "the archive that the log's events went to, which ends with event %llu, is not there",
-			       (unsigned long long)seq);
+			       "the archive that the log's events went to, which ends with event %" PRIu64 ", is not there",
+			       seq);
 }
 
 enum err verify_chain(struct verify_counts *c)
@@ -101,11 +104,12 @@ static enum err check_cover(struct verify_counts *c)
 	struct fault why;
 	enum err err = lost_ranges_load(c->reader->db, &lost, c->fault);
 	if (!err && lost.known && lost_ranges_uncovered(&lost, set, c->next, c->first, &range)) {
-		err = fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: they are in no archive of %s",
-				(unsigned long long)range.first, (unsigned long long)range.last, archive_set_dir(set));
+		err = fault_set(c->fault, ERR_CORRUPT,
+				"events %" PRIu64 " to %" PRIu64 " are missing: they are in no archive of %s", range.first,
+				range.last, archive_set_dir(set));
 		if (archive_set_orphan(set, range.first, &why))
-			fault_set(c->fault, ERR_CORRUPT, "events %llu to %llu are missing: %s",
-				  (unsigned long long)range.first, (unsigned long long)range.last, why.text);
+			fault_set(c->fault, ERR_CORRUPT, "events %" PRIu64 " to %" PRIu64 " are missing: %s", range.first,
+				  range.last, why.text);
 	}
 	lost_ranges_finish(&lost);
 	return err;

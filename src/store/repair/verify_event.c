@@ -1,5 +1,6 @@
 #include "store/repair/verify_event.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,7 +57,7 @@ void verify_name_event(const char *dir, struct fault *fault)
 	db_trust_pages(db);
 	uint64_t seq = first_damaged(db);
 	db_close(db);
-	snprintf(where, sizeof where, "event %llu is damaged", (unsigned long long)seq);
+	snprintf(where, sizeof where, "event %" PRIu64 " is damaged", seq);
 	if (seq != 0)
 		fault_in(fault, where, ERR_CORRUPT);
 }

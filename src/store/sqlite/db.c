@@ -159,7 +159,7 @@ static enum err open_file(const char *path, int flags, sqlite3 **out, struct fau
 	*out = NULL;
 	const char *vfs = vfs_name();
 	if (vfs == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	int rc = sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
 	if (*out != NULL) {
 		sqlite3_extended_result_codes(*out, 1);

@@ -1,6 +1,7 @@
 #include "store/transfer/backup.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,8 +73,9 @@ static enum err same_event(struct backup *b, uint64_t seq, struct fault *fault)
 	page_unref(page);
 	if (err || same)
 		return err;
-	return fault_set(fault, ERR_CONFLICT, "event %llu is another one in %s: the two stores have gone different ways",
-			 (unsigned long long)seq, store_dir(b->to));
+	return fault_set(fault, ERR_CONFLICT,
+			 "event %" PRIu64 " is another one in %s: the two stores have gone different ways", seq,
+			 store_dir(b->to));
 }
 
 static enum err check_dest(struct backup *b, struct fault *fault)
@@ -92,8 +94,9 @@ static enum err check_dest(struct backup *b, struct fault *fault)
 				 "%s is a copy of another store, or another line of history (epoch %s, not %s)",
 				 store_dir(b->to), store_epoch(b->to), store_epoch(b->from));
 	if (known > b->head)
-		return fault_set(fault, ERR_CONFLICT, "%s holds events up to %llu, and %llu is the last to be copied",
-				 store_dir(b->to), (unsigned long long)known, (unsigned long long)b->head);
+		return fault_set(fault, ERR_CONFLICT,
+				 "%s holds events up to %" PRIu64 ", and %" PRIu64 " is the last to be copied",
+				 store_dir(b->to), known, b->head);
 	return same_event(b, known, fault);
 }
 
@@ -169,8 +172,7 @@ static enum err copy_page(struct backup *b, struct page *page, struct fault *fau
 	for (uint32_t i = 0; !err && i < page_count(page); i++) {
 		struct envelope e;
 		if (!envelope_read(page_envelope(page, i), &e))
-			return fault_set(fault, ERR_CORRUPT, "event %llu is damaged",
-					 (unsigned long long)page_entry(page, i).seq);
+			return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is damaged", page_entry(page, i).seq);
 		err = restore_envelope(b->to, &e, page_entry(page, i).time_ms, fault);
 	}
 	b->figures->events += page_count(page);

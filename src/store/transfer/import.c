@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -110,13 +111,14 @@ static enum err check_until(const struct import *im, uint64_t covered, struct fa
 	uint64_t until = im->options.until;
 	uint64_t head = head_of(im);
 	if (until != 0 && until < head)
-		return fault_set(
-			fault, ERR_CONFLICT,
-			"the store holds events up to %llu already: what was there at %llu needs an empty directory",
-			(unsigned long long)head, (unsigned long long)until);
+		return fault_set(fault, ERR_CONFLICT,
+				 "the store holds events up to %" PRIu64 " already: what was there at %" PRIu64
+				 " needs an empty directory",
+				 head, until);
 	if (until > covered)
-		return fault_set(fault, ERR_CONFLICT, "event %llu is in none of the files: %llu is the last there is",
-				 (unsigned long long)until, (unsigned long long)covered);
+		return fault_set(fault, ERR_CONFLICT,
+				 "event %" PRIu64 " is in none of the files: %" PRIu64 " is the last there is", until,
+				 covered);
 	return ERR_NONE;
 }
 
@@ -126,7 +128,7 @@ static enum err join_lines(struct import *im, const struct piece *p, uint64_t co
 	const struct manifest *m = &p->manifest;
 	bool same = true;
 	if (p->has_manifest && lineage_join(&im->lineage, covered, m->first, m->last, m->lines, m->line_count, &same))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (same)
 		return ERR_NONE;
 	return fault_set(
@@ -149,14 +151,15 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 			continue;
 		if (covered != 0 && m->first > covered + 1)
 			return fault_set(fault, ERR_NOT_FOUND,
-					 "events %llu to %llu are missing: they are in none of the files",
-					 (unsigned long long)covered + 1, (unsigned long long)m->first - 1);
+					 "events %" PRIu64 " to %" PRIu64 " are missing: they are in none of the files",
+					 covered + 1, m->first - 1);
 		covered = m->last > covered ? m->last : covered;
 	}
 	uint64_t first = im->pieces[0].manifest.first;
 	if (im->lineage.count > 0 && im->lineage.lines[0].first > first) /* of files without a manifest, beside others */
-		return fault_set(fault, ERR_CONFLICT, "events %llu to %llu are on none of the lines of history of the files",
-				 (unsigned long long)first, (unsigned long long)im->lineage.lines[0].first - 1);
+		return fault_set(fault, ERR_CONFLICT,
+				 "events %" PRIu64 " to %" PRIu64 " are on none of the lines of history of the files", first,
+				 im->lineage.lines[0].first - 1);
 	im->grows = covered > head_of(im);
 	return check_until(im, covered, fault);
 }
@@ -165,7 +168,7 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 
 static enum err differs(uint64_t seq, struct fault *fault)
 {
-	return fault_set(fault, ERR_CONFLICT, "event %llu is another one in the store", (unsigned long long)seq);
+	return fault_set(fault, ERR_CONFLICT, "event %" PRIu64 " is another one in the store", seq);
 }
 
 /* An event that the store has in an archive. */
@@ -189,11 +192,10 @@ static enum err check_data(struct import *im, const struct envelope *e, struct f
 	size_t len;
 	im->scratch.len = 0;
 	if (!buf_reserve(&im->scratch, e->data.len))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	if (json_minify(e->data.p, e->data.len, im->scratch.data, &len, &error) && len == e->data.len)
 		return ERR_NONE;
-	return fault_set(fault, ERR_CORRUPT, "event %llu: its data is not JSON as a server stores it",
-			 (unsigned long long)e->seq);
+	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 ": its data is not JSON as a server stores it", e->seq);
 }
 
 static enum err on_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
@@ -411,7 +413,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	struct import im = {.options = options, .figures = out, .count = count};
 	im.pieces = calloc((size_t)count, sizeof *im.pieces);
 	if (im.pieces == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = ERR_NONE;
 	for (int i = 0; !err && i < count; i++) {
 		im.pieces[i].path = paths[i];
@@ -423,7 +425,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 		err = store_open(dir, (struct store_options){.access = STORE_WRITE, .copies = true}, &im.store, fault);
 	if (!err && im.store != NULL && store_head(im.store) > 0 &&
 	    !lineage_copy(&im.lineage, store_lineage(im.store)->lines, store_lineage(im.store)->count))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err && im.store != NULL)
 		im.old_hot = store_head(im.store) > 0 ? store_log_first(im.store) : 0;
 	if (!err)

@@ -1,6 +1,7 @@
 #include "store/transfer/restore.h"
 #include "store/open/lineage_rows.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,7 +28,7 @@ static enum err begin_at(struct store *s, uint64_t first, struct fault *fault)
 {
 	struct index_tail *t = index_tail_create(first - 1, s->options.index_every);
 	if (t == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	index_tail_destroy(s->tail);
 	s->tail = t;
 	store_set_head(s, first - 1);
@@ -60,8 +61,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 {
 	uint32_t topic;
 	if (seq != s->head + 1)
-		return fault_set(fault, ERR_CORRUPT, "event %llu follows event %llu", (unsigned long long)seq,
-				 (unsigned long long)s->head);
+		return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " follows event %" PRIu64, seq, s->head);
 	s->next_seq = seq;
 	s->time_ms = time_ms;
 	enum err err = store_topic_of(s, e, &topic, fault);
@@ -69,7 +69,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 		err = store_insert(s, e, topic, fault);
 	if (!err && (index_tail_reserve(s->tail, 1) != ERR_NONE ||
 		     (e->id.len > 0 && index_tail_add_key(s->tail, id_key_of(e->stream, e->id), seq) != ERR_NONE)))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (err)
 		return err;
 	catalog_commit(s->catalog);
@@ -90,8 +90,8 @@ enum err restore_decode(const struct envelope *e, struct restored_names *names, 
 	struct slice plain[3];
 	for (int i = 0; i < 3; i++)
 		if (!envelope_name(raw[i], names->bytes[i], &plain[i]) || (i < 2 && plain[i].len == 0))
-			return fault_set(fault, ERR_CORRUPT, "event %llu has a name that no event can have: %.*s",
-					 (unsigned long long)e->seq, (int)(raw[i].len < 60 ? raw[i].len : 60), raw[i].p);
+			return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " has a name that no event can have: %.*s",
+					 e->seq, (int)(raw[i].len < 60 ? raw[i].len : 60), raw[i].p);
 	*out = (struct event){plain[0], plain[1], plain[2], e->data};
 	return ERR_NONE;
 }

@@ -1,5 +1,6 @@
 #include "store/transfer/seal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/system/file_replace.h"
@@ -28,7 +29,7 @@ static enum err check_whole(struct page *page, uint64_t after, struct fault *fau
 			break;
 	if (after == page_last(page))
 		return ERR_NONE;
-	return fault_set(fault, ERR_CORRUPT, "event %llu is missing", (unsigned long long)after + 1);
+	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is missing", after + 1);
 }
 
 enum err export_events(struct reader *r, struct history_query query, struct archive_writer *w,
@@ -138,9 +139,9 @@ static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last
 	if (m->first == first && m->last == last && m->count == last - first + 1)
 		return ERR_NONE;
 	return fault_set(fault, ERR_CORRUPT,
-			 "the archive of events %llu to %llu holds %llu, %llu to %llu: nothing is let go",
-			 (unsigned long long)first, (unsigned long long)last, (unsigned long long)m->count,
-			 (unsigned long long)m->first, (unsigned long long)m->last);
+			 "the archive of events %" PRIu64 " to %" PRIu64 " holds %" PRIu64 ", %" PRIu64 " to %" PRIu64
+			 ": nothing is let go",
+			 first, last, m->count, m->first, m->last);
 }
 
 /* Reads the archive back, to the last byte and beside the log. *spoilt: it is gone, or damaged. */

@@ -1,6 +1,7 @@
 #include "profiles/monitoring/event/flags.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -67,8 +68,8 @@ const char *flag_name(enum flag flag)
 static enum err wrong_value(enum flag flag, struct fault *fault)
 {
 	if (table[flag].kind == KIND_NUMBER)
-		return fault_set(fault, ERR_INVALID, "%s: wants a whole number from 1 to %lld", table[flag].name,
-				 (long long)table[flag].max);
+		return fault_set(fault, ERR_INVALID, "%s: wants a whole number from 1 to %" PRId64, table[flag].name,
+				 table[flag].max);
 	if (table[flag].kind == KIND_ADAPTER)
 		return fault_set(fault, ERR_INVALID, "%s: wants websocket, realtime or dual", table[flag].name);
 	return fault_set(fault, ERR_INVALID, "%s: wants true or false", table[flag].name);
@@ -202,7 +203,7 @@ enum err flags_create(struct store *store, const struct option_texts *options, s
 	*out = NULL;
 	struct flags *f = calloc(1, sizeof *f);
 	if (f == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&f->lock, NULL);
 	configure_all(f, options);
 	enum err err = store_note_each(store, "flag", on_note, f, fault);
@@ -312,7 +313,7 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	doc_string(root, "by", c->by);
 	buf_init(&text);
 	document_end(&note, &text);
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+	enum err err = buf_failed(&text) ? fault_nomem(fault)
 					 : store_note_put(store, "flag", key, c->at_ms, buf_slice(&text), fault);
 	buf_finish(&text);
 	return err;

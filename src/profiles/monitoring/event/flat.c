@@ -1,5 +1,6 @@
 #include "profiles/monitoring/event/flat.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "event/envelope.h"
@@ -358,7 +359,7 @@ static void put_text(struct buf *out, const char *key, struct slice text)
 /* The six members that both shapes share. */
 static void put_rest(struct buf *out, const struct flat *f)
 {
-	buf_printf(out, ",\"data_size_bytes\":%llu,\"response_time_ms\":", (unsigned long long)f->size);
+	buf_printf(out, ",\"data_size_bytes\":%" PRIu64 ",\"response_time_ms\":", f->size);
 	put(out, f->timed ? f->response : slice_of("null"));
 	buf_adds(out, ",\"error\":");
 	flat_error(out, f);
@@ -372,7 +373,7 @@ static void put_test_event(struct buf *out, const struct flat *f)
 	put(out, f->data);
 	put_text(out, ",\"timestamp\":", f->time);
 	put_text(out, ",\"broadcast_time\":", f->time);
-	buf_printf(out, ",\"seq\":%llu}", (unsigned long long)f->seq);
+	buf_printf(out, ",\"seq\":%" PRIu64 "}", f->seq);
 }
 
 void flat_live(struct buf *out, const struct flat *f)
@@ -387,7 +388,7 @@ void flat_live(struct buf *out, const struct flat *f)
 	put_text(out, ",\"function_name\":", f->function);
 	put_rest(out, f);
 	put_text(out, ",\"broadcast_time\":", f->time);
-	buf_printf(out, ",\"seq\":%llu", (unsigned long long)f->seq);
+	buf_printf(out, ",\"seq\":%" PRIu64, f->seq);
 	if (f->severity.p != NULL)
 		put_text(out, ",\"severity\":", f->severity);
 	buf_addc(out, '}');
@@ -395,7 +396,7 @@ void flat_live(struct buf *out, const struct flat *f)
 
 void flat_stored(struct buf *out, const struct flat *f, struct slice more)
 {
-	buf_printf(out, "{\"seq\":%llu,\"timestamp\":%lld.%03d", (unsigned long long)f->seq, (long long)(f->time_ms / 1000),
+	buf_printf(out, "{\"seq\":%" PRIu64 ",\"timestamp\":%" PRId64 ".%03d", f->seq, (f->time_ms / 1000),
 		   (int)(f->time_ms % 1000));
 	put_text(out, ",\"datetime\":", f->time);
 	buf_printf(out, ",\"connection_type\":\"%s\"", names[f->service]);

@@ -1,5 +1,6 @@
 #include "profiles/monitoring/event/quarantine.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "profiles/monitoring/event/validity.h"
@@ -58,8 +59,8 @@ enum err quarantine_save(const struct quarantine *q, struct store *store, uint64
 		char key[24];
 		text.len = 0;
 		numbers_write(&text, n, NUMBERS);
-		snprintf(key, sizeof key, "%020llu", (unsigned long long)what->seq);
-		err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+		snprintf(key, sizeof key, "%020" PRIu64, what->seq);
+		err = buf_failed(&text) ? fault_nomem(fault)
 					: store_note_put(store, "quarantine", slice_of(key), (int64_t)what->seq,
 							 buf_slice(&text), fault);
 	}

@@ -1,6 +1,7 @@
 #include "profiles/monitoring/leases/lease.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,13 +141,13 @@ static enum err check(struct leases *l, const struct lease_request *r, int scope
 {
 	if (used(l, scope, r) < l->options.limits[scope].limit)
 		return ERR_NONE;
-	unsigned long long limit = l->options.limits[scope].limit;
+	uint64_t limit = l->options.limits[scope].limit;
 	const char *name = scope < LEASE_PROVIDERS ? scopes[scope] : l->options.limits[scope].name;
 	if (limit <= 1)
 		fault_set(fault, ERR_CONFLICT, "%s: %s", name,
 			  limit == 1 ? "the only lease is taken" : "no leases are given");
 	else
-		fault_set(fault, ERR_CONFLICT, "%s: all %llu leases are taken", name, limit);
+		fault_set(fault, ERR_CONFLICT, "%s: all %" PRIu64 " leases are taken", name, limit);
 	return fault_kind(fault, ERR_CONFLICT, KIND_LEASES);
 }
 
@@ -185,7 +186,7 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	int64_t at = e->acquired_ms;
 	lease_write_note(&text, l, e);
 	pthread_mutex_unlock(&l->lock);
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+	enum err err = buf_failed(&text) ? fault_nomem(fault)
 					 : store_note_put(store, "lease", slice_of(c->id), at, buf_slice(&text), fault);
 	buf_finish(&text);
 	return err;
@@ -236,7 +237,7 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 	random_hex(change->id, LEASE_ID_LEN / 2);
 	struct lease *e = err ? NULL : make(l, request, slice_of(change->id), provider);
 	if (!err && e == NULL)
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (e != NULL) {
 		e->state = TAKEN;
 		e->acquired_ms = clock_wall_ms();
@@ -418,7 +419,7 @@ enum err leases_create(struct store *store, struct lease_options options, struct
 	*out = NULL;
 	struct leases *l = calloc(1, sizeof *l);
 	if (l == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&l->lock, NULL);
 	list_init(&l->all);
 	list_init(&l->by_renewal);

@@ -1,5 +1,6 @@
 /* What the auditor noticed, and that somebody has seen it. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,7 +86,7 @@ static void on_acknowledged(struct auditor_change *change)
 		api_fault_done(a->exchange, &change->op.fault);
 		return;
 	}
-	snprintf(id, sizeof id, "%llu", (unsigned long long)change->id);
+	snprintf(id, sizeof id, "%" PRIu64, change->id);
 	struct doc root = document_begin(&d);
 	doc_bool(root, "success", true);
 	doc_string(root, "observation_id", id);
@@ -105,7 +106,7 @@ void monitoring_acknowledge(void *arg, struct http_request *x, struct reader *re
 	struct acknowledgement *a = calloc(1, sizeof *a);
 	enum err err = ERR_NONE;
 	if (a == NULL) {
-		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(&fault);
 	} else {
 		request_keep(x, a, free);
 		a->exchange = x;

@@ -117,7 +117,7 @@ void monitoring_flag_set(void *arg, struct http_request *x, struct reader *reade
 	struct fault fault;
 	enum flag flag = flag_find(request_segment(x));
 	struct setting *s = calloc(1, sizeof *s);
-	enum err err = s != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	enum err err = s != NULL ? ERR_NONE : fault_nomem(&fault);
 	if (!err) {
 		request_keep(x, s, destroy);
 		s->self = self;

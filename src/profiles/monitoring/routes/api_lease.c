@@ -102,7 +102,7 @@ static struct change *start(struct monitoring *self, struct http_request *x, boo
 	struct fault fault;
 	struct change *c = calloc(1, sizeof *c);
 	if (c == NULL) {
-		fault_set(&fault, ERR_NOMEM, "out of memory");
+		fault_nomem(&fault);
 		api_fault_done(x, &fault);
 		return NULL;
 	}

@@ -179,7 +179,7 @@ void monitoring_metrics_flush(void *arg, struct http_request *x, struct reader *
 	if (json_body_refuse(x))
 		return;
 	struct flush *f = calloc(1, sizeof *f);
-	enum err err = f != NULL ? ERR_NONE : fault_set(&fault, ERR_NOMEM, "out of memory");
+	enum err err = f != NULL ? ERR_NONE : fault_nomem(&fault);
 	if (!err) {
 		f->op.flush = true;
 		f->op.done = on_flushed;

@@ -1,5 +1,6 @@
 #include "profiles/monitoring/services/auditor.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	struct buf text;
 	char key[24];
 	buf_init(&text);
-	snprintf(key, sizeof key, "%020llu", (unsigned long long)c->id);
+	snprintf(key, sizeof key, "%020" PRIu64, c->id);
 	pthread_mutex_lock(&a->lock);
 	struct observation o = *at(a, c->id);
 	uint64_t first = a->first_id;
@@ -50,7 +51,7 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	if (c->acknowledges && o.acknowledged_ms == 0)
 		o.acknowledged_ms = c->at_ms;
 	observation_save(&text, &o);
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+	enum err err = buf_failed(&text) ? fault_nomem(fault)
 					 : store_note_put(store, "observation", slice_of(key), (int64_t)c->id,
 							  buf_slice(&text), fault);
 	if (!err && first > 1)
@@ -134,8 +135,8 @@ static void note(struct auditor *a, struct writer *w, const struct observation *
 	/* Where it cannot be stored it is still shown: the disk is what the person has to look at then. */
 	if (submit(a, w, c, &fault) != ERR_NONE)
 		free(c);
-	log_warn("the auditor noticed something", "rule=%s service=%s value=%llu limit=%llu", observation_rule(what->rule),
-		 service_name(what->service), (unsigned long long)what->value, (unsigned long long)what->limit);
+	log_warn("the auditor noticed something", "rule=%s service=%s value=%" PRIu64 " limit=%" PRIu64,
+		 observation_rule(what->rule), service_name(what->service), what->value, what->limit);
 }
 
 static bool holds(struct auditor *a, enum rule rule, enum service s, const struct tally *t, int64_t now,
@@ -207,7 +208,7 @@ enum err auditor_create(struct store *store, struct monitor *m, struct auditor_o
 	*out = NULL;
 	struct auditor *a = calloc(1, sizeof *a);
 	if (a == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&a->lock, NULL);
 	a->monitor = m;
 	a->options = options;

@@ -1,5 +1,6 @@
 #include "profiles/monitoring/services/cache_op.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "json/json.h"
@@ -116,9 +117,9 @@ static void put_value(struct buf *out, const char *name, struct slice value)
 
 void cache_op_write(struct buf *out, const struct flat *f, const struct cache_op *op)
 {
-	buf_printf(out, "{\"seq\":%llu,\"timestamp\":\"%.*s\",\"operation_type\":\"%s\",\"implementation_type\":\"%s\"",
-		   (unsigned long long)f->seq, (int)f->time.len, f->time.p, cache_kind_name(op->kind),
-		   cache_side_name(op->side));
+	buf_printf(out,
+		   "{\"seq\":%" PRIu64 ",\"timestamp\":\"%.*s\",\"operation_type\":\"%s\",\"implementation_type\":\"%s\"",
+		   f->seq, (int)f->time.len, f->time.p, cache_kind_name(op->kind), cache_side_name(op->side));
 	put_value(out, ",\"cache_key\":", op->key);
 	put_value(out, ",\"response_time_ms\":", f->timed ? f->response : (struct slice){NULL, 0});
 	if (op->sized)

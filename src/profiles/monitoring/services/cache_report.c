@@ -1,5 +1,6 @@
 #include "profiles/monitoring/services/cache_report.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -47,7 +48,7 @@ enum err cache_report_create(struct store *store, struct cache_query query, stru
 {
 	struct cache_report *r = *out = calloc(1, sizeof *r);
 	if (r == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	r->query = query;
 	r->range = (struct history_query){
 		.before = store_head(store) + 1, .descending = true, .select = monitor_select(store, SERVICES)};
@@ -55,7 +56,7 @@ enum err cache_report_create(struct store *store, struct cache_query query, stru
 		return ERR_NONE;
 	cache_report_destroy(r);
 	*out = NULL;
-	return fault_set(fault, ERR_NOMEM, "out of memory");
+	return fault_nomem(fault);
 }
 
 void cache_report_destroy(struct cache_report *r)
@@ -139,11 +140,11 @@ static void write_sums(struct cache_report *r, enum cache_side side)
 	buf_printf(out, "{\"%s\":", r->query.form == CACHE_HOURS ? "hour_window" : "minute_window");
 	clock_write(out, r->window_ms);
 	buf_printf(out,
-		   ",\"implementation_type\":\"%s\",\"total_operations\":%llu,\"hits\":%llu,\"misses\":%llu,\"sets\":%llu,"
-		   "\"evictions\":%llu,\"errors\":%llu",
-		   cache_side_name(side), (unsigned long long)operations(s), (unsigned long long)n[CACHE_HIT],
-		   (unsigned long long)n[CACHE_MISS], (unsigned long long)n[CACHE_SET], (unsigned long long)n[CACHE_EVICT],
-		   (unsigned long long)n[CACHE_ERROR]);
+		   ",\"implementation_type\":\"%s\",\"total_operations\":%" PRIu64 ",\"hits\":%" PRIu64
+		   ",\"misses\":%" PRIu64 ",\"sets\":%" PRIu64 ","
+		   "\"evictions\":%" PRIu64 ",\"errors\":%" PRIu64,
+		   cache_side_name(side), operations(s), n[CACHE_HIT], n[CACHE_MISS], n[CACHE_SET], n[CACHE_EVICT],
+		   n[CACHE_ERROR]);
 	buf_printf(out,
 		   ",\"avg_response_time_ms\":%.3f,\"p50_response_time_ms\":%.3f,\"p95_response_time_ms\":%.3f,"
 		   "\"p99_response_time_ms\":%.3f,\"max_response_time_ms\":%.3f",
@@ -251,7 +252,7 @@ enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *
 		page_unref(page);
 	}
 	if (!err && buf_failed(&r->text))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err && *done)
 		end_window(r);
 	return err;

@@ -25,7 +25,7 @@ enum err notice_batch(struct notice *n, struct batch **out, struct fault *fault)
 	document_end(&n->document, &text);
 	if (buf_failed(&text)) {
 		buf_finish(&text);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	}
 	struct batch_limits limits = {text.len, 1};
 	return batch_from_object_take(buf_slice(&text), service_name(SERVICE_WEBSOCKET), text.data, limits, out, fault);

@@ -2,6 +2,7 @@
 
 #include "json/document.h"
 #include "json/numbers.h"
+#include <inttypes.h>
 #include <stdio.h>
 
 static const struct {
@@ -12,14 +13,16 @@ static const struct {
 	const char *recommendation;
 } rules[RULES] = {
 	[RULE_ERROR_BURST] = {"error_burst", "critical", "reliability",
-			      "%s: %llu events failed within a minute (the limit is %llu), of %llu in all.",
+			      "%s: %" PRIu64 " events failed within a minute (the limit is %" PRIu64 "), of %" PRIu64
+			      " in all.",
 			      "Look at the newest failed events; the ids are those of the log."},
 	[RULE_LATENCY] = {"latency", "warning", "performance",
-			  "%s: the 95th percentile of the response time was %llu ms within a minute (the limit is %llu ms), "
-			  "over %llu responses.",
+			  "%s: the 95th percentile of the response time was %" PRIu64
+			  " ms within a minute (the limit is %" PRIu64 " ms), "
+			  "over %" PRIu64 " responses.",
 			  "Look for slow requests and for load on what the service depends on."},
 	[RULE_SILENCE] = {"silence", "warning", "reliability",
-			  "%s: no event for %llu ms (the limit is %llu ms), after %llu events.",
+			  "%s: no event for %" PRIu64 " ms (the limit is %" PRIu64 " ms), after %" PRIu64 " events.",
 			  "Check whether the service still runs and still reaches the server."},
 };
 
@@ -45,14 +48,13 @@ void observation_write(struct buf *out, const struct observation *o)
 	char text[320];
 	struct document d;
 	struct doc root = document_begin(&d);
-	snprintf(text, sizeof text, "%llu", (unsigned long long)o->id);
+	snprintf(text, sizeof text, "%" PRIu64, o->id);
 	doc_string(root, "id", text);
 	doc_string(root, "severity", rules[o->rule].severity);
 	doc_string(root, "category", rules[o->rule].category);
 	doc_u64(root, "confidence", 100);
 	doc_time(root, "timestamp", o->time_ms);
-	snprintf(text, sizeof text, rules[o->rule].text, service_name(o->service), (unsigned long long)o->value,
-		 (unsigned long long)o->limit, (unsigned long long)o->batch);
+	snprintf(text, sizeof text, rules[o->rule].text, service_name(o->service), o->value, o->limit, o->batch);
 	doc_string(root, "observation", text);
 	doc_string(root, "recommendation", rules[o->rule].recommendation);
 	doc_bool(root, "acknowledged", acknowledged);

@@ -154,7 +154,7 @@ enum err service_history_export(struct monitor *m, struct store *store, struct r
 	service_history_destroy(past);
 	buf_addc(&text, '\n');
 	if (!err && buf_failed(&text))
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(fault);
 	if (!err)
 		err = write_file(dir, file, buf_slice(&text), fault);
 	buf_finish(&text);

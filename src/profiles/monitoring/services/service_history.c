@@ -183,7 +183,7 @@ static enum err gather(struct past *p, struct reader *reader, bool *done, struct
 	}
 	page_unref(page);
 	*done = err || ended || has_enough(g) || q->before <= q->after + 1;
-	return !err && buf_failed(&g->text) ? fault_set(fault, ERR_NOMEM, "out of memory") : err;
+	return !err && buf_failed(&g->text) ? fault_nomem(fault) : err;
 }
 
 /* Where an archive that would have to be asked cannot be read, the times of the events say where it begins. */
@@ -204,7 +204,7 @@ static enum err begin(struct past *p, struct monitor *m, struct store *store, st
 	g->before = q->with_stats ? q->before : 0;
 	p->store = store;
 	p->rest = (struct history_query){.before = q->before, .descending = true, .select = select_for(store, q)};
-	enum err err = g->pieces != NULL && p->rest.select != NULL ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = g->pieces != NULL && p->rest.select != NULL ? ERR_NONE : fault_nomem(fault);
 	if (q->with_stats) {
 		uint64_t seq;
 		monitor_tallies(m, g->tallies, &seq);
@@ -224,7 +224,7 @@ enum err service_history_create(struct monitor *m, struct store *store, struct r
 	struct past *p = calloc(1, sizeof *p);
 	*out = NULL;
 	if (p == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	p->query = *q;
 	enum err err = begin(p, m, store, reader, fault);
 	if (err)

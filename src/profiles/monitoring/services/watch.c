@@ -81,7 +81,7 @@ enum err watch_create(struct monitor *monitor, struct leases *leases, struct aud
 	*out = NULL;
 	struct watch *w = calloc(1, sizeof *w);
 	if (w == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	w->monitor = monitor;
 	w->leases = leases;
 	w->auditor = auditor;

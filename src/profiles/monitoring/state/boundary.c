@@ -74,7 +74,7 @@ static enum err begin(struct boundary *b, struct reader *reader, struct fault *f
 	b->rest = (struct history_query){
 		.count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = monitor_select(b->store, SERVICES)};
 	if (b->rest.select == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	enum err err = history_seek_time(reader, start_ms, &b->rest.after, fault);
 	if (!err)
 		err = history_seek_time(reader, start_ms + MINUTE_MS, &last, fault);
@@ -88,7 +88,7 @@ enum err boundary_create(struct boundaries *all, struct store *store, struct rea
 	struct boundary *b = calloc(1, sizeof *b);
 	*out = NULL;
 	if (b == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	b->all = all;
 	b->store = store;
 	b->since_ms = since_ms;

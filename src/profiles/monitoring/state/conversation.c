@@ -6,10 +6,10 @@
 #include "base/data/hash.h"
 #include "base/data/map.h"
 #include "base/list.h"
+#include "store/log/store.h"
 #include "json/document.h"
 #include "json/json.h"
 #include "json/numbers.h"
-#include "store/log/store.h"
 
 enum {
 	CONVERSATIONS_MAX = 10000, /* then the one that was silent longest is forgotten */
@@ -251,7 +251,7 @@ static enum err save_one(const struct conversations *c, const struct conversatio
 	doc_raw_take(root, "numbers", &text);
 	put_model(root, "model", (struct slice){e->model, e->model_len});
 	document_end(&note, &text);
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
+	enum err err = buf_failed(&text) ? fault_nomem(fault)
 					 : store_note_put(store, "conversation", (struct slice){e->id, e->id_len},
 							  (int64_t)e->seen, buf_slice(&text), fault);
 	buf_finish(&text);

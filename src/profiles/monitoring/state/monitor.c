@@ -1,5 +1,6 @@
 #include "profiles/monitoring/state/monitor_internal.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ enum err monitor_create(struct store *store, struct flags *flags, struct monitor
 	*out = NULL;
 	struct monitor *m = calloc(1, sizeof *m);
 	if (m == NULL)
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->ready_lock, NULL);
 	m->observer = (struct writer_observer){m, on_commit, monitor_is_due, monitor_put, monitor_saved, admit};
@@ -39,7 +40,7 @@ enum err monitor_create(struct store *store, struct flags *flags, struct monitor
 	m->flags = flags;
 	bool fine = m->series != NULL && m->conversations != NULL && m->window != NULL && m->quarantine != NULL &&
 		    m->boundaries != NULL;
-	enum err err = fine ? monitor_load(m, store, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = fine ? monitor_load(m, store, fault) : fault_nomem(fault);
 	uint64_t from = m->seq;
 	m->recounts = true;
 	if (!err)
@@ -50,7 +51,7 @@ enum err monitor_create(struct store *store, struct flags *flags, struct monitor
 		monitor_destroy(m);
 		return err;
 	}
-	log_debug("monitor", "saved=%llu folded=%llu", (unsigned long long)from, (unsigned long long)(m->seq - from));
+	log_debug("monitor", "saved=%" PRIu64 " folded=%" PRIu64, from, (m->seq - from));
 	*out = m;
 	return ERR_NONE;
 }

@@ -2,6 +2,7 @@
 #include "profiles/monitoring/state/monitor_internal.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -187,7 +188,7 @@ static enum err amend(struct monitor *m, struct store *store, struct reader *rea
 		}
 		page_unref(page);
 		if (err && seq + 1 < store_log_first(store)) {
-			log_warn("archived events are not counted anew", "after=%llu error=%s", (unsigned long long)seq,
+			log_warn("archived events are not counted anew", "after=%" PRIu64 " error=%s", seq,
 				 log_text(fault->text));
 			seq = store_log_first(store) - 1;
 			err = ERR_NONE;
@@ -202,7 +203,7 @@ enum err monitor_catch_up(struct monitor *m, struct store *store, struct fault *
 	struct reader *reader = NULL;
 	uint64_t head = store_head(store);
 	struct selection *select = monitor_select(store, SERVICES);
-	enum err err = select != NULL ? reader_open(store, &reader, fault) : fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = select != NULL ? reader_open(store, &reader, fault) : fault_nomem(fault);
 	if (!err && m->outdated)
 		err = amend(m, store, reader, select, fault);
 	if (!err && refill(m, store, reader, select, fault) != ERR_NONE) {
@@ -220,7 +221,7 @@ enum err monitor_catch_up(struct monitor *m, struct store *store, struct fault *
 		page_unref(page);
 		/* Archives that are out of reach are no reason not to serve the rest. */
 		if (err && m->seq + 1 < store_log_first(store)) {
-			log_warn("archived events are not counted", "after=%llu error=%s", (unsigned long long)m->seq,
+			log_warn("archived events are not counted", "after=%" PRIu64 " error=%s", m->seq,
 				 log_text(fault->text));
 			m->seq = store_log_first(store) - 1;
 			window_miss(m->window);

@@ -1,6 +1,7 @@
 /* What was counted, over restarts: notes beside the log, with the seq that they cover. */
 #include "profiles/monitoring/state/monitor_internal.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static enum err put(struct store *store, const char *kind, const char *key, int6
 		    struct fault *fault)
 {
 	if (buf_failed(text))
-		return fault_set(fault, ERR_NOMEM, "out of memory");
+		return fault_nomem(fault);
 	return store_note_put(store, kind, slice_of(key), at, buf_slice(text), fault);
 }
 
@@ -56,7 +57,7 @@ static enum err save_service(struct monitor *m, struct store *store, enum servic
 			continue;
 		text->len = 0;
 		minute_save(text, slot);
-		snprintf(key, sizeof key, "%s/%lld", service_name(service), (long long)minute);
+		snprintf(key, sizeof key, "%s/%" PRId64, service_name(service), minute);
 		err = put(store, "minute", key, minute, text, fault);
 	}
 	return err;

@@ -1,5 +1,7 @@
 #include "profiles/monitoring/state/series.h"
 
+#include <inttypes.h>
+
 #include "profiles/monitoring/state/tally.h"
 #include "json/document.h"
 #include "json/numbers.h"
@@ -58,7 +60,7 @@ static void write_bucket(struct buf *out, const struct minute *m, bool first)
 	doc_u64(root, "errors", m->errors);
 	doc_u64(root, "total_bytes", m->bytes);
 	doc_fixed(root, "avg_response_time", mean_ms, 3);
-	buf_printf(out, "%s\"%lld\":", first ? "" : ",", (long long)m->minute * 60);
+	buf_printf(out, "%s\"%" PRId64 "\":", first ? "" : ",", m->minute * 60);
 	document_end(&d, out);
 }
 

@@ -3,6 +3,7 @@
  * their type, and cannot pile up.
  *
  *     open ─▶ (query: recent events) ─▶ initial_stats ─▶ events from the cursor's position, answers in between         */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,7 +51,7 @@ static enum err narrow(const struct url *u, struct reader_query *q, struct fault
 	bool fine = true;
 	for (int i = 0; fine && !any && i <= SERVICE_TEST; i++)
 		fine = filter_add_stream(q->filter, slice_of(service_name((enum service)i))) == ERR_NONE;
-	return fine ? ERR_NONE : fault_set(fault, ERR_NOMEM, "out of memory");
+	return fine ? ERR_NONE : fault_nomem(fault);
 }
 
 /* The services among the streams that a dashboard asked for; a set of test events alone is no service. */
@@ -70,7 +71,7 @@ void ws_note_silence(const struct ws_conn *c, int64_t silent_ms)
 	char what[96];
 	char number[24];
 	snprintf(what, sizeof what, "no answer to a ping: silent for %.1f s, closed", (double)silent_ms / 1000);
-	snprintf(number, sizeof number, "%llu", (unsigned long long)c->number);
+	snprintf(number, sizeof number, "%" PRIu64, c->number);
 	struct doc metadata = notice_begin(&notice, "ping_timeout", what);
 	doc_string(metadata, "reason", "ping_timeout");
 	doc_string(metadata, "path", c->profile->path);

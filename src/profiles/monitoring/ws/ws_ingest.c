@@ -4,6 +4,7 @@
  *
  *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ conn.acks when all before it are ─▶ text ─▶ socket
  *                  (what cannot be stored is done at once)                                                       */
+#include <inttypes.h>
 #include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -54,8 +55,7 @@ static void write_answer(struct buf *out, const struct ack *ack)
 		buf_add(out, ack->text.p, ack->text.len);
 	else
 		buf_adds(out, "null");
-	buf_printf(out, ",\"seq\":%llu%s}", (unsigned long long)ack->seq,
-		   ack->kind == ACK_DUPLICATE ? ",\"duplicate\":true" : "");
+	buf_printf(out, ",\"seq\":%" PRIu64 "%s}", ack->seq, ack->kind == ACK_DUPLICATE ? ",\"duplicate\":true" : "");
 }
 
 /* How many bytes the socket surely takes whole: the kernel counts a few hundred bytes for each packet besides. */

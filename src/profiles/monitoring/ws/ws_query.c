@@ -253,7 +253,7 @@ static void run_query(struct pool_job *job, struct reader *reader)
 		return;
 	}
 	if (!err && buf_failed(&found))
-		err = fault_set(&fault, ERR_NOMEM, "out of memory");
+		err = fault_nomem(&fault);
 	if (err) {
 		log_error("a dashboard's question cannot be answered", "error=%s", log_text(fault.text));
 		ws_write_error(&e->reply, 500, fault.text);

@@ -1,5 +1,6 @@
 #include "server/ws/metrics/pulse.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ void pulse_write(struct doc to, const struct pulse *p, int64_t now_ms)
 	int64_t seconds = (now_ms - p->started_ms) / 1000;
 	bool fresh = p->pinged_ms != 0 && now_ms - p->pinged_ms < PULSE_STALE_MS;
 	char words[48];
-	snprintf(words, sizeof words, "%lldh %lldm", (long long)seconds / 3600, (long long)seconds / 60 % 60);
+	snprintf(words, sizeof words, "%" PRId64 "h %" PRId64 "m", seconds / 3600, seconds / 60 % 60);
 	doc_i64(to, "uptime_seconds", seconds);
 	doc_string(to, "uptime_formatted", words);
 	doc_fixed(to, "current_ping_ms", current, 2);

@@ -43,8 +43,8 @@ static enum err put(struct store *store, const char *kind, struct slice key, int
 	struct buf text;
 	buf_init(&text);
 	numbers_write(&text, n, count);
-	enum err err = buf_failed(&text) ? fault_set(fault, ERR_NOMEM, "out of memory")
-					 : store_note_put(store, kind, key, at, buf_slice(&text), fault);
+	enum err err =
+		buf_failed(&text) ? fault_nomem(fault) : store_note_put(store, kind, key, at, buf_slice(&text), fault);
 	buf_finish(&text);
 	return err;
 }
@@ -114,7 +114,7 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 	struct kept *kept;
 	int count = take_clients(m, &kept);
 	pthread_mutex_unlock(&m->lock);
-	enum err err = count < 0 ? fault_set(fault, ERR_NOMEM, "out of memory") : ERR_NONE;
+	enum err err = count < 0 ? fault_nomem(fault) : ERR_NONE;
 	for (int i = 0; !err && i < count; i++)
 		err = put(store, "ws_client", (struct slice){kept[i].name, kept[i].name_len}, kept[i].at, kept[i].n,
 			  CLIENT_NUMBERS, fault);
