@@ -17,11 +17,11 @@ static void a_publisher_may_be_silent_for_an_hour(void)
 	enum { HOUR_MS = 3600 * 1000, SPOKE_MS = 5000 };
 	struct ws w = {.options.silence_ms = HOUR_MS};
 	struct ws_profile ingest = ws_ingest(NULL);
-	struct ws_conn c = {.ws = &w, .profile = &ingest, .spoke_ms = SPOKE_MS};
+	struct ws_conn c = {.ws = &w, .profile = &ingest, .alive = {.spoke_ms = SPOKE_MS}};
 	CHECK(!ws_is_silent(&c, SPOKE_MS));
 	CHECK(!ws_is_silent(&c, SPOKE_MS + HOUR_MS - 1));
 	CHECK(ws_is_silent(&c, SPOKE_MS + HOUR_MS));
-	c.heard_ms = SPOKE_MS + HOUR_MS; /* pongs are no messages */
+	c.alive.heard_ms = SPOKE_MS + HOUR_MS; /* pongs are no messages */
 	CHECK(ws_is_silent(&c, SPOKE_MS + HOUR_MS));
 }
 

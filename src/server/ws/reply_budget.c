@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/system/clock.h"
+#include "server/ws/ws_conn.h"
 
 enum {
 	CLAIM_BYTES = REPLY_BYTES_MAX + 1024 * 1024, /* a few events can come to as much as very many */
@@ -95,23 +96,28 @@ static uint64_t taken(const struct ws_conn *c)
 
 void reply_budget_keep(struct ws_conn *c, struct reply_claim *claim, size_t bytes)
 {
-	c->share = bytes;
-	c->share_taken = c->share_moved = taken(c);
-	c->share_ms = c->share_moved_ms = clock_mono_ms();
+	c->share.bytes = bytes;
+	c->share.taken = c->share.moved = taken(c);
+	c->share.taken_ms = c->share.moved_ms = clock_mono_ms();
 	hold(c->ws, c->client, bytes);
 	reply_budget_drop(claim);
 }
 
 void reply_budget_lose(struct ws_conn *c)
 {
-	give(c->ws, c->client, c->share);
-	c->share = 0;
+	give(c->ws, c->client, c->share.bytes);
+	c->share.bytes = 0;
 	serve(c->ws);
+}
+
+bool reply_budget_holds(const struct ws_conn *c)
+{
+	return c->share.bytes > 0;
 }
 
 bool reply_budget_check(struct ws_conn *c)
 {
-	if (c->share == 0 || c->out.len > 0 || lws_partial_buffered(c->wsi))
+	if (c->share.bytes == 0 || c->out.len > 0 || lws_partial_buffered(c->wsi))
 		return false;
 	reply_budget_lose(c);
 	return true;
@@ -119,21 +125,21 @@ bool reply_budget_check(struct ws_conn *c)
 
 void reply_budget_watch(struct ws_conn *c, int64_t now_ms)
 {
-	if (c->share == 0)
+	if (c->share.bytes == 0)
 		return;
 	uint64_t now = taken(c);
-	if (now - c->share_taken >= CRUMBS) {
-		c->share_taken = now;
-		c->share_ms = now_ms;
+	if (now - c->share.taken >= CRUMBS) {
+		c->share.taken = now;
+		c->share.taken_ms = now_ms;
 	}
-	if (now != c->share_moved) {
-		c->share_moved = now;
-		c->share_moved_ms = now_ms;
+	if (now != c->share.moved) {
+		c->share.moved = now;
+		c->share.moved_ms = now_ms;
 	}
 	bool seen = now != 0;
 	int64_t patience_ms = c->ws->options.reply_ms * (seen ? 1 : UNSEEN_PATIENCE);
-	bool stuck = seen && now_ms - c->share_moved_ms >= STUCK_MS && quota_is_wanted(c->ws->options.quotas, QUOTA_REPLIES);
-	if (stuck || now_ms - c->share_ms >= patience_ms) {
+	bool stuck = seen && now_ms - c->share.moved_ms >= STUCK_MS && quota_is_wanted(c->ws->options.quotas, QUOTA_REPLIES);
+	if (stuck || now_ms - c->share.taken_ms >= patience_ms) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL); /* a close frame would stand behind the answer */
 	}

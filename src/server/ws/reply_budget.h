@@ -9,9 +9,12 @@
 #ifndef SERVER_WS_REPLY_BUDGET_H
 #define SERVER_WS_REPLY_BUDGET_H
 
-#include "server/ws/ws_conn.h"
+#include "server/ws/ws_profile.h"
 
 enum { REPLY_BYTES_MAX = 15 * 1024 * 1024 }; /* of events in one answer; the last one and the rest of it come on top */
+
+/* Where answers wait until there is room for them: a few events, or very many. */
+enum ws_line { LINE_SMALL, LINE_LARGE, WS_LINES };
 
 struct reply_claim {
 	struct list in_line;
@@ -30,6 +33,8 @@ void reply_budget_drop(struct reply_claim *claim);
 void reply_budget_keep(struct ws_conn *c, struct reply_claim *claim, size_t bytes);
 /* Gives the share back once the socket has all of it. True when that has just come to pass. */
 bool reply_budget_check(struct ws_conn *c);
+/* Is an answer on its way to the connection? */
+bool reply_budget_holds(const struct ws_conn *c);
 /* The connection goes. */
 void reply_budget_lose(struct ws_conn *c);
 /* Closes who holds a share and takes next to nothing of it. Now and then. */

@@ -11,8 +11,7 @@
 #include "base/system/clock.h"
 #include "base/system/log.h"
 #include "server/ws/catchup_scheduler.h"
-#include "server/ws/ws_internal.h"
-#include "server/ws/ws_replay.h"
+#include "server/ws/ws_conn.h"
 
 enum {
 	PEEK_MAX = 8 * 1024,
@@ -59,7 +58,7 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	c->client = grant_client(&c->grant, c->peer);
 	c->places = request->places;
 	request->places = (struct ws_places){0};
-	c->upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
+	c->incoming.upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
 	acks_init(&c->acks, w->options.quotas, c->client);
 	ws_init_pace(c);
 	c->number = atomic_fetch_add(&w->incoming, 1) + 1;

@@ -1,6 +1,6 @@
 /* The peer closes. At a clean close the acknowledgements of its session are durable before the answer
  * (docs/decisions/0006-clean-close.md). */
-#include "server/ws/ws_internal.h"
+#include "server/ws/ws_conn.h"
 
 #include <assert.h>
 #include <errno.h>

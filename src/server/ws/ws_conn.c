@@ -38,7 +38,7 @@ void ws_progressed(struct ws_conn *c)
 
 bool ws_is_silent(const struct ws_conn *c, int64_t now_ms)
 {
-	return c->profile->publishes && now_ms - c->spoke_ms >= c->ws->options.silence_ms;
+	return c->profile->publishes && now_ms - c->alive.spoke_ms >= c->ws->options.silence_ms;
 }
 
 void ws_wake(struct ws *w, struct list *inbox, struct list *link)

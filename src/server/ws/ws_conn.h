@@ -1,7 +1,10 @@
-/* A WebSocket connection, shared by ws.c (its life), ws_send.c (what it is sent) and the profiles: what is said on it. All
- * on the ws thread.
+/* The inside of a WebSocket connection, for the files of this room; profiles see ws_profile.h. All on the ws thread.
  *
- * /v1/ws (schema/asyncapi.json) is ws_message.c; other paths are of profiles (ws_add_profile). */
+ *     ws_request.c    before the handshake          ws_send.c        what it is sent, events too
+ *     ws_open.c       its life                      ws_message.c     /v1/ws (schema/asyncapi.json)
+ *     ws_receive.c    messages                      ws_publisher.c   messages that are events
+ *     ws_close.c      the peer closes               ws_tick.c        once a second: pings, silence
+ *     ws.c            the thread                                                                  */
 #ifndef SERVER_WS_WS_CONN_H
 #define SERVER_WS_WS_CONN_H
 
@@ -13,12 +16,15 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "engine/read/subscription.h"
+#include "engine/work/ack_list.h"
+#include "event/op.h"
 #include "server/stream/reader_start.h"
 #include "server/stream/replay_speed.h"
-#include "engine/work/ack_list.h"
 #include "server/ws/metrics/pulse.h"
 #include "server/ws/metrics/ws_metrics.h"
+#include "server/ws/reply_budget.h"
 #include "server/ws/ws.h"
+#include "server/ws/ws_profile.h"
 
 /*            ws_add_take         handshake             close, error, peer gone
  *  (request) ▶ ARRIVING ─────────▶ OPEN ──────────────▶ destroyed
@@ -33,53 +39,8 @@
  *      WAIT_SOCKET    room in the socket         (libwebsockets)
  *      WAIT_TIME      the pace                   (conn.timer)
  *      WAIT_TURN      others that are behind     (catchup_scheduler.h)
- *      WAIT_CLIENT    the client                 (ws_replay.h)                                                       */
+ *      WAIT_CLIENT    the client                 (ws_replay.c)                                                       */
 enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_TURN, WAIT_CLIENT };
-
-/* Where answers from the past wait until there is room for them (reply_budget.h): a few events, or very many. */
-enum ws_line { LINE_SMALL, LINE_LARGE, WS_LINES };
-
-struct ws_conn;
-
-/* What differs between the paths. A function may be NULL where it says so. */
-struct ws_profile {
-	const char *path;
-	void *arg; /* the profile's own */
-	enum permission permission;
-	unsigned query; /* the parameters it takes */
-	bool reads;     /* has a cursor */
-	bool publishes; /* and nothing else: is closed when it says nothing for long */
-	bool measures;  /* is pinged for the time that takes, and not only when idle */
-	enum encoding form;
-	enum ws_metric counts; /* counted with each event that is sent, besides WSM_SENT; WSM_SENT: nothing is */
-	/* Has the last word on what the query parameters ask for. NULL: they stand. */
-	enum err (*narrow)(const struct url *u, struct reader_query *q, struct fault *fault);
-	/* The connection is there: makes conn.state. False: no memory. `closed` follows, whatever becomes of it. NULL both.
-	 */
-	bool (*opened)(struct ws_conn *c);
-	void (*closed)(struct ws_conn *c);
-	/* Its reader, if it has one, has its position. */
-	void (*open)(struct ws_conn *c);
-	/* A whole message is in conn.in. */
-	void (*message)(struct ws_conn *c);
-	/* A message was thrown away; or (ref empty) something is wrong on our side. */
-	void (*error)(struct ws_conn *c, int status, const struct fault *fault);
-	void (*gap)(struct ws_conn *c, const struct gap *gap);
-	/* The reader is at the head. */
-	void (*live)(struct ws_conn *c);
-	/* A filtered reader has come as far as `seq`; its session was moved there. NULL: it is not told. */
-	void (*checkpoint)(struct ws_conn *c, uint64_t seq);
-	void (*moved)(struct ws_conn *c, uint64_t seq);
-	/* Makes frames in conn.out of what waits elsewhere, while the socket has room. NULL: nothing does. */
-	void (*drain)(struct ws_conn *c);
-	/* The socket has taken something. NULL: it is not told. */
-	void (*progressed)(struct ws_conn *c);
-	/* Once a second, for each connection; and for all of them. NULL: not. */
-	void (*tick)(struct ws_conn *c);
-	void (*tick_all)(struct ws *w, void *arg);
-	/* The connection is closed, for its peer was silent for so long. NULL: it is not told. */
-	void (*silent)(const struct ws_conn *c, int64_t silent_ms);
-};
 
 /* What a connection holds among the requests that are under way, among those that stay, and of conditions on payloads. */
 struct ws_places {
@@ -88,15 +49,55 @@ struct ws_places {
 	struct quota_hold conditions;
 };
 
-/* Something that another thread does for a connection. */
-struct ws_task {
-	struct list in_conn;  /* in the order in which they were begun */
-	struct list in_inbox; /* ws.done */
-	struct ws *ws;
-	struct ws_conn *conn; /* NULL once it has gone */
-	bool away;            /* another thread has it: `finish` comes; otherwise it comes when the connection goes */
-	/* It is done: answers the connection if that is still there, and frees the task. */
-	void (*finish)(struct ws_task *task);
+enum {
+	KEY_LEN = 24,
+	CLOSE_REVOKED = 4401,
+	CLOSE_TRY_AGAIN = 1013,
+	CLOSE_DELETED = 4404,
+	CLOSE_TAKEN_OVER = 4409,
+};
+
+struct ws_request {
+	const struct ws_profile *profile;
+	size_t request_peek_len; /* bytes of the request in the socket */
+	char key[KEY_LEN + 1];
+	bool subprotocol; /* is agreed */
+	struct url url;
+	struct reader_query query;
+	struct grant grant;
+	uint64_t peer;
+	struct ws_places places; /* see ws_reserve */
+	struct ws_conn *conn;    /* made beforehand, so that nothing can fail once the socket is taken */
+};
+
+/* The message that comes in: ws_receive.c. */
+struct ws_incoming {
+	struct buf text;          /* so far */
+	struct quota_hold upload; /* what it counts for */
+	int64_t begun_ms;         /* monotonic: when it began, could go on, or had last come on; 0: there is none */
+	size_t begun_len;         /* bytes that came since then, kept or not */
+	bool refused;             /* it is thrown away, which has been told */
+	size_t thrown;            /* bytes of it */
+};
+
+/* Whether the peer is there: ws_tick.c. */
+struct ws_liveness {
+	int64_t seen_ms;   /* Unix: the last sign of life */
+	int64_t heard_ms;  /* monotonic: the same, or when it was last impossible to give one */
+	int64_t spoke_ms;  /* monotonic: the last message, or when reading was last paused */
+	int64_t pinged_ms; /* 0: no ping is open */
+	int64_t ping_us;   /* monotonic: when the ping left whose pong is awaited; 0: none */
+	int64_t trip_ms;   /* monotonic: when the last ping left */
+	struct pulse pulse;
+};
+
+/* An answer from the past that the socket has not taken yet: reply_budget.c. */
+struct ws_share {
+	size_t bytes;     /* 0: there is none */
+	uint64_t taken;   /* what the peer has taken of everything when that was last enough */
+	int64_t taken_ms; /* monotonic: and when */
+	uint64_t moved;   /* what it had taken when that was last more than before */
+	int64_t moved_ms; /* monotonic: and when */
 };
 
 struct ws_conn {
@@ -139,24 +140,16 @@ struct ws_conn {
 	struct acks acks; /* of a publisher: answers that the socket has no room for */
 	bool gone;        /* a publisher that takes nothing more: what it sent is read to the end */
 
-	struct buf in;            /* the message so far */
-	struct quota_hold upload; /* what it counts for */
-	int64_t begun_ms;         /* monotonic: when it began, could go on, or had last come on; 0: there is none */
-	size_t begun_len;         /* bytes that came since then, kept or not */
-	bool refused;             /* the message is thrown away, which has been told */
-	size_t thrown;            /* bytes of it */
-	bool throttled;           /* reading is paused */
-	bool busy;                /* the profile wants it paused */
-	bool held;                /* no events yet: something comes first */
-	bool muted;               /* no events for now: the profile wants none */
-	struct list tasks;        /* on their way */
+	struct ws_incoming incoming;
+	bool throttled;                   /* reading is paused */
+	bool busy;                        /* the profile wants it paused */
+	bool held;                        /* no events yet: something comes first */
+	bool muted;                       /* no events for now: the profile wants none */
+	void (*drain)(struct ws_conn *c); /* makes frames in `out` of what waits elsewhere; NULL: nothing does */
+	struct list tasks;                /* on their way */
 	int task_count;
-	void *state;            /* the profile's own */
-	size_t share;           /* bytes of an answer that the socket has not taken; 0: none */
-	uint64_t share_taken;   /* what the peer has taken of everything when that was last enough */
-	int64_t share_ms;       /* monotonic: and when */
-	uint64_t share_moved;   /* what it had taken when that was last more than before */
-	int64_t share_moved_ms; /* monotonic: and when */
+	void *state; /* the profile's own */
+	struct ws_share share;
 
 	bool peer_closed;        /* its Close frame has come: nothing behind it counts */
 	struct closing *closing; /* and is answered once a commit is there; nothing else is sent. NULL: it does not wait */
@@ -165,13 +158,7 @@ struct ws_conn {
 	bool moving;             /* the session was moved, and the cursor is not there yet */
 	int close_code;
 	const char *close_why;
-	int64_t seen_ms;   /* Unix: the last sign of life */
-	int64_t heard_ms;  /* monotonic: the same, or when it was last impossible to give one */
-	int64_t spoke_ms;  /* monotonic: the last message, or when reading was last paused */
-	int64_t pinged_ms; /* 0: no ping is open */
-	int64_t ping_us;   /* monotonic: when the ping left whose pong is awaited; 0: none */
-	int64_t trip_ms;   /* monotonic: when the last ping left */
-	struct pulse pulse;
+	struct ws_liveness alive;
 };
 
 /* Readers that are behind (catchup_scheduler.h). */
@@ -226,15 +213,6 @@ struct ws {
 
 /* ws_conn.c */
 
-/* The URL of its request, until the profile's `open` is called. */
-const struct url *ws_url(const struct ws_conn *c);
-/* The session's name; empty where there is none. */
-struct slice ws_session(const struct ws_conn *c);
-/* A task of the connection begins; `finish` follows a ws_task_done from any thread. */
-void ws_task_begin(struct ws_conn *c, struct ws_task *task, void (*finish)(struct ws_task *task));
-void ws_task_done(struct ws_task *task);
-/* From within finish: the task is no longer the connection's. */
-void ws_task_end(struct ws_task *task);
 /* Leaves something in an inbox, and wakes the thread. Any thread. */
 void ws_wake(struct ws *w, struct list *inbox, struct list *link);
 
@@ -249,8 +227,6 @@ enum { CLOSE_WITHOUT_WORD = 1 }; /* no close frame: the peer is gone, or the soc
 enum { WS_OUT_MAX = 64 * 1024 };
 
 void ws_init_pace(struct ws_conn *c);
-/* Queues a text frame; sent before any further event. */
-void ws_say(struct ws_conn *c, const struct buf *text);
 /* The same for a document, which is ended. `ref` is the client's own mark, JSON text; empty: it gave none. */
 void ws_say_document(struct ws_conn *c, struct document *d, struct slice ref);
 /* {"op":"error",…}; `ref` may be empty. */
@@ -263,10 +239,6 @@ void ws_broken(struct ws_conn *c);
 void ws_failed(struct ws_conn *c);
 /* Sends what is queued. False when the socket is full. */
 bool ws_send_out(struct ws_conn *c);
-/* The same, and comes back when the socket has room, without touching what the reader waits for. */
-void ws_pump_out(struct ws_conn *c);
-/* Sends all that can be sent, events too, and sees to being woken for the rest. */
-void ws_pump(struct ws_conn *c);
 /* The peer knows its position: `seq` is the last of it. */
 void ws_note_told(struct ws_conn *c, uint64_t seq);
 /* Tells a filtered reader how far it has come, where that is due. */
@@ -286,6 +258,21 @@ uint64_t ws_lag(const struct ws_conn *c, uint64_t head);
 /* Closes a reader that was live once and has fallen too far behind, where that is wanted. Replaying is not lagging. */
 bool ws_lags_too_far(struct ws_conn *c, uint64_t head);
 
+/* ws_publisher.c */
+
+/* A whole message of a publisher has come, or was refused. */
+void ws_publisher_message(struct ws_conn *c);
+void ws_publisher_refuse(struct ws_conn *c, const struct fault *fault);
+/* Makes frames of the answers that wait, while the socket has room. */
+void ws_publisher_drain(struct ws_conn *c);
+
+/* ws_replay.c: a replay that its reader steers: pause, resume, step, speed, seek */
+
+/* Does what was said, and answers; a seek waits for the page that is on its way. */
+void ws_steer(struct ws_conn *c, const struct op *op);
+/* The seek that waited. */
+void ws_seek(struct ws_conn *c);
+
 /* ws_tick.c */
 
 /* From here on until the end. */
@@ -294,19 +281,41 @@ void ws_begin_ticks(struct ws *w);
 void ws_hear(struct ws_conn *c);
 void ws_pong(struct ws_conn *c);
 
-/* the profiles */
+/* ws_message.c */
 
 extern const struct ws_profile ws_v1;
 
-enum { WS_PROFILES_MAX = 16 };
+/* ws_request.c, ws_conn.c */
 
-/* Adds one, which stays, before the first connection. */
-void ws_add_profile(const struct ws_profile *profile);
 /* The profile of a path; NULL. */
 const struct ws_profile *ws_profile_find(struct slice path);
 /* The index-th; NULL past the last. */
 const struct ws_profile *ws_profile_at(int index);
 /* See ws_profile. */
 void ws_progressed(struct ws_conn *c);
+
+/* ws_request.c */
+
+void ws_give_places(struct ws_places *p);
+
+/* ws_open.c */
+
+/* The handshake is done. */
+int ws_open(struct ws_conn *c);
+void ws_conn_destroy(struct ws_conn *c);
+/* Closes the connection when its token does not hold any longer. */
+void ws_check_grant(struct ws_conn *c);
+
+/* ws_receive.c */
+
+void ws_receive(struct ws_conn *c, const void *bytes, size_t len);
+void ws_drop_message(struct ws_conn *c);
+
+/* ws_close.c */
+
+/* The peer's Close has come. Not 0: the connection ends at once. */
+int ws_peer_closed(struct ws_conn *c, struct slice payload);
+/* libwebsockets ends an open connection. */
+void ws_ending(struct ws_conn *c);
 
 #endif

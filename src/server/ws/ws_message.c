@@ -4,7 +4,7 @@
 
 #include "event/op.h"
 #include "server/message/problem.h"
-#include "server/ws/ws_replay.h"
+#include "server/ws/ws_conn.h"
 
 /* Bytes that take long enough to read that others would wait for it. */
 enum { LONG_MESSAGE = 32 * 1024 };
@@ -93,8 +93,8 @@ static struct publish *create(struct ws_conn *c)
 	p->op.account = c->client;
 	p->grant = grant_share(&c->grant);
 	p->peer = c->peer;
-	p->text = c->in;
-	c->in = (struct buf){0};
+	p->text = c->incoming.text;
+	c->incoming.text = (struct buf){0};
 	ws_task_begin(c, &p->task, answer);
 	return p;
 }
@@ -168,7 +168,8 @@ static void run_read(struct pool_job *job, struct reader *reader)
 static bool read_elsewhere(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	if (c->in.len <= LONG_MESSAGE || !writer_has_small(w->options.writer) || !grant_may(&c->grant, PERMISSION_PUBLISH))
+	if (c->incoming.text.len <= LONG_MESSAGE || !writer_has_small(w->options.writer) ||
+	    !grant_may(&c->grant, PERMISSION_PUBLISH))
 		return false;
 	struct publish *p = create(c);
 	if (p == NULL)
@@ -230,7 +231,7 @@ static void on_message(struct ws_conn *c)
 	struct fault fault;
 	if (read_elsewhere(c))
 		return;
-	enum err err = op_read(c->in.data, c->in.len, &op, &fault);
+	enum err err = op_read(c->incoming.text.data, c->incoming.text.len, &op, &fault);
 	if (op.kind == OP_PUBLISH && !grant_may(&c->grant, PERMISSION_PUBLISH)) {
 		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
 		err = fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish");

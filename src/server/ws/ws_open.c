@@ -1,5 +1,5 @@
 /* The life of a connection: its session, its cursor, its end. */
-#include "server/ws/ws_internal.h"
+#include "server/ws/ws_conn.h"
 
 #include <ev.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ static void on_loaded(void *arg)
 /* A named session that was known already has come back. */
 static void note_return(struct ws_conn *c)
 {
-	c->pulse.reconnections++;
+	c->alive.pulse.reconnections++;
 	c->ws->pulse.reconnections++;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RECONNECT, 1);
 }
@@ -137,11 +137,12 @@ static void begin_since(struct ws_conn *c)
 int ws_open(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	pulse_start(&c->pulse, clock_mono_ms());
+	pulse_start(&c->alive.pulse, clock_mono_ms());
 	ws_hear(c);
-	c->spoke_ms = c->heard_ms;
+	c->alive.spoke_ms = c->alive.heard_ms;
 	struct slice session = c->request->query.session;
 	c->session = session.len > 0 ? strndup(session.p, session.len) : NULL;
+	c->drain = c->profile->publishes ? ws_publisher_drain : NULL;
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
 	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
@@ -170,7 +171,7 @@ static void forget(struct ws_task *task)
 /* Something is on its way to the peer, or would be if the socket had room. */
 static bool owes(const struct ws_conn *c)
 {
-	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->share > 0 || !acks_empty(&c->acks);
+	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->share.bytes > 0 || !acks_empty(&c->acks);
 }
 
 void ws_conn_destroy(struct ws_conn *c)

@@ -1,5 +1,5 @@
 /* Messages, as they come in. */
-#include "server/ws/ws_internal.h"
+#include "server/ws/ws_conn.h"
 
 #include <ev.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@ enum { THROWN_MAX = 64 * 1024 * 1024 /* of a message that is refused, before the
 
 void ws_drop_message(struct ws_conn *c)
 {
-	buf_finish(&c->in);
-	quota_hold_upload(&c->upload, 0, NULL);
+	buf_finish(&c->incoming.text);
+	quota_hold_upload(&c->incoming.upload, 0, NULL);
 }
 
 /* Who may not publish has little to say. */
@@ -28,60 +28,65 @@ static enum err take_fragment(struct ws_conn *c, const void *bytes, size_t len, 
 	size_t max = message_max(c);
 	if (lws_frame_is_binary(c->wsi))
 		return fault_set(fault, ERR_INVALID, "messages are text frames, not binary");
-	if (left > max || c->in.len + len > max - left)
+	if (left > max || c->incoming.text.len + len > max - left)
 		return fault_set(fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)", max);
-	buf_add(&c->in, bytes, len);
-	if (buf_failed(&c->in))
+	buf_add(&c->incoming.text, bytes, len);
+	if (buf_failed(&c->incoming.text))
 		return fault_nomem(fault);
-	return quota_hold_upload(&c->upload, c->in.cap, fault);
+	return quota_hold_upload(&c->incoming.upload, c->incoming.text.cap, fault);
 }
 
 /* The rest of a message that is refused is thrown away, unless that is too much to wait for. */
 static void throw_away(struct ws_conn *c, size_t len, size_t left)
 {
-	c->thrown += len;
-	if (left > THROWN_MAX || c->thrown > THROWN_MAX - left)
+	c->incoming.thrown += len;
+	if (left > THROWN_MAX || c->incoming.thrown > THROWN_MAX - left)
 		ws_hang_up(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
 }
 
 static void refuse_message(struct ws_conn *c, const struct fault *fault)
 {
-	c->refused = true;
+	c->incoming.refused = true;
 	ws_drop_message(c);
-	c->profile->error(c, problem_status(fault->code), fault);
+	if (c->profile->publishes)
+		ws_publisher_refuse(c, fault);
+	else
+		c->profile->error(c, problem_status(fault->code), fault);
 }
 
 static void end_message(struct ws_conn *c)
 {
-	c->begun_ms = 0;
-	c->begun_len = 0;
-	quota_hold_upload(&c->upload, 0, NULL); /* a publish takes it over */
-	if (!c->refused)
+	c->incoming.begun_ms = 0;
+	c->incoming.begun_len = 0;
+	quota_hold_upload(&c->incoming.upload, 0, NULL); /* a publish takes it over */
+	if (!c->incoming.refused && c->profile->publishes)
+		ws_publisher_message(c);
+	else if (!c->incoming.refused)
 		c->profile->message(c);
-	c->refused = false;
-	c->thrown = 0;
-	buf_finish(&c->in);
+	c->incoming.refused = false;
+	c->incoming.thrown = 0;
+	buf_finish(&c->incoming.text);
 	ws_throttle(c);
 }
 
 void ws_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
 	ws_hear(c);
-	c->spoke_ms = c->heard_ms;
+	c->alive.spoke_ms = c->alive.heard_ms;
 	if (c->close_code != 0 || c->peer_closed)
 		return;
-	c->begun_ms = c->begun_ms != 0 ? c->begun_ms : c->heard_ms;
-	c->begun_len += len;
-	if (c->begun_len >= HTTP_CONN_PROGRESS) {
-		c->begun_ms = c->heard_ms;
-		c->begun_len = 0;
+	c->incoming.begun_ms = c->incoming.begun_ms != 0 ? c->incoming.begun_ms : c->alive.heard_ms;
+	c->incoming.begun_len += len;
+	if (c->incoming.begun_len >= HTTP_CONN_PROGRESS) {
+		c->incoming.begun_ms = c->alive.heard_ms;
+		c->incoming.begun_len = 0;
 	}
 	struct fault fault;
 	size_t left = lws_remaining_packet_payload(c->wsi);
-	bool first = !c->refused && take_fragment(c, bytes, len, left, &fault) != ERR_NONE;
+	bool first = !c->incoming.refused && take_fragment(c, bytes, len, left, &fault) != ERR_NONE;
 	if (first)
 		refuse_message(c, &fault);
-	if (c->refused)
+	if (c->incoming.refused)
 		throw_away(c, len, left);
 	bool ends = left == 0 && lws_is_final_fragment(c->wsi);
 	if (ends)

@@ -1,4 +1,5 @@
-#include "server/ws/ws_replay.h"
+/* A replay that its reader steers (docs/decisions/0030-steered-replays.md). On the ws thread. */
+#include "server/ws/ws_conn.h"
 
 #include <stdio.h>
 

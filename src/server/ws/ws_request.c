@@ -1,5 +1,5 @@
 /* A WebSocket that was asked for, until it is handed to the thread. */
-#include "server/ws/ws_internal.h"
+#include "server/ws/ws_conn.h"
 
 #include <assert.h>
 #include <ev.h>
@@ -117,9 +117,4 @@ void ws_request_destroy(struct ws_request *r)
 	url_finish(&r->url);
 	free(r->conn);
 	free(r);
-}
-
-const struct url *ws_url(const struct ws_conn *c)
-{
-	return &c->request->url;
 }

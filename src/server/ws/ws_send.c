@@ -372,8 +372,8 @@ void ws_pump_out(struct ws_conn *c)
 {
 	if (is_closing(c))
 		return;
-	if (c->profile->drain != NULL)
-		c->profile->drain(c);
+	if (c->drain != NULL)
+		c->drain(c);
 	if (c->close_code != 0 || c->out.len == 0)
 		return;
 	if (lws_partial_buffered(c->wsi) || !ws_send_out(c))

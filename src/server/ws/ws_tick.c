@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/system/clock.h"
-#include "server/ws/reply_budget.h"
+#include "server/ws/ws_conn.h"
 
 enum {
 	TICK_US = WS_FIGURES_S * 1000 * 1000,
@@ -17,9 +17,9 @@ static void on_tick(lws_sorted_usec_list_t *tick);
 /* A sign of life. */
 void ws_hear(struct ws_conn *c)
 {
-	c->seen_ms = clock_wall_ms();
-	c->heard_ms = clock_mono_ms();
-	c->pinged_ms = 0;
+	c->alive.seen_ms = clock_wall_ms();
+	c->alive.heard_ms = clock_mono_ms();
+	c->alive.pinged_ms = 0;
 }
 
 /* Not empty: libwebsockets does not tell of an empty pong. */
@@ -27,33 +27,33 @@ static void ping(struct ws_conn *c, int64_t now)
 {
 	unsigned char frame[LWS_PRE + sizeof now];
 	memcpy(frame + LWS_PRE, &now, sizeof now);
-	c->pinged_ms = c->trip_ms = now;
-	c->ping_us = clock_mono_us();
+	c->alive.pinged_ms = c->alive.trip_ms = now;
+	c->alive.ping_us = clock_mono_us();
 	lws_write(c->wsi, frame + LWS_PRE, sizeof now, LWS_WRITE_PING);
 }
 
 void ws_pong(struct ws_conn *c)
 {
-	if (c->ping_us != 0) {
+	if (c->alive.ping_us != 0) {
 		int64_t us = clock_mono_us();
-		pulse_trip(&c->pulse, us / 1000, us - c->ping_us);
-		pulse_trip(&c->ws->pulse, us / 1000, us - c->ping_us);
+		pulse_trip(&c->alive.pulse, us / 1000, us - c->alive.ping_us);
+		pulse_trip(&c->ws->pulse, us / 1000, us - c->alive.ping_us);
 	}
-	c->ping_us = 0;
+	c->alive.ping_us = 0;
 	ws_hear(c);
 }
 
 /* A message that trickles in keeps what has come of it, and all messages have only so much together. */
 static bool dawdles(const struct ws_conn *c, int64_t now)
 {
-	return c->begun_ms != 0 && now - c->begun_ms > c->ws->options.patience_ms * MESSAGE_PATIENCE;
+	return c->incoming.begun_ms != 0 && now - c->incoming.begun_ms > c->ws->options.patience_ms * MESSAGE_PATIENCE;
 }
 
 /* It has said nothing for two intervals, its answer to a ping included. */
 static bool is_overdue(const struct ws_conn *c, int64_t now)
 {
 	int64_t ping_ms = c->ws->options.ping_ms;
-	return c->pinged_ms != 0 && now - c->pinged_ms >= ping_ms && now - c->heard_ms >= 2 * ping_ms;
+	return c->alive.pinged_ms != 0 && now - c->alive.pinged_ms >= ping_ms && now - c->alive.heard_ms >= 2 * ping_ms;
 }
 
 /* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
@@ -63,9 +63,9 @@ static void check_peer(struct ws_conn *c, int64_t now)
 	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || c->closing != NULL ||
 		      lws_partial_buffered(c->wsi);
 	if (paused)
-		c->spoke_ms = now; /* what it says meanwhile waits in the socket */
-	if (paused && c->begun_ms != 0)
-		c->begun_ms = now;
+		c->alive.spoke_ms = now; /* what it says meanwhile waits in the socket */
+	if (paused && c->incoming.begun_ms != 0)
+		c->incoming.begun_ms = now;
 	if (dawdles(c, now)) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message has to come to its end");
@@ -77,19 +77,20 @@ static void check_peer(struct ws_conn *c, int64_t now)
 		return;
 	}
 	if (paused || !acks_empty(&c->acks) || c->gone) { /* deaf to its pongs, or it to our pings */
-		c->heard_ms = now;
-		c->pinged_ms = 0;
+		c->alive.heard_ms = now;
+		c->alive.pinged_ms = 0;
 		return;
 	}
 	int64_t ping_ms = c->ws->options.ping_ms;
-	bool measure = c->profile->measures && c->ping_us == 0 && (c->trip_ms == 0 || now - c->trip_ms >= ping_ms);
+	bool measure = c->profile->measures && c->alive.ping_us == 0 &&
+		       (c->alive.trip_ms == 0 || now - c->alive.trip_ms >= ping_ms);
 	if (is_overdue(c, now)) {
 		if (c->profile->silent != NULL)
-			c->profile->silent(c, now - c->heard_ms);
+			c->profile->silent(c, now - c->alive.heard_ms);
 		c->ws->pulse.timeouts++;
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
-	} else if (c->pinged_ms == 0 && (now - c->heard_ms >= ping_ms || measure)) {
+	} else if (c->alive.pinged_ms == 0 && (now - c->alive.heard_ms >= ping_ms || measure)) {
 		ping(c, now);
 	}
 }
@@ -112,7 +113,7 @@ static void write_connection(struct buf *out, const struct ws_conn *c, int64_t n
 	doc_bool(root, "is_connected", c->close_code == 0);
 	doc_u64(root, "retry_count", c->retries);
 	doc_u64(root, "queue_size", ws_lag(c, feed_head(c->ws->options.feed)));
-	doc_seconds(root, "last_activity", c->seen_ms);
+	doc_seconds(root, "last_activity", c->alive.seen_ms);
 	doc_bool(root, "is_timeout", is_overdue(c, now));
 	document_end(&d, out);
 }
@@ -122,7 +123,7 @@ static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "path", c->profile->path);
-	pulse_write(doc_object(root, "ping"), &c->pulse, now);
+	pulse_write(doc_object(root, "ping"), &c->alive.pulse, now);
 	document_end(&d, out);
 }
 
@@ -201,7 +202,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 	publish_pulses(w, now);
 	for (int i = 0; ws_profile_at(i) != NULL; i++)
 		if (ws_profile_at(i)->tick_all != NULL)
-			ws_profile_at(i)->tick_all(w, ws_profile_at(i)->arg);
+			ws_profile_at(i)->tick_all(w, ws_profile_at(i));
 	schedule_tick(w);
 }
 

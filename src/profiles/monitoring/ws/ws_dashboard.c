@@ -12,6 +12,7 @@
 #include "profiles/monitoring/services/notice.h"
 #include "profiles/monitoring/ws/ws_profiles.h"
 #include "profiles/monitoring/ws/ws_query.h"
+#include "server/ws/ws.h"
 #include "json/json.h"
 
 enum {
@@ -24,16 +25,14 @@ enum {
 	SERIES_HOURS = 24, /* that minutes are kept for: no answer says that it covers more */
 };
 
-static const char path[] = "/ws";
-
 static struct monitoring *self_of(const struct ws_conn *c)
 {
-	return c->profile->arg;
+	return ws_profile_of(c)->arg;
 }
 
 static struct dashboard *dashboard_of(const struct ws_conn *c)
 {
-	return c->state;
+	return ws_state(c);
 }
 
 /* Dashboards see the services, and nothing else: other streams have no flat shape. */
@@ -71,15 +70,15 @@ void ws_note_silence(const struct ws_conn *c, int64_t silent_ms)
 	char what[96];
 	char number[24];
 	snprintf(what, sizeof what, "no answer to a ping: silent for %.1f s, closed", (double)silent_ms / 1000);
-	snprintf(number, sizeof number, "%" PRIu64, c->number);
+	snprintf(number, sizeof number, "%" PRIu64, ws_number(c));
 	struct doc metadata = notice_begin(&notice, "ping_timeout", what);
 	doc_string(metadata, "reason", "ping_timeout");
-	doc_string(metadata, "path", c->profile->path);
+	doc_string(metadata, "path", ws_profile_of(c)->path);
 	doc_string(metadata, "connection_id", number);
-	if (c->session != NULL)
+	if (ws_session(c).len > 0)
 		doc_text(metadata, "session_id", ws_session(c));
 	doc_i64(metadata, "silent_ms", silent_ms);
-	notice_send(c->ws->options.writer, &notice);
+	notice_send(self_of(c)->api->writer, &notice);
 }
 
 /* --- parameters --- */
@@ -149,7 +148,7 @@ static void say_sessions(struct ws_conn *c)
 static void on_live(struct ws_conn *c)
 {
 	uint64_t seq = monitor_session_seq(self_of(c)->monitor);
-	if (seq <= dashboard_of(c)->session_told || seq > cursor_after(c->cursor))
+	if (seq <= dashboard_of(c)->session_told || seq > ws_after(c))
 		return;
 	dashboard_of(c)->session_told = seq;
 	say_sessions(c);
@@ -187,60 +186,63 @@ static void write_leases(struct monitoring *self, struct buf *out)
 	ws_end_stamped(&d, out);
 }
 
-static void write_health(struct ws *w, struct buf *out)
+static void write_health(const struct monitoring *self, struct buf *out)
 {
 	struct document d;
 	struct buf pulses;
 	struct doc root = document_begin(&d);
 	doc_string(root, "type", "websocket_health");
 	buf_init(&pulses);
-	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &pulses);
+	ws_metrics_text(ws_figures_of(self->api->ws), WS_TEXT_HEALTH, &pulses);
 	doc_raw_take(root, "data", &pulses);
 	ws_end_stamped(&d, out);
 }
 
-/* Every five seconds: leases and health, to every dashboard that keeps up. */
-static void tell_all(struct ws *w, void *arg)
-{
-	struct monitoring *self = arg;
-	int64_t now = clock_mono_ms();
+struct news {
 	struct buf leases;
 	struct buf health;
+};
+
+/* A dashboard that is behind gets the next ones: only the newest count. */
+static void tell(struct ws_conn *c, void *arg)
+{
+	const struct news *news = arg;
+	if (ws_is_held(c) || !ws_keeps_up(c))
+		return;
+	ws_say(c, &news->leases);
+	ws_say(c, &news->health);
+	ws_pump_out(c);
+}
+
+/* Every five seconds: leases and health, to every dashboard that keeps up. */
+static void tell_all(struct ws *w, const struct ws_profile *profile)
+{
+	struct monitoring *self = profile->arg;
+	int64_t now = clock_mono_ms();
+	struct news news;
 	if (atomic_load(&self->dashboards) == 0 || now - self->told_ms < CADENCE_MS)
 		return;
 	self->told_ms = now;
-	buf_init(&leases);
-	buf_init(&health);
-	write_leases(self, &leases);
-	write_health(w, &health);
-	LIST_EACH (link, &w->all) {
-		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
-		bool behind = c->wait == WAIT_SOCKET || c->out.len > 0 || lws_partial_buffered(c->wsi);
-		if (c->profile->path != path || c->held || behind || c->close_code != 0)
-			continue; /* a reader that is behind gets the next ones: only the newest count */
-		ws_say(c, &leases);
-		ws_say(c, &health);
-		ws_pump_out(c);
-	}
-	buf_finish(&leases);
-	buf_finish(&health);
+	buf_init(&news.leases);
+	buf_init(&news.health);
+	write_leases(self, &news.leases);
+	write_health(self, &news.health);
+	ws_each(w, profile, tell, &news);
+	buf_finish(&news.leases);
+	buf_finish(&news.health);
 }
 
-/* No events, or events again from where it was, as the adapter in force has it. */
+/* Events are live, or not, as the adapter in force has it. */
 static void mute(struct ws_conn *c)
 {
-	bool muted = flags_adapter(self_of(c)->flags) == ADAPTER_REALTIME;
-	if (muted == c->muted)
-		return;
-	c->muted = muted;
-	ws_pump(c);
+	ws_mute(c, flags_adapter(self_of(c)->flags) == ADAPTER_REALTIME);
 }
 
 static bool on_opened(struct ws_conn *c)
 {
 	struct dashboard *d = calloc(1, sizeof *d);
 	atomic_fetch_add(&self_of(c)->dashboards, 1);
-	c->state = d;
+	ws_set_state(c, d);
 	if (d == NULL)
 		return false;
 	list_init(&d->queries);
@@ -251,22 +253,22 @@ static bool on_opened(struct ws_conn *c)
 static void on_closed(struct ws_conn *c)
 {
 	atomic_fetch_sub(&self_of(c)->dashboards, 1);
-	if (c->state != NULL)
+	if (ws_state(c) != NULL)
 		ws_queries_drop(c);
-	free(c->state);
+	free(ws_state(c));
 }
 
 static void on_open(struct ws_conn *c)
 {
-	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
+	ws_metrics_count(ws_figures_of(self_of(c)->api->ws), (struct slice){"", 0}, WSM_PROFILE, 1);
 	bool none = dashboard_of(c)->services != 0 &&
 		    (dashboard_of(c)->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
 	struct service_history_query past = {.service = none ? SERVICE_NONE : SERVICES,
 					     .services = dashboard_of(c)->services,
-					     .before = cursor_after(c->cursor) + 1,
+					     .before = ws_after(c) + 1,
 					     .limit = INITIAL_EVENTS,
 					     .oldest_first = true};
-	c->held = true;
+	ws_hold(c, true);
 	mute(c);
 	dashboard_of(c)->session_told = monitor_session_seq(self_of(c)->monitor);
 	ws_send_query(c, WS_QUERY_INITIAL, NULL, past, NULL);
@@ -351,8 +353,9 @@ static void export(struct ws_conn *c, const struct question *q, struct slice mes
 	struct service_history_query none = {0};
 	struct fault fault;
 	char *name = NULL;
-	if (!grant_may(&c->grant, PERMISSION_ADMIN)) { /* it writes a file */
-		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("export"));
+	if (!grant_may(ws_grant(c), PERMISSION_ADMIN)) { /* it writes a file */
+		access_denied(self_of(c)->api->access, DENIAL_SCOPE, grant_name(ws_grant(c)), ws_peer(c),
+			      slice_of("export"));
 		on_error(c, 403, (fault_set(&fault, ERR_DENIED, "export wants a token with the scope admin"), &fault));
 		return;
 	}
@@ -374,21 +377,19 @@ static void acknowledge(struct ws_conn *c, struct slice message)
 {
 	struct slice value;
 	uint64_t seq;
-	uint64_t sent;
-	if (c->session == NULL || !json_member(message, "seq", &value) || !json_sequence(value, &seq))
-		return;
-	if (sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, seq, &sent) == ERR_NONE)
-		writer_poke(c->ws->options.writer);
+	if (json_member(message, "seq", &value) && json_sequence(value, &seq))
+		ws_ack(c, seq);
 }
 
 /* What is not a command is passed over in silence, as ever. */
 static void on_message(struct ws_conn *c)
 {
-	struct slice message = {c->in.data, 0};
+	struct buf *in = ws_message(c);
+	struct slice message = {in->data, 0};
 	struct slice command;
 	struct json_error error;
 	struct question q;
-	if (c->in.len == 0 || !json_minify(c->in.data, c->in.len, c->in.data, &message.len, &error) ||
+	if (in->len == 0 || !json_minify(in->data, in->len, in->data, &message.len, &error) ||
 	    json_kind(message) != JSON_OBJECT || !json_member(message, "command", &command))
 		return;
 	read_question(message, &q);
@@ -409,7 +410,7 @@ static void on_message(struct ws_conn *c)
 struct ws_profile ws_dashboard(struct monitoring *self, enum encoding live)
 {
 	return (struct ws_profile){
-		.path = path,
+		.path = "/ws",
 		.arg = self,
 		.permission = PERMISSION_READ_ALL,
 		.query = WS_QUERY,

@@ -1,46 +1,19 @@
 /* /events: publishers of the monitoring profile. Each message is an event in the stream of its service, stored as it was
- * sent, and is answered once, in order, when it is durable. Nobody has to read the answers: what the socket has no room for
- * waits in a few bytes each (ack_list.h), and messages wait only when there are very many of them.
- *
- *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ conn.acks when all before it are ─▶ text ─▶ socket
- *                  (what cannot be stored is done at once)                                                       */
+ * sent, and is answered when it is durable (server/ws/ws_publisher.c). */
 #include <inttypes.h>
-#include <linux/sock_diag.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
+#include "profiles/monitoring/event/flags.h"
 #include "profiles/monitoring/event/flat.h"
 #include "profiles/monitoring/services/monitoring.h"
 #include "profiles/monitoring/ws/ws_profiles.h"
-#include "server/ws/ws_conn.h"
+#include "server/ws/ws.h"
 #include "json/json.h"
 
-enum {
-	RETRY_US = 20000,                 /* after the writer's queue was full, or a limit was reached */
-	SEND_BYTES = 16 * 1024,           /* of answers at once */
-	ANSWER_MAX = ACKS_TEXT_MAX + 512, /* bytes */
-	PACKET_COST = 8,                  /* what a packet takes up in the kernel, by its bytes, at the worst */
-};
-
-struct frame {
-	struct write_op op; /* first: the writer gives it back */
-	struct ws_task task;
-	bool submitted;
-	bool charged; /* to the limits of publishing */
-	bool done;
-	char *type; /* JSON text; NULL: none */
-	struct slice type_text;
-};
-
-static void destroy(struct frame *f)
+static struct monitoring *self_of(const struct ws_conn *c)
 {
-	receipt_finish(&f->op.receipt);
-	batch_destroy(f->op.batch);
-	free(f->type);
-	free(f);
+	return ws_profile_of(c)->arg;
 }
-
-/* --- answering --- */
 
 static void write_answer(struct buf *out, const struct ack *ack)
 {
@@ -58,212 +31,46 @@ static void write_answer(struct buf *out, const struct ack *ack)
 	buf_printf(out, ",\"seq\":%" PRIu64 "%s}", ack->seq, ack->kind == ACK_DUPLICATE ? ",\"duplicate\":true" : "");
 }
 
-/* How many bytes the socket surely takes whole: the kernel counts a few hundred bytes for each packet besides. */
-static size_t socket_room(const struct ws_conn *c)
+/* The type is repeated in the answer. */
+static void keep_type(struct slice *echo, struct slice message)
 {
-	uint32_t memory[SK_MEMINFO_VARS] = {0};
-	socklen_t len = sizeof memory;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_MEMINFO, memory, &len) != 0 || memory[SK_MEMINFO_WMEM_QUEUED] == 0)
-		return SEND_BYTES;
-	uint32_t size = memory[SK_MEMINFO_SNDBUF];
-	size_t free = size > memory[SK_MEMINFO_WMEM_QUEUED] ? (size - memory[SK_MEMINFO_WMEM_QUEUED]) / PACKET_COST : 0;
-	return free < SEND_BYTES ? free : SEND_BYTES;
-}
-
-static void fill_out(struct ws_conn *c)
-{
-	struct buf text;
-	struct buf own;
-	buf_init(&text);
-	buf_init(&own);
-	for (size_t room = socket_room(c); !acks_empty(&c->acks) && c->out.len + ANSWER_MAX < room && c->close_code == 0;) {
-		struct ack ack;
-		acks_take(&c->acks, &ack, &own);
-		text.len = 0;
-		text.failed = text.failed || buf_failed(&own);
-		write_answer(&text, &ack);
-		ws_say(c, &text);
-	}
-	buf_finish(&text);
-	buf_finish(&own);
-}
-
-/* No part of a frame is left to libwebsockets: it would hang up on a peer that has gone before what that peer had sent was
- * read. */
-static void drain(struct ws_conn *c)
-{
-	while (!acks_empty(&c->acks) && c->close_code == 0 && !lws_partial_buffered(c->wsi)) {
-		fill_out(c);
-		if (c->out.len == 0 || !ws_send_out(c))
-			break;
-	}
-	if (!acks_empty(&c->acks))
-		lws_callback_on_writable(c->wsi);
-	ws_throttle(c);
-}
-
-static void keep_answer(struct ws_conn *c, const struct frame *f)
-{
-	const struct receipt *r = &f->op.receipt;
-	struct ack ack = {r->duplicates > 0 ? ACK_DUPLICATE : ACK_STORED, r->first, f->type_text};
-	if (f->op.err)
-		ack = (struct ack){ACK_REFUSED, 0, slice_of(f->op.fault.text)};
-	if (!c->gone && !acks_add(&c->acks, &ack))
-		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
-}
-
-/* Are as many frames on their way as may be, or is there one that could not be submitted yet? Then no more are read. */
-static bool has_many(const struct ws_conn *c)
-{
-	if (list_empty(&c->tasks))
-		return false;
-	const struct frame *last = LIST_ITEM(LIST_ITEM(c->tasks.prev, struct ws_task, in_conn), struct frame, task);
-	return !last->submitted ||
-	       c->task_count >= flags_get(((struct monitoring *)c->profile->arg)->flags, FLAG_BATCH_SIZE);
-}
-
-/* Answers what is done, as far as everything before it is. */
-static void answer(struct ws_conn *c)
-{
-	while (!list_empty(&c->tasks)) {
-		struct frame *f = LIST_ITEM(LIST_ITEM(c->tasks.next, struct ws_task, in_conn), struct frame, task);
-		if (!f->done)
-			break;
-		keep_answer(c, f);
-		ws_task_end(&f->task);
-		destroy(f);
-	}
-	c->busy = has_many(c);
-	ws_throttle(c);
-}
-
-/* --- storing --- */
-
-static void on_committed(struct write_op *op)
-{
-	ws_task_done(&((struct frame *)op)->task);
-}
-
-static void on_retry(lws_sorted_usec_list_t *timer);
-
-static enum err submit(struct ws_conn *c, struct frame *f, struct fault *fault)
-{
-	int retry_s; /* it is tried again in any case */
-	enum err err = f->charged ? ERR_NONE : rates_take(c->ws->options.rates, c->client, 1, &retry_s, fault);
-	f->charged = f->charged || !err;
-	return err ? err : writer_submit(c->ws->options.writer, &f->op, fault);
-}
-
-/* Hands the frames on that wait for room in the writer's queue, or for their turn by the limits, in order. */
-static void submit_waiting(struct ws_conn *c)
-{
-	LIST_EACH (link, &c->tasks) {
-		struct frame *f = LIST_ITEM(LIST_ITEM(link, struct ws_task, in_conn), struct frame, task);
-		if (f->submitted)
-			continue;
-		struct fault fault;
-		enum err err = submit(c, f, &fault);
-		if (err == ERR_BUSY || err == ERR_RATE) {
-			lws_sul_schedule(c->ws->context, 0, &c->timer, on_retry, RETRY_US);
-			break;
-		}
-		f->submitted = true;
-		f->task.away = err == ERR_NONE; /* then the op is the writer's */
-		if (!err)
-			continue;
-		f->done = true;
-		f->op.err = err;
-		f->op.fault = fault;
-	}
-}
-
-static void on_retry(lws_sorted_usec_list_t *timer)
-{
-	struct ws_conn *c = lws_container_of(timer, struct ws_conn, timer);
-	submit_waiting(c);
-	answer(c);
-	ws_pump_out(c);
-}
-
-static void on_done(struct ws_task *task)
-{
-	struct frame *f = LIST_ITEM(task, struct frame, task);
-	struct ws_conn *c = task->conn;
-	f->done = true;
-	f->task.away = false;
-	if (c == NULL)
-		destroy(f);
-	else
-		answer(c);
-}
-
-static void keep_type(struct frame *f, struct slice message)
-{
+	char *text;
 	struct slice type;
-	if (!json_member(message, "type", &type) || type.len > ACKS_TEXT_MAX || (f->type = malloc(type.len)) == NULL)
+	if (!json_member(message, "type", &type) || type.len > ACKS_TEXT_MAX || (text = malloc(type.len)) == NULL)
 		return;
-	slice_copy(f->type, type);
-	f->type_text = (struct slice){f->type, type.len};
+	slice_copy(text, type);
+	*echo = (struct slice){text, type.len};
 }
 
-/* Makes a batch of what is in conn.in; the batch takes its memory over. */
-static enum err read_message(struct ws_conn *c, struct frame *f, struct fault *fault)
+/* The batch takes over the memory of the message. */
+static enum err read_event(struct ws_conn *c, struct buf *in, struct write_op *op, struct slice *echo, struct fault *fault)
 {
-	struct slice message = {c->in.data, 0};
+	struct api *api = self_of(c)->api;
+	struct slice message = {in->data, 0};
 	struct json_error error;
-	if (c->in.len == 0 || !json_minify(c->in.data, c->in.len, c->in.data, &message.len, &error))
+	if (in->len == 0 || !json_minify(in->data, in->len, in->data, &message.len, &error))
 		return fault_set(fault, ERR_INVALID, "Invalid JSON");
 	if (json_kind(message) != JSON_OBJECT)
 		return fault_set(fault, ERR_INVALID, "a frame is a JSON object");
-	keep_type(f, message);
+	keep_type(echo, message);
 	const char *stream = service_name(flat_route(message));
-	enum err err = grant_publish_to(&c->grant, slice_of(stream), c->peer, fault);
+	enum err err = grant_publish_to(ws_grant(c), slice_of(stream), ws_peer(c), fault);
 	if (err)
 		return err;
-	c->in = (struct buf){0};
-	err = batch_from_object_take(message, stream, (char *)message.p, c->ws->options.limits, &f->op.batch, fault);
-	return err ? err : writer_admit(c->ws->options.writer, f->op.batch, &f->op.options, fault);
+	*in = (struct buf){0};
+	err = batch_from_object_take(message, stream, (char *)message.p, api->limits, &op->batch, fault);
+	return err ? err : writer_admit(api->writer, op->batch, &op->options, fault);
 }
 
-/* A frame at the end of the line, `why` it is done already; NULL: it is not. */
-static void add_frame(struct ws_conn *c, const struct fault *why)
+static int64_t most(const struct ws_conn *c)
 {
-	struct frame *f = calloc(1, sizeof *f);
-	if (f == NULL) {
-		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
-		return;
-	}
-	f->op.done = on_committed;
-	f->op.client = c->number;
-	f->op.account = c->client;
-	ws_task_begin(c, &f->task, on_done);
-	f->task.away = false;
-	if (why != NULL) {
-		f->op.fault = *why;
-		f->op.err = why->code;
-	} else {
-		f->op.err = read_message(c, f, &f->op.fault);
-	}
-	f->submitted = f->done = f->op.err != ERR_NONE;
-	submit_waiting(c);
-	answer(c);
-}
-
-static void on_message(struct ws_conn *c)
-{
-	add_frame(c, NULL);
-}
-
-static void on_refused(struct ws_conn *c, int status, const struct fault *fault)
-{
-	(void)status;
-	add_frame(c, fault);
+	return flags_get(self_of(c)->flags, FLAG_BATCH_SIZE);
 }
 
 /* It is the client who speaks first. */
 static void on_open(struct ws_conn *c)
 {
-	ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_PROFILE, 1);
+	ws_metrics_count(ws_figures_of(self_of(c)->api->ws), (struct slice){"", 0}, WSM_PROFILE, 1);
 }
 
 struct ws_profile ws_ingest(struct monitoring *self)
@@ -276,9 +83,9 @@ struct ws_profile ws_ingest(struct monitoring *self)
 		.publishes = true,
 		.counts = WSM_SENT,
 		.open = on_open,
-		.message = on_message,
-		.error = on_refused,
-		.drain = drain,
+		.read = read_event,
+		.answer = write_answer,
+		.most = most,
 		.silent = ws_note_silence,
 	};
 }

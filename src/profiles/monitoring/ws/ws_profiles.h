@@ -3,7 +3,7 @@
 #define PROFILES_MONITORING_WS_WS_PROFILES_H
 
 #include "profiles/monitoring/services/monitoring.h"
-#include "server/ws/ws_conn.h"
+#include "server/ws/ws_profile.h"
 
 /* /ws; `live` is the encoding of the flat shape. */
 struct ws_profile ws_dashboard(struct monitoring *self, enum encoding live);

@@ -1,4 +1,5 @@
 #include "profiles/monitoring/ws/ws_query.h"
+#include "server/ws/ws.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ static void put_tallies(struct monitor *m, struct doc to)
 	}
 }
 
-static void write_initial(struct ws *w, struct buf *out, const struct ws_query *e, struct slice recent)
+static void write_initial(struct buf *out, const struct ws_query *e, struct slice recent)
 {
 	struct document head;
 	struct document tail;
@@ -106,12 +107,12 @@ static void write_initial(struct ws *w, struct buf *out, const struct ws_query *
 	monitor_write_sessions(e->self->monitor, &text);
 	doc_raw_take(root, "session_metrics", &text);
 	leases_write_metrics(e->self->leases, doc_object(root, "semaphore_metrics"), e->self->port);
-	ws_metrics_text(w->metrics, WS_TEXT_HEALTH, &text);
+	ws_metrics_text(ws_figures_of(e->self->api->ws), WS_TEXT_HEALTH, &text);
 	doc_raw_take(root, "websocket_health", &text);
 	write_events(&head, out, "recent_events", recent);
 	root = document_begin(&tail);
 	doc_u64(root, "seq", e->query.before - 1);
-	doc_string(root, "epoch", store_epoch(feed_store(w->options.feed)));
+	doc_string(root, "epoch", store_epoch(e->self->api->store));
 	put_missing(root, e->past);
 	stamp(root);
 	document_end_tail(&tail, out);
@@ -183,10 +184,10 @@ static void write_exported(struct buf *out, struct slice name)
 	ws_end_stamped(&d, out);
 }
 
-static void write_reply(struct ws *w, struct ws_query *e, struct slice found)
+static void write_reply(struct ws_query *e, struct slice found)
 {
 	switch (e->kind) {
-	case WS_QUERY_INITIAL: write_initial(w, &e->reply, e, found); break;
+	case WS_QUERY_INITIAL: write_initial(&e->reply, e, found); break;
 	case WS_QUERY_RECENT: write_recent(&e->reply, e, found); break;
 	case WS_QUERY_HISTORY: write_history(&e->reply, e, found); break;
 	case WS_QUERY_SERIES: write_series(&e->reply, e); break;
@@ -195,14 +196,12 @@ static void write_reply(struct ws *w, struct ws_query *e, struct slice found)
 }
 
 /* A page of the log; false when there is more to read, which comes at its next turn. */
-static bool read_past(struct ws *w, struct ws_query *e, struct reader *reader, struct buf *found, enum err *err,
-		      struct fault *fault)
+static bool read_past(struct ws_query *e, struct reader *reader, struct buf *found, enum err *err, struct fault *fault)
 {
 	bool done = false;
 	*err = ERR_NONE;
 	if (e->past == NULL)
-		*err = service_history_create(e->self->monitor, feed_store(w->options.feed), reader, &e->query, &e->past,
-					      fault);
+		*err = service_history_create(e->self->monitor, e->self->api->store, reader, &e->query, &e->past, fault);
 	if (*err == ERR_NONE)
 		*err = service_history_read(e->past, reader, &done, fault);
 	if (*err == ERR_NONE && !done)
@@ -213,43 +212,41 @@ static bool read_past(struct ws *w, struct ws_query *e, struct reader *reader, s
 }
 
 /* The same for the minute in which a series begins. */
-static bool read_boundary(struct ws *w, struct ws_query *e, struct reader *reader, enum err *err, struct fault *fault)
+static bool read_boundary(struct ws_query *e, struct reader *reader, enum err *err, struct fault *fault)
 {
 	bool done = false;
 	*err = ERR_NONE;
 	if (e->question.service == SERVICE_NONE)
 		return true;
 	if (e->boundary == NULL)
-		*err = boundary_create(monitor_boundaries(e->self->monitor), feed_store(w->options.feed), reader,
-				       e->query.since_ms, &e->boundary, fault);
+		*err = boundary_create(monitor_boundaries(e->self->monitor), e->self->api->store, reader, e->query.since_ms,
+				       &e->boundary, fault);
 	if (*err == ERR_NONE)
 		*err = boundary_read(e->boundary, reader, &done, fault);
 	return *err != ERR_NONE || done;
 }
 
 /* False when there is more to read. */
-static bool read_log(struct ws *w, struct ws_query *e, struct reader *reader, struct buf *found, enum err *err,
-		     struct fault *fault)
+static bool read_log(struct ws_query *e, struct reader *reader, struct buf *found, enum err *err, struct fault *fault)
 {
 	if (e->kind == WS_QUERY_SERIES)
-		return read_boundary(w, e, reader, err, fault);
-	return read_past(w, e, reader, found, err, fault);
+		return read_boundary(e, reader, err, fault);
+	return read_past(e, reader, found, err, fault);
 }
 
 /* On a pool thread. */
 static void run_query(struct pool_job *job, struct reader *reader)
 {
 	struct ws_query *e = LIST_ITEM(job, struct ws_query, job);
-	struct ws *w = e->task.ws;
 	struct buf found;
 	struct fault fault;
 	enum err err;
 	buf_init(&found);
 	if (e->kind == WS_QUERY_EXPORT) {
-		err = service_history_export(e->self->monitor, feed_store(w->options.feed), reader, slice_of(e->name),
-					     &found, &fault);
-	} else if (!read_log(w, e, reader, &found, &err, &fault)) {
-		pool_submit_again(w->options.pool, job);
+		err = service_history_export(e->self->monitor, e->self->api->store, reader, slice_of(e->name), &found,
+					     &fault);
+	} else if (!read_log(e, reader, &found, &err, &fault)) {
+		pool_submit_again(e->self->api->pool, job);
 		return;
 	}
 	if (!err && buf_failed(&found))
@@ -258,7 +255,7 @@ static void run_query(struct pool_job *job, struct reader *reader)
 		log_error("a dashboard's question cannot be answered", "error=%s", log_text(fault.text));
 		ws_write_error(&e->reply, 500, fault.text);
 	} else {
-		write_reply(w, e, buf_slice(&found));
+		write_reply(e, buf_slice(&found));
 	}
 	buf_finish(&found);
 	ws_task_done(&e->task);
@@ -275,13 +272,12 @@ static void destroy(struct ws_query *e)
 
 static struct dashboard *dashboard_of(const struct ws_conn *c)
 {
-	return c->state;
+	return ws_state(c);
 }
 
 static void pause_reading(struct ws_conn *c)
 {
-	c->busy = c->held || c->share > 0 || dashboard_of(c)->query_count >= WAITING_MAX;
-	ws_throttle(c);
+	ws_pause(c, ws_is_held(c) || reply_budget_holds(c) || dashboard_of(c)->query_count >= WAITING_MAX);
 }
 
 static void on_query_done(struct ws_task *task)
@@ -292,7 +288,7 @@ static void on_query_done(struct ws_task *task)
 	if (c == NULL) {
 		reply_budget_drop(&e->claim);
 	} else {
-		c->held = false;
+		ws_hold(c, false);
 		ws_say(c, &e->reply);
 		reply_budget_keep(c, &e->claim, e->reply.len);
 		if (e->kind == WS_QUERY_INITIAL)
@@ -307,7 +303,7 @@ static void on_granted(struct reply_claim *claim)
 	struct ws_query *e = LIST_ITEM(claim, struct ws_query, claim);
 	e->task.away = true;
 	e->job.client = claim->client;
-	pool_submit(e->task.ws->options.pool, &e->job);
+	pool_submit(e->self->api->pool, &e->job);
 }
 
 /* More than a page shows is asked for. */
@@ -337,10 +333,10 @@ void ws_send_query(struct ws_conn *c, enum ws_query_kind kind, const struct ques
 	if (e == NULL || (kind == WS_QUERY_EXPORT && name == NULL)) {
 		free(e);
 		free(name);
-		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+		ws_give_up(c);
 		return;
 	}
-	e->self = c->profile->arg;
+	e->self = ws_profile_of(c)->arg;
 	e->kind = kind;
 	e->query = past;
 	e->name = name;

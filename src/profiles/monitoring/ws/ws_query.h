@@ -6,7 +6,7 @@
 
 #include "profiles/monitoring/services/monitoring.h"
 #include "profiles/monitoring/services/service_history.h"
-#include "server/ws/ws_conn.h"
+#include "server/ws/ws_profile.h"
 #include "json/document.h"
 
 enum { ECHO_MAX = 256 }; /* bytes of a parameter that is repeated in the answer */

@@ -1,0 +1,209 @@
+/* Publishers: each message is an event, and is answered once, in order, when it is durable. Nobody has to read the answers:
+ * what the socket has no room for waits in a few bytes each (ack_list.h), and messages wait only when there are very many of
+ * them.
+ *
+ *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ conn.acks when all before it are ─▶ text ─▶ socket
+ *                  (what cannot be stored is done at once)                                                       */
+#include <linux/sock_diag.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "server/ws/ws_conn.h"
+
+enum {
+	RETRY_US = 20000,                 /* after the writer's queue was full, or a limit was reached */
+	SEND_BYTES = 16 * 1024,           /* of answers at once */
+	ANSWER_MAX = ACKS_TEXT_MAX + 512, /* bytes */
+	PACKET_COST = 8,                  /* what a packet takes up in the kernel, by its bytes, at the worst */
+};
+
+struct frame {
+	struct write_op op; /* first: the writer gives it back */
+	struct ws_task task;
+	bool submitted;
+	bool charged; /* to the limits of publishing */
+	bool done;
+	struct slice echo; /* what the answer repeats: owned; no p: nothing */
+};
+
+static void destroy(struct frame *f)
+{
+	receipt_finish(&f->op.receipt);
+	batch_destroy(f->op.batch);
+	free((char *)f->echo.p);
+	free(f);
+}
+
+/* --- answering --- */
+
+/* How many bytes the socket surely takes whole: the kernel counts a few hundred bytes for each packet besides. */
+static size_t socket_room(const struct ws_conn *c)
+{
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof memory;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_MEMINFO, memory, &len) != 0 || memory[SK_MEMINFO_WMEM_QUEUED] == 0)
+		return SEND_BYTES;
+	uint32_t size = memory[SK_MEMINFO_SNDBUF];
+	size_t free = size > memory[SK_MEMINFO_WMEM_QUEUED] ? (size - memory[SK_MEMINFO_WMEM_QUEUED]) / PACKET_COST : 0;
+	return free < SEND_BYTES ? free : SEND_BYTES;
+}
+
+static void fill_out(struct ws_conn *c)
+{
+	struct buf text;
+	struct buf own;
+	buf_init(&text);
+	buf_init(&own);
+	for (size_t room = socket_room(c); !acks_empty(&c->acks) && c->out.len + ANSWER_MAX < room && c->close_code == 0;) {
+		struct ack ack;
+		acks_take(&c->acks, &ack, &own);
+		text.len = 0;
+		text.failed = text.failed || buf_failed(&own);
+		c->profile->answer(&text, &ack);
+		ws_say(c, &text);
+	}
+	buf_finish(&text);
+	buf_finish(&own);
+}
+
+/* No part of a frame is left to libwebsockets: it would hang up on a peer that has gone before what that peer had sent was
+ * read. */
+void ws_publisher_drain(struct ws_conn *c)
+{
+	while (!acks_empty(&c->acks) && c->close_code == 0 && !lws_partial_buffered(c->wsi)) {
+		fill_out(c);
+		if (c->out.len == 0 || !ws_send_out(c))
+			break;
+	}
+	if (!acks_empty(&c->acks))
+		lws_callback_on_writable(c->wsi);
+	ws_throttle(c);
+}
+
+static void keep_answer(struct ws_conn *c, const struct frame *f)
+{
+	const struct receipt *r = &f->op.receipt;
+	struct ack ack = {r->duplicates > 0 ? ACK_DUPLICATE : ACK_STORED, r->first, f->echo};
+	if (f->op.err)
+		ack = (struct ack){ACK_REFUSED, 0, slice_of(f->op.fault.text)};
+	if (!c->gone && !acks_add(&c->acks, &ack))
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+}
+
+/* Are as many frames on their way as may be, or is there one that could not be submitted yet? Then no more are read. */
+static bool has_many(const struct ws_conn *c)
+{
+	if (list_empty(&c->tasks))
+		return false;
+	const struct frame *last = LIST_ITEM(LIST_ITEM(c->tasks.prev, struct ws_task, in_conn), struct frame, task);
+	return !last->submitted || c->task_count >= c->profile->most(c);
+}
+
+/* Answers what is done, as far as everything before it is. */
+static void answer(struct ws_conn *c)
+{
+	while (!list_empty(&c->tasks)) {
+		struct frame *f = LIST_ITEM(LIST_ITEM(c->tasks.next, struct ws_task, in_conn), struct frame, task);
+		if (!f->done)
+			break;
+		keep_answer(c, f);
+		ws_task_end(&f->task);
+		destroy(f);
+	}
+	c->busy = has_many(c);
+	ws_throttle(c);
+}
+
+/* --- storing --- */
+
+static void on_committed(struct write_op *op)
+{
+	ws_task_done(&((struct frame *)op)->task);
+}
+
+static void on_retry(lws_sorted_usec_list_t *timer);
+
+static enum err submit(struct ws_conn *c, struct frame *f, struct fault *fault)
+{
+	int retry_s; /* it is tried again in any case */
+	enum err err = f->charged ? ERR_NONE : rates_take(c->ws->options.rates, c->client, 1, &retry_s, fault);
+	f->charged = f->charged || !err;
+	return err ? err : writer_submit(c->ws->options.writer, &f->op, fault);
+}
+
+/* Hands the frames on that wait for room in the writer's queue, or for their turn by the limits, in order. */
+static void submit_waiting(struct ws_conn *c)
+{
+	LIST_EACH (link, &c->tasks) {
+		struct frame *f = LIST_ITEM(LIST_ITEM(link, struct ws_task, in_conn), struct frame, task);
+		if (f->submitted)
+			continue;
+		struct fault fault;
+		enum err err = submit(c, f, &fault);
+		if (err == ERR_BUSY || err == ERR_RATE) {
+			lws_sul_schedule(c->ws->context, 0, &c->timer, on_retry, RETRY_US);
+			break;
+		}
+		f->submitted = true;
+		f->task.away = err == ERR_NONE; /* then the op is the writer's */
+		if (!err)
+			continue;
+		f->done = true;
+		f->op.err = err;
+		f->op.fault = fault;
+	}
+}
+
+static void on_retry(lws_sorted_usec_list_t *timer)
+{
+	struct ws_conn *c = lws_container_of(timer, struct ws_conn, timer);
+	submit_waiting(c);
+	answer(c);
+	ws_pump_out(c);
+}
+
+static void on_done(struct ws_task *task)
+{
+	struct frame *f = LIST_ITEM(task, struct frame, task);
+	struct ws_conn *c = task->conn;
+	f->done = true;
+	f->task.away = false;
+	if (c == NULL)
+		destroy(f);
+	else
+		answer(c);
+}
+
+/* A frame at the end of the line, `why` it is done already; NULL: it is not. */
+static void add_frame(struct ws_conn *c, const struct fault *why)
+{
+	struct frame *f = calloc(1, sizeof *f);
+	if (f == NULL) {
+		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+		return;
+	}
+	f->op.done = on_committed;
+	f->op.client = c->number;
+	f->op.account = c->client;
+	ws_task_begin(c, &f->task, on_done);
+	f->task.away = false;
+	if (why != NULL) {
+		f->op.fault = *why;
+		f->op.err = why->code;
+	} else {
+		f->op.err = c->profile->read(c, &c->incoming.text, &f->op, &f->echo, &f->op.fault);
+	}
+	f->submitted = f->done = f->op.err != ERR_NONE;
+	submit_waiting(c);
+	answer(c);
+}
+
+void ws_publisher_message(struct ws_conn *c)
+{
+	add_frame(c, NULL);
+}
+
+void ws_publisher_refuse(struct ws_conn *c, const struct fault *fault)
+{
+	add_frame(c, fault);
+}
