@@ -75,7 +75,9 @@ int main(int argc, char **argv)
 	set_up_memory();
 	bus_error_explain();
 	umask(077); /* a store, its copies and archives are nobody else's to read */
-	profiles_declare();
+	for (int i = 0; profiles[i] != NULL; i++)
+		if (profiles[i]->declare != NULL)
+			profiles[i]->declare();
 	const char *name = argc > 1 ? argv[1] : "";
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);

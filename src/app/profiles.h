@@ -6,10 +6,7 @@
 
 enum { PROFILES_MAX = 8 };
 
-/* Ends with NULL. */
+/* Ends with NULL; made by CMake of TIDEMARK_PROFILES (cmake/profiles.cmake). */
 extern const struct profile *const profiles[];
-
-/* Before anything else, of every command. */
-void profiles_declare(void);
 
 #endif

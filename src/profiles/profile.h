@@ -1,5 +1,5 @@
 /* A profile: a protocol that is not our own, in a room that could be deleted. It is a table: options, an observer of
- * commits, routes, WebSocket paths, encodings, figures. app/profiles.c lists the profiles there are; no room below profiles/
+ * commits, routes, WebSocket paths, encodings, figures. CMake lists those there are (TIDEMARK_PROFILES); no room below profiles/
  * names one.
  *
  *     declare ─▶ options are read ─▶ check ─▶ create ─▶ (the writer starts) ─▶ start ─▶ … ─▶ close ─▶ (the writer ends)

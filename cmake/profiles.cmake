@@ -1,0 +1,10 @@
+# Writes the list of the server's profiles (app/profiles.h): profiles_list(OUT NAME…), each a room of src/profiles.
+function(profiles_list out)
+  set(includes "")
+  set(items "")
+  foreach(profile IN LISTS ARGN)
+    string(APPEND includes "#include \"profiles/${profile}/profile.h\"\n")
+    string(APPEND items "&${profile}_profile, ")
+  endforeach()
+  file(GENERATE OUTPUT ${out} CONTENT "#include \"app/profiles.h\"\n\n${includes}\nconst struct profile *const profiles[] = {${items}NULL};\n")
+endfunction()
