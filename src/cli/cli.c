@@ -44,7 +44,7 @@ void cli_text(struct doc to, const char *key, const char *text)
 	}
 	buf_init(&safe);
 	for (const char *p = text; *p != '\0'; p++)
-		buf_addc(&safe, (unsigned char)*p < 0x80 ? *p : '?');
+		buf_add(&safe, (unsigned char)*p < 0x80 ? p : "?", 1);
 	doc_text(to, key, buf_slice(&safe));
 	to.of->failed = to.of->failed || buf_failed(&safe);
 	buf_finish(&safe);

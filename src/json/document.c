@@ -281,12 +281,17 @@ enum err document_read(struct document *d, struct slice text)
 	const char *end;
 	begin(d);
 	starved = false;
+	/* It also notes the place of an error in a global that nobody reads. */
 	d->root = is_fit(text) ? cJSON_ParseWithLengthOpts(text.p, text.len, &end, false) : NULL;
 	if (d->root == NULL)
 		return starved ? ERR_NOMEM : ERR_INVALID;
 	while (end < text.p + text.len && (*end == ' ' || *end == '\t' || *end == '\r' || *end == '\n'))
 		end++;
-	return end == text.p + text.len ? ERR_NONE : ERR_INVALID;
+	if (end == text.p + text.len)
+		return ERR_NONE;
+	cJSON_Delete(d->root);
+	d->root = NULL;
+	return ERR_INVALID;
 }
 
 struct doc document_root(struct document *d)
@@ -340,8 +345,9 @@ bool doc_get_u64(struct doc value, uint64_t *out)
 {
 	const double most = 9007199254740991;
 	double number = cJSON_IsNumber(value.at) ? value.at->valuedouble : -1;
-	if (!(number >= 0 && number <= most) || number != floor(number))
+	uint64_t whole = number >= 0 && number <= most ? (uint64_t)number : 0;
+	if ((double)whole != number)
 		return false;
-	*out = (uint64_t)number;
+	*out = whole;
 	return true;
 }

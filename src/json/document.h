@@ -89,7 +89,8 @@ enum { DOCUMENT_DEPTH_MAX = 64, DOCUMENT_VALUES_MAX = 16 * 1024 };
 
 /* Takes `text` apart, any bytes, which are not kept. ERR_INVALID: it is not one JSON value, is past these bounds, or has
  * \u0000 in a string. What the grammar forbids besides (a control character in a string, bytes that are not UTF-8, a number
- * such as 01) is not found here: where it matters, json_minify looks first. To be finished in any case. */
+ * such as 01) is not found here: where it matters, json_minify looks first. To be finished in any case; after an error it
+ * has no values. */
 enum err document_read(struct document *d, struct slice text);
 void document_finish(struct document *d);
 

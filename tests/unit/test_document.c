@@ -125,10 +125,35 @@ static void what_has_failed_is_no_part(void)
 	buf_finish(&out);
 }
 
+static void a_value_may_stand_between_two(void)
+{
+	unsigned sweeps = 0;
+	for (bool failed = true; failed; sweeps++) {
+		struct document head;
+		struct document tail;
+		struct buf out;
+		failing = sweeps + 1;
+		seen = 0;
+		buf_init(&out);
+		doc_u64(document_begin(&head), "a", 1);
+		document_end_head(&head, &out);
+		buf_adds(&out, ",\"large\":[]");
+		doc_u64(document_begin(&tail), "b", 2);
+		document_end_tail(&tail, &out);
+		failed = seen >= failing;
+		failing = 0;
+		CHECK(buf_failed(&out) == failed);
+		if (!failed)
+			CHECK_SLICE(buf_slice(&out), "{\"a\":1,\"large\":[],\"b\":2}");
+		buf_finish(&out);
+	}
+}
+
 static enum err read_text(const char *text)
 {
 	struct document d;
 	enum err err = document_read(&d, slice_of(text));
+	CHECK((err == ERR_NONE) == (document_root(&d).at != NULL));
 	document_finish(&d);
 	return err;
 }
@@ -222,6 +247,7 @@ int main(void)
 	RUN(what_is_no_number_is_null);
 	RUN(without_memory_nothing_of_it_is_written);
 	RUN(what_has_failed_is_no_part);
+	RUN(a_value_may_stand_between_two);
 	RUN(what_cannot_be_told_is_refused);
 	RUN(it_is_bounded);
 	RUN(names_have_a_case_and_the_last_counts);

@@ -159,14 +159,14 @@ void ws_metrics_texts(struct ws_metrics *m, struct buf out[WS_TEXTS])
 {
 	pthread_mutex_lock(&m->lock);
 	for (int i = 0; i < WS_TEXTS; i++)
-		buf_add(&out[i], m->texts[i].data, m->texts[i].len);
+		buf_join(&out[i], &m->texts[i], 0, 0);
 	pthread_mutex_unlock(&m->lock);
 }
 
 void ws_metrics_text(struct ws_metrics *m, enum ws_text which, struct buf *out)
 {
 	pthread_mutex_lock(&m->lock);
-	buf_add(out, m->texts[which].data, m->texts[which].len);
+	buf_join(out, &m->texts[which], 0, 0);
 	pthread_mutex_unlock(&m->lock);
 }
 
