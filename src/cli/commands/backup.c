@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/system/background.h"
+#include "base/system/thread.h"
 #include "cli/cli.h"
 #include "cli/offline_query.h"
 #include "store/transfer/backup.h"
@@ -59,7 +59,7 @@ int backup_main(int argc, char **argv)
 	struct fault fault;
 	struct backup_figures f;
 	progress_init(&progress, "backup", "events");
-	background(NICE); /* the server goes first */
+	thread_background(NICE); /* the server goes first */
 	struct seal_watch watch = offline_query_watch(&progress);
 	enum err err = backup_store(argv[0], argv[1], (struct backup_options){(uint64_t)until, &watch}, &f, &fault);
 	progress_clear(&progress);

@@ -1,4 +1,5 @@
 #include "engine/retention/archiver.h"
+#include "base/system/thread.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -31,8 +32,7 @@ struct archiver {
 	struct writer *writer;
 	struct archiver_options options;
 	struct reader *reader;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	unsigned attempts; /* failed ones in a row; the thread's own */
 	unsigned halvings; /* of an archive's size, since the disk was full; the thread's own */
 	int64_t offset_ms; /* of the clock from the time since the boot; the thread's own */
@@ -369,10 +369,8 @@ enum err archiver_create(struct store *store, struct writer *writer, struct arch
 	pthread_mutex_init(&k->lock, NULL);
 	clock_cond_init(&k->wake);
 	enum err err = reader_open(store, &k->reader, fault);
-	if (!err) {
-		k->running = pthread_create(&k->thread, NULL, work, k) == 0;
-		err = k->running ? ERR_NONE : fault_set(fault, ERR_NOMEM, "cannot start a thread");
-	}
+	if (!err)
+		err = thread_start(&k->thread, "archiver", work, k, fault);
 	if (err) {
 		archiver_destroy(k);
 		return err;
@@ -387,9 +385,7 @@ void archiver_close(struct archiver *k)
 	atomic_store(&k->closing, true);
 	pthread_cond_broadcast(&k->wake);
 	pthread_mutex_unlock(&k->lock);
-	if (k->running)
-		pthread_join(k->thread, NULL);
-	k->running = false;
+	thread_join(&k->thread);
 }
 
 void archiver_destroy(struct archiver *k)

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/system/background.h"
+#include "base/system/thread.h"
 #include "engine/work/fair_queue.h"
 
 enum { NICE = 5, SLOW_NICE = 19 };
@@ -24,7 +24,7 @@ struct worker {
 	struct queue *queue;
 	int nice;
 	struct reader *reader;
-	pthread_t thread;
+	struct thread thread;
 };
 
 struct pool {
@@ -60,7 +60,7 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct pool *p = w->pool;
 	struct queue *q = w->queue;
-	background(w->nice);
+	thread_background(w->nice);
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
 		while (is_idle(q) && !q->closing)
@@ -99,10 +99,11 @@ enum err pool_create(struct store *store, int threads, struct pool **out, struct
 		w->queue = i == 0 ? &p->slow : &p->usual;
 		w->nice = i == 0 ? SLOW_NICE : NICE;
 		err = reader_open(store, &w->reader, fault);
-		if (!err && pthread_create(&w->thread, NULL, work, w) != 0) {
+		if (err)
+			break;
+		err = thread_start(&w->thread, i == 0 ? "pool-slow" : "pool", work, w, fault);
+		if (err)
 			reader_close(w->reader);
-			err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
-		}
 		p->count += !err;
 	}
 	if (err) {
@@ -122,7 +123,7 @@ static void end(struct pool *p, struct queue *q)
 	for (int i = 0; i < p->count; i++) {
 		if (p->workers[i].queue != q)
 			continue;
-		pthread_join(p->workers[i].thread, NULL);
+		thread_join(&p->workers[i].thread);
 		reader_close(p->workers[i].reader);
 	}
 	pthread_cond_destroy(&q->wake);

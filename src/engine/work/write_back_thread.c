@@ -3,13 +3,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/system/background.h"
+#include "base/system/thread.h"
 
 enum { NICE = 10 };
 
 struct write_back {
 	struct store *store;
-	pthread_t thread;
+	struct thread thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
 	int pages; /* that have been asked for and are not done */
@@ -19,7 +19,7 @@ struct write_back {
 static void *work(void *arg)
 {
 	struct write_back *b = arg;
-	background(NICE);
+	thread_background(NICE);
 	pthread_mutex_lock(&b->lock);
 	while (!b->closing) {
 		if (b->pages == 0) {
@@ -46,8 +46,8 @@ enum err write_back_create(struct store *store, struct write_back **out, struct 
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->wake, NULL);
 	enum err err = store_write_back_open(store, fault);
-	if (!err && pthread_create(&b->thread, NULL, work, b) != 0)
-		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	if (!err)
+		err = thread_start(&b->thread, "write-back", work, b, fault);
 	if (err) {
 		pthread_cond_destroy(&b->wake);
 		pthread_mutex_destroy(&b->lock);
@@ -84,7 +84,7 @@ void write_back_destroy(struct write_back *b)
 	b->closing = true;
 	pthread_cond_signal(&b->wake);
 	pthread_mutex_unlock(&b->lock);
-	pthread_join(b->thread, NULL);
+	thread_join(&b->thread);
 	pthread_cond_destroy(&b->wake);
 	pthread_mutex_destroy(&b->lock);
 	free(b);

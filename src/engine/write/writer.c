@@ -287,13 +287,12 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 	rate_init(&w->events);
 	spread_init(&w->commit);
 	enum err err = write_back_create(store, &w->write_back, fault);
-	if (!err && pthread_create(&w->thread, NULL, work, w) != 0)
-		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	if (!err)
+		err = thread_start(&w->thread, "writer", work, w, fault);
 	if (err) {
 		writer_destroy(w);
 		return err;
 	}
-	w->running = true;
 	*out = w;
 	return ERR_NONE;
 }
@@ -304,9 +303,7 @@ void writer_close(struct writer *w)
 	w->closing = true;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
-	if (w->running)
-		pthread_join(w->thread, NULL);
-	w->running = false;
+	thread_join(&w->thread);
 	publish_queue_forget_small(&w->queue);
 	write_back_destroy(w->write_back);
 	w->write_back = NULL;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "base/system/thread.h"
 #include "engine/write/disk_reserve.h"
 #include "engine/write/publish_queue.h"
 #include "engine/write/writer.h"
@@ -16,8 +17,7 @@ struct writer {
 	struct sessions *sessions;
 	struct writer_options options;
 	struct write_back *write_back;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 
 	pthread_mutex_t lock; /* guards what follows, up to the meters */
 	pthread_cond_t wake;

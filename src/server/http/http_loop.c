@@ -1,4 +1,5 @@
 #include "server/http/http_loop.h"
+#include "base/system/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -18,7 +19,7 @@ struct http_loop {
 	void *arg;
 	int epoll; /* the daemon's */
 	int wake;  /* eventfd */
-	pthread_t thread;
+	struct thread thread;
 	pthread_mutex_t lock; /* guards the two that follow */
 	struct list incoming;
 	bool ending;
@@ -95,8 +96,8 @@ enum err http_loop_start(struct MHD_Daemon *daemon, http_loop_add *add, void *ar
 	enum err err = ERR_NONE;
 	if (l->wake < 0)
 		err = fault_set(fault, ERR_IO, "cannot make an eventfd: %s", strerror(errno));
-	else if (pthread_create(&l->thread, NULL, run, l) != 0)
-		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
+	else
+		err = thread_start(&l->thread, "http", run, l, fault);
 	if (err)
 		loop_free(l);
 	else
@@ -110,7 +111,7 @@ void http_loop_stop(struct http_loop *l)
 	l->ending = true;
 	pthread_mutex_unlock(&l->lock);
 	wake(l);
-	pthread_join(l->thread, NULL);
+	thread_join(&l->thread);
 	loop_free(l);
 }
 

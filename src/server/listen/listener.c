@@ -373,22 +373,20 @@ enum err listener_start(struct listener *l, struct http *http, struct http *stre
 	enum err err = ERR_NONE;
 	for (int i = 0; !err && i < l->socket_count; i++)
 		err = listener_watch(l, l->sockets[i].fd, EPOLLIN, &l->sockets[i], fault);
-	if (!err && pthread_create(&l->thread, NULL, work, l) != 0)
-		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
-	l->running = !err;
+	if (!err)
+		err = thread_start(&l->thread, "listener", work, l, fault);
 	return err;
 }
 
 void listener_close(struct listener *l)
 {
-	if (l->running) {
+	if (l->thread.runs) {
 		uint64_t one = 1;
 		pthread_mutex_lock(&l->lock);
 		l->closing = true;
 		pthread_mutex_unlock(&l->lock);
 		(void)!write(l->wake, &one, sizeof one);
-		pthread_join(l->thread, NULL);
-		l->running = false;
+		thread_join(&l->thread);
 	}
 	for (int i = 0; i < l->socket_count; i++) {
 		if (l->sockets[i].fd >= 0)

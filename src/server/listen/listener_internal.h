@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/system/thread.h"
 #include "server/listen/listener.h"
 
 enum { LISTENERS_MAX = 8 };
@@ -30,8 +31,7 @@ struct listener {
 	int socket_count;
 	int epoll;
 	int wake; /* eventfd */
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	struct http *http;
 	struct http *streams;
 	struct ws *ws;

@@ -208,9 +208,8 @@ enum err tls_create(struct tls_options options, struct tls **out, struct fault *
 	bool fine = t->epoll >= 0 && t->wake >= 0 && epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->wake, &e) == 0;
 	enum err err = fine ? tls_context_create(&t->options, &t->context, fault)
 			    : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
-	if (!err && pthread_create(&t->thread, NULL, work, t) != 0)
-		err = fault_set(fault, ERR_NOMEM, "cannot start a thread");
-	t->running = !err;
+	if (!err)
+		err = thread_start(&t->thread, "tls", work, t, fault);
 	if (err) {
 		tls_destroy(t);
 		return err;
@@ -223,13 +222,13 @@ void tls_destroy(struct tls *t)
 {
 	if (t == NULL)
 		return;
-	if (t->running) {
+	if (t->thread.runs) {
 		uint64_t one = 1;
 		pthread_mutex_lock(&t->lock);
 		t->closing = true;
 		pthread_mutex_unlock(&t->lock);
 		(void)!write(t->wake, &one, sizeof one);
-		pthread_join(t->thread, NULL);
+		thread_join(&t->thread);
 	}
 	if (t->epoll >= 0)
 		close(t->epoll);

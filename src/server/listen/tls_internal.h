@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/system/thread.h"
 #include "server/listen/tls.h"
 
 enum {
@@ -46,8 +47,7 @@ struct tls_conn {
 
 struct tls {
 	struct tls_options options;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	int epoll;
 	int wake; /* eventfd */
 

@@ -164,11 +164,11 @@ enum err waiters_create(struct waiters_options options, struct waiters **out, st
 	list_init(&p->waiting);
 	list_init(&p->streams);
 	enum err err = subscriptions_create(options.feed, &p->subscriptions);
-	if (err || pthread_create(&p->thread, NULL, work, p) != 0) {
+	err = err ? fault_nomem(fault) : thread_start(&p->thread, "waiters", work, p, fault);
+	if (err) {
 		waiters_destroy(p);
-		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+		return err;
 	}
-	p->running = true;
 	feed_listen(options.feed, on_commit, p);
 	*out = p;
 	return ERR_NONE;
@@ -182,9 +182,7 @@ void waiters_close(struct waiters *p)
 	p->closing = true;
 	pthread_cond_signal(&p->signal);
 	pthread_mutex_unlock(&p->lock);
-	if (p->running)
-		pthread_join(p->thread, NULL);
-	p->running = false;
+	thread_join(&p->thread);
 	/* What was parked until now; who parks from now on is woken there. */
 	pthread_mutex_lock(&p->lock);
 	wake_due(p, clock_mono_ms());

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/system/thread.h"
 #include "engine/read/subscription.h"
 #include "server/stream/waiters.h"
 
@@ -34,8 +35,7 @@ bool waiter_stream_lags(const struct waiter_stream *s, uint64_t lag_max, uint64_
 struct waiters {
 	pthread_mutex_t lock;
 	pthread_cond_t signal;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	struct waiters_options options;
 	struct subscriptions *subscriptions;
 	struct list waiting;

@@ -359,12 +359,12 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 			fault, ERR_IO,
 			"cannot start the WebSocket server: there are too few descriptors (see the limit of open files)");
 	}
-	if (w->metrics == NULL || w->vhost == NULL || pthread_create(&w->thread, NULL, work, w) != 0) {
+	bool fine = w->metrics != NULL && w->vhost != NULL;
+	if (!fine || thread_start(&w->thread, "websocket", work, w, fault) != ERR_NONE) {
 		ws_destroy(w);
 		return fault_set(fault, ERR_IO,
 				 "cannot start the WebSocket server: is libwebsockets' plugin for libev installed?");
 	}
-	w->running = true;
 	feed_listen(options.feed, on_commit, w);
 	*out = w;
 	return ERR_NONE;
@@ -375,11 +375,11 @@ void ws_close(struct ws *w)
 	pthread_mutex_lock(&w->lock);
 	w->closing = true;
 	pthread_mutex_unlock(&w->lock);
-	if (!w->running)
+	if (!w->thread.runs)
 		return;
 	lws_cancel_service(w->context);
-	pthread_join(w->thread, NULL);
-	w->running = false;
+	thread_join(&w->thread);
+	w->thread.runs = false;
 }
 
 void ws_destroy(struct ws *w)

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/system/thread.h"
 #include "engine/read/subscription.h"
 #include "engine/work/ack_list.h"
 #include "event/op.h"
@@ -177,8 +178,7 @@ struct ws {
 	struct ev_loop *loop; /* libwebsockets' own loop polls every socket at every turn */
 	struct lws_context *context;
 	struct lws_vhost *vhost;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	lws_sorted_usec_list_t tick;
 
 	pthread_mutex_t lock; /* guards the inbox */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <zstd.h>
 
+#include "base/system/thread.h"
+
 enum { PACKER_AHEAD = 2 };
 
 enum job_state { JOB_FREE, JOB_READY, JOB_DONE };
@@ -21,7 +23,7 @@ struct packer {
 	int threads;
 	packer_emit *emit;
 	void *arg;
-	pthread_t thread[PACKER_THREADS_MAX];
+	struct thread thread[PACKER_THREADS_MAX];
 	ZSTD_CCtx *context;   /* of the caller, where there are no threads */
 	pthread_mutex_t lock; /* guards what follows, but for the bytes of jobs */
 	pthread_cond_t ready;
@@ -131,9 +133,10 @@ enum err packer_create(int level, int threads, packer_emit *emit, void *arg, str
 	if (threads == 0)
 		p->context = context_create(level);
 	bool fine = p->jobs != NULL && (threads > 0 || p->context != NULL);
-	for (; fine && p->threads < threads; p->threads++)
-		if (pthread_create(&p->thread[p->threads], NULL, run, p) != 0)
-			fine = false;
+	for (int i = 0; fine && i < threads; i++) {
+		fine = thread_start(&p->thread[i], "packer", run, p, fault) == ERR_NONE;
+		p->threads += fine;
+	}
 	if (!fine) {
 		packer_destroy(p);
 		return fault_set(fault, ERR_NOMEM, "out of memory or threads");
@@ -151,7 +154,7 @@ void packer_destroy(struct packer *p)
 	pthread_cond_broadcast(&p->ready);
 	pthread_mutex_unlock(&p->lock);
 	for (int i = 0; i < p->threads; i++)
-		pthread_join(p->thread[i], NULL);
+		thread_join(&p->thread[i]);
 	for (unsigned i = 0; p->jobs != NULL && i < p->count; i++) {
 		buf_finish(&p->jobs[i].raw);
 		buf_finish(&p->jobs[i].frame);

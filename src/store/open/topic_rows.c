@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/system/thread.h"
 #include "store/index/index_tail.h"
 #include "store/sqlite/db.h"
 
@@ -21,8 +22,7 @@ struct topic_reader {
 	uint64_t mark;
 
 	/* Without a thread the caller reads, into the first piece, and nothing is locked. */
-	bool threaded;
-	pthread_t thread;
+	struct thread thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t changed;
 	uint64_t filled; /* pieces that were read, all in all */
@@ -127,7 +127,8 @@ enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t mark, struct 
 	}
 	sqlite3_bind_int64(r->st, 1, first);
 	/* Without one it takes longer. */
-	r->threaded = threaded && pthread_create(&r->thread, NULL, work, r) == 0;
+	if (threaded)
+		(void)thread_start(&r->thread, "topics", work, r, NULL);
 	*out = r;
 	return ERR_NONE;
 }
@@ -143,7 +144,7 @@ static enum err read_here(struct topic_reader *r, const struct topic_rows **out,
 
 enum err topic_reader_next(struct topic_reader *r, const struct topic_rows **out, struct fault *fault)
 {
-	if (!r->threaded)
+	if (!r->thread.runs)
 		return read_here(r, out, fault);
 	pthread_mutex_lock(&r->lock);
 	r->taken += r->lent;
@@ -165,12 +166,12 @@ void topic_reader_destroy(struct topic_reader *r)
 {
 	if (r == NULL)
 		return;
-	if (r->threaded) {
+	if (r->thread.runs) {
 		pthread_mutex_lock(&r->lock);
 		r->stop = true;
 		pthread_cond_signal(&r->changed);
 		pthread_mutex_unlock(&r->lock);
-		pthread_join(r->thread, NULL);
+		thread_join(&r->thread);
 	}
 	sqlite3_finalize(r->st);
 	pthread_cond_destroy(&r->changed);

@@ -1,4 +1,5 @@
 #include "profiles/monitoring/services/probe.h"
+#include "base/system/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,8 +11,7 @@ enum { FRESH_MS = 1000 };
 struct probe {
 	struct writer *writer;
 	const struct flags *flags;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
 	struct list asked; /* questions that wait for the next result */
@@ -78,8 +78,7 @@ struct probe *probe_create(struct writer *w, const struct flags *flags)
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->wake);
 	list_init(&p->asked);
-	p->running = pthread_create(&p->thread, NULL, work, p) == 0;
-	if (p->running)
+	if (thread_start(&p->thread, "probe", work, p, NULL) == ERR_NONE)
 		return p;
 	probe_destroy(p);
 	return NULL;
@@ -107,9 +106,7 @@ void probe_close(struct probe *p)
 	p->closing = true;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
-	if (p->running)
-		pthread_join(p->thread, NULL);
-	p->running = false;
+	thread_join(&p->thread);
 }
 
 void probe_destroy(struct probe *p)

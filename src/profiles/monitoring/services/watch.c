@@ -1,4 +1,5 @@
 #include "profiles/monitoring/services/watch.h"
+#include "base/system/thread.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -19,8 +20,7 @@ struct watch {
 	struct leases *leases;
 	struct auditor *auditor;
 	struct writer *writer;
-	pthread_t thread;
-	bool running;
+	struct thread thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
 	bool closing;
@@ -88,10 +88,10 @@ enum err watch_create(struct monitor *monitor, struct leases *leases, struct aud
 	w->writer = writer;
 	pthread_mutex_init(&w->lock, NULL);
 	clock_cond_init(&w->wake);
-	w->running = pthread_create(&w->thread, NULL, work, w) == 0;
-	if (!w->running) {
+	enum err err = thread_start(&w->thread, "watch", work, w, fault);
+	if (err) {
 		watch_destroy(w);
-		return fault_set(fault, ERR_NOMEM, "cannot start a thread");
+		return err;
 	}
 	*out = w;
 	return ERR_NONE;
@@ -103,9 +103,7 @@ void watch_close(struct watch *w)
 	w->closing = true;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
-	if (w->running)
-		pthread_join(w->thread, NULL);
-	w->running = false;
+	thread_join(&w->thread);
 }
 
 void watch_destroy(struct watch *w)
