@@ -6,6 +6,7 @@
 #include "base/system/sys.h"
 #include "store/archives/archive_copy.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 enum { PATH_LEN = 1200 };
 
@@ -34,7 +35,6 @@ enum err incoming_archives_copy(struct incoming_archives *a, const char *path, c
 enum err incoming_archives_note(const struct incoming_archives *a, sqlite3 *db, struct fault *fault)
 {
 	struct buf text;
-	sqlite3_stmt *st = NULL;
 	if (a->count == 0)
 		return ERR_NONE;
 	buf_init(&text);
@@ -42,15 +42,8 @@ enum err incoming_archives_note(const struct incoming_archives *a, sqlite3 *db, 
 		manifest_write(&text, &a->items[i]);
 		buf_addc(&text, '\n');
 	}
-	enum err err = buf_failed(&text) ? fault_nomem(fault)
-					 : db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('arriving', ?)",
-						      &st, fault);
-	if (!err) {
-		sqlite3_bind_text(st, 1, text.data, (int)text.len, SQLITE_STATIC);
-		int rc = sqlite3_step(st);
-		err = rc == SQLITE_DONE ? ERR_NONE : db_fault(db, rc, "noting the archives that are to come", fault);
-	}
-	sqlite3_finalize(st);
+	buf_addc(&text, '\0');
+	enum err err = buf_failed(&text) ? fault_nomem(fault) : meta_put_text(db, "arriving", text.data, fault);
 	buf_finish(&text);
 	return err;
 }
@@ -76,24 +69,14 @@ static enum err settle_all(struct buf *text, struct archive_set *set, struct fau
 
 enum err incoming_archives_settle(sqlite3 *db, struct archive_set *set, struct fault *fault)
 {
-	sqlite3_stmt *st;
 	struct buf text;
+	bool any;
 	buf_init(&text);
-	enum err err = db_prepare(db, "SELECT value FROM meta WHERE key = 'arriving'", &st, fault);
-	if (err)
-		return err;
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		buf_add(&text, (const char *)sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-	else if (rc != SQLITE_DONE)
-		err = db_fault(db, rc, "reading which archives are to come", fault);
-	sqlite3_finalize(st);
-	if (!err && buf_failed(&text))
-		err = fault_nomem(fault);
+	enum err err = meta_get_text(db, "arriving", &text, &any, fault);
 	if (!err && text.len > 0)
 		err = settle_all(&text, set, fault);
 	if (!err && text.len > 0)
-		err = db_exec(db, "DELETE FROM meta WHERE key = 'arriving'", fault);
+		err = meta_delete(db, "arriving", fault);
 	buf_finish(&text);
 	return err;
 }

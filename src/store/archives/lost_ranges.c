@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 /* The topics of all that is gone by now are unknown: up to the number which the note ends with. */
 #define SELECT_UNKNOWN                                                                                                      \
@@ -37,8 +38,8 @@ enum err lost_ranges_prepare(sqlite3 *db, struct fault *fault)
 
 enum err lost_ranges_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault)
 {
-	sqlite3_int64 value = 0;
-	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_unknown'", 0, &value, fault);
+	int64_t value = 0;
+	enum err err = meta_get(db, "gone_unknown", 0, &value, fault);
 	*seq = (uint64_t)value;
 	return err;
 }
@@ -71,17 +72,12 @@ static enum err parse(const char *text, struct lost_ranges *g, struct fault *fau
 enum err lost_ranges_load(sqlite3 *db, struct lost_ranges *out, struct fault *fault)
 {
 	*out = (struct lost_ranges){0};
-	sqlite3_stmt *st;
-	enum err err = db_prepare(db, "SELECT value FROM meta WHERE key = 'gone'", &st, fault);
-	if (err)
-		return err;
-	int rc = sqlite3_step(st);
-	out->known = rc == SQLITE_ROW;
-	if (out->known)
-		err = parse((const char *)sqlite3_column_text(st, 0), out, fault);
-	else if (rc != SQLITE_DONE)
-		err = db_fault(db, rc, "reading what is gone", fault);
-	sqlite3_finalize(st);
+	struct buf text;
+	buf_init(&text);
+	enum err err = meta_get_text(db, "gone", &text, &out->known, fault);
+	if (!err && out->known)
+		err = parse(text.data, out, fault);
+	buf_finish(&text);
 	if (err)
 		lost_ranges_finish(out);
 	return err;
@@ -96,20 +92,11 @@ void lost_ranges_finish(struct lost_ranges *g)
 static enum err save(sqlite3 *db, const struct lost_ranges *g, struct fault *fault)
 {
 	struct buf text;
-	sqlite3_stmt *st = NULL;
 	buf_init(&text);
 	for (uint32_t i = 0; i < g->count; i++)
 		buf_printf(&text, "%s%" PRIu64 "-%" PRIu64, i > 0 ? "," : "", g->ranges[i].first, g->ranges[i].last);
 	buf_addc(&text, '\0');
-	enum err err = buf_failed(&text)
-			       ? fault_nomem(fault)
-			       : db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone', ?)", &st, fault);
-	if (!err) {
-		sqlite3_bind_text(st, 1, text.data, -1, SQLITE_STATIC);
-		int rc = sqlite3_step(st);
-		err = rc == SQLITE_DONE ? ERR_NONE : db_fault(db, rc, "noting what is gone", fault);
-	}
-	sqlite3_finalize(st);
+	enum err err = buf_failed(&text) ? fault_nomem(fault) : meta_put_text(db, "gone", text.data, fault);
 	buf_finish(&text);
 	return err;
 }
@@ -153,28 +140,17 @@ enum err lost_ranges_add(sqlite3 *db, uint64_t first, uint64_t last, bool counte
 
 enum err lost_ranges_last_put(sqlite3 *db, struct lost_ranges_last last, struct fault *fault)
 {
-	sqlite3_stmt *st;
-	enum err err =
-		db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('gone_last_seq', ?), ('gone_last_time', ?)",
-			   &st, fault);
-	if (err)
-		return err;
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)last.seq);
-	sqlite3_bind_int64(st, 2, last.time_ms);
-	int rc = sqlite3_step(st);
-	if (rc != SQLITE_DONE)
-		err = db_fault(db, rc, "noting what is gone", fault);
-	sqlite3_finalize(st);
-	return err;
+	enum err err = meta_put(db, "gone_last_seq", (int64_t)last.seq, fault);
+	return err ? err : meta_put(db, "gone_last_time", last.time_ms, fault);
 }
 
 enum err lost_ranges_last_get(sqlite3 *db, struct lost_ranges_last *out, struct fault *fault)
 {
-	sqlite3_int64 seq = 0;
-	sqlite3_int64 time_ms = 0;
-	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_last_seq'", 0, &seq, fault);
+	int64_t seq = 0;
+	int64_t time_ms = 0;
+	enum err err = meta_get(db, "gone_last_seq", 0, &seq, fault);
 	if (!err)
-		err = db_integer(db, "SELECT value FROM meta WHERE key = 'gone_last_time'", 0, &time_ms, fault);
+		err = meta_get(db, "gone_last_time", 0, &time_ms, fault);
 	*out = (struct lost_ranges_last){(uint64_t)seq, time_ms};
 	return err;
 }

@@ -1,11 +1,12 @@
 #include "store/archives/stream_last.h"
 
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 enum err stream_last_unknown(sqlite3 *db, uint64_t *seq, struct fault *fault)
 {
-	sqlite3_int64 value = 0;
-	enum err err = db_integer(db, "SELECT value FROM meta WHERE key = 'last_unknown'", 0, &value, fault);
+	int64_t value = 0;
+	enum err err = meta_get(db, "last_unknown", 0, &value, fault);
 	*seq = (uint64_t)value;
 	return err;
 }

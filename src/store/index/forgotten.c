@@ -1,5 +1,6 @@
 #include "store/index/forgotten.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +82,8 @@ static enum err load_row(struct forgotten *f, sqlite3_stmt *st, struct fault *fa
 	struct slice stream = {(const char *)sqlite3_column_text(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
 	struct slice type = {(const char *)sqlite3_column_text(st, 2), (size_t)sqlite3_column_bytes(st, 2)};
 	if (stream.len > EVENT_NAME_MAX || type.len > EVENT_NAME_MAX)
-		return fault_set(fault, ERR_CORRUPT, "forgotten topic %lld is damaged", sqlite3_column_int64(st, 0));
+		return fault_set(fault, ERR_CORRUPT, "forgotten topic %" PRId64 " is damaged",
+				 (int64_t)sqlite3_column_int64(st, 0));
 	enum err err = insert(f, stream, type, (uint64_t)sqlite3_column_int64(st, 0));
 	return err ? fault_set(fault, err, "out of memory") : err;
 }

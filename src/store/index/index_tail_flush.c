@@ -10,6 +10,7 @@
 #include "base/data/map.h"
 #include "store/index/index_tail_internal.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 /* As it is written. */
 struct key_row {
@@ -206,15 +207,8 @@ static enum err write_keys(struct index_tail *t, sqlite3 *db, struct fault *faul
 
 static enum err write_mark(sqlite3 *db, uint64_t mark, struct fault *fault)
 {
-	sqlite3_stmt *s;
-	enum err err =
-		db_prepare(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('trail', ?1), ('head', ?1)", &s, fault);
-	if (err)
-		return err;
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)mark);
-	err = step_done(db, s, "writing the mark", fault);
-	sqlite3_finalize(s);
-	return err;
+	enum err err = meta_put(db, "trail", (int64_t)mark, fault);
+	return err ? err : meta_put(db, "head", (int64_t)mark, fault);
 }
 
 enum err index_tail_flush(struct index_tail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault)

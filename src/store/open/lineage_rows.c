@@ -6,6 +6,7 @@
 #include "base/system/random.h"
 #include "base/system/sys.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 enum { BOOT_LEN = 40 };
 
@@ -89,11 +90,10 @@ enum err lineage_rows_note_relaxed(sqlite3 *db, bool relaxed, struct fault *faul
 {
 	char boot[BOOT_LEN];
 	if (!relaxed)
-		return db_exec(db, "DELETE FROM meta WHERE key = 'relaxed'", fault);
+		return meta_delete(db, "relaxed", fault);
 	sys_boot(boot, sizeof boot);
 	enum err err = db_exec(db, "PRAGMA synchronous=FULL", fault);
 	if (!err)
-		err = db_exec_with(db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('relaxed', ?)", 1, &DB_TEXT(boot),
-				   fault);
+		err = meta_put_text(db, "relaxed", boot, fault);
 	return err ? err : db_exec(db, "PRAGMA synchronous=NORMAL", fault);
 }

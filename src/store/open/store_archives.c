@@ -13,22 +13,20 @@
 #include "store/archives/stream_last.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 /* Where archives are, as the last writer said: beside the store unless it said otherwise. */
 static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct fault *fault)
 {
-	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'archive_dir'", &st, fault);
-	if (err)
-		return err;
-	int rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		snprintf(dir, size, "%s", (const char *)sqlite3_column_text(st, 0));
-	else if (rc == SQLITE_DONE)
+	struct buf noted;
+	bool there;
+	buf_init(&noted);
+	enum err err = meta_get_text(s->db, "archive_dir", &noted, &there, fault);
+	if (!err && there)
+		snprintf(dir, size, "%s", noted.data);
+	else if (!err)
 		snprintf(dir, size, "%s/archives", s->dir);
-	else
-		err = db_fault(s->db, rc, "reading where the archives are", fault);
-	sqlite3_finalize(st);
+	buf_finish(&noted);
 	return err;
 }
 
@@ -37,41 +35,30 @@ static enum err save_archive_dir(struct store *s, struct fault *fault)
 {
 	char cwd[STORE_PATH_LEN] = "";
 	const char *dir = s->options.archive_dir;
-	sqlite3_stmt *st;
+	struct buf whole;
 	if (dir[0] == '\0')
-		return db_exec(s->db, "DELETE FROM meta WHERE key = 'archive_dir'", fault);
-	if (dir[0] != '/' && getcwd(cwd, sizeof cwd - 1) == NULL)
+		return meta_delete(s->db, "archive_dir", fault);
+	if (dir[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
 		return sys_fail(fault, "cannot find the directory of archives", dir, errno);
-	enum err err =
-		db_prepare(s->db, "INSERT OR REPLACE INTO meta(key, value) VALUES ('archive_dir', ?1 || ?2)", &st, fault);
-	if (err)
-		return err;
-	if (cwd[0] != '\0')
-		strcat(cwd, "/");
-	sqlite3_bind_text(st, 1, cwd, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, dir, -1, SQLITE_STATIC);
-	int rc = sqlite3_step(st);
-	if (rc != SQLITE_DONE)
-		err = db_fault(s->db, rc, "noting where the archives are", fault);
-	sqlite3_finalize(st);
+	buf_init(&whole);
+	buf_printf(&whole, "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "", dir);
+	buf_addc(&whole, '\0');
+	enum err err = buf_failed(&whole) ? fault_nomem(fault) : meta_put_text(s->db, "archive_dir", whole.data, fault);
+	buf_finish(&whole);
 	return err;
 }
 
 /* Where archives overlap, those count that the log's events went to. */
 static enum err follow_chain(struct store *s, struct fault *fault)
 {
-	sqlite3_stmt *st;
-	enum err err = db_prepare(s->db, "SELECT value FROM meta WHERE key = 'chain'", &st, fault);
-	if (err)
-		return err;
-	int rc = sqlite3_step(st);
-	const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
-	const char *colon = text != NULL ? strchr(text, ':') : NULL;
+	struct buf text;
+	bool there;
+	buf_init(&text);
+	enum err err = meta_get_text(s->db, "chain", &text, &there, fault);
+	const char *colon = !err && there ? strchr(text.data, ':') : NULL;
 	if (colon != NULL)
-		archive_set_follow(s->archives, strtoull(text, NULL, 10), colon + 1);
-	else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		err = db_fault(s->db, rc, "reading the chain", fault);
-	sqlite3_finalize(st);
+		archive_set_follow(s->archives, strtoull(text.data, NULL, 10), colon + 1);
+	buf_finish(&text);
 	return err;
 }
 

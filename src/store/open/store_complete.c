@@ -10,6 +10,7 @@
 #include "base/system/file_replace.h"
 #include "store/archive/lineage.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 #include "store/sqlite/store_files.h"
 
 enum { PATH_LEN = 1200, NAME_LEN = 300 };
@@ -143,7 +144,7 @@ static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_
 	if (!err && lines > 0)
 		err = lineage_rows_load(db, &lineage, fault);
 	if (!err && archive_dir == NULL)
-		db_text(db, "SELECT value FROM meta WHERE key = 'archive_dir'", t->archives, sizeof t->archives);
+		meta_get_short(db, "archive_dir", t->archives, sizeof t->archives);
 	if (!err)
 		err = read_head(db, &out->head, fault);
 	if (!err && !copies && lines > 0)

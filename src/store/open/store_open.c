@@ -16,6 +16,7 @@
 #include "store/open/store_complete.h"
 #include "store/open/topic_rows.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 enum {
 	HURRIED_MS = 500, /* of DB_BUSY_MS, once the store is closed soon */
@@ -179,10 +180,10 @@ static enum err read_topics(struct store *s, struct fault *fault)
 
 enum err store_load_topics(struct store *s, struct fault *fault)
 {
-	sqlite3_int64 end = 0;
+	int64_t end = 0;
 	enum err err = read_topics(s, fault);
 	if (!err)
-		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'topics'", 0, &end, fault);
+		err = meta_get(s->db, "topics", 0, &end, fault);
 	if (!err && end > 0 && end <= UINT32_MAX)
 		catalog_skip(s->catalog, (uint32_t)end);
 	catalog_commit(s->catalog);
@@ -234,17 +235,17 @@ enum err store_load_events(struct store *s, uint64_t from, struct fault *fault)
 
 static enum err load(struct store *s, struct fault *fault)
 {
-	sqlite3_int64 mark = 0;
-	sqlite3_int64 head = 0;
+	int64_t mark = 0;
+	int64_t head = 0;
 	sqlite3_int64 first = 0;
 	sqlite3_int64 last = 0;
 	sqlite3_int64 time = 0;
 	sqlite3_int64 expired_ids = 0;
 	enum err err = load_lineage(s, fault);
 	if (!err)
-		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+		err = meta_get(s->db, "trail", 0, &mark, fault);
 	if (!err)
-		err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'head'", 0, &head, fault);
+		err = meta_get(s->db, "head", 0, &head, fault);
 	if (!err)
 		err = db_integer(s->db, "SELECT min(seq) FROM event", 0, &first, fault);
 	if (!err)
@@ -260,8 +261,9 @@ static enum err load(struct store *s, struct fault *fault)
 	bool whole = mark >= 0 && head >= mark && (last == 0 || last >= head);
 	if (!whole && !s->options.unchecked)
 		return fault_set(fault, ERR_CORRUPT,
-				 "the marks of %s contradict each other (trail %lld, head %lld, last event %lld)", s->path,
-				 mark, head, last);
+				 "the marks of %s contradict each other (trail %" PRId64 ", head %" PRId64
+				 ", last event %" PRId64 ")",
+				 s->path, mark, head, (int64_t)last);
 	s->last_time_ms = time;
 	s->tail = index_tail_create((uint64_t)(mark > 0 ? mark : 0), s->options.index_every);
 	if (s->tail == NULL)

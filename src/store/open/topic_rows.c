@@ -1,5 +1,6 @@
 #include "store/open/topic_rows.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static enum err read_row(struct topic_reader *r, struct topic_rows *rows, struct
 	bool fits = stream != NULL && type != NULL && stream_len <= EVENT_NAME_MAX && type_len <= EVENT_NAME_MAX;
 	sqlite3_int64 number = sqlite3_column_int64(st, 0);
 	if (!fits || number < r->next || number >= UINT32_MAX)
-		return fault_set(fault, ERR_CORRUPT, "topic %lld is damaged", number);
+		return fault_set(fault, ERR_CORRUPT, "topic %" PRId64 " is damaged", (int64_t)number);
 	char *names = rows->names[rows->count];
 	memcpy(names, stream, stream_len);
 	memcpy(names + stream_len, type, type_len);

@@ -5,6 +5,7 @@
 #include "store/archive/archive_check.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 #include "store/transfer/restore.h"
 
 enum { PATH_LEN = 1200 };
@@ -56,8 +57,8 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 {
 	struct store *s = r->store;
 	sqlite3_stmt *st;
-	sqlite3_int64 mark = 0;
-	enum err err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, fault);
+	int64_t mark = 0;
+	enum err err = meta_get(s->db, "trail", 0, &mark, fault);
 	if (!err)
 		err = db_prepare(s->db, "SELECT id, first, last, count, bytes, gone FROM topic", &st, fault);
 	if (err)

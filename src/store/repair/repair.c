@@ -7,6 +7,7 @@
 #include "store/log/store_internal.h"
 #include "store/repair/rebuild.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 #include "store/transfer/restore.h"
 
 struct repair {
@@ -155,8 +156,8 @@ static enum err find_ends(struct repair *r, struct fault *fault)
 {
 	struct store *s = r->store;
 	struct extent x = {0};
-	sqlite3_int64 mark = 0;
-	enum err err = db_integer(s->db, "SELECT value FROM meta WHERE key = 'head'", 0, &mark, fault);
+	int64_t mark = 0;
+	enum err err = meta_get(s->db, "head", 0, &mark, fault);
 	if (!err)
 		err = look_at_rows(r, &x, fault);
 	if (err)

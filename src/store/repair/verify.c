@@ -6,6 +6,7 @@
 #include "base/data/hash.h"
 #include "store/repair/verify_internal.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/meta.h"
 
 /* What one read transaction takes of the log. */
 enum { SLICE_EVENTS = 4096, SLICE_BYTES = 8 * 1024 * 1024 };
@@ -40,7 +41,7 @@ static enum err read_figures(struct verify_counts *c)
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
 		struct verify_topic *t = verify_count_find(c, id);
 		if (id < 0)
-			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %lld", id);
+			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %" PRId64, (int64_t)id);
 		if (t != NULL) /* not made after it was opened */
 			t->stored = index_tail_figures(st, 1, c->mark);
 	}
@@ -54,11 +55,11 @@ static enum err read_figures(struct verify_counts *c)
 static enum err read_notes(struct verify_counts *c)
 {
 	sqlite3 *db = c->reader->db;
-	sqlite3_int64 mark = 0;
+	int64_t mark = 0;
 	sqlite3_int64 first = 0;
 	enum err err = db_exec(db, "BEGIN", c->fault);
 	if (!err)
-		err = db_integer(db, "SELECT value FROM meta WHERE key = 'trail'", 0, &mark, c->fault);
+		err = meta_get(db, "trail", 0, &mark, c->fault);
 	c->mark = (uint64_t)mark;
 	if (!err && c->mark != index_tail_upto(store_index_tail(c->reader->store)))
 		err = fault_set(c->fault, ERR_BUSY, "the store has moved on since it was opened");
@@ -67,7 +68,7 @@ static enum err read_notes(struct verify_counts *c)
 	if (!err && (uint64_t)first > c->first)
 		err = fault_set(c->fault, ERR_BUSY, "events have left the log since it was opened");
 	if (!err)
-		db_text(db, "SELECT value FROM meta WHERE key = 'chain'", c->chain, sizeof c->chain);
+		meta_get_short(db, "chain", c->chain, sizeof c->chain);
 	if (!err)
 		err = read_figures(c);
 	db_rollback(db);

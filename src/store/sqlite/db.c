@@ -1,6 +1,7 @@
 #include "store/sqlite/db.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -122,11 +123,13 @@ static enum err check_version(sqlite3 *db, const char *path, int known, sqlite3_
 	if (err)
 		return err;
 	if (tables > 0 && id != APPLICATION_ID)
-		return fault_set(fault, ERR_CORRUPT, "%s is not a Tidemark store (application id %#llx)", path, id);
+		return fault_set(fault, ERR_CORRUPT, "%s is not a Tidemark store (application id %#" PRIx64 ")", path,
+				 (uint64_t)id);
 	if (*version > known)
 		return fault_set(fault, ERR_NEWER,
-				 "%s was made by a newer version of Tidemark (its schema is %lld, this version knows %d)",
-				 path, *version, known);
+				 "%s was made by a newer version of Tidemark (its schema is %" PRId64
+				 ", this version knows %d)",
+				 path, (int64_t)*version, known);
 	return ERR_NONE;
 }
 
@@ -256,17 +259,6 @@ enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault)
 		*out = NULL;
 	}
 	return err;
-}
-
-void db_text(sqlite3 *db, const char *sql, char *out, size_t size)
-{
-	sqlite3_stmt *s;
-	struct fault fault;
-	if (db_prepare(db, sql, &s, &fault) != ERR_NONE)
-		return;
-	if (sqlite3_step(s) == SQLITE_ROW)
-		snprintf(out, size, "%s", (const char *)sqlite3_column_text(s, 0));
-	sqlite3_finalize(s);
 }
 
 enum err db_sync(sqlite3 *db, struct fault *fault)

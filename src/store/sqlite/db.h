@@ -63,8 +63,6 @@ struct db_value {
 };
 #define DB_TEXT(t) ((struct db_value){.text = (t)})
 #define DB_NUMBER(n) ((struct db_value){.number = (sqlite3_int64)(n)})
-/* A text in the first column of the first row; where there is none, `out` stays as it is. */
-void db_text(sqlite3 *db, const char *sql, char *out, size_t size);
 /* The first two, with so many values. */
 enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, struct fault *fault);
 enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_int64 missing,
