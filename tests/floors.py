@@ -24,7 +24,7 @@ cli cli/client cli/commands app
 # The rooms that may know a library, through headers of ours as well.
 HOMES = {
     "sqlite3.h": "store", "zstd.h": ("store", "server/message"), "zstd_errors.h": ("store", "server/message"), "zlib.h": "server/message",
-    "xxhash.h": "base/data", "openssl/evp.h": "base/system", "openssl/crypto.h": "base/system", "openssl/ssl.h": "server/listen",
+    "xxhash.h": "base/data", "openssl/evp.h": "base/data", "openssl/crypto.h": "base/data", "openssl/ssl.h": "server/listen",
     "openssl/err.h": "server/listen", "cjson/cJSON.h": "json", "seccomp.h": "app", "microhttpd.h": "server/http", "libwebsockets.h": ("server/ws", "cli/client"),
     "ev.h": "server/ws", "curl/curl.h": "cli/client",
 }

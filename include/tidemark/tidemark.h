@@ -41,7 +41,7 @@
 extern "C" {
 #endif
 
-enum { TM_NAME_MAX = 255, TM_EPOCH_LEN = 16, TM_PATH_SIZE = 1200, TM_DIGEST_LEN = 64 };
+enum { TM_NAME_MAX = 255, TM_EPOCH_LEN = 16, TM_PATH_SIZE = 4096, TM_DIGEST_LEN = 64 };
 
 /* --- errors, version, log --- */
 

@@ -7,6 +7,7 @@
 #include "library/library.h"
 #include "store/archive/archive_check.h"
 #include "store/archive/archive_manifest.h"
+#include "store/archives/archive_set.h"
 
 static void describe(const struct manifest *m, const char *path, struct tm_archive_info *out)
 {
@@ -29,11 +30,11 @@ static void describe(const struct manifest *m, const char *path, struct tm_archi
 enum tm_err tm_archive_at(struct tm_store *store, uint32_t index, struct tm_archive_info *out, struct tm_error *error)
 {
 	struct manifest m;
-	char path[TM_PATH_SIZE];
+	char path[PATH_MAX];
 	*out = (struct tm_archive_info){0};
-	if (!seal_at(store->store, index, &m))
+	if (!archive_set_at(store_archives(store->store), index, &m))
 		return library_error(TM_END, error, "there is no archive %u", index);
-	seal_path(store->store, m.file, path, sizeof path);
+	archive_set_path(store_archives(store->store), m.file, path);
 	describe(&m, path, out);
 	return TM_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/system/log.h"
 #include "library/library.h"
+#include "store/archives/archive_set.h"
 
 enum { SEGMENT_EVENTS = 1000000, SEGMENT_BYTES = 256 * 1024 * 1024, LEVEL_MAX = 19 };
 
@@ -87,7 +88,7 @@ static enum err seal_one(struct retire *r, const struct tm_seal_options *o, stru
 	if (err)
 		return err;
 	r->base = first - r->start;
-	if (seal_find(s, first, &m) && m.last <= r->upto)
+	if (archive_set_find(store_archives(s), first, &m) && m.last <= r->upto)
 		first = m.first;
 	else
 		m.last = r->upto - first >= most ? first + most - 1 : r->upto;

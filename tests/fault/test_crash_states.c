@@ -9,7 +9,7 @@
  * each write of several sectors torn at its first, middle and last boundary with all other changes there, and at its middle
  * one with none, either side of it being there. Disks with the same contents are looked at once.
  *
- * Seen to fail: without the fsync of an archive or of its directory (file_replace.c), of an imported database (import.c:
+ * Seen to fail: without the fsync of an archive or of its directory (atomic_file.c), of an imported database (import.c:
  * put_in_place), of the directory in which a damaged database is put aside, or of the decision to replace it
  * (database_swap.c). */
 #include <dirent.h>

@@ -3,7 +3,7 @@
 sealing, salvaging, importing, exporting, backing up, and at a clean stop. What was acknowledged is there after each, and the same
 thing done again works.
 
-Shown to fail without the protection: with files written under their own names (file_replace.c) an export that was cut short stands
+Shown to fail without the protection: with files written under their own names (atomic_file.c) an export that was cut short stands
 where a whole one should; with the number of a migration committed before the migration (db.c) the store does not open again; where
 what replaces a salvaged store is not finished by whoever opens it (database_swap.c) there is a new, empty one.
 """

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/system/log.h"
 #include "disk.h"
+#include "store/archives/archive_set.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 #include "store/transfer/seal.h"
@@ -176,7 +177,7 @@ static bool take_out(void)
 	uint64_t left;
 	if (upto >= store_head(store))
 		return true;
-	if (seal_find(store, hot, &made) && made.last >= hot) {
+	if (archive_set_find(store_archives(store), hot, &made) && made.last >= hot) {
 		hot = made.first;
 		upto = made.last;
 	}

@@ -69,8 +69,8 @@ static void write_archive(char path[PATH_LEN], uint64_t first, uint64_t last, si
 	make_archive(&file, first, last, size, BATCH, plain, NULL, &m);
 	write_file(path, buf_slice(&file));
 	buf_finish(&file);
-	char json[PATH_LEN + 8];
-	CHECK(manifest_path(path, json, sizeof json));
+	char json[PATH_MAX];
+	CHECK(manifest_path(path, json));
 	unlink(json);
 	if (manifest)
 		write_manifest(json, &m);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/system/sys.h"
+#include "store/archives/archive_set.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 #include "store/transfer/seal.h"
@@ -147,7 +148,7 @@ static enum err take_out(uint64_t upto)
 	uint64_t hot = store_log_first(store);
 	if (hot > upto)
 		return ERR_NONE;
-	if (seal_find(store, hot, &m) && m.last == upto)
+	if (archive_set_find(store_archives(store), hot, &m) && m.last == upto)
 		hot = m.first;
 	enum err err = seal_range(reader, hot, upto, options, NULL, &m, &fault);
 	while (!err && store_log_first(store) <= upto) {
@@ -172,7 +173,8 @@ static void check_taken_out(void)
 	struct manifest found;
 	check_all();
 	CHECK(store_log_first(store) == SECOND_PART + 1);
-	CHECK(seal_at(store, 0, &first) && seal_at(store, 1, &second) && !seal_at(store, 2, &found));
+	CHECK(archive_set_at(store_archives(store), 0, &first) && archive_set_at(store_archives(store), 1, &second) &&
+	      !archive_set_at(store_archives(store), 2, &found));
 	CHECK(first.first == 1 && first.last == FIRST_PART && second.first == FIRST_PART + 1 && second.last == SECOND_PART);
 	CHECK(strcmp(first.chain, second.previous) == 0);
 	/* What is kept in archives still counts. */
@@ -307,12 +309,12 @@ static void a_rollback_brings_back_what_was_leaving(void)
 /* An archive of another store has the name that ours would have: it stays as it is. */
 static void nobody_elses_archive_is_cleared_away(void)
 {
-	char path[160];
-	char command[400];
+	char path[PATH_MAX];
+	char command[PATH_MAX + 400];
 	struct manifest m;
 	set_up();
 	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
-	seal_path(store, m.file, path, sizeof path);
+	archive_set_path(store_archives(store), m.file, path);
 	close_store();
 	snprintf(command, sizeof command, "cp -r %s/archives %s-archives && rm -r %s", dir, dir, dir);
 	CHECK(system(command) == 0);
@@ -325,7 +327,7 @@ static void nobody_elses_archive_is_cleared_away(void)
 		 dir);
 	CHECK(system(command) == 0);
 	open_store();
-	CHECK(!seal_at(store, 0, &m));
+	CHECK(!archive_set_at(store_archives(store), 0, &m));
 	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_CONFLICT);
 	CHECK(strstr(fault.text, "another store") != NULL && strstr(fault.text, "1-20.ndjson.zst") != NULL);
 	check_all();
@@ -499,7 +501,7 @@ static void an_archive_in_the_place_of_another_is_not_believed(void)
 		": > 1-20.ndjson.zst",
 	};
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-		char command[400];
+		char command[PATH_MAX + 400];
 		struct page *p;
 		set_up();
 		CHECK(take_out(20) == ERR_NONE && take_out(40) == ERR_NONE);
@@ -529,7 +531,7 @@ static void a_spoilt_archive_is_made_anew_from_the_log(void)
 {
 	static const char *const changes[] = {"rm 1-20.ndjson.zst", "rm 1-20.*", "echo nothing > 1-20.ndjson.zst"};
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-		char command[400];
+		char command[PATH_MAX + 400];
 		struct manifest m;
 		set_up();
 		CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
@@ -588,22 +590,22 @@ static void what_has_left_makes_room(void)
 /* Where archives overlap, those are read that the log's events went to. */
 static void an_archive_of_another_history_is_not_preferred(void)
 {
-	char command[400];
+	char command[PATH_MAX + 400];
 	struct manifest m;
 	struct manifest found;
 	set_up();
 	CHECK(take_out(FIRST_PART) == ERR_NONE);
-	CHECK(seal_find(store, 10, &m) && m.last == FIRST_PART);
+	CHECK(archive_set_find(store_archives(store), 10, &m) && m.last == FIRST_PART);
 	m.last = SECOND_PART;
 	m.count = m.last;
 	archive_name(m.file, 1, SECOND_PART, ARCHIVE_ENDING);
-	char path[160];
-	seal_path(store, m.file, path, sizeof path);
+	char path[PATH_MAX];
+	archive_set_path(store_archives(store), m.file, path);
 	snprintf(command, sizeof command, "cp %s/archives/1-20.ndjson.zst %s", dir, path);
 	CHECK(system(command) == 0 && manifest_save(path, &m, &fault) == ERR_NONE);
 	close_store();
 	open_store();
-	CHECK(seal_find(store, 10, &found) && found.last == FIRST_PART);
+	CHECK(archive_set_find(store_archives(store), 10, &found) && found.last == FIRST_PART);
 	close_store();
 	tear_down();
 }

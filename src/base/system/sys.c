@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#include "base/system/path.h"
 
 bool (*sys_fault)(const char *call);
 
@@ -31,7 +32,7 @@ static bool disk_free(const char *path, uint64_t *bytes)
 {
 	char parent[PATH_MAX];
 	struct statvfs disk;
-	snprintf(parent, sizeof parent, "%s", path);
+	path_format(parent, "%s", path);
 	if (statvfs(path, &disk) != 0 && statvfs(dirname(parent), &disk) != 0)
 		return false;
 	*bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
@@ -142,7 +143,7 @@ int sys_sync_parent(const char *path)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	snprintf(parent, sizeof parent, "%.*s", len > 0 ? (int)len : 1, len > 0 ? path : ".");
+	path_format(parent, "%.*s", len > 0 ? (int)len : 1, len > 0 ? path : ".");
 	return sys_sync_dir(parent);
 }
 
@@ -172,7 +173,7 @@ int sys_lock_dir(const char *dir, const char *name, bool shared, int *fd)
 	char path[PATH_MAX];
 	*fd = lock(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), shared);
 	if (*fd < 0 && (errno == EBADF || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOLCK)) {
-		snprintf(path, sizeof path, "%s/%s", dir, name);
+		path_format(path, "%s/%s", dir, name);
 		*fd = lock(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), shared);
 	}
 	return *fd < 0 ? -1 : 0;

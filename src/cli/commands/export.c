@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/system/file_replace.h"
+#include "base/system/atomic_file.h"
+#include "base/system/path.h"
 #include "cli/cli.h"
 #include "cli/client/credential.h"
 #include "cli/client/export_error.h"
@@ -48,7 +49,7 @@ struct export
 	const char *where;
 	struct buf params;
 	struct progress progress;
-	struct file_replace file;
+	struct atomic_file file;
 	struct manifest manifest;
 	uint64_t bytes;
 	struct lineage lineage; /* of the server */
@@ -118,7 +119,7 @@ static enum err on_body(void *arg, const char *bytes, size_t len, struct fault *
 	struct export *e = arg;
 	e->bytes += len;
 	progress_set(&e->progress, e->bytes, 0, 0);
-	return file_replace_write(&e->file, (struct slice){bytes, len}, fault);
+	return atomic_file_write(&e->file, (struct slice){bytes, len}, fault);
 }
 
 static enum err get(struct export *e, struct http_client *http, const char *path, const char *params, http_sink *sink,
@@ -225,7 +226,7 @@ static enum err write_range(struct export *e, struct offline_query *look, struct
 				 "there)",
 				 gap->requested, gap_reason_name(gap->reason), gap->first);
 	enum err err =
-		archive_writer_create(options, store_lineage(look->store), NULL, file_replace_write, &e->file, &w, fault);
+		archive_writer_create(options, store_lineage(look->store), NULL, atomic_file_write, &e->file, &w, fault);
 	if (!err)
 		err = export_events(look->reader, look->range.query, w, &watch, fault);
 	if (!err)
@@ -253,17 +254,17 @@ static enum err finish(struct export *e, struct fault *fault)
 	if (e->manifest.count == 0)
 		return fault_set(fault, ERR_NOT_FOUND, "there are no events to export");
 	snprintf(e->manifest.file, sizeof e->manifest.file, "%s", slash != NULL ? slash + 1 : e->out);
-	enum err err = file_replace_commit(&e->file, fault);
+	enum err err = atomic_file_commit(&e->file, fault);
 	return err ? err : manifest_save(e->out, &e->manifest, fault);
 }
 
 static enum err begin(struct export *e, struct fault *fault)
 {
-	char manifest[FILE_REPLACE_PATH_LEN];
-	if (manifest_path(e->out, manifest, sizeof manifest) && access(manifest, F_OK) == 0)
+	char manifest[PATH_MAX];
+	if (manifest_path(e->out, manifest) && access(manifest, F_OK) == 0)
 		return fault_set(fault, ERR_CONFLICT, "%s exists already, and is not overwritten", manifest);
-	file_replace_clear(e->out);
-	return file_replace_create(&e->file, e->out, fault);
+	atomic_file_clear(e->out);
+	return atomic_file_create(&e->file, e->out, ATOMIC_FILE_NEW, fault);
 }
 
 int export_main(int argc, char **argv)
@@ -284,7 +285,7 @@ int export_main(int argc, char **argv)
 			err = url ? export_server(&e, &fault) : export_store(&e, &fault);
 		if (!err)
 			err = finish(&e, &fault);
-		file_replace_abandon(&e.file);
+		atomic_file_abandon(&e.file);
 		progress_clear(&e.progress);
 		status = err ? cli_fail("%s", fault.text) : CLI_DONE;
 		cli_bytes(raw, sizeof raw, e.manifest.raw_bytes);

@@ -9,6 +9,7 @@
 #include "cli/client/credential.h"
 #include "cli/client/http.h"
 #include "store/archive/lineage.h"
+#include "store/archives/archive_set.h"
 #include "store/read/history.h"
 #include "store/transfer/seal.h"
 #include "json/json.h"
@@ -93,7 +94,7 @@ static enum err put_parts(struct doc to, struct store *s, struct fault *fault)
 	reader_close(r);
 	uint64_t hot = store_log_first(s);
 	store_archive_figures(s, &count, &bytes);
-	seal_absent(s, &missing);
+	archive_set_is_incomplete(store_archives(s), &missing);
 	struct doc archives = doc_object(to, "archives");
 	doc_u64(archives, "count", count);
 	doc_u64(archives, "bytes", bytes);

@@ -1,5 +1,6 @@
 #include "engine/retention/archiver.h"
 #include "base/system/thread.h"
+#include "store/archives/archive_set.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -179,7 +180,7 @@ static enum err take_segment(struct archiver *k, uint64_t cut, uint64_t used, st
 		return leave(k, cut, NULL, fault);
 	struct manifest m;
 	/* One that was sealed already, before a restart or because somebody asked for it: it is proven again. */
-	if (seal_find(k->store, first, &m) && m.last <= cut) {
+	if (archive_set_find(store_archives(k->store), first, &m) && m.last <= cut) {
 		first = m.first;
 	} else {
 		uint64_t most = (segment_events(used, store_head(k->store) + 1 - first) >> k->halvings) + 1;
@@ -334,7 +335,7 @@ static void *work(void *arg)
 	int64_t retry_ms = 0; /* monotonic: not before */
 	while (!atomic_load(&k->closing)) {
 		run_jobs(k);
-		seal_look(k->store);
+		archive_set_look(store_archives(k->store));
 		look_at_clock(k);
 		count_ages(k);
 		expire_sessions(k, started_ms);

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/data/sha256.h"
 #include "base/err.h"
-#include "base/system/sha256.h"
 #include "json/document.h"
 
 enum scope { SCOPE_PUBLISH = 1 << 0, SCOPE_READ = 1 << 1, SCOPE_ADMIN = 1 << 2 };

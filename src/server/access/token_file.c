@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/system/atomic_file.h"
+#include "base/system/sys.h"
 
 enum { FILE_BYTES_MAX = 8 * 1024 * 1024, OTHERS_WRITE = S_IWGRP | S_IWOTH, OTHERS_READ = S_IRGRP | S_IROTH };
 
@@ -65,57 +67,42 @@ enum err token_file_read(const char *path, struct tokens **out, struct buf *text
 	return err;
 }
 
-static bool write_all(int fd, struct slice text)
-{
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.p, text.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		text = (struct slice){text.p + n, text.len - (size_t)n};
-	}
-	return fsync(fd) == 0;
-}
-
 static int open_folder(const char *path)
 {
 	char copy[PATH_MAX];
-	if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy) {
+	if (!path_format(copy, "%s", path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	return open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Whoever changes the tokens may be root; the server that reads them is not, and has to be able to after it as before. */
-static bool keep_owner(int fd, const char *path)
+/* root may change the tokens of a server that runs as another user, and this user has to be able to read the new file. */
+static enum err keep_owner(int fd, const char *path, struct fault *fault)
 {
 	struct stat old;
 	struct stat own;
 	if (stat(path, &old) != 0)
-		return errno == ENOENT;
+		return errno == ENOENT ? ERR_NONE : sys_fail(fault, "cannot look at", path, errno);
 	bool same = fstat(fd, &own) == 0 && own.st_uid == old.st_uid && own.st_gid == old.st_gid;
-	return same || fchown(fd, old.st_uid, old.st_gid) == 0;
+	return same || fchown(fd, old.st_uid, old.st_gid) == 0 ? ERR_NONE
+							       : sys_fail(fault, "cannot keep the owner of", path, errno);
 }
 
 enum err token_file_write(const char *path, struct slice text, struct fault *fault)
 {
-	char new[PATH_MAX];
-	int folder = open_folder(path);
-	bool named = snprintf(new, sizeof new, "%s.new", path) < (int)sizeof new;
-	int fd = folder >= 0 && named ? open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
-	/* A name is durable only when its directory is. */
-	bool fine = fd >= 0 && fchmod(fd, 0600) == 0 && keep_owner(fd, path) && write_all(fd, text) &&
-		    rename(new, path) == 0 && fsync(folder) == 0;
-	int why = errno;
-	if (fd >= 0)
-		close(fd);
-	if (fd >= 0 && !fine)
-		unlink(new);
-	if (folder >= 0)
-		close(folder);
-	return fine ? ERR_NONE : fault_set(fault, ERR_IO, "%s: %s", path, strerror(why));
+	struct atomic_file f;
+	atomic_file_clear(path);
+	enum err err = atomic_file_create(&f, path, ATOMIC_FILE_REPLACE, fault);
+	if (err)
+		return err;
+	err = keep_owner(f.fd, path, fault);
+	if (!err)
+		err = atomic_file_write(&f, text, fault);
+	if (!err)
+		return atomic_file_commit(&f, fault);
+	atomic_file_abandon(&f);
+	return err;
 }
 
 /* The directory is what is locked: the file itself is replaced. */

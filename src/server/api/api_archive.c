@@ -7,13 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/system/path.h"
 #include "server/api/api.h"
 #include "server/api/json_body.h"
 #include "server/http/reply_stream.h"
 #include "server/message/entity.h"
 #include "server/stream/history_range.h"
+#include "store/archives/archive_set.h"
 
-enum { PIECE = 256 * 1024, PATH_LEN = 1200, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
+enum { PIECE = 256 * 1024, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
 
 /* The manifest, and the name that the archive has here. */
 static void put_archive(struct buf *out, const struct manifest *m)
@@ -40,7 +42,7 @@ void api_archives(void *arg, struct http_request *x, struct reader *reader)
 	struct buf *out = request_out(x);
 	struct manifest m;
 	buf_adds(out, "{\"archives\":[");
-	for (uint32_t i = 0; seal_at(api->store, i, &m); i++) {
+	for (uint32_t i = 0; archive_set_at(store_archives(api->store), i, &m); i++) {
 		buf_adds(out, i > 0 ? "," : "");
 		put_archive(out, &m);
 	}
@@ -228,15 +230,15 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 {
 	char text[ARCHIVE_NAME_LEN];
 	char file[ARCHIVE_NAME_LEN];
-	char path[PATH_LEN];
+	char path[PATH_MAX];
 	struct manifest m;
 	enum err err = parse_name(name, text, file, manifest, fault);
 	if (err)
 		return err;
-	seal_path(api->store, text, path, sizeof path);
+	archive_set_path(store_archives(api->store), text, path);
 	*fd = -1;
 	errno = ENOENT;
-	if (seal_named(api->store, file, &m))
+	if (archive_set_named(store_archives(api->store), file, &m))
 		*fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (*fd >= 0) {
 		make_tag(&m, *manifest, tag);
@@ -286,7 +288,7 @@ static bool refuse_condition(struct api *api, struct http_request *x, const char
 {
 	struct manifest m;
 	char tag[TAG_LEN];
-	if (!seal_named(api->store, file, &m))
+	if (!archive_set_named(store_archives(api->store), file, &m))
 		return false;
 	make_tag(&m, false, tag);
 	if (!api_answer_condition(x, tag, 0, NULL))

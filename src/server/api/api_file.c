@@ -9,11 +9,12 @@
 
 #include "base/assets.h"
 #include "base/data/hash.h"
+#include "base/system/path.h"
 #include "server/api/api.h"
 #include "server/message/entity.h"
 #include "server/message/problem.h"
 
-enum { FILE_MAX = 16 * 1024 * 1024, PATH_LEN = 4096 };
+enum { FILE_MAX = 16 * 1024 * 1024 };
 
 static const char *content_type(struct slice name)
 {
@@ -52,7 +53,7 @@ static const char *content_type(struct slice name)
 /* A path below the directory: no part of it is empty or begins with a dot, which also shuts out "..". */
 static bool is_safe(struct slice path)
 {
-	if (path.len == 0 || path.len >= PATH_LEN / 2 || memchr(path.p, '\0', path.len) != NULL)
+	if (path.len == 0 || path.len >= PATH_MAX / 2 || memchr(path.p, '\0', path.len) != NULL)
 		return false;
 	bool begins = true;
 	for (size_t i = 0; i < path.len; i++) {
@@ -64,11 +65,11 @@ static bool is_safe(struct slice path)
 }
 
 /* Where an open file really is; false where that cannot be found out. */
-static bool real_path(int fd, char out[PATH_LEN])
+static bool real_path(int fd, char out[PATH_MAX])
 {
 	char link[64];
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(link, out, PATH_LEN - 1);
+	ssize_t n = readlink(link, out, PATH_MAX - 1);
 	out[n > 0 ? n : 0] = '\0';
 	return n > 0;
 }
@@ -76,8 +77,8 @@ static bool real_path(int fd, char out[PATH_LEN])
 /* Asked of what is open already, so that nothing can be put in its place. */
 static bool is_below(int fd, const char *dir)
 {
-	char file[PATH_LEN];
-	char folder[PATH_LEN];
+	char file[PATH_MAX];
+	char folder[PATH_MAX];
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool known = dir_fd >= 0 && real_path(dir_fd, folder) && real_path(fd, file);
 	if (dir_fd >= 0)
@@ -90,8 +91,8 @@ static bool is_below(int fd, const char *dir)
 /* Opens a regular file below the directory. Links within it are followed, those that lead out of it are not. */
 static int open_file(const char *dir, struct slice path, struct stat *st)
 {
-	char full[PATH_LEN];
-	if (!is_safe(path) || snprintf(full, sizeof full, "%s/%.*s", dir, (int)path.len, path.p) >= PATH_LEN)
+	char full[PATH_MAX];
+	if (!is_safe(path) || !path_format(full, "%s/%.*s", dir, (int)path.len, path.p))
 		return -1;
 	int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= FILE_MAX && is_below(fd, dir))
@@ -104,9 +105,9 @@ static int open_file(const char *dir, struct slice path, struct stat *st)
 /* Is it a directory below the one of the operator? With a slash at its end, or without. */
 static bool is_folder(const char *dir, struct slice path)
 {
-	char full[PATH_LEN];
+	char full[PATH_MAX];
 	path.len -= path.len > 0 && path.p[path.len - 1] == '/';
-	if (dir == NULL || !is_safe(path) || snprintf(full, sizeof full, "%s/%.*s", dir, (int)path.len, path.p) >= PATH_LEN)
+	if (dir == NULL || !is_safe(path) || !path_format(full, "%s/%.*s", dir, (int)path.len, path.p))
 		return false;
 	int fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool folder = fd >= 0 && is_below(fd, dir);
@@ -256,14 +257,12 @@ void api_file(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct slice path = request_segment(x);
-	char below[PATH_LEN];
-	int n = snprintf(below, sizeof below, "static/%.*s", (int)path.len, path.p);
-	bool fits = n > 0 && n < PATH_LEN && memchr(path.p, '\0', path.len) == NULL;
-	if (send_file(arg, x, path) || (fits && send_file(arg, x, (struct slice){below, (size_t)n})) ||
-	    send_asset(x, &static_assets, path))
+	char below[PATH_MAX];
+	bool fits = path_format(below, "static/%.*s", (int)path.len, path.p) && memchr(path.p, '\0', path.len) == NULL;
+	if (send_file(arg, x, path) || (fits && send_file(arg, x, slice_of(below))) || send_asset(x, &static_assets, path))
 		return;
 	const char *dir = ((struct api *)arg)->static_dir;
-	if (is_folder(dir, path) || (fits && is_folder(dir, (struct slice){below, (size_t)n}))) {
+	if (is_folder(dir, path) || (fits && is_folder(dir, slice_of(below)))) {
 		request_problem(x, 403, "this is a directory");
 		request_done(x);
 		return;
@@ -275,10 +274,9 @@ void api_send_page(const struct api *api, struct http_request *x, const char *pa
 {
 	struct slice path = request_url(x)->path;
 	struct slice name = {path.p + 1, path.len - 1};
-	char below[64];
-	int n = snprintf(below, sizeof below, "static/%.*s", (int)name.len, name.p);
-	if (send_file(api, x, name) || send_file(api, x, (struct slice){below, (size_t)n}) ||
-	    send_asset(x, &static_assets, slice_of(page)))
+	char below[PATH_MAX];
+	path_format(below, "static/%.*s", (int)name.len, name.p);
+	if (send_file(api, x, name) || send_file(api, x, slice_of(below)) || send_asset(x, &static_assets, slice_of(page)))
 		return;
 	send_nothing(x);
 }

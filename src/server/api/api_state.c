@@ -8,6 +8,7 @@
 #include "server/message/problem.h"
 #include "server/ws/metrics/ws_metrics.h"
 #include "server/ws/ws.h"
+#include "store/archives/archive_set.h"
 #include "json/document.h"
 
 /* --- figures --- */
@@ -37,7 +38,7 @@ static void put_archives(struct api *api, struct doc to)
 	uint64_t bytes;
 	struct fault missing = {0};
 	store_archive_figures(api->store, &count, &bytes);
-	seal_absent(api->store, &missing);
+	archive_set_is_incomplete(store_archives(api->store), &missing);
 	struct doc archives = doc_object(to, "archives");
 	doc_u64(archives, "count", count);
 	doc_u64(archives, "bytes", bytes);

@@ -3,9 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/system/path.h"
 #include "base/system/sys.h"
-
-enum { PATH_LEN = 1200 };
 
 enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct fault *fault)
 {
@@ -42,11 +41,11 @@ enum err archive_manifest_find(const char *path, struct manifest *out, struct fa
 
 enum err archive_manifest_restore(const char *path, const struct manifest *m, struct fault *fault)
 {
-	char beside[PATH_LEN];
-	char aside[PATH_LEN + sizeof DAMAGED_ENDING];
-	if (!manifest_path(path, beside, sizeof beside))
+	char beside[PATH_MAX];
+	char aside[PATH_MAX];
+	if (!manifest_path(path, beside))
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", path);
-	snprintf(aside, sizeof aside, "%s" DAMAGED_ENDING, beside);
+	path_format(aside, "%s" DAMAGED_ENDING, beside);
 	if (sys_rename(beside, aside) != 0 && errno != ENOENT)
 		return sys_fail(fault, "cannot rename to *" DAMAGED_ENDING, beside, errno);
 	return manifest_save(path, m, fault);

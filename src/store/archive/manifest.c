@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/system/atomic_file.h"
 #include "base/system/clock.h"
-#include "base/system/file_replace.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "base/units.h"
 #include "store/archive/seekable.h"
 #include "json/json.h"
 
-enum { PATH_LEN = 1200, MANIFEST_MAX = SEEKABLE_MANIFEST };
+enum { MANIFEST_MAX = SEEKABLE_MANIFEST };
 
 enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_FILE, MEMBER_HEX, MEMBER_LINES };
 
@@ -259,20 +260,19 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 	return check_sum(object, m, fault);
 }
 
-bool manifest_path(const char *archive, char *out, size_t size)
+bool manifest_path(const char *archive, char out[PATH_MAX])
 {
 	size_t len = strlen(archive);
 	size_t ending = strlen(ARCHIVE_ENDING);
 	bool named = len > ending && strcmp(archive + len - ending, ARCHIVE_ENDING) == 0;
-	int n = snprintf(out, size, "%.*s%s", (int)(named ? len - ending : len), archive, MANIFEST_ENDING);
-	return n > 0 && (size_t)n < size;
+	return path_format(out, "%.*s%s", (int)(named ? len - ending : len), archive, MANIFEST_ENDING);
 }
 
 enum err manifest_read(const char *archive, struct manifest *out, struct fault *fault)
 {
-	char path[PATH_LEN];
+	char path[PATH_MAX];
 	char text[MANIFEST_MAX];
-	if (!manifest_path(archive, path, sizeof path))
+	if (!manifest_path(archive, path))
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
@@ -289,14 +289,15 @@ enum err manifest_read(const char *archive, struct manifest *out, struct fault *
 
 enum err manifest_save(const char *archive, const struct manifest *m, struct fault *fault)
 {
-	char path[PATH_LEN];
+	char path[PATH_MAX];
 	struct buf text;
-	if (!manifest_path(archive, path, sizeof path))
+	if (!manifest_path(archive, path))
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
 	buf_init(&text);
 	manifest_write(&text, m);
 	buf_addc(&text, '\n');
-	enum err err = buf_failed(&text) ? fault_nomem(fault) : file_replace_whole(path, buf_slice(&text), fault);
+	enum err err =
+		buf_failed(&text) ? fault_nomem(fault) : atomic_file_save(path, ATOMIC_FILE_NEW, buf_slice(&text), fault);
 	buf_finish(&text);
 	return err;
 }

@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/data/sha256.h"
 #include "base/err.h"
-#include "base/system/sha256.h"
+#include "base/system/path.h"
 #include "store/archive/lineage.h"
 
 enum { MANIFEST_FORMAT = 3, MANIFEST_FORMAT_BESIDE = 2, MANIFEST_LINES_MAX = 8, ARCHIVE_NAME_LEN = 64 };
@@ -66,7 +67,7 @@ enum err manifest_parse(char *text, size_t len, struct manifest *m, struct fault
 
 /* The path of the manifest that belongs to an archive: with the other ending, or (where the archive has none of its own) one
  * more. False when it is too long. */
-bool manifest_path(const char *archive, char *out, size_t size);
+bool manifest_path(const char *archive, char out[PATH_MAX]);
 /* Reads the one beside an archive. ERR_NOT_FOUND: there is none. */
 enum err manifest_read(const char *archive, struct manifest *out, struct fault *fault);
 /* Writes it. ERR_CONFLICT: there is one. */

@@ -5,14 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/system/file_replace.h"
+#include "base/system/atomic_file.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archive/archive_manifest.h"
 
-enum { PATH_LEN = 1200, CHUNK = 1 << 18 };
+enum { CHUNK = 1 << 18 };
 
 /* `a` is the archive where there is to be a manifest inside, which is no part of the digest; else NULL. */
-static enum err copy_bytes(int fd, const char *path, const struct archive *a, struct file_replace *to,
+static enum err copy_bytes(int fd, const char *path, const struct archive *a, struct atomic_file *to,
 			   const struct manifest *m, struct fault *fault)
 {
 	unsigned char digest[SHA256_LEN];
@@ -28,7 +29,7 @@ static enum err copy_bytes(int fd, const char *path, const struct archive *a, st
 		else
 			sha256_add(sha, chunk, (size_t)n);
 		at += (uint64_t)n;
-		err = file_replace_write(to, (struct slice){chunk, (size_t)n}, fault);
+		err = atomic_file_write(to, (struct slice){chunk, (size_t)n}, fault);
 	}
 	if (!err && n < 0)
 		err = sys_fail(fault, "cannot read", path, errno);
@@ -44,7 +45,7 @@ static enum err copy_bytes(int fd, const char *path, const struct archive *a, st
 }
 
 /* With the manifest inside, which says the same. */
-static enum err copy_proven(int fd, const char *path, struct file_replace *to, const struct manifest *m, struct fault *fault)
+static enum err copy_proven(int fd, const char *path, struct atomic_file *to, const struct manifest *m, struct fault *fault)
 {
 	struct archive *a;
 	struct manifest inside;
@@ -63,16 +64,16 @@ static enum err copy_proven(int fd, const char *path, struct file_replace *to, c
 
 enum err copy_archive_file(const char *path, const struct manifest *m, struct archive_set *set, struct fault *fault)
 {
-	char to[PATH_LEN];
+	char to[PATH_MAX];
 	struct manifest known;
-	struct file_replace file;
+	struct atomic_file file;
 	if (archive_set_named(set, m->file, &known)) {
 		if (strcmp(known.sha256, m->sha256) == 0 || strcmp(known.chain, m->chain) == 0)
 			return ERR_NONE;
 		return fault_set(fault, ERR_CONFLICT, "%s is another archive than the one in %s", path,
 				 archive_set_dir(set));
 	}
-	archive_set_path(set, m->file, to, sizeof to);
+	archive_set_path(set, m->file, to);
 	enum err err = archive_set_prepare(set, fault);
 	int fd = err ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (!err && fd < 0)
@@ -80,12 +81,12 @@ enum err copy_archive_file(const char *path, const struct manifest *m, struct ar
 	if (!err)
 		err = archive_set_clear(set, m, fault);
 	if (!err)
-		err = file_replace_create(&file, to, fault);
+		err = atomic_file_create(&file, to, ATOMIC_FILE_NEW, fault);
 	if (!err) {
 		err = copy_proven(fd, path, &file, m, fault);
 		if (!err)
-			err = file_replace_commit(&file, fault);
-		file_replace_abandon(&file);
+			err = atomic_file_commit(&file, fault);
+		atomic_file_abandon(&file);
 	}
 	if (fd >= 0)
 		close(fd);

@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/system/atomic_file.h"
 #include "base/system/clock.h"
-#include "base/system/file_replace.h"
 #include "base/system/log.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archives/archive_set_internal.h"
 #include "store/sqlite/store_files.h"
@@ -38,7 +39,7 @@ static void reject(struct archive_set *s, const char *name, uint64_t first, uint
 /* Takes in the archive that `name` is the manifest of, if it counts. */
 static enum err take(struct archive_set *s, const char *name, struct fault *fault)
 {
-	char path[DIR_LEN + 300];
+	char path[PATH_MAX];
 	struct manifest m;
 	struct fault why;
 	struct stat st;
@@ -51,7 +52,7 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 	archive_name(file, first, last, ARCHIVE_ENDING);
 	if (archive_set_named(s, file, &m))
 		return ERR_NONE;
-	archive_set_path(s, file, path, sizeof path);
+	archive_set_path(s, file, path);
 	enum err err = manifest_read(path, &m, &why);
 	if (!err && (m.first != first || m.last != last))
 		err = fault_set(&why, ERR_CORRUPT, "it is the manifest of %" PRIu64 " to %" PRIu64, m.first, m.last);
@@ -77,13 +78,13 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 	return ERR_NONE;
 }
 
-/* FIRST-LAST.ENDING.RANDOM.part, see file_replace.h: others leave such endings, too. */
+/* FIRST-LAST.ENDING.RANDOM.part, see atomic_file.h: others leave such endings, too. */
 static bool is_interrupted(const char *name)
 {
 	char whole[ARCHIVE_NAME_LEN];
 	uint64_t first;
 	uint64_t last;
-	size_t len = strlen(name) - strlen(FILE_REPLACE_ENDING);
+	size_t len = strlen(name) - strlen(ATOMIC_FILE_ENDING);
 	while (len > 0 && name[len - 1] != '.')
 		len--;
 	if (len == 0 || snprintf(whole, sizeof whole, "%.*s", (int)len - 1, name) >= (int)sizeof whole)
@@ -95,12 +96,12 @@ static bool is_interrupted(const char *name)
 /* What was being written when a process ended. */
 static void clear_away(struct archive_set *s, const char *name)
 {
-	char path[DIR_LEN + 300];
+	char path[PATH_MAX];
 	size_t len = strlen(name);
-	size_t ending = strlen(FILE_REPLACE_ENDING);
-	if (len <= ending || strcmp(name + len - ending, FILE_REPLACE_ENDING) != 0 || !is_interrupted(name))
+	size_t ending = strlen(ATOMIC_FILE_ENDING);
+	if (len <= ending || strcmp(name + len - ending, ATOMIC_FILE_ENDING) != 0 || !is_interrupted(name))
 		return;
-	archive_set_path(s, name, path, sizeof path);
+	archive_set_path(s, name, path);
 	log_info("an interrupted archive is cleared away", "file=\"%s\"", path);
 	if (sys_remove(path) != 0)
 		log_warn("it cannot be removed", "file=\"%s\" why=\"%s\"", path, strerror(errno));

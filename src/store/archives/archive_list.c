@@ -1,4 +1,5 @@
 /* The list of a set of archives: what is in it, ascending. */
+#include "base/system/path.h"
 #include "store/archives/archive_set_internal.h"
 
 #include <stdio.h>
@@ -15,9 +16,9 @@ bool archive_set_owns(const struct archive_set *s, const struct manifest *m)
 	return manifest_is_on(m, s->lineage);
 }
 
-void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size)
+void archive_set_path(const struct archive_set *s, const char *name, char out[PATH_MAX])
 {
-	snprintf(out, size, "%s/%s", s->dir, name);
+	path_format(out, "%s/%s", s->dir, name);
 }
 
 void archive_list_set_reach(struct archive_set *s, uint32_t from)

@@ -1,3 +1,4 @@
+#include "base/system/path.h"
 #include "store/archives/archive_set_internal.h"
 
 #include <errno.h>
@@ -34,13 +35,13 @@ enum err archive_set_clear(struct archive_set *s, const struct manifest *m, stru
 {
 	static const char *const endings[] = {MANIFEST_ENDING, ARCHIVE_ENDING};
 	char name[ARCHIVE_NAME_LEN];
-	char path[DIR_LEN + 300];
+	char path[PATH_MAX];
 	archive_name(name, m->first, m->last, ARCHIVE_ENDING);
-	archive_set_path(s, name, path, sizeof path);
+	archive_set_path(s, name, path);
 	enum err err = is_ours(s, path, fault);
 	for (int i = 0; !err && i < 2; i++) {
 		archive_name(name, m->first, m->last, endings[i]);
-		archive_set_path(s, name, path, sizeof path);
+		archive_set_path(s, name, path);
 		if (access(path, F_OK) == 0 && sys_remove(path) != 0)
 			err = sys_fail(fault, "cannot delete", path, errno);
 	}
@@ -49,23 +50,18 @@ enum err archive_set_clear(struct archive_set *s, const struct manifest *m, stru
 
 enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct fault *fault)
 {
-	char path[DIR_LEN + 300];
-	archive_set_path(s, m->file, path, sizeof path);
+	char path[PATH_MAX];
+	archive_set_path(s, m->file, path);
 	enum err err = manifest_save(path, m, fault);
 	return err ? err : archive_set_insert(s, m, fault);
 }
 
-enum err archive_set_adopt(struct archive_set *s, const struct manifest *m, struct fault *fault)
-{
-	return archive_set_insert(s, m, fault);
-}
-
 bool archive_set_is_whole(const struct archive_set *s, const char *file)
 {
-	char path[DIR_LEN + 300];
-	char manifest[DIR_LEN + 320];
-	archive_set_path(s, file, path, sizeof path);
-	return manifest_path(path, manifest, sizeof manifest) && access(manifest, F_OK) == 0;
+	char path[PATH_MAX];
+	char manifest[PATH_MAX];
+	archive_set_path(s, file, path);
+	return manifest_path(path, manifest) && access(manifest, F_OK) == 0;
 }
 
 static void take_out(struct archive_set *s, uint32_t at)
@@ -179,15 +175,15 @@ static enum err may_go(const struct archive_set *s, const char *file, uint64_t l
 /* Without its manifest it is no archive: that goes first. */
 enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t log_first, struct fault *fault)
 {
-	char path[DIR_LEN + 300];
-	char manifest[DIR_LEN + 320];
-	archive_set_path(s, file, path, sizeof path);
+	char path[PATH_MAX];
+	char manifest[PATH_MAX];
+	archive_set_path(s, file, path);
 	pthread_mutex_lock(&s->lock);
 	enum err err = may_go(s, file, log_first, fault);
 	pthread_mutex_unlock(&s->lock);
 	if (err)
 		return err;
-	if (!manifest_path(path, manifest, sizeof manifest) || (sys_remove(manifest) != 0 && errno != ENOENT))
+	if (!manifest_path(path, manifest) || (sys_remove(manifest) != 0 && errno != ENOENT))
 		return sys_fail(fault, "cannot delete the manifest of", path, errno);
 	pthread_mutex_lock(&s->lock);
 	int64_t at = archive_list_index(s, file);
@@ -261,7 +257,7 @@ void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool archive_set_absent(struct archive_set *s, struct fault *why)
+bool archive_set_is_missing(struct archive_set *s, struct fault *why)
 {
 	pthread_mutex_lock(&s->lock);
 	bool any = s->missing.count > 0;
@@ -274,9 +270,9 @@ bool archive_set_absent(struct archive_set *s, struct fault *why)
 /* What the file is now; false where there is none. */
 static bool identify(const struct archive_set *s, const char *file, struct damaged *out)
 {
-	char path[DIR_LEN + 300];
+	char path[PATH_MAX];
 	struct stat st;
-	archive_set_path(s, file, path, sizeof path);
+	archive_set_path(s, file, path);
 	bool there = stat(path, &st) == 0;
 	if (there) {
 		out->inode = st.st_ino;
@@ -296,7 +292,7 @@ void archive_set_note_damage(struct archive_set *s, const char *file, const stru
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool archive_set_damaged(struct archive_set *s, struct fault *why)
+static bool is_damaged(struct archive_set *s, struct fault *why)
 {
 	struct damaged now = {0};
 	pthread_mutex_lock(&s->lock);
@@ -307,6 +303,11 @@ bool archive_set_damaged(struct archive_set *s, struct fault *why)
 	if (same)
 		*why = d.why;
 	return same;
+}
+
+bool archive_set_is_incomplete(struct archive_set *s, struct fault *why)
+{
+	return archive_set_is_missing(s, why) || is_damaged(s, why);
 }
 
 void archive_set_look(struct archive_set *s)

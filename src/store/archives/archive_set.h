@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "base/system/path.h"
 #include "store/archive/manifest.h"
 
 struct archive_set;
@@ -25,7 +26,7 @@ enum err archive_set_scan(struct archive_set *s, struct fault *fault);
 bool archive_set_owns(const struct archive_set *s, const struct manifest *m);
 const char *archive_set_dir(const struct archive_set *s);
 /* The directory and a name in it. */
-void archive_set_path(const struct archive_set *s, const char *name, char *out, size_t size);
+void archive_set_path(const struct archive_set *s, const char *name, char out[PATH_MAX]);
 /* Makes the directory, and locks it. */
 enum err archive_set_prepare(struct archive_set *s, struct fault *fault);
 /* Takes away what an attempt that was cut short has left of it: without both files it never was an archive. ERR_CONFLICT:
@@ -33,8 +34,8 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault);
 enum err archive_set_clear(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* A new one, whose file is in place: its manifest is what makes it an archive. */
 enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct fault *fault);
-/* One that is going to get its manifest: read from now on, but no archive yet. */
-enum err archive_set_adopt(struct archive_set *s, const struct manifest *m, struct fault *fault);
+/* An archive whose manifest follows: it is read from now on. */
+enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* Does it have its manifest? */
 bool archive_set_is_whole(const struct archive_set *s, const char *file);
 /* Deletes one that no reader needs, with its manifest: the log, from `hot` on, and other archives hold all of its events,
@@ -56,12 +57,12 @@ enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *
 void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last);
 /* These are gone for good: no archive is missed for them. */
 void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last);
-/* Is anything missing that should be there? */
-bool archive_set_absent(struct archive_set *s, struct fault *why);
+/* Is an archive missing that should be there? */
+bool archive_set_is_missing(struct archive_set *s, struct fault *why);
+/* Is one missing, or did reading find one to be damaged? */
+bool archive_set_is_incomplete(struct archive_set *s, struct fault *why);
 /* Reading this one has found it damaged: known until its file is another. */
 void archive_set_note_damage(struct archive_set *s, const char *file, const struct fault *why);
-/* Is one known to be? */
-bool archive_set_damaged(struct archive_set *s, struct fault *why);
 /* Is there a file of the name of an archive that holds `seq`, and no manifest with it? */
 bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why);
 /* Looks at the directory again where something is missing, every few seconds at most. */

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/system/path.h"
 #include "store/archives/archive_set.h"
 #include "store/archives/missing_archives.h"
 
@@ -21,7 +22,7 @@ struct damaged {
 };
 
 struct archive_set {
-	char dir[DIR_LEN];
+	char dir[PATH_MAX];
 	const struct lineage *lineage; /* borrowed */
 	bool own;
 	bool opened; /* what is being written is ours from now on */
@@ -41,7 +42,6 @@ struct archive_set {
 };
 
 /* Adds one to the list, where it is not in it. */
-enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* Corrects `reach` from an index on. */
 void archive_list_set_reach(struct archive_set *s, uint32_t from);
 /* The first index whose archive begins after `seq`. */

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 #include "base/system/log.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archives/archive_copy.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
-
-enum { PATH_LEN = 1200 };
 
 void incoming_archives_finish(struct incoming_archives *a)
 {
@@ -29,7 +28,7 @@ enum err incoming_archives_copy(struct incoming_archives *a, const char *path, c
 	if (err || !is_new)
 		return err;
 	a->items[a->count++] = *m;
-	return archive_set_adopt(set, m, fault);
+	return archive_set_insert(set, m, fault);
 }
 
 enum err incoming_archives_note(const struct incoming_archives *a, sqlite3 *db, struct fault *fault)
@@ -84,8 +83,8 @@ enum err incoming_archives_settle(sqlite3 *db, struct archive_set *set, struct f
 void incoming_archives_abandon(const struct incoming_archives *a, struct archive_set *set)
 {
 	for (uint32_t i = 0; i < a->count; i++) {
-		char path[PATH_LEN];
-		archive_set_path(set, a->items[i].file, path, sizeof path);
+		char path[PATH_MAX];
+		archive_set_path(set, a->items[i].file, path);
 		if (sys_remove(path) != 0)
 			log_warn("what is left of an import cannot be removed", "file=\"%s\"", path);
 	}

@@ -188,6 +188,7 @@ bool store_line(const struct store *s, uint32_t index, struct line *out);
 /* The last event of the line of that name, UINT64_MAX where it goes on. False: it is no line of this store. */
 bool store_line_end(const struct store *s, const char *epoch, uint64_t *end);
 const char *store_dir(const struct store *s);
+struct archive_set *store_archives(const struct store *s); /* lives as long as the store */
 /* Bytes that can still be written: free ones of the file system and of the database, less those that the write-ahead log
  * needs when it is written back, as of the last store_measure_room. */
 enum err store_room(const struct store *s, uint64_t *bytes);

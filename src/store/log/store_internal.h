@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/system/clock.h"
+#include "base/system/path.h"
 #include "store/archive/lineage.h"
 #include "store/archives/archive_set.h"
 #include "store/archives/lost_ranges.h"
@@ -22,8 +23,8 @@
 #include "store/sqlite/store_files.h"
 
 enum {
-	STORE_PATH_LEN = 1024,
-	STORE_ROWS = 1024, /* events that one statement inserts at the most */
+	STORE_DIR_MAX = 992, /* bytes of the path of the data directory */
+	STORE_ROWS = 1024,   /* events that one statement inserts at the most */
 	/* Other ids with the same hash that an id is compared with at the most. By chance 10^9 ids have one such pair at 3
 	 * %, but anybody can make as many as they like (docs/decisions/0023-keyed-hash-tables.md). */
 	STORE_SAME_KEYS = 8,
@@ -90,9 +91,9 @@ struct reduced {
 };
 
 struct store {
-	char dir[STORE_PATH_LEN];
-	char path[STORE_FILES_PATH_LEN]; /* of the database */
-	struct lineage lineage;          /* of more than none, once it is open */
+	char dir[PATH_MAX];
+	char path[PATH_MAX];    /* of the database */
+	struct lineage lineage; /* of more than none, once it is open */
 	struct store_options options;
 	int lock_fd;
 	struct catalog *catalog;
@@ -173,7 +174,6 @@ struct store {
 const char *store_path(const struct store *s);
 struct catalog *store_catalog(const struct store *s);
 struct index_tail *store_index_tail(const struct store *s);
-struct archive_set *store_archives(const struct store *s);
 /* STORE_READ: looks again where the log begins (`db` is a reader's connection), and which archives there are: a server may
  * be moving events from one to the other. Any thread. */
 /* Everything up to this seq is gone, and is older than that; 0: that cannot be said of anything. */

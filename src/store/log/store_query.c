@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/system/path.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
@@ -147,10 +148,10 @@ int64_t store_last_time(const struct store *s)
 
 void store_sizes(const struct store *s, uint64_t *db, uint64_t *wal)
 {
-	char path[STORE_FILES_PATH_LEN + 8];
+	char path[PATH_MAX];
 	struct stat st;
 	*db = stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0;
-	snprintf(path, sizeof path, "%s-wal", s->path);
+	path_format(path, "%s-wal", s->path);
 	*wal = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 

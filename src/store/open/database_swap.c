@@ -7,27 +7,26 @@
 #include <unistd.h>
 
 #include "base/system/clock.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/sqlite/store_files.h"
 
-enum { PATH_LEN = 1200 };
-
 struct paths {
-	char from[PATH_LEN];
-	char old[PATH_LEN];
+	char from[PATH_MAX];
+	char old[PATH_MAX];
 };
 
 static struct paths paths_of(const char *dir)
 {
 	struct paths p;
-	snprintf(p.from, sizeof p.from, "%.1000s/replacement", dir);
-	snprintf(p.old, sizeof p.old, "%.1000s/replacement/old", dir);
+	path_format(p.from, "%s/replacement", dir);
+	path_format(p.old, "%s/replacement/old", dir);
 	return p;
 }
 
 static enum err fail_move(const char *from, const char *to, struct fault *fault)
 {
-	char what[PATH_LEN + 64];
+	char what[PATH_MAX + sizeof "cannot move  to"];
 	snprintf(what, sizeof what, "cannot move %s to", from);
 	return sys_fail(fault, what, to, errno);
 }
@@ -35,10 +34,10 @@ static enum err fail_move(const char *from, const char *to, struct fault *fault)
 /* What is not there has been moved already. */
 static enum err move(const char *from, const char *to, const char *name, struct fault *fault)
 {
-	char source[PATH_LEN + 32];
-	char target[PATH_LEN + 32];
-	snprintf(source, sizeof source, "%s/%s", from, name);
-	snprintf(target, sizeof target, "%s/%s", to, name);
+	char source[PATH_MAX];
+	char target[PATH_MAX];
+	path_format(source, "%s/%s", from, name);
+	path_format(target, "%s/%s", to, name);
 	if (sys_rename(source, target) == 0 || errno == ENOENT)
 		return ERR_NONE;
 	return fail_move(source, target, fault);
@@ -65,10 +64,10 @@ static enum err put_aside(const char *dir, const struct paths *p, struct fault *
 	return err ? err : store_files_sync_names(p->old, fault);
 }
 
-enum err database_swap_finish(const char *dir, char *aside, size_t size, struct fault *fault)
+enum err database_swap_finish(const char *dir, char *aside, struct fault *fault)
 {
 	struct paths p = paths_of(dir);
-	char name[PATH_LEN + 32];
+	char name[PATH_MAX];
 	char stamp[32];
 	struct tm tm;
 	time_t now = (time_t)(clock_wall_ms() / 1000);
@@ -85,11 +84,11 @@ enum err database_swap_finish(const char *dir, char *aside, size_t size, struct 
 	if (err)
 		return err;
 	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-	snprintf(name, sizeof name, "%.1000s/damaged-%s", dir, stamp);
+	path_format(name, "%s/damaged-%s", dir, stamp);
 	if (sys_rename_new(p.old, name) != 0 && errno != ENOENT)
 		return fail_move(p.old, name, fault);
 	if (aside != NULL)
-		snprintf(aside, size, "%s", name);
+		path_format(aside, "%s", name);
 	err = store_files_sync_names(dir, fault);
 	if (!err)
 		store_files_remove(p.from);

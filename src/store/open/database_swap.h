@@ -16,6 +16,6 @@
 enum err database_swap_decide(const char *dir, const char *made, struct fault *fault);
 /* Does what was decided; without a decision, nothing. `aside` (or NULL): where what was there is now. The store is locked.
  */
-enum err database_swap_finish(const char *dir, char *aside, size_t size, struct fault *fault);
+enum err database_swap_finish(const char *dir, char *aside, struct fault *fault);
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/system/log.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archives/incoming_archives.h"
 #include "store/archives/lost_ranges.h"
@@ -16,16 +17,16 @@
 #include "store/sqlite/meta.h"
 
 /* Where archives are, as the last writer said: beside the store unless it said otherwise. */
-static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct fault *fault)
+static enum err load_archive_dir(struct store *s, char dir[PATH_MAX], struct fault *fault)
 {
 	struct buf noted;
 	bool there;
 	buf_init(&noted);
 	enum err err = meta_get_text(s->db, "archive_dir", &noted, &there, fault);
 	if (!err && there)
-		snprintf(dir, size, "%s", noted.data);
+		path_format(dir, "%s", noted.data);
 	else if (!err)
-		snprintf(dir, size, "%s/archives", s->dir);
+		path_format(dir, "%s/archives", s->dir);
 	buf_finish(&noted);
 	return err;
 }
@@ -33,7 +34,7 @@ static enum err load_archive_dir(struct store *s, char *dir, size_t size, struct
 /* The keeper's word, as an absolute path; an empty one: beside the store, wherever that is moved. */
 static enum err save_archive_dir(struct store *s, struct fault *fault)
 {
-	char cwd[STORE_PATH_LEN] = "";
+	char cwd[PATH_MAX] = "";
 	const char *dir = s->options.archive_dir;
 	struct buf whole;
 	if (dir[0] == '\0')
@@ -104,14 +105,14 @@ static enum err load_last_unknown(struct store *s, struct fault *fault)
 
 enum err store_open_archives(struct store *s, struct fault *fault)
 {
-	char dir[STORE_PATH_LEN + 16];
+	char dir[PATH_MAX];
 	bool own = s->options.access == STORE_WRITE;
 	bool keeps = own && s->options.archive_dir != NULL;
 	enum err err = own ? lost_ranges_prepare(s->db, fault) : ERR_NONE;
 	if (!err && keeps)
 		err = save_archive_dir(s, fault);
 	if (!err)
-		err = load_archive_dir(s, dir, sizeof dir, fault);
+		err = load_archive_dir(s, dir, fault);
 	if (!err)
 		err = archive_set_open(dir, &s->lineage, own, &s->archives, fault);
 	if (!err)

@@ -1,4 +1,5 @@
 #include "store/open/store_complete.h"
+#include "base/system/path.h"
 #include "store/archives/archive_set.h"
 #include "store/open/lineage_rows.h"
 
@@ -7,18 +8,18 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "base/system/file_replace.h"
+#include "base/system/atomic_file.h"
 #include "store/archive/lineage.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
 #include "store/sqlite/store_files.h"
 
-enum { PATH_LEN = 1200, NAME_LEN = 300 };
+enum { NAME_LEN = 300 };
 
 /* What stands in the directory besides the database. */
 struct traces {
-	char path[PATH_LEN];     /* of the database */
-	char archives[PATH_LEN]; /* the directory of archives, which may be elsewhere */
+	char path[PATH_MAX];     /* of the database */
+	char archives[PATH_MAX]; /* the directory of archives, which may be elsewhere */
 	uint64_t noted;          /* the last event that was acknowledged, as far as it was noted */
 };
 
@@ -30,9 +31,9 @@ struct account {
 
 static bool has_bytes(const char *path, const char *ending)
 {
-	char name[PATH_LEN + 8];
+	char name[PATH_MAX];
 	struct stat st;
-	snprintf(name, sizeof name, "%s%s", path, ending);
+	path_format(name, "%s%s", path, ending);
 	return stat(name, &st) == 0 && st.st_size > 0;
 }
 
@@ -57,11 +58,11 @@ static bool has_archives(const char *path)
 /* There is no database, or nothing is in it: is that all there ever was? */
 static enum err check_rest(const char *dir, const struct traces *t, struct fault *fault)
 {
-	char part[PATH_LEN];
-	char beside[PATH_LEN];
+	char part[PATH_MAX];
+	char beside[PATH_MAX];
 	struct stat st;
-	snprintf(part, sizeof part, "%.1000s/import" FILE_REPLACE_ENDING, dir);
-	snprintf(beside, sizeof beside, "%.1000s/archives", dir);
+	path_format(part, "%s/import" ATOMIC_FILE_ENDING, dir);
+	path_format(beside, "%s/archives", dir);
 	if (stat(part, &st) == 0)
 		return fault_set(fault, ERR_CORRUPT,
 				 "an import into %s was interrupted: run it again, or remove the directory", dir);
@@ -86,12 +87,12 @@ static bool find_past(const char *path, const struct lineage *lineage, uint64_t 
 	farthest->last = head;
 	DIR *dir = opendir(path);
 	for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
-		char file[PATH_LEN + NAME_LEN];
+		char file[PATH_MAX];
 		struct manifest m;
 		struct fault why;
 		uint64_t first;
 		uint64_t last;
-		snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+		path_format(file, "%s/%s", path, e->d_name);
 		if (is_archive(e->d_name, &first, &last) && last > farthest->last &&
 		    manifest_read(file, &m, &why) == ERR_NONE && m.first == first && m.last == last &&
 		    manifest_is_on(&m, lineage))
@@ -160,9 +161,9 @@ enum err store_complete_check(const char *dir, const char *archive_dir, bool cop
 	*looked = NULL;
 	store_files_db(dir, t.path);
 	if (archive_dir != NULL && archive_dir[0] != '\0')
-		snprintf(t.archives, sizeof t.archives, "%.1000s", archive_dir);
+		path_format(t.archives, "%s", archive_dir);
 	else
-		snprintf(t.archives, sizeof t.archives, "%.1000s/archives", dir);
+		path_format(t.archives, "%s/archives", dir);
 	if (!copies && store_files_marked(dir) != STORE_FILES_NO_MARK)
 		return fault_set(fault, ERR_CORRUPT,
 				 "a backup into %s was not finished: run it again, it goes on where it stopped", dir);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archives/stream_last.h"
 #include "store/log/store_internal.h"
@@ -313,7 +314,7 @@ static enum err open_all(struct store *s, struct fault *fault)
 		if (!err)
 			err = store_files_lock(s->dir, &s->lock_fd, fault);
 		if (!err)
-			err = database_swap_finish(s->dir, NULL, 0, fault);
+			err = database_swap_finish(s->dir, NULL, fault);
 	}
 	if (!err && !s->options.unchecked)
 		err = store_complete_check(s->dir, s->options.archive_dir, s->options.copies, &looked, fault);
@@ -342,7 +343,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 {
 	*out = NULL;
 	size_t len = strlen(dir);
-	if (len == 0 || len > STORE_PATH_LEN - 32)
+	if (len == 0 || len > STORE_DIR_MAX)
 		return fault_set(fault, ERR_INVALID, "the path of the data directory is %s",
 				 len == 0 ? "empty" : "too long");
 	struct store *s = calloc(1, sizeof *s);
@@ -351,7 +352,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	s->options = options;
 	s->options.on_forgotten = NULL; /* not before it is open */
 	s->lock_fd = -1;
-	snprintf(s->dir, sizeof s->dir, "%s", dir);
+	path_format(s->dir, "%s", dir);
 	store_files_db(dir, s->path);
 	store_files_init(&s->files, s->path);
 	pthread_mutex_init(&s->lock, NULL);

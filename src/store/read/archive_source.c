@@ -6,11 +6,11 @@
 
 #include "base/data/hash.h"
 #include "base/system/clock.h"
+#include "base/system/path.h"
 #include "store/archive/archive.h"
 
 enum {
 	OPEN_MAX = 4,
-	PATH_LEN = 1200,
 	MEMO = 256, /* a power of two */
 	MEMO_LEN = 96,
 };
@@ -73,8 +73,8 @@ static enum err open_archive(struct archive_source *s, const struct manifest *m,
 	}
 	archive_close(oldest->archive);
 	*oldest = (struct opened){.used = ++s->clock};
-	char path[PATH_LEN];
-	archive_set_path(s->set, m->file, path, sizeof path);
+	char path[PATH_MAX];
+	archive_set_path(s->set, m->file, path);
 	enum err err = archive_open(path, &oldest->archive, fault);
 	if (err == ERR_NOT_FOUND) {
 		archive_set_forget(s->set, m->file);

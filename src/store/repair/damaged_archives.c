@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/system/log.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "event/envelope.h"
 #include "store/archive/archive.h"
@@ -18,7 +19,6 @@
 #include "store/sqlite/store_files.h"
 
 enum {
-	PATH_LEN = 1200,
 	NAME_LEN = ARCHIVE_NAME_LEN + 16,
 	MANIFEST_MAX = 4096,
 	EPOCH_ERRORS = 2, /* characters of an epoch that may be damaged: by chance two epochs are never that close */
@@ -33,7 +33,7 @@ struct whole_frame {
 };
 
 struct damaged_archive {
-	char dir[PATH_LEN];
+	char dir[PATH_MAX];
 	char (*names)[NAME_LEN];
 	uint32_t count;
 	struct whole_frame *frames;
@@ -114,13 +114,13 @@ enum inside { INSIDE_UNUSABLE, INSIDE_DIFFERS, INSIDE_PROVEN };
 static enum err prove_inside(const struct suspects *s, const char *name, struct manifest *m, enum inside *out,
 			     struct fault *fault)
 {
-	char path[PATH_LEN + NAME_LEN];
+	char path[PATH_MAX];
 	uint64_t first;
 	uint64_t last;
 	struct manifest found;
 	struct fault why;
 	*out = INSIDE_UNUSABLE;
-	archive_set_path(s->set, name, path, sizeof path);
+	archive_set_path(s->set, name, path);
 	enum err err = archive_manifest_read_inside(path, m, &why);
 	if (err == ERR_NOMEM)
 		return no_memory(fault);
@@ -139,11 +139,11 @@ static enum err prove_inside(const struct suspects *s, const char *name, struct 
 static enum err restore_manifest(const struct suspects *s, const char *name, enum inside *out, struct fault *fault)
 {
 	struct manifest m;
-	char path[PATH_LEN + NAME_LEN];
+	char path[PATH_MAX];
 	enum err err = prove_inside(s, name, &m, out, fault);
 	if (err || *out != INSIDE_PROVEN)
 		return err;
-	archive_set_path(s->set, name, path, sizeof path);
+	archive_set_path(s->set, name, path);
 	err = archive_manifest_restore(path, &m, fault);
 	if (!err)
 		log_warn("the manifest beside an archive was missing or damaged: it is written again from the one inside",
@@ -156,11 +156,11 @@ static bool is_ours_beside(const struct suspects *s, const char *name, uint64_t 
 {
 	struct manifest m;
 	struct fault why;
-	char path[PATH_LEN + NAME_LEN];
-	char manifest[PATH_LEN + NAME_LEN];
-	archive_set_path(s->set, name, path, sizeof path);
+	char path[PATH_MAX];
+	char manifest[PATH_MAX];
+	archive_set_path(s->set, name, path);
 	bool foreign = manifest_read(path, &m, &why) == ERR_NONE && (!archive_set_owns(s->set, &m) || m.count != count);
-	return !foreign && manifest_path(path, manifest, sizeof manifest) && names_line(manifest, s->lineage);
+	return !foreign && manifest_path(path, manifest) && names_line(manifest, s->lineage);
 }
 
 /* One whose manifest is of no use. Without any, beside it or inside, it never was an archive. */
@@ -193,10 +193,10 @@ static enum err survey_all(const struct suspects *s, struct fault *fault)
 	struct manifest m;
 	enum err err = ERR_NONE;
 	for (uint32_t i = 0; !err && archive_set_at(s->set, i, &m); i++) {
-		char path[PATH_LEN + NAME_LEN];
+		char path[PATH_MAX];
 		struct manifest found;
 		struct fault why;
-		archive_set_path(s->set, m.file, path, sizeof path);
+		archive_set_path(s->set, m.file, path);
 		err = archive_check(path, &(struct archive_check){.expected = &m}, &found, &why);
 		if (err == ERR_NOMEM)
 			return no_memory(fault);
@@ -222,8 +222,8 @@ static enum err find_damaged(struct damaged_archive *t, const struct lineage *li
 
 static enum err rename_aside(const char *path, struct fault *fault)
 {
-	char to[PATH_LEN + 2 * NAME_LEN];
-	snprintf(to, sizeof to, "%s" DAMAGED_ENDING, path);
+	char to[PATH_MAX];
+	path_format(to, "%s" DAMAGED_ENDING, path);
 	if (sys_rename_new(path, to) == 0 || errno == ENOENT)
 		return ERR_NONE;
 	return sys_fail(fault, "cannot rename to *" DAMAGED_ENDING, path, errno);
@@ -232,16 +232,16 @@ static enum err rename_aside(const char *path, struct fault *fault)
 /* The manifest of an archive that is not under its name any more. */
 static enum err rename_manifest(const char *archive, struct fault *fault)
 {
-	char manifest[PATH_LEN + NAME_LEN];
-	if (access(archive, F_OK) == 0 || !manifest_path(archive, manifest, sizeof manifest))
+	char manifest[PATH_MAX];
+	if (access(archive, F_OK) == 0 || !manifest_path(archive, manifest))
 		return ERR_NONE;
 	return rename_aside(manifest, fault);
 }
 
 static enum err rename_archive(struct damaged_archive *t, uint32_t index, struct fault *fault)
 {
-	char path[PATH_LEN + NAME_LEN];
-	snprintf(path, sizeof path, "%s/%s", t->dir, t->names[index]);
+	char path[PATH_MAX];
+	path_format(path, "%s/%s", t->dir, t->names[index]);
 	log_warn("an archive is damaged: what can be read of it goes into others", "file=\"%s" DAMAGED_ENDING "\"", path);
 	return rename_aside(path, fault);
 }
@@ -263,11 +263,11 @@ static enum err find_renamed(void *arg, const char *name, struct fault *fault)
 
 static bool open_file(struct damaged_archive *t, uint32_t file)
 {
-	char path[PATH_LEN + NAME_LEN];
+	char path[PATH_MAX];
 	if (t->open != NULL && t->open_file == file)
 		return true;
 	archive_close(t->open);
-	snprintf(path, sizeof path, "%s/%s", t->dir, t->names[file]);
+	path_format(path, "%s/%s", t->dir, t->names[file]);
 	t->open_file = file;
 	return archive_open_damaged(path, &t->open, NULL) == ERR_NONE;
 }
@@ -292,9 +292,9 @@ static enum err add_frames(struct damaged_archive *t, uint32_t file, struct faul
 	uint64_t lowest;
 	uint64_t highest;
 	char name[NAME_LEN];
-	char path[PATH_LEN + NAME_LEN];
+	char path[PATH_MAX];
 	snprintf(name, sizeof name, "%.*s", (int)(strlen(t->names[file]) - strlen(DAMAGED_ENDING)), t->names[file]);
-	snprintf(path, sizeof path, "%s/%s", t->dir, name);
+	path_format(path, "%s/%s", t->dir, name);
 	enum err err = rename_manifest(path, fault);
 	if (err || !archive_name_parse(name, ARCHIVE_ENDING, &lowest, &highest) || !open_file(t, file))
 		return err;
@@ -330,7 +330,7 @@ enum err damaged_archive_open(const char *dir, const struct lineage *lineage, st
 	struct damaged_archive *t = calloc(1, sizeof *t);
 	if (t == NULL)
 		return no_memory(fault);
-	snprintf(t->dir, sizeof t->dir, "%s", dir);
+	path_format(t->dir, "%s", dir);
 	enum err err = find_damaged(t, lineage, fault);
 	for (uint32_t i = 0; !err && i < t->count; i++)
 		err = rename_archive(t, i, fault);
@@ -413,12 +413,12 @@ static enum err each_manifest(struct lines *l, const char *name, enum err (*take
 			      struct fault *fault)
 {
 	struct manifest m;
-	char path[PATH_LEN + NAME_LEN];
+	char path[PATH_MAX];
 	uint64_t first;
 	uint64_t last;
 	if (!archive_name_parse(name, ARCHIVE_ENDING, &first, &last))
 		return ERR_NONE;
-	snprintf(path, sizeof path, "%s/%s", l->dir, name);
+	path_format(path, "%s/%s", l->dir, name);
 	enum err err = read_either(path, &m, fault);
 	if (err || m.count != last - first + 1)
 		return err == ERR_NOMEM ? err : ERR_NONE;

@@ -2,13 +2,12 @@
 
 #include <inttypes.h>
 
+#include "base/system/path.h"
 #include "store/archive/archive_check.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
 #include "store/transfer/restore.h"
-
-enum { PATH_LEN = 1200 };
 
 struct rebuild {
 	struct store *store;
@@ -36,9 +35,9 @@ static enum err count_archives(struct rebuild *r, struct fault *fault)
 	struct manifest found;
 	enum err err = ERR_NONE;
 	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
-		char path[PATH_LEN];
+		char path[PATH_MAX];
 		struct archive_check s = {.expected = &m, .each = on_archived, .arg = r};
-		archive_set_path(set, m.file, path, sizeof path);
+		archive_set_path(set, m.file, path);
 		err = archive_check(path, &s, &found, fault);
 	}
 	return err;

@@ -1,4 +1,5 @@
 #include "store/repair/salvage.h"
+#include "base/system/path.h"
 #include "store/open/lineage_rows.h"
 
 #include <fcntl.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/data/checksum.h"
-#include "base/system/file_replace.h"
+#include "base/system/atomic_file.h"
 #include "base/system/log.h"
 #include "event/envelope.h"
 #include "event/page_build.h"
@@ -26,7 +27,7 @@
 #include "store/transfer/restore.h"
 #include "store/transfer/side_tables.h"
 
-enum { PATH_LEN = 1200, RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPIC_BYTES_MIN = 8 /* of the database */ };
+enum { RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPIC_BYTES_MIN = 8 /* of the database */ };
 
 /* A topic of the damaged store; json.data NULL: it cannot be read. */
 struct old_topic {
@@ -36,8 +37,8 @@ struct old_topic {
 
 struct salvage {
 	const char *dir;
-	char files[PATH_LEN]; /* where the new store is made */
-	char path[PATH_LEN];  /* of the damaged database */
+	char files[PATH_MAX]; /* where the new store is made */
+	char path[PATH_MAX];  /* of the damaged database */
 	sqlite3 *from;        /* it, if anything of it can be read; its pages are not checked, its events are */
 	bool stands_in;       /* `first` is read instead of its first page */
 	char first[DB_FILE_PAGE];
@@ -200,31 +201,31 @@ static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t f
 
 static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, struct fault *fault)
 {
-	struct file_replace file = {.fd = -1};
+	struct atomic_file file = {.fd = -1};
 	struct archive_writer *w = NULL;
 	struct manifest m = {.first = first, .last = last};
 	char name[ARCHIVE_NAME_LEN];
-	char path[PATH_LEN];
+	char path[PATH_MAX];
 	const struct archive_options options = {.level = ARCHIVE_LEVEL, .threads = 1};
 	bool chained = s->last.last == first - 1 && s->last.file[0] != '\0';
 	archive_name(name, first, last, ARCHIVE_ENDING);
-	archive_set_path(s->archives, name, path, sizeof path);
+	archive_set_path(s->archives, name, path);
 	enum err err = archive_set_prepare(s->archives, fault);
 	if (!err)
 		err = archive_set_clear(s->archives, &m, fault);
 	if (!err)
-		err = file_replace_create(&file, path, fault);
+		err = atomic_file_create(&file, path, ATOMIC_FILE_NEW, fault);
 	if (!err)
-		err = archive_writer_create(options, &s->lineage, chained ? s->last.chain : NULL, file_replace_write, &file,
+		err = archive_writer_create(options, &s->lineage, chained ? s->last.chain : NULL, atomic_file_write, &file,
 					    &w, fault);
 	for (uint64_t from = first; !err && from <= last; from += PAGE_EVENTS)
 		err = add_page(s, w, from, last - from < PAGE_EVENTS ? last : from + PAGE_EVENTS - 1, fault);
 	if (!err)
 		err = archive_writer_end(w, &m, fault);
 	if (!err)
-		err = file_replace_commit(&file, fault);
+		err = atomic_file_commit(&file, fault);
 	archive_writer_destroy(w); /* first: its threads write to the file until then */
-	file_replace_abandon(&file);
+	atomic_file_abandon(&file);
 	struct manifest found;
 	struct archive_check check = {.expected = &m};
 	if (!err)
@@ -259,8 +260,8 @@ static enum err walk(struct salvage *s, struct fault *fault)
 		uint64_t first = seq;
 		if (archive_set_find(s->archives, seq, &m)) {
 			struct archive_check check = {.expected = &m, .each = count_event, .arg = s};
-			char path[PATH_LEN];
-			archive_set_path(s->archives, m.file, path, sizeof path);
+			char path[PATH_MAX];
+			archive_set_path(s->archives, m.file, path);
 			err = archive_check(path, &check, &s->last, fault);
 			seq = m.last + 1;
 		} else if (has_event(s, seq)) {
@@ -432,8 +433,8 @@ static void read_head(struct salvage *s)
 
 static enum err open_damaged(struct salvage *s, const char *archive_dir, struct fault *fault)
 {
-	char archives[PATH_LEN + 32];
-	snprintf(archives, sizeof archives, "%.1000s/archives", s->dir);
+	char archives[PATH_MAX];
+	path_format(archives, "%s/archives", s->dir);
 	const char *dir = archive_dir != NULL ? archive_dir : archives;
 	enum err err = open_database(s, fault);
 	if (err == ERR_NOMEM)
@@ -459,7 +460,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	struct salvage s = {.dir = dir, .report = out};
 	int lock;
 	*out = (struct salvage_report){0};
-	snprintf(s.files, sizeof s.files, "%.1000s/salvage" FILE_REPLACE_ENDING, dir);
+	path_format(s.files, "%s/salvage" ATOMIC_FILE_ENDING, dir);
 	store_files_db(dir, s.path);
 	enum err err = store_files_lock(dir, &lock, fault);
 	if (err)
@@ -477,7 +478,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	if (!err)
 		err = database_swap_decide(dir, s.files, fault);
 	if (!err)
-		err = database_swap_finish(dir, out->aside, sizeof out->aside, fault);
+		err = database_swap_finish(dir, out->aside, fault);
 	store_files_remove(s.files);
 	for (uint32_t i = 0; i < s.topic_count; i++)
 		buf_finish(&s.topics[i].json);

@@ -13,6 +13,7 @@
 #ifndef STORE_REPAIR_SALVAGE_H
 #define STORE_REPAIR_SALVAGE_H
 
+#include "base/system/path.h"
 #include "store/archives/lost_ranges.h"
 
 enum { SALVAGE_RANGES_MAX = 16 };
@@ -24,8 +25,8 @@ struct salvage_report {
 	struct lost_range ranges[SALVAGE_RANGES_MAX]; /* the first of them */
 	uint32_t range_count;                         /* all of them */
 	uint32_t damaged;                             /* damaged archives */
-	char beside[128]; /* why sessions, leases and figures could not be read; empty: they were */
-	char aside[1200]; /* where what was there is now */
+	char beside[128];     /* why sessions, leases and figures could not be read; empty: they were */
+	char aside[PATH_MAX]; /* where what was there is now */
 };
 
 /* `archive_dir` as in store_options. ERR_CORRUPT when neither the database nor an archive says the store's epoch;

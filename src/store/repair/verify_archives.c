@@ -2,13 +2,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/system/path.h"
 #include "store/archive/archive_check.h"
 #include "store/archives/archive_set.h"
 #include "store/archives/lost_ranges.h"
 #include "store/repair/verify_internal.h"
 #include "store/transfer/restore.h"
 
-enum { PATH_LEN = 1200, PROGRESS_EVERY = 4096 };
+enum { PROGRESS_EVERY = 4096 };
 
 static enum err on_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
 {
@@ -125,11 +126,11 @@ enum err verify_archives(struct verify_counts *c)
 		return c->fault->code;
 	enum err err = check_cover(c);
 	for (uint32_t i = 0; !err && archive_set_at(set, i, &m); i++) {
-		char path[PATH_LEN];
+		char path[PATH_MAX];
 		struct archive_check s = {.expected = &m, .each = on_event, .arg = c};
 		if (m.last < from)
 			continue;
-		archive_set_path(set, m.file, path, sizeof path);
+		archive_set_path(set, m.file, path);
 		err = archive_check(path, &s, &found, c->fault);
 		if (!err)
 			err = check_link(set, &m, c->fault);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/data/checksum.h"
+#include "base/system/path.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/store_files.h"
 
@@ -46,7 +47,7 @@ static uint64_t first_damaged(sqlite3 *db)
 
 void verify_name_event(const char *dir, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	char where[64];
 	sqlite3 *db;
 	store_files_db(dir, path);

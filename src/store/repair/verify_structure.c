@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/system/path.h"
 #include "store/repair/verify_internal.h"
 #include "store/sqlite/db.h"
 
@@ -17,7 +18,7 @@ enum {
 
 struct watch {
 	sqlite3 *db;
-	char log[STORE_FILES_PATH_LEN + 8];
+	char log[PATH_MAX];
 	bool passed;
 };
 
@@ -76,7 +77,7 @@ enum err verify_structure(struct verify_counts *c)
 					     "event",         "posting", "id_key", "stream_last", "id_past"};
 	struct watch w = {.db = c->reader->db};
 	struct db_file_watch watch = {on_reads, &w};
-	snprintf(w.log, sizeof w.log, "%s-wal", store_path(c->reader->store));
+	path_format(w.log, "%s-wal", store_path(c->reader->store));
 	db_watch_reads(w.db, watch);
 	bool can = wait_for_log(&w);
 	enum err err = can ? check(c, &w, NULL) : ERR_NONE;

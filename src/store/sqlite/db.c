@@ -9,13 +9,11 @@
 #include <unistd.h>
 
 #include "base/assets.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/sqlite/vfs.h"
 
-enum {
-	APPLICATION_ID = 0x7469646d, /* the same in schema/001_store.sql */
-	NAME_LEN = 1200,
-};
+enum { APPLICATION_ID = 0x7469646d /* the same in schema/001_store.sql */ };
 
 enum err db_exec(sqlite3 *db, const char *sql, struct fault *fault)
 {
@@ -173,22 +171,22 @@ static enum err open_file(const char *path, int flags, sqlite3 **out, struct fau
 
 static bool is_missing(const char *path, const char *ending)
 {
-	char name[NAME_LEN];
-	snprintf(name, sizeof name, "%s%s", path, ending);
+	char name[PATH_MAX];
+	path_format(name, "%s%s", path, ending);
 	return access(name, F_OK) != 0;
 }
 
 static bool can_write_beside(const char *path)
 {
-	char dir[NAME_LEN];
-	snprintf(dir, sizeof dir, "%s", path);
+	char dir[PATH_MAX];
+	path_format(dir, "%s", path);
 	return access(dirname(dir), W_OK) == 0;
 }
 
 /* A database without a write-ahead log that nobody writes to is read as it is: SQLite would make files beside it. */
 static enum err open_frozen(const char *path, sqlite3 **out, struct fault *fault)
 {
-	char uri[3 * NAME_LEN];
+	char uri[3 * PATH_MAX];
 	size_t len = (size_t)snprintf(uri, sizeof uri, path[0] == '/' ? "file://" : "file:");
 	for (; *path != '\0' && len + 32 < sizeof uri; path++)
 		len += (size_t)snprintf(uri + len, sizeof uri - len, strchr("%?#", *path) != NULL ? "%%%02X" : "%c",

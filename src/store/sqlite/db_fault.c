@@ -5,11 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/shim.h"
-
-enum { PATH_LEN = 1200 };
 
 /* What the system said, where it was that which failed; or 0. */
 static int system_errno(sqlite3 *db, int rc)
@@ -45,13 +44,13 @@ static enum err code_of(sqlite3 *db, int rc)
 static enum err fail_read_only(const char *path, struct fault *fault)
 {
 	static const char *const endings[] = {"", "-wal", "-shm"};
-	char name[PATH_LEN];
+	char name[PATH_MAX];
 	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-		snprintf(name, sizeof name, "%s%s", path, endings[i]);
+		path_format(name, "%s%s", path, endings[i]);
 		if (access(name, W_OK) != 0 && errno != ENOENT)
 			return sys_fail(fault, "cannot write", name, errno);
 	}
-	snprintf(name, sizeof name, "%s", path);
+	path_format(name, "%s", path);
 	const char *dir = dirname(name);
 	return sys_fail(fault, "cannot write", dir, access(dir, W_OK) != 0 ? errno : EROFS);
 }

@@ -3,9 +3,10 @@
 #ifndef STORE_SQLITE_SHIM_H
 #define STORE_SQLITE_SHIM_H
 
-#include <limits.h>
 #include <sqlite3.h>
 #include <stddef.h>
+
+#include "base/system/path.h"
 
 struct shim {
 	sqlite3_file base;  /* first: SQLite's */

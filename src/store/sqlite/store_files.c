@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/data/checksum.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/db_file.h"
@@ -18,8 +19,8 @@ enum { NOTE_LEN = 34 }; /* two numbers of 16 hexadecimal digits, the seq and its
 void store_files_init(struct store_files *p, const char *path)
 {
 	*p = (struct store_files){.note = -1};
-	snprintf(p->db.path, sizeof p->db.path, "%s", path);
-	snprintf(p->wal.path, sizeof p->wal.path, "%s-wal", path);
+	path_format(p->db.path, "%s", path);
+	path_format(p->wal.path, "%s-wal", path);
 }
 
 void store_files_finish(struct store_files *p)
@@ -36,8 +37,8 @@ enum err store_files_sync_names(const char *dir, struct fault *fault)
 
 enum err store_files_make_dir(const char *dir, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
-	snprintf(path, sizeof path, "%s", dir);
+	char path[PATH_MAX];
+	path_format(path, "%s", dir);
 	for (char *slash = path + 1;; slash++) {
 		slash = strchrnul(slash, '/');
 		bool end = *slash == '\0';
@@ -51,24 +52,23 @@ enum err store_files_make_dir(const char *dir, struct fault *fault)
 	}
 }
 
-void store_files_db(const char *dir, char out[STORE_FILES_PATH_LEN])
+void store_files_db(const char *dir, char out[PATH_MAX])
 {
-	snprintf(out, STORE_FILES_PATH_LEN, "%.*s/" STORE_FILES_DB,
-		 STORE_FILES_PATH_LEN - (int)sizeof "/" STORE_FILES_DB "-wal", dir);
+	path_format(out, "%s/" STORE_FILES_DB, dir);
 }
 
 bool store_files_has_store(const char *dir)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	store_files_db(dir, path);
 	return access(path, F_OK) == 0;
 }
 
 enum err store_files_lock(const char *dir, int *fd, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	char owner[32] = "";
-	snprintf(path, sizeof path, "%s/lock", dir);
+	path_format(path, "%s/lock", dir);
 	bool locked = sys_lock_dir(dir, "lock", false, fd) == 0;
 	int why = errno;
 	int note = open(path, locked ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
@@ -98,14 +98,14 @@ enum err store_files_lock(const char *dir, int *fd, struct fault *fault)
 
 static const char *const marks[] = {[STORE_FILES_NEW_COPY] = "new\n", [STORE_FILES_OLD_COPY] = "old\n"};
 
-static void mark_path(const char *dir, char out[STORE_FILES_PATH_LEN])
+static void mark_path(const char *dir, char out[PATH_MAX])
 {
-	snprintf(out, STORE_FILES_PATH_LEN, "%s/backup.part", dir);
+	path_format(out, "%s/backup.part", dir);
 }
 
 enum err store_files_mark(const char *dir, enum store_files_mark mark, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	mark_path(dir, path);
 	unlink(path);
 	int fd = sys_create(path);
@@ -119,7 +119,7 @@ enum err store_files_mark(const char *dir, enum store_files_mark mark, struct fa
 
 enum store_files_mark store_files_marked(const char *dir)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	char text[8] = "";
 	mark_path(dir, path);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -132,7 +132,7 @@ enum store_files_mark store_files_marked(const char *dir)
 
 enum err store_files_unmark(const char *dir, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	mark_path(dir, path);
 	bool fine = sys_remove(path) == 0 && sys_sync_dir(dir) == 0;
 	return fine ? ERR_NONE : sys_fail(fault, "cannot remove", path, errno);
@@ -142,8 +142,8 @@ void store_files_remove(const char *dir)
 {
 	static const char *const files[] = {STORE_FILES_DB, STORE_FILES_DB "-wal", STORE_FILES_DB "-shm", "head", "lock"};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		char path[STORE_FILES_PATH_LEN];
-		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		char path[PATH_MAX];
+		path_format(path, "%s/%s", dir, files[i]);
 		unlink(path);
 	}
 	rmdir(dir);
@@ -169,8 +169,8 @@ static uint64_t read_note(int fd)
 
 enum err store_files_open_note(struct store_files *p, const char *dir, uint64_t *head, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
-	snprintf(path, sizeof path, "%s/head", dir);
+	char path[PATH_MAX];
+	path_format(path, "%s/head", dir);
 	p->note = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (p->note < 0)
 		return sys_fail(fault, "cannot open", path, errno);
@@ -180,8 +180,8 @@ enum err store_files_open_note(struct store_files *p, const char *dir, uint64_t 
 
 uint64_t store_files_noted(const char *dir)
 {
-	char path[STORE_FILES_PATH_LEN];
-	snprintf(path, sizeof path, "%s/head", dir);
+	char path[PATH_MAX];
+	path_format(path, "%s/head", dir);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	uint64_t head = fd >= 0 ? read_note(fd) : 0;
 	if (fd >= 0)

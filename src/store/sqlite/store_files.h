@@ -13,12 +13,11 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-
-enum { STORE_FILES_PATH_LEN = 1100 };
+#include "base/system/path.h"
 
 /* A file as it was when it was looked at. */
 struct store_files_file {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	dev_t device;
 	ino_t inode;
 	bool known;
@@ -40,7 +39,7 @@ enum err store_files_sync_names(const char *dir, struct fault *fault);
 enum err store_files_make_dir(const char *dir, struct fault *fault);
 /* The path of the database in a store's directory. */
 #define STORE_FILES_DB "tidemark.db"
-void store_files_db(const char *dir, char out[STORE_FILES_PATH_LEN]);
+void store_files_db(const char *dir, char out[PATH_MAX]);
 /* True when it is there. */
 bool store_files_has_store(const char *dir);
 /* The lock of whoever writes to a store, which goes when *fd is closed, or the process ends (sys_lock_dir); the file `lock`

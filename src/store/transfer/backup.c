@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archive/archive_check.h"
 #include "store/archives/archive_copy.h"
@@ -18,7 +19,6 @@
 #include "store/transfer/side_tables.h"
 
 enum {
-	PATH_LEN = 1200,
 	PAGE_EVENTS = 2000,
 	PAGE_BYTES = 1024 * 1024,
 	COMMIT_EVENTS = 10000,
@@ -82,7 +82,7 @@ static enum err check_dest(struct backup *b, struct fault *fault)
 {
 	uint64_t known = store_head(b->to);
 	/* A copy without it would look whole. */
-	if (archive_set_rejected(store_archives(b->from), fault) || archive_set_absent(store_archives(b->from), fault))
+	if (archive_set_rejected(store_archives(b->from), fault) || archive_set_is_missing(store_archives(b->from), fault))
 		return fault->code;
 	if (known == 0)
 		return ERR_NONE;
@@ -120,14 +120,14 @@ static enum err on_archived(void *arg, const struct envelope *e, struct slice te
 /* A fresh copy counts what they hold, also of those that an attempt before has brought; any other what is new to it. */
 static enum err copy_one(struct backup *b, const struct manifest *m, struct fault *fault)
 {
-	char path[PATH_LEN];
+	char path[PATH_MAX];
 	struct manifest found;
 	struct manifest known;
 	struct archive_check s = {.expected = m, .each = on_archived, .arg = b};
 	struct archive_set *to = store_archives(b->to);
 	bool is_new = !archive_set_named(to, m->file, &known);
 	bool counts = (b->fresh || is_new) && m->first < store_log_first(b->to);
-	archive_set_path(store_archives(b->from), m->file, path, sizeof path);
+	archive_set_path(store_archives(b->from), m->file, path);
 	enum err err = counts ? archive_check(path, &s, &found, fault) : ERR_NONE;
 	if (!err)
 		err = b->fresh ? archive_copy(path, m, to, fault) : incoming_archives_copy(&b->incoming, path, m, to, fault);

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/system/file_replace.h"
+#include "base/system/atomic_file.h"
 #include "base/system/log.h"
+#include "base/system/path.h"
 #include "base/system/sys.h"
 #include "store/archive/archive_check.h"
 #include "store/archive/archive_manifest.h"
@@ -20,8 +21,6 @@
 #include "store/sqlite/store_files.h"
 #include "store/transfer/restore.h"
 #include "json/json.h"
-
-enum { PATH_LEN = 1200 };
 
 /* One of the files. */
 struct piece {
@@ -314,34 +313,30 @@ static enum err take_all(struct import *im, struct fault *fault)
 
 /* The store is made beside its place, without a journal, and put there whole. */
 struct site {
-	char dir[PATH_LEN];
-	char from[STORE_FILES_PATH_LEN];
-	char to[STORE_FILES_PATH_LEN];
+	char dir[PATH_MAX];
+	char from[PATH_MAX];
+	char to[PATH_MAX];
 };
 
 static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
 {
 	static const char *const logs[] = {"-wal", "-shm"};
-	int fd = open(site->from, O_RDONLY | O_CLOEXEC);
-	/* Somebody who looks at the empty store keeps its write-ahead log alive: it must not be taken for the new one's. */
+	/* A reader of the empty store keeps its write-ahead log alive: it must not be taken for the new one's. */
 	for (int i = 0; i < 2; i++) {
-		char path[PATH_LEN + 64];
-		snprintf(path, sizeof path, "%s%s", site->to, logs[i]);
+		char path[PATH_MAX];
+		path_format(path, "%s%s", site->to, logs[i]);
 		unlink(path);
 	}
-	bool fine = fd >= 0 && sys_sync(fd) == 0 && sys_sync_dir(dir) == 0 && sys_rename(site->from, site->to) == 0 &&
-		    sys_sync_dir(dir) == 0;
-	enum err err = fine ? ERR_NONE : sys_fail(fault, "cannot put the new store in the place of", site->to, errno);
-	if (fd >= 0)
-		close(fd);
-	return err;
+	if (sys_sync_dir(dir) != 0)
+		return sys_fail(fault, "cannot sync", dir, errno);
+	return atomic_file_move(site->from, site->to, fault);
 }
 
 /* `empty`: a store without events that is there, and keeps the lock; or NULL. */
 static enum err import_beside(struct import *im, struct store *empty, const char *dir, struct fault *fault)
 {
 	struct site site;
-	snprintf(site.dir, sizeof site.dir, "%.1000s/import" FILE_REPLACE_ENDING, dir);
+	path_format(site.dir, "%s/import" ATOMIC_FILE_ENDING, dir);
 	store_files_db(site.dir, site.from);
 	store_files_db(dir, site.to);
 	if (empty != NULL)

@@ -3,13 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/system/file_replace.h"
+#include "base/system/atomic_file.h"
 #include "base/system/log.h"
+#include "base/system/path.h"
 #include "store/archive/archive_check.h"
 #include "store/index/selection.h"
 #include "store/read/reader.h"
 
-enum { PAGE_EVENTS = 1024, PAGE_BYTES = 256 * 1024, PATH_LEN = 1200 };
+enum { PAGE_EVENTS = 1024, PAGE_BYTES = 256 * 1024 };
 
 static bool is_stopped(const struct seal_watch *watch)
 {
@@ -67,21 +68,20 @@ static enum err write_archive(struct reader *r, const char *path, uint64_t first
 			      struct archive_options options, const struct seal_watch *watch, struct manifest *out,
 			      struct fault *fault)
 {
-	struct file_replace file;
+	struct atomic_file file;
 	struct archive_writer *w = NULL;
 	struct history_query q = {.after = first - 1, .before = last + 1};
-	enum err err = file_replace_create(&file, path, fault);
+	enum err err = atomic_file_create(&file, path, ATOMIC_FILE_NEW, fault);
 	if (!err)
-		err = archive_writer_create(options, store_lineage(r->store), previous, file_replace_write, &file, &w,
-					    fault);
+		err = archive_writer_create(options, store_lineage(r->store), previous, atomic_file_write, &file, &w, fault);
 	if (!err)
 		err = export_events(r, q, w, watch, fault);
 	if (!err)
 		err = archive_writer_end(w, out, fault);
 	if (!err)
-		err = file_replace_commit(&file, fault);
+		err = atomic_file_commit(&file, fault);
 	archive_writer_destroy(w); /* first: its threads write to the file until then */
-	file_replace_abandon(&file);
+	atomic_file_abandon(&file);
 	return err;
 }
 
@@ -163,9 +163,9 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	struct manifest known;
 	struct manifest before;
 	char name[ARCHIVE_NAME_LEN];
-	char path[PATH_LEN];
+	char path[PATH_MAX];
 	archive_name(name, first, last, ARCHIVE_ENDING);
-	archive_set_path(set, name, path, sizeof path);
+	archive_set_path(set, name, path);
 	bool spoilt = false;
 	enum err err = ERR_NONE;
 	if (archive_set_named(set, name, &known)) {
@@ -194,42 +194,10 @@ enum err seal_delete(struct reader *r, const char *file, struct fault *fault)
 	return archive_set_delete(store_archives(r->store), file, store_log_first(r->store), fault);
 }
 
-/* --- asking --- */
-
-bool seal_find(struct store *s, uint64_t seq, struct manifest *out)
-{
-	return archive_set_find(store_archives(s), seq, out);
-}
-
 bool seal_find_range(struct store *s, uint64_t first, uint64_t last)
 {
 	struct manifest m;
 	char name[ARCHIVE_NAME_LEN];
 	archive_name(name, first, last, ARCHIVE_ENDING);
 	return archive_set_named(store_archives(s), name, &m);
-}
-
-bool seal_absent(struct store *s, struct fault *why)
-{
-	return archive_set_absent(store_archives(s), why) || archive_set_damaged(store_archives(s), why);
-}
-
-void seal_look(struct store *s)
-{
-	archive_set_look(store_archives(s));
-}
-
-bool seal_at(struct store *s, uint32_t index, struct manifest *out)
-{
-	return archive_set_at(store_archives(s), index, out);
-}
-
-bool seal_named(struct store *s, const char *file, struct manifest *out)
-{
-	return archive_set_named(store_archives(s), file, out);
-}
-
-void seal_path(struct store *s, const char *file, char *out, size_t size)
-{
-	archive_set_path(store_archives(s), file, out, size);
 }

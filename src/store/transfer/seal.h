@@ -23,19 +23,7 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 		    const struct seal_watch *watch, struct manifest *out, struct fault *fault);
 /* Deletes an archive of the store that no reader needs; see archive_set.h. */
 enum err seal_delete(struct reader *r, const char *file, struct fault *fault);
-/* The archive among those of the store that holds `seq` and reaches farthest. Any thread; so are the two below. */
-bool seal_find(struct store *s, uint64_t seq, struct manifest *out);
-/* The archives of a store, ascending by their first seq; false when there are no more. */
-bool seal_at(struct store *s, uint32_t index, struct manifest *out);
-/* The one with this file, and the path of a file of its kind. */
-bool seal_named(struct store *s, const char *file, struct manifest *out);
-void seal_path(struct store *s, const char *file, char *out, size_t size);
-
-/* Is there one of just these events? */
+/* Does the store have an archive of exactly these events? Any thread. */
 bool seal_find_range(struct store *s, uint64_t first, uint64_t last);
-/* Is anything in no archive that should be in one, or in one that reading has found damaged? What is missing is looked for
- * again every few seconds at most, where somebody looks. */
-bool seal_absent(struct store *s, struct fault *why);
-void seal_look(struct store *s);
 
 #endif

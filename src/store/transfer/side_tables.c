@@ -1,5 +1,6 @@
 #include "store/transfer/side_tables.h"
 
+#include "base/system/path.h"
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
@@ -79,7 +80,7 @@ enum err side_tables_read_db(sqlite3 *from, struct store *to, struct fault *faul
 
 enum err side_tables_read(const char *dir, struct store *to, struct fault *fault)
 {
-	char path[STORE_FILES_PATH_LEN];
+	char path[PATH_MAX];
 	sqlite3 *from;
 	store_files_db(dir, path);
 	enum err err = db_open(path, DB_READ, &from, fault);

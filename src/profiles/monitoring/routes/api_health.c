@@ -12,6 +12,7 @@
 #include "server/message/problem.h"
 #include "server/ws/metrics/ws_metrics.h"
 #include "server/ws/ws.h"
+#include "store/archives/archive_set.h"
 #include "store/transfer/seal.h"
 
 enum {
@@ -152,7 +153,7 @@ static void put_clock(struct monitoring *self, struct doc to, struct grades *all
 static void put_archives(struct monitoring *self, struct doc to, bool named, struct grades *all)
 {
 	struct fault why = {0};
-	enum grade grade = seal_absent(self->api->store, &why) ? DEGRADED : HEALTHY;
+	enum grade grade = archive_set_is_incomplete(store_archives(self->api->store), &why) ? DEGRADED : HEALTHY;
 	struct doc archives = doc_object(to, "archives");
 	doc_string(archives, "status", grades[grade]);
 	if (grade == HEALTHY)

@@ -8,11 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/system/atomic_file.h"
 #include "base/system/sys.h"
 #include "profiles/monitoring/services/service_history.h"
 #include "json/document.h"
 
-enum { NAME_MAX_LEN = 100, EVENTS = 1000, BUFFER_EVENTS = 10000, PATH_LEN = 2048 };
+enum { NAME_MAX_LEN = 100, EVENTS = 1000, BUFFER_EVENTS = 10000 };
 
 /* The last part of a path, with what is no letter, digit, dot, dash or underscore made one; never hidden, never empty. */
 static void resolve(struct slice name, char out[NAME_MAX_LEN + 1])
@@ -91,30 +92,13 @@ static enum err check_room(const char *dir, const char *path, struct fault *faul
 			 dir);
 }
 
-/* In one piece, or not at all. */
 static enum err write_file(const char *dir, const char *name, struct slice text, struct fault *fault)
 {
-	char path[PATH_LEN];
-	char draft[PATH_LEN + 32];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	snprintf(draft, sizeof draft, "%s/.%s.%p", dir, name, (const void *)text.p); /* two may be on their way */
+	char path[PATH_MAX];
+	path_format(path, "%s/%s", dir, name);
+	atomic_file_clear(path);
 	enum err err = check_room(dir, path, fault);
-	if (err)
-		return err;
-	unlink(draft); /* of a process that was killed */
-	int fd = sys_create(draft);
-	if (fd < 0)
-		return failed("make", draft, fault);
-	if (sys_write(fd, text.p, text.len) != 0)
-		err = failed("write", draft, fault);
-	if (!err && sys_sync(fd) != 0)
-		err = failed("sync", draft, fault);
-	close(fd);
-	if (!err && (sys_rename(draft, path) != 0 || sys_sync_dir(dir) != 0))
-		err = failed("make", path, fault);
-	if (err)
-		unlink(draft);
-	return err;
+	return err ? err : atomic_file_save(path, ATOMIC_FILE_REPLACE, text, fault);
 }
 
 static void write_events(const struct past *past, struct buf *out)
@@ -135,11 +119,11 @@ enum err service_history_export(struct monitor *m, struct store *store, struct r
 				struct buf *resolved, struct fault *fault)
 {
 	char file[NAME_MAX_LEN + 1];
-	char dir[PATH_LEN - NAME_MAX_LEN - 2];
+	char dir[PATH_MAX];
 	struct service_history_query q = {.service = SERVICES, .limit = EVENTS};
 	struct buf text;
 	resolve(name, file);
-	snprintf(dir, sizeof dir, "%s/exports", store_dir(store));
+	path_format(dir, "%s/exports", store_dir(store));
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return failed("make", dir, fault);
 	buf_init(&text);

@@ -1,6 +1,6 @@
 /* SHA-256, one thread at a time, and the comparison of secrets. */
-#ifndef BASE_SYSTEM_SHA256_H
-#define BASE_SYSTEM_SHA256_H
+#ifndef BASE_DATA_SHA256_H
+#define BASE_DATA_SHA256_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "base/system/sha256.h"
+#include "base/data/sha256.h"
 
 #include <assert.h>
 #include <openssl/crypto.h>
