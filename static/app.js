@@ -7,6 +7,7 @@ import { Feed } from './feed.js';
 import { Rate, drawSparkline, showFigures } from './figures.js';
 import { readEnvelope } from './json.js';
 import { publishForm } from './publish.js';
+import { keepFresh } from './refresh.js';
 import { Rows } from './rows.js';
 import { Streams } from './streams.js';
 
@@ -200,22 +201,14 @@ async function refreshStreams() {
   }
 }
 
-/** Calls `refresh` again and again while the page is seen and connected. */
-function keepFresh(refresh, period) {
-  const run = async () => {
-    if (!document.hidden && feed.connected) await refresh();
-    setTimeout(run, period);
-  };
-  run();
-}
-
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return;
   feed.connectNow();
   rows.draw();
 });
 setInterval(() => { if (!document.hidden) { showInstruments(); showRate(); } }, 1000);
-keepFresh(refreshStats, STATS_MS);
-keepFresh(refreshStreams, STREAMS_MS);
+const connected = () => feed.connected;
+keepFresh(refreshStats, STATS_MS, connected);
+keepFresh(refreshStreams, STREAMS_MS, connected);
 showRate();
 feed.connect();

@@ -4,6 +4,7 @@
 import { bytes, count, duration, measure, request, root } from './api.js';
 import { drawLines, lastHour } from './charts.js';
 import { Monitor } from './monitor.js';
+import { keepFresh } from './refresh.js';
 import { authorization } from './token.js';
 
 const SERVICES = ['websocket', 'redis', 'supabase', 'kimi', 'glm'];
@@ -314,20 +315,12 @@ function showState() {
 
 $('export').addEventListener('click', () => monitor.ask('export', { filepath: 'monitoring_export.json' }));
 
-/** Calls `refresh` again and again while the page is seen and connected. */
-function keepFresh(refresh, period) {
-  const run = async () => {
-    if (!document.hidden && monitor.state === 'live') await Promise.resolve(refresh()).catch(() => {});
-    setTimeout(run, period);
-  };
-  run();
-}
-
 monitor.connect();
 setInterval(showState, 1000);
-keepFresh(askForSeries, SERIES_MS);
-keepFresh(refreshFigures, FIGURES_MS);
-keepFresh(refreshHealth, FIGURES_MS);
-keepFresh(refreshAuditor, AUDITOR_MS);
-keepFresh(refreshCurrent, FIGURES_MS);
-keepFresh(refreshCaches, CACHES_MS);
+const connected = () => monitor.state === 'live';
+keepFresh(askForSeries, SERIES_MS, connected);
+keepFresh(refreshFigures, FIGURES_MS, connected);
+keepFresh(refreshHealth, FIGURES_MS, connected);
+keepFresh(refreshAuditor, AUDITOR_MS, connected);
+keepFresh(refreshCurrent, FIGURES_MS, connected);
+keepFresh(refreshCaches, CACHES_MS, connected);

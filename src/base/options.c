@@ -238,22 +238,7 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
-int options_parse(const struct option *options, const struct command_help *help, int argc, char **argv, int *operands)
-{
-	if (wants_help(argc, argv)) {
-		options_help(options, help, stdout);
-		return 0;
-	}
-	const char *path = config_path(argc, argv);
-	int status = path != NULL ? read_file(options, path) : GO_ON;
-	if (status == GO_ON)
-		status = read_environment(options);
-	if (status == GO_ON)
-		status = read_arguments(options, argc, argv, operands);
-	return status;
-}
-
-void options_help(const struct option *options, const struct command_help *help, FILE *out)
+static void print_help(const struct option *options, const struct command_help *help, FILE *out)
 {
 	fprintf(out,
 		"Usage: %s\n\n%s\n\nOptions (each also as TIDEMARK_NAME in the environment and as `name = value` in the "
@@ -274,4 +259,19 @@ void options_help(const struct option *options, const struct command_help *help,
 	}
 	if (help->examples != NULL)
 		fprintf(out, "\nExamples:\n%s\n", help->examples);
+}
+
+int options_parse(const struct option *options, const struct command_help *help, int argc, char **argv, int *operands)
+{
+	if (wants_help(argc, argv)) {
+		print_help(options, help, stdout);
+		return 0;
+	}
+	const char *path = config_path(argc, argv);
+	int status = path != NULL ? read_file(options, path) : GO_ON;
+	if (status == GO_ON)
+		status = read_environment(options);
+	if (status == GO_ON)
+		status = read_arguments(options, argc, argv, operands);
+	return status;
 }

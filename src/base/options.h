@@ -42,10 +42,8 @@ struct command_help {
 
 /* Reads environment, then `--config FILE`, then the command line (which wins over the environment, which wins over
  * the file). Operands are moved to the front of argv (from 0) and counted in *operands. Returns -1 to go on, else the exit
- * status: 0 after --help, 2 after a usage error that was told on stderr. `options` ends with a NULL name; there are OPTIONS_MAX
- * at most. */
+ * status: 0 after --help, 2 after a usage error that was told on stderr. `options` ends with a NULL name; there are
+ * OPTIONS_MAX at most. */
 int options_parse(const struct option *options, const struct command_help *help, int argc, char **argv, int *operands);
-
-void options_help(const struct option *options, const struct command_help *help, FILE *out);
 
 #endif

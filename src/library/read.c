@@ -269,7 +269,7 @@ enum tm_err tm_reader_seek_time(struct tm_reader *reader, int64_t time, struct t
 
 uint64_t tm_reader_skip(struct tm_reader *reader)
 {
-	uint64_t next = history_next(reader->inner, reader->position);
+	uint64_t next = store_next(reader->store->store, reader->position);
 	uint64_t passed = reader->query.descending ? 0 : next - reader->position - 1;
 	if (passed > 0)
 		tm_reader_seek(reader, next - 1);

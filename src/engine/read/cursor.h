@@ -25,7 +25,8 @@ enum { CURSOR_NARROW_TOPICS = 16 };
  * wake the cursor's owner. */
 typedef void cursor_wake(void *arg);
 
-/* `select` may be NULL; it is taken, also on failure. `before` (exclusive, 0: none) is where it ends. */
+/* `select` may be NULL; it is taken, also on failure. `before` (exclusive, 0: none) is where it ends. `wake` may be NULL for
+ * a cursor that never loads. */
 enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum encoding form,
 		       cursor_wake *wake, void *arg, struct cursor **out);
 /* Events that are older when their turn comes are passed over, which is told as a gap. `older`: up to this seq all are; 0:

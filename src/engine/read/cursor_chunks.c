@@ -13,7 +13,7 @@ void cursor_note_aged(struct cursor *c)
 	c->aged = true;
 }
 
-enum err cursor_no_memory(struct cursor *c)
+static enum err no_memory(struct cursor *c)
 {
 	static const struct fault fault = {.code = ERR_NOMEM, .place = -1, .text = "out of memory"};
 	c->fault = &fault;
@@ -100,7 +100,7 @@ static enum err add_matches(struct cursor *c, struct filling *f, struct page *pa
 	enum err err = selection_refresh(c->select);
 	uint32_t *indexes = err ? NULL : matches(c->select, page, from, to, &count);
 	if (indexes == NULL)
-		return cursor_no_memory(c);
+		return no_memory(c);
 	uint32_t i = 0;
 	for (; i < count && !is_full(f); i++)
 		add_run(c, f, page, form, indexes[i], indexes[i] + 1);
@@ -114,7 +114,7 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 {
 	const struct page_encoding *form = page_encoding(page, c->form);
 	if (form == NULL)
-		return cursor_no_memory(c);
+		return no_memory(c);
 	uint32_t from = page_index(page, after);
 	uint32_t to = c->before != 0 ? page_index(page, c->before - 1) : page_count(page);
 	*whole = true;
@@ -145,7 +145,7 @@ static enum err pass_old_in(struct cursor *c, struct page *page, int64_t oldest_
 	if (passed > 0 && c->filtered) {
 		uint32_t *indexes = selection_refresh(c->select) ? NULL : matches(c->select, page, from, to, &passed);
 		if (indexes == NULL)
-			return cursor_no_memory(c);
+			return no_memory(c);
 		free(indexes);
 	}
 	if (passed > 0)

@@ -32,8 +32,6 @@ struct filling {
 	size_t bytes_max;
 };
 
-/* Out of memory, as the cursor's fault. */
-enum err cursor_no_memory(struct cursor *c);
 /* What follows `after` is passed over for its age. */
 void cursor_note_aged(struct cursor *c);
 /* Makes a gap of what was passed over for its age. */

@@ -22,9 +22,8 @@ static enum err count_on(struct reader *reader, struct selection *select, uint64
 			 struct fault *fault)
 {
 	uint64_t handled = 0;
-	uint64_t first = history_next(reader, 0);
-	if (after < c->after || after > c->upto || first != c->first)
-		*c = (struct lag_count){after, after, 0, first};
+	if (after < c->after || after > c->upto)
+		*c = (struct lag_count){after, after, 0, c->first};
 	enum err err = add_count(reader, select, c->after, after, &handled, fault);
 	if (!err)
 		err = add_count(reader, select, c->upto, head, &c->count, fault);
@@ -56,6 +55,9 @@ enum err sessions_lag(struct sessions *s, struct slice name, struct reader *read
 		free(text);
 		return fault_set(fault, err ? err : ERR_NOMEM, "the session's filter cannot be read");
 	}
+	uint64_t first = store_first(s->store);
+	if (counted.first != first) /* events were evicted since */
+		counted = (struct lag_count){acked, acked, 0, first};
 	err = count_on(reader, select, acked, head, &counted, fault);
 	*lag = counted.count;
 	pthread_mutex_lock(&s->lock);

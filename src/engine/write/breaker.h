@@ -13,7 +13,7 @@
 
 /* How it works: it opens when a commit fails, is tried again after BREAKER_WAIT_MAX_MS at most, and closes at the first try
  * that works. */
-enum { BREAKER_FAILURES = 1, BREAKER_SUCCESSES = 1, BREAKER_TRIES = 1, BREAKER_WAIT_MAX_MS = 2000 };
+enum { BREAKER_WAIT_MAX_MS = 2000 };
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 

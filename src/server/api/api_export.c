@@ -95,7 +95,7 @@ static enum err find_last(struct export *e, struct reader *reader, struct fault 
 }
 
 /* All of the range has to be there: an archive cannot tell of a gap. */
-static enum err check(struct reader *reader, const struct history_range *r, struct fault *fault)
+static enum err check(struct store *store, struct reader *reader, const struct history_range *r, struct fault *fault)
 {
 	static const char *const why[] = {"were removed by retention", "are of another store (see epoch)",
 					  "are of another line of history (see epoch)", "have not happened yet",
@@ -111,7 +111,7 @@ static enum err check(struct reader *reader, const struct history_range *r, stru
 	if (removed != 0)
 		return fault_set(fault, ERR_GONE,
 				 "event %" PRIu64 " was removed by retention: the next there is is %" PRIu64, removed,
-				 history_next(reader, removed));
+				 store_next(store, removed));
 	return ERR_NONE;
 }
 
@@ -140,7 +140,7 @@ static enum err start(struct api *api, struct http_request *x, struct reader *re
 	if (!err)
 		err = history_range_set(&range, api->store, reader, q, e->query.select, fault);
 	if (!err)
-		err = check(reader, &range, fault);
+		err = check(api->store, reader, &range, fault);
 	e->selection = !err && !selection_is_open(e->query.select);
 	struct archive_options options = {level, 0, e->selection};
 	if (!err)

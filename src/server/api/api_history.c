@@ -205,7 +205,7 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	q->bytes_max = PAGE_BYTES;
 	struct page *page;
 	enum err err = history_page(reader, q, &page, fault);
-	if (err == ERR_GONE && history_next(reader, q->after) > q->after + 1)
+	if (err == ERR_GONE && store_next(api->store, q->after) > q->after + 1)
 		return ERR_NONE; /* what it was in turned out to be gone: a gap */
 	if (err && h->count > 0) {
 		/* The events found so far are complete. The request for the next page gets the error. */
@@ -335,7 +335,7 @@ static enum err look_at_page(struct api *api, struct history *h, struct reader *
 	q->bytes_max = 1;
 	struct page *page;
 	enum err err = history_page(reader, q, &page, fault);
-	if (err == ERR_GONE && history_next(reader, q->after) > q->after + 1)
+	if (err == ERR_GONE && store_next(api->store, q->after) > q->after + 1)
 		return ERR_NONE;
 	if (err)
 		return err;

@@ -52,7 +52,7 @@ static enum err read_object(struct slice object, struct member *members, size_t 
 	return ERR_NONE;
 }
 
-enum err json_body_read(char *text, size_t len, struct member *members, size_t count, struct fault *fault)
+static enum err read_members(char *text, size_t len, struct member *members, size_t count, struct fault *fault)
 {
 	static const char mark[] = "\xef\xbb\xbf"; /* is no part of JSON */
 	size_t skip = len >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
@@ -70,7 +70,7 @@ enum err json_body_take(struct http_request *x, struct member *members, size_t c
 {
 	size_t len;
 	*text = request_body_take(x, &len);
-	return *text != NULL && len > 0 ? json_body_read(*text, len, members, count, fault) : ERR_NONE;
+	return *text != NULL && len > 0 ? read_members(*text, len, members, count, fault) : ERR_NONE;
 }
 
 bool json_body_refuse(struct http_request *x)

@@ -13,8 +13,6 @@ struct member {
 /* The body of a request, which may be none. *text is what the values are in, for the caller to free, also on failure.
  * ERR_INVALID: it is no object, or has a member that is not among these `count`, or one twice: the fault names it. */
 enum err json_body_take(struct http_request *x, struct member *members, size_t count, char **text, struct fault *fault);
-/* The same of a text, which is overwritten. */
-enum err json_body_read(char *text, size_t len, struct member *members, size_t count, struct fault *fault);
 
 /* Where nothing may be said: true when a body says something, or is no JSON object. Then the refusal is sent. */
 bool json_body_refuse(struct http_request *x);

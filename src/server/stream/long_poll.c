@@ -11,11 +11,6 @@ struct poll {
 	void *arg;
 };
 
-static void on_poll_loaded(void *arg)
-{
-	(void)arg; /* a poll never loads: what is not in the ring is looked up by the handler */
-}
-
 static bool on_poll_due(struct waiter *item, bool time_is_up)
 {
 	struct poll *poll = LIST_ITEM(item, struct poll, waiter);
@@ -45,8 +40,8 @@ enum err long_poll_wait(struct waiters *p, const struct reader_query *query, str
 		return ERR_NOMEM;
 	}
 	struct cursor *cursor;
-	enum err err = cursor_create(p->options.feed, query->start, query->before, select, ENCODING_LINE, on_poll_loaded,
-				     poll, &cursor);
+	enum err err =
+		cursor_create(p->options.feed, query->start, query->before, select, ENCODING_LINE, NULL, NULL, &cursor);
 	if (err) {
 		free(poll);
 		return err;

@@ -13,10 +13,6 @@
 
 enum { WS_QUERY = Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SPEED | Q_SESSION };
 
-/* Reads the parameters of a WebSocket's path (which must be one). ERR_INVALID names the one at fault, ERR_DENIED the one
- * that is more than was granted. */
-enum err ws_query_parse(const struct url *u, const struct grant *g, struct reader_query *q, struct fault *fault);
-
 /* A WebSocket that was asked for, with all that it needs to be opened. */
 struct ws_request;
 

@@ -233,8 +233,6 @@ void ws_say_document(struct ws_conn *c, struct document *d, struct slice ref);
 void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct slice ref);
 /* That mark as a further member of a text. */
 void ws_add_ref(struct buf *out, struct slice ref);
-/* The socket is broken. Who only publishes is read to the end of what it has sent; anybody else is hung up on. */
-void ws_broken(struct ws_conn *c);
 /* Something of ours will never be sent: counts, once a connection. */
 void ws_failed(struct ws_conn *c);
 /* Sends what is queued. False when the socket is full. */

@@ -9,7 +9,9 @@
 #include "base/url.h"
 #include "event/where.h"
 
-enum err ws_query_parse(const struct url *u, const struct grant *g, struct reader_query *q, struct fault *fault)
+/* Reads the parameters of a WebSocket's path (which must be one). ERR_INVALID names the one at fault, ERR_DENIED the one
+ * that is more than was granted. */
+static enum err parse_query(const struct url *u, const struct grant *g, struct reader_query *q, struct fault *fault)
 {
 	const struct ws_profile *profile = ws_profile_find(u->path);
 	enum err err = reader_query_parse(u, profile->query, q, fault);
@@ -38,7 +40,7 @@ static enum err complete(struct ws_request *r, const struct request_peek *head, 
 	r->request_peek_len = head->len;
 	r->subprotocol = head->protocol_v1;
 	snprintf(r->key, sizeof r->key, "%.*s", (int)head->key.len, head->key.p);
-	enum err err = ws_query_parse(&r->url, &r->grant, &r->query, fault);
+	enum err err = parse_query(&r->url, &r->grant, &r->query, fault);
 	if (!err && (r->conn = calloc(1, sizeof *r->conn)) == NULL)
 		err = fault_nomem(fault);
 	if (err)

@@ -19,22 +19,8 @@ enum {
 	CLOSE_SECONDS = 3,        /* for a peer to take its close frame */
 };
 
-/* What the socket does not take of a frame libwebsockets keeps: nothing may come between the two parts, and its own
- * control frames would. LWS_WRITE_HTTP sends the bytes as they are. */
-static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
-{
-	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
-		ws_broken(c);
-}
-
-void ws_failed(struct ws_conn *c)
-{
-	if (!c->failed)
-		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_FAILED, 1);
-	c->failed = true;
-}
-
-void ws_broken(struct ws_conn *c)
+/* What a client that only publishes has sent is read to its end; other clients are cut off. */
+static void on_broken_socket(struct ws_conn *c)
 {
 	ws_failed(c);
 	if (!c->profile->publishes) {
@@ -45,6 +31,21 @@ void ws_broken(struct ws_conn *c)
 	c->out.len = 0;
 	acks_clear(&c->acks);
 	ws_throttle(c);
+}
+
+/* What the socket does not take of a frame libwebsockets keeps: nothing may come between the two parts, and its own
+ * control frames would. LWS_WRITE_HTTP sends the bytes as they are. */
+static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
+{
+	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
+		on_broken_socket(c);
+}
+
+void ws_failed(struct ws_conn *c)
+{
+	if (!c->failed)
+		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_FAILED, 1);
+	c->failed = true;
 }
 
 static void wait_for_socket(struct ws_conn *c)
@@ -64,7 +65,7 @@ bool ws_send_out(struct ws_conn *c)
 	ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	size_t sent = n > 0 ? (size_t)n : 0;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_broken(c);
+		on_broken_socket(c);
 		return false;
 	}
 	if (sent < c->out.len)
@@ -120,7 +121,7 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	size_t sent = n > 0 ? (size_t)n : 0;
 	*full = sent < all;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		ws_broken(c);
+		on_broken_socket(c);
 		return 0;
 	}
 	const char *rest;

@@ -207,11 +207,6 @@ const char *archive_file(const struct archive *a)
 	return a->name;
 }
 
-uint64_t archive_size(const struct archive *a)
-{
-	return a->size;
-}
-
 uint64_t archive_raw(const struct archive *a)
 {
 	return a->table.raw;

@@ -17,7 +17,6 @@ enum err archive_open_damaged(const char *path, struct archive **out, struct fau
 void archive_close(struct archive *a); /* NULL is fine */
 
 const char *archive_file(const struct archive *a); /* the last part of its path */
-uint64_t archive_size(const struct archive *a);    /* of the file, in bytes */
 uint64_t archive_raw(const struct archive *a);     /* of all lines, in bytes */
 uint32_t archive_frames(const struct archive *a);
 

@@ -193,8 +193,6 @@ void store_bind(sqlite3_stmt *st, int at, struct slice text);
 
 /* store_lookup.c */
 
-/* ERR_INVALID: there are STORE_SAME_KEYS others. */
-enum err store_same_keys(struct fault *fault);
 struct id_key store_id_key(const struct event *e);
 /* The seq of an event with this id among those that the tail of the index remembers; 0: there is none. */
 enum err store_find_recent(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault);

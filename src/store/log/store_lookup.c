@@ -55,6 +55,12 @@ enum err store_find_recent(struct store *s, const struct event *e, struct id_key
 	return err;
 }
 
+static enum err too_many_same_keys(struct fault *fault)
+{
+	return fault_set(fault, ERR_INVALID, "id: %d other ids in the store have the same hash; choose another",
+			 STORE_SAME_KEYS);
+}
+
 /* The same of those that it has. Comparing with many that have the same key would take the thread for minutes. */
 static enum err find_on_disk(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
 {
@@ -65,7 +71,7 @@ static enum err find_on_disk(struct store *s, const struct event *e, struct id_k
 	sqlite3_bind_int64(st, 1, key.disk);
 	for (int others = 0; !err && !same && (rc = sqlite3_step(st)) == SQLITE_ROW; others++) {
 		*seq = (uint64_t)sqlite3_column_int64(st, 0);
-		err = others == STORE_SAME_KEYS ? store_same_keys(fault) : confirm(s, *seq, e, &same, fault);
+		err = others == STORE_SAME_KEYS ? too_many_same_keys(fault) : confirm(s, *seq, e, &same, fault);
 	}
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE && !err)
 		err = db_fault(s->db, rc, "looking for an id", fault);
@@ -73,12 +79,6 @@ static enum err find_on_disk(struct store *s, const struct event *e, struct id_k
 	if (!same)
 		*seq = 0;
 	return err;
-}
-
-enum err store_same_keys(struct fault *fault)
-{
-	return fault_set(fault, ERR_INVALID, "id: %d other ids in the store have the same hash; choose another",
-			 STORE_SAME_KEYS);
 }
 
 /* The seq of the stored event with this stream and id, 0 where there is none. */
@@ -107,7 +107,7 @@ enum err store_find_expired_id(struct store *s, const struct event *e, int64_t k
 		if (sqlite3_column_int64(st, 1) == tag)
 			*seq = (uint64_t)sqlite3_column_int64(st, 0);
 		else if (others == STORE_SAME_KEYS)
-			err = store_same_keys(fault);
+			err = too_many_same_keys(fault);
 	}
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		err = db_fault(s->db, rc, "looking for an id", fault);

@@ -342,11 +342,6 @@ enum err history_page(struct reader *r, const struct history_query *q, struct pa
 	return history_page_as(r, q, ENCODING_LINE, out, fault);
 }
 
-uint64_t history_next(struct reader *r, uint64_t after)
-{
-	return store_next(r->store, after);
-}
-
 uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before)
 {
 	uint64_t log_first = store_log_first(r->store);

@@ -47,9 +47,6 @@ bool history_may_miss(struct store *s, struct selection *select, uint64_t after)
 /* The lowest seq in (after, before) that was removed; 0 where all is there, or should be. */
 uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before);
 
-/* The lowest seq after `after` that can be read: see store_next. */
-uint64_t history_next(struct reader *r, uint64_t after);
-
 /* The first seq of the archive that holds `seq`, or that should hold it; `seq` has left the log. A backward read that finds
  * this archive unreadable continues below its first seq. */
 uint64_t history_part(struct reader *r, uint64_t seq);

@@ -46,14 +46,14 @@ enum err history_count(struct reader *r, struct selection *select, uint64_t afte
 	*count = 0;
 	if (seqs == NULL)
 		return fault_nomem(fault);
-	while (!err && (after = history_next(r, after) - 1) + 1 < before) {
+	while (!err && (after = store_next(r->store, after) - 1) + 1 < before) {
 		uint64_t log_first = store_log_first(r->store);
 		uint64_t before_after = after;
 		uint64_t before_count = *count;
 		if (after + 1 < log_first || selection_where(select) != NULL) {
 			uint64_t end = after + 1 < log_first && log_first < before ? log_first : before;
 			err = count_in_page(r, select, &after, end, count, fault);
-			if (err == ERR_GONE && history_next(r, before_after) > before_after + 1)
+			if (err == ERR_GONE && store_next(r->store, before_after) > before_after + 1)
 				err = ERR_NONE;
 		} else if (selection_is_open(select)) {
 			*count += before - 1 - after;

@@ -21,7 +21,7 @@ const struct shim_failure *shim_failure(int rc)
 	return last.rc == rc ? &last : NULL;
 }
 
-sqlite3_file *shim_real(sqlite3_file *f)
+static sqlite3_file *real_file(sqlite3_file *f)
 {
 	return ((struct shim *)(void *)f)->real;
 }
@@ -38,7 +38,7 @@ int shim_open(struct shim *f, size_t size, const sqlite3_io_methods *methods, sq
 
 int shim_close(sqlite3_file *f)
 {
-	return shim_real(f)->pMethods->xClose(shim_real(f));
+	return real_file(f)->pMethods->xClose(real_file(f));
 }
 
 /* What a call came to: remembered where it failed, and SQLITE_FULL where there was no room. */
@@ -55,7 +55,7 @@ static int ended(sqlite3_file *f, const char *verb, int rc)
 
 int shim_read(sqlite3_file *f, void *bytes, int n, sqlite3_int64 at)
 {
-	int rc = shim_real(f)->pMethods->xRead(shim_real(f), bytes, n, at);
+	int rc = real_file(f)->pMethods->xRead(real_file(f), bytes, n, at);
 	if (rc == SQLITE_IOERR_SHORT_READ)
 		return rc;
 	return ended(f, "read", rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc);
@@ -63,52 +63,52 @@ int shim_read(sqlite3_file *f, void *bytes, int n, sqlite3_int64 at)
 
 int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
 {
-	return ended(f, "write", shim_real(f)->pMethods->xWrite(shim_real(f), bytes, n, at));
+	return ended(f, "write", real_file(f)->pMethods->xWrite(real_file(f), bytes, n, at));
 }
 
 int shim_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return ended(f, "truncate", shim_real(f)->pMethods->xTruncate(shim_real(f), size));
+	return ended(f, "truncate", real_file(f)->pMethods->xTruncate(real_file(f), size));
 }
 
 int shim_sync(sqlite3_file *f, int flags)
 {
-	return ended(f, "sync", shim_real(f)->pMethods->xSync(shim_real(f), flags));
+	return ended(f, "sync", real_file(f)->pMethods->xSync(real_file(f), flags));
 }
 
 int shim_size(sqlite3_file *f, sqlite3_int64 *size)
 {
-	return ended(f, "read", shim_real(f)->pMethods->xFileSize(shim_real(f), size));
+	return ended(f, "read", real_file(f)->pMethods->xFileSize(real_file(f), size));
 }
 
 int shim_lock(sqlite3_file *f, int lock)
 {
-	return ended(f, "lock", shim_real(f)->pMethods->xLock(shim_real(f), lock));
+	return ended(f, "lock", real_file(f)->pMethods->xLock(real_file(f), lock));
 }
 
 int shim_unlock(sqlite3_file *f, int lock)
 {
-	return ended(f, "unlock", shim_real(f)->pMethods->xUnlock(shim_real(f), lock));
+	return ended(f, "unlock", real_file(f)->pMethods->xUnlock(real_file(f), lock));
 }
 
 int shim_check_lock(sqlite3_file *f, int *out)
 {
-	return ended(f, "lock", shim_real(f)->pMethods->xCheckReservedLock(shim_real(f), out));
+	return ended(f, "lock", real_file(f)->pMethods->xCheckReservedLock(real_file(f), out));
 }
 
 int shim_control(sqlite3_file *f, int op, void *arg)
 {
-	return shim_real(f)->pMethods->xFileControl(shim_real(f), op, arg);
+	return real_file(f)->pMethods->xFileControl(real_file(f), op, arg);
 }
 
 int shim_sector_size(sqlite3_file *f)
 {
-	return shim_real(f)->pMethods->xSectorSize(shim_real(f));
+	return real_file(f)->pMethods->xSectorSize(real_file(f));
 }
 
 int shim_characteristics(sqlite3_file *f)
 {
-	return shim_real(f)->pMethods->xDeviceCharacteristics(shim_real(f));
+	return real_file(f)->pMethods->xDeviceCharacteristics(real_file(f));
 }
 
 int shim_shm_failed(sqlite3_file *f, const char *verb, int rc, int why)
@@ -127,22 +127,22 @@ static int shm_ended(sqlite3_file *f, const char *verb, int rc)
 int shim_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
 {
 	errno = 0;
-	int rc = shim_real(f)->pMethods->xShmMap(shim_real(f), page, size, extend, out);
+	int rc = real_file(f)->pMethods->xShmMap(real_file(f), page, size, extend, out);
 	return shm_ended(f, rc == SQLITE_IOERR_SHMSIZE ? "extend" : "open", rc);
 }
 
 int shim_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
 	errno = 0;
-	return shm_ended(f, "lock", shim_real(f)->pMethods->xShmLock(shim_real(f), offset, n, flags));
+	return shm_ended(f, "lock", real_file(f)->pMethods->xShmLock(real_file(f), offset, n, flags));
 }
 
 void shim_shm_barrier(sqlite3_file *f)
 {
-	shim_real(f)->pMethods->xShmBarrier(shim_real(f));
+	real_file(f)->pMethods->xShmBarrier(real_file(f));
 }
 
 int shim_shm_unmap(sqlite3_file *f, int remove)
 {
-	return shim_real(f)->pMethods->xShmUnmap(shim_real(f), remove);
+	return real_file(f)->pMethods->xShmUnmap(real_file(f), remove);
 }

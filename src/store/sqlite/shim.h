@@ -30,8 +30,6 @@ const struct shim_failure *shim_failure(int rc);
 /* Opens the real file behind a shim of `size` bytes. */
 int shim_open(struct shim *f, size_t size, const sqlite3_io_methods *methods, sqlite3_vfs *real, const char *name, int flags,
 	      int *out_flags);
-/* The file behind. */
-sqlite3_file *shim_real(sqlite3_file *f);
 
 int shim_close(sqlite3_file *f);
 /* What cannot be read is not damaged for that, as SQLite has it where a disk says EIO: it may be read another time. */

@@ -394,10 +394,11 @@ static void put_circuit(struct monitoring *self, struct doc to)
 	doc_u64(circuit, "success_count", 0);
 	doc_u64(circuit, "half_open_calls", w.breaker == BREAKER_HALF_OPEN);
 	struct doc config = doc_object(circuit, "config");
-	doc_u64(config, "failure_threshold", BREAKER_FAILURES);
-	doc_u64(config, "success_threshold", BREAKER_SUCCESSES);
+	/* It opens at the first failure, and closes after the first success. */
+	doc_u64(config, "failure_threshold", 1);
+	doc_u64(config, "success_threshold", 1);
 	doc_fixed(config, "timeout_seconds", BREAKER_WAIT_MAX_MS / 1000.0, 1);
-	doc_u64(config, "half_open_max_calls", BREAKER_TRIES);
+	doc_u64(config, "half_open_max_calls", 1);
 }
 
 /* Disconnected is a session that is known by its name and has no connection now. */

@@ -5,7 +5,7 @@
 
 #include "json/json.h"
 
-const char *cache_kind_name(enum cache_kind kind)
+static const char *kind_name(enum cache_kind kind)
 {
 	static const char *const names[CACHE_KINDS] = {"hit", "miss", "set", "evict", "error"};
 	return names[kind];
@@ -119,7 +119,7 @@ void cache_op_write(struct buf *out, const struct flat *f, const struct cache_op
 {
 	buf_printf(out,
 		   "{\"seq\":%" PRIu64 ",\"timestamp\":\"%.*s\",\"operation_type\":\"%s\",\"implementation_type\":\"%s\"",
-		   f->seq, (int)f->time.len, f->time.p, cache_kind_name(op->kind), cache_side_name(op->side));
+		   f->seq, (int)f->time.len, f->time.p, kind_name(op->kind), cache_side_name(op->side));
 	put_value(out, ",\"cache_key\":", op->key);
 	put_value(out, ",\"response_time_ms\":", f->timed ? f->response : (struct slice){NULL, 0});
 	if (op->sized)

@@ -25,8 +25,6 @@ struct cache_op {
 	double size; /* entries, or whatever the service counts */
 };
 
-/* Static texts. */
-const char *cache_kind_name(enum cache_kind kind);
 const char *cache_side_name(enum cache_side side);
 
 /* False where the event is none. */

@@ -69,7 +69,6 @@ bool monitor_is_checking(const struct monitor *m);
 
 /* monitor_save.c */
 
-bool monitor_has_unsaved(const struct monitor *m);
 enum err monitor_load(struct monitor *m, struct store *store, struct fault *fault);
 /* The observer's (writer.h). */
 bool monitor_is_due(void *arg, bool last, uint64_t leaving);

@@ -17,7 +17,7 @@ enum {
 	FOLD_NUMBERS = 1 + CATEGORIES + 2, /* the version, events by category, held against the rules, invalid */
 };
 
-bool monitor_has_unsaved(const struct monitor *m)
+static bool has_unsaved(const struct monitor *m)
 {
 	return m->seq > m->saved_seq || m->outdated;
 }
@@ -27,7 +27,7 @@ bool monitor_is_due(void *arg, bool last, uint64_t leaving)
 	struct monitor *m = arg;
 	if (m->divided)
 		return true;
-	if (!monitor_has_unsaved(m))
+	if (!has_unsaved(m))
 		return false;
 	bool persists = m->flags == NULL || flags_get(m->flags, FLAG_METRICS_PERSISTENCE) != 0;
 	bool asked = atomic_load(&m->save_asked);
@@ -103,7 +103,7 @@ enum err monitor_put(void *arg, struct store *store, struct fault *fault)
 	struct monitor *m = arg;
 	m->saving_seq = m->seq;
 	m->saving_minute = m->saved_minute;
-	enum err err = monitor_has_unsaved(m) ? save_figures(m, store, fault) : ERR_NONE;
+	enum err err = has_unsaved(m) ? save_figures(m, store, fault) : ERR_NONE;
 	return err || !m->divided ? err : flags_note_validation(monitor_is_checking(m), store, fault);
 }
 

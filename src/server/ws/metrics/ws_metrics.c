@@ -201,14 +201,6 @@ static double mean_ms(const struct ws_metrics *m)
 	return m->latencies > 0 ? (double)m->latency_ms / (double)m->latencies : 0;
 }
 
-double ws_metrics_mean_ms(struct ws_metrics *m)
-{
-	pthread_mutex_lock(&m->lock);
-	double mean = mean_ms(m);
-	pthread_mutex_unlock(&m->lock);
-	return mean;
-}
-
 static void put_counters(struct doc to, const struct counters *c, uint64_t active, uint64_t duplicates)
 {
 	const uint64_t *n = c->n;

@@ -71,7 +71,6 @@ uint64_t ws_metrics_away(struct ws_metrics *m);
 uint64_t ws_metrics_read(struct ws_metrics *m, enum ws_metric metric);
 /* What was counted since this process started. */
 uint64_t ws_metrics_since_start(struct ws_metrics *m, enum ws_metric metric);
-double ws_metrics_mean_ms(struct ws_metrics *m);
 
 /* Fills in the metrics object of the monitoring profile. */
 void ws_metrics_write(struct ws_metrics *m, struct doc to, uint64_t active, struct writer *writer);
