@@ -1,5 +1,6 @@
 #include "store/archive/archive.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -95,6 +96,7 @@ static bool add_frame(struct seek_table *t, struct seek_frame f)
 /* How long the frame at `at` is, packed; 0: there is none. */
 static size_t measure_frame(struct archive *a, uint64_t at, struct seek_frame *out)
 {
+	assert(at < a->size);
 	for (size_t n = WINDOW_MIN;; n *= 4) {
 		uint64_t left = a->size - at;
 		size_t len = left < n ? (size_t)left : n;
@@ -252,6 +254,7 @@ static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct
 
 static enum err unpack(struct archive *a, uint32_t number, struct fault *fault)
 {
+	assert(number < a->table.count);
 	const struct seek_frame *f = &a->table.frames[number];
 	a->packed.len = a->raw.len = 0;
 	if (!buf_reserve(&a->packed, f->packed) || !buf_reserve(&a->raw, f->raw))
@@ -316,6 +319,7 @@ enum err archive_unpack(struct archive *a, uint32_t frame, struct archive_lines 
 
 struct slice archive_line(const struct archive_lines *lines, uint32_t index)
 {
+	assert(index < lines->count);
 	uint32_t from = index > 0 ? lines->ends[index - 1] : 0;
 	return (struct slice){lines->bytes.p + from, lines->ends[index] - from - 1};
 }
@@ -347,6 +351,7 @@ static enum err peek(struct archive *a, uint32_t number, char raw[PEEK_RAW], siz
 
 static enum err find_place(struct archive *a, uint32_t frame, struct store_files *out, struct fault *fault)
 {
+	assert(frame < a->table.count);
 	struct store_files *p = &a->places[frame];
 	if (p->seq == 0) {
 		char raw[PEEK_RAW];
@@ -400,6 +405,7 @@ static enum err store_files_of(struct archive *a, uint32_t frame, struct store_f
 /* The last frame whose place is at or before the one sought; 0 when all are behind it. */
 static enum err seek(struct archive *a, uint64_t seq, int64_t time_ms, uint32_t *frame, struct fault *fault)
 {
+	assert(a->table.count > 0);
 	uint32_t low = 0;
 	uint32_t high = a->table.count - 1;
 	while (low < high) {

@@ -1,5 +1,6 @@
 #include "store/archive/archive_check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -97,6 +98,7 @@ static enum err read_line(struct reader_start *r, struct slice line)
 	m->last = e.seq;
 	m->last_ms = time_ms;
 	m->count++;
+	assert(m->first <= m->last && m->count <= m->last - m->first + 1);
 	return ERR_NONE;
 }
 

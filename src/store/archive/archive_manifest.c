@@ -1,5 +1,6 @@
 #include "store/archive/archive_manifest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -60,6 +61,7 @@ void archive_manifest_pass(const struct archive *a, struct sha256 *sha, uint64_t
 	uint64_t behind = hidden + len > at ? hidden + len - at : 0;
 	before = before < bytes.len ? before : bytes.len;
 	behind = behind < bytes.len ? behind : bytes.len;
+	assert(before <= behind && behind <= bytes.len);
 	sha256_add(sha, bytes.p, (size_t)before);
 	sha256_add(sha, bytes.p + behind, bytes.len - (size_t)behind);
 }

@@ -1,5 +1,6 @@
 #include "store/archive/archive_write.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -80,6 +81,7 @@ static void note(struct manifest *m, struct page *page)
 {
 	struct page_entry first = page_entry(page, 0);
 	struct page_entry last = page_entry(page, page_count(page) - 1);
+	assert(first.seq <= last.seq && (m->count == 0 || first.seq > m->last));
 	if (m->count == 0) {
 		m->first = first.seq;
 		m->first_ms = first.time_ms;

@@ -1,5 +1,6 @@
 #include "store/archive/lineage.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ bool lineage_end(const struct lineage *l, const char *epoch, uint64_t *end)
 
 uint32_t lineage_span(const struct lineage *l, uint64_t first, uint64_t last, uint32_t *count)
 {
+	assert(first <= last);
 	uint32_t from = 0;
 	while (from + 1 < l->count && l->lines[from + 1].first <= first)
 		from++;
@@ -108,5 +110,6 @@ enum err lineage_insert(struct lineage *l, const struct line *line, bool *same)
 		return ERR_NOMEM;
 	memmove(l->lines + at + 1, l->lines + at, (l->count - 1 - at) * sizeof *l->lines);
 	l->lines[at] = *line;
+	assert(at + 1 == l->count || l->lines[at + 1].first > line->first);
 	return ERR_NONE;
 }

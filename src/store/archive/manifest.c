@@ -1,5 +1,6 @@
 #include "store/archive/manifest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -293,6 +294,7 @@ enum err manifest_save(const char *archive, const struct manifest *m, struct fau
 	struct buf text;
 	if (!manifest_path(archive, path))
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
+	assert(m->count > 0 && m->count - 1 <= m->last - m->first); /* as manifest_parse wants it */
 	buf_init(&text);
 	manifest_write(&text, m);
 	buf_addc(&text, '\n');

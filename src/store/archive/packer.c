@@ -103,6 +103,7 @@ static void *run(void *arg)
 		if (p->closing)
 			break;
 		struct job *j = job_at(p, p->next++);
+		assert(j->state == JOB_READY && p->newest - p->next <= p->newest - p->oldest);
 		pthread_mutex_unlock(&p->lock);
 		enum err err = c != NULL ? compress(c, j) : ERR_NOMEM;
 		pthread_mutex_lock(&p->lock);
@@ -180,8 +181,10 @@ enum err packer_submit(struct packer *p, struct fault *fault)
 	if (p->threads == 0)
 		j->err = compress(p->context, j);
 	pthread_mutex_lock(&p->lock);
+	assert(j->state == JOB_FREE);
 	j->state = p->threads == 0 ? JOB_DONE : JOB_READY;
 	p->newest++;
+	assert(p->newest - p->oldest < p->count);
 	if (p->threads == 0)
 		pass_on(p);
 	pthread_cond_signal(&p->ready);

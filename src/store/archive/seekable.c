@@ -1,5 +1,6 @@
 #include "store/archive/seekable.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -33,6 +34,7 @@ static uint32_t get(const void *from)
 
 void seekable_add(struct buf *entries, struct slice frame, uint32_t raw)
 {
+	assert(frame.len >= 4); /* it ends with its checksum */
 	put(entries, (uint32_t)frame.len);
 	put(entries, raw);
 	buf_add(entries, frame.p + frame.len - 4, 4);
@@ -67,6 +69,7 @@ bool seekable_hidden(struct slice frame, struct slice *manifest)
 
 void seekable_end(struct buf *entries, struct buf *out)
 {
+	assert(buf_failed(entries) || entries->len % ENTRY_WITH_SUM == 0);
 	put(out, MAGIC_SKIPPABLE);
 	put(out, (uint32_t)entries->len + SEEKABLE_FOOTER);
 	buf_add(out, entries->data, entries->len);

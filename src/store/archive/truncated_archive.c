@@ -1,5 +1,6 @@
 #include "store/archive/truncated_archive.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static void add(struct lines *l, const char *p, size_t n)
 		size_t kept = part < PEEK_MAX - l->len ? part : PEEK_MAX - l->len;
 		uint64_t seq;
 		struct slice time;
+		assert(l->len + kept <= PEEK_MAX);
 		memcpy(l->head + l->len, p, kept);
 		l->len += kept;
 		if (newline == NULL)

@@ -1,4 +1,5 @@
 /* The directory of a set of archives: what is in it, and whose it is. */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -190,6 +191,7 @@ static enum err take_lock(struct archive_set *s, struct fault *fault)
 
 enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
 {
+	assert(s->own);
 	bool made = mkdir(s->dir, 0700) == 0;
 	if ((!made && errno != EEXIST) || (made && sys_sync_parent(s->dir) != 0))
 		return sys_fail(fault, "cannot make the directory of archives", s->dir, errno);

@@ -2,6 +2,7 @@
 #include "base/system/path.h"
 #include "store/archives/archive_set_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@ void archive_set_path(const struct archive_set *s, const char *name, char out[PA
 
 void archive_list_set_reach(struct archive_set *s, uint32_t from)
 {
+	assert(from <= s->count);
 	for (uint32_t i = from; i < s->count; i++)
 		s->reach[i] = i > 0 && s->reach[i - 1] > s->items[i].last ? s->reach[i - 1] : s->items[i].last;
 }
@@ -80,6 +82,8 @@ enum err archive_set_insert(struct archive_set *s, const struct manifest *m, str
 		uint32_t at = archive_list_begins_after(s, m->first);
 		while (at > 0 && s->items[at - 1].first == m->first && s->items[at - 1].last > m->last)
 			at--;
+		assert(at == 0 || s->items[at - 1].first < m->first || s->items[at - 1].last <= m->last);
+		assert(at == s->count || s->items[at].first > m->first || s->items[at].last > m->last);
 		memmove(s->items + at + 1, s->items + at, (s->count - at) * sizeof *s->items);
 		memmove(s->chained + at + 1, s->chained + at, (s->count - at) * sizeof *s->chained);
 		s->items[at] = *m;

@@ -1,6 +1,7 @@
 #include "base/system/path.h"
 #include "store/archives/archive_set_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ bool archive_set_is_whole(const struct archive_set *s, const char *file)
 
 static void take_out(struct archive_set *s, uint32_t at)
 {
+	assert(at < s->count);
 	s->count--;
 	memmove(s->items + at, s->items + at + 1, (s->count - at) * sizeof *s->items);
 	memmove(s->chained + at, s->chained + at + 1, (s->count - at) * sizeof *s->chained);
@@ -115,6 +117,7 @@ static int64_t best_of(const struct archive_set *s, uint64_t seq)
 	for (int64_t i = (int64_t)archive_list_begins_after(s, seq) - 1; i >= 0 && s->reach[i] >= seq; i--)
 		if (s->items[i].last >= seq && is_better(s, i, best))
 			best = i;
+	assert(best < 0 || (s->items[best].first <= seq && seq <= s->items[best].last));
 	return best;
 }
 
@@ -139,6 +142,7 @@ bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t log_
 		*out = s->items[i];
 	uint64_t end = there && s->items[i].first < log_first ? s->items[i].first : log_first;
 	uint64_t held = i > 0 ? s->reach[i - 1] : 0;
+	assert(end > 0);
 	*sure = missing_archives_previous(&s->missing, end) > held ? held : end - 1;
 	pthread_mutex_unlock(&s->lock);
 	return there;
@@ -150,6 +154,7 @@ static bool is_needed(const struct archive_set *s, int64_t at, uint64_t log_firs
 	uint64_t seq = s->items[at].first;
 	while (seq <= s->items[at].last && seq < log_first) {
 		int64_t best = best_of(s, seq); /* and for all that follows in it: nothing reaches farther */
+		assert(best >= 0);              /* `at` itself has it */
 		if (best == at)
 			return true;
 		seq = s->items[best].last + 1;
@@ -208,12 +213,14 @@ uint64_t archive_set_next(struct archive_set *s, uint64_t after)
 {
 	pthread_mutex_lock(&s->lock);
 	uint64_t next = first_after(s, after);
+	assert(next == 0 || next > after);
 	pthread_mutex_unlock(&s->lock);
 	return next;
 }
 
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before)
 {
+	assert(before > 0);
 	pthread_mutex_lock(&s->lock);
 	uint32_t i = before > 0 ? archive_list_begins_after(s, before - 1) : 0;
 	uint64_t held = i > 0 ? s->reach[i - 1] : 0;
@@ -232,6 +239,7 @@ uint64_t archive_set_part(struct archive_set *s, uint64_t seq)
 	uint32_t i = archive_list_begins_after(s, seq);
 	if (best < 0 && i > 0 && s->reach[i - 1] >= first) /* what is missing there begins behind an archive */
 		first = s->reach[i - 1] + 1;
+	assert(first <= seq);
 	pthread_mutex_unlock(&s->lock);
 	return first;
 }
@@ -241,6 +249,7 @@ uint64_t archive_set_part(struct archive_set *s, uint64_t seq)
 void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)
 {
 	struct fault why;
+	assert(first > 0 && first <= last);
 	fault_set(&why, ERR_NOT_FOUND, "no archive in %s holds events %" PRIu64 " to %" PRIu64, s->dir, first, last);
 	pthread_mutex_lock(&s->lock);
 	missing_archives_add(&s->missing, (struct missing_archive){first, last, MISSING_GONE, true, why});
@@ -249,6 +258,7 @@ void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)
 
 void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last)
 {
+	assert(first > 0 && first <= last);
 	pthread_mutex_lock(&s->lock);
 	missing_archives_add(&s->excused, (struct missing_archive){.first = first, .last = last});
 	for (uint32_t i = s->missing.count; i-- > 0;)

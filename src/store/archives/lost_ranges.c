@@ -1,5 +1,6 @@
 #include "store/archives/lost_ranges.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -111,6 +112,7 @@ static int by_first(const void *a, const void *b)
 /* Ascending, and what touches is one. */
 static void join(struct lost_ranges *g)
 {
+	assert(g->count > 0);
 	uint32_t kept = 0;
 	qsort(g->ranges, g->count, sizeof *g->ranges, by_first);
 	for (uint32_t i = 1; i < g->count; i++) {
@@ -126,6 +128,7 @@ static void join(struct lost_ranges *g)
 enum err lost_ranges_add(sqlite3 *db, uint64_t first, uint64_t last, bool counted, struct fault *fault)
 {
 	struct lost_ranges g;
+	assert(first > 0 && first <= last);
 	enum err err = lost_ranges_load(db, &g, fault);
 	if (err)
 		return err;
@@ -159,6 +162,7 @@ enum err lost_ranges_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault
 {
 	struct lost_ranges g;
 	struct lost_ranges_last newest = {0};
+	assert(end > 0);
 	enum err err = lost_ranges_load(from, &g, fault);
 	if (err || !g.known)
 		return err;
@@ -206,6 +210,7 @@ bool lost_ranges_uncovered(const struct lost_ranges *g, struct archive_set *set,
 	if (from >= log_first)
 		return false;
 	*out = (struct lost_range){from, covered_from(g, set, from, log_first) - 1};
+	assert(out->first <= out->last && out->last < log_first);
 	return true;
 }
 

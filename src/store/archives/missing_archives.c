@@ -1,5 +1,6 @@
 #include "store/archives/missing_archives.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static bool room(struct missing_archives *a)
 
 void missing_archives_add(struct missing_archives *a, struct missing_archive missing)
 {
+	assert(missing.first <= missing.last);
 	for (uint32_t i = 0; i < a->count; i++)
 		if (a->items[i].first == missing.first && a->items[i].last == missing.last &&
 		    a->items[i].kind == missing.kind) {
@@ -36,6 +38,7 @@ void missing_archives_add(struct missing_archives *a, struct missing_archive mis
 
 void missing_archives_remove(struct missing_archives *a, uint32_t index)
 {
+	assert(index < a->count);
 	a->count--;
 	memmove(a->items + index, a->items + index + 1, (a->count - index) * sizeof *a->items);
 }

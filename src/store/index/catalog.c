@@ -67,6 +67,7 @@ void catalog_destroy(struct catalog *c)
 static void retire(struct catalog *c, struct sparse_array *from, uint32_t number, size_t size)
 {
 	void *entry = sparse_array_at(from, number);
+	assert(entry != NULL);
 	struct sparse_array_stretch *stretch = sparse_array_take(from, number);
 	if (stretch != NULL)
 		rcu_retire(&c->grace, stretch, sizeof *stretch);
@@ -159,6 +160,7 @@ void catalog_expect(struct catalog *c, uint32_t topics)
 /* Fetched is what is too large for the processor's cache. */
 void catalog_hash(const struct catalog *c, const struct batch *batch, size_t from, struct topic_hashes *hashes)
 {
+	assert(from < batch_count(batch));
 	size_t count = batch_count(batch) - from < CATALOG_LOAD_MAX ? batch_count(batch) - from : CATALOG_LOAD_MAX;
 	for (size_t i = 0; i < count; i++) {
 		const struct event *e = batch_event(batch, from + i);
@@ -224,6 +226,7 @@ enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t 
 {
 	struct topic_hashes hashes[CATALOG_LOAD_MAX];
 	enum err err = ERR_NONE;
+	assert(count <= CATALOG_LOAD_MAX);
 	pthread_mutex_lock(&c->lock);
 	for (uint32_t i = 0; i < count; i++) {
 		hashes[i] = catalog_hashes(rows[i].stream, rows[i].type);
@@ -247,6 +250,7 @@ void catalog_commit(struct catalog *c)
 	if (c->end == atomic_load(&c->visible))
 		return;
 	pthread_mutex_lock(&c->lock);
+	assert(c->streams_visible <= c->streams_end);
 	c->streams_visible = c->streams_end;
 	pthread_mutex_unlock(&c->lock);
 	atomic_store(&c->visible, c->end);
@@ -256,6 +260,7 @@ void catalog_commit(struct catalog *c)
 static void drop_topic(struct catalog *c, struct topic_entry *e)
 {
 	struct stream_entry *s = catalog_stream_at(c, e->stream);
+	assert(s != NULL && s->topics > 0);
 	map_remove(&c->by_names, &e->link);
 	if (--s->topics == 0) {
 		map_remove(&c->by_stream, &s->link);
@@ -266,6 +271,7 @@ static void drop_topic(struct catalog *c, struct topic_entry *e)
 
 void catalog_rollback_to(struct catalog *c, uint32_t end)
 {
+	assert(end >= atomic_load(&c->visible) && end <= c->end);
 	pthread_mutex_lock(&c->lock);
 	for (uint32_t i = end; sparse_array_next(&c->topics, &i, c->end); i++)
 		drop_topic(c, catalog_topic_at(c, i));

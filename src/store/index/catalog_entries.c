@@ -1,4 +1,6 @@
 /* The entries of the catalog: finding them, and what their texts say. */
+#include <assert.h>
+
 #include "base/data/hash.h"
 #include "store/index/catalog_internal.h"
 
@@ -22,6 +24,7 @@ bool catalog_is_plain(const struct topic_entry *e)
 /* What the heap of a stream knows as `entry`. */
 struct topic_entry *catalog_heap_topic(const struct catalog *c, uint32_t entry)
 {
+	assert(entry > 0);
 	return catalog_topic_at(c, entry - 1);
 }
 

@@ -1,6 +1,7 @@
 /* Figures of topics and streams, and who asks for them. */
 #include "store/index/catalog.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 	const struct pairing_heap_order order = {by_first, is_older, c};
 	struct stream_entry *s = catalog_stream_at(c, e->stream);
 	bool had = s->oldest != 0;
+	assert(e->figures.first == 0 || had); /* the topic is in the heap of its stream */
 	if (e->figures.first == first)
 		return;
 	if (e->figures.first != 0)
@@ -42,6 +44,7 @@ void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t byt
 {
 	struct topic_entry *e = catalog_topic_at(c, topic);
 	struct stream_entry *s = catalog_stream_at(c, e->stream);
+	assert(seq > 0);
 	if (e->figures.first == 0 || seq < e->figures.first)
 		set_first(c, e, seq);
 	e->figures.last = seq > e->figures.last ? seq : e->figures.last;

@@ -1,5 +1,6 @@
 #include "store/index/forgotten.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,8 @@ static enum err insert(struct forgotten *f, struct slice stream, struct slice ty
 	uint32_t at = find(f, last);
 	if (at < f->count && f->topics[at].last == last)
 		return ERR_NONE;
+	assert(at == 0 || f->topics[at - 1].last < last);
+	assert(stream.len <= EVENT_NAME_MAX && type.len <= EVENT_NAME_MAX);
 	char *names = grow(f) ? malloc(stream.len + type.len + 1) : NULL;
 	if (names == NULL)
 		return ERR_NOMEM;

@@ -44,6 +44,7 @@ struct id_key id_key_of(struct slice stream, struct slice id)
 
 struct key_entry *index_tail_key_at(const struct index_tail *t, size_t i)
 {
+	assert(i < t->key_block_count * KEY_BLOCK);
 	return &t->key_blocks[i / KEY_BLOCK][i % KEY_BLOCK];
 }
 
@@ -62,6 +63,7 @@ static bool add_key_block(struct index_tail *t)
 
 enum err index_tail_add_key(struct index_tail *t, struct id_key key, uint64_t seq)
 {
+	assert(t->key_count == 0 || index_tail_key_at(t, t->key_count - 1)->seq < seq);
 	if (t->key_count == t->key_block_count * KEY_BLOCK && !add_key_block(t))
 		return ERR_NOMEM;
 	struct key_entry *e = index_tail_key_at(t, t->key_count++);
@@ -78,6 +80,7 @@ size_t index_tail_keys(const struct index_tail *t)
 
 void index_tail_forget_keys(struct index_tail *t, size_t keep)
 {
+	assert(keep <= t->key_count);
 	for (; t->key_count > keep; t->key_count--)
 		map_remove(&t->keys, &index_tail_key_at(t, t->key_count - 1)->link);
 }
@@ -108,6 +111,7 @@ static size_t first_place(const struct index_tail *t, uint32_t topic)
 /* The place of a topic in `firsts`: where it is, or where it goes. */
 uint32_t *index_tail_first_at(const struct index_tail *t, uint32_t topic)
 {
+	assert(t->firsts != NULL);
 	size_t mask = ((size_t)1 << t->firsts_log) - 1;
 	size_t at = first_place(t, topic);
 	while (t->firsts[at] != 0 && t->events[t->firsts[at] - 1].topic != topic)
@@ -140,6 +144,7 @@ static bool grow_firsts(struct index_tail *t, size_t cap)
 
 enum err index_tail_reserve(struct index_tail *t, size_t n)
 {
+	assert(t->count <= t->cap);
 	if (t->count + n <= t->cap)
 		return ERR_NONE;
 	size_t cap = t->cap ? t->cap : FIRST_EVENTS;
@@ -261,6 +266,7 @@ enum err index_tail_find(struct index_tail *t, struct postings *p, struct select
 		struct seq_query stored = up_to_mark(query, mark);
 		if (*count < query.max && stored.after + 1 < stored.before)
 			err = postings_find(p, s, catalog, stored, seqs, count, fault);
+		assert(*count <= query.max);
 		if (err || query.descending || *count == query.max || query.before <= mark + 1)
 			return err;
 		query.after = mark;

@@ -65,6 +65,7 @@ static size_t drop_written(struct by_topic *m, const struct index_tail *t)
 	size_t kept = 0;
 	for (size_t i = 0; i < m->topic_count; i++) {
 		uint32_t first = *index_tail_first_at(t, m->topics[i]);
+		assert(first > 0 && first <= t->count);
 		if (!t->events[first - 1].in_row || m->next[first - 1] != 0)
 			m->topics[kept++] = m->topics[i];
 	}
@@ -81,6 +82,7 @@ static enum err by_topic_init(struct by_topic *m, const struct index_tail *t)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < t->count; i++) {
 		uint32_t first = *index_tail_first_at(t, t->events[i].topic) - 1;
+		assert(first <= i);
 		if (first == i)
 			m->topics[m->topic_count++] = t->events[i].topic;
 		else

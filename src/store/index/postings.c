@@ -1,5 +1,6 @@
 #include "store/index/postings.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -36,6 +37,7 @@ static void put_varint(struct buf *b, uint64_t n)
 
 void postings_encode(struct buf *out, uint64_t before, uint64_t seq)
 {
+	assert(seq > before);
 	put_varint(out, seq - before);
 }
 
@@ -251,6 +253,7 @@ static enum err search_all(struct search *q)
 enum err postings_find(struct postings *p, struct selection *s, struct catalog *catalog, struct seq_query query,
 		       uint64_t *seqs, uint32_t *count, struct fault *fault)
 {
+	assert(*count <= query.max);
 	struct search q = {.p = p, .query = query, .out = seqs, .count = *count, .fault = fault};
 	uint64_t *firsts = malloc((selection_count(s) + 1) * sizeof *firsts);
 	q.rows = calloc(selection_count(s) + 1, sizeof *q.rows);
@@ -289,6 +292,7 @@ static void append(void *arg, uint64_t seq)
 
 static enum err write_row(sqlite3 *db, uint32_t topic, uint64_t window, struct slice seqs, struct fault *fault)
 {
+	assert(seqs.len > 0);
 	sqlite3_stmt *st;
 	enum err err =
 		db_prepare(db, "INSERT OR REPLACE INTO posting(topic, \"window\", seqs) VALUES (?, ?, ?)", &st, fault);
@@ -325,6 +329,7 @@ static enum err append_row(sqlite3 *db, uint32_t topic, uint64_t window, struct 
 
 enum err postings_add(sqlite3 *db, uint32_t topic, uint64_t seq, struct fault *fault)
 {
+	assert(seq > 0);
 	const struct db_value bound = DB_NUMBER(seq);
 	struct longer l = {.before = 0};
 	sqlite3_int64 window = 0;

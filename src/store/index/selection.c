@@ -1,5 +1,6 @@
 #include "store/index/selection.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct selection {
@@ -54,6 +55,7 @@ struct where *selection_where(const struct selection *s)
 
 static bool add(struct selection *s, uint32_t topic)
 {
+	assert(s->count == 0 || s->topics[s->count - 1] < topic);
 	if (s->count == s->cap) {
 		uint32_t cap = s->cap ? s->cap * 2 : 8;
 		uint32_t *topics = realloc(s->topics, cap * sizeof *topics);
@@ -70,6 +72,7 @@ static bool add(struct selection *s, uint32_t topic)
 static void drop_forgotten(struct selection *s)
 {
 	uint64_t forgotten = catalog_forgotten(s->catalog);
+	assert(forgotten >= s->forgotten);
 	if (forgotten - s->forgotten < s->count / 2 || forgotten == s->forgotten)
 		return;
 	uint32_t kept = 0;
@@ -121,11 +124,13 @@ bool selection_has(const struct selection *s, uint32_t topic)
 
 uint32_t selection_count(const struct selection *s)
 {
+	assert(!selection_is_wide(s));
 	return s->count;
 }
 
 uint32_t selection_topic(const struct selection *s, uint32_t index)
 {
+	assert(index < s->count);
 	return s->topics[index];
 }
 

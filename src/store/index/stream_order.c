@@ -1,5 +1,6 @@
 #include "store/index/stream_order.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -59,6 +60,7 @@ static int by_name(const void *a, const void *b)
 /* The streams that are new, sorted; at most `max`. */
 static enum err sort_new(struct stream_order *o, uint32_t max, struct run *out)
 {
+	assert(max > 0);
 	struct named *named = malloc(max * sizeof *named);
 	*out = (struct run){malloc(max * sizeof *out->items), 0};
 	if (named == NULL || out->items == NULL) {
@@ -112,6 +114,7 @@ static enum err merge(struct stream_order *o, struct run *into, const struct run
 			b = name_from(o, more, &k, more->count);
 		}
 	}
+	assert(merged.count <= into->count + more->count);
 	o->steps += merged.count;
 	free(into->items);
 	*into = merged;
@@ -142,6 +145,7 @@ static void drop_forgotten(struct stream_order *o)
 /* Takes in the streams that came since the last time. Where memory fails, some may wait for the next time, none is lost. */
 static enum err bring_up_to_date(struct stream_order *o)
 {
+	assert(catalog_streams_end(o->catalog) >= o->seen);
 	uint32_t count = catalog_streams_end(o->catalog) - o->seen;
 	struct run more;
 	drop_forgotten(o);

@@ -29,6 +29,7 @@ enum err committed_add_take(struct committed *c, struct page *page)
 {
 	if (page == NULL)
 		return ERR_NOMEM;
+	assert(c->count == 0 || page_after(page) == page_last(c->pages[c->count - 1]));
 	if (c->count == c->cap) {
 		uint32_t cap = c->cap ? c->cap * 2 : 1;
 		struct page **pages = realloc(c->pages, cap * sizeof *pages);

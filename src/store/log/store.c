@@ -1,5 +1,6 @@
 #include "store/log/store.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -47,6 +48,7 @@ static enum err insert_topics(struct store *s, struct fault *fault)
 {
 	const struct insert_topic *topics = s->new_topics + s->new_topics_stored;
 	size_t count = s->new_topic_count - s->new_topics_stored;
+	assert(s->new_topics_stored <= s->new_topic_count);
 	if (count == 0)
 		return ERR_NONE;
 	bool follow = count > 1 && topics_follow(s, topics, count);
@@ -71,6 +73,7 @@ static struct insert_row make_row(const struct store *s, const struct event *e, 
 
 enum err store_insert(struct store *s, const struct event *e, uint32_t topic, struct fault *fault)
 {
+	assert(s->incoming.count == 0);
 	s->rows[0] = make_row(s, e, topic, s->next_seq);
 	s->incoming.count = 1;
 	enum err err = store_run(s, S_INSERT, "storing an event", fault);
@@ -108,6 +111,7 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 		s->pending = pending;
 		s->pending_cap = cap;
 	}
+	assert(s->next_seq == s->head + 1 + s->pending_count);
 	struct encoding_event w = {s->next_seq, s->time_text, catalog_topic(s->catalog, topic).json, id, data};
 	enum err err = page_builder_add(s->builder, &w, s->time_ms, topic);
 	if (err)
@@ -143,6 +147,7 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 	r->last = first_seq + r->count - 1;
 	if (r->count > 0)
 		return;
+	assert(r->seqs != NULL && r->duplicates == count);
 	r->first = r->last = r->seqs[0];
 	for (size_t i = 1; i < count; i++) {
 		r->first = r->seqs[i] < r->first ? r->seqs[i] : r->first;
@@ -153,6 +158,7 @@ static void set_range(struct receipt *r, size_t count, uint64_t first_seq)
 static enum err add_row(struct store *s, const struct event *e, const struct known *k, struct fault *fault)
 {
 	uint64_t seq = s->next_seq + s->incoming.count;
+	assert(s->incoming.count < STORE_ROWS && k->new_topic <= s->new_topic_count);
 	if (e->id.len > 0 && index_tail_add_key(s->tail, k->key, seq) != ERR_NONE)
 		return fault_nomem(fault);
 	s->rows[s->incoming.count++] = make_row(s, e, k->topic, seq);
@@ -206,6 +212,7 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 /* A batch that was refused leaves no names behind either. */
 static void drop_topics(struct store *s, uint32_t end)
 {
+	assert(end >= catalog_end(s->catalog) && end <= catalog_all_end(s->catalog));
 	s->new_topic_count -= catalog_all_end(s->catalog) - end;
 	catalog_rollback_to(s->catalog, end);
 }
@@ -215,6 +222,7 @@ static void drop_topics(struct store *s, uint32_t end)
 static enum err append_rows(struct store *s, struct fault *fault)
 {
 	bool follows = s->log_first < s->next_seq;
+	assert(s->incoming.count > 0 && s->incoming.count <= STORE_ROWS);
 	enum err err = store_run(s, follows ? S_APPEND : S_INSERT, "storing events", fault);
 	uint64_t last = (uint64_t)sqlite3_last_insert_rowid(s->db);
 	if (!err && last != s->next_seq + s->incoming.count - 1)
@@ -278,6 +286,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		receipt_finish(receipt);
 		return err;
 	}
+	assert(s->incoming.count == 0 && receipt->count + receipt->duplicates == count);
 	set_range(receipt, count, first_seq);
 	receipt->time_ms = s->time_ms;
 	return ERR_NONE;

@@ -30,6 +30,7 @@ static void note_in_rows(struct store *s)
 /* What a commit means for everything that is kept in memory. Nothing here can fail. */
 static void count_in(struct store *s)
 {
+	assert(s->next_seq == s->head + 1 + s->pending_count);
 	catalog_commit(s->catalog);
 	note_in_rows(s);
 	store_count_out(s);
@@ -45,6 +46,8 @@ static void count_in(struct store *s)
 	if (s->pending_count > 0)
 		s->last_time_ms = s->time_ms;
 	store_set_head(s, s->next_seq - 1);
+	assert(index_tail_upto(s->tail) <= s->head && index_tail_end(s->tail) <= s->head);
+	assert(s->log_first <= s->head + 1);
 }
 
 void store_keep_brisk(struct store *s, bool brisk)
@@ -67,6 +70,7 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 	*out = NULL;
 	if (!s->open)
 		return ERR_NONE;
+	assert(s->incoming.count == 0 && s->new_topics_stored == s->new_topic_count);
 	enum err err = store_end_page(s);
 	if (!err)
 		err = index_tail_reserve(s->tail, s->pending_count);

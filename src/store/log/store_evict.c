@@ -28,6 +28,7 @@ static int by_topic(const void *a, const void *b)
 /* Its id is remembered without it. */
 enum err store_remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault)
 {
+	assert(id.len > 0); /* events without an id are never looked for */
 	int64_t key = checksum_key(stream, id);
 	sqlite3_stmt *put = s->statements[S_EXPIRED_PUT];
 	sqlite3_stmt *drop = s->statements[S_KEY_DELETE];
@@ -136,6 +137,8 @@ static enum err reduce(struct store *s, const struct share *share, struct lost_r
 {
 	struct figures f;
 	uint32_t topic = share->topic;
+	assert(share->count > 0 && share->last != 0);
+	assert(s->reduced_count < EVICT_MAX && (s->reduced_count == 0 || s->reduced[s->reduced_count - 1].topic < topic));
 	catalog_topic_figures(s->catalog, topic, &f);
 	uint64_t last = f.last > share->last ? f.last : share->last;
 	f.count -= share->count;
@@ -162,6 +165,7 @@ static enum err reduce(struct store *s, const struct share *share, struct lost_r
 static enum err reduce_all(struct store *s, struct leaving *leaving, size_t count, struct lost_range range,
 			   struct fault *fault)
 {
+	assert(range.first <= range.last && count <= EVICT_MAX && s->reduced_count == 0);
 	if (s->reduced == NULL)
 		s->reduced = malloc(EVICT_MAX * sizeof *s->reduced);
 	if (s->reduced == NULL)
@@ -226,6 +230,8 @@ enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 	end = end - s->log_first + 1 > EVICT_MAX && end >= s->log_first ? s->log_first + EVICT_MAX - 1 : end;
 	if (end < s->log_first)
 		return ERR_NONE;
+	assert(end < s->head && end <= mark && end - s->log_first < EVICT_MAX);
+	assert(chain == NULL || chain_seq >= end);
 	struct leaving *leaving = malloc(EVICT_MAX * sizeof *leaving);
 	size_t count = 0;
 	if (leaving == NULL)

@@ -1,5 +1,6 @@
 /* Which events are stored already, by their ids, and what a stream's last event is. */
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -168,6 +169,7 @@ static enum err refuse_expectation(const struct store *s, uint64_t expected, uin
 /* Does the caller's expectation hold? A retry whose events are all stored already has nothing left to expect. */
 enum err store_check_expectation(struct store *s, const struct batch *batch, uint64_t expected, struct fault *fault)
 {
+	assert(batch_count(batch) > 0);
 	struct slice stream = batch_event(batch, 0)->stream;
 	bool all_stored = true;
 	for (size_t i = 0; i < batch_count(batch); i++) {

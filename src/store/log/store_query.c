@@ -1,4 +1,5 @@
 /* What anybody may ask a store. */
+#include <assert.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -56,7 +57,9 @@ uint64_t store_next(struct store *s, uint64_t after)
 	if (after + 1 >= log_first)
 		return after + 1;
 	uint64_t archived = archive_set_next(s->archives, after);
-	return archived != 0 && archived < log_first ? archived : log_first;
+	uint64_t next = archived != 0 && archived < log_first ? archived : log_first;
+	assert(next > after);
+	return next;
 }
 
 uint64_t store_previous(struct store *s, uint64_t before)
@@ -91,6 +94,7 @@ bool store_ails(struct store *s, struct fault *why)
 
 const char *store_epoch(const struct store *s)
 {
+	assert(s->lineage.count > 0);
 	return s->lineage.lines[s->lineage.count - 1].epoch;
 }
 

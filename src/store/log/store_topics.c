@@ -1,5 +1,6 @@
 /* Topics that come with their first event, and go with their last. */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,11 +64,13 @@ static enum err find_empty(struct store *s, struct fault *fault)
 	enum err err = store_removed_room(s, s->reduced_count + unused, fault);
 	if (err)
 		return err;
+	assert(s->removed_count == 0);
 	for (size_t i = 0; i < s->reduced_count; i++) /* they are ascending, too */
 		if (s->reduced[i].figures.count == 0)
 			s->removed[s->removed_count++] = s->reduced[i].topic;
 	for (uint32_t i = 0; i < unused; i++)
 		s->removed[s->removed_count++] = end + i;
+	assert(s->removed_count <= s->removed_cap);
 	return ERR_NONE;
 }
 

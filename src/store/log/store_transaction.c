@@ -1,6 +1,7 @@
 /* The open transaction. */
 #include "store/log/store.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -10,6 +11,7 @@
 
 enum err store_run(struct store *s, enum statement which, const char *what, struct fault *fault)
 {
+	assert(which < STATEMENTS && s->statements[which] != NULL);
 	int rc = sqlite3_step(s->statements[which]);
 	enum err err = rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_NONE : db_fault(s->db, rc, what, fault);
 	sqlite3_reset(s->statements[which]);
@@ -33,6 +35,8 @@ enum err store_begin(struct store *s, struct fault *fault)
 {
 	if (s->open)
 		return ERR_NONE;
+	assert(s->options.access == STORE_WRITE);
+	assert(s->builder == NULL && s->committed == NULL);
 	if (s->db == NULL)
 		return fault_set(fault, ERR_IO, "the store could not be opened again yet");
 	enum err err = store_files_check(&s->files, fault);
@@ -89,6 +93,7 @@ void store_rollback(struct store *s)
 static void set_committing(struct store *s, bool committing)
 {
 	pthread_mutex_lock(&s->lock);
+	assert(s->committing != committing);
 	s->committing = committing;
 	if (!committing)
 		pthread_cond_signal(&s->commit_done);

@@ -21,6 +21,7 @@ enum {
 
 enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 {
+	assert(!s->open);
 	/* Publishers wait meanwhile: a reader that takes longer (a verify, a backup) is tried again later. */
 	s->patience_ms = CHECKPOINT_WAIT_MS;
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
@@ -44,6 +45,7 @@ enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 /* By how much, since that was last asked, if it is worth it. */
 static int growth(const struct store *s)
 {
+	assert(s->asked_pages <= s->wal_pages);
 	int pages = s->wal_pages - s->asked_pages;
 	return pages > WRITE_BACK_PAGES ? pages : 0;
 }

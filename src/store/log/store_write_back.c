@@ -1,4 +1,6 @@
 /* Copying the write-ahead log into the database beside the writing thread. */
+#include <assert.h>
+
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
@@ -72,6 +74,7 @@ void store_write_back(struct store *s, int pages)
 
 enum err store_note_back(struct store *s, enum err err, const struct fault *fault)
 {
+	assert(!err || fault != NULL);
 	pthread_mutex_lock(&s->lock);
 	if (err)
 		s->back_ails = *fault;

@@ -1,4 +1,5 @@
 /* What a store knows of its archives when it opens: where they are, which of them its log follows, and which it misses. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ static enum err follow_chain(struct store *s, struct fault *fault)
 
 static enum err miss(struct store *s, struct lost_range range, struct fault *fault)
 {
+	assert(range.first > 0 && range.first <= range.last && range.last < s->log_first);
 	bool accepted = s->options.accept_loss;
 	if (s->options.access == STORE_WRITE)
 		log_warn(accepted ? "events are gone, as was said" : "events are in no archive that can be used",

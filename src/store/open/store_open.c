@@ -1,4 +1,5 @@
 /* Opening, closing, and opening again after a failure. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -110,6 +111,7 @@ static int wait_for_lock(void *arg, int tries)
 
 enum err store_open_db(struct store *s, struct fault *fault)
 {
+	assert(s->db == NULL);
 	bool write = s->options.access == STORE_WRITE;
 	enum db_mode mode = !write ? DB_READ : s->options.relaxed ? DB_WRITE_RELAXED : DB_WRITE;
 	enum err err = db_open(s->path, mode, &s->db, fault);
@@ -196,6 +198,7 @@ static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, stru
 {
 	if ((uint64_t)sqlite3_column_int64(st, 0) != seq)
 		return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is missing", seq);
+	assert(seq == index_tail_end(s->tail) + 1);
 	sqlite3_int64 topic = sqlite3_column_int64(st, 1);
 	struct slice stream = store_topic(s, topic).stream;
 	if (stream.p == NULL)

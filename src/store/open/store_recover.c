@@ -1,5 +1,6 @@
 /* Opening the database again after a failure. */
 /* Opening, closing, and opening again after a failure. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -117,6 +118,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		store_close_db(s);
 		return err;
 	}
+	assert(found.last <= known || s->next_seq == found.last + 1);
 	if (found.last > known)
 		store_set_head(s, found.last);
 	store_files_note(&s->files, s->head);

@@ -1,5 +1,6 @@
 #include "store/open/topic_rows.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ static enum err read_row(struct topic_reader *r, struct topic_rows *rows, struct
 	sqlite3_int64 number = sqlite3_column_int64(st, 0);
 	if (!fits || number < r->next || number >= UINT32_MAX)
 		return fault_set(fault, ERR_CORRUPT, "topic %" PRId64 " is damaged", (int64_t)number);
+	assert(rows->count < CATALOG_LOAD_MAX);
 	char *names = rows->names[rows->count];
 	memcpy(names, stream, stream_len);
 	memcpy(names + stream_len, type, type_len);
@@ -76,6 +78,7 @@ static void *work(void *arg)
 	pthread_mutex_lock(&r->lock);
 	while (!r->over && !r->stop) {
 		struct topic_rows *rows = &r->pieces[r->filled % AHEAD];
+		assert(r->filled - r->taken <= AHEAD);
 		if (r->filled - r->taken == AHEAD) {
 			pthread_cond_wait(&r->changed, &r->lock);
 			continue;
@@ -148,6 +151,7 @@ enum err topic_reader_next(struct topic_reader *r, const struct topic_rows **out
 	if (!r->thread.runs)
 		return read_here(r, out, fault);
 	pthread_mutex_lock(&r->lock);
+	assert(r->taken + r->lent <= r->filled);
 	r->taken += r->lent;
 	if (r->lent && r->filled - r->taken == WAKE_AT)
 		pthread_cond_signal(&r->changed);

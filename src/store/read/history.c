@@ -1,5 +1,6 @@
 #include "store/read/history.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -199,6 +200,7 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 				       seqs, &count, fault);
 	if (!err && count > 0)
 		err = pick_rows(r, p, seqs, count, fault);
+	assert(err || count <= max);
 	p->full = p->full || count == max; /* there may be more behind them */
 	free(seqs);
 	return err;
@@ -234,6 +236,7 @@ static enum err find_part(struct reader *r, struct progress *p, uint64_t after, 
 	uint64_t log_first = store_log_first(r->store);
 	bool down = p->q->descending;
 	uint64_t start = down ? before - 1 : after + 1;
+	assert(after + 1 < before && log_first > 0);
 	p->after = after;
 	p->before = before;
 	*archived = start < log_first;
@@ -352,6 +355,7 @@ uint64_t history_removed(struct reader *r, uint64_t after, uint64_t before)
 		enum err err = archive_set_want(store_archives(r->store), after + 1, &m, &why);
 		if (err == ERR_GONE)
 			return after + 1;
+		assert(err || m.last > after);
 		after = err ? after + 1 : m.last;
 	}
 	return 0;

@@ -1,6 +1,7 @@
 /* Counting events. */
 #include "store/read/history.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "store/read/reader.h"
@@ -17,6 +18,7 @@ static enum err count_in_log(struct reader *r, struct selection *select, uint64_
 				       &n, fault);
 	if (err)
 		return err;
+	assert(n <= COUNT_EVENTS);
 	*count += n;
 	*after = n == COUNT_EVENTS ? seqs[n - 1] : before - 1;
 	return ERR_NONE;

@@ -1,4 +1,6 @@
 /* Finding events by their time. */
+#include <assert.h>
+
 #include "store/read/history.h"
 
 #include "store/read/reader.h"
@@ -66,6 +68,7 @@ static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out,
 /* What retention has discarded is older than what is left above it, and perhaps no older than the time. */
 static void doubt_gone(struct reader *r, int64_t time_ms, struct sought *s)
 {
+	assert(s->sure <= s->seq);
 	uint64_t there = store_previous(r->store, s->sure + 1);
 	uint64_t lost = store_lost_before(r->store, time_ms);
 	if (there < s->sure)

@@ -1,5 +1,6 @@
 #include "store/repair/damaged_archives.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -264,6 +265,7 @@ static enum err find_renamed(void *arg, const char *name, struct fault *fault)
 static bool open_file(struct damaged_archive *t, uint32_t file)
 {
 	char path[PATH_MAX];
+	assert(file < t->count);
 	if (t->open != NULL && t->open_file == file)
 		return true;
 	archive_close(t->open);
@@ -293,6 +295,7 @@ static enum err add_frames(struct damaged_archive *t, uint32_t file, struct faul
 	uint64_t highest;
 	char name[NAME_LEN];
 	char path[PATH_MAX];
+	assert(strlen(t->names[file]) > strlen(DAMAGED_ENDING));
 	snprintf(name, sizeof name, "%.*s", (int)(strlen(t->names[file]) - strlen(DAMAGED_ENDING)), t->names[file]);
 	path_format(path, "%s/%s", t->dir, name);
 	enum err err = rename_manifest(path, fault);
@@ -373,6 +376,7 @@ uint64_t damaged_archive_head(const struct damaged_archive *t)
 {
 	uint64_t head = 0;
 	for (size_t i = 0; i < t->frame_count; i++) {
+		assert(t->frames[i].count > 0);
 		uint64_t last = t->frames[i].first + t->frames[i].count - 1;
 		head = last > head ? last : head;
 	}

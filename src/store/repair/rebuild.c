@@ -1,5 +1,6 @@
 #include "store/repair/rebuild.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "base/system/path.h"
@@ -125,6 +126,7 @@ static enum err add_log(struct rebuild *r, struct fault *fault)
 /* The index begins again where the log does. */
 static enum err begin(struct store *s, struct fault *fault)
 {
+	assert(store_log_first(s) > 0);
 	struct index_tail *t = index_tail_create(store_log_first(s) - 1, s->options.index_every);
 	if (t == NULL)
 		return fault_nomem(fault);

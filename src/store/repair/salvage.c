@@ -2,6 +2,7 @@
 #include "base/system/path.h"
 #include "store/open/lineage_rows.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -182,6 +183,7 @@ static enum err add_event(struct salvage *s, struct page_builder *b, uint64_t se
 
 static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t first, uint64_t last, struct fault *fault)
 {
+	assert(first > 0 && first <= last);
 	struct page_builder *b = page_builder_create(ENCODING_LINE, "", first - 1, 0);
 	enum err err = b != NULL ? ERR_NONE : fault_nomem(fault);
 	for (uint64_t seq = first; !err && seq <= last; seq++)

@@ -1,5 +1,6 @@
 /* Looks at everything a store holds: SQLite's own structure (verify_structure.c), the archives (verify_archives.c), the log
  * (no hole, sums, times), the trailing index and the figures of the topics, all recounted. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -121,12 +122,14 @@ static enum err find_window(struct verify_counts *c, struct window *w)
 	if (!err && (last == 0 || (uint64_t)last > c->mark)) /* the last one is the mark's */
 		last = (sqlite3_int64)c->mark;
 	w->last = !err && (uint64_t)last < c->head ? (uint64_t)last : c->head;
+	assert(w->first <= w->last);
 	return err;
 }
 
 static enum err note_topic(struct window *w, uint64_t seq, uint32_t topic)
 {
 	size_t at = seq - w->first;
+	assert(seq >= w->first && at <= w->cap); /* they come one after the other */
 	if (at == w->cap) {
 		size_t cap = w->cap * 2 + SLICE_EVENTS;
 		uint32_t *grown = realloc(w->topics, cap * sizeof *grown);
@@ -217,6 +220,7 @@ static void check_posted(void *arg, uint64_t seq)
 	struct window *w = p->window;
 	if (seq < w->first)
 		return;
+	assert(seq <= w->last && seq - w->first < w->cap);
 	if (w->topics[seq - w->first] != p->topic)
 		p->foreign = seq;
 	w->named += seq != p->first;

@@ -267,6 +267,7 @@ enum err db_sync(sqlite3 *db, struct fault *fault)
 
 void db_set_pace(sqlite3 *db, struct db_file_pace pace)
 {
+	assert(pace.pages >= 0);
 	sqlite3_file_control(db, "main", DB_FILE_PACE, &pace);
 }
 

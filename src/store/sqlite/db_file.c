@@ -1,5 +1,6 @@
 #include "store/sqlite/db_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,7 @@ static bool is_part_writable(const struct db_file *f, uint32_t number)
 
 static uint32_t index_number(const struct db_file *f, int at)
 {
+	assert(f->index_count > 0 && f->index[0] != NULL);
 	return __atomic_load_n((uint32_t volatile *)f->index[0] + at / (int)sizeof(uint32_t), __ATOMIC_RELAXED);
 }
 

@@ -1,5 +1,7 @@
 #include "store/sqlite/insert_vtab.h"
 
+#include <assert.h>
+
 #include "store/sqlite/db.h"
 
 enum event_column { SEQ, TIME, TOPIC, ID, DATA, SUM };
@@ -83,6 +85,7 @@ static int on_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, 
 	(void)argv;
 	struct cursor *c = (struct cursor *)cursor;
 	const struct table *t = (const struct table *)cursor->pVtab;
+	assert(t->in->count == 0 || t->in->rows != NULL);
 	c->row = t->in->rows;
 	c->end = t->in->count > 0 ? c->row + t->in->count * t->row_size : c->row;
 	return SQLITE_OK;
@@ -90,7 +93,9 @@ static int on_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, 
 
 static int on_next(sqlite3_vtab_cursor *cursor)
 {
-	((struct cursor *)cursor)->row += ((const struct table *)cursor->pVtab)->row_size;
+	struct cursor *c = (struct cursor *)cursor;
+	assert(c->row < c->end);
+	c->row += ((const struct table *)cursor->pVtab)->row_size;
 	return SQLITE_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "store/sqlite/log_file.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ static struct log_file *of(sqlite3_file *f)
 
 static int write_out(struct log_file *f)
 {
+	assert(f->len >= 0 && f->len <= GATHERED_MAX);
 	int len = f->len;
 	f->len = 0;
 	return len == 0 ? SQLITE_OK : shim_write(&f->shim.base, f->gathered, len, f->at);
@@ -38,6 +40,7 @@ static int gather(struct log_file *f, const void *bytes, int n, sqlite3_int64 at
 	static const char goes_on[HEADER_ENDS_LEN];
 	if (f->len == 0)
 		f->at = at;
+	assert(f->len + n <= GATHERED_MAX && f->at + f->len == at);
 	memcpy(f->gathered + f->len, bytes, (size_t)n);
 	f->len += n;
 	f->end += n;

@@ -1,5 +1,6 @@
 #include "store/sqlite/shim.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -9,6 +10,7 @@ static _Thread_local struct shim_failure last;
 
 int shim_fail(const char *name, const char *ending, const char *verb, int rc, int why)
 {
+	assert(rc != SQLITE_OK);
 	last.rc = rc;
 	last.why = why == 0 && rc == SQLITE_FULL ? ENOSPC : why; /* of a write to a full disk SQLite keeps none */
 	last.verb = verb;

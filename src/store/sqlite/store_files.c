@@ -1,5 +1,6 @@
 #include "store/sqlite/store_files.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -106,6 +107,7 @@ static void mark_path(const char *dir, char out[PATH_MAX])
 enum err store_files_mark(const char *dir, enum store_files_mark mark, struct fault *fault)
 {
 	char path[PATH_MAX];
+	assert(mark != STORE_FILES_NO_MARK);
 	mark_path(dir, path);
 	unlink(path);
 	int fd = sys_create(path);
@@ -171,6 +173,7 @@ enum err store_files_open_note(struct store_files *p, const char *dir, uint64_t 
 {
 	char path[PATH_MAX];
 	path_format(path, "%s/head", dir);
+	assert(p->note < 0);
 	p->note = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (p->note < 0)
 		return sys_fail(fault, "cannot open", path, errno);

@@ -1,5 +1,6 @@
 #include "store/transfer/backup.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ static bool is_stopped(const struct backup *b)
 
 static void tell(const struct backup *b)
 {
+	assert(b->start <= store_head(b->to) && store_head(b->to) <= b->head);
 	const struct seal_watch *w = b->options.watch;
 	if (w != NULL && w->progress != NULL)
 		w->progress(w->arg, b->figures->events, store_head(b->to) - b->start, b->head - b->start);

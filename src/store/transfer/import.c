@@ -1,5 +1,6 @@
 #include "store/transfer/import.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -406,6 +407,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 {
 	*out = (struct import_figures){0};
 	struct import im = {.options = options, .figures = out, .count = count};
+	assert(count > 0);
 	im.pieces = calloc((size_t)count, sizeof *im.pieces);
 	if (im.pieces == NULL)
 		return fault_nomem(fault);

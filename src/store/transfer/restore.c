@@ -1,6 +1,7 @@
 #include "store/transfer/restore.h"
 #include "store/open/lineage_rows.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int
 	uint32_t topic;
 	if (seq != s->head + 1)
 		return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " follows event %" PRIu64, seq, s->head);
+	assert(index_tail_upto(s->tail) <= s->head && s->log_first <= s->head + 1);
 	s->next_seq = seq;
 	s->time_ms = time_ms;
 	enum err err = store_topic_of(s, e, &topic, fault);

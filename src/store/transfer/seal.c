@@ -1,5 +1,6 @@
 #include "store/transfer/seal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -36,6 +37,7 @@ static enum err check_whole(struct page *page, uint64_t after, struct fault *fau
 enum err export_events(struct reader *r, struct history_query query, struct archive_writer *w,
 		       const struct seal_watch *watch, struct fault *fault)
 {
+	assert(query.before > 0); /* the head is not looked up here */
 	uint64_t from = query.after;
 	uint64_t all = query.before - 1 - from;
 	uint64_t events = 0;
@@ -126,6 +128,7 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 		if (err)
 			return err;
 	}
+	assert(c->index <= page_count(c->page));
 	if (c->index < page_count(c->page) && slice_eq(page_envelope(c->page, c->index), text)) {
 		c->index++;
 		return ERR_NONE;
@@ -164,6 +167,7 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	struct manifest before;
 	char name[ARCHIVE_NAME_LEN];
 	char path[PATH_MAX];
+	assert(first > 0 && first <= last);
 	archive_name(name, first, last, ARCHIVE_ENDING);
 	archive_set_path(set, name, path);
 	bool spoilt = false;
