@@ -330,6 +330,7 @@ void writer_save(struct writer *w, struct batch *last)
 		list_append(&group, &op.link);
 		w->waiting_events += write_op_events(&op);
 		w->waiting_bytes += write_op_bytes(&op);
+		w->waiting_requests++;
 		quota_charge(w->options.quotas, QUOTA_QUEUE_EVENTS, 0, write_op_events(&op));
 		quota_charge(w->options.quotas, QUOTA_QUEUE_BYTES, 0, write_op_bytes(&op));
 	}
