@@ -31,6 +31,7 @@ enum err cursor_create(struct feed *f, struct position start, uint64_t before, s
 
 void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older)
 {
+	assert(c->sent == 0 && c->skip == 0);
 	c->max_age_ms = max_age_ms;
 	if (c->filtered || older <= c->after) /* of what passes a filter it is found out on the way whether any is */
 		return;
@@ -59,6 +60,7 @@ static void take_back(struct cursor *c)
 	struct load_waiter *w = &c->waiter;
 	if (w->select == NULL)
 		return;
+	assert(c->filtered && c->select == NULL); /* it was lent to the load */
 	c->select = w->select;
 	w->select = NULL;
 }
@@ -111,6 +113,7 @@ static enum source find_pages(struct cursor *c, struct page **pages, int *count,
 	}
 	if (*count == 0)
 		return FROM_STORE;
+	assert(page_after(pages[0]) <= c->after && c->after < page_last(pages[0]));
 	if (!c->filtered)
 		feed_prefetch(c->feed, page_last(pages[*count - 1]), c->form);
 	return FROM_PAGES;
@@ -148,6 +151,7 @@ enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, s
 		if (gap)
 			return CURSOR_GAP;
 		*count = f.count;
+		assert(f.count <= max);
 		if (f.count > 0)
 			return CURSOR_READY;
 	}
@@ -156,6 +160,7 @@ enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, s
 /* The record of a chunk that byte `sent` of it falls into. *start is where that byte is in the form. */
 static uint32_t record_at(const struct page_encoding *form, const struct chunk *chunk, size_t sent, size_t *start)
 {
+	assert(sent < chunk->len);
 	uint32_t i = chunk->index;
 	*start = (size_t)(chunk->bytes - form->bytes) + sent;
 	while (form->ends[i] <= *start)
@@ -169,6 +174,7 @@ static uint64_t advance_inside(struct cursor *c, const struct chunk *chunk, size
 	const struct page_encoding *form = page_encoding(chunk->page, c->form);
 	size_t start;
 	uint32_t i = record_at(form, chunk, sent, &start);
+	assert(i < chunk->index + chunk->count);
 	if (i > chunk->index)
 		c->after = c->sent = page_entry(chunk->page, i - 1).seq;
 	c->skip = start - (i > 0 ? form->ends[i - 1] : 0);
@@ -198,6 +204,7 @@ uint64_t cursor_advance(struct cursor *c, const struct chunk *chunks, int count,
 			return events + advance_inside(c, &chunks[i], sent);
 		sent -= chunks[i].len;
 		events += chunks[i].count;
+		assert(chunks[i].count > 0 && chunks[i].done_after > c->after);
 		c->sent = page_entry(chunks[i].page, chunks[i].index + chunks[i].count - 1).seq;
 		c->after = chunks[i].done_after;
 		c->skip = 0;
@@ -214,6 +221,7 @@ void cursor_release(struct chunk *chunks, int count)
 void cursor_load(struct cursor *c)
 {
 	pthread_mutex_lock(feed_lock(c->feed));
+	assert(list_empty(&c->waiter.link) && c->filtered == (c->select != NULL && !selection_is_open(c->select)));
 	struct selection *lent = c->filtered ? c->select : NULL;
 	enum err err = feed_load(c->feed, c->after, c->form, lent, &c->waiter, &c->waiter.fault);
 	if (err) {
@@ -240,6 +248,7 @@ void cursor_seek(struct cursor *c, struct position start)
 	uint64_t head = feed_head(c->feed);
 	assert(c->skip == 0);
 	pthread_mutex_lock(feed_lock(c->feed));
+	assert(list_empty(&c->waiter.link));
 	take_back(c);
 	page_unref(c->waiter.page);
 	c->waiter.page = NULL;

@@ -1,6 +1,7 @@
 /* From the pages that a cursor comes to, to the chunks that are sent. */
 #include "engine/read/cursor.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -29,9 +30,11 @@ static bool is_full(const struct filling *f)
 static void add_run(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *form, uint32_t from,
 		    uint32_t to)
 {
+	assert(from < to && to <= page_count(page));
 	size_t start = from > 0 ? form->ends[from - 1] : 0;
 	size_t skip = f->count == 0 ? c->skip : 0;
 	struct chunk *last = f->count > 0 ? &f->chunks[f->count - 1] : NULL;
+	assert(start + skip < form->ends[to - 1]);
 	size_t len = form->ends[to - 1] - start - skip;
 	f->bytes += len;
 	if (last != NULL && last->page == page && last->index + last->count == from) {
@@ -40,6 +43,7 @@ static void add_run(struct cursor *c, struct filling *f, struct page *page, cons
 		last->done_after = page_entry(page, to - 1).seq;
 		return;
 	}
+	assert(f->count < f->max);
 	f->chunks[f->count++] = (struct chunk){page_ref(page), form->bytes + start + skip,  len, from,
 					       to - from,      page_entry(page, to - 1).seq};
 }
@@ -129,6 +133,7 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 		end++;
 	end += end < to;
 	*whole = end == to;
+	assert(end > from);
 	add_run(c, f, page, form, from, end);
 	return ERR_NONE;
 }
@@ -172,6 +177,7 @@ enum err cursor_pass_old(struct cursor *c, struct page **pages, int count, bool 
 bool cursor_tell_aged(struct cursor *c)
 {
 	bool aged = c->aged;
+	assert(!aged || c->aged_from <= c->after);
 	c->aged = false;
 	if (aged)
 		c->gap = (struct gap){c->aged_from, c->after + 1, GAP_AGE};

@@ -88,6 +88,7 @@ void feed_destroy(struct feed *f)
 {
 	if (f == NULL)
 		return;
+	assert(f->loads_under_way == 0);
 	assert(list_empty(&f->loads));
 	for (uint32_t i = 0; i < f->count; i++)
 		page_unref(f->ring[(f->start + i) & (f->cap - 1)]);
@@ -133,6 +134,7 @@ static struct page *ring_at(const struct feed *f, uint32_t i)
 static void drop_oldest(struct feed *f)
 {
 	struct page *oldest = ring_at(f, 0);
+	assert(f->count > 0 && page_after(oldest) == f->ring_after && f->ring_bytes >= page_weight(oldest));
 	f->ring_after = page_last(oldest);
 	f->ring_bytes -= page_weight(oldest);
 	f->start++;
@@ -207,6 +209,7 @@ int feed_ring_pages(struct feed *f, uint64_t after, struct page **pages, int max
 		else
 			high = middle;
 	}
+	assert(low < f->count); /* for the ring ends with the head */
 	int n = 0;
 	size_t bytes = 0;
 	for (; low < f->count && n < max && bytes < bytes_max; low++) {
@@ -238,10 +241,12 @@ struct page *feed_cached(struct feed *f, uint64_t after)
 
 static void cache_evict(struct feed *f)
 {
+	assert(f->cache_count > 0);
 	int oldest = 0;
 	for (int i = 1; i < f->cache_count; i++)
 		if (f->cache[i].used < f->cache[oldest].used)
 			oldest = i;
+	assert(f->cache_bytes >= page_weight(f->cache[oldest].page));
 	f->cache_bytes -= page_weight(f->cache[oldest].page);
 	page_unref(f->cache[oldest].page);
 	f->cache[oldest] = f->cache[--f->cache_count];
@@ -308,6 +313,7 @@ static void run_load(struct pool_job *job, struct reader *reader)
 	struct fault fault;
 	enum err err = history_page_as(reader, &q, l->form, &page, &fault);
 	pthread_mutex_lock(&f->lock);
+	assert(l->submitted && f->loads_under_way > 0);
 	list_remove(&l->link);
 	f->loads_under_way--;
 	f->load_count++;
@@ -345,6 +351,7 @@ void feed_close(struct feed *f)
 enum err feed_load(struct feed *f, uint64_t after, enum encoding form, struct selection *select, struct load_waiter *waiter,
 		   struct fault *fault)
 {
+	assert(select == NULL || waiter != NULL); /* it has to come back */
 	if (f->closed)
 		return refuse_load(fault);
 	if (select == NULL)

@@ -1,5 +1,6 @@
 #include "engine/read/position.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 const char *gap_reason_name(enum gap_reason reason)
 {
 	static const char *const names[] = {"retention", "epoch", "diverged", "ahead", "age"};
+	assert(reason <= GAP_AGE);
 	return names[reason];
 }
 

@@ -1,5 +1,6 @@
 #include "engine/read/session.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct session *session_find(struct sessions *s, struct slice name)
 
 static void change(struct sessions *s, struct session *e)
 {
+	assert((e->state == CLEAN) == list_empty(&e->in_changed));
 	e->updated_ms = clock_wall_ms();
 	e->used_ms = clock_boot_ms();
 	if (e->state == CLEAN)
@@ -100,6 +102,7 @@ static size_t filter_len(const struct session *e)
 /* It counts for nobody any more. */
 static void mark_deleted(struct sessions *s, struct session *e)
 {
+	assert(!e->deleted);
 	quota_give(s->quotas, QUOTA_FILTERS, e->client, filter_len(e));
 	quota_give(s->quotas, QUOTA_SESSIONS, e->client, 1);
 	free(e->filter);
@@ -201,6 +204,7 @@ void sessions_destroy(struct sessions *s)
 static struct session_reader *release(struct session *e)
 {
 	struct session_reader *r = e->reader;
+	assert(!e->moved || r != NULL);
 	if (r != NULL)
 		e->sent = atomic_load(&r->sent);
 	e->reader = NULL;

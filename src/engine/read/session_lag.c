@@ -1,6 +1,7 @@
 /* How far sessions are behind: events that pass their filter. */
 #include "engine/read/session_internal.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static enum err count_on(struct reader *reader, struct selection *select, uint64
 	uint64_t handled = 0;
 	if (after < c->after || after > c->upto)
 		*c = (struct lag_count){after, after, 0, c->first};
+	assert(c->after <= after && after <= c->upto);
 	enum err err = add_count(reader, select, c->after, after, &handled, fault);
 	if (!err)
 		err = add_count(reader, select, c->upto, head, &c->count, fault);

@@ -1,6 +1,7 @@
 /* What is changed of sessions, on its way to the disk. */
 #include "engine/read/session_internal.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ enum err sessions_write(struct sessions *s, struct store *store, struct fault *f
 	pthread_mutex_lock(&s->lock);
 	LIST_EACH (link, &s->changed) {
 		struct session *e = LIST_ITEM(link, struct session, in_changed);
+		assert(e->state != CLEAN);
 		struct stored_session stored = {session_name(e), e->at.after, e->updated_ms,
 						e->filter != NULL ? slice_of(e->filter) : (struct slice){"", 0},
 						slice_of(e->at.epoch)};
@@ -56,6 +58,7 @@ void sessions_written(struct sessions *s, bool committed)
 		list_remove(&e->in_changed);
 		if (!e->deleted)
 			continue;
+		assert(e->reader == NULL && s->count > 0);
 		list_remove(&e->in_all);
 		map_remove(&s->by_name, &e->by_name);
 		s->count--;

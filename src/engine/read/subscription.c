@@ -64,6 +64,7 @@ void subscriptions_destroy(struct subscriptions *t)
 {
 	if (t == NULL)
 		return;
+	assert(list_empty(&t->all) && t->narrow == 0 && list_empty(&t->conditions));
 	map_finish(&t->awaited, NULL); /* nobody waits */
 	map_finish(&t->by_where, NULL);
 	free(t);
@@ -78,6 +79,7 @@ void subscription_init(struct subscription *s)
 
 void subscription_finish(struct subscription *s)
 {
+	assert(!subscription_waits(s));
 	free(s->links);
 }
 
@@ -143,6 +145,7 @@ static void await_no_more(struct subscriptions *t, struct subscription_link *lin
 
 static bool grow_links(struct subscription *s, uint32_t count)
 {
+	assert(s->link_count == 0);
 	if (count <= s->link_cap)
 		return true;
 	struct subscription_link *links = malloc(count * sizeof *links);
@@ -193,6 +196,7 @@ static struct condition *find_condition(const struct subscriptions *t, const str
 /* False when there is no memory for it. */
 static bool await_condition(struct subscriptions *t, struct subscription *s, struct where *w)
 {
+	assert(s->condition == NULL);
 	uint64_t hash = where_hash(w);
 	struct condition *c = find_condition(t, w, hash);
 	if (c == NULL) {
@@ -230,6 +234,7 @@ static void await_condition_no_more(struct subscriptions *t, struct subscription
 
 bool subscription_park(struct subscriptions *t, struct subscription *s, struct cursor *c)
 {
+	assert(!subscription_waits(s));
 	if (cursor_after(c) < t->seen)
 		return false;
 	struct selection *select = cursor_selection(c);
@@ -251,7 +256,9 @@ void subscription_unpark(struct subscriptions *t, struct subscription *s)
 {
 	if (!subscription_waits(s))
 		return;
-	t->narrow -= list_empty(&s->wide) && s->condition == NULL;
+	bool narrow = list_empty(&s->wide) && s->condition == NULL;
+	assert(!narrow || t->narrow > 0);
+	t->narrow -= narrow;
 	list_remove(&s->all);
 	list_remove(&s->wide);
 	unlink_topics(t, s);
@@ -294,6 +301,7 @@ static void wake_topic(struct subscriptions *t, uint32_t topic, uint64_t last, s
 		return;
 	list_init(&list);
 	list_move_all(&list, &a->links);
+	assert(!a->busy);
 	a->busy = true;
 	while (!list_empty(&list)) {
 		struct subscription_link *link = LIST_ITEM(list.next, struct subscription_link, list);
@@ -316,6 +324,7 @@ static void wake_waiting(struct subscriptions *t, struct condition *c, uint64_t 
 	struct list list;
 	list_init(&list);
 	list_move_all(&list, &c->waiting);
+	assert(!c->busy);
 	c->busy = true;
 	while (!list_empty(&list)) {
 		struct subscription *s = LIST_ITEM(list.next, struct subscription, same);
@@ -348,6 +357,7 @@ static void wake_conditions(struct subscriptions *t, struct page *page, subscrip
 
 static void dispatch_page(struct subscriptions *t, struct page *page, subscription_wake *wake, void *arg)
 {
+	assert(page_after(page) <= t->seen && t->seen < page_last(page));
 	wake_wide(t, wake, arg);
 	wake_conditions(t, page, wake, arg);
 	const uint32_t *topics = t->narrow > 0 ? page_topics(page) : NULL;

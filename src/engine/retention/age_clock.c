@@ -241,6 +241,7 @@ bool age_clock_tick(struct age_clock *a)
 	int64_t now = age_clock_now(a);
 	uint64_t head = store_head(a->store);
 	const struct mark *last = newest(a);
+	assert(last == NULL || last->seq <= head);
 	bool due = last == NULL || (head > last->seq && now - last->ms >= SECOND_MS);
 	if (due && add_mark(a, head, now, false) == ERR_NONE) /* else the next time */
 		thin_out(a, now);

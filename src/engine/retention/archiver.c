@@ -2,6 +2,7 @@
 #include "base/system/thread.h"
 #include "store/archives/archive_set.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -132,6 +133,7 @@ static enum err evict_step(struct archiver *k, struct leave *l, struct fault *fa
 	enum err err = commit(k, &l->change, fault);
 	if (err)
 		return err;
+	assert(l->left + 1 >= before);
 	pthread_mutex_lock(&k->lock);
 	k->figures.left += l->left + 1 - before;
 	pthread_mutex_unlock(&k->lock);
@@ -186,6 +188,7 @@ static enum err take_segment(struct archiver *k, uint64_t cut, uint64_t used, st
 		uint64_t most = (segment_events(used, store_head(k->store) + 1 - first) >> k->halvings) + 1;
 		m.last = cut - first + 1 > most ? first + most - 1 : cut;
 	}
+	assert(first <= m.last && m.last <= cut);
 	enum err err = seal(k, first, m.last, &m, fault);
 	/* A smaller one may still fit; when it has left, there is room for a larger one. */
 	if (err == ERR_FULL && k->halvings < HALVINGS_MAX)
@@ -240,6 +243,7 @@ static struct archiver_job *next_job(struct archiver *k)
 	if (!list_empty(&k->jobs)) {
 		job = LIST_ITEM(k->jobs.next, struct archiver_job, link);
 		list_remove(&job->link);
+		assert(k->job_count > 0);
 		k->job_count--;
 	}
 	pthread_mutex_unlock(&k->lock);

@@ -1,5 +1,7 @@
 #include "engine/retention/retention.h"
 
+#include <assert.h>
+
 #include "engine/retention/age_clock.h"
 
 enum {
@@ -24,6 +26,7 @@ static uint64_t cut_by_size(uint64_t hot, uint64_t head, uint64_t limit, uint64_
 {
 	if (limit == 0 || used <= limit + limit / SLACK)
 		return 0;
+	assert(hot <= head);
 	double share = (double)(used - limit) / (double)used;
 	return hot - 1 + (uint64_t)((double)(head + 1 - hot) * share);
 }
@@ -70,6 +73,7 @@ static enum err hold(const struct retention *r, int64_t now, uint64_t *cut, stru
 			err = seek(r, now - o->streams[i].age_ms, &after, fault);
 		if (!err)
 			err = next_of(r, o->streams[i].name, after, &held, fault);
+		assert(err || held > after);
 		if (!err && held <= *cut)
 			*cut = held - 1;
 	}

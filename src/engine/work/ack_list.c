@@ -29,6 +29,7 @@ void acks_init(struct acks *a, struct quotas *quotas, uint64_t client)
 static void drop_chunk(struct acks *a, struct chunk *c)
 {
 	list_remove(&c->link);
+	assert(c->from <= c->len && a->bytes >= sizeof *c);
 	a->bytes -= sizeof *c;
 	quota_give(a->quotas, QUOTA_ACKS, a->client, sizeof *c);
 	free(c);
@@ -113,6 +114,7 @@ bool acks_add(struct acks *a, const struct ack *ack)
 	if (c == NULL)
 		return false;
 	unsigned text = number_of(a, ack->text);
+	assert(sizeof c->bytes - c->len >= RECORD_MAX);
 	c->bytes[c->len++] = (unsigned char)((unsigned)ack->kind | text << KIND_BITS);
 	if (ack->kind != ACK_REFUSED) {
 		int64_t step = (int64_t)(ack->seq - a->added_seq);
@@ -134,6 +136,7 @@ static uint64_t get_number(struct chunk *c)
 {
 	uint64_t n = 0;
 	for (int shift = 0;; shift += 7) {
+		assert(c->from < c->len);
 		unsigned char byte = c->bytes[c->from++];
 		n |= (uint64_t)(byte & 0x7f) << shift;
 		if (byte < 0x80)
@@ -160,6 +163,7 @@ void acks_take(struct acks *a, struct ack *out, struct buf *text_out)
 		out->text = buf_slice(text_out);
 		c->from = (uint16_t)(c->from + len);
 	} else if (text != TEXT_NONE) {
+		assert(text <= (unsigned)a->text_count);
 		out->text = a->texts[text - 1];
 	}
 	if (c->from == c->len)

@@ -55,6 +55,7 @@ struct list *fair_queue_current(struct fair_queue *l, unsigned *turn)
 
 void fair_queue_remove(struct fair_queue *l, unsigned turn, struct list *item)
 {
+	assert((l->filled >> turn & 1) != 0);
 	list_remove(item);
 	if (list_empty(&l->lane[turn]))
 		l->filled &= ~(UINT64_C(1) << turn);

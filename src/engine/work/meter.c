@@ -1,5 +1,6 @@
 #include "engine/work/meter.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/system/clock.h"
@@ -40,6 +41,7 @@ void rate_add(struct rate *r, uint64_t n)
 
 double rate_read(struct rate *r, int seconds)
 {
+	assert(seconds >= 1 && seconds < METER_SECONDS);
 	uint64_t sum = 0;
 	pthread_mutex_lock(&r->lock);
 	turn(r);

@@ -1,5 +1,6 @@
 #include "engine/work/pool.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ static bool is_idle(const struct queue *q)
 /* There is one. With the lock. */
 static struct pool_job *take(struct queue *q)
 {
+	assert(!is_idle(q));
 	bool both = !fair_queue_empty(&q->jobs) && !fair_queue_empty(&q->again);
 	bool again = both ? q->again_next : fair_queue_empty(&q->jobs);
 	if (both)

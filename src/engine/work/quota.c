@@ -1,5 +1,6 @@
 #include "engine/work/quota.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -164,6 +165,7 @@ static void forget(struct purse *p, struct member *m)
 
 static void subtract(struct purse *p, struct member *m, uint64_t amount)
 {
+	assert(p->held >= amount);
 	p->held -= amount;
 	if (m != NULL)
 		m->held -= m->held < amount ? m->held : amount;
@@ -317,6 +319,7 @@ static void note_waiting(struct quotas *q, enum quota kind, bool more)
 	if (p == NULL)
 		return;
 	pthread_mutex_lock(&p->lock);
+	assert(more || p->waiting > 0);
 	p->waiting += more ? 1 : -1;
 	pthread_mutex_unlock(&p->lock);
 }

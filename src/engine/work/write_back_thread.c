@@ -1,5 +1,6 @@
 #include "engine/work/write_back_thread.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&b->lock);
 		store_write_back(b->store, pages);
 		pthread_mutex_lock(&b->lock);
+		assert(b->pages >= pages);
 		b->pages -= pages;
 	}
 	pthread_mutex_unlock(&b->lock);

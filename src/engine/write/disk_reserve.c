@@ -1,5 +1,6 @@
 #include "engine/write/disk_reserve.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "base/system/clock.h"
@@ -82,6 +83,7 @@ static int64_t rough_cost(uint64_t bytes)
 
 enum err disk_reserve_take(struct disk_reserve *r, const struct batch *batch, struct fault *fault)
 {
+	assert(r->room >= 0); /* else the check has refused the transaction's events */
 	int64_t cost = rough_cost(batch_bytes(batch));
 	if (r->room - cost < NEAR_BYTES)
 		cost = exact_cost(batch);

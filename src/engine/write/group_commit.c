@@ -246,6 +246,7 @@ static void finish_group(struct writer *w, struct list *group)
 		duplicates += op->err ? 0 : op->receipt.duplicates;
 	}
 	pthread_mutex_lock(&w->lock);
+	assert(w->waiting_events >= events && w->waiting_bytes >= bytes && w->waiting_requests >= requests);
 	w->waiting_events -= events;
 	w->waiting_bytes -= bytes;
 	w->waiting_requests -= requests;
@@ -290,6 +291,7 @@ static enum err try_commit(struct writer *w, struct list *group, bool is_large, 
 static void fail_change(struct writer *w, struct list *group, struct list *apart)
 {
 	struct list failed;
+	assert(w->failed_change != NULL && w->failed_change->change != NULL);
 	list_init(&failed);
 	store_rollback(w->store);
 	sessions_written(w->sessions, false);
@@ -304,6 +306,7 @@ static void fail_change(struct writer *w, struct list *group, struct list *apart
 		list_remove(link);
 		list_append(op == w->failed_change ? &failed : apart, link);
 	}
+	assert(!list_empty(&failed));
 	pthread_mutex_lock(&w->lock);
 	w->failed++;
 	pthread_mutex_unlock(&w->lock);
@@ -325,6 +328,7 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 		fail_change(w, group, apart);
 		err = try_commit(w, group, is_large, &low, &committed, &fault);
 	}
+	assert(w->failed_change == NULL); /* the changes of the second try are all apart */
 	if (err) {
 		fault.code = err;
 		fail_group(w, group, &fault);

@@ -207,6 +207,7 @@ void publish_queue_take(struct publish_queue *q, struct list *ops)
 	}
 	while (!q->small_last && !g.full && !publish_queue_empty(q))
 		take_turn(q, &g, &q->turn, NULL);
+	assert(!list_empty(ops) || publish_queue_empty(q));
 }
 
 void publish_queue_take_late(struct publish_queue *q, struct list *ops, bool is_large)

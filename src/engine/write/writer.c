@@ -1,5 +1,6 @@
 #include "engine/write/writer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ static enum err admit(struct writer *w, const struct write_op *op, struct fault 
 
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault)
 {
+	assert(op->done != NULL);
 	op->err = ERR_NONE;
 	op->receipt = (struct receipt){0};
 	op->submitted_us = clock_mono_us();
@@ -322,6 +324,7 @@ void writer_save(struct writer *w, struct batch *last)
 	struct write_op op = {.batch = last, .done = on_saved};
 	struct list group;
 	list_init(&group);
+	assert(w->closing); /* and the thread has ended */
 	bool due = sessions_dirty(w->sessions) || (o != NULL && o->is_due(o->arg, true, 0));
 	w->last = true;
 	if (w->breaker.state != BREAKER_CLOSED || !(due || last != NULL))
