@@ -49,6 +49,7 @@ struct export
 	const char *where;
 	struct buf params;
 	struct progress progress;
+	struct http_client *http; /* NULL: from a store */
 	struct atomic_file file;
 	struct manifest manifest;
 	uint64_t bytes;
@@ -122,8 +123,8 @@ static enum err on_body(void *arg, const char *bytes, size_t len, struct fault *
 	return atomic_file_write(&e->file, (struct slice){bytes, len}, fault);
 }
 
-static enum err get(struct export *e, struct http_client *http, const char *path, const char *params, http_sink *sink,
-		    struct http_reply *reply, struct fault *fault)
+static enum err get(struct export *e, const char *path, const char *params, http_sink *sink, struct http_reply *reply,
+		    struct fault *fault)
 {
 	struct buf url;
 	buf_init(&url);
@@ -131,7 +132,7 @@ static enum err get(struct export *e, struct http_client *http, const char *path
 	buf_adds(&url, params);
 	buf_addc(&url, '\0');
 	struct http_request request = {.url = url.data, .stoppable = true, .sink = sink, .arg = e};
-	enum err err = buf_failed(&url) ? fault_nomem(fault) : http_send(http, &request, reply, fault);
+	enum err err = buf_failed(&url) ? fault_nomem(fault) : http_send(e->http, &request, reply, fault);
 	if (!err && reply->status / 100 != 2)
 		err = http_problem(reply, fault);
 	buf_finish(&url);
@@ -140,13 +141,13 @@ static enum err get(struct export *e, struct http_client *http, const char *path
 
 enum { LINES_MAX = 1024 };
 
-static enum err get_lineage(struct export *e, struct http_client *http, struct fault *fault)
+static enum err get_lineage(struct export *e, struct fault *fault)
 {
 	static struct line lines[LINES_MAX];
 	struct http_reply reply = {0};
 	struct slice lineage;
 	uint32_t count;
-	enum err err = get(e, http, "/v1/stats", "", NULL, &reply, fault);
+	enum err err = get(e, "/v1/stats", "", NULL, &reply, fault);
 	if (!err && (reply.json.len == 0 || !json_member(reply.json, "lineage", &lineage) ||
 		     !manifest_read_lines(lineage, lines, LINES_MAX, &count) || count == 0))
 		err = fault_set(fault, ERR_INVALID, "%s is no Tidemark server", e->where);
@@ -157,7 +158,7 @@ static enum err get_lineage(struct export *e, struct http_client *http, struct f
 }
 
 /* A transfer that breaks off does not say why. */
-static enum err ask_why(struct export *e, struct http_client *http, enum err err, struct fault *fault)
+static enum err ask_why(struct export *e, enum err err, struct fault *fault)
 {
 	struct buf url;
 	uint64_t last = truncated_archive_last(e->file.part);
@@ -172,13 +173,13 @@ static enum err ask_why(struct export *e, struct http_client *http, enum err err
 	cli_params(&url, "where", &e->filter.wheres);
 	if (e->filter.category != NULL)
 		cli_param(&url, "category", e->filter.category);
-	err = export_error_ask(http, &url, last, err, fault);
+	err = export_error_ask(e->http, &url, last, err, fault);
 	buf_finish(&url);
 	return err;
 }
 
 /* What has arrived is looked at, to the last byte, before it gets its name. An older server leaves the manifest out. */
-static enum err take_manifest(struct export *e, struct http_client *http, struct fault *fault)
+static enum err take_manifest(struct export *e, struct fault *fault)
 {
 	struct manifest inside;
 	enum err err = archive_manifest_find(e->file.part, &inside, fault);
@@ -187,7 +188,7 @@ static enum err take_manifest(struct export *e, struct http_client *http, struct
 	if (!err || err == ERR_NOT_FOUND)
 		err = archive_check(e->file.part, &s, &e->manifest, fault);
 	if (!err && !has && e->manifest.count > 0)
-		err = get_lineage(e, http, fault);
+		err = get_lineage(e, fault);
 	if (!err && !has && e->manifest.count > 0)
 		err = manifest_set_lines(&e->manifest, &e->lineage, fault);
 	return err;
@@ -195,19 +196,18 @@ static enum err take_manifest(struct export *e, struct http_client *http, struct
 
 static enum err export_server(struct export *e, struct fault *fault)
 {
-	struct http_client *http;
 	struct http_reply reply = {0};
-	enum err err = http_client_open(&http, fault);
+	enum err err = http_client_open(&e->http, fault);
 	if (!err) {
-		http_client_authorize(http, e->credential.token);
-		err = get(e, http, "/v1/export", e->params.data, on_body, &reply, fault);
+		http_client_authorize(e->http, e->credential.token);
+		err = get(e, "/v1/export", e->params.data, on_body, &reply, fault);
 		if (err == ERR_CLOSED)
-			err = ask_why(e, http, err, fault);
+			err = ask_why(e, err, fault);
 	}
 	if (!err)
-		err = take_manifest(e, http, fault);
+		err = take_manifest(e, fault);
 	http_reply_finish(&reply);
-	http_client_close(http);
+	http_client_close(e->http);
 	return err;
 }
 

@@ -37,12 +37,17 @@ static bool is_due(void *arg, bool last, uint64_t leaving)
 	return persists && changed && (late || last);
 }
 
-static enum err put(struct store *store, const char *kind, struct slice key, int64_t at, const uint64_t *n, int count,
+struct numbers {
+	const uint64_t *n;
+	int count;
+};
+
+static enum err put(struct store *store, const char *kind, struct slice key, int64_t at, struct numbers numbers,
 		    struct fault *fault)
 {
 	struct buf text;
 	buf_init(&text);
-	numbers_write(&text, n, count);
+	numbers_write(&text, numbers.n, numbers.count);
 	enum err err =
 		buf_failed(&text) ? fault_nomem(fault) : store_note_put(store, kind, key, at, buf_slice(&text), fault);
 	buf_finish(&text);
@@ -115,13 +120,16 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 	int count = take_clients(m, &kept);
 	pthread_mutex_unlock(&m->lock);
 	enum err err = count < 0 ? fault_nomem(fault) : ERR_NONE;
-	for (int i = 0; !err && i < count; i++)
-		err = put(store, "ws_client", (struct slice){kept[i].name, kept[i].name_len}, kept[i].at, kept[i].n,
-			  CLIENT_NUMBERS, fault);
+	for (int i = 0; !err && i < count; i++) {
+		const struct kept *k = &kept[i];
+		err = put(store, "ws_client", (struct slice){k->name, k->name_len}, k->at,
+			  (struct numbers){k->n, CLIENT_NUMBERS}, fault);
+	}
 	free(kept);
 	if (!err)
 		err = store_note_trim(store, "ws_client", clock_wall_ms() - m->idle_ms, fault);
-	return err ? err : put(store, "ws_metrics", slice_of("all"), clock_wall_ms(), n, ALL_NUMBERS, fault);
+	return err ? err
+		   : put(store, "ws_metrics", slice_of("all"), clock_wall_ms(), (struct numbers){n, ALL_NUMBERS}, fault);
 }
 
 static void saved(void *arg, bool committed)
