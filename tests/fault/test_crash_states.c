@@ -438,9 +438,9 @@ static void tell_state(void)
 			choice.end, fault.text, top);
 }
 
-static void enumerate(const struct operation *o)
+static void enumerate(void)
 {
-	operation = o;
+	const struct operation *o = operation;
 	choices = states = 0;
 	memset(seen, 0, SEEN_MAX * sizeof *seen);
 	temp_dir_make(top);
@@ -454,7 +454,6 @@ static void enumerate(const struct operation *o)
 		look_at_all();
 	made = recorded;
 	look_at_all();
-	operation = NULL;
 	disk_forget();
 	temp_dir_remove(top);
 	printf("%s: %u changes, %u choices, %u states\n", o->name, recorded, choices, states);
@@ -475,13 +474,16 @@ int main(int argc, char **argv)
 {
 	step = (uint32_t)(1 / test_scale() + 0.5);
 	seen = calloc(SEEN_MAX, sizeof *seen);
-	CHECK(seen != NULL && atexit(tell_state) == 0);
+	CHECK(seen != NULL);
+	check_on_failure(tell_state);
 	log_set_level(LOG_ERROR);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	make_source();
 	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
-		if (argc < 2 || strcmp(argv[1], operations[i].name) == 0)
-			enumerate(&operations[i]);
+		if (argc < 2 || strcmp(argv[1], operations[i].name) == 0) {
+			operation = &operations[i];
+			check_run(operation->name, enumerate);
+		}
 	temp_dir_remove(source);
-	return 0;
+	return check_end();
 }

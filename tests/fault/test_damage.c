@@ -494,5 +494,5 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IONBF, 0);
 	RUN(a_store_that_was_stopped);
 	RUN(a_store_that_was_killed);
-	return 0;
+	return check_end();
 }

@@ -441,5 +441,5 @@ int main(int argc, char **argv)
 	RUN(without_fsync_it_is_not);
 	RUN(a_kill_takes_nothing_without_fsync);
 	RUN(what_does_not_fit_into_the_cache_is_there);
-	return 0;
+	return check_end();
 }

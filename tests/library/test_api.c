@@ -18,10 +18,8 @@ static struct tm_error error;
 
 #define OK(call)                                                                                                            \
 	do {                                                                                                                \
-		if ((call) != TM_OK) {                                                                                      \
-			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, error.text);                          \
-			exit(1);                                                                                            \
-		}                                                                                                           \
+		if ((call) != TM_OK)                                                                                        \
+			check_fail(__FILE__, __LINE__, __func__, "%s: %s", #call, error.text);                              \
 	} while (0)
 
 static void open_store(const struct tm_options *options)
@@ -864,5 +862,5 @@ int main(void)
 	RUN(test_other_way);
 	RUN(test_memory);
 	RUN(test_failed_commit);
-	return 0;
+	return check_end();
 }

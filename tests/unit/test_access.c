@@ -223,5 +223,5 @@ int main(void)
 	RUN(peers);
 	RUN(proxies_name_their_clients);
 	RUN(a_grant_of_nothing_allows_nothing);
-	return 0;
+	return check_end();
 }

@@ -189,5 +189,5 @@ int main(void)
 	RUN(events_before_the_first_mark_are_as_old_as_their_time_says);
 	RUN(marks_of_events_that_are_not_there_are_forgotten);
 	RUN(old_marks_lie_farther_apart);
-	return 0;
+	return check_end();
 }

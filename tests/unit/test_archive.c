@@ -504,5 +504,5 @@ int main(void)
 	RUN(the_manifest_is_inside);
 	RUN(an_archive_without_a_manifest_inside_is_read);
 	RUN(one_range_has_one_name);
-	return 0;
+	return check_end();
 }

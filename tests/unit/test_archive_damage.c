@@ -323,5 +323,5 @@ int main(void)
 	RUN(an_archive_of_other_events_is_found);
 	RUN(ndjson_that_are_no_events_are_found);
 	RUN(a_frame_of_newlines_is_turned_away);
-	return 0;
+	return check_end();
 }

@@ -150,4 +150,5 @@ int main(void)
 	RUN(encoding_comes_back);
 	RUN(buffers_grow_and_escape);
 	RUN(backoff_doubles_up_to_its_cap);
+	return check_end();
 }

@@ -37,10 +37,8 @@ static void refused(const char *text, const char *mention)
 	struct batch *b;
 	struct fault f;
 	CHECK(parse(text, BATCH_CLOUDEVENT, &b, &f) == ERR_INVALID && b == NULL);
-	if (f.place != 0 || strstr(f.text, mention) == NULL) {
-		fprintf(stderr, "%s: refused at %ld with: %s\n", text, f.place, f.text);
-		exit(1);
-	}
+	if (f.place != 0 || strstr(f.text, mention) == NULL)
+		check_fail(__FILE__, __LINE__, __func__, "%s: refused at %ld with: %s", text, f.place, f.text);
 }
 
 static void the_whole_event_is_kept_as_sent(void)
@@ -342,5 +340,5 @@ int main(void)
 	RUN(bodies_are_checked);
 	RUN(too_many_headers_are_refused);
 	RUN(base64_has_its_padding);
-	return 0;
+	return check_end();
 }

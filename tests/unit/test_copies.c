@@ -442,4 +442,5 @@ int main(void)
 	RUN(a_copy_of_an_earlier_time_has_its_gaps);
 	RUN(a_copy_that_is_written_to_begins_a_line);
 	RUN(a_log_is_repaired_without_the_archives_below_it);
+	return check_end();
 }

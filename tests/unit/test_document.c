@@ -253,4 +253,5 @@ int main(void)
 	RUN(names_have_a_case_and_the_last_counts);
 	RUN(a_number_loses_no_digit);
 	RUN(without_memory_it_is_not_called_wrong);
+	return check_end();
 }

@@ -240,4 +240,5 @@ int main(void)
 	RUN(filters_pass_any_of_each);
 	RUN(filters_are_written_and_read);
 	RUN(messages_have_an_op);
+	return check_end();
 }

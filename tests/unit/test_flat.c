@@ -262,4 +262,5 @@ int main(void)
 	RUN(numbers_that_are_none_are_passed_over);
 	RUN(no_markup_gets_through);
 	RUN(test_frames_stay_what_they_are);
+	return check_end();
 }

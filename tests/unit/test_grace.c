@@ -153,4 +153,5 @@ int main(void)
 	RUN(nobody_sees_what_is_freed);
 	RUN(numbers_are_found_in_order);
 	RUN(slab_come_back);
+	return check_end();
 }

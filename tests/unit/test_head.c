@@ -212,4 +212,5 @@ int main(void)
 	RUN(garbage_is_known_at_once);
 	RUN(foreign_origins_are_refused);
 	RUN(queries_are_read);
+	return check_end();
 }

@@ -91,5 +91,5 @@ int main(void)
 {
 	RUN(it_agrees_with_a_list);
 	RUN(removing_costs_the_logarithm);
-	return 0;
+	return check_end();
 }

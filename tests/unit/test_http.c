@@ -277,5 +277,5 @@ int main(void)
 	RUN(small_answers_have_room_of_their_own);
 	RUN(a_client_has_so_many_searches);
 	RUN(a_search_ends_with_its_client);
-	return 0;
+	return check_end();
 }

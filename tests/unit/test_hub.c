@@ -1357,4 +1357,5 @@ int main(void)
 	RUN(brief_requests_that_pile_up_are_no_less_than_a_long_one);
 	RUN(brief_requests_do_not_wait_for_long_ones_nor_hold_them_up);
 	RUN(a_closed_writer_has_done_what_it_accepted);
+	return check_end();
 }

@@ -220,4 +220,5 @@ int main(void)
 	RUN(sequences_are_exact);
 	RUN(names_are_plain);
 	RUN(white_space_goes_and_nothing_else);
+	return check_end();
 }

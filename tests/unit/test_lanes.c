@@ -104,5 +104,5 @@ int main(void)
 	RUN(each_keeps_its_order_among_few_and_many);
 	RUN(each_has_a_lane_of_its_own_while_there_are_any);
 	RUN(all_can_be_taken_at_once);
-	return 0;
+	return check_end();
 }

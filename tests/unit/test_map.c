@@ -172,4 +172,5 @@ int main(void)
 	RUN(nothing_is_lost_without_memory);
 	RUN(chosen_texts_do_not_collide);
 	RUN(hashes_are_of_the_whole_text);
+	return check_end();
 }

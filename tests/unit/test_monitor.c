@@ -600,4 +600,5 @@ int main(void)
 	RUN(lease_limits_are_read);
 	RUN(a_fold_in_portions_is_the_fold);
 	RUN(the_past_is_read_in_parts);
+	return check_end();
 }

@@ -334,4 +334,5 @@ int main(void)
 	RUN(names_without_events_are_none);
 	RUN(rows_without_events_go_at_the_start);
 	RUN(names_that_come_and_go_take_no_room);
+	return check_end();
 }

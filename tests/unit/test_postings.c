@@ -454,5 +454,5 @@ int main(void)
 	RUN(a_recount_finds_what_is_missing_or_foreign);
 	RUN(an_older_event_takes_the_place_of_the_first);
 	RUN(every_search_agrees_with_a_list);
-	return 0;
+	return check_end();
 }

@@ -164,5 +164,5 @@ int main(void)
 	RUN(next_to_nothing_is_nothing);
 	RUN(what_is_held_grows_shrinks_and_changes_its_kind);
 	RUN(whoever_waits_is_seen);
-	return 0;
+	return check_end();
 }

@@ -65,5 +65,5 @@ static void it_holds_for_all_threads(void)
 int main(void)
 {
 	RUN(it_holds_for_all_threads);
-	return 0;
+	return check_end();
 }

@@ -625,6 +625,5 @@ int main(void)
 	RUN(a_spoilt_archive_is_made_anew_from_the_log);
 	RUN(what_has_left_makes_room);
 	RUN(an_archive_of_another_history_is_not_preferred);
-	buf_finish(&wanted);
-	return 0;
+	return check_end();
 }

@@ -376,5 +376,5 @@ int main(void)
 	RUN(an_envelope_comes_apart);
 	RUN(hostile_envelopes_are_refused);
 	RUN(names_are_what_a_server_writes);
-	return 0;
+	return check_end();
 }

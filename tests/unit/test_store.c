@@ -772,4 +772,5 @@ int main(void)
 	RUN(equal_keys_cost_no_more_than_others);
 	RUN(ids_like_too_many_on_disk_are_refused);
 	RUN(chosen_names_cost_no_more_than_others);
+	return check_end();
 }

@@ -1,8 +1,8 @@
 /* Topics as they are read when a store is opened: few by the thread that opens it, many by a thread of their own. */
 #include <sqlite3.h>
 
-#include "store/open/topic_rows.h"
 #include "store/log/store_internal.h"
+#include "store/open/topic_rows.h"
 #include "store/sqlite/db.h"
 #include "temp_dir.h"
 
@@ -115,7 +115,7 @@ static void numbers_may_be_missing(void)
 	tear_down();
 }
 
-static void what_is_damaged_is_named(int topics, int damaged)
+static void damage_and_read(int topics, int damaged)
 {
 	char sql[100];
 	char name[40];
@@ -128,6 +128,13 @@ static void what_is_damaged_is_named(int topics, int damaged)
 	snprintf(name, sizeof name, "topic %d is damaged", damaged);
 	CHECK(strcmp(fault.text, name) == 0);
 	tear_down();
+}
+
+static void what_is_damaged_is_named(void)
+{
+	damage_and_read(FEW, 500);
+	damage_and_read(MANY, 0);
+	damage_and_read(MANY, 33333);
 }
 
 static void a_store_of_many_topics_has_them_when_it_is_opened(void)
@@ -151,10 +158,7 @@ int main(void)
 	RUN(all_are_read_in_order);
 	RUN(it_can_be_given_up);
 	RUN(numbers_may_be_missing);
-	what_is_damaged_is_named(FEW, 500);
-	what_is_damaged_is_named(MANY, 0);
-	what_is_damaged_is_named(MANY, 33333);
-	puts("ok what_is_damaged_is_named");
+	RUN(what_is_damaged_is_named);
 	RUN(a_store_of_many_topics_has_them_when_it_is_opened);
-	return 0;
+	return check_end();
 }

@@ -38,6 +38,7 @@ static struct store *store;
 static struct reader *reader;
 static struct api api;
 static struct monitoring monitoring = {.api = &api};
+static char filled[TEMP_DIR_LEN];
 static char dir[TEMP_DIR_LEN];
 static struct fault fault;
 static sem_t put_off;
@@ -217,18 +218,48 @@ static void append(const char *line_format, int count, int from)
 	buf_finish(&text);
 }
 
+static void open_store(const char *at)
+{
+	CHECK(store_open(at, (struct store_options){0}, &store, &fault) == ERR_NONE);
+	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+}
+
+static void close_store(void)
+{
+	reader_close(reader);
+	store_close(store);
+}
+
 /* Many topics of one type, then very many events of another, and one more of the first. */
 static void fill_store(void)
 {
-	temp_dir_make(dir);
-	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
-	CHECK(reader_open(store, &reader, &fault) == ERR_NONE);
+	temp_dir_make(filled);
+	open_store(filled);
 	append("rare", TOPICS, 0);
 	for (int i = 0; i < OTHERS; i += BATCH)
 		append("often", BATCH, 0);
 	append("rare", 1, 7);
+	close_store();
+}
+
+/* A copy of that store, for one test. */
+static void set_up(void)
+{
+	char command[3 * TEMP_DIR_LEN];
+	temp_dir_make(dir);
+	snprintf(command, sizeof command, "cp -r %s/. %s", filled, dir);
+	CHECK(system(command) == 0);
+	open_store(dir);
+	sem_init(&put_off, 0, 0);
 	api = (struct api){.store = store, .base = ""};
 	CHECK(flags_create(store, NULL, &monitoring.flags, &fault) == ERR_NONE);
+}
+
+static void tear_down(void)
+{
+	flags_destroy(monitoring.flags);
+	close_store();
+	temp_dir_remove(dir);
 }
 
 static void begin(struct http_request *x, const char *target)
@@ -266,6 +297,7 @@ static void a_search_that_finds_nothing_takes_turns(void)
 {
 	struct http_request search;
 	struct http_request page;
+	set_up();
 	begin(&search, "/v1/events?type=rare&after=1100&before=201101");
 	CHECK(!search.done && search.parts == 1);
 	begin(&page, "/v1/events?after=0&limit=1");
@@ -276,6 +308,7 @@ static void a_search_that_finds_nothing_takes_turns(void)
 	CHECK(says(&search, "{\"events\":[],\"next\":null,\"checkpoint\":201100,"));
 	finish(&search);
 	finish(&page);
+	tear_down();
 }
 
 /* The same from the newest to the oldest, and with something at the end; what comes meanwhile is not part of it. */
@@ -283,6 +316,7 @@ static void a_search_finds_what_is_far_away(void)
 {
 	struct http_request up;
 	struct http_request down;
+	set_up();
 	begin(&up, "/v1/events?type=rare&after=1099");
 	CHECK(!up.done);
 	append("rare", 1, 8);
@@ -298,12 +332,15 @@ static void a_search_finds_what_is_far_away(void)
 	CHECK(!says(&down, "\"seq\":1098,") && says(&down, "\"next\":1099,"));
 	finish(&up);
 	finish(&down);
+	tear_down();
 }
 
 /* A long poll looks first whether it has to wait. */
 static void a_long_poll_takes_turns_before_it_waits(void)
 {
 	struct http_request poll;
+	set_up();
+	append("rare", 1, 8);
 	begin(&poll, "/v1/events?type=rare&after=201102&wait=60");
 	CHECK(poll.waits && poll.parts == 0);
 	finish(&poll);
@@ -314,6 +351,7 @@ static void a_long_poll_takes_turns_before_it_waits(void)
 		go_on(&poll);
 	CHECK(poll.waits && poll.parts >= OTHERS / LOOKED_AT_ONCE);
 	finish(&poll);
+	tear_down();
 }
 
 /* --- exports --- */
@@ -342,6 +380,7 @@ static int read_pieces(struct http_request *x)
 static void an_export_takes_turns(void)
 {
 	struct http_request x;
+	set_up();
 	begin_export(&x, "/v1/export?type=rare&after=1100&before=201101", 1);
 	CHECK(!x.done && !x.slow);
 	while (!x.done)
@@ -359,6 +398,7 @@ static void an_export_takes_turns(void)
 		go_on(&x);
 	CHECK(x.status == 200 && read_pieces(&x) > 60000 / 4096 - x.parts);
 	finish(&x);
+	tear_down();
 }
 
 /* Fails where a level above the usual one is packed on the thread that pages are read on, or one client may have any number
@@ -368,6 +408,7 @@ static void higher_levels_are_slow_and_few(void)
 	struct http_request first;
 	struct http_request second;
 	struct http_request third;
+	set_up();
 	api.quotas = quotas_create((struct quota_limit[QUOTAS]){
 		[QUOTA_EXPORTS] = {.all = 16}, [QUOTA_SLOW_EXPORTS] = {.all = 16, .client = 2}});
 	CHECK(api.quotas != NULL);
@@ -394,6 +435,7 @@ static void higher_levels_are_slow_and_few(void)
 	CHECK(quota_read(api.quotas, QUOTA_EXPORTS).held == 0 && quota_read(api.quotas, QUOTA_SLOW_EXPORTS).held == 0);
 	quotas_destroy(api.quotas);
 	api.quotas = NULL;
+	tear_down();
 }
 
 /* --- health --- */
@@ -406,13 +448,13 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	struct feed *feed;
 	struct sessions *sessions;
 	struct pool *pool;
+	set_up();
 	CHECK(pool_create(store, 1, &pool, &fault) == ERR_NONE);
 	CHECK(feed_create(store, pool, (struct feed_options){1 << 20, 1 << 20}, &feed, &fault) == ERR_NONE);
 	CHECK(sessions_create(store, NULL, &sessions, &fault) == ERR_NONE);
 	CHECK(writer_create(store, feed, sessions, (struct writer_options){0}, &api.writer, &fault) == ERR_NONE);
 	CHECK((monitoring.probe = probe_create(api.writer, monitoring.flags)) != NULL);
 	hold_writer(api.writer);
-	sem_init(&put_off, 0, 0);
 	for (int i = 0; i < ASKED; i++) {
 		asked[i] = (struct http_request){0};
 		monitoring_health(&monitoring, &asked[i], reader);
@@ -436,11 +478,11 @@ static void health_waits_for_the_disk_without_a_thread(void)
 	pool_destroy(pool);
 	sessions_destroy(sessions);
 	feed_destroy(feed);
+	tear_down();
 }
 
 int main(void)
 {
-	sem_init(&put_off, 0, 0);
 	fill_store();
 	RUN(a_search_that_finds_nothing_takes_turns);
 	RUN(a_search_finds_what_is_far_away);
@@ -448,8 +490,6 @@ int main(void)
 	RUN(an_export_takes_turns);
 	RUN(higher_levels_are_slow_and_few);
 	RUN(health_waits_for_the_disk_without_a_thread);
-	flags_destroy(monitoring.flags);
-	reader_close(reader);
-	store_close(store);
-	temp_dir_remove(dir);
+	temp_dir_remove(filled);
+	return check_end();
 }

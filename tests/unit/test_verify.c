@@ -136,5 +136,5 @@ int main(void)
 	RUN(the_log_is_written_back_meanwhile);
 	RUN(what_goes_into_an_archive_meanwhile_is_read_there);
 	RUN(what_is_removed_meanwhile_is_passed_over);
-	return 0;
+	return check_end();
 }

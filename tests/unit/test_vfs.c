@@ -185,5 +185,5 @@ int main(void)
 	RUN(an_index_that_cannot_be_written_is_an_error);
 	RUN(a_gathered_log_is_a_log);
 	RUN(a_checkpoint_waits_for_the_disk_piece_by_piece);
-	return 0;
+	return check_end();
 }

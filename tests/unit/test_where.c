@@ -174,5 +174,5 @@ int main(void)
 	RUN(same_means_the_same_text);
 	RUN(categories_are_conditions);
 	RUN(filters_keep_them);
-	return 0;
+	return check_end();
 }

@@ -106,4 +106,5 @@ int main(void)
 	RUN(frames_of_every_length_are_well_formed);
 	RUN(every_form_of_a_page_holds_the_same_envelopes);
 	RUN(events_of_a_page_are_found);
+	return check_end();
 }

@@ -507,4 +507,5 @@ int main(void)
 	RUN(an_hour_of_answers_is_small);
 	RUN(a_publisher_may_be_silent_for_an_hour);
 	RUN(readers_may_be_silent_for_ever);
+	return check_end();
 }
