@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "../unit/temp_dir.h"
 #include "base/buf.h"
 #include "base/system/log.h"
 #include "disk.h"
@@ -24,6 +23,7 @@
 #include "store/transfer/backup.h"
 #include "store/transfer/import.h"
 #include "store/transfer/seal.h"
+#include "unit/temp_dir.h"
 
 enum {
 	STREAMS = 3,

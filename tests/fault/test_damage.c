@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../unit/temp_dir.h"
 #include "base/buf.h"
 #include "base/system/log.h"
 #include "disk.h"
 #include "store/transfer/seal.h"
+#include "unit/temp_dir.h"
 
 enum {
 	PLACES = 2000,

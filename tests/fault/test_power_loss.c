@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../unit/temp_dir.h"
 #include "base/buf.h"
 #include "base/system/log.h"
 #include "disk.h"
@@ -16,6 +15,7 @@
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 #include "store/transfer/seal.h"
+#include "unit/temp_dir.h"
 
 enum {
 	SEEDS = 1000,

@@ -1,4 +1,4 @@
-#include "check.h"
+#include "unit/check.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
 #ifndef TESTS_TEMP_DIR_H
 #define TESTS_TEMP_DIR_H
 
-#include "check.h"
+#include "unit/check.h"
 
 enum { TEMP_DIR_LEN = 64 };
 

@@ -2,7 +2,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "check.h"
+#include "unit/check.h"
 
 void __lsan_do_leak_check(void) __attribute__((weak)); /* is there under AddressSanitizer */
 
