@@ -7,8 +7,10 @@ import json
 import os
 import random
 
+from case import TidemarkTest
+from command import Running
 from cutter import Cutter
-from harness import Running, TidemarkTest, wait_until
+from waiting import wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NODE = os.environ["TIDEMARK_NODE"]

@@ -5,8 +5,9 @@ import json
 import subprocess
 import unittest
 
-from harness import DEADLINE_S, TidemarkTest
+from case import TidemarkTest
 from loop import HERE, NODE
+from wire import DEADLINE_S
 
 BYTES, TEXT = "AP+A", "bmHDr3ZlIOKCrCDwn5iA"
 

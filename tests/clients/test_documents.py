@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import DEADLINE_S, TidemarkTest
+from case import TidemarkTest
 from loop import HERE, NODE
+from wire import DEADLINE_S
 
 MODULES = os.path.join(HERE, "node_modules")
 REDOCLY = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}

@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import DEADLINE_S, ROOT, wait_until
+from binary import ROOT
 from loop import HERE, NODE, PYTHON, LoopTest, event, seq
+from waiting import wait_until
+from wire import DEADLINE_S
 
 DEBIAN_NODE = "/usr/bin/node"  # the oldest that the document speaks of
 GO = shutil.which("gccgo-12")

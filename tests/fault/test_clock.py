@@ -12,8 +12,11 @@ look_at_clock (archiver.c) nobody is told.
 import time
 import unittest
 
+from case import TidemarkTest
+from command import command
 from faults import Faults
-from harness import Task, TidemarkTest, command, seqs, wait_until
+from text import seqs
+from waiting import Task, wait_until
 
 HOUR = 3600 * 1000
 YEAR = 365 * 24 * HOUR

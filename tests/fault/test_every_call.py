@@ -23,8 +23,12 @@ import unittest
 
 from faults import (ACCEPT, EPOLL, Faults, MALLOC, MKDIR, MMAP, NAMES, OPEN, READ, REMOVE, RENAME, SQLITE_MALLOC, SYNC, THREAD,
                     TRUNCATE, WRITE)
-from harness import NDJSON, SCALE, TidemarkTest, command, ndjson, wait_until
+from case import TidemarkTest
+from command import command
+from load import SCALE
 from sse_client import EventSource
+from text import NDJSON, ndjson
+from waiting import wait_until
 from websocket_client import Closed, WebSocket
 from wire import Http, Refused, Wire
 

@@ -6,24 +6,28 @@ A figure that nothing here compares, and no other test that is named here, fails
 
 import contextlib
 import fnmatch
-import json
 import os
 import re
 import time
 import unittest
 
-from faults import Faults, SYNC
-from harness import JSON, KIB, MIB, Task, TidemarkTest, command, locked, wait_until
+from case import TidemarkTest
+from command import command
+from faults import SYNC, Faults
+from load import KIB, MIB
+from store import locked
+from text import JSON
+from waiting import Task, wait_until
 from websocket_client import TEXT, frame
 
 # Told elsewhere: the figures (with * for any part) and the test that compares them with its own count.
 ELSEWHERE = {
     "quotas.*.refused.*": "integration/test_shares.py",
     "quotas.replies.held": "integration/test_shares.py",
-    "quotas.small_replies.held": "unit/test_http.c",
-    "quotas.searches.held": "unit/test_http.c",
-    "quotas.slow_exports.held": "unit/test_turns.c",
-    "quotas.exports.held": "unit/test_turns.c",
+    "quotas.small_replies.held": "unit/server/test_http.c",
+    "quotas.searches.held": "unit/server/test_http.c",
+    "quotas.slow_exports.held": "unit/server/test_handlers.c",
+    "quotas.exports.held": "unit/server/test_handlers.c",
     "tls.*": "integration/test_tls.py",
     "access.reloads*": "integration/test_access.py",
     "clock.*": "fault/test_clock.py",

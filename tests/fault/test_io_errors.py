@@ -20,8 +20,11 @@ import signal
 import sqlite3
 import unittest
 
-from faults import CHANGES, Faults, MMAP, OPEN, READ, REMOVE, RENAME, SYNC, TRUNCATE, WRITE
-from harness import TidemarkTest, command, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from faults import CHANGES, MMAP, OPEN, READ, RENAME, SYNC, TRUNCATE, WRITE, Faults
+from text import seqs
+from waiting import wait_until
 
 CHANGING = WRITE | SYNC | TRUNCATE
 ERRORS = ((errno.EIO, "I/O error", 503), (errno.ENOSPC, "disk full", 507), (errno.EROFS, "read-only", 503),

@@ -16,8 +16,13 @@ import sqlite3
 import subprocess
 import unittest
 
-from faults import CHANGES, Faults, KILL, TEAR
-from harness import BIN, SCALE, TidemarkTest, command, edited, environment, wait_until
+from binary import BIN, environment
+from case import TidemarkTest
+from command import command
+from faults import CHANGES, KILL, TEAR, Faults
+from load import SCALE
+from store import edited
+from waiting import wait_until
 
 EVENTS = 300
 STEP = max(1, round(2 / SCALE))

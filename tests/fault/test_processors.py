@@ -8,8 +8,9 @@ with ASan) beyond its memory.
 import os
 import unittest
 
+from case import TidemarkTest
+from command import command
 from faults import Faults
-from harness import TidemarkTest, command
 
 
 class Processors(TidemarkTest):

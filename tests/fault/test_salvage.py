@@ -12,7 +12,10 @@ import re
 import shutil
 import unittest
 
-from harness import TidemarkTest, command, edited, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from store import edited
+from waiting import wait_until
 
 PAGE = 4096
 EVENTS = 3000

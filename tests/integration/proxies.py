@@ -6,7 +6,8 @@ import socket
 import subprocess
 import tempfile
 
-from harness import ROOT, wait_until
+from binary import ROOT
+from waiting import wait_until
 
 os.environ["PATH"] += ":/usr/sbin"  # where Debian has them
 

@@ -14,9 +14,13 @@ import stat
 import time
 import unittest
 
-from harness import JSON, NDJSON, ROOT, SSE, TidemarkTest, command, wait_until
+from binary import ROOT
+from case import TidemarkTest
+from command import command
 from sse_client import EventSource
-from websocket_client import Closed, WebSocket
+from text import JSON, NDJSON
+from waiting import wait_until
+from websocket_client import WebSocket
 from wire import Refused, target
 
 NOTHING, PUBLISH, READ, PUBLISH_ALL, READ_ALL, ADMIN = "nothing", "publish", "read", "publish all", "read all", "admin"

@@ -11,7 +11,13 @@ import threading
 import time
 import unittest
 
-from harness import (JSON, NDJSON, Task, TidemarkTest, command, edited, memory, ndjson, scaled, seqs, stored, wait_until)
+from case import TidemarkTest
+from client import stored
+from command import command
+from load import memory, scaled
+from store import edited
+from text import JSON, NDJSON, ndjson, seqs
+from waiting import Task, wait_until
 from wire import Wire
 
 ZSTD = "application/zstd"

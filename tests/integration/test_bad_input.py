@@ -8,10 +8,12 @@ import socket
 import time
 import unittest
 
-from harness import (DEADLINE_S, JSON, KIB, MIB, NDJSON, TidemarkTest, memory, ndjson, scaled,
-                     wait_until)
+from case import TidemarkTest
+from load import KIB, MIB, memory, scaled
+from text import JSON, NDJSON, ndjson
+from waiting import wait_until
 from websocket_client import BINARY, CLOSE, CONTINUATION, PING, TEXT, Closed, frame, handshake
-from wire import Refused, TimedOut, Wire
+from wire import DEADLINE_S, Refused, TimedOut, Wire
 
 DEEP = 100_000
 

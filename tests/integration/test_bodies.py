@@ -5,7 +5,10 @@ import json
 import os
 import unittest
 
-from harness import JSON, TidemarkTest, command, stored
+from case import TidemarkTest
+from client import stored
+from command import command
+from text import JSON
 
 MARK = "\ufeff"
 

@@ -3,7 +3,10 @@
 import time
 import unittest
 
-from harness import NDJSON, TIME, TidemarkTest, in_parallel, memory, ndjson, scaled, stored
+from case import TidemarkTest
+from load import memory, scaled
+from text import NDJSON, TIME, ndjson
+from waiting import in_parallel
 
 RAW = {"seq", "timestamp", "operation_type", "implementation_type", "cache_key", "response_time_ms", "cache_size", "error_type",
        "error_message", "metadata"}

@@ -9,8 +9,14 @@ import subprocess
 import time
 import unittest
 
-from harness import (BIN, JSON, KIB, MIB, NDJSON, SCALE, TidemarkTest, command, compact, data_text, edited, ndjson, scaled, seqs,
-                     stored, wait_until)
+from binary import BIN
+from case import TidemarkTest
+from client import stored
+from command import command
+from load import KIB, MIB, SCALE, scaled
+from store import edited
+from text import JSON, NDJSON, compact, data_text, ndjson, seqs
+from waiting import wait_until
 
 COMMANDS = ("serve", "publish", "tail", "query", "stats", "verify")
 NOBODY = "http://127.0.0.1:1"

@@ -6,7 +6,11 @@ import json
 import subprocess
 import unittest
 
-from harness import KIB, TidemarkTest, command, data_text, stored
+from case import TidemarkTest
+from client import stored
+from command import command
+from load import KIB
+from text import data_text
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

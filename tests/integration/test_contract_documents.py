@@ -10,7 +10,12 @@ import unittest
 
 from jsonschema import Draft202012Validator
 
-from harness import JSON, NDJSON, ROOT, SSE, TidemarkTest, command, of_type, wait_until
+from binary import ROOT
+from case import TidemarkTest
+from client import of_type
+from command import command
+from text import JSON, NDJSON, SSE
+from waiting import wait_until
 from wire import DEADLINE_S, Refused
 
 SCOPES = {"NOTHING": [], "READ": ["read"], "READ_ALL": ["read"], "PUBLISH": ["publish"], "PUBLISH_ALL": ["publish"], "ADMIN": ["admin"]}

@@ -2,14 +2,16 @@
 """A thousand cuts: readers of each kind, cut off at random moments and the server killed beneath them, come back with what their
 client has kept and miss nothing, beside publishers that go on."""
 
-import json
 import random
 import threading
 import time
 import unittest
 
-from harness import JSON, NDJSON, Task, TidemarkTest, ndjson, scaled
+from case import TidemarkTest
+from load import scaled
 from sse_client import EventSource
+from text import JSON, NDJSON, ndjson
+from waiting import Task
 from websocket_client import Closed, WebSocket
 from wire import Http, Refused, TimedOut, Wire, target
 

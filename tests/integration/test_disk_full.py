@@ -11,7 +11,10 @@ import shutil
 import subprocess
 import unittest
 
-from harness import MIB, NDJSON, TidemarkTest, in_parallel, ndjson, scaled, seqs, wait_until
+from case import TidemarkTest
+from load import MIB, scaled
+from text import NDJSON, ndjson, seqs
+from waiting import in_parallel, wait_until
 
 # A small file system that only the server sees, over its data directory.
 WITHIN = ["unshare", "-rm", "sh", "-c", 'mkdir -p "$4" && mount -t tmpfs -o size=%dm none "$4" && exec "$@"', "sh"]

@@ -5,7 +5,8 @@ import os
 import re
 import unittest
 
-from harness import ROOT, command
+from binary import ROOT
+from command import command
 
 COMMANDS = ("serve", "publish", "tail", "query", "stats", "token", "export", "import", "verify", "backup")
 

@@ -9,7 +9,9 @@ import os
 import subprocess
 import unittest
 
-from harness import TidemarkTest, command, edited, locked
+from case import TidemarkTest
+from command import command
+from store import edited, locked
 from test_mapped_index import is_immutable_possible
 
 

@@ -6,7 +6,10 @@ import json
 import subprocess
 import unittest
 
-from harness import JSON, MIB, NDJSON, TidemarkTest, ndjson, stored
+from case import TidemarkTest
+from client import stored
+from load import MIB
+from text import JSON, NDJSON, ndjson
 
 
 def unzstd(packed):

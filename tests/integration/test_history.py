@@ -9,7 +9,10 @@ import time
 import unittest
 from datetime import datetime, timedelta, timezone
 
-from harness import JSON, TIME, Task, TidemarkTest, scaled, seqs, wait_until
+from case import TidemarkTest
+from load import scaled
+from text import JSON, TIME, seqs
+from waiting import Task, wait_until
 
 
 def matches(event, query):

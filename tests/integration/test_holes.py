@@ -9,7 +9,12 @@ import tempfile
 import time
 import unittest
 
-from harness import NDJSON, Task, TidemarkTest, command, edited, scaled, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from load import scaled
+from store import edited
+from text import NDJSON, seqs
+from waiting import Task, wait_until
 from websocket_client import Closed
 
 

@@ -12,8 +12,10 @@ import os
 import stat
 import unittest
 
-from harness import JSON, TidemarkTest, command
+from case import TidemarkTest
+from command import command
 from sse_client import EventSource
+from text import JSON
 from websocket_client import WebSocket
 from wire import Refused
 

@@ -12,8 +12,11 @@ import time
 import unittest
 from urllib.parse import urljoin
 
-from harness import BIN, DEADLINE_S, TidemarkTest, command, environment, wait_until
-from wire import Http
+from binary import BIN, environment
+from case import TidemarkTest
+from command import command
+from waiting import wait_until
+from wire import DEADLINE_S, Http
 
 
 class Service(TidemarkTest):

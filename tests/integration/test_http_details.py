@@ -7,8 +7,10 @@ import re
 import time
 import unittest
 
-from harness import JSON, NDJSON, SSE, TidemarkTest, command
+from case import TidemarkTest
+from command import command
 from sse_client import EventSource
+from text import JSON, NDJSON, SSE
 from websocket_client import WebSocket
 
 PAGE = "https://page.example"

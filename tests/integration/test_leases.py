@@ -4,7 +4,9 @@ import json
 import time
 import unittest
 
-from harness import TidemarkTest, in_parallel, scaled, wait_until
+from case import TidemarkTest
+from load import scaled
+from waiting import in_parallel, wait_until
 
 
 class Leases(TidemarkTest):

@@ -16,9 +16,13 @@ import threading
 import time
 import unittest
 
-from harness import BIN, DEADLINE_S, JSON, TidemarkTest, command, wait_until
+from binary import BIN
+from case import TidemarkTest
+from command import command
+from text import JSON
+from waiting import wait_until
 from websocket_client import TEXT, frame
-from wire import Refused, Wire
+from wire import DEADLINE_S, Refused, Wire
 
 BODY = b'{"data":1}'
 POST = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

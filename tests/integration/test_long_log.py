@@ -12,7 +12,10 @@ import re
 import sqlite3
 import unittest
 
-from harness import MIB, TidemarkTest, command, wait_until
+from case import TidemarkTest
+from command import command
+from load import MIB
+from waiting import wait_until
 
 LONG = 128 * MIB
 

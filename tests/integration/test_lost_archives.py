@@ -10,7 +10,11 @@ import shutil
 import tempfile
 import unittest
 
-from harness import JSON, NDJSON, TidemarkTest, aged_store, command, edited, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from store import aged_store, edited
+from text import JSON, NDJSON, seqs
+from waiting import wait_until
 
 HEAD, PART = 200, 40  # four archives, and the last part in the log
 

@@ -7,7 +7,8 @@ Shown to fail without the protection: with check_disk in writer.c finding room, 
 
 import unittest
 
-from harness import TidemarkTest, seqs
+from case import TidemarkTest
+from text import seqs
 
 RESERVE = ("--disk-reserve", "4000000GiB")  # more than any disk has
 

@@ -5,7 +5,7 @@ Shown to fail without: libmicrohttpd answers in HTML, without a Content-Type."""
 
 import unittest
 
-from harness import TidemarkTest
+from case import TidemarkTest
 from wire import Wire
 
 HOST = b"Host: localhost\r\n"

@@ -10,8 +10,12 @@ import os
 import subprocess
 import unittest
 
-from harness import BIN, TidemarkTest, command, environment, seqs, wait_until
+from binary import BIN, environment
+from case import TidemarkTest
+from command import command
 from test_disk_full import can_mount
+from text import seqs
+from waiting import wait_until
 
 
 def is_immutable_possible(folder):

@@ -4,7 +4,7 @@
 import re
 import unittest
 
-from harness import TidemarkTest
+from case import TidemarkTest
 
 SAMPLE = re.compile(r'(tidemark_[a-z0-9_]+)(\{[a-z_]+="[^"\\\n]*"(?:,[a-z_]+="[^"\\\n]*")*\})? (-?[0-9.e+]+)')
 

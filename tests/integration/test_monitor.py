@@ -5,12 +5,15 @@ import fcntl
 import json
 import os
 import random
-import re
 import termios
 import time
 import unittest
 
-from harness import TIME, Task, TidemarkTest, in_parallel, memory, of_type, scaled, wait_until
+from case import TidemarkTest
+from client import of_type
+from load import memory, scaled
+from text import TIME
+from waiting import Task, in_parallel, wait_until
 from websocket_client import BINARY, TEXT, frame
 
 SERVICES = ["websocket", "redis", "supabase", "kimi", "glm"]

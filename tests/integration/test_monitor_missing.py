@@ -10,7 +10,9 @@ import tempfile
 import time
 import unittest
 
-from harness import TidemarkTest, aged_store, wait_until
+from case import TidemarkTest
+from store import aged_store
+from waiting import wait_until
 
 HEAD, PART = 200, 40  # four archives, and the last part in the log
 

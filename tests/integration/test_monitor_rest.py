@@ -9,7 +9,12 @@ import sqlite3
 import time
 import unittest
 
-from harness import TIME, TidemarkTest, command, edited, locked, of_type, wait_until
+from case import TidemarkTest
+from client import of_type
+from command import command
+from store import edited, locked
+from text import TIME
+from waiting import wait_until
 from websocket_client import TEXT, WebSocket, frame
 from wire import Refused
 

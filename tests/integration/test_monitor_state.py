@@ -7,8 +7,13 @@ import threading
 import time
 import unittest
 
-from harness import NDJSON, Task, TidemarkTest, edited, ndjson, of_type, scaled, stored, wait_until
+from case import TidemarkTest
+from client import of_type, stored
+from load import scaled
+from store import edited
 from test_monitor import PRODUCED, SERVICES
+from text import NDJSON, ndjson
+from waiting import Task, wait_until
 from websocket_client import Closed
 from wire import Refused
 

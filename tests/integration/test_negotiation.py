@@ -6,8 +6,8 @@ import re
 import time
 import unittest
 
-from harness import DEADLINE_S, TidemarkTest
-from wire import TimedOut
+from case import TidemarkTest
+from wire import DEADLINE_S, TimedOut
 
 JSON, LINES, SSE = "application/json", "application/x-ndjson", "text/event-stream"
 

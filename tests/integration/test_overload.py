@@ -19,9 +19,14 @@ import socket
 import time
 import unittest
 
-from harness import DEADLINE_S, JSON, KIB, MIB, NDJSON, Task, TidemarkTest, is_sanitized, locked, memory, ndjson, scaled, wait_until
+from binary import is_sanitized
+from case import TidemarkTest
+from load import KIB, MIB, memory, scaled
+from store import locked
+from text import JSON, NDJSON, ndjson
+from waiting import Task, wait_until
 from websocket_client import CONTINUATION, TEXT, Closed, frame
-from wire import TimedOut, Wire
+from wire import DEADLINE_S, TimedOut, Wire
 
 SANITIZED = is_sanitized()
 # Beside what is bounded by options: the store's page cache, stacks, what the allocator keeps. Sanitizers keep shadow memory.

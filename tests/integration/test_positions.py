@@ -6,7 +6,11 @@ import threading
 import time
 import unittest
 
-from harness import JSON, Task, TidemarkTest, edited, scaled, seqs, wait_until
+from case import TidemarkTest
+from load import scaled
+from store import edited
+from text import JSON, seqs
+from waiting import Task, wait_until
 
 WITHIN_S = 60  # for what comes every ten seconds, on a machine that is busy
 

@@ -11,7 +11,10 @@ import stat
 import subprocess
 import unittest
 
-from harness import BIN, TidemarkTest, seqs, wait_until
+from binary import BIN
+from case import TidemarkTest
+from text import seqs
+from waiting import wait_until
 
 NOBODY = 65534
 USER = os.getuid() or NOBODY

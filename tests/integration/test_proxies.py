@@ -14,10 +14,13 @@ import ssl
 import subprocess
 import unittest
 
-from harness import JSON, MIB, NDJSON, SSE, TidemarkTest, ndjson, scaled, seqs, stored
+from case import TidemarkTest
+from client import stored
+from load import MIB, scaled
 from proxies import Proxy, apache, haproxy, nginx, packaged, varnish
 from sse_client import EventSource
 from test_tls import make_certificate
+from text import JSON, NDJSON, SSE, ndjson, seqs
 from websocket_client import WebSocket
 from wire import DEADLINE_S, Http, Wire
 

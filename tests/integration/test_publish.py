@@ -5,8 +5,11 @@ import json
 import re
 import unittest
 
-from harness import (ENVELOPE, JSON, KIB, MIB, NDJSON, TIME, TidemarkTest, data_text, in_parallel,
-                     ndjson, scaled, seqs, stored)
+from case import TidemarkTest
+from client import stored
+from load import KIB, MIB, scaled
+from text import ENVELOPE, JSON, NDJSON, TIME, data_text, ndjson, seqs
+from waiting import in_parallel
 
 # What a name may not be, as the JSON text of a string.
 BAD_NAMES = {

@@ -12,7 +12,11 @@ import subprocess
 import time
 import unittest
 
-from harness import (ROOT, SCALE, TidemarkTest, command, compact, data_text, ndjson, seqs)
+from binary import ROOT
+from case import TidemarkTest
+from command import command
+from load import SCALE
+from text import compact, data_text, ndjson, seqs
 
 COMMITS = os.environ.get("TIDEMARK_COMMITS",
                          os.path.join(ROOT, "..", "shared", "data", "commits.ndjson"))

@@ -10,7 +10,12 @@ import tempfile
 import time
 import unittest
 
-from harness import Server, Task, TidemarkTest, command, edited, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from server import Server
+from store import edited
+from text import seqs
+from waiting import Task, wait_until
 
 
 class Removed(TidemarkTest):

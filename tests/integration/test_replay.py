@@ -6,7 +6,9 @@ import random
 import time
 import unittest
 
-from harness import TidemarkTest, scaled, seqs
+from case import TidemarkTest
+from load import scaled
+from text import seqs
 
 
 def answer(socket, **op):

@@ -3,7 +3,11 @@
 import time
 import unittest
 
-from harness import MIB, NDJSON, TidemarkTest, memory, ndjson, of_type, stored, wait_until
+from case import TidemarkTest
+from client import of_type, stored
+from load import MIB, memory
+from text import NDJSON, ndjson
+from waiting import wait_until
 from websocket_client import Closed, WebSocket
 from wire import DEADLINE_S
 

@@ -11,7 +11,8 @@ import json
 import time
 import unittest
 
-from harness import JSON, TidemarkTest
+from case import TidemarkTest
+from text import JSON
 from websocket_client import WebSocket
 from wire import DEADLINE_S, Response
 

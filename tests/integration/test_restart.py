@@ -15,7 +15,12 @@ import threading
 import time
 import unittest
 
-from harness import NDJSON, SCALE, Task, TidemarkTest, in_parallel, locked, ndjson, scaled, seqs, stored, wait_until
+from case import TidemarkTest
+from client import stored
+from load import SCALE, scaled
+from store import locked
+from text import NDJSON, ndjson, seqs
+from waiting import Task, in_parallel, wait_until
 from websocket_client import Closed, WebSocket
 from wire import Http
 

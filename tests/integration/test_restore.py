@@ -19,7 +19,13 @@ import tempfile
 import time
 import unittest
 
-from harness import BIN, Task, TidemarkTest, aged_store, command, data_text, edited, scaled, seqs, wait_until
+from binary import BIN
+from case import TidemarkTest
+from command import command
+from load import scaled
+from store import aged_store, edited
+from text import data_text, seqs
+from waiting import Task, wait_until
 
 
 def archive_files(data):

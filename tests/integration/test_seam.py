@@ -7,7 +7,11 @@ import re
 import threading
 import unittest
 
-from harness import NDJSON, Task, TidemarkTest, in_parallel, ndjson, scaled, seqs, stored, wait_until
+from case import TidemarkTest
+from client import stored
+from load import scaled
+from text import NDJSON, ndjson, seqs
+from waiting import Task, in_parallel, wait_until
 
 STREAMS = [f"s{i}" for i in range(8)]
 TYPES = ["a", "b", "c"]

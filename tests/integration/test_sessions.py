@@ -6,7 +6,11 @@ import time
 import unittest
 from urllib.parse import quote
 
-from harness import SCALE, TIME, TidemarkTest, command, scaled, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from load import SCALE, scaled
+from text import TIME, seqs
+from waiting import wait_until
 from wire import Refused
 
 # "Durable within 1 s"; a slow build gets longer to keep the promise.

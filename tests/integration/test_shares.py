@@ -15,9 +15,14 @@ import socket
 import time
 import unittest
 
-from harness import DEADLINE_S, JSON, KIB, MIB, Task, TidemarkTest, command, locked, wait_until
+from case import TidemarkTest
+from command import command
+from load import KIB, MIB
+from store import locked
+from text import JSON
+from waiting import Task, wait_until
 from websocket_client import TEXT, WebSocket, frame
-from wire import Wire, target
+from wire import DEADLINE_S, Wire, target
 
 ONE, OTHER = "127.0.0.1", "127.0.0.2"
 ROOM = ("--max-request", "1MiB", "--queue-bytes", "1MiB")  # uploads: 4 MiB

@@ -12,9 +12,12 @@ import sqlite3
 import time
 import unittest
 
-from harness import (DEADLINE_S, MIB, Task, TidemarkTest, memory, scaled, seqs, wait_until)
+from case import TidemarkTest
+from load import MIB, memory, scaled
+from text import seqs
+from waiting import Task, wait_until
 from websocket_client import Closed
-from wire import Wire
+from wire import DEADLINE_S, Wire
 
 # What a server may grow by while stuck readers fall behind: its ring and queue,
 # the store's page cache, buffers of its HTTP and WebSocket libraries. A queue

@@ -5,8 +5,10 @@ import json
 import time
 import unittest
 
-from harness import DEADLINE_S, SSE, Task, TidemarkTest, seqs
-from wire import Refused
+from case import TidemarkTest
+from text import SSE, seqs
+from waiting import Task
+from wire import DEADLINE_S, Refused
 
 
 class SseTest(TidemarkTest):

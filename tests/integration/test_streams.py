@@ -15,7 +15,10 @@ import tempfile
 import unittest
 import urllib.parse
 
-from harness import TidemarkTest, command, edited, wait_until
+from case import TidemarkTest
+from command import command
+from store import edited
+from waiting import wait_until
 
 DISCARD = ("--retain-events", "10", "--archive", "none")
 

@@ -18,8 +18,13 @@ import subprocess
 import time
 import unittest
 
-from harness import JSON, NDJSON, TidemarkTest, command, memory, ndjson, scaled, seqs, stored, wait_until
+from case import TidemarkTest
+from client import stored
+from command import command
+from load import memory, scaled
 from sse_client import EventSource
+from text import JSON, NDJSON, ndjson, seqs
+from waiting import wait_until
 from websocket_client import WebSocket
 from wire import DEADLINE_S, Http, Refused, Wire
 

@@ -15,8 +15,12 @@ import threading
 import time
 import unittest
 
-from harness import TidemarkTest, Task, command, scaled, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from load import scaled
 from test_tls import make_certificate
+from text import seqs
+from waiting import Task, wait_until
 from websocket_client import WebSocket, handshake
 from wire import DEADLINE_S, Wire
 

@@ -17,7 +17,8 @@ import subprocess
 import sys
 import unittest
 
-from harness import TidemarkTest, wait_until
+from case import TidemarkTest
+from waiting import wait_until
 
 ALONE = ["unshare", "-rn"]
 RETRIES = "/proc/sys/net/ipv4/tcp_retries2"

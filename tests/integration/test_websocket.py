@@ -6,9 +6,12 @@ import threading
 import time
 import unittest
 
-from harness import DEADLINE_S, JSON, KIB, Task, TidemarkTest, in_parallel, scaled, seqs, wait_until
+from case import TidemarkTest
+from load import KIB, scaled
+from text import JSON, seqs
+from waiting import Task, in_parallel, wait_until
 from websocket_client import CLOSE, CONTINUATION, PING, TEXT, Closed, frame, handshake
-from wire import Refused
+from wire import DEADLINE_S, Refused
 
 
 class Handshake(TidemarkTest):

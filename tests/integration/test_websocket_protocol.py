@@ -10,7 +10,9 @@ import os
 import time
 import unittest
 
-from harness import TidemarkTest, command, wait_until
+from case import TidemarkTest
+from command import command
+from waiting import wait_until
 from websocket_client import CLOSE, CONTINUATION, PING, TEXT, WebSocket, frame
 from wire import DEADLINE_S, Refused
 

@@ -5,7 +5,11 @@ import json
 import random
 import unittest
 
-from harness import JSON, NDJSON, SSE, Task, TidemarkTest, command, scaled, seqs, wait_until
+from case import TidemarkTest
+from command import command
+from load import scaled
+from text import JSON, NDJSON, SSE, seqs
+from waiting import Task, wait_until
 
 HEAD, PART = 400, 100  # three archives, and the last part in the log
 

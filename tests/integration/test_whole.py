@@ -18,7 +18,13 @@ import subprocess
 import time
 import unittest
 
-from harness import BIN, TidemarkTest, command, edited, scaled, seqs, wait_until
+from binary import BIN
+from case import TidemarkTest
+from command import command
+from load import scaled
+from store import edited
+from text import seqs
+from waiting import wait_until
 
 COMMANDS = ("verify", "query", "stats", "export", "backup")
 

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import unittest
 
-import harness
+import binary
+from case import TidemarkTest
 
-BARE = os.environ.get("TIDEMARK_BARE", os.path.join(os.path.dirname(harness.BIN), "tests", "tidemark-bare"))
-ROOMS = os.path.join(harness.ROOT, "src", "profiles")
+BARE = os.environ.get("TIDEMARK_BARE", os.path.join(os.path.dirname(binary.BIN), "tests", "tidemark-bare"))
+ROOMS = os.path.join(binary.ROOT, "src", "profiles")
 
 
 def functions_of_profiles():
@@ -27,10 +28,10 @@ def functions_of_profiles():
     return names
 
 
-class WithoutProfiles(harness.TidemarkTest):
+class WithoutProfiles(TidemarkTest):
     def setUp(self):
-        self.binary, harness.BIN = harness.BIN, BARE
-        self.addCleanup(setattr, harness, "BIN", self.binary)
+        self.binary, binary.BIN = binary.BIN, BARE
+        self.addCleanup(setattr, binary, "BIN", self.binary)
 
     def test_no_function_of_a_profile_is_part_of_it(self):
         symbols = subprocess.run(["nm", "--defined-only", BARE], capture_output=True, text=True, check=True).stdout
@@ -68,12 +69,12 @@ class WithoutProfiles(harness.TidemarkTest):
         server = self.serve()
         server.publish([{"stream": "kimi", "data": {"type": "event"}}])
         server.stop()
-        harness.BIN = self.binary
+        binary.BIN = self.binary
         server.start()
         self.assertEqual(server.get("/health").status, 200)
         server.publish([{"stream": "kimi", "data": {"type": "event"}}])
         server.stop()
-        harness.BIN = BARE
+        binary.BIN = BARE
         server.start()
         self.assertEqual(server.get("/v1/stats").json()["head"], 2)
 

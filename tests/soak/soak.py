@@ -28,10 +28,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 JUDGE = os.path.join(HERE, "..", "judge")
 sys.path[:0] = [os.path.join(HERE, "..", "integration"), os.path.join(HERE, "..", "fault"), JUDGE]
 
-from faults import MALLOC, Faults, OPEN, READ, SQLITE_MALLOC, SYNC, WRITE  # noqa: E402
-from harness import NDJSON, Server, command, ndjson, wait_until  # noqa: E402
+from command import command  # noqa: E402
+from faults import MALLOC, OPEN, READ, SQLITE_MALLOC, SYNC, WRITE, Faults  # noqa: E402
 from history import Filter, Recorder  # noqa: E402
+from server import Server  # noqa: E402
 from sse_client import EventSource  # noqa: E402
+from text import NDJSON, ndjson  # noqa: E402
+from waiting import wait_until  # noqa: E402
 from websocket_client import Closed, WebSocket  # noqa: E402
 from wire import DEADLINE_S, Http, Refused, TimedOut, target  # noqa: E402
 
