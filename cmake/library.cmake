@@ -22,7 +22,7 @@ endforeach()
 set(static ${CMAKE_CURRENT_BINARY_DIR}/libtidemark.a)
 add_custom_command(OUTPUT ${static}
   COMMAND ${CMAKE_LINKER} -r -o libtidemark.o $<TARGET_OBJECTS:tidemark_library> ${below}
-  COMMAND ${CMAKE_OBJCOPY} --localize-hidden libtidemark.o
+  COMMAND ${CMAKE_OBJCOPY} --localize-hidden --wildcard --remove-section=.gnu.lto_* --remove-section=.gnu.debuglto_* libtidemark.o
   COMMAND ${CMAKE_COMMAND} -E rm -f ${static}
   COMMAND ${CMAKE_AR} rcs ${static} libtidemark.o
   DEPENDS tidemark_library $<TARGET_OBJECTS:tidemark_library> ${below}
