@@ -42,11 +42,11 @@ static void tell(const struct salvage_report *r)
 		fprintf(stderr, " %" PRIu64 "-%" PRIu64, r->ranges[i].first, r->ranges[i].last);
 	if (r->lost > 0)
 		fprintf(stderr, "%s\n", r->range_count > SALVAGE_RANGES_MAX ? " and more" : "");
-	if (r->beside[0] != '\0')
-		fprintf(stderr, "tidemark: sessions, leases and observations are gone: %s\n", r->beside);
+	if (r->side_fault[0] != '\0')
+		fprintf(stderr, "tidemark: sessions, leases and observations are gone: %s\n", r->side_fault);
 	if (r->damaged > 0)
 		fprintf(stderr, "tidemark: %u archives were damaged, and are named .damaged now\n", r->damaged);
-	fprintf(stderr, "tidemark: what was there is in %s\n", r->aside);
+	fprintf(stderr, "tidemark: what was there is in %s\n", r->old_dir);
 }
 
 enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)

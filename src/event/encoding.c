@@ -131,33 +131,33 @@ encoding_make *encoding_own(enum encoding encoding)
 	return encoding >= ENCODING_OWN ? own[encoding - ENCODING_OWN] : NULL;
 }
 
-size_t encoding_record_size(enum encoding form, uint64_t seq, const char *epoch, size_t envelope)
+size_t encoding_record_size(enum encoding encoding, uint64_t seq, const char *epoch, size_t envelope)
 {
-	switch (form) {
+	switch (encoding) {
 	case ENCODING_LINE: return envelope + 1;
 	case ENCODING_SSE: return LEN(sse_data) + envelope + LEN(sse_id) + digits(seq) + 1 + strlen(epoch) + 2;
 	case ENCODING_WS: return ws_header_size(envelope) + envelope;
 	case ENCODING_OWN:
 	case ENCODING_COUNT: break;
 	}
-	assert(false && "a form around an envelope");
+	assert(false && "not an encoding of an envelope");
 	return 0;
 }
 
-char *encoding_begin(enum encoding form, size_t envelope, char *out)
+char *encoding_begin(enum encoding encoding, size_t envelope, char *out)
 {
-	if (form == ENCODING_WS)
+	if (encoding == ENCODING_WS)
 		return put_ws_header(out, envelope);
-	if (form == ENCODING_SSE)
+	if (encoding == ENCODING_SSE)
 		return put(out, sse_data, LEN(sse_data));
 	return out;
 }
 
-char *encoding_end(enum encoding form, uint64_t seq, const char *epoch, char *out)
+char *encoding_end(enum encoding encoding, uint64_t seq, const char *epoch, char *out)
 {
-	if (form == ENCODING_LINE)
+	if (encoding == ENCODING_LINE)
 		return put(out, "\n", 1);
-	if (form != ENCODING_SSE)
+	if (encoding != ENCODING_SSE)
 		return out;
 	out = put(out, sse_id, LEN(sse_id));
 	out = put_number(out, seq);
@@ -166,13 +166,13 @@ char *encoding_end(enum encoding form, uint64_t seq, const char *epoch, char *ou
 	return put(out, "\n\n", 2);
 }
 
-struct slice encoding_inside(enum encoding form, struct slice record)
+struct slice encoding_inside(enum encoding encoding, struct slice record)
 {
 	size_t before = 0;
 	size_t after = 0;
-	if (form == ENCODING_LINE) {
+	if (encoding == ENCODING_LINE) {
 		after = 1;
-	} else if (form == ENCODING_SSE) {
+	} else if (encoding == ENCODING_SSE) {
 		before = LEN(sse_data);
 		after = 3; /* at least one of the id's line and the two line ends */
 		while (record.p[record.len - after] != '\n')

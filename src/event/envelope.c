@@ -47,7 +47,7 @@ static bool read_place(struct scan *s, uint64_t *seq, struct slice *time)
 	return skip(s, "\",");
 }
 
-bool envelope_read_place(struct slice text, uint64_t *seq, struct slice *time)
+bool envelope_read_start(struct slice text, uint64_t *seq, struct slice *time)
 {
 	struct scan s = {text.p, text.p + text.len};
 	return read_place(&s, seq, time);

@@ -21,7 +21,7 @@ struct envelope {
 /* `text` may be any bytes; false when they are not an envelope. */
 bool envelope_read(struct slice text, struct envelope *e);
 /* The same for seq and time alone, of which no more than the beginning need be there. */
-bool envelope_read_place(struct slice text, uint64_t *seq, struct slice *time);
+bool envelope_read_start(struct slice text, uint64_t *seq, struct slice *time);
 /* A name without its escapes: at most EVENT_NAME_MAX bytes of `out`, UTF-8 without control characters. False when it is
  * written as no server writes it. */
 bool envelope_name(struct slice raw, char *out, struct slice *name);

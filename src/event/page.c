@@ -18,7 +18,7 @@ struct page *page_ref(struct page *p)
 	return p;
 }
 
-static void form_destroy(struct page_encoding *f)
+static void encoding_destroy(struct page_encoding *f)
 {
 	if (f == NULL)
 		return;
@@ -51,7 +51,7 @@ void page_unref(struct page *p)
 	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	for (int i = 0; i < ENCODING_COUNT; i++)
-		form_destroy(p->forms[i]);
+		encoding_destroy(p->encodings[i]);
 	topics_destroy(p->topics);
 	verdicts_destroy(p->verdicts);
 	free(p->entries);
@@ -91,7 +91,7 @@ static struct slice record(const struct page_encoding *f, uint32_t index)
 
 size_t page_weight(const struct page *p)
 {
-	const struct page_encoding *f = p->forms[p->first_form];
+	const struct page_encoding *f = p->encodings[p->first_encoding];
 	return sizeof *p + p->count * (sizeof *p->entries + sizeof *f->ends) + (p->count > 0 ? f->ends[p->count - 1] : 0);
 }
 
@@ -118,7 +118,7 @@ uint32_t page_index(const struct page *p, uint64_t after)
 struct slice page_envelope(const struct page *p, uint32_t index)
 {
 	assert(index < p->count);
-	return encoding_inside(p->first_form, record(p->forms[p->first_form], index));
+	return encoding_inside(p->first_encoding, record(p->encodings[p->first_encoding], index));
 }
 
 /* Records of a profile's encoding have sizes of their own: they are readings of the envelopes, not something around them. */
@@ -149,16 +149,16 @@ static struct page_encoding *make_own(const struct page *p, encoding_make *make)
 	return f;
 }
 
-static struct page_encoding *make_encoding(const struct page *p, enum encoding form)
+static struct page_encoding *make_encoding(const struct page *p, enum encoding encoding)
 {
-	encoding_make *own = encoding_own(form);
+	encoding_make *own = encoding_own(encoding);
 	if (own != NULL)
 		return make_own(p, own);
 	struct page_encoding *f = calloc(1, sizeof *f);
 	uint32_t *ends = malloc((p->count + 1) * sizeof *ends);
 	size_t size = 0;
 	for (uint32_t i = 0; ends != NULL && i < p->count; i++) {
-		size += encoding_record_size(form, p->entries[i].seq, p->epoch, page_envelope(p, i).len);
+		size += encoding_record_size(encoding, p->entries[i].seq, p->epoch, page_envelope(p, i).len);
 		ends[i] = (uint32_t)size;
 	}
 	char *bytes = malloc(size + 1);
@@ -171,23 +171,23 @@ static struct page_encoding *make_encoding(const struct page *p, enum encoding f
 	char *at = bytes;
 	for (uint32_t i = 0; i < p->count; i++) {
 		struct slice envelope = page_envelope(p, i);
-		at = encoding_begin(form, envelope.len, at);
+		at = encoding_begin(encoding, envelope.len, at);
 		slice_copy(at, envelope);
-		at = encoding_end(form, p->entries[i].seq, p->epoch, at + envelope.len);
+		at = encoding_end(encoding, p->entries[i].seq, p->epoch, at + envelope.len);
 	}
 	*f = (struct page_encoding){bytes, ends};
 	return f;
 }
 
-const struct page_encoding *page_encoding(struct page *p, enum encoding form)
+const struct page_encoding *page_encoding(struct page *p, enum encoding encoding)
 {
-	struct page_encoding *f = atomic_load_explicit(&p->forms[form], memory_order_acquire);
+	struct page_encoding *f = atomic_load_explicit(&p->encodings[encoding], memory_order_acquire);
 	if (f != NULL)
 		return f;
-	f = make_encoding(p, form);
+	f = make_encoding(p, encoding);
 	struct page_encoding *standing = NULL;
-	if (f != NULL && !atomic_compare_exchange_strong(&p->forms[form], &standing, f)) {
-		form_destroy(f);
+	if (f != NULL && !atomic_compare_exchange_strong(&p->encodings[encoding], &standing, f)) {
+		encoding_destroy(f);
 		f = standing;
 	}
 	return f;

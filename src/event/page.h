@@ -20,7 +20,7 @@ void page_unref(struct page *p); /* NULL is fine */
 uint64_t page_after(const struct page *p);
 uint64_t page_last(const struct page *p);
 uint32_t page_count(const struct page *p);
-/* Bytes the page holds in memory in the form it was made in; never changes. Each further form costs about the same. */
+/* Bytes of memory of the page in its first encoding; never changes. Each further encoding takes about as much. */
 size_t page_weight(const struct page *p);
 
 struct page_entry {

@@ -9,7 +9,7 @@
 enum { FIRST_ENTRIES = 16 };
 
 struct page_builder {
-	enum encoding form;
+	enum encoding encoding;
 	const char *epoch;
 	uint64_t after;
 	struct buf bytes;
@@ -19,12 +19,12 @@ struct page_builder {
 	uint32_t cap;
 };
 
-struct page_builder *page_builder_create(enum encoding form, const char *epoch, uint64_t after, size_t bytes)
+struct page_builder *page_builder_create(enum encoding encoding, const char *epoch, uint64_t after, size_t bytes)
 {
 	struct page_builder *b = calloc(1, sizeof *b);
 	if (b == NULL)
 		return NULL;
-	b->form = encoding_own(form) != NULL ? ENCODING_WS : form; /* a profile's is made from envelopes */
+	b->encoding = encoding_own(encoding) != NULL ? ENCODING_WS : encoding; /* a profile's is made from envelopes */
 	b->epoch = epoch;
 	b->after = after;
 	buf_reserve(&b->bytes, bytes); /* failing is told by the first event */
@@ -68,11 +68,11 @@ static void note_record(struct page_builder *b, const char *end, struct page_ent
 enum err page_builder_add(struct page_builder *b, const struct encoding_event *e, int64_t time_ms, uint32_t topic)
 {
 	size_t envelope = encoding_envelope_size(e);
-	size_t size = encoding_record_size(b->form, e->seq, b->epoch, envelope);
+	size_t size = encoding_record_size(b->encoding, e->seq, b->epoch, envelope);
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
-	char *at = encoding_begin(b->form, envelope, b->bytes.data + b->bytes.len);
-	note_record(b, encoding_end(b->form, e->seq, b->epoch, encoding_envelope(e, at)),
+	char *at = encoding_begin(b->encoding, envelope, b->bytes.data + b->bytes.len);
+	note_record(b, encoding_end(b->encoding, e->seq, b->epoch, encoding_envelope(e, at)),
 		    (struct page_entry){e->seq, time_ms, topic});
 	return ERR_NONE;
 }
@@ -80,12 +80,13 @@ enum err page_builder_add(struct page_builder *b, const struct encoding_event *e
 enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct slice envelope, int64_t time_ms,
 				   uint32_t topic)
 {
-	size_t size = encoding_record_size(b->form, seq, b->epoch, envelope.len);
+	size_t size = encoding_record_size(b->encoding, seq, b->epoch, envelope.len);
 	if (!grow(b) || !buf_reserve(&b->bytes, size))
 		return ERR_NOMEM;
-	char *at = encoding_begin(b->form, envelope.len, b->bytes.data + b->bytes.len);
+	char *at = encoding_begin(b->encoding, envelope.len, b->bytes.data + b->bytes.len);
 	slice_copy(at, envelope);
-	note_record(b, encoding_end(b->form, seq, b->epoch, at + envelope.len), (struct page_entry){seq, time_ms, topic});
+	note_record(b, encoding_end(b->encoding, seq, b->epoch, at + envelope.len),
+		    (struct page_entry){seq, time_ms, topic});
 	return ERR_NONE;
 }
 
@@ -122,9 +123,9 @@ struct page *page_builder_take(struct page_builder *b, uint64_t last)
 	p->after = b->after;
 	p->last = last;
 	p->count = b->count;
-	p->first_form = b->form;
+	p->first_encoding = b->encoding;
 	p->entries = shrink(b->entries, b->count * sizeof *b->entries);
-	p->forms[b->form] = f;
+	p->encodings[b->encoding] = f;
 	b->bytes.data = NULL;
 	b->entries = NULL;
 	b->ends = NULL;

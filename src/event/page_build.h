@@ -1,4 +1,4 @@
-/* The inside of a page, for those who make one (store, history) and those who send one (hub). */
+/* The inside of a page: for the store, which makes pages, and the engine, which sends them. */
 #ifndef EVENT_PAGE_BUILD_H
 #define EVENT_PAGE_BUILD_H
 
@@ -6,14 +6,14 @@
 #include "event/page.h"
 #include "event/where.h"
 
-/* Events in one wire form: record i is bytes[i ? ends[i - 1] : 0 .. ends[i]). */
+/* Events in one encoding: record i is bytes[i ? ends[i - 1] : 0 .. ends[i]). */
 struct page_encoding {
 	const char *bytes;
 	const uint32_t *ends;
 };
 
-/* The whole page in a form, made at the first call and kept with the page. NULL when there is no memory. */
-const struct page_encoding *page_encoding(struct page *p, enum encoding form);
+/* The whole page in an encoding, made at the first call and kept with the page. NULL: no memory. Any thread. */
+const struct page_encoding *page_encoding(struct page *p, enum encoding encoding);
 
 /* The topics of all its events, ascending, page_count of them; made and kept likewise. */
 const uint32_t *page_topics(struct page *p);
@@ -31,9 +31,9 @@ bool page_any_holds(struct page *p, struct where *w);
 /* A page under construction, owned by one thread. */
 struct page_builder;
 
-/* `form` is the one the page is going to be read in first, `bytes` how much of it to expect. `epoch` is borrowed: the
- * store's, which outlives its pages. */
-struct page_builder *page_builder_create(enum encoding form, const char *epoch, uint64_t after, size_t bytes);
+/* `encoding`: the one that the page will be read in first; `bytes`: its expected size. `epoch` is borrowed: the store's,
+ * which outlives its pages. NULL: no memory. */
+struct page_builder *page_builder_create(enum encoding encoding, const char *epoch, uint64_t after, size_t bytes);
 void page_builder_destroy(struct page_builder *b);
 enum err page_builder_add(struct page_builder *b, const struct encoding_event *e, int64_t time_ms, uint32_t topic);
 /* The same for an event whose envelope is there already. */

@@ -26,11 +26,11 @@ struct page {
 	uint64_t after;
 	uint64_t last;
 	uint32_t count;
-	enum encoding first_form;
+	enum encoding first_encoding;
 	int64_t submitted_us;
 	struct page_entry *entries;
 	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
-	_Atomic(struct page_encoding *) forms[ENCODING_COUNT];
+	_Atomic(struct page_encoding *) encodings[ENCODING_COUNT];
 	_Atomic(struct topic_index *) topics;
 	_Atomic(struct verdicts *) verdicts; /* a list, VERDICTS_MAX at most */
 };

@@ -153,7 +153,7 @@ class IoErrors(TidemarkTest):
         self.end()
 
     def test_health_knows_what_cannot_be_written_back(self):
-        """Commits go on, into a log that only grows. Shown to fail where only the breaker is asked (store_ails)."""
+        """Commits go on, into a log that only grows. Shown to fail where only the breaker is asked (store_unhealthy)."""
         self.begin()
         storage = lambda: self.server.get("/health").json()["components"]["storage"]
         self.faults.arm(WRITE, times=0, place="tidemark.db$")

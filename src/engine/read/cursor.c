@@ -8,8 +8,8 @@
 
 enum { PAGES_AT_ONCE = 16 };
 
-enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum encoding form,
-		       cursor_wake *wake, void *arg, struct cursor **out)
+enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
+		       enum encoding encoding, cursor_wake *wake, void *arg, struct cursor **out)
 {
 	struct cursor *c = calloc(1, sizeof *c);
 	*out = c;
@@ -19,7 +19,7 @@ enum err cursor_create(struct feed *f, struct position start, uint64_t before, s
 	}
 	c->feed = f;
 	c->before = before;
-	c->form = form;
+	c->encoding = encoding;
 	c->filtered = !selection_is_open(select);
 	c->select = select;
 	c->waiter.wake = wake;
@@ -33,7 +33,7 @@ void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older)
 {
 	assert(c->sent == 0 && c->skip == 0);
 	c->max_age_ms = max_age_ms;
-	if (c->filtered || older <= c->after) /* of what passes a filter it is found out on the way whether any is */
+	if (c->filtered || older <= c->after) /* whether any match is too old is found out page by page */
 		return;
 	cursor_note_aged(c);
 	c->after = older;
@@ -44,7 +44,7 @@ void cursor_destroy(struct cursor *c)
 	if (c == NULL)
 		return;
 	pthread_mutex_lock(feed_lock(c->feed));
-	list_remove(&c->waiter.link); /* a load that runs goes on without us */
+	list_remove(&c->waiter.link); /* a load that runs goes on without the cursor */
 	pthread_mutex_unlock(feed_lock(c->feed));
 	page_unref(c->waiter.page);
 	selection_destroy(c->waiter.select);
@@ -54,7 +54,7 @@ void cursor_destroy(struct cursor *c)
 
 /* --- where the next pages are --- */
 
-/* What a load has given back. */
+/* Takes back the selection that a finished load has returned. */
 static void take_back(struct cursor *c)
 {
 	struct load_waiter *w = &c->waiter;
@@ -65,7 +65,7 @@ static void take_back(struct cursor *c)
 	w->select = NULL;
 }
 
-/* The page that was loaded for this cursor, while it still serves. */
+/* The page that was loaded for this cursor, if it holds the next event; NULL. */
 static struct page *loaded_page(struct cursor *c)
 {
 	struct load_waiter *w = &c->waiter;
@@ -85,7 +85,7 @@ static enum source find_pages(struct cursor *c, struct page **pages, int *count,
 	struct page *loaded = loaded_page(c);
 	uint64_t next = feed_next(c->feed, c->after);
 	if (c->waiter.err == ERR_GONE && next > c->after + 1 && c->skip == 0)
-		c->waiter.err = ERR_NONE; /* retention was faster: the gap below says so */
+		c->waiter.err = ERR_NONE; /* retention evicted the events first: the gap below reports that */
 	if (c->waiter.err) {
 		c->fault = &c->waiter.fault;
 		return BROKEN;
@@ -115,7 +115,7 @@ static enum source find_pages(struct cursor *c, struct page **pages, int *count,
 		return FROM_STORE;
 	assert(page_after(pages[0]) <= c->after && c->after < page_last(pages[0]));
 	if (!c->filtered)
-		feed_prefetch(c->feed, page_last(pages[*count - 1]), c->form);
+		feed_prefetch(c->feed, page_last(pages[*count - 1]), c->encoding);
 	return FROM_PAGES;
 }
 
@@ -157,13 +157,13 @@ enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, s
 	}
 }
 
-/* The record of a chunk that byte `sent` of it falls into. *start is where that byte is in the form. */
-static uint32_t record_at(const struct page_encoding *form, const struct chunk *chunk, size_t sent, size_t *start)
+/* The index of the record that byte `sent` of a chunk is in. *start is the offset of that byte in the page. */
+static uint32_t record_at(const struct page_encoding *encoding, const struct chunk *chunk, size_t sent, size_t *start)
 {
 	assert(sent < chunk->len);
 	uint32_t i = chunk->index;
-	*start = (size_t)(chunk->bytes - form->bytes) + sent;
-	while (form->ends[i] <= *start)
+	*start = (size_t)(chunk->bytes - encoding->bytes) + sent;
+	while (encoding->ends[i] <= *start)
 		i++;
 	return i;
 }
@@ -171,13 +171,13 @@ static uint32_t record_at(const struct page_encoding *form, const struct chunk *
 /* A chunk of which only `sent` bytes have gone out. */
 static uint64_t advance_inside(struct cursor *c, const struct chunk *chunk, size_t sent)
 {
-	const struct page_encoding *form = page_encoding(chunk->page, c->form);
+	const struct page_encoding *encoding = page_encoding(chunk->page, c->encoding);
 	size_t start;
-	uint32_t i = record_at(form, chunk, sent, &start);
+	uint32_t i = record_at(encoding, chunk, sent, &start);
 	assert(i < chunk->index + chunk->count);
 	if (i > chunk->index)
 		c->after = c->sent = page_entry(chunk->page, i - 1).seq;
-	c->skip = start - (i > 0 ? form->ends[i - 1] : 0);
+	c->skip = start - (i > 0 ? encoding->ends[i - 1] : 0);
 	return i - chunk->index;
 }
 
@@ -188,12 +188,12 @@ size_t cursor_record_rest(const struct cursor *c, const struct chunk *chunks, in
 		sent -= chunks[k].len;
 	if (k == count)
 		return 0;
-	const struct page_encoding *form = page_encoding(chunks[k].page, c->form);
+	const struct page_encoding *encoding = page_encoding(chunks[k].page, c->encoding);
 	size_t start;
-	uint32_t i = record_at(form, &chunks[k], sent, &start);
-	bool begins = start == (i > 0 ? form->ends[i - 1] : 0);
-	*bytes = form->bytes + start;
-	return begins ? 0 : form->ends[i] - start;
+	uint32_t i = record_at(encoding, &chunks[k], sent, &start);
+	bool begins = start == (i > 0 ? encoding->ends[i - 1] : 0);
+	*bytes = encoding->bytes + start;
+	return begins ? 0 : encoding->ends[i] - start;
 }
 
 uint64_t cursor_advance(struct cursor *c, const struct chunk *chunks, int count, size_t sent)
@@ -223,7 +223,7 @@ void cursor_load(struct cursor *c)
 	pthread_mutex_lock(feed_lock(c->feed));
 	assert(list_empty(&c->waiter.link) && c->filtered == (c->select != NULL && !selection_is_open(c->select)));
 	struct selection *lent = c->filtered ? c->select : NULL;
-	enum err err = feed_load(c->feed, c->after, c->form, lent, &c->waiter, &c->waiter.fault);
+	enum err err = feed_load(c->feed, c->after, c->encoding, lent, &c->waiter, &c->waiter.fault);
 	if (err) {
 		c->waiter.err = err;
 		c->waiter.wake(c->waiter.arg);

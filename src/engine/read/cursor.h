@@ -1,5 +1,5 @@
-/* A reader is a cursor: a position in the log, a filter, and a wire form. It holds no events: how far behind it is
- * costs nothing.
+/* A reader is a cursor: a position in the log, a filter, and an encoding. It holds no events, so a reader that has fallen
+ * behind costs no more than a live one.
  *
  *     for (;;) switch (cursor_fill(c, chunks, …)) {
  *     case CURSOR_READY: send; cursor_advance(c, chunks, n, sent); cursor_release(chunks, n); break;
@@ -18,26 +18,26 @@
 
 struct cursor;
 
-/* Up to so many topics, a page is asked for each; beyond, it is walked. */
+/* With up to this many topics, a page's index is asked for each topic; with more, its events are walked. */
 enum { CURSOR_NARROW_TOPICS = 16 };
 
-/* A page is there for a cursor that asked with cursor_load. Called with the feed locked, from any thread: it must only
- * wake the cursor's owner. */
+/* The load that cursor_load began has ended. Called with the feed locked, from any thread: it must only wake the cursor's
+ * owner. */
 typedef void cursor_wake(void *arg);
 
-/* `select` may be NULL; it is taken, also on failure. `before` (exclusive, 0: none) is where it ends. `wake` may be NULL for
- * a cursor that never loads. */
-enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select, enum encoding form,
-		       cursor_wake *wake, void *arg, struct cursor **out);
-/* Events that are older when their turn comes are passed over, which is told as a gap. `older`: up to this seq all are; 0:
- * that is not known of any. Before the first fill. */
+/* `select` (NULL: everything) is taken, also on failure. `before` (exclusive; 0: none) is where the cursor ends. `wake` may
+ * be NULL for a cursor that never loads. ERR_NOMEM. */
+enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
+		       enum encoding encoding, cursor_wake *wake, void *arg, struct cursor **out);
+/* Events older than max_age_ms when they would be sent are skipped, and reported as a gap. `older`: all events up to this
+ * seq are known to be older; 0: none are. Before the first fill. */
 void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older);
-/* After this no wake comes any more. */
+/* `wake` is not called after this. NULL is fine. */
 void cursor_destroy(struct cursor *c);
 
 enum cursor_state { CURSOR_READY, CURSOR_GAP, CURSOR_LOAD, CURSOR_LIVE, CURSOR_END, CURSOR_FAILED };
 
-/* Bytes to send: whole records, but for the first chunk of a cursor that stopped within one. */
+/* Bytes to send: whole records, except that the first chunk may begin inside a record that was sent in part. */
 struct chunk {
 	struct page *page;
 	const char *bytes;
@@ -47,7 +47,7 @@ struct chunk {
 	uint64_t done_after; /* the cursor's position once all of it is sent */
 };
 
-/* What to send next; at most `max` chunks, and no more once `bytes_max` is reached. *count is set when READY. */
+/* What to send next: at most `max` chunks, and none after bytes_max is reached. *count is 0 unless READY. */
 enum cursor_state cursor_fill(struct cursor *c, struct chunk *chunks, int max, size_t bytes_max, int *count);
 /* `sent` bytes of the chunks have gone out. Returns how many events were completed. */
 uint64_t cursor_advance(struct cursor *c, const struct chunk *chunks, int count, size_t sent);
@@ -60,17 +60,17 @@ void cursor_load(struct cursor *c);
 uint64_t cursor_after(const struct cursor *c);
 /* The last event that was sent; 0: none was. With a filter, cursor_after may be past it. */
 uint64_t cursor_sent(const struct cursor *c);
-/* Goes on from there instead, back as well; not while a load runs, nor inside a record. */
+/* Moves the cursor, forward or back; not while a load runs, nor inside a record. */
 void cursor_seek(struct cursor *c, struct position start);
-/* Does it pass over events? Then its position moves unseen between two matches. */
+/* Does it skip events? Then its position moves between two matches without anything being sent. */
 bool cursor_is_filtered(const struct cursor *c);
-/* At the head: nothing up to `seq` matches. It goes on behind that. */
+/* Nothing up to `seq` matches: goes on after it. Not inside a record. */
 void cursor_pass(struct cursor *c, uint64_t seq);
-/* What it reads; NULL: everything. Not while a load runs. */
+/* The events it selects, borrowed; NULL: all. Not while a load runs. */
 struct selection *cursor_selection(const struct cursor *c);
-/* True in the middle of a record: nothing else may be written in between. */
+/* True in the middle of a record: nothing else may be written to the connection. */
 bool cursor_is_inside(const struct cursor *c);
-/* The gap to tell after CURSOR_GAP: asking for it means that it was told. */
+/* The gap to report after CURSOR_GAP. The call marks it as reported. */
 const struct gap *cursor_gap(struct cursor *c);
 /* The reason after CURSOR_FAILED. */
 const struct fault *cursor_fault(const struct cursor *c);

@@ -1,4 +1,4 @@
-/* From the pages that a cursor comes to, to the chunks that are sent. */
+/* From pages to the chunks that are sent. */
 #include "engine/read/cursor.h"
 
 #include <assert.h>
@@ -27,15 +27,15 @@ static bool is_full(const struct filling *f)
 }
 
 /* Adds the records [from, to) of a page, joined to the chunk before where they follow it. */
-static void add_run(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *form, uint32_t from,
-		    uint32_t to)
+static void add_run(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *encoding,
+		    uint32_t from, uint32_t to)
 {
 	assert(from < to && to <= page_count(page));
-	size_t start = from > 0 ? form->ends[from - 1] : 0;
+	size_t start = from > 0 ? encoding->ends[from - 1] : 0;
 	size_t skip = f->count == 0 ? c->skip : 0;
 	struct chunk *last = f->count > 0 ? &f->chunks[f->count - 1] : NULL;
-	assert(start + skip < form->ends[to - 1]);
-	size_t len = form->ends[to - 1] - start - skip;
+	assert(start + skip < encoding->ends[to - 1]);
+	size_t len = encoding->ends[to - 1] - start - skip;
 	f->bytes += len;
 	if (last != NULL && last->page == page && last->index + last->count == from) {
 		last->len += len;
@@ -44,7 +44,7 @@ static void add_run(struct cursor *c, struct filling *f, struct page *page, cons
 		return;
 	}
 	assert(f->count < f->max);
-	f->chunks[f->count++] = (struct chunk){page_ref(page), form->bytes + start + skip,  len, from,
+	f->chunks[f->count++] = (struct chunk){page_ref(page), encoding->bytes + start + skip, len, from,
 					       to - from,      page_entry(page, to - 1).seq};
 }
 
@@ -86,7 +86,7 @@ static uint32_t *topic_matches(const struct selection *s, struct page *page, uin
 	return indexes;
 }
 
-/* The same for all that the selection asks for. */
+/* The same, with the selection's conditions on payloads. */
 static uint32_t *matches(const struct selection *s, struct page *page, uint32_t from, uint32_t to, uint32_t *count)
 {
 	uint32_t *indexes = topic_matches(s, page, from, to, count);
@@ -96,8 +96,8 @@ static uint32_t *matches(const struct selection *s, struct page *page, uint32_t 
 	return indexes;
 }
 
-/* Adds what matches; *whole when everything up to `to` was looked at. */
-static enum err add_matches(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *form,
+/* Adds what matches; *whole is true when all events up to `to` were examined. */
+static enum err add_matches(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *encoding,
 			    uint32_t from, uint32_t to, bool *whole)
 {
 	uint32_t count;
@@ -107,17 +107,17 @@ static enum err add_matches(struct cursor *c, struct filling *f, struct page *pa
 		return no_memory(c);
 	uint32_t i = 0;
 	for (; i < count && !is_full(f); i++)
-		add_run(c, f, page, form, indexes[i], indexes[i] + 1);
+		add_run(c, f, page, encoding, indexes[i], indexes[i] + 1);
 	*whole = i == count;
 	free(indexes);
 	return ERR_NONE;
 }
 
-/* Adds what is left of a page for this cursor. *whole as above. */
+/* Adds the rest of a page. *whole as above. */
 static enum err add_page(struct cursor *c, struct filling *f, struct page *page, uint64_t after, bool *whole)
 {
-	const struct page_encoding *form = page_encoding(page, c->form);
-	if (form == NULL)
+	const struct page_encoding *encoding = page_encoding(page, c->encoding);
+	if (encoding == NULL)
 		return no_memory(c);
 	uint32_t from = page_index(page, after);
 	uint32_t to = c->before != 0 ? page_index(page, c->before - 1) : page_count(page);
@@ -125,20 +125,20 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 	if (from >= to)
 		return ERR_NONE;
 	if (c->filtered)
-		return add_matches(c, f, page, form, from, to, whole);
-	/* A page that was published whole may be larger than a socket takes: stop at the record that reaches the limit. */
+		return add_matches(c, f, page, encoding, from, to, whole);
+	/* A page may be larger than bytes_max: stop at the record that reaches it. */
 	uint32_t end = from;
-	size_t start = from > 0 ? form->ends[from - 1] : 0;
-	while (end < to && f->bytes + (form->ends[end] - start) < f->bytes_max)
+	size_t start = from > 0 ? encoding->ends[from - 1] : 0;
+	while (end < to && f->bytes + (encoding->ends[end] - start) < f->bytes_max)
 		end++;
 	end += end < to;
 	*whole = end == to;
 	assert(end > from);
-	add_run(c, f, page, form, from, end);
+	add_run(c, f, page, encoding, from, end);
 	return ERR_NONE;
 }
 
-/* Goes past what is too old in a page. */
+/* Skips the events of a page that are too old. */
 static enum err pass_old_in(struct cursor *c, struct page *page, int64_t oldest_ms)
 {
 	uint32_t from = page_index(page, c->after);

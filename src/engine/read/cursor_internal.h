@@ -7,19 +7,19 @@
 
 struct cursor {
 	struct feed *feed;
-	uint64_t after;  /* everything up to here is sent, or does not match */
+	uint64_t after;  /* everything up to this seq was sent, or does not match */
 	uint64_t sent;   /* the last event that was sent whole */
 	uint64_t before; /* where it ends; 0: never */
 	size_t skip;     /* bytes of the next record that are sent already */
-	enum encoding form;
+	enum encoding encoding;
 	struct selection *select; /* NULL while it is lent to a load */
 	bool filtered;
 	bool has_gap;
 	struct gap gap;
 	int64_t max_age_ms; /* 0: none */
-	bool aged;          /* what follows `aged_from` was passed over for its age, and that is not told yet */
+	bool aged;          /* events after `aged_from` were skipped as too old, and the gap is not reported yet */
 	uint64_t aged_from;
-	const struct fault *fault; /* why it has failed; there are many cursors, and hardly any has */
+	const struct fault *fault; /* why it has failed; a pointer, because there are many cursors and few fail */
 	struct load_waiter waiter;
 };
 
@@ -32,14 +32,14 @@ struct filling {
 	size_t bytes_max;
 };
 
-/* What follows `after` is passed over for its age. */
+/* Events after `after` are skipped because of their age. */
 void cursor_note_aged(struct cursor *c);
-/* Makes a gap of what was passed over for its age. */
+/* If events were skipped as too old: makes the gap that reports it, and returns true. */
 bool cursor_tell_aged(struct cursor *c);
-/* Goes past events that are too old; *young: one that is not follows in these pages. */
+/* Skips events that are too old; *young: these pages hold one that is not. */
 enum err cursor_pass_old(struct cursor *c, struct page **pages, int count, bool *young);
-/* Goes through consecutive pages. What was looked at in vain is behind the cursor at once; what follows a chunk is behind it
- * when the chunk is sent. */
+/* Adds chunks from consecutive pages. The cursor moves over events that do not match at once, or, where they follow a chunk,
+ * when that chunk is sent. */
 enum err cursor_add_pages(struct cursor *c, struct filling *f, struct page **pages, int count);
 
 #endif

@@ -10,9 +10,9 @@
 enum {
 	FIRST_PAGES = 256, /* a power of two */
 	CACHE_PAGES_MAX = 1024,
-	/* Pages from the store begin at multiples of this wherever a reader has come from, so that they can be shared. */
+	/* Pages from the store end at multiples of this wherever they begin, so that readers soon share them. */
 	PAGE_EVENTS = 512,
-	LOADS_AT_ONCE = 8,  /* in the pool: requests do not wait there for those of a whole herd */
+	LOADS_AT_ONCE = 8,  /* in the pool, so that requests do not wait there behind the loads of many readers */
 	PREFETCH_PAGES = 3, /* so that the pool has work while a reader sends */
 	PAGE_BYTES = 256 * 1024,
 	/* Pages for a filter are private to a reader: small. */
@@ -41,7 +41,7 @@ struct feed {
 	uint32_t start;
 	uint32_t count;
 	size_t ring_bytes;
-	uint64_t ring_after; /* the ring holds all that follows */
+	uint64_t ring_after; /* the ring holds all events after this seq */
 	uint64_t head;
 
 	struct cached cache[CACHE_PAGES_MAX];
@@ -51,7 +51,7 @@ struct feed {
 
 	struct list loads; /* under way, then those that wait for one of them to end, oldest first */
 	int loads_under_way;
-	bool closed; /* the pool is about to go */
+	bool closed; /* feed_close */
 	uint64_t load_count;
 
 	struct spread deliveries;
@@ -142,7 +142,7 @@ static void drop_oldest(struct feed *f)
 	page_unref(oldest);
 }
 
-/* Twice the room, or, where there is no memory for it, less history in memory. */
+/* Doubles the ring; without memory the oldest page makes room. */
 static void ring_room(struct feed *f)
 {
 	if (f->count < f->cap)
@@ -221,7 +221,7 @@ int feed_ring_pages(struct feed *f, uint64_t after, struct page **pages, int max
 
 /* --- the cache --- */
 
-/* What holds the events that follow `after`; NULL. */
+/* The page that holds the event after `after`; NULL. */
 static struct cached *in_cache(struct feed *f, uint64_t after)
 {
 	for (int i = 0; i < f->cache_count; i++)
@@ -264,7 +264,7 @@ static void cache_add(struct feed *f, struct page *page)
 
 /* --- loads --- */
 
-/* Hands the result to everybody who waits. With the lock. */
+/* Hands the result to every waiter. With the lock. */
 static void deliver(struct load *l, struct page *page, enum err err, const struct fault *fault)
 {
 	LIST_EACH (link, &l->waiters) {
@@ -280,7 +280,7 @@ static void deliver(struct load *l, struct page *page, enum err err, const struc
 	}
 }
 
-/* The selection is still the load's only when its cursor has gone. */
+/* `select` is set only when the cursor that lent it was destroyed meanwhile. */
 static void load_destroy(struct load *l)
 {
 	selection_destroy(l->select);
@@ -300,8 +300,8 @@ static void submit_loads(struct feed *f)
 	}
 }
 
-/* The store knows an event a moment before the feed does: a page ends where the feed does, or a cursor would be past the
- * head, and perhaps in the middle of a record there. */
+/* The store knows an event a moment before the feed does, so a page must end at the feed's head: else a cursor would be past
+ * the head, perhaps in the middle of a record. */
 static void run_load(struct pool_job *job, struct reader *reader)
 {
 	struct load *l = LIST_ITEM(job, struct load, job);
@@ -311,7 +311,7 @@ static void run_load(struct pool_job *job, struct reader *reader)
 	q.bytes_max = l->filtered ? FILTERED_BYTES : PAGE_BYTES;
 	struct page *page;
 	struct fault fault;
-	enum err err = history_page_as(reader, &q, l->form, &page, &fault);
+	enum err err = history_page_as(reader, &q, l->encoding, &page, &fault);
 	pthread_mutex_lock(&f->lock);
 	assert(l->submitted && f->loads_under_way > 0);
 	list_remove(&l->link);
@@ -348,8 +348,8 @@ void feed_close(struct feed *f)
 	pthread_mutex_unlock(&f->lock);
 }
 
-enum err feed_load(struct feed *f, uint64_t after, enum encoding form, struct selection *select, struct load_waiter *waiter,
-		   struct fault *fault)
+enum err feed_load(struct feed *f, uint64_t after, enum encoding encoding, struct selection *select,
+		   struct load_waiter *waiter, struct fault *fault)
 {
 	assert(select == NULL || waiter != NULL); /* it has to come back */
 	if (f->closed)
@@ -369,7 +369,7 @@ enum err feed_load(struct feed *f, uint64_t after, enum encoding form, struct se
 	l->job.run = run_load;
 	l->feed = f;
 	l->after = after;
-	l->form = form;
+	l->encoding = encoding;
 	l->select = select;
 	l->filtered = select != NULL;
 	list_init(&l->waiters);
@@ -380,14 +380,14 @@ enum err feed_load(struct feed *f, uint64_t after, enum encoding form, struct se
 	return ERR_NONE;
 }
 
-void feed_prefetch(struct feed *f, uint64_t after, enum encoding form)
+void feed_prefetch(struct feed *f, uint64_t after, enum encoding encoding)
 {
-	/* A page that ends early is full of large events: where the page behind the next begins is not known yet. */
+	/* A page that ends before a multiple is full of large events: where the page after the next begins is not known. */
 	int pages = after % PAGE_EVENTS == 0 ? PREFETCH_PAGES : 1;
 	for (; pages > 0 && after < f->ring_after; pages--) {
-		/* When it fails the reader will ask for itself. */
+		/* When this fails, the reader loads the page itself. */
 		if (in_cache(f, after) == NULL)
-			(void)feed_load(f, after, form, NULL, NULL, NULL);
+			(void)feed_load(f, after, encoding, NULL, NULL, NULL);
 		after += PAGE_EVENTS - after % PAGE_EVENTS;
 	}
 }

@@ -1,6 +1,6 @@
 /* The feed: where the events after a position are. The newest are in a ring of pages, as they were committed; older
- * ones are read from the store, a page at a time, by the pool, and shared by all who want the same. Readers cannot
- * tell the difference: they are cursors (cursor.h).
+ * ones are read from the store, a page at a time, by the pool, and shared by all readers at that position. Readers are
+ * cursors (cursor.h), and cannot tell the difference.
  *
  *     store ……………………… │ ring: page page page │ ◀─ feed_publish_take ◀─ commit
  *                                                 head
@@ -17,28 +17,28 @@ struct feed;
 
 struct feed_options {
 	size_t ring_bytes;  /* of recent events kept in memory */
-	size_t cache_bytes; /* of older pages kept for those who come next */
+	size_t cache_bytes; /* of older pages kept for other readers */
 };
 
 enum err feed_create(struct store *store, struct pool *pool, struct feed_options options, struct feed **out,
 		     struct fault *fault);
-/* Before the pool ends: pages that wait for it are not read any more, nor those that are asked for from now on. */
+/* Before the pool ends: loads that wait fail with ERR_CLOSED, and so do later ones. */
 void feed_close(struct feed *f);
-/* No cursor is left. */
+/* After the last cursor, and after the pool. NULL is fine. */
 void feed_destroy(struct feed *f);
 
-/* Called after each commit and with nothing locked, on the writer's thread: it must only wake somebody. At most
+/* Called after each commit, without locks, on the writer's thread: it must only wake another thread. At most
  * FEED_LISTENERS_MAX, all registered before the first publish. */
 enum { FEED_LISTENERS_MAX = 8 };
 typedef void feed_listener(void *arg);
 void feed_listen(struct feed *f, feed_listener *listener, void *arg);
 
-/* Delivers what was committed, and only that. The publisher that has waited longest came at `submitted_us` (monotonic); 0:
- * that is not known. */
+/* Delivers a committed batch. `submitted_us` (monotonic): when the request that has waited longest was submitted; 0: not
+ * known. */
 void feed_publish_take(struct feed *f, struct committed *c, int64_t submitted_us);
-/* So many events of a page were sent to a reader that was live: counts how long they took from their publisher. */
+/* `events` events of a page were sent to a live reader: counts the time since they were submitted. */
 void feed_delivered(struct feed *f, const struct page *page, uint64_t events);
-/* How long that was. */
+/* Those times. */
 void feed_read_deliveries(struct feed *f, struct spread_histogram *out);
 
 uint64_t feed_head(struct feed *f);

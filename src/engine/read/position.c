@@ -49,7 +49,7 @@ bool position_find(struct store *s, uint64_t head, const struct position *start,
 		*after = gap->first - 1;
 		return true;
 	}
-	/* History knows an event a moment before the feed does: whoever has read it there waits for what follows. */
+	/* A page of history may hold an event a moment before the feed does: its position is valid. */
 	if (*after > head && *after > store_head(s)) {
 		gap->reason = GAP_AHEAD;
 		*after = head;

@@ -52,7 +52,7 @@ static void set_acked(struct sessions *s, struct session *e, uint64_t acked)
 	snprintf(e->at.epoch, sizeof e->at.epoch, "%s", store_epoch(s->store));
 }
 
-/* What is stored already cannot be refused. */
+/* A session that is stored already cannot be refused. */
 static enum err take(struct sessions *s, enum quota kind, uint64_t client, uint64_t amount, bool stored, struct fault *fault)
 {
 	if (!stored)
@@ -61,7 +61,7 @@ static enum err take(struct sessions *s, enum quota kind, uint64_t client, uint6
 	return ERR_NONE;
 }
 
-/* Finds the session or makes one at `start`; a deleted one begins anew. */
+/* Finds the session or makes one at `start`; a deleted one starts over. */
 static enum err obtain(struct sessions *s, struct slice name, uint64_t client, uint64_t start, bool stored, bool *is_new,
 		       struct session **out, struct fault *fault)
 {
@@ -99,7 +99,7 @@ static size_t filter_len(const struct session *e)
 	return e->filter != NULL ? strlen(e->filter) : 0;
 }
 
-/* It counts for nobody any more. */
+/* Deletes the session in memory; it stays in the lists until the deletion is written. */
 static void mark_deleted(struct sessions *s, struct session *e)
 {
 	assert(!e->deleted);
@@ -115,7 +115,7 @@ bool session_has_filter(const struct session *e, struct slice text)
 	return slice_eq((struct slice){e->filter != NULL ? e->filter : "", filter_len(e)}, text);
 }
 
-/* Remembers what passes; `text` is copied. */
+/* Sets the filter; `text` is copied. */
 static enum err set_filter(struct sessions *s, struct session *e, struct slice text, struct fault *fault)
 {
 	enum err err = take(s, QUOTA_FILTERS, e->client, text.len, s->loading, fault);
@@ -133,7 +133,7 @@ static enum err set_filter(struct sessions *s, struct session *e, struct slice t
 	return ERR_NONE;
 }
 
-/* What was acknowledged on a line that ends earlier here was never in this store. */
+/* Events past the end of the line that was acknowledged on were never in this store. */
 static void clamp(struct sessions *s, struct session *e, struct slice epoch)
 {
 	uint64_t end = UINT64_MAX;
@@ -200,7 +200,7 @@ void sessions_destroy(struct sessions *s)
 	free(s);
 }
 
-/* The reader does not hold the session any more. Returns it; NULL: there was none. */
+/* Detaches the session's reader, and returns it; NULL: there was none. */
 static struct session_reader *release(struct session *e)
 {
 	struct session_reader *r = e->reader;
@@ -240,7 +240,7 @@ enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client,
 	enum err err = obtain(s, name, client, start, false, &is_new, &e, fault);
 	bool changes = !err && (is_new || !session_has_filter(e, buf_slice(&text)));
 	if (changes && (err = set_filter(s, e, buf_slice(&text), fault)) != ERR_NONE && is_new)
-		mark_deleted(s, e); /* then it never was */
+		mark_deleted(s, e); /* the new session is dropped again */
 	if (changes)
 		change(s, e);
 	if (!err) {

@@ -19,7 +19,7 @@ struct lag_count {
 	uint64_t after;
 	uint64_t upto;
 	uint64_t count;
-	uint64_t first; /* the first event there was: what has been removed since does not count any more */
+	uint64_t first; /* the first event of the store then: events removed since must not be counted */
 };
 
 struct session {
@@ -28,13 +28,13 @@ struct session {
 	struct list in_changed; /* DIRTY and WRITING ones */
 	enum write_state state;
 	bool deleted; /* stays until the deletion is written */
-	bool moved;   /* and its reader has not taken the new position yet */
+	bool moved;   /* its reader has not taken the new position yet */
 	uint64_t acked;
-	struct position at;            /* what is stored: `acked`, but where that is past the end of its line of history */
-	uint64_t sent;                 /* to its last reader, when that went; UINT64_MAX: not known */
+	struct position at;            /* what is stored; `acked` is less where it is past the end of its line of history */
+	uint64_t sent;                 /* what its last reader was sent; UINT64_MAX: not known */
 	int64_t updated_ms;            /* Unix */
-	int64_t used_ms;               /* since the boot: the same, or when its last reader went */
-	uint64_t client;               /* whom quotas count it for */
+	int64_t used_ms;               /* since boot: the last change, or when its last reader left */
+	uint64_t client;               /* the client whose quotas count it */
 	struct session_reader *reader; /* NULL: none is connected */
 	char *filter;                  /* as filter_write writes it; NULL: everything passes */
 	struct lag_count counted;
@@ -47,9 +47,9 @@ struct sessions {
 	struct store *store;
 	struct quotas *quotas;
 	size_t count;
-	bool loading; /* what is stored already is not limited */
+	bool loading; /* sessions_create is loading: quotas refuse nothing */
 	struct list changed;
-	struct list all; /* in the order they were made: that of a map would tell of its secret */
+	struct list all; /* in the order they were made: the order of a map would reveal its secret */
 	struct map by_name;
 };
 
@@ -59,7 +59,7 @@ struct session *session_find(struct sessions *s, struct slice name);
 struct session *session_find_any(struct sessions *s, struct slice name);
 struct slice session_name(const struct session *e);
 bool session_has_filter(const struct session *e, struct slice filter);
-/* It is deleted, and nothing waits to be written of it: freed. */
+/* Frees a session that is in no list any more. */
 void session_free(struct sessions *s, struct session *e);
 
 #endif

@@ -18,7 +18,7 @@ static enum err add_count(struct reader *reader, struct selection *select, uint6
 	return err;
 }
 
-/* Counts up to the head what follows `after`, with what is known of it in `c`. */
+/* Brings the count `c` up to date: matching events in (after, head]. */
 static enum err count_on(struct reader *reader, struct selection *select, uint64_t after, uint64_t head, struct lag_count *c,
 			 struct fault *fault)
 {

@@ -1,4 +1,4 @@
-/* What is changed of sessions, on its way to the disk. */
+/* Writing changed sessions. */
 #include "engine/read/session_internal.h"
 
 #include <assert.h>

@@ -9,15 +9,15 @@
 
 enum { PAGES_AT_ONCE = 16 };
 
-/* Those who wait for a topic; made for the first, and gone with the last. */
+/* The readers that wait for a topic; made for the first, freed with the last. */
 struct awaited {
 	struct map_link link; /* by number */
 	uint32_t topic;
 	struct list links;
-	bool busy; /* those are being woken */
+	bool busy; /* its readers are being woken: it must not be freed */
 };
 
-/* Those who wait for the same conditions on payloads, likewise. */
+/* The readers that wait for the same conditions on payloads, likewise. */
 struct condition {
 	struct map_link link; /* by where_hash */
 	struct list in_all;   /* subscriptions.conditions */
@@ -35,13 +35,13 @@ struct subscription_link {
 struct subscriptions {
 	struct feed *feed;
 	uint64_t seen;       /* dispatched up to here */
-	uint32_t topics_end; /* as it was then: a new topic may concern anybody who filters */
+	uint32_t topics_end; /* store_topics_end then: a new topic may match any filter */
 	struct list all;
 	struct list wide;
 	struct map awaited;
 	struct map by_where;
 	struct list conditions;
-	uint32_t narrow; /* how many wait for topics */
+	uint32_t narrow; /* readers that wait for topics */
 };
 
 enum err subscriptions_create(struct feed *f, struct subscriptions **out)
@@ -65,7 +65,7 @@ void subscriptions_destroy(struct subscriptions *t)
 	if (t == NULL)
 		return;
 	assert(list_empty(&t->all) && t->narrow == 0 && list_empty(&t->conditions));
-	map_finish(&t->awaited, NULL); /* nobody waits */
+	map_finish(&t->awaited, NULL);
 	map_finish(&t->by_where, NULL);
 	free(t);
 }
@@ -100,7 +100,7 @@ void subscriptions_catch_up(struct subscriptions *t)
 	t->seen = feed_head(t->feed);
 }
 
-/* --- parking --- */
+/* --- waiting --- */
 
 static struct awaited *find_awaited(const struct subscriptions *t, uint32_t topic)
 {
@@ -151,7 +151,7 @@ static bool grow_links(struct subscription *s, uint32_t count)
 	struct subscription_link *links = malloc(count * sizeof *links);
 	if (links == NULL)
 		return false;
-	free(s->links); /* none is in a list: it is not parked */
+	free(s->links); /* none is in a list, since the reader does not wait */
 	s->links = links;
 	s->link_cap = count;
 	return true;
@@ -232,7 +232,7 @@ static void await_condition_no_more(struct subscriptions *t, struct subscription
 	s->condition = NULL;
 }
 
-bool subscription_park(struct subscriptions *t, struct subscription *s, struct cursor *c)
+bool subscription_add(struct subscriptions *t, struct subscription *s, struct cursor *c)
 {
 	assert(!subscription_waits(s));
 	if (cursor_after(c) < t->seen)
@@ -244,7 +244,7 @@ bool subscription_park(struct subscriptions *t, struct subscription *s, struct c
 	struct where *where = selection_where(select);
 	if (where != NULL && await_condition(t, s, where))
 		return true;
-	/* Also of what is stored but not published yet: those topics are no news by then. A later one wakes everybody. */
+	/* This includes topics of events that are stored but not published yet; any later topic wakes every reader. */
 	bool narrow = !selection_is_wide(select) && selection_refresh(select) == ERR_NONE &&
 		      selection_count(select) <= CURSOR_NARROW_TOPICS;
 	if (!narrow || !link_topics(t, s, select))
@@ -252,7 +252,7 @@ bool subscription_park(struct subscriptions *t, struct subscription *s, struct c
 	return true;
 }
 
-void subscription_unpark(struct subscriptions *t, struct subscription *s)
+void subscription_remove(struct subscriptions *t, struct subscription *s)
 {
 	if (!subscription_waits(s))
 		return;
@@ -275,7 +275,7 @@ static void wake_everybody(struct subscriptions *t, subscription_wake *wake, voi
 	list_move_all(&list, &t->all);
 	while (!list_empty(&list)) {
 		struct subscription *s = LIST_ITEM(list.next, struct subscription, all);
-		subscription_unpark(t, s);
+		subscription_remove(t, s);
 		wake(arg, s);
 	}
 }
@@ -287,12 +287,12 @@ static void wake_wide(struct subscriptions *t, subscription_wake *wake, void *ar
 	list_move_all(&list, &t->wide);
 	while (!list_empty(&list)) {
 		struct subscription *s = LIST_ITEM(list.next, struct subscription, wide);
-		subscription_unpark(t, s);
+		subscription_remove(t, s);
 		wake(arg, s);
 	}
 }
 
-/* Whoever woke during this dispatch has read what there is, and waits for later events only. */
+/* A reader that was woken during this dispatch and waits again has read these events: it waits for later ones. */
 static void wake_topic(struct subscriptions *t, uint32_t topic, uint64_t last, subscription_wake *wake, void *arg)
 {
 	struct awaited *a = find_awaited(t, topic);
@@ -311,14 +311,14 @@ static void wake_topic(struct subscriptions *t, uint32_t topic, uint64_t last, s
 			list_append(&a->links, &link->list);
 			continue;
 		}
-		subscription_unpark(t, s);
+		subscription_remove(t, s);
 		wake(arg, s);
 	}
 	a->busy = false;
 	drop_if_empty(t, a);
 }
 
-/* Whoever woke during this dispatch has read what there is, as above. */
+/* Readers that wait again are left alone, as above. */
 static void wake_waiting(struct subscriptions *t, struct condition *c, uint64_t last, subscription_wake *wake, void *arg)
 {
 	struct list list;
@@ -333,14 +333,14 @@ static void wake_waiting(struct subscriptions *t, struct condition *c, uint64_t 
 			list_append(&c->waiting, &s->same);
 			continue;
 		}
-		subscription_unpark(t, s);
+		subscription_remove(t, s);
 		wake(arg, s);
 	}
 	c->busy = false;
 	drop_condition_if_empty(t, c);
 }
 
-/* A payload is looked at once for each of the conditions, however many wait for them. */
+/* A payload is tested once with each condition, however many readers wait for it. */
 static void wake_conditions(struct subscriptions *t, struct page *page, subscription_wake *wake, void *arg)
 {
 	struct list list;
@@ -362,7 +362,7 @@ static void dispatch_page(struct subscriptions *t, struct page *page, subscripti
 	wake_conditions(t, page, wake, arg);
 	const uint32_t *topics = t->narrow > 0 ? page_topics(page) : NULL;
 	if (topics == NULL && t->narrow > 0)
-		wake_everybody(t, wake, arg); /* no memory to find out whom it concerns */
+		wake_everybody(t, wake, arg); /* no memory for the index of the page */
 	for (uint32_t i = 0; topics != NULL && i < page_count(page); i++)
 		if (i == 0 || topics[i] != topics[i - 1])
 			wake_topic(t, topics[i], page_last(page), wake, arg);
@@ -389,6 +389,6 @@ void subscriptions_dispatch(struct subscriptions *t, subscription_wake *wake, vo
 			page_unref(pages[i]);
 		}
 		if (count == 0)
-			t->seen = head; /* the ring has gone on without us */
+			t->seen = head; /* the pages have left the ring; every reader was woken */
 	}
 }

@@ -1,10 +1,10 @@
-/* Readers that wait at the head, by the topics or the conditions on payloads that they wait for: a commit wakes those whom
- * it concerns, so that its cost grows with what matches and not with who waits.
+/* Readers that wait at the head, indexed by the topics or the conditions on payloads that they wait for: a commit wakes only
+ * readers with a match, so its cost grows with the matches and not with the number of waiting readers.
  *
- *     park ─▶ waits ─▶ subscriptions_dispatch finds an event for it (or unpark) ─▶ reads on, and parks again
+ *     add ─▶ waits ─▶ subscriptions_dispatch finds an event for it (or remove) ─▶ reads on, and is added again
  *
- * While a reader waits its cursor stays where it was; unparking takes it past all that was dispatched without it. A table
- * belongs to one thread, or to whoever holds its owner's lock. */
+ * While a reader waits its cursor stays where it was; removing it moves the cursor past all events that were dispatched
+ * meanwhile. A table belongs to one thread, or is guarded by its owner's lock. */
 #ifndef ENGINE_READ_SUBSCRIPTION_H
 #define ENGINE_READ_SUBSCRIPTION_H
 
@@ -15,11 +15,11 @@ struct subscriptions;
 struct subscription_link;
 struct condition;
 
-/* A reader's place. Zeroed, then subscription_init. */
+/* A waiting reader. Zeroed, then subscription_init. */
 struct subscription {
 	struct list all;  /* in the table; empty while it does not wait */
-	struct list wide; /* among those that every commit concerns */
-	struct list same; /* among those that wait for the same conditions */
+	struct list wide; /* readers that every commit wakes */
+	struct list same; /* readers with the same conditions */
 	struct condition *condition;
 	struct subscription_link *links;
 	uint32_t link_count;
@@ -28,24 +28,25 @@ struct subscription {
 };
 
 enum err subscriptions_create(struct feed *f, struct subscriptions **out);
-/* Nobody waits any more. */
+/* No reader waits. NULL is fine. */
 void subscriptions_destroy(struct subscriptions *t);
 
 void subscription_init(struct subscription *s);
-/* After it was unparked. */
+/* The reader does not wait. */
 void subscription_finish(struct subscription *s);
 
-/* After CURSOR_LIVE: waits for what follows. False when something has been dispatched since: look again. */
-bool subscription_park(struct subscriptions *t, struct subscription *s, struct cursor *c);
-void subscription_unpark(struct subscriptions *t, struct subscription *s);
+/* After CURSOR_LIVE: waits for the next match. False: events were dispatched since; fill the cursor again. */
+bool subscription_add(struct subscriptions *t, struct subscription *s, struct cursor *c);
+void subscription_remove(struct subscriptions *t, struct subscription *s);
 bool subscription_waits(const struct subscription *s);
-/* How far its cursor has come: while it waits, past all that was dispatched without it. */
+/* The position of the reader: of its cursor, or, while it waits, after all events that were dispatched. */
 uint64_t subscription_after(const struct subscriptions *t, const struct subscription *s, const struct cursor *c);
 
-/* While nobody waits: what was committed so far concerns nobody. For an owner that does not dispatch meanwhile. */
+/* Skips what was committed so far; no reader waits. For owners that do not dispatch while nothing waits. */
 void subscriptions_catch_up(struct subscriptions *t);
 
-/* Goes through what was committed since the last time, and calls back for each reader that it concerns, unparked. */
+/* Goes through the commits since the last call, and calls back for each reader with a match, which does not wait any more.
+ */
 typedef void subscription_wake(void *arg, struct subscription *s);
 void subscriptions_dispatch(struct subscriptions *t, subscription_wake *wake, void *arg);
 

@@ -13,7 +13,7 @@
 enum {
 	SECOND_MS = 1000,
 	HOUR_MS = 3600 * 1000,
-	DAY_MS = 24 * HOUR_MS, /* what a restart of the machine counts for at most */
+	DAY_MS = 24 * HOUR_MS, /* a restart of the machine counts for at most a day */
 	PRECISION = 64,
 	BOOT_LEN = 40,
 	NOTE_LEN = BOOT_LEN + 48,
@@ -23,7 +23,7 @@ struct mark {
 	uint64_t seq;
 	int64_t ms;
 	bool stored;
-	bool dropped; /* and forgotten once its note is deleted */
+	bool dropped; /* forgotten once its note is deleted */
 };
 
 struct age_clock {
@@ -53,7 +53,7 @@ static enum err add_mark(struct age_clock *a, uint64_t seq, int64_t ms, bool sto
 
 /* --- the store's notes --- */
 
-/* Those of events that this store does not have, as after `backup --until`, are none of its. */
+/* Marks of events that this store does not have, as after `backup --until`, are dropped. */
 static enum err on_mark(void *arg, struct slice key, int64_t at, struct slice value)
 {
 	(void)value;
@@ -96,7 +96,7 @@ static void boot_name(char out[BOOT_LEN])
 		strcpy(out, "-");
 }
 
-/* How much later it is than it was at the note, of which the machine's clock says that it was `off` ago. */
+/* The time since the note was written; by the machine's clock it is `off`. */
 static int64_t passed(const struct age_clock *a, const struct clock_note *n, int64_t off)
 {
 	char boot[BOOT_LEN];
@@ -118,7 +118,7 @@ static void go_on(struct age_clock *a, const struct clock_note *n)
 	a->surplus_ms = off > real ? off - real : 0;
 }
 
-/* Without a note, at most a day later than the newest event. */
+/* The start of a clock without a note: now, but at most a day after the newest event. */
 static int64_t first_ms(struct store *store)
 {
 	int64_t now = clock_wall_ms();
@@ -199,7 +199,7 @@ enum err age_clock_seek(const struct age_clock *a, struct reader *reader, int64_
 		*seq = found->seq;
 		return ERR_NONE;
 	}
-	/* What was there before the first mark is as old as its time says. */
+	/* Events from before the first mark are as old as their `time` says. */
 	enum err err = history_seek_time(reader, ms, seq, fault);
 	if (!err && first != NULL && *seq > first->seq)
 		*seq = first->seq;
@@ -216,11 +216,11 @@ static struct mark *newest(struct age_clock *a)
 	return NULL;
 }
 
-/* The first one that stays is that of the last event before the log, or else the first there was: what is before it is as
- * old as its time says. */
+/* Drops marks so that their distance grows with their age. The first that stays is that of the last event below the log, or
+ * else the first of all: events before it are as old as their `time` says. */
 static void thin_out(struct age_clock *a, int64_t now)
 {
-	uint64_t hot = store_log_first(a->store);
+	uint64_t log_first = store_log_first(a->store);
 	const struct mark *before = NULL;
 	struct mark *candidate = NULL;
 	for (size_t i = 0; i < a->count; i++) {
@@ -228,7 +228,7 @@ static void thin_out(struct age_clock *a, int64_t now)
 		if (m->dropped)
 			continue;
 		bool close = before != NULL && candidate != NULL && m->ms - before->ms < (now - m->ms) / PRECISION;
-		if (candidate != NULL && ((before == NULL && m->seq < hot) || close))
+		if (candidate != NULL && ((before == NULL && m->seq < log_first) || close))
 			candidate->dropped = true;
 		else if (candidate != NULL)
 			before = candidate;
@@ -243,7 +243,7 @@ bool age_clock_tick(struct age_clock *a)
 	const struct mark *last = newest(a);
 	assert(last == NULL || last->seq <= head);
 	bool due = last == NULL || (head > last->seq && now - last->ms >= SECOND_MS);
-	if (due && add_mark(a, head, now, false) == ERR_NONE) /* else the next time */
+	if (due && add_mark(a, head, now, false) == ERR_NONE) /* without memory, the next tick tries again */
 		thin_out(a, now);
 	bool unsaved = now - a->saved_ms >= HOUR_MS;
 	for (size_t i = 0; !unsaved && i < a->count; i++)

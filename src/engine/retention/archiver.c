@@ -18,13 +18,13 @@
 enum {
 	TICK_MS = 1000,
 	JOBS_MAX = 16,
-	STEP_PAUSE_MS = 5, /* between two steps of leaving: publishers come first */
+	STEP_PAUSE_MS = 5, /* between two eviction steps: publishers come first */
 	FAILED_MIN_MS = 1000,
 	FAILED_MAX_MS = 60 * 1000,
 	SEGMENT_EVENTS = 1000000,
 	HALVINGS_MAX = 10,
 	SESSION_GRACE_MS = 10 * 60 * 1000,
-	BEHIND_MS = 1000, /* less is what adjusting a clock does */
+	BEHIND_MS = 1000, /* adjusting a clock (NTP) sets it back by less */
 	JUMP_MS = 10 * 1000,
 	SEGMENT_BYTES = 256 * 1024 * 1024, /* of the log; an archive is about a fifth of it */
 };
@@ -35,9 +35,10 @@ struct archiver {
 	struct archiver_options options;
 	struct reader *reader;
 	struct thread thread;
-	unsigned attempts; /* failed ones in a row; the thread's own */
-	unsigned halvings; /* of an archive's size, since the disk was full; the thread's own */
-	int64_t offset_ms; /* of the clock from the time since the boot; the thread's own */
+	/* The thread's own. */
+	unsigned attempts; /* failed ones in a row */
+	unsigned halvings; /* how often the size of an archive was halved because the disk was full */
+	int64_t offset_ms; /* wall clock minus time since boot */
 
 	atomic_bool closing;  /* also read while something is being sealed */
 	pthread_mutex_t lock; /* guards what follows */
@@ -76,9 +77,9 @@ static enum err seal(struct archiver *k, uint64_t first, uint64_t last, struct m
 	return ERR_NONE;
 }
 
-/* --- leaving --- */
+/* --- evicting --- */
 
-/* A transaction of the writer's that the keeper waits for. */
+/* A transaction of the writer's that the archiver waits for. */
 struct change {
 	struct write_op op; /* first: the writer gives it back */
 	struct archiver *archiver;
@@ -111,31 +112,31 @@ static enum err commit(struct archiver *k, struct change *c, struct fault *fault
 	return c->op.err;
 }
 
-struct leave {
+struct eviction {
 	struct change change; /* first */
 	uint64_t upto;
 	uint64_t chain_seq;
 	const char *chain; /* NULL: they are gone for good */
-	uint64_t left;
+	uint64_t evicted_upto;
 };
 
-static enum err leave_change(struct write_op *op, struct store *store, struct fault *fault)
+static enum err evict_change(struct write_op *op, struct store *store, struct fault *fault)
 {
-	struct leave *l = (struct leave *)op;
-	return store_evict(store, l->upto, l->chain_seq, l->chain, &l->left, fault);
+	struct eviction *l = (struct eviction *)op;
+	return store_evict(store, l->upto, l->chain_seq, l->chain, &l->evicted_upto, fault);
 }
 
 /* One step, in a commit of the writer's. */
-static enum err evict_step(struct archiver *k, struct leave *l, struct fault *fault)
+static enum err evict_step(struct archiver *k, struct eviction *l, struct fault *fault)
 {
 	uint64_t before = store_log_first(k->store);
-	l->change.op = (struct write_op){.change = leave_change, .leaving = l->upto};
+	l->change.op = (struct write_op){.change = evict_change, .evict_upto = l->upto};
 	enum err err = commit(k, &l->change, fault);
 	if (err)
 		return err;
-	assert(l->left + 1 >= before);
+	assert(l->evicted_upto + 1 >= before);
 	pthread_mutex_lock(&k->lock);
-	k->figures.left += l->left + 1 - before;
+	k->figures.evicted += l->evicted_upto + 1 - before;
 	pthread_mutex_unlock(&k->lock);
 	return ERR_NONE;
 }
@@ -148,9 +149,9 @@ static void pause_ms(struct archiver *k, int64_t ms)
 	pthread_mutex_unlock(&k->lock);
 }
 
-static enum err leave(struct archiver *k, uint64_t upto, const struct manifest *m, struct fault *fault)
+static enum err evict(struct archiver *k, uint64_t upto, const struct manifest *m, struct fault *fault)
 {
-	struct leave l = {.upto = upto, .chain_seq = m != NULL ? m->last : upto, .chain = m != NULL ? m->chain : NULL};
+	struct eviction l = {.upto = upto, .chain_seq = m != NULL ? m->last : upto, .chain = m != NULL ? m->chain : NULL};
 	enum err err = ERR_NONE;
 	while (!err && store_log_first(k->store) <= upto) {
 		if (atomic_load(&k->closing))
@@ -174,14 +175,14 @@ static uint64_t segment_events(uint64_t used, uint64_t events)
 	return n < SEGMENT_EVENTS ? n : SEGMENT_EVENTS;
 }
 
-/* Takes one segment out of the log, up to `cut` at most. */
+/* Seals and evicts one segment, up to `cut` at most. */
 static enum err take_segment(struct archiver *k, uint64_t cut, uint64_t used, struct fault *fault)
 {
 	uint64_t first = store_log_first(k->store);
 	if (k->options.discard)
-		return leave(k, cut, NULL, fault);
+		return evict(k, cut, NULL, fault);
 	struct manifest m;
-	/* One that was sealed already, before a restart or because somebody asked for it: it is proven again. */
+	/* An archive that was made before a restart, or on request, is compared with the log again. */
 	if (archive_set_find(store_archives(k->store), first, &m) && m.last <= cut) {
 		first = m.first;
 	} else {
@@ -190,15 +191,15 @@ static enum err take_segment(struct archiver *k, uint64_t cut, uint64_t used, st
 	}
 	assert(first <= m.last && m.last <= cut);
 	enum err err = seal(k, first, m.last, &m, fault);
-	/* A smaller one may still fit; when it has left, there is room for a larger one. */
+	/* After ERR_FULL a smaller archive may still fit; evicting its events makes room for a larger one. */
 	if (err == ERR_FULL && k->halvings < HALVINGS_MAX)
 		k->halvings++;
 	else if (!err && k->halvings > 0)
 		k->halvings--;
-	return err ? err : leave(k, m.last, &m, fault);
+	return err ? err : evict(k, m.last, &m, fault);
 }
 
-static enum err keep(struct archiver *k, struct fault *fault)
+static enum err retain(struct archiver *k, struct fault *fault)
 {
 	const struct retention limits = {k->store, k->reader, k->options.ages, &k->options};
 	uint64_t used;
@@ -224,7 +225,8 @@ static enum err keep(struct archiver *k, struct fault *fault)
 
 /* --- the thread --- */
 
-static void tell(struct archiver *k, enum err err, const struct fault *fault)
+/* Counts a failed attempt. A reason is logged once, until it changes. */
+static void note_result(struct archiver *k, enum err err, const struct fault *fault)
 {
 	k->attempts = err && err != ERR_CLOSED ? k->attempts + 1 : 0;
 	pthread_mutex_lock(&k->lock);
@@ -233,7 +235,8 @@ static void tell(struct archiver *k, enum err err, const struct fault *fault)
 	snprintf(k->figures.reason, sizeof k->figures.reason, "%s", k->attempts > 0 ? fault->text : "");
 	pthread_mutex_unlock(&k->lock);
 	if (news)
-		log_error("retention cannot go on: the events stay in the log", "why=\"%s\"", fault->text);
+		log_error("retention has failed: the events stay in the log, and it is tried again", "why=\"%s\"",
+			  fault->text);
 }
 
 static struct archiver_job *next_job(struct archiver *k)
@@ -271,12 +274,12 @@ static void run_jobs(struct archiver *k)
 	}
 }
 
-/* What a reader had when the server ended is not known: all get some time to come back after a start. */
+/* Which sessions had readers when the server ended is not known: after a start, all get SESSION_GRACE_MS to reconnect. */
 static void expire_sessions(struct archiver *k, int64_t started_ms)
 {
 	int64_t expiry_ms = k->options.session_expiry_ms;
-	int64_t rcu_ms = expiry_ms < SESSION_GRACE_MS ? expiry_ms : SESSION_GRACE_MS;
-	if (expiry_ms == 0 || clock_mono_ms() - started_ms < rcu_ms)
+	int64_t grace_ms = expiry_ms < SESSION_GRACE_MS ? expiry_ms : SESSION_GRACE_MS;
+	if (expiry_ms == 0 || clock_mono_ms() - started_ms < grace_ms)
 		return;
 	uint64_t count = sessions_expire(k->options.sessions, expiry_ms);
 	if (count == 0)
@@ -297,7 +300,7 @@ static enum err save_change(struct write_op *op, struct store *store, struct fau
 	return age_clock_save(((struct save *)op)->ages, store, fault);
 }
 
-/* What is not saved now is saved the next time. */
+/* If saving fails, the next tick tries again. */
 static void count_ages(struct archiver *k)
 {
 	struct fault fault;
@@ -309,8 +312,8 @@ static void count_ages(struct archiver *k)
 		age_clock_saved(ages);
 }
 
-/* Events have the time of the newest one as long as the clock is behind it. */
-static void look_at_clock(struct archiver *k)
+/* While the clock is behind the newest event, new events get the time of that one. */
+static void check_clock(struct archiver *k)
 {
 	int64_t offset = clock_wall_ms() - clock_boot_ms();
 	int64_t jump = offset - k->offset_ms;
@@ -339,13 +342,13 @@ static void *work(void *arg)
 	int64_t retry_ms = 0; /* monotonic: not before */
 	while (!atomic_load(&k->closing)) {
 		run_jobs(k);
-		archive_set_look(store_archives(k->store));
-		look_at_clock(k);
+		archive_set_find_missing(store_archives(k->store));
+		check_clock(k);
 		count_ages(k);
 		expire_sessions(k, started_ms);
 		if (clock_mono_ms() >= retry_ms) {
 			struct fault fault = {0};
-			tell(k, keep(k, &fault), &fault);
+			note_result(k, retain(k, &fault), &fault);
 			retry_ms = k->attempts == 0 ? 0
 						    : clock_mono_ms() + random_backoff_ms(k->attempts - 1, FAILED_MIN_MS,
 											  FAILED_MAX_MS);
@@ -355,7 +358,7 @@ static void *work(void *arg)
 			clock_cond_wait(&k->wake, &k->lock, TICK_MS);
 		pthread_mutex_unlock(&k->lock);
 	}
-	run_jobs(k); /* each ends at once, and is told */
+	run_jobs(k); /* `closing` ends each at once, with ERR_CLOSED */
 	return NULL;
 }
 
@@ -411,7 +414,7 @@ enum err archiver_submit(struct archiver *k, struct archiver_job *job, struct fa
 	if (atomic_load(&k->closing))
 		err = fault_set(fault, ERR_CLOSED, "the server is shutting down");
 	else if (k->job_count == JOBS_MAX)
-		err = fault_set(fault, ERR_BUSY, "%d archives are being waited for already", JOBS_MAX);
+		err = fault_set(fault, ERR_BUSY, "%d archive jobs are waiting already: try again later", JOBS_MAX);
 	if (!err) {
 		list_append(&k->jobs, &job->link);
 		k->job_count++;

@@ -5,7 +5,7 @@
 #include "engine/retention/age_clock.h"
 
 enum {
-	SLACK = 8 /* a limit is acted on when it is passed by this part of it */,
+	SLACK = 8 /* a limit is acted on when it is exceeded by this fraction (an eighth) */,
 	PAGE_EVENTS = 1000,
 	PAGE_BYTES = 1024 * 1024
 };
@@ -15,20 +15,20 @@ static uint64_t max(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static uint64_t cut_by_number(uint64_t hot, uint64_t head, uint64_t limit)
+static uint64_t cut_by_number(uint64_t log_first, uint64_t head, uint64_t limit)
 {
-	uint64_t events = head + 1 - hot;
+	uint64_t events = head + 1 - log_first;
 	return limit > 0 && events > limit + limit / SLACK ? head - limit : 0;
 }
 
-/* As if all events had the same size; what that leaves over goes the next time. */
-static uint64_t cut_by_size(uint64_t hot, uint64_t head, uint64_t limit, uint64_t used)
+/* Assumes that all events have the same size; the next round corrects the error. */
+static uint64_t cut_by_size(uint64_t log_first, uint64_t head, uint64_t limit, uint64_t used)
 {
 	if (limit == 0 || used <= limit + limit / SLACK)
 		return 0;
-	assert(hot <= head);
+	assert(log_first <= head);
 	double share = (double)(used - limit) / (double)used;
-	return hot - 1 + (uint64_t)((double)(head + 1 - hot) * share);
+	return log_first - 1 + (uint64_t)((double)(head + 1 - log_first) * share);
 }
 
 /* --- by age --- */
@@ -59,7 +59,7 @@ static enum err next_of(const struct retention *r, struct slice stream, uint64_t
 	return err;
 }
 
-/* Streams that are kept longer hold the log at their first event that is not due. */
+/* Streams that are kept longer stop the cut at their first event that is not due. */
 static enum err hold(const struct retention *r, int64_t now, uint64_t *cut, struct fault *fault)
 {
 	const struct archiver_options *o = r->limits;
@@ -80,7 +80,7 @@ static enum err hold(const struct retention *r, int64_t now, uint64_t *cut, stru
 	return err;
 }
 
-/* What is due of each stream with a limit of its own, and of all others; 0: nothing. */
+/* Up to which seq events are due: of each stream with its own limit, and of all others; 0: none are. */
 struct due {
 	uint64_t upto[ARCHIVER_STREAMS_MAX];
 	uint64_t others;
@@ -109,7 +109,7 @@ static bool is_due(const struct retention *r, const struct due *due, struct page
 	return e.seq <= due->others;
 }
 
-/* What follows may leave, too, as long as it is of streams that are kept for a shorter time, and due. */
+/* The events that follow are cut too, as long as they belong to streams with a shorter limit and are due. */
 static enum err extend(const struct retention *r, int64_t now, uint64_t *cut, struct fault *fault)
 {
 	const struct archiver_options *o = r->limits;
@@ -162,7 +162,7 @@ static enum err cut_by_age(const struct retention *r, uint64_t *cut, struct faul
 	*cut = 0;
 	if (!retention_has_age(r->limits))
 		return ERR_NONE;
-	/* Is anything due for long enough? */
+	/* Nothing is cut until the limit is exceeded by an eighth. */
 	int64_t now = age_clock_now(r->ages);
 	enum err err = due_at(r, now - shortest(r->limits) / SLACK, cut, fault);
 	if (err || *cut < store_log_first(r->store))
@@ -172,14 +172,14 @@ static enum err cut_by_age(const struct retention *r, uint64_t *cut, struct faul
 
 enum err retention_cut(const struct retention *r, uint64_t used, uint64_t *cut, struct fault *fault)
 {
-	uint64_t hot = store_log_first(r->store);
+	uint64_t log_first = store_log_first(r->store);
 	uint64_t head = store_head(r->store);
 	*cut = 0;
-	if (hot >= head) /* the newest event stays: the time goes on from it */
+	if (log_first >= head) /* the newest event stays: the time goes on from it */
 		return ERR_NONE;
 	enum err err = cut_by_age(r, cut, fault);
-	*cut = max(*cut, cut_by_number(hot, head, r->limits->events));
-	*cut = max(*cut, cut_by_size(hot, head, r->limits->bytes, used));
+	*cut = max(*cut, cut_by_number(log_first, head, r->limits->events));
+	*cut = max(*cut, cut_by_size(log_first, head, r->limits->bytes, used));
 	if (*cut >= head)
 		*cut = head - 1;
 	return err;

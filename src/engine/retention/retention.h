@@ -1,4 +1,4 @@
-/* Where the log is to be cut: what the limits of a keeper come to. */
+/* Where the limits of an archiver cut the log. */
 #ifndef ENGINE_RETENTION_RETENTION_H
 #define ENGINE_RETENTION_RETENTION_H
 
@@ -11,7 +11,7 @@ struct retention {
 	const struct archiver_options *limits;
 };
 
-/* The last seq that is to leave the log; below store_log_first when none is. `used`: see history_used. */
+/* *cut: the last seq to evict, below store_log_first when there is none. `used`: bytes, see history_used. */
 enum err retention_cut(const struct retention *r, uint64_t used, uint64_t *cut, struct fault *fault);
 /* Is any limit an age? */
 bool retention_has_age(const struct archiver_options *limits);

@@ -7,7 +7,7 @@
 enum {
 	CHUNK_BYTES = 8192,
 	RECORD_MAX = 1 + 10 + 2 + ACKS_TEXT_MAX,
-	KNOWN_MAX = 256, /* bytes of a text that is worth a number */
+	KNOWN_MAX = 256, /* longer texts get no number */
 	KIND_BITS = 2,
 	TEXT_NONE = 0, /* else: its number and one more */
 	TEXT_INSIDE = ACKS_TEXTS + 1,
@@ -79,7 +79,7 @@ static struct chunk *room_for_one(struct acks *a)
 	return c;
 }
 
-/* How a record says its text. A text that is new gets a number while there are some. */
+/* How a record refers to its text. A new text gets a number while there are free ones. */
 static unsigned number_of(struct acks *a, struct slice text)
 {
 	if (text.p == NULL)
@@ -109,7 +109,7 @@ static void put_number(struct chunk *c, uint64_t n)
 bool acks_add(struct acks *a, const struct ack *ack)
 {
 	if (acks_empty(a) && a->text_count == ACKS_TEXTS)
-		forget_texts(a); /* others may come more often by now */
+		forget_texts(a); /* other texts may be the frequent ones by now */
 	struct chunk *c = room_for_one(a);
 	if (c == NULL)
 		return false;

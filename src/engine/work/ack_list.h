@@ -1,8 +1,8 @@
-/* Answers that a publisher has not read yet, in two or three bytes each: an hour of a thousand a second comes to ten MiB.
- * Their text is made when the socket has room for it. First in, first out; on the ws thread.
+/* Acknowledgements that a publisher has not read yet, in two or three bytes each: an hour at a thousand per second takes ten
+ * MiB. Their JSON is made when the socket has room. First in, first out; on the ws thread.
  *
  *     record   kind and text in one byte, then the distance to the seq before it, zigzag, seven bits a byte
- *     text     of the few that come again and again: its number; of any other: its length and its bytes               */
+ *     text     a repeated text: its number; any other: its length and its bytes                                       */
 #ifndef ENGINE_WORK_ACK_LIST_H
 #define ENGINE_WORK_ACK_LIST_H
 
@@ -28,7 +28,7 @@ struct ack {
 
 struct acks {
 	struct list chunks;
-	size_t bytes; /* memory that they take up, of QUOTA_ACKS */
+	size_t bytes; /* memory of the chunks, counted in QUOTA_ACKS */
 	struct quotas *quotas;
 	uint64_t client;
 	uint64_t added_seq;
@@ -40,11 +40,11 @@ struct acks {
 void acks_init(struct acks *a, struct quotas *quotas, uint64_t client);
 void acks_finish(struct acks *a);
 
-/* False when there is no memory; then nothing was added. Of a text only the first ACKS_TEXT_MAX bytes are kept. */
+/* False when there is no memory; then nothing was added. Texts are cut after ACKS_TEXT_MAX bytes. */
 bool acks_add(struct acks *a, const struct ack *ack);
 bool acks_empty(const struct acks *a);
-/* The oldest one, and takes it out. There is one. Its text lives until the next call and as long as `text`, where it may be
- * put: check that. */
+/* Removes the oldest one; the list is not empty. Its text lives until the next call, and as long as the buffer `text`, into
+ * which it may be copied: check that with buf_failed. */
 void acks_take(struct acks *a, struct ack *out, struct buf *text);
 /* Throws all away. */
 void acks_clear(struct acks *a);

@@ -1,5 +1,5 @@
-/* What waits, in the order that is fair: what is of one client comes one after the other, of several clients in turns. Not
- * locked. */
+/* A fair queue: items of one client come in order, and clients take turns (round robin over hashed buckets, as in stochastic
+ * fair queueing). Not locked. */
 #ifndef ENGINE_WORK_FAIR_QUEUE_H
 #define ENGINE_WORK_FAIR_QUEUE_H
 
@@ -8,14 +8,14 @@
 
 #include "base/list.h"
 
-/* Clients share lanes while more of them wait; nobody then waits for ever, only longer. */
-enum { LANES = 64 };
+/* With more waiting clients than buckets some share one: they wait longer, never for ever. */
+enum { FAIR_QUEUE_BUCKETS = 64 };
 
 struct fair_queue {
-	struct list lane[LANES];
-	uint64_t filled;       /* a bit for each lane that has something */
-	uint64_t owner[LANES]; /* whose those are */
-	bool crowded; /* some wait in the lane of another: then, until nothing waits, their hash says where clients go */
+	struct list bucket[FAIR_QUEUE_BUCKETS];
+	uint64_t filled;                    /* a bit for each bucket that is not empty */
+	uint64_t owner[FAIR_QUEUE_BUCKETS]; /* the client of each bucket that is not empty */
+	bool collided; /* clients share a bucket: until the queue is empty, the hash alone chooses the bucket */
 };
 
 void fair_queue_init(struct fair_queue *l);
@@ -23,23 +23,23 @@ static inline bool fair_queue_empty(const struct fair_queue *l)
 {
 	return l->filled == 0;
 }
-/* How many of them have something. */
+/* How many buckets are not empty. */
 static inline int fair_queue_filled(const struct fair_queue *l)
 {
 	return __builtin_popcountll(l->filled);
 }
-/* Returns the lane it went to. */
+/* Returns the bucket that the item was put into. */
 const struct list *fair_queue_append(struct fair_queue *l, uint64_t client, struct list *item);
-/* Whoever takes keeps a number of whose turn it is. This lane's, the next one that has something: its first item can be
- * removed with fair_queue_remove. */
+/* `turn`, kept by the caller (0 at first), is the bucket whose turn it is. Moves it on to the next bucket that is not empty,
+ * and returns that; its first item can be removed with fair_queue_remove. The queue is not empty. */
 struct list *fair_queue_current(struct fair_queue *l, unsigned *turn);
 void fair_queue_remove(struct fair_queue *l, unsigned turn, struct list *item);
-/* It is the next one's turn. */
+/* Ends the turn of a bucket. */
 static inline void fair_queue_next(unsigned *turn)
 {
-	*turn = (*turn + 1) % LANES;
+	*turn = (*turn + 1) % FAIR_QUEUE_BUCKETS;
 }
-/* All that waits, lane by lane. */
+/* Moves all items to `out`, bucket by bucket. */
 void fair_queue_take_all(struct fair_queue *l, struct list *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Measuring: how often per second, and how long. Each meter is fed by one thread and read by any. */
+/* Meters: rates per second, and durations. Any thread. */
 #ifndef ENGINE_WORK_METER_H
 #define ENGINE_WORK_METER_H
 
@@ -40,7 +40,7 @@ struct spread_figures {
 	double max_ms;
 };
 
-/* The same by bounds that double, which are exact: how many took at most so many microseconds. */
+/* A histogram with exact bounds that double: how many durations were at most bounds_us[i]. */
 enum { SPREAD_BOUNDS = 19, SPREAD_FIRST_BOUND_US = 63 };
 struct spread_histogram {
 	uint64_t bounds_us[SPREAD_BOUNDS]; /* up to 16.8 s */
@@ -51,7 +51,7 @@ struct spread_histogram {
 
 void spread_init(struct spread *s);
 void spread_finish(struct spread *s);
-/* `count` that took so long. */
+/* Counts `count` durations of `us` microseconds. */
 void spread_add(struct spread *s, int64_t us, uint64_t count);
 void spread_read(struct spread *s, struct spread_figures *out);
 void spread_read_histogram(struct spread *s, struct spread_histogram *out);

@@ -13,8 +13,8 @@ enum { NICE = 5, SLOW_NICE = 19 };
 struct queue {
 	pthread_cond_t wake;
 	struct fair_queue jobs;
-	struct fair_queue again; /* of requests that have had a turn: every other turn is theirs while both kinds wait */
-	unsigned jobs_turn;      /* whose it is */
+	struct fair_queue again; /* jobs that have run before: every other turn is theirs while both kinds wait */
+	unsigned jobs_turn;      /* see fair_queue_current */
 	unsigned again_turn;
 	bool again_next;
 	bool closing;
@@ -41,7 +41,7 @@ static bool is_idle(const struct queue *q)
 	return fair_queue_empty(&q->jobs) && fair_queue_empty(&q->again);
 }
 
-/* There is one. With the lock. */
+/* The next job; the queue is not idle. With the lock. */
 static struct pool_job *take(struct queue *q)
 {
 	assert(!is_idle(q));
@@ -131,7 +131,7 @@ static void end(struct pool *p, struct queue *q)
 	pthread_cond_destroy(&q->wake);
 }
 
-/* In this order: a usual job may submit a slow one. */
+/* Usual threads end first: a usual job may submit a slow one. */
 void pool_destroy(struct pool *p)
 {
 	if (p == NULL)
@@ -142,10 +142,10 @@ void pool_destroy(struct pool *p)
 	free(p);
 }
 
-static void submit(struct pool *p, struct queue *q, struct fair_queue *lanes, struct pool_job *job)
+static void submit(struct pool *p, struct queue *q, struct fair_queue *to, struct pool_job *job)
 {
 	pthread_mutex_lock(&p->lock);
-	fair_queue_append(lanes, job->client, &job->link);
+	fair_queue_append(to, job->client, &job->link);
 	pthread_cond_signal(&q->wake);
 	pthread_mutex_unlock(&p->lock);
 }

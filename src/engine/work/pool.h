@@ -1,5 +1,5 @@
-/* Threads that may wait for the disk: each has a reader of its own and runs jobs in the order they came.
- * One thread more, of the lowest priority, has a queue of its own for jobs that take much of a processor. */
+/* Threads that may wait for the disk. Each has its own reader. Clients take turns; the jobs of one client run in order. One
+ * more thread, of the lowest priority, has its own queue for jobs that need much processor time. */
 #ifndef ENGINE_WORK_POOL_H
 #define ENGINE_WORK_POOL_H
 
@@ -8,22 +8,22 @@
 
 struct pool;
 
-/* Embedded in whatever a job belongs to. The job is out of the pool's hands when `run` is called. */
+/* Embedded in what the job is for. The pool does not touch the job any more when `run` is called: it may free it. */
 struct pool_job {
 	struct list link;
-	uint64_t client; /* whose it is: clients take turns; 0: nobody's in particular */
+	uint64_t client; /* clients take turns; 0: no particular client */
 	void (*run)(struct pool_job *job, struct reader *reader);
 };
 
-/* `threads` for the usual jobs. */
+/* `threads` for usual jobs, and one more for slow ones. ERR_NOMEM, and the errors of reader_open. */
 enum err pool_create(struct store *store, int threads, struct pool **out, struct fault *fault);
-/* Runs what is queued, then ends the threads. */
+/* Runs what is queued, then ends the threads. NULL is fine. */
 void pool_destroy(struct pool *p);
-/* Any thread. Cannot fail: whoever submits bounds how many jobs there can be. */
+/* Any thread. Cannot fail; callers bound the number of their jobs. */
 void pool_submit(struct pool *p, struct pool_job *job);
-/* The same for the next part of something that has had a turn: what is new waits for one such part at the most. */
+/* The same for a job that has run before and continues: while both kinds wait, new jobs get every other turn. */
 void pool_submit_again(struct pool *p, struct pool_job *job);
-/* The same for the slow thread. A slow job submits no usual one: those threads end first. */
+/* The same for the slow thread. A slow job must not submit a usual one: those threads end first. */
 void pool_submit_slow(struct pool *p, struct pool_job *job);
 
 #endif

@@ -11,8 +11,8 @@
 
 enum {
 	WANTED_MS = 10000,   /* a client that was refused retries within this time (Retry-After) */
-	KEPT = 256,          /* clients that hold nothing */
-	LITTLE_SHARE = 1024, /* so small a part of all is next to nothing */
+	KEPT = 256,          /* clients that hold nothing but are remembered */
+	LITTLE_SHARE = 1024, /* a client that holds at most 1/1024 of all counts as holding nothing */
 };
 
 struct member {
@@ -21,11 +21,11 @@ struct member {
 	uint64_t held;
 };
 
-struct purse {
+struct usage {
 	struct quota_limit limit;
 	pthread_mutex_t lock; /* guards what follows */
 	uint64_t held;        /* by all */
-	struct map members;   /* those that hold something, and some that did */
+	struct map members;   /* clients that hold something, and up to KEPT others */
 	uint64_t waiting;
 	uint64_t refused_share;
 	uint64_t refused_all;
@@ -33,15 +33,15 @@ struct purse {
 };
 
 struct quotas {
-	struct purse purses[QUOTAS];
+	struct usage usages[QUOTAS];
 };
 
 /* What users read of each kind. */
 static const struct {
 	const char *name;
-	const char *share; /* a client has as much as it may */
-	const char *all;   /* there is none left */
-	const char *full;  /* the problem that this is; NULL: no other than its code says */
+	const char *share; /* the client has as much as it may */
+	const char *all;   /* nothing is left */
+	const char *full;  /* the kind of problem of the latter; NULL: the one of its code */
 } texts[QUOTAS] = {
 	[QUOTA_CONNECTIONS] = {"connections",
 			       "there are too many connections from this address (see --max-connections-per-address)",
@@ -96,9 +96,9 @@ struct quotas *quotas_create(const struct quota_limit limits[QUOTAS])
 {
 	struct quotas *q = calloc(1, sizeof *q);
 	for (int i = 0; q != NULL && i < QUOTAS; i++) {
-		q->purses[i].limit = limits[i];
-		pthread_mutex_init(&q->purses[i].lock, NULL);
-		map_init(&q->purses[i].members);
+		q->usages[i].limit = limits[i];
+		pthread_mutex_init(&q->usages[i].lock, NULL);
+		map_init(&q->usages[i].members);
 	}
 	return q;
 }
@@ -111,19 +111,19 @@ static void free_member(struct map_link *link)
 void quotas_destroy(struct quotas *q)
 {
 	for (int i = 0; q != NULL && i < QUOTAS; i++) {
-		map_finish(&q->purses[i].members, free_member);
-		pthread_mutex_destroy(&q->purses[i].lock);
+		map_finish(&q->usages[i].members, free_member);
+		pthread_mutex_destroy(&q->usages[i].lock);
 	}
 	free(q);
 }
 
 /* NULL: nothing of the kind is counted. */
-static struct purse *purse_of(struct quotas *q, enum quota kind)
+static struct usage *usage_of(struct quotas *q, enum quota kind)
 {
-	return q != NULL && q->purses[kind].limit.all != 0 ? &q->purses[kind] : NULL;
+	return q != NULL && q->usages[kind].limit.all != 0 ? &q->usages[kind] : NULL;
 }
 
-static struct member *find(const struct purse *p, uint64_t client)
+static struct member *find(const struct usage *p, uint64_t client)
 {
 	if (client == 0)
 		return NULL;
@@ -136,8 +136,8 @@ static struct member *find(const struct purse *p, uint64_t client)
 	return NULL;
 }
 
-/* The client's, made where there is none. NULL: it is nobody's, or there is no memory; then it counts among all only. */
-static struct member *obtain(struct purse *p, uint64_t client)
+/* The member of a client, made where there is none. NULL: client 0, or no memory; then it counts in the total only. */
+static struct member *obtain(struct usage *p, uint64_t client)
 {
 	struct member *m = find(p, client);
 	if (m != NULL || client == 0 || (m = calloc(1, sizeof *m)) == NULL)
@@ -147,15 +147,15 @@ static struct member *obtain(struct purse *p, uint64_t client)
 	return m;
 }
 
-static void add(struct purse *p, struct member *m, uint64_t amount)
+static void add(struct usage *p, struct member *m, uint64_t amount)
 {
 	p->held += amount;
 	if (m != NULL)
 		m->held += amount;
 }
 
-/* Some that hold nothing stay: the same clients come again and again. */
-static void forget(struct purse *p, struct member *m)
+/* Up to KEPT members that hold nothing stay, since the same clients come again. */
+static void forget(struct usage *p, struct member *m)
 {
 	if (m == NULL || m->held > 0 || p->members.count <= KEPT)
 		return;
@@ -163,7 +163,7 @@ static void forget(struct purse *p, struct member *m)
 	free(m);
 }
 
-static void subtract(struct purse *p, struct member *m, uint64_t amount)
+static void subtract(struct usage *p, struct member *m, uint64_t amount)
 {
 	assert(p->held >= amount);
 	p->held -= amount;
@@ -172,14 +172,14 @@ static void subtract(struct purse *p, struct member *m, uint64_t amount)
 	forget(p, m);
 }
 
-static uint64_t free_of(const struct purse *p)
+static uint64_t free_of(const struct usage *p)
 {
 	return p->held < p->limit.all ? p->limit.all - p->held : 0;
 }
 
-/* By its share alone. Something small that waits does not halve what a client may have for one thing. `own`: what it holds
- * by the one thing that is to grow. */
-static uint64_t share_left(const struct purse *p, const struct member *m, uint64_t own)
+/* What the client may still take, by its own limit. A client that holds next to nothing else may have all that is free.
+ * `own`: the part of what it holds that belongs to the hold which is to grow. */
+static uint64_t share_left(const struct usage *p, const struct member *m, uint64_t own)
 {
 	uint64_t held = m != NULL ? m->held : 0;
 	uint64_t left = free_of(p);
@@ -191,7 +191,7 @@ static uint64_t share_left(const struct purse *p, const struct member *m, uint64
 	return held < times * left ? (times * left - held + times) / (times + 1) : 0;
 }
 
-static enum err refuse(struct purse *p, bool share)
+static enum err refuse(struct usage *p, bool share)
 {
 	if (share)
 		p->refused_share++;
@@ -201,14 +201,14 @@ static enum err refuse(struct purse *p, bool share)
 	return share ? ERR_RATE : ERR_BUSY;
 }
 
-/* More for something that holds `own` of it; `early`: before others have given back what they are about to. */
+/* `amount` more for a hold of `own`; `early`: others are about to give some back. */
 struct taking {
 	uint64_t own;
 	uint64_t amount;
 	bool early;
 };
 
-static enum err check(struct purse *p, const struct member *m, struct taking t)
+static enum err check(struct usage *p, const struct member *m, struct taking t)
 {
 	if (p->held == t.own && (p->limit.client == 0 || t.amount <= p->limit.client))
 		return ERR_NONE;
@@ -226,7 +226,7 @@ static enum err explain(enum quota kind, enum err err, struct fault *fault)
 
 static enum err take(struct quotas *q, enum quota kind, uint64_t client, struct taking t, struct fault *fault)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL || t.amount == 0)
 		return ERR_NONE;
 	pthread_mutex_lock(&p->lock);
@@ -252,7 +252,7 @@ enum err quota_take_early(struct quotas *q, enum quota kind, uint64_t client, ui
 
 void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL || amount == 0)
 		return;
 	pthread_mutex_lock(&p->lock);
@@ -262,7 +262,7 @@ void quota_charge(struct quotas *q, enum quota kind, uint64_t client, uint64_t a
 
 void quota_give(struct quotas *q, enum quota kind, uint64_t client, uint64_t amount)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL || amount == 0)
 		return;
 	pthread_mutex_lock(&p->lock);
@@ -294,7 +294,7 @@ enum err quota_hold_upload(struct quota_hold *h, uint64_t bytes, struct fault *f
 
 uint64_t quota_room(struct quotas *q, enum quota kind, uint64_t client)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL)
 		return UINT64_MAX;
 	pthread_mutex_lock(&p->lock);
@@ -306,16 +306,16 @@ uint64_t quota_room(struct quotas *q, enum quota kind, uint64_t client)
 
 enum err quota_refuse(struct quotas *q, enum quota kind, uint64_t client, struct fault *fault)
 {
-	struct purse *p = &q->purses[kind];
+	struct usage *p = &q->usages[kind];
 	pthread_mutex_lock(&p->lock);
 	enum err err = refuse(p, share_left(p, find(p, client), 0) == 0);
 	pthread_mutex_unlock(&p->lock);
 	return explain(kind, err, fault);
 }
 
-static void note_waiting(struct quotas *q, enum quota kind, bool more)
+static void change_waiting(struct quotas *q, enum quota kind, bool more)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL)
 		return;
 	pthread_mutex_lock(&p->lock);
@@ -326,17 +326,17 @@ static void note_waiting(struct quotas *q, enum quota kind, bool more)
 
 void quota_wait(struct quotas *q, enum quota kind)
 {
-	note_waiting(q, kind, true);
+	change_waiting(q, kind, true);
 }
 
 void quota_wait_end(struct quotas *q, enum quota kind)
 {
-	note_waiting(q, kind, false);
+	change_waiting(q, kind, false);
 }
 
 bool quota_is_wanted(struct quotas *q, enum quota kind)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL)
 		return false;
 	pthread_mutex_lock(&p->lock);
@@ -347,7 +347,7 @@ bool quota_is_wanted(struct quotas *q, enum quota kind)
 
 struct quota_figures quota_read(struct quotas *q, enum quota kind)
 {
-	struct purse *p = purse_of(q, kind);
+	struct usage *p = usage_of(q, kind);
 	if (p == NULL)
 		return (struct quota_figures){.name = texts[kind].name};
 	pthread_mutex_lock(&p->lock);

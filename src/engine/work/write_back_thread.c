@@ -13,7 +13,7 @@ struct write_back {
 	struct thread thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
-	int pages; /* that have been asked for and are not done */
+	int pages; /* asked for and not written back yet */
 	bool closing;
 };
 

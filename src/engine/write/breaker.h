@@ -11,8 +11,7 @@
 
 #include "base/err.h"
 
-/* How it works: it opens when a commit fails, is tried again after BREAKER_WAIT_MAX_MS at most, and closes at the first try
- * that works. */
+/* It opens when a commit fails, is tried again after at most BREAKER_WAIT_MAX_MS, and closes at the first try that works. */
 enum { BREAKER_WAIT_MAX_MS = 2000 };
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
@@ -20,7 +19,7 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 struct breaker {
 	enum breaker_state state;
 	struct fault reason; /* why it is open */
-	uint64_t opens;      /* times that it opened, and so on */
+	uint64_t opens;      /* how often it opened, and so on */
 	uint64_t half_opens;
 	uint64_t closes;
 	uint64_t failures; /* in a row; 0 while it is closed */

@@ -8,11 +8,11 @@
 
 enum {
 	CHECK_MS = 100,
-	NEAR_BYTES = 64 * 1024 * 1024, /* with so little above the reserve the room is measured before each commit */
+	NEAR_BYTES = 64 * 1024 * 1024, /* with less above the reserve, the room is measured before each commit */
 	COMMIT_ROOM =
 		128 * 1024, /* what a commit writes besides its events: nodes and figures, in the log and then in place */
 	PAGE_BYTES = 4096,  /* of the database */
-	ROW_BYTES = 64,     /* what a row has besides its texts, and its entry in an index */
+	ROW_BYTES = 64,     /* of a row besides its texts, with its entry in an index */
 	TELL_MS = 60 * 1000,
 };
 
@@ -21,7 +21,7 @@ void disk_reserve_init(struct disk_reserve *r, struct store *store, uint64_t byt
 	*r = (struct disk_reserve){.store = store, .bytes = bytes};
 }
 
-/* Bytes above the reserve. False where the operator wants no reserve, or the disk says nothing. */
+/* *room: bytes above the reserve. False: there is no reserve, or the file system does not say. */
 static bool measure(const struct disk_reserve *r, uint64_t *left, int64_t *room)
 {
 	if (r->bytes == 0 || store_room(r->store, left) != ERR_NONE)
@@ -35,8 +35,7 @@ static enum err say_low(const struct disk_reserve *r, uint64_t left, struct faul
 {
 	return fault_set(why, ERR_FULL,
 			 "the disk has %" PRIu64 " MiB left: with what is to be stored, less than the reserve of %" PRIu64
-			 " MiB would "
-			 "stay free (see --disk-reserve)",
+			 " MiB would stay free (see --disk-reserve)",
 			 (left >> 20), (r->bytes >> 20));
 }
 
@@ -62,8 +61,8 @@ void disk_reserve_count(struct disk_reserve *r, const struct fault *why)
 	r->refused = 0;
 }
 
-/* The most that the events of a batch take of the disk, in the log and then in the database. Rows fill at least half of each
- * page; the last part of a row that is longer than a page has a page that may have room for nothing else. */
+/* An upper bound of the disk space for the events of a batch, in the write-ahead log and then in the database. Rows fill at
+ * least half of each page; the last page of a row that is longer than a page may have room for nothing else. */
 static int64_t exact_cost(const struct batch *b)
 {
 	size_t bytes = 0;
@@ -75,7 +74,7 @@ static int64_t exact_cost(const struct batch *b)
 	return 2 * (int64_t)bytes;
 }
 
-/* No less than the exact cost, and known without looking at the events: a batch's memory has all its texts. */
+/* At least the exact cost, and known without looking at the events: the memory of a batch includes all its texts. */
 static int64_t rough_cost(uint64_t bytes)
 {
 	return 4 * (int64_t)bytes;

@@ -1,5 +1,5 @@
-/* The part of the disk that publishing leaves free (--disk-reserve), so that what makes room can still run. The writer's
- * thread, but where it says otherwise. */
+/* The part of the disk that publishing leaves free (--disk-reserve), so that retention and sessions can still write. The
+ * writer's thread, unless noted otherwise. */
 #ifndef ENGINE_WRITE_DISK_RESERVE_H
 #define ENGINE_WRITE_DISK_RESERVE_H
 
@@ -17,10 +17,10 @@ struct disk_reserve {
 };
 
 void disk_reserve_init(struct disk_reserve *r, struct store *store, uint64_t bytes);
-/* Before a transaction whose batches take up `bytes` of memory: measures the room now and then, and always where they may
+/* Before a transaction whose batches take `bytes` of memory: measures the room every 100 ms, and always when the batches may
  * come near the reserve. ERR_FULL: the disk is below it. */
 enum err disk_reserve_check(struct disk_reserve *r, uint64_t bytes, struct fault *fault);
-/* Takes what a batch may need of the room; ERR_FULL where there is not enough. */
+/* Subtracts what a batch may need from the room; ERR_FULL: there is not enough. */
 enum err disk_reserve_take(struct disk_reserve *r, const struct batch *batch, struct fault *fault);
 /* A request was refused for the reserve: logged once a minute. */
 void disk_reserve_count(struct disk_reserve *r, const struct fault *why);

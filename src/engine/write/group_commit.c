@@ -19,7 +19,7 @@ static enum err change_session(struct writer *w, const struct write_op *op, stru
 	return store_session_put(w->store, &moved, fault);
 }
 
-/* What is durable now takes effect. */
+/* Changes to sessions take effect once they are durable. */
 static void apply_sessions(struct writer *w, struct list *group)
 {
 	LIST_EACH (link, group) {
@@ -33,16 +33,16 @@ static void apply_sessions(struct writer *w, struct list *group)
 	}
 }
 
-/* What the observer has counted up to the last commit goes along with this one. */
+/* The observer's figures as of the last commit are saved with this one. */
 static enum err save_observer(struct writer *w, struct list *group, struct fault *fault)
 {
 	const struct writer_observer *o = w->options.observer;
-	uint64_t leaving = 0;
+	uint64_t evict_upto = 0;
 	LIST_EACH (link, group) {
 		const struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		leaving = op->divides ? UINT64_MAX : op->leaving > leaving ? op->leaving : leaving;
+		evict_upto = op->divides ? UINT64_MAX : op->evict_upto > evict_upto ? op->evict_upto : evict_upto;
 	}
-	w->saving = o != NULL && o->is_due(o->arg, w->last, leaving);
+	w->saving = o != NULL && o->is_due(o->arg, w->last, evict_upto);
 	return w->saving ? o->save(o->arg, w->store, fault) : ERR_NONE;
 }
 
@@ -65,7 +65,7 @@ static int64_t submitted_us(const struct list *group)
 	return first_us < INT64_MAX ? first_us : 0;
 }
 
-/* The observer is first: whoever reads an event finds it counted. */
+/* The observer comes first, so that an event is counted before any reader gets it. */
 void group_deliver(struct writer *w, struct committed *committed, int64_t submitted_us)
 {
 	if (w->options.observer != NULL)
@@ -73,7 +73,7 @@ void group_deliver(struct writer *w, struct committed *committed, int64_t submit
 	feed_publish_take(w->feed, committed, submitted_us);
 }
 
-/* A transaction that cannot be opened fails the group; it is not the change that has failed. */
+/* A transaction that cannot be opened fails the group, not the change. */
 static enum err apply_change(struct writer *w, struct write_op *op, struct fault *fault)
 {
 	enum err err = store_begin(w->store, fault);
@@ -267,7 +267,7 @@ static bool divides(const struct list *group)
 	return !list_empty(group) && LIST_ITEM(group->next, struct write_op, link)->divides;
 }
 
-/* One try at a transaction of the whole group, with the requests that come meanwhile. */
+/* Tries to commit the whole group in one transaction, with small requests that arrive meanwhile. */
 static enum err try_commit(struct writer *w, struct list *group, bool is_large, const struct fault *low,
 			   struct committed **committed, struct fault *fault)
 {
@@ -279,8 +279,9 @@ static enum err try_commit(struct writer *w, struct list *group, bool is_large, 
 		err = append_group(w, group, low, fault);
 	if (!err && !divides(group))
 		err = append_late(w, group, is_large, low, fault);
-	/* Requests that came during a large transaction wait for the commit after it, too. */
-	store_keep_brisk(w->store, publish_queue_has_small(&w->queue) && (is_large || w->large_last));
+	/* Small requests that arrived during a large transaction wait for the commit after it: neither should flush the
+	 * index. */
+	store_defer_flush(w->store, publish_queue_has_small(&w->queue) && (is_large || w->large_last));
 	w->large_last = is_large;
 	return err ? err : store_commit(w->store, committed, fault);
 }
@@ -322,7 +323,8 @@ static bool commit_together(struct writer *w, struct list *group, struct list *a
 	struct committed *committed = NULL;
 	bool is_large = has_large(group); /* late requests are small */
 	int64_t start = clock_mono_us();
-	disk_reserve_check(&w->reserve, bytes_of(group), &low); /* no failure of the disk: nothing has to be probed */
+	disk_reserve_check(&w->reserve, bytes_of(group),
+			   &low); /* being low is not a disk failure: the breaker stays closed */
 	enum err err = try_commit(w, group, is_large, &low, &committed, &fault);
 	if (err && w->failed_change != NULL) {
 		fail_change(w, group, apart);
@@ -366,7 +368,7 @@ void group_fail(struct writer *w, struct list *waiting)
 	finish_group(w, waiting);
 }
 
-/* What divides the events before it from those after it comes into a transaction without any. */
+/* Moves requests that must be committed alone to `apart`. */
 static void set_apart(struct list *group, struct list *apart)
 {
 	LIST_EACH (link, group) {

@@ -10,12 +10,12 @@ static void apply(void *arg, const struct committed *c)
 			o->each[i]->apply(o->each[i]->arg, c);
 }
 
-static bool is_due(void *arg, bool last, uint64_t leaving)
+static bool is_due(void *arg, bool last, uint64_t evict_upto)
 {
 	struct observers *o = arg;
 	bool any = false;
 	for (int i = 0; i < o->count; i++) {
-		o->due[i] = o->each[i]->is_due(o->each[i]->arg, last, leaving);
+		o->due[i] = o->each[i]->is_due(o->each[i]->arg, last, evict_upto);
 		any = any || o->due[i];
 	}
 	return any;

@@ -10,7 +10,7 @@ struct observers {
 	struct writer_observer all; /* to be given to the writer */
 	const struct writer_observer *each[OBSERVERS_MAX];
 	int count;
-	bool due[OBSERVERS_MAX]; /* those whose figures go into the open transaction */
+	bool due[OBSERVERS_MAX]; /* which of them save in the open transaction */
 };
 
 void observers_init(struct observers *o);

@@ -5,25 +5,25 @@
 #include "base/system/clock.h"
 
 enum {
-	/* Of one transaction, so that nobody's commit waits for everybody's backlog. */
+	/* Of one transaction, so that no commit has to wait for the whole backlog. */
 	GROUP_EVENTS_MAX = 8192,
 	GROUP_BYTES_MAX = 4 * 1024 * 1024,
-	/* The same while several clients publish; and of each client at a turn. */
+	/* The same while several clients publish; and of each client per turn. */
 	SHARED_EVENTS_MAX = 1024,
 	SHARED_BYTES_MAX = 512 * 1024,
 	TURN_EVENTS_MAX = 128,
-	/* Of a small request, with what waits of its client before it. */
+	/* Of a small request, together with the requests of its client that wait before it. */
 	SMALL_EVENTS_MAX = 16,
 	SMALL_BYTES_MAX = 64 * 1024,
-	/* For how long after the last change of clients several publish; the same of small requests beside large ones, and
-	 * of a backlogged client. */
+	/* For this time after the client last changed, several clients are taken to be publishing. Likewise for small
+	 * requests along with large ones, and for backlogged clients. */
 	SHARED_MS = 250,
-	/* While small requests come in, a large one waits after another for one and a half times as long as that took, but
-	 * no longer than this; and 1 ms before each commit while the write-back lags by 2 MiB. */
+	/* While small requests arrive, a large one waits for 1.5 times as long as the large one before it took, at most
+	 * LARGE_WAIT_MAX_US; and 1 ms before each commit while the write-back lags by 2 MiB. */
 	LARGE_WAIT_MAX_US = 20000,
 	LAG_MAX_PAGES = 512,
 	LAG_WAIT_US = 1000,
-	/* What a large request counts as then, besides its events: to answer it takes longer than to append it. */
+	/* Events that a large request counts as then, besides its own: answering it takes longer than appending it. */
 	OVERHEAD_EVENTS = 3,
 };
 
@@ -56,16 +56,16 @@ static void note_client(struct publish_queue *q, uint64_t client)
 	q->last_client = client;
 }
 
-static bool piles_up(const struct list *lane)
+static bool piles_up(const struct list *bucket)
 {
 	uint64_t events = 0;
-	for (const struct list *link = lane->prev; link != lane && events <= SMALL_EVENTS_MAX; link = link->prev)
+	for (const struct list *link = bucket->prev; link != bucket && events <= SMALL_EVENTS_MAX; link = link->prev)
 		events += turn_share(LIST_ITEM(link, struct write_op, link));
 	return events > SMALL_EVENTS_MAX;
 }
 
-/* The client's place among the backlogged ones; where it has none, the place that ends first. */
-static struct backlogged_client *place_of(struct publish_queue *q, uint64_t client)
+/* The client's entry among the backlogged ones; if it has none, the entry that ends first. */
+static struct backlogged_client *entry_of(struct publish_queue *q, uint64_t client)
 {
 	struct backlogged_client *first = &q->backlogged[0];
 	for (struct backlogged_client *b = q->backlogged; b < q->backlogged + BACKLOGGED_MAX; b++) {
@@ -77,11 +77,11 @@ static struct backlogged_client *place_of(struct publish_queue *q, uint64_t clie
 	return first;
 }
 
-/* Many small requests at once are no less than a large one. Where clients share lanes it cannot be told whose they are. */
-static bool is_backlogged(struct publish_queue *q, uint64_t client, const struct list *lane)
+/* Many small requests at once count as a large one. Where clients share a bucket, it is not known whose they are. */
+static bool is_backlogged(struct publish_queue *q, uint64_t client, const struct list *bucket)
 {
-	struct backlogged_client *b = place_of(q, client);
-	if (client != 0 && !q->queue.crowded && piles_up(lane))
+	struct backlogged_client *b = entry_of(q, client);
+	if (client != 0 && !q->queue.collided && piles_up(bucket))
 		*b = (struct backlogged_client){client, clock_mono_ms() + SHARED_MS};
 	return b->client == client && clock_mono_ms() < b->until_ms;
 }
@@ -89,9 +89,9 @@ static bool is_backlogged(struct publish_queue *q, uint64_t client, const struct
 void publish_queue_add(struct publish_queue *q, struct write_op *op)
 {
 	note_client(q, op->client);
-	const struct list *lane = fair_queue_append(&q->queue, op->client, &op->link);
+	const struct list *bucket = fair_queue_append(&q->queue, op->client, &op->link);
 	op->small = op->change == NULL && !op->flush && write_op_events(op) <= SMALL_EVENTS_MAX &&
-		    write_op_bytes(op) <= SMALL_BYTES_MAX && !is_backlogged(q, op->client, lane);
+		    write_op_bytes(op) <= SMALL_BYTES_MAX && !is_backlogged(q, op->client, bucket);
 	q->requests++;
 }
 
@@ -104,7 +104,7 @@ struct group {
 	uint64_t bytes;
 	uint64_t events_max;
 	uint64_t bytes_max;
-	uint64_t overhead; /* events that a request counts as, besides its own */
+	uint64_t overhead; /* events that each request counts as, besides its own */
 	bool full;
 };
 
@@ -137,9 +137,9 @@ void publish_queue_forget_small(struct publish_queue *q)
 /* One client's turn, as long as its requests fit (NULL: all do). */
 static void take_turn(struct publish_queue *q, struct group *g, unsigned *turn, bool (*fits)(const struct write_op *op))
 {
-	const struct list *lane = fair_queue_current(&q->queue, turn);
-	for (uint64_t taken = 0; !list_empty(lane) && taken < TURN_EVENTS_MAX;) {
-		struct write_op *op = LIST_ITEM(lane->next, struct write_op, link);
+	const struct list *bucket = fair_queue_current(&q->queue, turn);
+	for (uint64_t taken = 0; !list_empty(bucket) && taken < TURN_EVENTS_MAX;) {
+		struct write_op *op = LIST_ITEM(bucket->next, struct write_op, link);
 		if (fits != NULL && !fits(op))
 			break;
 		g->full = !list_empty(g->ops) &&

@@ -22,17 +22,17 @@ struct backlogged_client {
 
 struct publish_queue {
 	struct fair_queue queue;
-	struct backlogged_client backlogged[BACKLOGGED_MAX]; /* those known at a time */
+	struct backlogged_client backlogged[BACKLOGGED_MAX];
 	uint64_t last_client;
 	int64_t shared_until_ms; /* monotonic: several clients publish until then */
 	uint64_t requests;       /* that wait */
-	unsigned turn;           /* whose it is */
-	unsigned small_turn;     /* the same among small requests, which come around more often */
-	bool small_last;         /* the last transaction was of small requests alone, while others waited */
+	unsigned turn;           /* the bucket whose turn it is */
+	unsigned small_turn;     /* the same for small requests, whose turns come more often */
+	bool small_last;         /* the last transaction had small requests only, while large ones waited */
 	int64_t large_due_us;    /* monotonic: large requests wait until then */
 
-	atomic_llong small_until_ms; /* monotonic: small requests come in beside large ones until then. The writing thread's
-					to set; any may read it */
+	atomic_llong small_until_ms; /* monotonic: small requests are taken to arrive along with large ones until then. Set
+					by the writing thread, read by any */
 };
 
 void publish_queue_init(struct publish_queue *q);
@@ -44,21 +44,22 @@ static inline bool publish_queue_empty(const struct publish_queue *q)
 /* Is the first request of any client small? */
 bool publish_queue_small_first(struct publish_queue *q);
 
-/* Takes what goes into one transaction: at least one request where there is any. A request is never divided. */
+/* Takes the requests of one transaction: at least one if there is any. A request is never split. */
 void publish_queue_take(struct publish_queue *q, struct list *ops);
-/* Takes small requests that came while `is_large` was appended, to go into the same transaction. */
+/* Takes small requests that arrived while the group was appended, for the same transaction. `is_large`: the group has a
+ * large request. */
 void publish_queue_take_late(struct publish_queue *q, struct list *ops, bool is_large);
 /* Takes everything. */
 void publish_queue_take_all(struct publish_queue *q, struct list *ops);
 
-/* A transaction with a large request took so long: the next large one waits for longer than that. */
+/* A transaction with a large request took `took_us`: the next large one waits for 1.5 times that. */
 void publish_queue_put_off_large(struct publish_queue *q, int64_t took_us);
-/* Until when large requests wait, monotonic; while the write-back lags by `lag_pages`, too. In the past where they need not.
- */
+/* Until when large requests wait (monotonic; in the past: they need not), also because of the write-back, which lags by
+ * `lag_pages`. */
 int64_t publish_queue_large_due_us(const struct publish_queue *q, uint64_t lag_pages);
-/* Do small requests come in beside large ones? Any thread. */
+/* Do small requests arrive along with large ones? Any thread. */
 bool publish_queue_has_small(struct publish_queue *q);
-/* From now on they do not. */
+/* Ends that. */
 void publish_queue_forget_small(struct publish_queue *q);
 
 #endif

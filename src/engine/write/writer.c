@@ -11,7 +11,7 @@
 #include "engine/write/writer_internal.h"
 
 enum {
-	ACK_DELAY_MS = 100, /* acknowledgements of sessions gather for so long, unless a commit comes by */
+	ACK_DELAY_MS = 100, /* acknowledgements of sessions are written after this time, or with an earlier commit */
 	PROBE_MIN_MS = 50,  /* between two probes of a failed disk */
 };
 
@@ -73,7 +73,7 @@ void writer_poke(struct writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Somebody who waits for an op. Freed by whoever of the two is done last. */
+/* A request that writer_wait waits for. Freed by the thread that finishes last: the waiting one or the writer. */
 struct waiting {
 	struct write_op op; /* first: the writer gives it back */
 	pthread_mutex_t lock;
@@ -147,7 +147,7 @@ static void after_commit(struct writer *w, bool idle)
 	else
 		write_back_ask(w->write_back, store_write_back_due(w->store));
 	if (idle) {
-		w->wrote = store_has_log(w->store); /* a reader was in the way: it is tried again */
+		w->wrote = store_has_log(w->store); /* a reader kept the log from being emptied: try again later */
 		w->idle_ms = clock_mono_ms() + WRITER_IDLE_MS;
 	}
 }
@@ -162,7 +162,8 @@ static void fail_queue(struct writer *w)
 	group_fail(w, &group);
 }
 
-/* Half-open: one try. What a failed commit has left in the file is delivered, for it will be there for ever. */
+/* Half-open: one try. Events that a failed commit has left in the file are part of the log for good, so they are delivered.
+ */
 static bool probe(struct writer *w)
 {
 	struct fault fault;
@@ -205,9 +206,9 @@ static void recover(struct writer *w)
 	}
 }
 
-/* Large requests leave time to small ones, which would otherwise wait for one large commit after the other. They also wait
- * for the write-back when it cannot keep up: the log begins anew when all of it is copied, and every commit waits for what
- * is left of that. With the lock. */
+/* Large requests pause so that small ones need not wait for one large commit after the other. They also pause when the
+ * write-back cannot keep up: the log is reset when all of it is copied, and every commit waits for the rest of that. With
+ * the lock. */
 static void wait_for_small(struct writer *w)
 {
 	if (!publish_queue_has_small(&w->queue))
@@ -223,7 +224,7 @@ static void wait_for_small(struct writer *w)
 	w->pausing = false;
 }
 
-/* Waits for work. False when the WAL can be shrunk meanwhile. With the lock. */
+/* Waits for work. False: there is none, and the WAL should be shrunk. With the lock. */
 static bool wait_for_work(struct writer *w)
 {
 	while (publish_queue_empty(&w->queue) && !w->closing) {
@@ -243,7 +244,7 @@ static void *work(void *arg)
 	struct writer *w = arg;
 	for (bool fine = true;;) {
 		struct list group;
-		bool dirty = sessions_dirty(w->sessions); /* of a commit that failed, or from a moment ago */
+		bool dirty = sessions_dirty(w->sessions); /* a commit failed, or they changed after it */
 		pthread_mutex_lock(&w->lock);
 		if (dirty && w->ack_due_ms == 0)
 			w->ack_due_ms = clock_mono_ms() + ACK_DELAY_MS;

@@ -1,11 +1,10 @@
-/* The one writer: a bounded queue, a thread, and commits that size themselves: whatever has queued while the last
- * fsync ran is the next transaction. There is no timer for
- * commits.
+/* The one writer: a bounded queue, a thread, and group commits: the requests that queued while the last fsync ran are the
+ * next transaction. There is no timer for commits.
  *
  *     submit ─▶ queue ─▶ append … append ─▶ COMMIT ─▶ feed ─▶ done(op) for each
  *                               │ fails
- *                               └─▶ roll back, done(op) with the error for each, breaker opens; where a `change` has
- *                                   failed: done(op) for that one, and the others again
+ *                               └─▶ roll back, done(op) with the error for each, breaker opens; if a `change` failed:
+ *                                   done(op) for that one, and the others are tried again
  *
  * The breaker: while it is open nothing is accepted; the writer reopens the file and probes until a commit works. */
 #ifndef ENGINE_WRITE_WRITER_H
@@ -24,15 +23,15 @@ struct writer_observer {
 	void *arg;
 	/* After a commit, before any reader sees it. */
 	void (*apply)(void *arg, const struct committed *c);
-	/* Is there enough that is not saved? `last`: is there anything, for this is the end. `leaving`: or anything of what
-	 * cannot be counted again in the same way after this commit: all up to that seq, which leaves the log; UINT64_MAX:
-	 * everything so far; 0: nothing. */
-	bool (*is_due)(void *arg, bool last, uint64_t leaving);
-	/* Puts what was counted so far into the store's open transaction; `saved` says whether that was committed. */
+	/* Should unsaved figures be saved with this commit? `last`: the final commit, so any are. `evict_upto`: so are
+	 * figures of events up to this seq, which cannot be counted again after this commit; UINT64_MAX: all so far; 0:
+	 * none. */
+	bool (*is_due)(void *arg, bool last, uint64_t evict_upto);
+	/* Writes the figures in the store's open transaction; `saved` follows and says whether it was committed. */
 	enum err (*save)(void *arg, struct store *store, struct fault *fault);
 	void (*saved)(void *arg, bool committed);
-	/* Is the batch refused? ERR_INVALID names the rule, at the event. Where only the writer can tell, `options` have it
-	 * check. Any thread. */
+	/* May the batch be published? ERR_INVALID names the rule and the event. Rules that need the order of commits are set
+	 * in `options` for the writer to check. Any thread. */
 	enum err (*admit)(void *arg, const struct batch *batch, struct append_options *options, struct fault *fault);
 };
 
@@ -46,8 +45,8 @@ enum err writer_create(struct store *store, struct feed *feed, struct sessions *
 		       struct writer **out, struct fault *fault);
 /* Accepts nothing more and commits what was accepted; returns when all are done. */
 void writer_close(struct writer *w);
-/* After writer_close: saves what sessions have acknowledged since, and what the observer has counted, and stores `last` with
- * it (NULL: nothing; borrowed). Waits for the disk. */
+/* After writer_close: saves the latest acknowledgements of sessions and the observer's figures, and stores `last` with them
+ * (NULL: nothing; borrowed). Waits for the disk. */
 void writer_save(struct writer *w, struct batch *last);
 void writer_destroy(struct writer *w);
 
@@ -59,11 +58,12 @@ enum err writer_admit(const struct writer *w, const struct batch *batch, struct 
 		      struct fault *fault);
 /* Sessions have changed: write them soon. */
 void writer_poke(struct writer *w);
-/* Waits until every change so far is durable, and `change` (NULL: nothing) with them, at most `ms`. False when they are not,
- * or cannot be. */
+/* Waits, at most `ms`, until all earlier changes and `change` (NULL: none) are durable. False: they are not, or it failed.
+ */
 bool writer_wait(struct writer *w, write_change *change, int64_t ms);
 
-/* Do small requests come in beside large ones? Then long work should not run on the threads that answer them. Any thread. */
+/* Are small requests being published along with large ones? Then long work should not run on the threads that answer them.
+ * Any thread. */
 bool writer_has_small(struct writer *w);
 
 struct writer_figures {
@@ -86,10 +86,10 @@ struct writer_figures {
 	uint64_t breaker_failures;   /* in a row; 0 while it is closed */
 	char reason[FAULT_TEXT_LEN]; /* why the breaker is open */
 };
-/* How long they have taken. */
+/* The times of append and COMMIT, as a histogram. */
 void writer_read_commits(struct writer *w, struct spread_histogram *out);
 void writer_read(struct writer *w, struct writer_figures *out);
-/* Is less left of the disk than the reserve, so that publishing is refused? Any thread. */
+/* Is the disk below the reserve, so that publishing is refused? Any thread. */
 bool writer_is_low(const struct writer *w, struct fault *why);
 /* The limits the writer was made with. */
 struct writer_options writer_limits(const struct writer *w);

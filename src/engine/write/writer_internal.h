@@ -1,4 +1,4 @@
-/* The inside of the writer: writer.c (the thread, and who calls it) and group_commit.c (a transaction) share it. */
+/* The inside of the writer, shared by writer.c (the thread and its interface) and group_commit.c (a transaction). */
 #ifndef ENGINE_WRITE_WRITER_INTERNAL_H
 #define ENGINE_WRITE_WRITER_INTERNAL_H
 
@@ -26,7 +26,7 @@ struct writer {
 	uint64_t waiting_bytes;
 	uint64_t waiting_requests;
 	bool closing;
-	bool pausing;       /* large requests wait, small ones need not */
+	bool pausing;       /* the thread lets large requests wait; a small one wakes it */
 	int64_t ack_due_ms; /* monotonic; 0: no acknowledgement waits */
 	struct breaker breaker;
 	uint64_t duplicates;
@@ -40,13 +40,13 @@ struct writer {
 	struct disk_reserve reserve;
 	bool wrote;                           /* since the WAL was shrunk */
 	int64_t idle_ms;                      /* monotonic: the WAL is shrunk then, unless something is written before */
-	bool last;                            /* nothing comes after this commit */
+	bool last;                            /* this is the final commit */
 	bool large_last;                      /* the last transaction had a large request */
 	bool saving;                          /* the observer's figures are in the open transaction */
-	const struct write_op *failed_change; /* by which the open transaction has failed; NULL: by none */
+	const struct write_op *failed_change; /* the change that failed the open transaction; NULL: none */
 };
 
-enum { WRITER_IDLE_MS = 1000 }; /* after so long without work the WAL is shrunk */
+enum { WRITER_IDLE_MS = 1000 }; /* after this time without work the WAL is shrunk */
 
 /* Commits the group: in one transaction, unless a change fails, or divides. False when a commit has failed. Every request is
  * done afterwards. */

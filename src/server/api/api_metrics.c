@@ -107,7 +107,7 @@ static void put_writer(struct api *api, struct buf *out)
 		      "Time of a transaction that has new events, from its first event until it is on the disk.", &times);
 	put_breaker(&w, out);
 	put_counter(out, "retention_sealed_total", "Archives sealed.", k.sealed);
-	put_counter(out, "retention_left_total", "Events that have left the log.", k.left);
+	put_counter(out, "retention_left_total", "Events that have left the log.", k.evicted);
 	put_counter(out, "retention_failed_total", "Attempts of retention that failed.", k.failed);
 	put(out, "clock_behind_seconds", "gauge",
 	    "The machine's clock, behind the newest event: times stand still meanwhile.", (double)k.clock_behind_ms / 1000);

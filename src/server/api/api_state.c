@@ -61,7 +61,7 @@ static void put_retention(struct api *api, struct doc to)
 	doc_u64(log, "events", store_head(api->store) + 1 - hot);
 	doc_u64(log, "bytes", k.used);
 	doc_u64(retention, "sealed", k.sealed);
-	doc_u64(retention, "left", k.left);
+	doc_u64(retention, "left", k.evicted);
 	doc_u64(retention, "failed", k.failed);
 	doc_bool(retention, "working", k.working);
 	doc_string(retention, "reason", k.reason);

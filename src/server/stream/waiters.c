@@ -25,7 +25,7 @@ static void put(struct waiters *p, struct waiter *item)
 	list_append(&p->waiting, &item->link);
 	item->look = item->look || atomic_load(&item->urgent);
 	if (item->cursor != NULL && !item->look)
-		item->look = !subscription_park(p->subscriptions, &item->subscription, item->cursor);
+		item->look = !subscription_add(p->subscriptions, &item->subscription, item->cursor);
 	int64_t next = item->look ? 0 : item->deadline_ms;
 	if (next < p->next_ms) {
 		p->next_ms = next; /* the thread may have slept for longer */
@@ -36,7 +36,7 @@ static void put(struct waiters *p, struct waiter *item)
 static void wake(struct waiters *p, struct waiter *item, bool time_is_up)
 {
 	list_remove(&item->link);
-	subscription_unpark(p->subscriptions, &item->subscription);
+	subscription_remove(p->subscriptions, &item->subscription);
 	item->look = false;
 	atomic_store(&item->urgent, false);
 	if (!item->wake(item, time_is_up))

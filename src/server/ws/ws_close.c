@@ -110,7 +110,7 @@ static bool wait_for_save(struct ws_conn *c, struct slice payload)
 	if (!silence_library(c)) /* for want of a descriptor */
 		return false;
 	c->closing = k;
-	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	subscription_remove(c->ws->subscriptions, &c->subscription);
 	lws_sul_schedule(c->ws->context, 0, &c->timer, on_save_late, o->save_ms * 1000);
 	return true;
 }

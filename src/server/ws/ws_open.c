@@ -184,7 +184,7 @@ void ws_conn_destroy(struct ws_conn *c)
 	ev_timer_stop(w->loop, &c->replay_speed_timer);
 	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), &c->reader);
-	subscription_unpark(w->subscriptions, &c->subscription);
+	subscription_remove(w->subscriptions, &c->subscription);
 	subscription_finish(&c->subscription);
 	cursor_destroy(c->cursor);
 	LIST_EACH (link, &c->tasks)

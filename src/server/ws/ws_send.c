@@ -164,7 +164,7 @@ void ws_checkpoint(struct ws_conn *c, int64_t now_ms)
 
 void ws_go_to(struct ws_conn *c, struct position start)
 {
-	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	subscription_remove(c->ws->subscriptions, &c->subscription);
 	cursor_seek(c->cursor, start);
 	c->speed = (struct replay_speed){.speed = c->speed.speed, .held = c->paused};
 	c->live = false; /* it may have a long way to go again */
@@ -244,7 +244,7 @@ static void go_live(struct ws_conn *c)
 		wait_for_socket(c);
 		return;
 	}
-	if (subscription_park(c->ws->subscriptions, &c->subscription, c->cursor))
+	if (subscription_add(c->ws->subscriptions, &c->subscription, c->cursor))
 		c->wait = WAIT_LIVE;
 	else
 		wait_for_socket(c); /* something came in between: look again at once */
@@ -351,7 +351,7 @@ void ws_serve(struct ws_conn *c)
 		return;
 	}
 	c->wait = WAIT_NOTHING;
-	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	subscription_remove(c->ws->subscriptions, &c->subscription);
 	size_t turn = 0;
 	for (bool more = true; more && c->close_code == 0;) {
 		if (!ws_send_out(c)) {
@@ -397,7 +397,7 @@ void ws_hang_up(struct ws_conn *c, int code, const char *why)
 		return;
 	c->close_code = code;
 	c->close_why = why;
-	subscription_unpark(c->ws->subscriptions, &c->subscription);
+	subscription_remove(c->ws->subscriptions, &c->subscription);
 	ev_timer_stop(c->ws->loop, &c->replay_speed_timer);
 	lws_callback_on_writable(c->wsi);
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, code == CLOSE_WITHOUT_WORD ? LWS_TO_KILL_ASYNC : CLOSE_SECONDS);

@@ -26,7 +26,7 @@ enum {
 };
 
 /* Where a frame begins, once it was looked at. */
-struct store_files {
+struct frame_start {
 	uint64_t seq; /* 0: not yet */
 	int64_t time_ms;
 };
@@ -36,7 +36,7 @@ struct archive {
 	int fd;
 	uint64_t size;
 	struct seek_table table;
-	struct store_files *places;
+	struct frame_start *starts;
 	ZSTD_DCtx *context;
 	struct buf packed;
 	struct buf raw; /* the lines of the frame below */
@@ -165,9 +165,9 @@ static enum err open_archive(const char *path, bool damaged, struct archive **ou
 		err = damaged ? find_frames(a, fault) : read_table(a, fault);
 	}
 	if (!err) {
-		a->places = calloc((size_t)a->table.count + 1, sizeof *a->places);
+		a->starts = calloc((size_t)a->table.count + 1, sizeof *a->starts);
 		a->context = ZSTD_createDCtx();
-		if (a->places == NULL || a->context == NULL)
+		if (a->starts == NULL || a->context == NULL)
 			err = fault_nomem(fault);
 	}
 	if (err) {
@@ -199,7 +199,7 @@ void archive_close(struct archive *a)
 	ZSTD_freeDCtx(a->context);
 	buf_finish(&a->packed);
 	buf_finish(&a->raw);
-	free(a->places);
+	free(a->starts);
 	free(a->ends);
 	free(a);
 }
@@ -349,17 +349,17 @@ static enum err peek(struct archive *a, uint32_t number, char raw[PEEK_RAW], siz
 	return ERR_NONE;
 }
 
-static enum err find_place(struct archive *a, uint32_t frame, struct store_files *out, struct fault *fault)
+static enum err find_start(struct archive *a, uint32_t frame, struct frame_start *out, struct fault *fault)
 {
 	assert(frame < a->table.count);
-	struct store_files *p = &a->places[frame];
+	struct frame_start *p = &a->starts[frame];
 	if (p->seq == 0) {
 		char raw[PEEK_RAW];
 		size_t len = 0;
 		struct slice time;
 		enum err err = peek(a, frame, raw, &len, fault);
 		if (!err &&
-		    (!envelope_read_place((struct slice){raw, len}, &p->seq, &time) || !clock_parse(time, &p->time_ms)))
+		    (!envelope_read_start((struct slice){raw, len}, &p->seq, &time) || !clock_parse(time, &p->time_ms)))
 			err = fault_set(fault, ERR_CORRUPT, "it does not begin with an event");
 		if (err) {
 			p->seq = 0;
@@ -373,10 +373,10 @@ static enum err find_place(struct archive *a, uint32_t frame, struct store_files
 /* Which events a frame holds, as far as its beginning and that of the next one can be read. */
 static void name_events(struct archive *a, uint32_t frame, char *out, size_t size)
 {
-	struct store_files first;
-	struct store_files next;
-	bool begins = find_place(a, frame, &first, NULL) == ERR_NONE;
-	bool ends = frame + 1 < a->table.count && find_place(a, frame + 1, &next, NULL) == ERR_NONE;
+	struct frame_start first;
+	struct frame_start next;
+	bool begins = find_start(a, frame, &first, NULL) == ERR_NONE;
+	bool ends = frame + 1 < a->table.count && find_start(a, frame + 1, &next, NULL) == ERR_NONE;
 	if (begins && ends)
 		snprintf(out, size, " (events %" PRIu64 " to %" PRIu64 ")", first.seq, next.seq - 1);
 	else if (begins)
@@ -396,9 +396,9 @@ static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct
 	return fault_in(fault, where, err);
 }
 
-static enum err store_files_of(struct archive *a, uint32_t frame, struct store_files *out, struct fault *fault)
+static enum err frame_start_of(struct archive *a, uint32_t frame, struct frame_start *out, struct fault *fault)
 {
-	enum err err = find_place(a, frame, out, fault);
+	enum err err = find_start(a, frame, out, fault);
 	return err ? in_frame(a, frame, err, fault) : ERR_NONE;
 }
 
@@ -410,8 +410,8 @@ static enum err seek(struct archive *a, uint64_t seq, int64_t time_ms, uint32_t 
 	uint32_t high = a->table.count - 1;
 	while (low < high) {
 		uint32_t middle = low + (high - low + 1) / 2;
-		struct store_files p;
-		enum err err = store_files_of(a, middle, &p, fault);
+		struct frame_start p;
+		enum err err = frame_start_of(a, middle, &p, fault);
 		if (err)
 			return err;
 		if (p.seq <= seq && p.time_ms < time_ms)

@@ -52,7 +52,7 @@ static enum err digest_file(const char *path, const struct archive *a, uint64_t 
 
 /* --- its events --- */
 
-struct reader_start {
+struct check_run {
 	const struct archive_check *check;
 	struct manifest *out;
 	struct fault *fault;
@@ -60,7 +60,7 @@ struct reader_start {
 };
 
 /* Puts the event behind the name of the file, which is there already where a frame is at fault. */
-static enum err at_event(struct reader_start *r, const struct archive *a, enum err err)
+static enum err at_event(struct check_run *r, const struct archive *a, enum err err)
 {
 	char where[48];
 	char *text = r->fault != NULL ? r->fault->text : "";
@@ -74,7 +74,7 @@ static enum err at_event(struct reader_start *r, const struct archive *a, enum e
 	return fault_in(r->fault, where, err);
 }
 
-static enum err read_line(struct reader_start *r, struct slice line)
+static enum err read_line(struct check_run *r, struct slice line)
 {
 	struct manifest *m = r->out;
 	struct envelope e;
@@ -102,7 +102,7 @@ static enum err read_line(struct reader_start *r, struct slice line)
 	return ERR_NONE;
 }
 
-static enum err read_frames(struct reader_start *r, struct archive *a, struct sha256 *content)
+static enum err read_frames(struct check_run *r, struct archive *a, struct sha256 *content)
 {
 	enum err err = ERR_NONE;
 	for (uint32_t f = 0; !err && f < archive_frames(a); f++) {
@@ -209,8 +209,8 @@ static enum err digest(const char *path, const struct archive *a, struct sha256 
 enum err archive_check(const char *path, const struct archive_check *s, struct manifest *out, struct fault *fault)
 {
 	const struct manifest *expected = s->expected;
-	struct reader_start r = {s, out, fault,
-				 expected == NULL ? !s->selection : expected->count == expected->last - expected->first + 1};
+	struct check_run r = {s, out, fault,
+			      expected == NULL ? !s->selection : expected->count == expected->last - expected->first + 1};
 	struct archive *a = NULL;
 	struct sha256 *content = sha256_create();
 	enum err err = content != NULL ? ERR_NONE : fault_nomem(fault);

@@ -43,11 +43,11 @@ enum err archive_manifest_find(const char *path, struct manifest *out, struct fa
 enum err archive_manifest_restore(const char *path, const struct manifest *m, struct fault *fault)
 {
 	char beside[PATH_MAX];
-	char aside[PATH_MAX];
+	char damaged[PATH_MAX];
 	if (!manifest_path(path, beside))
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", path);
-	path_format(aside, "%s" DAMAGED_ENDING, beside);
-	if (sys_rename(beside, aside) != 0 && errno != ENOENT)
+	path_format(damaged, "%s" DAMAGED_ENDING, beside);
+	if (sys_rename(beside, damaged) != 0 && errno != ENOENT)
 		return sys_fail(fault, "cannot rename to *" DAMAGED_ENDING, beside, errno);
 	return manifest_save(path, m, fault);
 }

@@ -77,7 +77,7 @@ void archive_writer_destroy(struct archive_writer *w)
 	free(w);
 }
 
-static void note(struct manifest *m, struct page *page)
+static void count_page(struct manifest *m, struct page *page)
 {
 	struct page_entry first = page_entry(page, 0);
 	struct page_entry last = page_entry(page, page_count(page) - 1);
@@ -99,7 +99,7 @@ enum err archive_writer_add(struct archive_writer *w, struct page *page, struct 
 	const struct page_encoding *lines = page_encoding(page, ENCODING_LINE);
 	if (lines == NULL)
 		return fault_nomem(fault);
-	note(&w->manifest, page);
+	count_page(&w->manifest, page);
 	enum err err = ERR_NONE;
 	for (uint32_t i = 0; !err && i < count;) {
 		struct buf *input = packer_input(w->packer);

@@ -34,7 +34,7 @@ static void add(struct lines *l, const char *p, size_t n)
 		l->len += kept;
 		if (newline == NULL)
 			return;
-		if (envelope_read_place((struct slice){l->head, l->len}, &seq, &time))
+		if (envelope_read_start((struct slice){l->head, l->len}, &seq, &time))
 			l->last = seq;
 		l->len = 0;
 		p = newline + 1;

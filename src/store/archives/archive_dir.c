@@ -108,10 +108,10 @@ static void clear_away(struct archive_set *s, const char *name)
 		log_warn("it cannot be removed", "file=\"%s\" why=\"%s\"", path, strerror(errno));
 }
 
-static void begin_look(struct archive_set *s)
+static void begin_scan(struct archive_set *s)
 {
 	pthread_mutex_lock(&s->lock);
-	s->looked_ms = clock_mono_ms();
+	s->scanned_ms = clock_mono_ms();
 	s->rejected = (struct fault){0};
 	missing_archives_begin(&s->missing);
 	pthread_mutex_unlock(&s->lock);
@@ -125,7 +125,7 @@ static bool is_held(const struct archive_set *s, const struct missing_archive *a
 	return after >= a->last;
 }
 
-static void end_look(struct archive_set *s)
+static void end_scan(struct archive_set *s)
 {
 	pthread_mutex_lock(&s->lock);
 	missing_archives_end(&s->missing);
@@ -152,13 +152,13 @@ static enum err read_directory(struct archive_set *s, DIR *dir, struct fault *fa
 
 enum err archive_set_scan(struct archive_set *s, struct fault *fault)
 {
-	begin_look(s);
+	begin_scan(s);
 	DIR *dir = opendir(s->dir);
 	if (dir == NULL)
 		return errno == ENOENT ? ERR_NONE : sys_fail(fault, "cannot open the directory of archives", s->dir, errno);
 	enum err err = read_directory(s, dir, fault);
 	closedir(dir);
-	end_look(s);
+	end_scan(s);
 	return err;
 }
 

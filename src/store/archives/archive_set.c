@@ -14,7 +14,7 @@
 #include "base/system/log.h"
 #include "base/system/sys.h"
 
-enum { LOOK_MS = 2000 /* between two looks at a directory that something is missing from */ };
+enum { SCAN_MS = 2000 /* between two scans of a directory while archives are missing */ };
 
 /* Would clearing it away take somebody else's archive? Without a manifest it is nobody's. */
 static enum err is_ours(struct archive_set *s, const char *archive_path, struct fault *fault)
@@ -57,7 +57,7 @@ enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct
 	return err ? err : archive_set_insert(s, m, fault);
 }
 
-bool archive_set_is_whole(const struct archive_set *s, const char *file)
+bool archive_set_has_manifest(const struct archive_set *s, const char *file)
 {
 	char path[PATH_MAX];
 	char manifest[PATH_MAX];
@@ -83,7 +83,7 @@ void archive_set_forget(struct archive_set *s, const char *file)
 		struct manifest m = s->items[at];
 		take_out(s, (uint32_t)at);
 		fault_set(&why, ERR_NOT_FOUND, "%s/%s is gone", s->dir, file);
-		missing_archives_add(&s->missing, (struct missing_archive){m.first, m.last, MISSING_GONE, true, why});
+		missing_archives_add(&s->missing, (struct missing_archive){m.first, m.last, MISSING_NOT_FOUND, true, why});
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (at >= 0)
@@ -252,7 +252,7 @@ void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)
 	assert(first > 0 && first <= last);
 	fault_set(&why, ERR_NOT_FOUND, "no archive in %s holds events %" PRIu64 " to %" PRIu64, s->dir, first, last);
 	pthread_mutex_lock(&s->lock);
-	missing_archives_add(&s->missing, (struct missing_archive){first, last, MISSING_GONE, true, why});
+	missing_archives_add(&s->missing, (struct missing_archive){first, last, MISSING_NOT_FOUND, true, why});
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -320,13 +320,13 @@ bool archive_set_is_incomplete(struct archive_set *s, struct fault *why)
 	return archive_set_is_missing(s, why) || is_damaged(s, why);
 }
 
-void archive_set_look(struct archive_set *s)
+void archive_set_find_missing(struct archive_set *s)
 {
 	int64_t now = clock_mono_ms();
 	pthread_mutex_lock(&s->lock);
-	bool due = s->missing.count > 0 && now - s->looked_ms >= LOOK_MS;
+	bool due = s->missing.count > 0 && now - s->scanned_ms >= SCAN_MS;
 	if (due)
-		s->looked_ms = now;
+		s->scanned_ms = now;
 	pthread_mutex_unlock(&s->lock);
 	struct fault why;
 	if (due && archive_set_scan(s, &why) != ERR_NONE)
@@ -352,7 +352,7 @@ enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *
 {
 	if (archive_set_find(s, seq, out))
 		return ERR_NONE;
-	archive_set_look(s);
+	archive_set_find_missing(s);
 	return archive_set_find(s, seq, out) ? ERR_NONE : why_not(s, seq, fault);
 }
 

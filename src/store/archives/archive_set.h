@@ -37,7 +37,7 @@ enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct
 /* An archive whose manifest follows: it is read from now on. */
 enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
 /* Does it have its manifest? */
-bool archive_set_is_whole(const struct archive_set *s, const char *file);
+bool archive_set_has_manifest(const struct archive_set *s, const char *file);
 /* Deletes one that no reader needs, with its manifest: the log, from `hot` on, and other archives hold all of its events,
  * and readers go there already. ERR_NOT_FOUND; ERR_CONFLICT: it is needed, or something is missing; ERR_IO. Not while one is
  * made. */
@@ -66,7 +66,7 @@ void archive_set_note_damage(struct archive_set *s, const char *file, const stru
 /* Is there a file of the name of an archive that holds `seq`, and no manifest with it? */
 bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why);
 /* Looks at the directory again where something is missing, every few seconds at most. */
-void archive_set_look(struct archive_set *s);
+void archive_set_find_missing(struct archive_set *s);
 /* The first whose last event is at or after `time_ms`; where there is none, what is sought is in the log, from `hot` on.
  * *sure: up to there all that should be in archives is, and is older. */
 bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t log_first, struct manifest *out, uint64_t *sure);

@@ -37,7 +37,7 @@ struct archive_set {
 	struct missing_archives missing;
 	struct missing_archives told;    /* of what was left alone */
 	struct missing_archives excused; /* gone for good */
-	int64_t looked_ms;               /* at the directory; monotonic */
+	int64_t scanned_ms;              /* when the directory was last scanned; monotonic */
 	struct damaged damaged;          /* the last one that was found */
 };
 

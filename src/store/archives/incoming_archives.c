@@ -52,7 +52,7 @@ static enum err settle_one(char *line, size_t len, struct archive_set *set, stru
 	struct manifest m;
 	struct manifest known;
 	enum err err = manifest_parse(line, len, &m, fault);
-	return err || (archive_set_named(set, m.file, &known) && archive_set_is_whole(set, m.file))
+	return err || (archive_set_named(set, m.file, &known) && archive_set_has_manifest(set, m.file))
 		       ? err
 		       : archive_set_add(set, &m, fault);
 }

@@ -9,8 +9,8 @@
 #include "base/err.h"
 
 enum missing_reason {
-	MISSING_GONE,     /* nobody has seen it, or not any more */
-	MISSING_REJECTED, /* something of that name cannot be used */
+	MISSING_NOT_FOUND, /* there is no such file, or not any more */
+	MISSING_REJECTED,  /* something of that name cannot be used */
 };
 
 struct missing_archive {

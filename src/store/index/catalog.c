@@ -17,7 +17,7 @@
 #include "store/index/catalog_internal.h"
 
 enum {
-	FETCH_FROM = 64 * 1024, /* topics */
+	FETCH_FROM = 64 * 1024, /* topics, from which on the maps exceed the processor's cache */
 };
 
 static size_t topic_size(const struct topic_entry *e)
@@ -38,7 +38,7 @@ struct catalog *catalog_create(void)
 	return c;
 }
 
-/* Entries are cells, stretches of the arrays were allocated by themselves. */
+/* Entries are slab cells; stretches of the sparse arrays were allocated separately. */
 static void free_retired(void *arg, void *item, size_t size)
 {
 	struct catalog *c = arg;
@@ -63,7 +63,7 @@ void catalog_destroy(struct catalog *c)
 	free(c);
 }
 
-/* Takes an entry out of reach, and gives it back once nobody reads it. */
+/* Unlinks an entry; it is freed when no reader can hold it any more. */
 static void retire(struct catalog *c, struct sparse_array *from, uint32_t number, size_t size)
 {
 	void *entry = sparse_array_at(from, number);
@@ -74,7 +74,7 @@ static void retire(struct catalog *c, struct sparse_array *from, uint32_t number
 	rcu_retire(&c->grace, entry, size);
 }
 
-/* An entry with its texts; NULL: no memory. */
+/* Makes an entry with its texts; NULL: no memory. */
 static struct topic_entry *make_topic(struct catalog *c, struct slice stream, struct slice type)
 {
 	struct buf *b = &c->json;
@@ -84,7 +84,7 @@ static struct topic_entry *make_topic(struct catalog *c, struct slice stream, st
 		.json_len = (uint16_t)b->len, .stream_len = (uint8_t)stream.len, .type_len = (uint8_t)type.len};
 	assert(buf_failed(b) || (b->len == lens.json_len && stream.len == lens.stream_len && type.len == lens.type_len));
 	struct topic_entry *e = buf_failed(b) ? NULL : slab_take(&c->cells, topic_size(&lens));
-	if (buf_failed(b)) { /* once failed, it stays so */
+	if (buf_failed(b)) { /* a failed buffer stays failed */
 		buf_finish(b);
 		buf_init(b);
 	}
@@ -98,7 +98,7 @@ static struct topic_entry *make_topic(struct catalog *c, struct slice stream, st
 	return e;
 }
 
-/* The stream of that name, made where it is new, for a topic. False: no memory. */
+/* Gives a topic its stream, creating it if it is new. False: no memory. */
 static bool intern_stream(struct catalog *c, uint64_t hash, struct slice name, struct topic_entry *topic)
 {
 	struct stream_entry *e = catalog_find_stream_entry(c, hash, name);
@@ -127,7 +127,7 @@ static void fetch_buckets(const struct catalog *c, struct topic_hashes h)
 	map_fetch_bucket(&c->by_stream, h.stream);
 }
 
-/* With the next number. */
+/* Adds a topic with the next number. */
 static enum err add_topic(struct catalog *c, struct topic_hashes hash, struct slice stream, struct slice type,
 			  struct topic_entry **out)
 {
@@ -157,7 +157,6 @@ void catalog_expect(struct catalog *c, uint32_t topics)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* Fetched is what is too large for the processor's cache. */
 void catalog_hash(const struct catalog *c, const struct batch *batch, size_t from, struct topic_hashes *hashes)
 {
 	assert(from < batch_count(batch));
@@ -187,7 +186,7 @@ void catalog_skip(struct catalog *c, uint32_t end)
 
 enum err catalog_intern(struct catalog *c, const struct topic_wanted *w, uint32_t *topic, bool *is_new)
 {
-	/* Only the writer changes the map: no lock to look. */
+	/* Only the writer changes the map, so it may search it without the lock. */
 	const struct topic_entry *e = catalog_find_entry(c, w->hashes.names, w->stream, w->type);
 	*is_new = false;
 	if (e != NULL) {
@@ -256,7 +255,7 @@ void catalog_commit(struct catalog *c)
 	atomic_store(&c->visible, c->end);
 }
 
-/* Takes a topic away, and its stream if it was the last one. */
+/* Removes a topic, and its stream if it was the last one. */
 static void drop_topic(struct catalog *c, struct topic_entry *e)
 {
 	struct stream_entry *s = catalog_stream_at(c, e->stream);

@@ -1,11 +1,11 @@
 /* The streams and topics of a store with their figures, all in memory. A topic is a pair of stream and type; events
  * name it by its number, which counts from 0 in the order of first appearance, and is never given to another one.
  *
- * Topics that have lost their last event are forgotten, and their streams with them. Numbers of forgotten ones may be
- * anywhere: in pages, in selections. They stand for nothing then.
+ * Topics that have lost their last event are forgotten, and so are streams without topics. Pages and selections may still
+ * hold numbers of forgotten topics: these are never given to others.
  *
- * Threads: one writer calls what changes it; everything else may be called from any thread. New topics are pending,
- * and seen by the writer alone, until `catalog_commit`. */
+ * Threads: functions that change it are called by one writer; all others may be called from any thread. New topics are
+ * pending, and visible to the writer only, until catalog_commit. */
 #ifndef STORE_INDEX_CATALOG_H
 #define STORE_INDEX_CATALOG_H
 
@@ -24,7 +24,7 @@ struct topic {
 	struct slice stream; /* `p` is NULL: there is no such topic */
 	struct slice type;
 	struct slice json; /* encoding_topic of the two */
-	uint64_t hash;     /* of both names: takes part in the sum of each of its events */
+	uint64_t hash;     /* of both names: part of the sum of each of its events */
 };
 
 struct figures {
@@ -32,7 +32,7 @@ struct figures {
 	uint64_t last;
 	uint64_t count;
 	uint64_t bytes; /* of payload */
-	uint64_t lost;  /* of a topic: the last event that was removed for good, as far as is known; 0: none */
+	uint64_t lost;  /* of a topic: the last event that was lost, as far as is known; 0: none */
 };
 
 struct catalog *catalog_create(void);
@@ -40,10 +40,10 @@ void catalog_destroy(struct catalog *c);
 
 /* --- the writer --- */
 
-/* An empty catalog is about to get so many topics. */
+/* Makes an empty catalog ready for `topics` topics. */
 void catalog_expect(struct catalog *c, uint32_t topics);
-/* Adds topics as they are stored, by ascending numbers, none below catalog_end, a few at a time so that the processor's
- * misses overlap. That none is there already is the caller's promise. ERR_BUSY, ERR_NOMEM. */
+/* Adds up to CATALOG_LOAD_MAX stored topics, ascending by number and none below catalog_end; several at once, so that cache
+ * misses overlap. No topic is in the catalog already: this is not checked. ERR_CORRUPT, ERR_BUSY, ERR_NOMEM. */
 struct topic_row {
 	uint32_t number;
 	struct slice stream;
@@ -52,19 +52,19 @@ struct topic_row {
 };
 enum { CATALOG_LOAD_MAX = 32 };
 enum err catalog_load(struct catalog *c, const struct topic_row *rows, uint32_t count);
-/* What a topic is found by. */
+/* The hashes by which a topic is found. */
 struct topic_hashes {
 	uint64_t names; /* of both */
 	uint64_t stream;
 };
 struct topic_hashes catalog_hashes(struct slice stream, struct slice type);
-/* Those of up to CATALOG_LOAD_MAX events from `from` on, whose names are interned next: their places are fetched. */
+/* The hashes of up to CATALOG_LOAD_MAX events from `from` on, whose names are interned next: prefetches their entries. */
 struct batch;
 void catalog_hash(const struct catalog *c, const struct batch *batch, size_t from, struct topic_hashes *hashes);
-/* No number below this is given to a topic that is new. */
+/* New topics get numbers from `end` on. */
 void catalog_skip(struct catalog *c, uint32_t end);
-/* The topic of two names, made where it is new (*is_new), which takes one of *left (NULL: any number), for `owner`. ERR_BUSY
- * when there are CATALOG_TOPICS_MAX, ERR_RATE when none is left. */
+/* The topic of two names. A new one (*is_new) is created for `owner`, and takes one of *left (NULL: no limit). ERR_BUSY:
+ * there are CATALOG_TOPICS_MAX; ERR_RATE: *left is 0; ERR_NOMEM. */
 struct topic_wanted {
 	struct slice stream;
 	struct slice type;
@@ -73,48 +73,49 @@ struct topic_wanted {
 	uint64_t *left;
 };
 enum err catalog_intern(struct catalog *c, const struct topic_wanted *wanted, uint32_t *topic, bool *is_new);
-/* Pending topics have numbers below this. */
+/* All topics, also pending ones, have numbers below this. */
 uint32_t catalog_all_end(const struct catalog *c);
-/* Makes pending topics visible, or drops them; catalog_rollback_to: those from `end` on. */
+/* Makes pending topics visible, or drops them; catalog_rollback_to drops those from `end` on. */
 void catalog_commit(struct catalog *c);
 void catalog_rollback(struct catalog *c);
 void catalog_rollback_to(struct catalog *c, uint32_t end);
-/* Forgets a visible topic without events, and its stream with the last one, and returns its owner. The other topics of the
- * stream have events, or are forgotten next. */
+/* Forgets a visible topic without events, and its stream if it was the last one, and returns its owner. The other topics of
+ * the stream must have events, or be forgotten next. */
 uint64_t catalog_forget(struct catalog *c, uint32_t topic);
-/* The last seq of a stream, 0 where there is none. Counts committed events only. */
+/* The last committed seq of a stream; 0: there is none. */
 uint64_t catalog_stream_last(struct catalog *c, struct slice stream);
 
-/* The last seq of a stream in the open transaction, as it was set; what is not past the head says nothing. */
+/* The last seq of a stream in the open transaction; a value that is not after the head means nothing. */
 uint64_t catalog_open_last(const struct catalog *c, struct slice stream);
 void catalog_set_open_last(struct catalog *c, uint32_t topic, uint64_t seq);
 
 /* Counts an event into the figures of its topic and stream. Between lock and unlock. */
 void catalog_lock(struct catalog *c);
 void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t bytes);
-/* Events of a topic up to `seq` are about to be removed without an archive. */
-void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq);
-/* Sets the figures of a topic, and changes those of its stream by as much: it has lost its oldest events, or is counted
- * again. The last seq of a stream stays while it has events. Between lock and unlock. */
+/* Events of a topic up to `seq` are about to be lost. */
+void catalog_note_lost(struct catalog *c, uint32_t topic, uint64_t seq);
+/* Sets the figures of a topic, and adjusts those of its stream: the topic has lost its oldest events, or was counted again.
+ * The last seq of a stream stays while it has events. Between lock and unlock. */
 void catalog_set_figures(struct catalog *c, uint32_t topic, struct figures f);
 void catalog_unlock(struct catalog *c);
 
-/* --- anybody --- */
+/* --- any thread --- */
 
-/* Readers of names: what a reader finds between the two calls stays valid until it leaves, even if the writer forgets it
+/* Names that a reader finds between these calls stay valid until it leaves, even if the writer forgets their topics
  * meanwhile. May be nested. */
 unsigned catalog_enter(struct catalog *c);
 void catalog_leave(struct catalog *c, unsigned entered);
 
-/* Topics that are visible have numbers below this. It only grows. */
+/* Visible topics have numbers below this. It only grows. */
 uint32_t catalog_end(const struct catalog *c);
-/* How many are visible. */
+/* How many topics there are. */
 uint32_t catalog_topics(struct catalog *c);
-/* How many were forgotten so far. */
+/* How many topics were forgotten so far. */
 uint64_t catalog_forgotten(const struct catalog *c);
 /* The next visible topic from *topic on; false: there is none. */
 bool catalog_next(const struct catalog *c, uint32_t *topic);
-/* Inside; the texts are there until the caller leaves (the writer's: until the topic is forgotten, or rolled back). */
+/* Between enter and leave, which bounds the life of the texts. The writer need not enter: it has them until it forgets the
+ * topic or rolls it back. */
 struct topic catalog_topic(const struct catalog *c, uint32_t topic);
 /* All 0 where there is no such topic. */
 void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *out);
@@ -122,19 +123,19 @@ void catalog_topic_figures(struct catalog *c, uint32_t topic, struct figures *ou
 /* False when there is no such topic, or it is pending. */
 bool catalog_find_topic(struct catalog *c, struct slice stream, struct slice type, uint32_t *topic);
 
-/* Streams have numbers, too: those that are visible have one below this. */
+/* Visible streams have numbers below this. */
 uint32_t catalog_streams_end(struct catalog *c);
 bool catalog_next_stream(struct catalog *c, uint32_t *stream);
-/* Inside. `p` is NULL: there is no such stream any more. */
+/* Between enter and leave. `p` is NULL: there is no such stream any more. */
 struct slice catalog_stream_name(struct catalog *c, uint32_t stream);
 /* How many streams have events. */
 uint32_t catalog_streams(struct catalog *c);
 /* False when there is no such stream, or no event in it. */
 bool catalog_find_stream(struct catalog *c, struct slice name, struct figures *out);
 
-/* What finding each topic and each stream once costs: map_steps. */
+/* Entries looked at when each topic and stream is found once (map_steps), for tests. */
 uint64_t catalog_steps(struct catalog *c);
-/* What catalog_set_figures has cost so far: entries looked at. */
+/* Entries that catalog_set_figures has looked at so far, for tests. */
 uint64_t catalog_set_steps(struct catalog *c);
 
 #endif

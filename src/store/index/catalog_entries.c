@@ -1,4 +1,4 @@
-/* The entries of the catalog: finding them, and what their texts say. */
+/* The entries of the catalog: finding them, and their texts. */
 #include <assert.h>
 
 #include "base/data/hash.h"
@@ -21,7 +21,6 @@ bool catalog_is_plain(const struct topic_entry *e)
 	return e->json_len == STREAM_AT + e->stream_len + TYPE_AFTER + e->type_len + 1;
 }
 
-/* What the heap of a stream knows as `entry`. */
 struct topic_entry *catalog_heap_topic(const struct catalog *c, uint32_t entry)
 {
 	assert(entry > 0);
@@ -56,7 +55,7 @@ const struct topic_entry *catalog_find_entry(const struct catalog *c, uint64_t h
 	return NULL;
 }
 
-/* Nothing between two topics of it that are forgotten together. */
+/* Empty while several topics of the stream are being forgotten one after the other. */
 struct slice catalog_name_of(const struct catalog *c, const struct stream_entry *s)
 {
 	const struct topic_entry *e = catalog_topic_at(c, s->named_by);

@@ -1,4 +1,4 @@
-/* Figures of topics and streams, and who asks for them. */
+/* Figures of topics and streams, and queries. */
 #include "store/index/catalog.h"
 
 #include <assert.h>
@@ -23,7 +23,7 @@ static bool is_older(const void *arg, uint32_t a, uint32_t b)
 	return catalog_heap_topic(arg, a)->figures.first < catalog_heap_topic(arg, b)->figures.first;
 }
 
-/* Sets the first event of a topic; 0: it has none. */
+/* Sets the first event of a topic (0: it has none), and its position in the heap of the stream. */
 static void set_first(struct catalog *c, struct topic_entry *e, uint64_t first)
 {
 	const struct pairing_heap_order order = {by_first, is_older, c};
@@ -55,7 +55,7 @@ void catalog_count(struct catalog *c, uint32_t topic, uint64_t seq, uint64_t byt
 	s->bytes += bytes;
 }
 
-void catalog_note_gone(struct catalog *c, uint32_t topic, uint64_t seq)
+void catalog_note_lost(struct catalog *c, uint32_t topic, uint64_t seq)
 {
 	pthread_mutex_lock(&c->lock);
 	catalog_topic_at(c, topic)->figures.lost = seq;

@@ -27,7 +27,7 @@ void forgotten_finish(struct forgotten *f)
 	pthread_mutex_destroy(&f->lock);
 }
 
-/* The first one whose last event is `seq` or later. */
+/* The index of the first topic whose last event is `seq` or later. */
 static uint32_t find(const struct forgotten *f, uint64_t seq)
 {
 	uint32_t low = 0;

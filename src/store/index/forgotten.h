@@ -1,5 +1,5 @@
-/* The topics that were forgotten last: what a filtered reader who comes back may have missed, once nothing else knows their
- * names. Of older ones it is only known that there were some (meta.lost_ranges_unknown).
+/* The topics that were forgotten last, by which it is known whether a reader with a filter that reconnects has missed
+ * events. Of older ones only a seq is known up to which there were some (meta.gone_unknown).
  *
  * Threads: one writer; forgotten_has from any thread. */
 #ifndef STORE_INDEX_FORGOTTEN_H
@@ -16,7 +16,7 @@
 enum { FORGOTTEN_MAX = 65536 };
 
 struct forgotten_topic {
-	uint64_t last; /* its last event */
+	uint64_t last; /* seq of its last event */
 	char *names;   /* owned */
 	uint8_t stream_len;
 	uint8_t type_len;
@@ -32,14 +32,14 @@ struct forgotten {
 
 void forgotten_init(struct forgotten *f);
 void forgotten_finish(struct forgotten *f);
-/* What the table has (schema/007_forgotten.sql), in place of what was known. */
+/* Replaces the content with the table (schema/007_forgotten.sql). */
 enum err forgotten_load(struct forgotten *f, sqlite3 *db, struct fault *fault);
-/* Where it is there already, nothing. ERR_NOMEM. */
+/* Adds a topic, unless there is one with this last event. ERR_NOMEM. */
 enum err forgotten_add(struct forgotten *f, struct slice stream, struct slice type, uint64_t last);
-/* Up to which last event topics are too many; 0: none are. */
+/* Topics with last events up to the returned seq exceed FORGOTTEN_MAX; 0: none do. */
 uint64_t forgotten_excess(const struct forgotten *f);
 void forgotten_drop(struct forgotten *f, uint64_t upto);
-/* Is there one that passes, with an event after that? */
+/* Is there a topic that passes `select` and had an event after `after`? */
 bool forgotten_has(struct forgotten *f, const struct selection *select, uint64_t after);
 
 #endif

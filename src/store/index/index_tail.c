@@ -11,12 +11,12 @@
 
 enum { FIRST_EVENTS = 1024 };
 
-struct index_tail *index_tail_create(uint64_t mark, uint32_t every)
+struct index_tail *index_tail_create(uint64_t indexed_upto, uint32_t every)
 {
 	struct index_tail *t = calloc(1, sizeof *t);
 	if (t == NULL)
 		return NULL;
-	t->mark = mark;
+	t->indexed_upto = indexed_upto;
 	t->every = every > 0 ? every : INDEX_TAIL_FLUSH;
 	pthread_mutex_init(&t->lock, NULL);
 	map_init(&t->keys);
@@ -102,13 +102,12 @@ uint64_t index_tail_steps(const struct index_tail *t)
 	return map_steps(&t->keys);
 }
 
-/* Where in `firsts` a topic is looked for first. */
+/* The slot in `firsts` where the search for a topic begins. */
 static size_t first_place(const struct index_tail *t, uint32_t topic)
 {
 	return (size_t)(hash_number(topic) >> (64 - t->firsts_log));
 }
 
-/* The place of a topic in `firsts`: where it is, or where it goes. */
 uint32_t *index_tail_first_at(const struct index_tail *t, uint32_t topic)
 {
 	assert(t->firsts != NULL);
@@ -184,7 +183,7 @@ uint64_t index_tail_first(const struct index_tail *t, uint32_t topic)
 	if (t->count == 0)
 		return 0;
 	uint32_t first = *index_tail_first_at(t, topic);
-	return first != 0 ? t->mark + first : 0;
+	return first != 0 ? t->indexed_upto + first : 0;
 }
 
 uint64_t index_tail_first_steps(const struct index_tail *t)
@@ -209,12 +208,12 @@ bool index_tail_is_overdue(const struct index_tail *t)
 
 uint64_t index_tail_upto(const struct index_tail *t)
 {
-	return t->mark;
+	return t->indexed_upto;
 }
 
 uint64_t index_tail_end(const struct index_tail *t)
 {
-	return t->mark + t->count;
+	return t->indexed_upto + t->count;
 }
 
 bool index_tail_lags(const struct index_tail *t)
@@ -228,21 +227,21 @@ bool index_tail_lags(const struct index_tail *t)
 static void find_in_memory(const struct index_tail *t, const struct selection *s, struct seq_query query, uint64_t *seqs,
 			   uint32_t *count)
 {
-	uint64_t from = query.after > t->mark ? query.after - t->mark : 0;
-	uint64_t to = query.before <= t->mark + 1 ? 0 : query.before - t->mark - 1;
+	uint64_t from = query.after > t->indexed_upto ? query.after - t->indexed_upto : 0;
+	uint64_t to = query.before <= t->indexed_upto + 1 ? 0 : query.before - t->indexed_upto - 1;
 	if (to > t->count)
 		to = t->count;
 	for (uint64_t i = from; i < to && *count < query.max; i++) {
 		uint64_t offset = query.descending ? to - 1 - (i - from) : i;
 		if (selection_has(s, t->events[offset].topic))
-			seqs[(*count)++] = t->mark + 1 + offset;
+			seqs[(*count)++] = t->indexed_upto + 1 + offset;
 	}
 }
 
-static struct seq_query up_to_mark(struct seq_query query, uint64_t mark)
+static struct seq_query up_to_indexed(struct seq_query query, uint64_t indexed_upto)
 {
-	if (query.before > mark + 1)
-		query.before = mark + 1;
+	if (query.before > indexed_upto + 1)
+		query.before = indexed_upto + 1;
 	return query;
 }
 
@@ -253,22 +252,22 @@ enum err index_tail_find(struct index_tail *t, struct postings *p, struct select
 	enum err err = selection_refresh(s);
 	if (err)
 		return fault_set(fault, err, "out of memory");
-	/* What was flushed is visible in the tables before the mark says so, hence up to the mark the tables are complete.
-	 * Ascending, the mark may have moved on meanwhile: then the tables are asked once more for what lies between. */
+	/* A flush is committed before indexed_upto moves, so the tables are complete up to indexed_upto. Ascending, it may
+	 * move between the two searches: then the tables are searched once more for the events in between. */
 	for (;;) {
 		pthread_mutex_lock(&t->lock);
-		uint64_t mark = t->mark;
-		if (query.descending || query.after >= mark)
+		uint64_t indexed_upto = t->indexed_upto;
+		if (query.descending || query.after >= indexed_upto)
 			find_in_memory(t, s, query, seqs, count);
 		pthread_mutex_unlock(&t->lock);
-		if (!query.descending && query.after >= mark)
+		if (!query.descending && query.after >= indexed_upto)
 			return ERR_NONE;
-		struct seq_query stored = up_to_mark(query, mark);
+		struct seq_query stored = up_to_indexed(query, indexed_upto);
 		if (*count < query.max && stored.after + 1 < stored.before)
 			err = postings_find(p, s, catalog, stored, seqs, count, fault);
 		assert(*count <= query.max);
-		if (err || query.descending || *count == query.max || query.before <= mark + 1)
+		if (err || query.descending || *count == query.max || query.before <= indexed_upto + 1)
 			return err;
-		query.after = mark;
+		query.after = indexed_upto;
 	}
 }

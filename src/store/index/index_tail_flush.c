@@ -1,4 +1,4 @@
-/* Writing the index tail: postings, keys and figures in large pieces. */
+/* Flushing the index tail: postings, keys and figures. */
 #include "store/index/index_tail.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
 
-/* As it is written. */
+/* A row of id_key. */
 struct key_row {
 	int64_t key;
 	uint64_t seq;
@@ -51,12 +51,11 @@ static enum err write_figures(sqlite3 *db, sqlite3_stmt *s, uint32_t topic, cons
 	return step_done(db, s, "updating a topic", fault);
 }
 
-/* The events in memory by their topics: chains of offsets from mark + 1, each number one more than it is, so that 0 ends
- * them. */
+/* The events in memory by topic: chains of offsets from indexed_upto + 1, each stored plus one, so that 0 ends a chain. */
 struct by_topic {
 	uint32_t *next;   /* of each event: the next one of its topic */
 	uint32_t *last;   /* of each first event of a topic: the last one in its chain so far */
-	uint32_t *topics; /* those met that anything has to be written of, ascending */
+	uint32_t *topics; /* topics of which something has to be written, ascending */
 	size_t topic_count;
 };
 
@@ -72,7 +71,7 @@ static size_t drop_written(struct by_topic *m, const struct index_tail *t)
 	return kept;
 }
 
-/* As large as there are events in memory: topics may be many more, and have any numbers. */
+/* Arrays by event, not by topic: there may be many more topics, with any numbers. */
 static enum err by_topic_init(struct by_topic *m, const struct index_tail *t)
 {
 	*m = (struct by_topic){.next = calloc(t->count + 1, sizeof *m->next),
@@ -89,7 +88,7 @@ static enum err by_topic_init(struct by_topic *m, const struct index_tail *t)
 			m->next[m->last[first]] = i + 1;
 		m->last[first] = i;
 	}
-	/* New topics of one event are many at times, and wholly said by their rows. */
+	/* New topics with one event, of which there may be many, are complete in their rows. */
 	m->topic_count = drop_written(m, t);
 	qsort(m->topics, m->topic_count, sizeof *m->topics, by_number);
 	return ERR_NONE;
@@ -102,7 +101,7 @@ static void by_topic_finish(struct by_topic *m)
 	free(m->topics);
 }
 
-/* One row for a topic; none where the first event of all is its only one: its figures say it (postings.h). */
+/* Writes one row for a topic. The topic's very first event is left out: its figures have it (postings.h). */
 static enum err write_posting(struct index_tail *t, sqlite3 *db, sqlite3_stmt *s, const struct by_topic *m, uint32_t topic,
 			      uint64_t first, struct fault *fault)
 {
@@ -110,7 +109,7 @@ static enum err write_posting(struct index_tail *t, sqlite3 *db, sqlite3_stmt *s
 	buf_init(&seqs);
 	uint64_t before = 0;
 	for (uint32_t i = *index_tail_first_at(t, topic); i != 0; i = m->next[i - 1]) {
-		uint64_t seq = t->mark + i;
+		uint64_t seq = t->indexed_upto + i;
 		if (seq == first)
 			continue;
 		postings_encode(&seqs, before, seq);
@@ -129,13 +128,13 @@ static enum err write_posting(struct index_tail *t, sqlite3 *db, sqlite3_stmt *s
 
 static const char update_figures[] = "UPDATE topic SET first = ?, last = ?, count = ?, bytes = ? WHERE id = ?";
 
-struct figures index_tail_figures(sqlite3_stmt *row, int column, uint64_t mark)
+struct figures index_tail_figures(sqlite3_stmt *row, int column, uint64_t indexed_upto)
 {
 	struct figures f = {.first = (uint64_t)sqlite3_column_int64(row, column),
 			    .last = (uint64_t)sqlite3_column_int64(row, column + 1),
 			    .count = (uint64_t)sqlite3_column_int64(row, column + 2),
 			    .bytes = (uint64_t)sqlite3_column_int64(row, column + 3)};
-	return f.first <= mark ? f : (struct figures){0};
+	return f.first <= indexed_upto ? f : (struct figures){0};
 }
 
 enum err index_tail_write_figures(sqlite3 *db, struct catalog *catalog, struct fault *fault)
@@ -176,7 +175,7 @@ static enum err write_postings(struct index_tail *t, sqlite3 *db, struct catalog
 	return err;
 }
 
-/* So that the B-tree is walked once. NULL: no memory. */
+/* Sorted, so that the B-tree is walked once. NULL: no memory. */
 static struct key_row *sorted_keys(const struct index_tail *t)
 {
 	struct key_row *keys = malloc(t->key_count * sizeof *keys);
@@ -207,10 +206,10 @@ static enum err write_keys(struct index_tail *t, sqlite3 *db, struct fault *faul
 	return err;
 }
 
-static enum err write_mark(sqlite3 *db, uint64_t mark, struct fault *fault)
+static enum err write_indexed_upto(sqlite3 *db, uint64_t indexed_upto, struct fault *fault)
 {
-	enum err err = meta_put(db, "trail", (int64_t)mark, fault);
-	return err ? err : meta_put(db, "head", (int64_t)mark, fault);
+	enum err err = meta_put(db, "trail", (int64_t)indexed_upto, fault);
+	return err ? err : meta_put(db, "head", (int64_t)indexed_upto, fault);
 }
 
 enum err index_tail_flush(struct index_tail *t, sqlite3 *db, struct catalog *catalog, struct fault *fault)
@@ -221,14 +220,14 @@ enum err index_tail_flush(struct index_tail *t, sqlite3 *db, struct catalog *cat
 	if (!err)
 		err = write_keys(t, db, fault);
 	if (!err)
-		err = write_mark(db, index_tail_end(t), fault);
+		err = write_indexed_upto(db, index_tail_end(t), fault);
 	return err;
 }
 
 static void forget(struct index_tail *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->mark += t->count;
+	t->indexed_upto += t->count;
 	t->count = 0;
 	pthread_mutex_unlock(&t->lock);
 	if (t->firsts != NULL)
@@ -243,9 +242,9 @@ void index_tail_flushed(struct index_tail *t)
 	forget(t);
 }
 
-bool index_tail_agree(struct index_tail *t, uint64_t mark)
+bool index_tail_agree(struct index_tail *t, uint64_t indexed_upto)
 {
-	if (mark != t->mark && mark == index_tail_end(t))
+	if (indexed_upto != t->indexed_upto && indexed_upto == index_tail_end(t))
 		forget(t);
-	return mark == t->mark;
+	return indexed_upto == t->indexed_upto;
 }

@@ -1,5 +1,4 @@
-/* The inside of the index tail: index_tail.c (what it holds in memory) and index_tail_flush.c (how that is written) share
- * it. */
+/* The inside of the index tail, shared by index_tail.c (in memory) and index_tail_flush.c (writing it). */
 #ifndef STORE_INDEX_INDEX_TAIL_INTERNAL_H
 #define STORE_INDEX_INDEX_TAIL_INTERNAL_H
 
@@ -24,19 +23,19 @@ struct event_note {
 
 struct index_tail {
 	size_t every;              /* never changes */
-	pthread_mutex_t lock;      /* guards mark, events, count */
-	uint64_t mark;             /* everything up to here is in the tables */
-	struct event_note *events; /* mark + 1, mark + 2, … */
+	pthread_mutex_t lock;      /* guards indexed_upto, events, count */
+	uint64_t indexed_upto;     /* everything up to here is in the tables */
+	struct event_note *events; /* indexed_upto + 1, indexed_upto + 2, … */
 	size_t count;
 	size_t cap;
 	size_t flushing; /* events that the open flush has written */
 
-	/* The first event of each topic: places in `events`, each one more than it is, by a hash of the topic. The writer's
-	 * alone. */
+	/* The first event of each topic: an open-addressing table of indexes in `events`, each plus one. Used by the writer
+	 * only. */
 	uint32_t *firsts;
-	unsigned firsts_log; /* of how many there are, twice `cap` at least */
+	unsigned firsts_log; /* log2 of its size, which is at least twice `cap` */
 
-	/* Keys in the order they came, in blocks that do not move. The writer's alone. */
+	/* Keys in order, in blocks that do not move. Used by the writer only. */
 	struct key_entry **key_blocks;
 	size_t key_block_count;
 	size_t key_count;
@@ -45,7 +44,7 @@ struct index_tail {
 };
 
 struct key_entry *index_tail_key_at(const struct index_tail *t, size_t i);
-/* The place of a topic in `firsts`: where it is, or where it goes. */
+/* The slot of a topic in `firsts`: where it is, or where it would go. */
 uint32_t *index_tail_first_at(const struct index_tail *t, uint32_t topic);
 
 #endif

@@ -98,20 +98,20 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Where the search stands in the postings of one topic. */
+/* The position of a search in the postings of one topic. */
 struct row {
 	uint32_t topic;
 	uint64_t window; /* of the next row to read; 0: none is left */
 };
 
-/* A search through the postings. Windows do not overlap, so it goes from window to window and reads in each the rows
- * of all topics that have one there. The first events of topics join the window that they are in, or what comes before it: a
- * row may name them as well. */
+/* A search through the postings. Windows do not overlap, so it goes from window to window and reads in each the rows of all
+ * topics. The first events of topics are merged with the window that they are in, or with the one before it; rows may name
+ * them, too. */
 struct search {
 	struct postings *p;
 	struct row *rows;
 	uint32_t row_count;
-	uint64_t *firsts; /* between the bounds, ascending; those taken are cut off at either end */
+	uint64_t *firsts; /* between the bounds, ascending; taken from either end */
 	uint32_t first_count;
 	struct seq_query query;
 	uint64_t *out;
@@ -161,7 +161,7 @@ static enum err read_row(struct search *q, const struct row *row, struct gather 
 	return err;
 }
 
-/* Takes the first events up to a window, or those past it. */
+/* Takes the first events up to a window (descending: those after it). */
 static void take_firsts(struct search *q, uint64_t window, struct gather *g)
 {
 	bool down = q->query.descending;
@@ -185,7 +185,7 @@ static void emit(struct search *q, struct gather *g)
 	}
 }
 
-/* The window that is next; 0 when there is none. */
+/* The next window; 0: there is none. */
 static uint64_t next_window(const struct search *q)
 {
 	bool down = q->query.descending;
@@ -198,7 +198,7 @@ static uint64_t next_window(const struct search *q)
 	return window;
 }
 
-/* Reads a window (0: there is none), and moves the rows that were read to the one behind it. */
+/* Reads a window (0: there is none), and moves the rows that were read to their next window. */
 static enum err search_window(struct search *q, uint64_t window)
 {
 	bool down = q->query.descending;
@@ -211,7 +211,7 @@ static enum err search_window(struct search *q, uint64_t window)
 		if (!err)
 			err = seek(q, down ? q->p->down : q->p->up, &q->rows[i], down ? window : window + 1);
 	}
-	/* Descending, this window reaches down to the end of the next one. */
+	/* Descending, this includes first events between this window and the next one. */
 	if (!err)
 		take_firsts(q, down ? next_window(q) : window != 0 ? window : UINT64_MAX, &g);
 	if (!err && g.failed)
@@ -222,7 +222,7 @@ static enum err search_window(struct search *q, uint64_t window)
 	return err;
 }
 
-/* The topics of the selection that can have an event between the bounds, and their first events that are. */
+/* The topics of the selection that can have events between the bounds, and their first events there. */
 static void find_candidates(struct search *q, struct selection *s, struct catalog *catalog)
 {
 	for (uint32_t i = 0; i < selection_count(s); i++) {
@@ -275,7 +275,7 @@ enum err postings_find(struct postings *p, struct selection *s, struct catalog *
 
 /* --- adding --- */
 
-/* A seq, and those of a row that follow it. */
+/* Encoded seqs, and the last of them. */
 struct longer {
 	struct buf bytes;
 	uint64_t before;
@@ -307,7 +307,7 @@ static enum err write_row(sqlite3 *db, uint32_t topic, uint64_t window, struct s
 	return err;
 }
 
-/* Appends what the row of a topic in a window has, where there is one. */
+/* Appends the seqs of the row of a topic in a window, if there is one. */
 static enum err append_row(sqlite3 *db, uint32_t topic, uint64_t window, struct longer *l, struct fault *fault)
 {
 	sqlite3_stmt *st;
@@ -333,7 +333,7 @@ enum err postings_add(sqlite3 *db, uint32_t topic, uint64_t seq, struct fault *f
 	const struct db_value bound = DB_NUMBER(seq);
 	struct longer l = {.before = 0};
 	sqlite3_int64 window = 0;
-	/* Only windows that have rows matter: the seq lies in one, between two, or past the last and begins one. */
+	/* The window that the seq is in, or the next one; after the last window, the seq begins a new one. */
 	enum err err = db_integer_with(db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", 1, &bound,
 				       (sqlite3_int64)seq, &window, fault);
 	if (err)

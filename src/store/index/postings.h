@@ -1,10 +1,9 @@
-/* Which seqs belong to a topic, as the trailing index has written them: rows of the table `posting`, one for each topic and
- * window. A window is the range of seqs that one flush covered; windows do not overlap.
+/* Postings: which seqs belong to a topic, as the index tail has written them. A row of the table `posting` belongs to a
+ * topic and a window, the range of seqs that one flush covered; windows do not overlap.
  *
- * The first event of a topic need not be in its rows: its figures say it (`first`), and a search takes both together. So a
- * million topics of one event each need no rows. What takes the place of a `first` that is still in the log has to put that
- * into the rows (postings_add): retention does not, since what it moves `first` on from is gone, and what it moves it to has
- * not been the first and is in the rows. */
+ * The first event of a topic need not be in its rows: its figures have it (`first`), and a search uses both. So a million
+ * topics with one event each need no rows. Code that replaces a `first` which is still in the log must add that to the rows
+ * (postings_add). Retention need not: the old `first` is evicted, and the new one is in the rows. */
 #ifndef STORE_INDEX_POSTINGS_H
 #define STORE_INDEX_POSTINGS_H
 
@@ -17,7 +16,7 @@
 #include "store/index/catalog.h"
 #include "store/index/selection.h"
 
-/* What is looked for. */
+/* A range of seqs, and how to search it. */
 struct seq_query {
 	uint64_t after;  /* exclusive */
 	uint64_t before; /* exclusive */
@@ -33,7 +32,7 @@ struct postings {
 	sqlite3_stmt *read; /* (topic, window) -> seqs */
 };
 
-/* `p` is zeroed; `db` is borrowed, without an open transaction whenever something is searched. */
+/* `p` is zeroed; `db` is borrowed, and has no open transaction during a search. */
 enum err postings_open(struct postings *p, sqlite3 *db, struct fault *fault);
 void postings_close(struct postings *p);
 
@@ -41,13 +40,13 @@ void postings_close(struct postings *p);
 enum err postings_find(struct postings *p, struct selection *s, struct catalog *catalog, struct seq_query query,
 		       uint64_t *seqs, uint32_t *count, struct fault *fault);
 
-/* Puts the oldest seq of a topic in the log, which is not past the mark of the index, into the rows of the topic, unless it
- * is there. In the caller's transaction. */
+/* Adds the oldest seq of a topic in the log, which is at most indexed_upto, to the rows of the topic unless they have it. In
+ * the caller's transaction. */
 enum err postings_add(sqlite3 *db, uint32_t topic, uint64_t seq, struct fault *fault);
 
 /* Adds one seq to the bytes of a row; `before` is the one before it, 0 for the first. */
 void postings_encode(struct buf *out, uint64_t before, uint64_t seq);
-/* Decodes the bytes of a row; calls back in ascending order. False when they are not one. */
+/* Decodes the bytes of a row; calls back in ascending order. False: they are damaged. */
 bool postings_decode(const void *blob, size_t len, uint64_t window, void (*each)(void *arg, uint64_t seq), void *arg);
 
 #endif

@@ -6,8 +6,8 @@
 struct selection {
 	struct filter *filter;
 	struct catalog *catalog;
-	uint32_t seen;      /* topics below this were looked at */
-	uint64_t forgotten; /* of the catalog, when what it has forgotten was dropped */
+	uint32_t seen;      /* topics below this were tested */
+	uint64_t forgotten; /* catalog_forgotten when forgotten topics were last dropped */
 	uint32_t count;
 	uint32_t cap;
 	uint32_t *topics;
@@ -68,7 +68,7 @@ static bool add(struct selection *s, uint32_t topic)
 	return true;
 }
 
-/* Only when as many are gone as would make half of it: on average each costs two looks. */
+/* Only when half of the topics may be forgotten, so that the cost per forgotten topic is constant. */
 static void drop_forgotten(struct selection *s)
 {
 	uint64_t forgotten = catalog_forgotten(s->catalog);

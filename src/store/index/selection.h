@@ -15,19 +15,19 @@ struct selection;
 struct selection *selection_create_take(struct filter *f, struct catalog *c);
 void selection_destroy(struct selection *s);
 
-/* Everything passes: nothing else needs to be asked. */
+/* Does every event pass? */
 bool selection_is_open(const struct selection *s);
-/* Every topic passes, and what its payload has to fulfil decides. */
+/* Does every topic pass? Then only conditions on payloads decide. */
 bool selection_is_wide(const struct selection *s);
-/* What payloads have to fulfil, borrowed; NULL: nothing. */
+/* The conditions on payloads, borrowed; NULL: none. */
 struct where *selection_where(const struct selection *s);
-/* Looks at the topics that are new since the last time, and drops what was forgotten. ERR_NOMEM leaves it as it was. */
+/* Adds new topics that pass, and drops forgotten ones. After ERR_NOMEM call it again. */
 enum err selection_refresh(struct selection *s);
 bool selection_has(const struct selection *s, uint32_t topic);
-/* The topics that pass, ascending. Not where all do. */
+/* The topics that pass, ascending. Not if the selection is wide. */
 uint32_t selection_count(const struct selection *s);
 uint32_t selection_topic(const struct selection *s, uint32_t index);
-/* Does a topic of these names pass? */
+/* Would a topic with these names pass? */
 bool selection_fits(const struct selection *s, struct slice stream, struct slice type);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 enum {
-	MANY = 50000,     /* new names take longer to sort than another thread may wait */
-	RECENT_PART = 16, /* of all: as many may be in the second run */
+	MANY = 50000,     /* sorting this many new names takes too long for other threads to wait */
+	RECENT_PART = 16, /* the second run is merged when it exceeds 1/16 of the first */
 };
 
 /* Stream numbers by name. */
@@ -26,7 +26,7 @@ struct stream_order {
 	atomic_bool sorting_many;
 	pthread_mutex_t lock; /* guards what follows */
 	uint32_t seen;        /* streams below this are in one of the runs */
-	uint64_t forgotten;   /* of the catalog, when what it has forgotten was dropped */
+	uint64_t forgotten;   /* catalog_forgotten when forgotten streams were last dropped */
 	struct run all;
 	struct run recent;
 	uint64_t steps;
@@ -83,8 +83,7 @@ static enum err sort_new(struct stream_order *o, uint32_t max, struct run *out)
 	return ERR_NONE;
 }
 
-/* The name of the first item from *at on that has one; those that were forgotten meanwhile are passed over. `p` is NULL at
- * the end of the run. */
+/* The name of the first item from *at on that was not forgotten. `p` is NULL at the end of the run. */
 static struct slice name_from(const struct stream_order *o, const struct run *r, uint32_t *at, uint32_t end)
 {
 	for (; *at < end; ++*at) {
@@ -131,7 +130,7 @@ static void drop_from(struct stream_order *o, struct run *r)
 	r->count = kept;
 }
 
-/* Those that are forgotten have no name to be compared with. */
+/* Forgotten streams have no name to compare. */
 static void drop_forgotten(struct stream_order *o)
 {
 	uint64_t forgotten = catalog_forgotten(o->catalog);
@@ -142,7 +141,7 @@ static void drop_forgotten(struct stream_order *o)
 	o->forgotten = forgotten;
 }
 
-/* Takes in the streams that came since the last time. Where memory fails, some may wait for the next time, none is lost. */
+/* Adds the new streams. Without memory, the next call adds them. */
 static enum err bring_up_to_date(struct stream_order *o)
 {
 	assert(catalog_streams_end(o->catalog) >= o->seen);
@@ -170,7 +169,7 @@ static enum err bring_up_to_date(struct stream_order *o)
 	return err;
 }
 
-/* The first name that is `from` or (`after`) past it. */
+/* The first name that is not before `from` (`after`: that is after it). */
 static struct slice find_in(const struct stream_order *o, const struct run *r, struct slice from, bool after)
 {
 	uint32_t low = 0;

@@ -1,4 +1,4 @@
-/* The making of a committed batch: the store's alone (see store/log/store.h). */
+/* Making a committed batch. Only for the store (see store/log/store.h). */
 #ifndef STORE_LOG_COMMITTED_H
 #define STORE_LOG_COMMITTED_H
 
@@ -8,7 +8,7 @@
 enum { COMMITTED_PAGE_BYTES = 256 * 1024 };
 
 struct committed *committed_create(void);
-/* Takes the page; on ERR_NOMEM it is given back to nobody, but freed. */
+/* Takes the page, also on ERR_NOMEM. NULL for `page` is ERR_NOMEM. */
 enum err committed_add_take(struct committed *c, struct page *page);
 
 #endif

@@ -1,4 +1,4 @@
-/* Notes: small documents beside the log (schema/002_note.sql). */
+/* Notes: small documents of other modules (schema/002_note.sql). */
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 

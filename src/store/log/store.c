@@ -13,7 +13,7 @@ void receipt_finish(struct receipt *r)
 	r->seqs = NULL;
 }
 
-/* Notes a topic that is new, until its events are known. */
+/* Remembers a new topic until insert_topics. */
 static enum err note_topic(struct store *s, uint32_t topic, struct fault *fault)
 {
 	if (s->new_topic_count == s->new_topic_cap) {
@@ -29,7 +29,7 @@ static enum err note_topic(struct store *s, uint32_t topic, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* Would SQLite number these by itself as they are? In an empty table it would begin with 1. */
+/* Would SQLite give these topics the same numbers by itself? In an empty table it would begin with 1. */
 static bool topics_follow(struct store *s, const struct insert_topic *topics, size_t count)
 {
 	sqlite3_stmt *st = s->statements[S_TOPIC_LAST];
@@ -42,8 +42,8 @@ static bool topics_follow(struct store *s, const struct insert_topic *topics, si
 	return follow;
 }
 
-/* Stores the rows of topics that are new, each with the figures of its first event (see index_tail_figures). Without numbers
- * of their own they need not be looked up. */
+/* Stores the rows of new topics, each with the figures of its first event (see index_tail_figures). If SQLite would number
+ * them the same, they are appended without numbers, which saves looking each number up. */
 static enum err insert_topics(struct store *s, struct fault *fault)
 {
 	const struct insert_topic *topics = s->new_topics + s->new_topics_stored;
@@ -81,7 +81,6 @@ enum err store_insert(struct store *s, const struct event *e, uint32_t topic, st
 	return err;
 }
 
-/* Ends the page under construction. */
 enum err store_end_page(struct store *s)
 {
 	if (s->builder == NULL)
@@ -96,7 +95,6 @@ enum err store_end_page(struct store *s)
 	return ERR_NOMEM;
 }
 
-/* Frames the event for the feed and notes it for the figures. */
 enum err store_frame(struct store *s, struct slice id, struct slice data, uint32_t topic)
 {
 	if (s->builder == NULL)
@@ -123,8 +121,8 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 }
 
 /* Counts an event into the receipt; seqs are listed from the first duplicate on. */
-static enum err note(struct receipt *r, size_t index, size_t count, uint64_t seq, bool duplicate, uint64_t first_seq,
-		     struct fault *fault)
+static enum err count_event(struct receipt *r, size_t index, size_t count, uint64_t seq, bool duplicate, uint64_t first_seq,
+			    struct fault *fault)
 {
 	if (duplicate && r->seqs == NULL) {
 		r->seqs = malloc(count * sizeof *r->seqs);
@@ -169,8 +167,7 @@ static enum err add_row(struct store *s, const struct event *e, const struct kno
 	return ERR_NONE;
 }
 
-/* What is known of all events of a batch before any of them is stored: a batch that is refused must not leave half of itself
- * behind. */
+/* Looks up ids and topics of all events of a batch before any of them is stored, so that a refused batch stores nothing. */
 static enum err look_up(struct store *s, const struct batch *batch, const struct append_options *options,
 			struct fault *fault)
 {
@@ -209,7 +206,7 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 	return err;
 }
 
-/* A batch that was refused leaves no names behind either. */
+/* Drops the topics that a refused batch has made. */
 static void drop_topics(struct store *s, uint32_t end)
 {
 	assert(end >= catalog_end(s->catalog) && end <= catalog_all_end(s->catalog));
@@ -217,8 +214,8 @@ static void drop_topics(struct store *s, uint32_t end)
 	catalog_rollback_to(s->catalog, end);
 }
 
-/* Behind the last event of the log SQLite counts on by itself, and need not look whether a seq is taken. In an empty log it
- * would begin with 1. */
+/* After the last event of the log SQLite gives the same seqs by itself, without checking that they are free. In an empty log
+ * it would begin with 1. */
 static enum err append_rows(struct store *s, struct fault *fault)
 {
 	bool follows = s->log_first < s->next_seq;
@@ -267,7 +264,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 		const struct event *e = batch_event(batch, i);
 		const struct known *k = &s->known[i];
 		uint64_t seq = k->seq;
-		if (seq == 0 && e->id.len > 0) /* the same may stand in the batch twice */
+		if (seq == 0 && e->id.len > 0) /* the batch may have the same id twice */
 			err = store_find_recent(s, e, k->key, &seq, fault);
 		bool duplicate = !err && seq != 0;
 		s->unused_topics = s->unused_topics || (duplicate && k->seq == 0 && k->topic >= topics);
@@ -276,7 +273,7 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 			err = add_row(s, e, k, fault);
 		}
 		if (!err)
-			err = note(receipt, i, count, seq, duplicate, first_seq, fault);
+			err = count_event(receipt, i, count, seq, duplicate, first_seq, fault);
 		if (!err && s->incoming.count > 0 && (s->incoming.count == STORE_ROWS || i + 1 == count))
 			err = insert_rows(s, fault);
 	}

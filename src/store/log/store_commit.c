@@ -14,7 +14,7 @@ void store_count_out(struct store *s)
 	catalog_unlock(s->catalog);
 }
 
-/* Events that the rows of their topics count already. */
+/* Marks the events that the rows of their topics count already. */
 static void note_in_rows(struct store *s)
 {
 	for (size_t i = 0; i < s->new_topic_count; i++) {
@@ -27,7 +27,7 @@ static void note_in_rows(struct store *s)
 	}
 }
 
-/* What a commit means for everything that is kept in memory. Nothing here can fail. */
+/* Updates everything in memory after a commit. Nothing here can fail. */
 static void count_in(struct store *s)
 {
 	assert(s->next_seq == s->head + 1 + s->pending_count);
@@ -50,19 +50,19 @@ static void count_in(struct store *s)
 	assert(s->log_first <= s->head + 1);
 }
 
-void store_keep_brisk(struct store *s, bool brisk)
+void store_defer_flush(struct store *s, bool defer_flush)
 {
-	s->brisk = brisk;
+	s->defer_flush = defer_flush;
 }
 
-/* What was committed before is indexed in the same transaction as what comes: one wait for the disk instead of two. */
+/* Is the index tail flushed with this commit? Then one sync serves both. */
 static bool flushes(const struct store *s)
 {
 	if (s->reduced_count > 0)
 		return false;
 	if (s->flush_wanted)
 		return index_tail_lags(s->tail);
-	return s->brisk ? index_tail_is_overdue(s->tail) : index_tail_is_due(s->tail);
+	return s->defer_flush ? index_tail_is_overdue(s->tail) : index_tail_is_due(s->tail);
 }
 
 enum err store_commit(struct store *s, struct committed **out, struct fault *fault)
@@ -83,7 +83,7 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 		err = store_remove_topics(s, fault);
 	if (!err)
 		err = store_commit_transaction(s, fault);
-	/* Moved away meanwhile: it may be where nobody will find it. */
+	/* The database may have been moved away meanwhile: then the commit is lost. */
 	if (!err)
 		err = store_files_check(&s->files, fault);
 	if (err) {
@@ -97,9 +97,8 @@ enum err store_commit(struct store *s, struct committed **out, struct fault *fau
 	}
 	count_in(s);
 	if (s->pending_count > 0)
-		store_files_note(&s->files, s->head);
+		store_files_save_head(&s->files, s->head);
 	*out = s->committed;
 	s->committed = NULL;
 	return ERR_NONE;
 }
-/* --- sessions --- */

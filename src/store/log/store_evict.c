@@ -1,4 +1,4 @@
-/* What leaves the log: the oldest events, once they are in an archive or nobody wants them any more. */
+/* Evicting the oldest events from the log, once they are in an archive or may be discarded. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
-/* An event that leaves, as far as the figures and the indexes care. */
-struct leaving {
+/* An event that is being evicted, as far as figures and indexes are concerned. */
+struct evicted {
 	uint32_t topic;
 	uint64_t bytes;
 	uint64_t seq;
@@ -20,15 +20,14 @@ struct leaving {
 
 static int by_topic(const void *a, const void *b)
 {
-	const struct leaving *x = a;
-	const struct leaving *y = b;
+	const struct evicted *x = a;
+	const struct evicted *y = b;
 	return x->topic < y->topic ? -1 : x->topic > y->topic;
 }
 
-/* Its id is remembered without it. */
 enum err store_remember(struct store *s, uint64_t seq, struct slice stream, struct slice id, struct fault *fault)
 {
-	assert(id.len > 0); /* events without an id are never looked for */
+	assert(id.len > 0); /* events without an id are not remembered */
 	int64_t key = checksum_key(stream, id);
 	sqlite3_stmt *put = s->statements[S_EXPIRED_PUT];
 	sqlite3_stmt *drop = s->statements[S_KEY_DELETE];
@@ -55,8 +54,8 @@ static enum err forget_oldest_ids(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* Reads what leaves, and moves its ids. */
-static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, size_t *count, struct fault *fault)
+/* Reads the events to evict, and moves their ids to the expired ids. */
+static enum err read_evicted(struct store *s, uint64_t upto, struct evicted *out, size_t *count, struct fault *fault)
 {
 	sqlite3_stmt *st = s->statements[S_EVICTING];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)upto);
@@ -73,18 +72,18 @@ static enum err take_out(struct store *s, uint64_t upto, struct leaving *out, si
 			err = fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " names a topic that does not exist", seq);
 		else if (id.len > 0)
 			err = store_remember(s, seq, stream, id, fault);
-		out[(*count)++] = (struct leaving){(uint32_t)topic, (uint64_t)sqlite3_column_int64(st, 3), seq,
+		out[(*count)++] = (struct evicted){(uint32_t)topic, (uint64_t)sqlite3_column_int64(st, 3), seq,
 						   sqlite3_column_int64(st, 4)};
 	}
 	if (!err && rc != SQLITE_DONE)
-		err = db_fault(s->db, rc, "reading what leaves the log", fault);
+		err = db_fault(s->db, rc, "reading the events to evict", fault);
 	sqlite3_reset(st);
 	return err;
 }
 
-/* --- the figures of what is gone for good --- */
+/* --- the figures of lost events --- */
 
-/* The first seq of a topic past `end`; 0 where there is none. */
+/* The first seq of a topic after `end`; 0: there is none. */
 struct first_after {
 	uint64_t end;
 	uint64_t seq;
@@ -116,15 +115,15 @@ static enum err find_first(struct store *s, uint32_t topic, uint64_t end, uint64
 	return err;
 }
 
-/* What leaves of one topic. */
-struct share {
+/* The lost events of one topic. */
+struct loss {
 	uint32_t topic;
 	uint64_t count;
 	uint64_t bytes;
 	uint64_t last;
 };
 
-/* The last seq of a stream outlives its last event in a topic. */
+/* The last seq of a stream is kept after its last event of a topic was lost. */
 static enum err remember_last(struct store *s, uint32_t topic, uint64_t last, struct fault *fault)
 {
 	store_bind(s->statements[S_LAST_PUT], 1, catalog_topic(s->catalog, topic).stream);
@@ -132,19 +131,19 @@ static enum err remember_last(struct store *s, uint32_t topic, uint64_t last, st
 	return store_run(s, S_LAST_PUT, "remembering a stream's last seq", fault);
 }
 
-/* Takes a topic's share off its figures. The table says what was true at the mark of the trailing index. */
-static enum err reduce(struct store *s, const struct share *share, struct lost_range range, struct fault *fault)
+/* Subtracts the lost events from the figures of their topic, in memory and in its row, which counts up to indexed_upto. */
+static enum err reduce(struct store *s, const struct loss *loss, struct lost_range range, struct fault *fault)
 {
 	struct figures f;
-	uint32_t topic = share->topic;
-	assert(share->count > 0 && share->last != 0);
+	uint32_t topic = loss->topic;
+	assert(loss->count > 0 && loss->last != 0);
 	assert(s->reduced_count < EVICT_MAX && (s->reduced_count == 0 || s->reduced[s->reduced_count - 1].topic < topic));
 	catalog_topic_figures(s->catalog, topic, &f);
-	uint64_t last = f.last > share->last ? f.last : share->last;
-	f.count -= share->count;
-	f.bytes -= share->bytes;
-	f.lost = share->last;
-	/* What is below the log is in an archive, and stays the first. */
+	uint64_t last = f.last > loss->last ? f.last : loss->last;
+	f.count -= loss->count;
+	f.bytes -= loss->bytes;
+	f.lost = loss->last;
+	/* A first event below the log is in an archive, and stays the first. */
 	enum err err = f.first < range.first ? ERR_NONE : find_first(s, topic, range.last, &f.first, fault);
 	if (!err && f.count == 0)
 		err = remember_last(s, topic, last, fault);
@@ -152,17 +151,17 @@ static enum err reduce(struct store *s, const struct share *share, struct lost_r
 		return err;
 	f.last = f.count > 0 ? f.last : 0;
 	s->reduced[s->reduced_count++] = (struct reduced){topic, f};
-	catalog_note_gone(s->catalog, topic, f.lost);
+	catalog_note_lost(s->catalog, topic, f.lost);
 	sqlite3_stmt *st = s->statements[S_TOPIC_REDUCE];
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)share->count);
-	sqlite3_bind_int64(st, 2, (sqlite3_int64)share->bytes);
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)loss->count);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)loss->bytes);
 	sqlite3_bind_int64(st, 3, (sqlite3_int64)f.first);
 	sqlite3_bind_int64(st, 4, topic);
 	sqlite3_bind_int64(st, 5, (sqlite3_int64)f.lost);
 	return store_run(s, S_TOPIC_REDUCE, "updating a topic", fault);
 }
 
-static enum err reduce_all(struct store *s, struct leaving *leaving, size_t count, struct lost_range range,
+static enum err reduce_all(struct store *s, struct evicted *evicted, size_t count, struct lost_range range,
 			   struct fault *fault)
 {
 	assert(range.first <= range.last && count <= EVICT_MAX && s->reduced_count == 0);
@@ -170,16 +169,16 @@ static enum err reduce_all(struct store *s, struct leaving *leaving, size_t coun
 		s->reduced = malloc(EVICT_MAX * sizeof *s->reduced);
 	if (s->reduced == NULL)
 		return fault_nomem(fault);
-	qsort(leaving, count, sizeof *leaving, by_topic);
+	qsort(evicted, count, sizeof *evicted, by_topic);
 	enum err err = ERR_NONE;
 	for (size_t i = 0; !err && i < count;) {
-		struct share share = {.topic = leaving[i].topic};
-		for (; i < count && leaving[i].topic == share.topic; i++) {
-			share.count++;
-			share.bytes += leaving[i].bytes;
-			share.last = leaving[i].seq > share.last ? leaving[i].seq : share.last;
+		struct loss loss = {.topic = evicted[i].topic};
+		for (; i < count && evicted[i].topic == loss.topic; i++) {
+			loss.count++;
+			loss.bytes += evicted[i].bytes;
+			loss.last = evicted[i].seq > loss.last ? evicted[i].seq : loss.last;
 		}
-		err = reduce(s, &share, range, fault);
+		err = reduce(s, &loss, range, fault);
 	}
 	return err;
 }
@@ -213,38 +212,38 @@ enum err store_note_chain(struct store *s, uint64_t seq, const char *chain, stru
 	return store_run(s, S_CHAIN, "noting the chain", fault);
 }
 
-enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *left,
+enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const char *chain, uint64_t *evicted_upto,
 		     struct fault *fault)
 {
 	enum err err = store_begin(s, fault);
-	*left = s->log_first - 1;
-	/* Once in a transaction: figures are worked out from those before it. */
+	*evicted_upto = s->log_first - 1;
+	/* Once in a transaction, since figures are computed from those before it. */
 	if (err || s->log_first > upto || s->log_first != s->log_first_before)
 		return err;
-	uint64_t mark = index_tail_upto(s->tail);
+	uint64_t indexed_upto = index_tail_upto(s->tail);
 	uint64_t end = upto < s->head ? upto : s->head - 1;
-	if (end > mark) {
+	if (end > indexed_upto) {
 		s->flush_wanted = true;
-		end = mark;
+		end = indexed_upto;
 	}
 	end = end - s->log_first + 1 > EVICT_MAX && end >= s->log_first ? s->log_first + EVICT_MAX - 1 : end;
 	if (end < s->log_first)
 		return ERR_NONE;
-	assert(end < s->head && end <= mark && end - s->log_first < EVICT_MAX);
+	assert(end < s->head && end <= indexed_upto && end - s->log_first < EVICT_MAX);
 	assert(chain == NULL || chain_seq >= end);
-	struct leaving *leaving = malloc(EVICT_MAX * sizeof *leaving);
+	struct evicted *evicted = malloc(EVICT_MAX * sizeof *evicted);
 	size_t count = 0;
-	if (leaving == NULL)
+	if (evicted == NULL)
 		return fault_nomem(fault);
 	uint64_t begin = s->log_first;
 	struct lost_ranges_last newest = {end, 0};
-	err = take_out(s, end, leaving, &count, fault);
+	err = read_evicted(s, end, evicted, &count, fault);
 	if (!err && count > 0)
-		newest.time_ms = leaving[count - 1].time_ms;
+		newest.time_ms = evicted[count - 1].time_ms;
 	if (!err && chain == NULL)
-		err = reduce_all(s, leaving, count, (struct lost_range){begin, end}, fault);
-	/* Readers go to the archive from here on, before the events are gone; where there is none, it is known by now whose
-	 * they were. */
+		err = reduce_all(s, evicted, count, (struct lost_range){begin, end}, fault);
+	/* From here on readers go to the archive, before the events are deleted. Without one, the lost events of each topic
+	 * are recorded by now. */
 	if (!err && chain == NULL)
 		store_set_lost(s, newest);
 	if (!err)
@@ -267,8 +266,8 @@ enum err store_evict(struct store *s, uint64_t upto, uint64_t chain_seq, const c
 		archive_set_follow(s->archives, chain_seq, chain);
 	if (!err)
 		err = forget_oldest_ids(s, fault);
-	free(leaving);
+	free(evicted);
 	if (!err)
-		*left = end;
+		*evicted_upto = end;
 	return err;
 }

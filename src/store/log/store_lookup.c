@@ -1,4 +1,4 @@
-/* Which events are stored already, by their ids, and what a stream's last event is. */
+/* Finding stored events by id, and the last seq of a stream. */
 
 #include <assert.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@ static bool is_same(const struct store *s, uint32_t topic, struct slice id, cons
 	return slice_eq(id, e->id) && slice_eq(catalog_topic(s->catalog, topic).stream, e->stream);
 }
 
-/* Is `seq` really the event with this stream and id? Those that are rows so far are not in the log yet. */
+/* Is `seq` really the event with this stream and id? Events of the current batch are in s->rows, not in the log yet. */
 static enum err confirm(struct store *s, uint64_t seq, const struct event *e, bool *same, struct fault *fault)
 {
 	if (seq >= s->next_seq) {
@@ -43,7 +43,6 @@ struct id_key store_id_key(const struct event *e)
 	return e->id.len > 0 ? id_key_of(e->stream, e->id) : (struct id_key){0};
 }
 
-/* The seq of the event with this stream and id that the index does not have on disk yet, 0 where there is none. */
 enum err store_find_recent(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
 {
 	bool same = false;
@@ -62,7 +61,8 @@ static enum err too_many_same_keys(struct fault *fault)
 			 STORE_SAME_KEYS);
 }
 
-/* The same of those that it has. Comparing with many that have the same key would take the thread for minutes. */
+/* The same in the index on disk. The number of comparisons is bounded: with many ids of the same key they would take
+ * minutes. */
 static enum err find_on_disk(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
 {
 	bool same = false;
@@ -82,7 +82,6 @@ static enum err find_on_disk(struct store *s, const struct event *e, struct id_k
 	return err;
 }
 
-/* The seq of the stored event with this stream and id, 0 where there is none. */
 enum err store_find_id(struct store *s, const struct event *e, struct id_key key, uint64_t *seq, struct fault *fault)
 {
 	*seq = 0;
@@ -116,7 +115,7 @@ enum err store_find_expired_id(struct store *s, const struct event *e, int64_t k
 	return err;
 }
 
-/* What is remembered of a stream's last seq without its events; 0 where there is nothing. */
+/* The remembered last seq of a stream that has lost events; 0: none is. */
 static enum err remembered_last(struct store *s, struct slice stream, uint64_t *last, struct fault *fault)
 {
 	sqlite3_stmt *st = s->statements[S_LAST_FIND];
@@ -129,7 +128,7 @@ static enum err remembered_last(struct store *s, struct slice stream, uint64_t *
 	return err;
 }
 
-/* The last seq of a stream, with what the open transaction has added to it; 0: it is new. *known: it is certain. */
+/* The last seq of a stream, including the open transaction; 0: the stream is new. *known: that is certain. */
 static enum err last_of_stream(struct store *s, struct slice stream, uint64_t *last, bool *known, struct fault *fault)
 {
 	uint64_t remembered;
@@ -138,7 +137,7 @@ static enum err last_of_stream(struct store *s, struct slice stream, uint64_t *l
 	if (*last > s->head)
 		return ERR_NONE;
 	*last = catalog_stream_last(s->catalog, stream);
-	/* What is in the log is newer than anything that has left it. */
+	/* An event in the log is newer than any that was evicted. */
 	if (*last >= s->log_first)
 		return ERR_NONE;
 	enum err err = remembered_last(s, stream, &remembered, fault);
@@ -166,7 +165,7 @@ static enum err refuse_expectation(const struct store *s, uint64_t expected, uin
 	return fault_kind(fault, ERR_CONFLICT, KIND_EXPECTATION);
 }
 
-/* Does the caller's expectation hold? A retry whose events are all stored already has nothing left to expect. */
+/* A retry, whose events are all stored already, is not checked. */
 enum err store_check_expectation(struct store *s, const struct batch *batch, uint64_t expected, struct fault *fault)
 {
 	assert(batch_count(batch) > 0);
@@ -176,7 +175,7 @@ enum err store_check_expectation(struct store *s, const struct batch *batch, uin
 		const struct event *e = batch_event(batch, i);
 		uint64_t seq = 0;
 		if (!slice_eq(e->stream, stream))
-			return fault_set(fault, ERR_INVALID, "expect goes with one stream, and there are several");
+			return fault_set(fault, ERR_INVALID, "expect needs events of one stream, and there are several");
 		enum err err = all_stored ? store_find_id(s, e, store_id_key(e), &seq, fault) : ERR_NONE;
 		if (err)
 			return err;

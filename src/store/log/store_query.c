@@ -1,4 +1,4 @@
-/* What anybody may ask a store. */
+/* Reading the state of a store. */
 #include <assert.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -28,7 +28,7 @@ void store_set_lost(struct store *s, struct lost_ranges_last newest)
 	atomic_store(&s->discarded_seq, newest.seq);
 }
 
-/* Read the other way round: the time may be that of a later one. */
+/* Read in the opposite order of store_set_lost: the time may be that of a later event. */
 uint64_t store_lost_before(const struct store *s, int64_t time_ms)
 {
 	uint64_t seq = atomic_load(&s->discarded_seq);
@@ -81,15 +81,15 @@ void store_note_damage(struct store *s, const struct fault *fault)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool store_ails(struct store *s, struct fault *why)
+bool store_unhealthy(struct store *s, struct fault *why)
 {
 	pthread_mutex_lock(&s->lock);
 	bool damaged = s->damage.code != ERR_NONE;
-	bool ails = damaged || s->back_ails.code != ERR_NONE;
-	if (ails)
-		*why = damaged ? s->damage : s->back_ails;
+	bool unhealthy = damaged || s->back_failing.code != ERR_NONE;
+	if (unhealthy)
+		*why = damaged ? s->damage : s->back_failing;
 	pthread_mutex_unlock(&s->lock);
-	return ails;
+	return unhealthy;
 }
 
 const char *store_epoch(const struct store *s)
@@ -226,8 +226,8 @@ enum err store_refresh(struct store *s, sqlite3 *db, struct fault *fault)
 	enum err err = db_integer(db, "SELECT min(seq) FROM event", 0, &first, fault);
 	if (err || (uint64_t)first <= store_log_first(s))
 		return err;
-	/* The archives first: readers go there from the moment that the log begins elsewhere. Which topics the server has
-	 * counted out is not known here. */
+	/* The archives come first: readers go there as soon as log_first moves. Which topics the server has subtracted lost
+	 * events from is not known here. */
 	err = archive_set_scan(s->archives, fault);
 	if (err)
 		return err;

@@ -1,4 +1,4 @@
-/* Topics that come with their first event, and go with their last. */
+/* Topics: created with their first event, forgotten with their last. */
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ enum err store_intern(struct store *s, const struct topic_wanted *wanted, uint32
 {
 	enum err err = catalog_intern(s->catalog, wanted, topic, is_new);
 	if (err == ERR_RATE)
-		return fault_set(fault, err, "too many topics (pairs of stream and type) are new");
+		return fault_set(fault, err, "too many new topics (pairs of stream and type)");
 	if (err == ERR_BUSY)
 		return fault_set(fault, err, "the store has %d topics (pairs of stream and type), the limit",
 				 CATALOG_TOPICS_MAX);
@@ -56,7 +56,7 @@ enum err store_removed_room(struct store *s, size_t count, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* Those that have lost all events, and those that are new and were given none. Ascending. */
+/* Finds topics that have lost all their events, and new ones that got none. Ascending. */
 static enum err find_empty(struct store *s, struct fault *fault)
 {
 	uint32_t end = catalog_end(s->catalog);
@@ -65,7 +65,7 @@ static enum err find_empty(struct store *s, struct fault *fault)
 	if (err)
 		return err;
 	assert(s->removed_count == 0);
-	for (size_t i = 0; i < s->reduced_count; i++) /* they are ascending, too */
+	for (size_t i = 0; i < s->reduced_count; i++) /* ascending */
 		if (s->reduced[i].figures.count == 0)
 			s->removed[s->removed_count++] = s->reduced[i].topic;
 	for (uint32_t i = 0; i < unused; i++)
@@ -74,7 +74,7 @@ static enum err find_empty(struct store *s, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* Those that get events by this very transaction stay. */
+/* Topics that get events in this transaction stay. */
 static void keep_pending(struct store *s)
 {
 	for (size_t i = 0; s->removed_count > 0 && i < s->pending_count; i++) {
@@ -102,7 +102,7 @@ static enum err remove_topic(struct store *s, uint32_t topic, struct fault *faul
 	return store_run(s, S_FORGOTTEN_PUT, "noting a topic that is forgotten", fault);
 }
 
-/* Of those that are too many it is only known that there were some. */
+/* Drops the oldest forgotten topics over the limit: only a seq up to which there were some is kept. */
 static enum err drop_forgotten(struct store *s, struct fault *fault)
 {
 	uint64_t excess = forgotten_excess(&s->forgotten);
@@ -111,7 +111,7 @@ static enum err drop_forgotten(struct store *s, struct fault *fault)
 	sqlite3_bind_int64(s->statements[S_FORGOTTEN_DROP], 1, (sqlite3_int64)excess);
 	sqlite3_bind_int64(s->statements[S_LOST_UNKNOWN], 1, (sqlite3_int64)excess);
 	enum err err = store_run(s, S_FORGOTTEN_DROP, "dropping forgotten topics", fault);
-	return err ? err : store_run(s, S_LOST_UNKNOWN, "noting what is gone", fault);
+	return err ? err : store_run(s, S_LOST_UNKNOWN, "noting lost topics", fault);
 }
 
 enum err store_remove_all(struct store *s, struct fault *fault)
@@ -142,7 +142,7 @@ void store_forget_topics(struct store *s)
 	uint64_t excess = s->removed_count > 0 ? forgotten_excess(&s->forgotten) : 0;
 	for (size_t i = 0; i < s->removed_count; i++) {
 		if (catalog_topic(s->catalog, s->removed[i]).stream.p == NULL)
-			continue; /* new in a transaction that turned out to be made */
+			continue; /* new in a transaction that turned out to be committed */
 		uint64_t owner = catalog_forget(s->catalog, s->removed[i]);
 		if (s->options.on_forgotten != NULL)
 			s->options.on_forgotten(s->options.arg, owner);
@@ -150,7 +150,7 @@ void store_forget_topics(struct store *s)
 	s->removed_count = 0;
 	if (excess == 0)
 		return;
-	if (excess > atomic_load(&s->unknown)) /* before they are dropped: readers look here last */
+	if (excess > atomic_load(&s->unknown)) /* before they are dropped: readers check `unknown` last */
 		atomic_store(&s->unknown, excess);
 	forgotten_drop(&s->forgotten, excess);
 }

@@ -44,7 +44,7 @@ enum err store_begin(struct store *s, struct fault *fault)
 		err = store_check_clock(s, fault);
 	if (!err)
 		err = store_run(s, S_BEGIN, "opening a transaction", fault);
-	/* Nothing that was asked for is to blame: the next one would wait as long, and as much in vain. */
+	/* Not ERR_BUSY: no request is at fault, and the next one would wait as long. */
 	if (err == ERR_BUSY)
 		err = fault_set(fault, ERR_IO, "another program has locked %s", s->path);
 	if (err)

@@ -1,4 +1,4 @@
-/* What is due between commits. */
+/* Upkeep between commits. */
 #include <assert.h>
 
 #include <inttypes.h>
@@ -9,40 +9,40 @@
 #include "store/sqlite/db.h"
 
 enum {
-	/* Of growth of the log, 512 KiB, are worth a write-back (docs/decisions/0016-write-back.md). */
+	/* The write-ahead log is written back when it has grown by 512 KiB (docs/decisions/0016-write-back.md). */
 	WRITE_BACK_PAGES = 128,
-	/* From here on the log is started anew as soon as all of it is copied: publishers wait for what is left of that. */
+	/* A longer log is reset as soon as all of it is copied: publishers wait for the rest of the copying. */
 	RESTART_PAGES = 8192,
-	/* Past this that has been held up by readers again and again: wait for them once. */
+	/* A still longer log has been held up by readers again and again: wait for them once. */
 	FORCED_PAGES = 16384,
-	LONG_PAGES = 32768, /* 128 MiB: somebody is told */
+	LONG_PAGES = 32768, /* 128 MiB: a warning is logged */
 	CHECKPOINT_WAIT_MS = 20,
 };
 
 enum err store_checkpoint(struct store *s, int mode, struct fault *fault)
 {
 	assert(!s->open);
-	/* Publishers wait meanwhile: a reader that takes longer (a verify, a backup) is tried again later. */
-	s->patience_ms = CHECKPOINT_WAIT_MS;
+	/* Publishers wait meanwhile: if a reader takes longer (a verify, a backup), a later call tries again. */
+	s->busy_wait_ms = CHECKPOINT_WAIT_MS;
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL);
-	s->patience_ms = DB_BUSY_MS;
+	s->busy_wait_ms = DB_BUSY_MS;
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return store_note_back(s, db_fault(s->db, rc, "writing the log back", fault), fault);
 	if (rc == SQLITE_OK)
 		store_note_back(s, ERR_NONE, NULL);
-	/* A passive one leaves the WAL as long as it is: on_wal tells when it starts anew. */
+	/* A passive checkpoint does not shrink the WAL; on_wal notices when it is reset. */
 	bool passive = mode == SQLITE_CHECKPOINT_PASSIVE;
 	if (rc == SQLITE_OK && !passive)
 		s->wal_pages = 0;
 	if (rc == SQLITE_OK && mode == SQLITE_CHECKPOINT_TRUNCATE)
 		store_files_keep_first(&s->files, s->db);
-	/* Only a write-back is in the way of a passive one: it is tried again after the next commit. */
+	/* A passive checkpoint is busy only during a write-back: it is tried again after the next commit. */
 	if (rc == SQLITE_OK || !passive)
 		s->asked_pages = s->wal_pages;
 	return ERR_NONE;
 }
 
-/* By how much, since that was last asked, if it is worth it. */
+/* Pages that the WAL has grown since a write-back was last due; 0: too few for another. */
 static int growth(const struct store *s)
 {
 	assert(s->asked_pages <= s->wal_pages);
@@ -50,12 +50,12 @@ static int growth(const struct store *s)
 	return pages > WRITE_BACK_PAGES ? pages : 0;
 }
 
-/* A reader keeps all that was written since it began. */
-static void tell_long_log(struct store *s)
+/* The WAL cannot be reset while a read transaction is open. */
+static void warn_long_log(struct store *s)
 {
-	if (s->wal_pages <= LONG_PAGES || s->wal_pages < 2 * s->told_pages)
+	if (s->wal_pages <= LONG_PAGES || s->wal_pages < 2 * s->warned_pages)
 		return;
-	s->told_pages = s->wal_pages;
+	s->warned_pages = s->wal_pages;
 	log_warn("the write-ahead log cannot be written back: a program has the database open in one long read transaction",
 		 "file=\"%s-wal\" bytes=%" PRId64, s->path, (int64_t)s->wal_pages * DB_FILE_PAGE);
 }
@@ -71,12 +71,12 @@ enum err store_maintain(struct store *s, bool idle, struct fault *fault)
 	if (idle && s->wal_pages > 0)
 		return store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, fault);
 	if (s->wal_pages <= RESTART_PAGES)
-		s->told_pages = 0;
+		s->warned_pages = 0;
 	if (s->wal_pages <= RESTART_PAGES || growth(s) == 0)
 		return ERR_NONE;
 	bool forced = s->wal_pages > FORCED_PAGES;
 	enum err err = store_checkpoint(s, forced ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, fault);
-	tell_long_log(s);
+	warn_long_log(s);
 	return err;
 }
 
@@ -93,8 +93,8 @@ int store_write_back_due(struct store *s)
 	return pages;
 }
 
-/* How many pages of the write-ahead log are in the database already: a word of the index of the log, which is mapped anyway.
- * Its file must not be opened for this: closing it would give up SQLite's locks. */
+/* How many pages of the write-ahead log are in the database already, from the WAL index, which is mapped anyway. Its file
+ * must not be opened for this: closing it would release SQLite's locks. */
 static int copied_already(const struct store *s)
 {
 	enum { INDEX_BYTES = 32 * 1024, COPIED_AT = 96 /* WalCkptInfo.nBackfill: https://sqlite.org/walformat.html */ };

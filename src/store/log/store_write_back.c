@@ -1,15 +1,15 @@
-/* Copying the write-ahead log into the database beside the writing thread. */
+/* Copying the write-ahead log into the database while the writing thread commits. */
 #include <assert.h>
 
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
 enum {
-	/* The disk is waited for so often during one write-back: a commit that needs it meanwhile waits for a piece. */
+	/* Syncs during one write-back: a commit that needs the disk meanwhile waits for one piece only. */
 	PIECES = 4,
 	PIECE_MIN_PAGES = 32,  /* 128 KiB */
 	PIECE_MAX_PAGES = 128, /* 512 KiB */
-	/* And not begun while a commit waits, for so long at most. */
+	/* A sync does not begin while a commit waits for the disk, for at most this time. */
 	GIVE_WAY_MS = 3,
 };
 
@@ -19,7 +19,7 @@ static int piece_of(int pages)
 	return piece < PIECE_MIN_PAGES ? PIECE_MIN_PAGES : piece > PIECE_MAX_PAGES ? PIECE_MAX_PAGES : piece;
 }
 
-/* Readers in the way, or the writing thread that copies the rest itself, are no error. */
+/* It is not an error if readers, or the writing thread copying the rest itself, are in the way. */
 static enum err copy(sqlite3 *db, struct fault *fault)
 {
 	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -47,7 +47,7 @@ static enum err copy_and_sync(struct store *s, int pages, struct fault *fault)
 		return err;
 	db_set_pace(s->back, (struct db_file_pace){piece_of(pages), give_way, s});
 	err = copy(s->back, fault);
-	/* SQLite waits for the disk only once it has copied all there is, which then takes as long as all of it. */
+	/* SQLite syncs only when it has copied everything; db_sync syncs what was copied so far. */
 	return err ? err : db_sync(s->back, fault);
 }
 
@@ -77,9 +77,9 @@ enum err store_note_back(struct store *s, enum err err, const struct fault *faul
 	assert(!err || fault != NULL);
 	pthread_mutex_lock(&s->lock);
 	if (err)
-		s->back_ails = *fault;
+		s->back_failing = *fault;
 	else
-		s->back_ails.code = ERR_NONE;
+		s->back_failing.code = ERR_NONE;
 	pthread_mutex_unlock(&s->lock);
 	return err;
 }

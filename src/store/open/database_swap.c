@@ -52,7 +52,7 @@ enum err database_swap_decide(const char *dir, const char *made, struct fault *f
 }
 
 /* As long as the new database is not in its place, whatever is there is the old one. */
-static enum err put_aside(const char *dir, const struct paths *p, struct fault *fault)
+static enum err move_old(const char *dir, const struct paths *p, struct fault *fault)
 {
 	static const char *const files[] = {STORE_FILES_DB "-wal", STORE_FILES_DB "-shm", "head", STORE_FILES_DB};
 	if (mkdir(p->old, 0700) != 0 && errno != EEXIST)
@@ -64,7 +64,7 @@ static enum err put_aside(const char *dir, const struct paths *p, struct fault *
 	return err ? err : store_files_sync_names(p->old, fault);
 }
 
-enum err database_swap_finish(const char *dir, char *aside, struct fault *fault)
+enum err database_swap_finish(const char *dir, char *old_dir, struct fault *fault)
 {
 	struct paths p = paths_of(dir);
 	char name[PATH_MAX];
@@ -75,7 +75,7 @@ enum err database_swap_finish(const char *dir, char *aside, struct fault *fault)
 		return ERR_NONE;
 	enum err err = ERR_NONE;
 	if (store_files_has_store(p.from)) {
-		err = put_aside(dir, &p, fault);
+		err = move_old(dir, &p, fault);
 		if (!err)
 			err = move(p.from, dir, STORE_FILES_DB, fault);
 		if (!err)
@@ -87,8 +87,8 @@ enum err database_swap_finish(const char *dir, char *aside, struct fault *fault)
 	path_format(name, "%s/damaged-%s", dir, stamp);
 	if (sys_rename_new(p.old, name) != 0 && errno != ENOENT)
 		return fail_move(p.old, name, fault);
-	if (aside != NULL)
-		path_format(aside, "%s", name);
+	if (old_dir != NULL)
+		path_format(old_dir, "%s", name);
 	err = store_files_sync_names(dir, fault);
 	if (!err)
 		store_files_remove(p.from);

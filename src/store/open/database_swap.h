@@ -1,5 +1,5 @@
-/* One database in the place of another, and what was there put aside: whenever the process ends, either the old one is there
- * with all that belongs to it, or the next to open the store finishes this.
+/* Replaces the database of a store, and keeps the old one: whenever the process ends, either the old database is in place
+ * with all its files, or the next process that opens the store finishes the swap.
  *
  *     DIR/salvage.part/   ─▶ DIR/replacement/   ─▶ DIR/tidemark.db, head
  *     (being made)            old/  ◀── DIR/tidemark.db, -wal, -shm, head
@@ -14,8 +14,8 @@
 
 /* The store in `made`, closed, is whole: it is going to replace the one in `dir`, of which both are a part. */
 enum err database_swap_decide(const char *dir, const char *made, struct fault *fault);
-/* Does what was decided; without a decision, nothing. `aside` (or NULL): where what was there is now. The store is locked.
- */
-enum err database_swap_finish(const char *dir, char *aside, struct fault *fault);
+/* Finishes a swap that was decided; otherwise does nothing. `old_dir` (or NULL): where the old files are now. The store is
+ * locked. */
+enum err database_swap_finish(const char *dir, char *old_dir, struct fault *fault);
 
 #endif

@@ -154,11 +154,12 @@ static enum err read_account(sqlite3 *db, struct traces *t, const char *archive_
 	return err;
 }
 
-enum err store_complete_check(const char *dir, const char *archive_dir, bool copies, sqlite3 **looked, struct fault *fault)
+enum err store_complete_check(const char *dir, const char *archive_dir, bool copies, sqlite3 **inspected,
+			      struct fault *fault)
 {
 	struct traces t;
 	struct account a;
-	*looked = NULL;
+	*inspected = NULL;
 	store_files_db(dir, t.path);
 	if (archive_dir != NULL && archive_dir[0] != '\0')
 		path_format(t.archives, "%s", archive_dir);
@@ -167,12 +168,12 @@ enum err store_complete_check(const char *dir, const char *archive_dir, bool cop
 	if (!copies && store_files_marked(dir) != STORE_FILES_NO_MARK)
 		return fault_set(fault, ERR_CORRUPT,
 				 "a backup into %s was not finished: run it again, it goes on where it stopped", dir);
-	t.noted = store_files_noted(dir);
+	t.noted = store_files_saved_head(dir);
 	if (!has_bytes(t.path, ""))
 		return check_rest(dir, &t, fault);
-	enum err err = db_open_look(t.path, looked, fault);
+	enum err err = db_open_inspect(t.path, inspected, fault);
 	if (!err)
-		err = read_account(*looked, &t, archive_dir, copies, &a, fault);
+		err = read_account(*inspected, &t, archive_dir, copies, &a, fault);
 	if (err == ERR_CORRUPT)
 		return ERR_NONE; /* whoever opens it says so, and can say more */
 	if (err)

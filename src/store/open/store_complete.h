@@ -11,8 +11,9 @@
 
 /* `copies`: for whoever goes on with a copy, which need not be finished. ERR_NONE also where there is no trace of a store,
  * and where the database cannot be read at all: opening it says why. ERR_CORRUPT: something is missing; ERR_CONFLICT: an
- * archive reaches past the log's end. `archive_dir`: as in store_options. *looked (or NULL) is a connection for db_close,
+ * archive reaches past the log's end. `archive_dir`: as in store_options. *inspected (or NULL) is a connection for db_close,
  * also on failure: as long as it is open, the next one need not read the write-ahead log again. */
-enum err store_complete_check(const char *dir, const char *archive_dir, bool copies, sqlite3 **looked, struct fault *fault);
+enum err store_complete_check(const char *dir, const char *archive_dir, bool copies, sqlite3 **inspected,
+			      struct fault *fault);
 
 #endif

@@ -23,7 +23,7 @@
 enum {
 	HURRIED_MS = 500, /* of DB_BUSY_MS, once the store is closed soon */
 	/* Between two tries at a locked database; the first few come sooner. */
-	BRISK_TRIES = 10,
+	QUICK_TRIES = 10,
 	TRY_MS = 10,
 };
 
@@ -67,7 +67,7 @@ static const char *const statement_sql[STATEMENTS] = {
 	[S_FORGOTTEN_DROP] = "DELETE FROM forgotten WHERE last <= ?",
 	[S_LOST_UNKNOWN] = "INSERT INTO meta(key, value) VALUES ('gone_unknown', ?) "
 			   "ON CONFLICT(key) DO UPDATE SET value = max(value, excluded.value)",
-	[S_WHOLE] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
+	[S_EVENT_ROW] = "SELECT time, topic, id, data FROM event WHERE seq = ?",
 	[S_LAST_PUT] = STREAM_LAST_PUT,
 	[S_LAST_FIND] = "SELECT last FROM stream_last WHERE stream = ?",
 	[S_CHAIN] = "INSERT OR REPLACE INTO meta(key, value) VALUES ('chain', ?)",
@@ -101,11 +101,11 @@ static int wait_for_lock(void *arg, int tries)
 	struct store *s = arg;
 	int64_t now = clock_mono_ms();
 	if (tries == 0)
-		s->waiting_since_ms = now;
-	int64_t most = atomic_load(&s->hurry) && s->patience_ms > HURRIED_MS ? HURRIED_MS : s->patience_ms;
-	if (now - s->waiting_since_ms >= most)
+		s->busy_since_ms = now;
+	int64_t most = atomic_load(&s->hurry) && s->busy_wait_ms > HURRIED_MS ? HURRIED_MS : s->busy_wait_ms;
+	if (now - s->busy_since_ms >= most)
 		return 0;
-	sqlite3_sleep(tries < BRISK_TRIES ? 1 : TRY_MS);
+	sqlite3_sleep(tries < QUICK_TRIES ? 1 : TRY_MS);
 	return 1;
 }
 
@@ -119,7 +119,7 @@ enum err store_open_db(struct store *s, struct fault *fault)
 		return err;
 	if (s->options.unchecked)
 		db_trust_pages(s->db);
-	s->patience_ms = DB_BUSY_MS;
+	s->busy_wait_ms = DB_BUSY_MS;
 	sqlite3_busy_handler(s->db, wait_for_lock, s);
 	sqlite3_wal_hook(s->db, on_wal, s);
 	s->incoming = (struct insert_rows){s->rows, 0};
@@ -130,7 +130,7 @@ enum err store_open_db(struct store *s, struct fault *fault)
 }
 
 /* The names in a store's directory, and its own in its parent's (which need not be ours to read). */
-static enum err sync_place(const char *dir, struct fault *fault)
+static enum err sync_names(const char *dir, struct fault *fault)
 {
 	bool fine = sys_sync_dir(dir) == 0 && (sys_sync_parent(dir) == 0 || errno == EACCES);
 	return fine ? ERR_NONE : sys_fail(fault, "cannot sync", dir, errno);
@@ -149,7 +149,7 @@ static enum err load_lineage(struct store *s, struct fault *fault)
 
 /* What is written now need not be what follows elsewhere: in the original of a copy, or with those who were sent what a
  * power loss has taken. */
-static enum err leave_original(struct store *s, struct fault *fault)
+static enum err begin_own_line(struct store *s, struct fault *fault)
 {
 	bool doubt = false;
 	if (s->options.copies)
@@ -239,7 +239,7 @@ enum err store_load_events(struct store *s, uint64_t from, struct fault *fault)
 
 static enum err load(struct store *s, struct fault *fault)
 {
-	int64_t mark = 0;
+	int64_t indexed_upto = 0;
 	int64_t head = 0;
 	sqlite3_int64 first = 0;
 	sqlite3_int64 last = 0;
@@ -247,7 +247,7 @@ static enum err load(struct store *s, struct fault *fault)
 	sqlite3_int64 expired_ids = 0;
 	enum err err = load_lineage(s, fault);
 	if (!err)
-		err = meta_get(s->db, "trail", 0, &mark, fault);
+		err = meta_get(s->db, "trail", 0, &indexed_upto, fault);
 	if (!err)
 		err = meta_get(s->db, "head", 0, &head, fault);
 	if (!err)
@@ -262,21 +262,21 @@ static enum err load(struct store *s, struct fault *fault)
 		return err;
 	s->expired_ids = (uint64_t)expired_ids;
 	/* Whoever repairs looks at the events itself, and makes the index anew. */
-	bool whole = mark >= 0 && head >= mark && (last == 0 || last >= head);
+	bool whole = indexed_upto >= 0 && head >= indexed_upto && (last == 0 || last >= head);
 	if (!whole && !s->options.unchecked)
 		return fault_set(fault, ERR_CORRUPT,
 				 "the marks of %s contradict each other (trail %" PRId64 ", head %" PRId64
 				 ", last event %" PRId64 ")",
-				 s->path, mark, head, (int64_t)last);
+				 s->path, indexed_upto, head, (int64_t)last);
 	s->last_time_ms = time;
-	s->tail = index_tail_create((uint64_t)(mark > 0 ? mark : 0), s->options.index_every);
+	s->tail = index_tail_create((uint64_t)(indexed_upto > 0 ? indexed_upto : 0), s->options.index_every);
 	if (s->tail == NULL)
 		return fault_nomem(fault);
 	err = store_load_topics(s, fault);
 	if (!err)
 		err = forgotten_load(&s->forgotten, s->db, fault);
 	if (!err && !s->options.unchecked)
-		err = store_load_events(s, (uint64_t)mark, fault);
+		err = store_load_events(s, (uint64_t)indexed_upto, fault);
 	uint64_t end = (uint64_t)(last > head ? last : head);
 	store_set_head(s, end);
 	store_set_log_first(s, first != 0 ? (uint64_t)first : end + 1);
@@ -296,21 +296,21 @@ static enum err load_at_once(struct store *s, struct fault *fault)
 }
 
 /* A store that does not wait for the disk notes nothing of what was acknowledged, for a power loss may take it. */
-static enum err open_note(struct store *s, struct fault *fault)
+static enum err open_head(struct store *s, struct fault *fault)
 {
 	uint64_t noted = 0;
-	enum err err = store_files_open_note(&s->files, s->dir, &noted, fault);
+	enum err err = store_files_open_head(&s->files, s->dir, &noted, fault);
 	if (!err && s->options.relaxed) {
-		store_files_note(&s->files, 0);
+		store_files_save_head(&s->files, 0);
 		store_files_finish(&s->files);
 	}
-	s->noted = noted;
+	s->saved_head = noted;
 	return err;
 }
 
 static enum err open_all(struct store *s, struct fault *fault)
 {
-	sqlite3 *looked = NULL;
+	sqlite3 *inspected = NULL;
 	enum err err = ERR_NONE;
 	if (s->options.access == STORE_WRITE) {
 		err = store_files_make_dir(s->dir, fault);
@@ -320,26 +320,26 @@ static enum err open_all(struct store *s, struct fault *fault)
 			err = database_swap_finish(s->dir, NULL, fault);
 	}
 	if (!err && !s->options.unchecked)
-		err = store_complete_check(s->dir, s->options.archive_dir, s->options.copies, &looked, fault);
+		err = store_complete_check(s->dir, s->options.archive_dir, s->options.copies, &inspected, fault);
 	if (!err && s->options.access == STORE_READ && access(s->path, F_OK) != 0)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no Tidemark store in %s", s->dir);
 	if (!err)
 		err = store_open_db(s, fault);
-	db_close(looked);
+	db_close(inspected);
 	if (!err)
 		err = load_at_once(s, fault);
 	if (!err)
 		err = store_open_archives(s, fault);
 	if (err || s->options.access != STORE_WRITE)
 		return err;
-	err = open_note(s, fault);
+	err = open_head(s, fault);
 	if (!err)
-		err = leave_original(s, fault);
-	store_files_look(&s->files);
+		err = begin_own_line(s, fault);
+	store_files_remember(&s->files);
 	if (!err && s->empty_rows && !s->options.unchecked && !s->options.copies)
 		err = store_remove_unused(s, fault);
 	/* Always: a process that was killed may have made them without coming this far. */
-	return err ? err : sync_place(s->dir, fault);
+	return err ? err : sync_names(s->dir, fault);
 }
 
 enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault)
@@ -377,7 +377,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 /* --- after a failure --- */
 
 /* Nothing is lost without it: the next one to open the store has more to read. */
-static void flush_trail(struct store *s)
+static void flush_index_tail(struct store *s)
 {
 	struct committed *none;
 	s->flush_wanted = index_tail_lags(s->tail);
@@ -397,7 +397,7 @@ void store_close(struct store *s)
 	if (s->db != NULL && s->options.access == STORE_WRITE) {
 		struct fault fault; /* all is in the log: the next start takes it from there */
 		store_rollback(s);
-		flush_trail(s);
+		flush_index_tail(s);
 		if (!s->options.copies)
 			lineage_rows_note_relaxed(s->db, false, NULL);
 		store_checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, &fault);

@@ -110,7 +110,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	if (!err)
 		err = take_over(s, known, &found, fault);
 	if (!err) {
-		store_files_look(&s->files);
+		store_files_remember(&s->files);
 		err = store_files_check(&s->files, fault); /* both are there */
 	}
 	if (err) {
@@ -121,7 +121,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 	assert(found.last <= known || s->next_seq == found.last + 1);
 	if (found.last > known)
 		store_set_head(s, found.last);
-	store_files_note(&s->files, s->head);
+	store_files_save_head(&s->files, s->head);
 	*out = s->committed;
 	s->committed = NULL;
 	return ERR_NONE;

@@ -21,7 +21,7 @@ struct topic_reader {
 	sqlite3 *db;
 	sqlite3_stmt *st;
 	uint32_t next; /* no row has a lower number */
-	uint64_t mark;
+	uint64_t indexed_upto;
 
 	/* Without a thread the caller reads, into the first piece, and nothing is locked. */
 	struct thread thread;
@@ -51,7 +51,7 @@ static enum err read_row(struct topic_reader *r, struct topic_rows *rows, struct
 	char *names = rows->names[rows->count];
 	memcpy(names, stream, stream_len);
 	memcpy(names + stream_len, type, type_len);
-	struct figures f = index_tail_figures(st, 3, r->mark);
+	struct figures f = index_tail_figures(st, 3, r->indexed_upto);
 	f.lost = (uint64_t)sqlite3_column_int64(st, 7);
 	rows->rows[rows->count++] =
 		(struct topic_row){(uint32_t)number, {names, stream_len}, {names + stream_len, type_len}, f};
@@ -106,7 +106,7 @@ static enum err last_number(sqlite3 *db, uint32_t *last, struct fault *fault)
 	return err;
 }
 
-enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t mark, struct topic_reader **out, uint32_t *last,
+enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t indexed_upto, struct topic_reader **out, uint32_t *last,
 			     struct fault *fault)
 {
 	static const char sql[] =
@@ -121,7 +121,7 @@ enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t mark, struct 
 		return fault_nomem(fault);
 	r->db = db;
 	r->next = first;
-	r->mark = mark;
+	r->indexed_upto = indexed_upto;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	err = db_prepare(db, sql, &r->st, fault);

@@ -18,9 +18,9 @@ struct topic_rows {
 
 struct topic_reader;
 
-/* The topics with numbers from `first` on, ascending; `mark` is that of the trailing index. Until topic_reader_destroy the
- * connection is its own. *last is the highest number there is, where there is any. */
-enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t mark, struct topic_reader **out, uint32_t *last,
+/* Reads the topics with numbers from `first` on, ascending; `indexed_upto` is that of the index tail. The connection must
+ * not be used otherwise until topic_reader_destroy. *last: the highest number, 0 where there is none. */
+enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t indexed_upto, struct topic_reader **out, uint32_t *last,
 			     struct fault *fault);
 /* The next ones, which are valid until the next call; NULL: there are no more. */
 enum err topic_reader_next(struct topic_reader *r, const struct topic_rows **out, struct fault *fault);

@@ -155,7 +155,7 @@ struct walk {
 static enum err first_seq(const struct walk *w, const struct archive_lines *lines, uint64_t *seq)
 {
 	struct slice time;
-	if (lines->count > 0 && envelope_read_place(archive_line(lines, 0), seq, &time))
+	if (lines->count > 0 && envelope_read_start(archive_line(lines, 0), seq, &time))
 		return ERR_NONE;
 	return fault_set(w->fault, ERR_CORRUPT, "%s: a frame does not begin with an event", w->manifest->file);
 }
@@ -262,7 +262,7 @@ enum err archive_source_seek_time(struct archive_source *s, const struct manifes
 		err = archive_seek_time(a, time_ms, &frame, fault);
 	if (!err)
 		err = archive_unpack(a, frame, &lines, fault);
-	if (!err && (lines.count == 0 || !envelope_read_place(archive_line(&lines, 0), &first, &time)))
+	if (!err && (lines.count == 0 || !envelope_read_start(archive_line(&lines, 0), &first, &time)))
 		err = fault_set(fault, ERR_CORRUPT, "%s: a frame does not begin with an event", m->file);
 	if (err)
 		return give_up(s, m, err, fault);

@@ -275,14 +275,14 @@ static enum err read_part(struct reader *r, struct progress *p, const struct man
 										      : pick(r, p, fault);
 }
 
-enum err reader_look_behind(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault)
+enum err reader_check_overtaken(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault)
 {
 	enum err err = store_refresh(r->store, r->db, fault);
 	*overtaken = !err && after + 1 < store_log_first(r->store);
 	return err;
 }
 
-static enum err read_page(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+static enum err read_page(struct reader *r, const struct history_query *q, enum encoding encoding, struct page **out,
 			  struct fault *fault)
 {
 	*out = NULL;
@@ -295,7 +295,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 		/* Many events in a row fill a page; a search may find nothing. */
 		size_t expected = !empty && selection_is_open(q->select) && q->count_max >= MANY_ROWS ? q->bytes_max : 0;
 		struct progress p = {.q = q,
-				     .builder = page_builder_create(form, store_epoch(r->store), q->after, expected),
+				     .builder = page_builder_create(encoding, store_epoch(r->store), q->after, expected),
 				     .after = q->after,
 				     .before = before,
 				     .full = q->count_max == 0};
@@ -311,7 +311,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 		bool again = found && archived && err == ERR_GONE;
 		struct fault late;
 		if (found && !archived && p.after + 1 < p.before &&
-		    reader_look_behind(r, p.after, &again, &late) != ERR_NONE && !err) {
+		    reader_check_overtaken(r, p.after, &again, &late) != ERR_NONE && !err) {
 			*fault = late;
 			err = late.code;
 		}
@@ -330,12 +330,12 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 	}
 }
 
-enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding encoding, struct page **out,
 			 struct fault *fault)
 {
 	struct catalog *catalog = store_catalog(r->store);
 	unsigned entered = catalog_enter(catalog);
-	enum err err = read_page(r, q, form, out, fault);
+	enum err err = read_page(r, q, encoding, out, fault);
 	catalog_leave(catalog, entered);
 	return err;
 }

@@ -32,8 +32,8 @@ struct history_query {
  * ascending, the event after `after` is in no archive and not in the log any more: store_next says what is. */
 enum err history_page(struct reader *r, const struct history_query *q, struct page **out, struct fault *fault);
 
-/* history_page, made in the form that it is going to be sent in. */
-enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding form, struct page **out,
+/* history_page, in the encoding that the page will be sent in. */
+enum err history_page_as(struct reader *r, const struct history_query *q, enum encoding encoding, struct page **out,
 			 struct fault *fault);
 
 /* How many events in (after, before) there are and pass `select`. Those in the log are counted in its index, unless their

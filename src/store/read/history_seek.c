@@ -62,11 +62,11 @@ static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out,
 	enum err err = seek_in_log(r, log_first, time_ms, &out->seq, fault);
 	if (!err && out->seq >= log_first)
 		out->sure = out->seq;
-	return err ? err : reader_look_behind(r, log_first - 1, again, fault);
+	return err ? err : reader_check_overtaken(r, log_first - 1, again, fault);
 }
 
 /* What retention has discarded is older than what is left above it, and perhaps no older than the time. */
-static void doubt_gone(struct reader *r, int64_t time_ms, struct sought *s)
+static void doubt_lost(struct reader *r, int64_t time_ms, struct sought *s)
 {
 	assert(s->sure <= s->seq);
 	uint64_t there = store_previous(r->store, s->sure + 1);
@@ -82,7 +82,7 @@ static enum err seek(struct reader *r, int64_t time_ms, struct sought *out, stru
 	while (!err && again)
 		err = seek_time(r, time_ms, out, &again, fault);
 	if (!err)
-		doubt_gone(r, time_ms, out);
+		doubt_lost(r, time_ms, out);
 	return err;
 }
 

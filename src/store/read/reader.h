@@ -33,7 +33,7 @@ struct row {
 };
 
 /* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
-enum err reader_look_behind(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault);
+enum err reader_check_overtaken(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault);
 /* Reads (seq, time, topic, id, data, sum) and proves the sum. */
 enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct fault *fault);
 

@@ -26,7 +26,7 @@ enum {
 };
 
 /* A frame that is whole: its events are consecutive. */
-struct whole_frame {
+struct sound_frame {
 	uint32_t file;
 	uint32_t frame;
 	uint64_t first;
@@ -37,7 +37,7 @@ struct damaged_archive {
 	char dir[PATH_MAX];
 	char (*names)[NAME_LEN];
 	uint32_t count;
-	struct whole_frame *frames;
+	struct sound_frame *frames;
 	size_t frame_count;
 	struct archive *open;
 	uint32_t open_file;
@@ -182,14 +182,14 @@ static enum err suspect(void *arg, const char *name, struct fault *fault)
 }
 
 /* One that is not what the manifest beside it says. */
-static enum err distrust(const struct suspects *s, const char *name, struct fault *fault)
+static enum err check_inside(const struct suspects *s, const char *name, struct fault *fault)
 {
 	enum inside inside;
 	enum err err = restore_manifest(s, name, &inside, fault);
 	return err || inside == INSIDE_PROVEN ? err : add_name(s->damaged, name, fault);
 }
 
-static enum err survey_all(const struct suspects *s, struct fault *fault)
+static enum err check_all(const struct suspects *s, struct fault *fault)
 {
 	struct manifest m;
 	enum err err = ERR_NONE;
@@ -202,7 +202,7 @@ static enum err survey_all(const struct suspects *s, struct fault *fault)
 		if (err == ERR_NOMEM)
 			return no_memory(fault);
 		if (err)
-			err = distrust(s, m.file, fault);
+			err = check_inside(s, m.file, fault);
 	}
 	return err;
 }
@@ -214,14 +214,14 @@ static enum err find_damaged(struct damaged_archive *t, const struct lineage *li
 	if (err)
 		return err;
 	struct suspects s = {t, set, lineage};
-	err = survey_all(&s, fault);
+	err = check_all(&s, fault);
 	if (!err)
 		err = each_name(t->dir, suspect, &s, fault);
 	archive_set_close(set);
 	return err;
 }
 
-static enum err rename_aside(const char *path, struct fault *fault)
+static enum err rename_damaged(const char *path, struct fault *fault)
 {
 	char to[PATH_MAX];
 	path_format(to, "%s" DAMAGED_ENDING, path);
@@ -236,7 +236,7 @@ static enum err rename_manifest(const char *archive, struct fault *fault)
 	char manifest[PATH_MAX];
 	if (access(archive, F_OK) == 0 || !manifest_path(archive, manifest))
 		return ERR_NONE;
-	return rename_aside(manifest, fault);
+	return rename_damaged(manifest, fault);
 }
 
 static enum err rename_archive(struct damaged_archive *t, uint32_t index, struct fault *fault)
@@ -244,7 +244,7 @@ static enum err rename_archive(struct damaged_archive *t, uint32_t index, struct
 	char path[PATH_MAX];
 	path_format(path, "%s/%s", t->dir, t->names[index]);
 	log_warn("an archive is damaged: what can be read of it goes into others", "file=\"%s" DAMAGED_ENDING "\"", path);
-	return rename_aside(path, fault);
+	return rename_damaged(path, fault);
 }
 
 /* --- what can be read --- */
@@ -303,14 +303,14 @@ static enum err add_frames(struct damaged_archive *t, uint32_t file, struct faul
 		return err;
 	for (uint32_t i = 0; i < archive_frames(t->open); i++) {
 		struct archive_lines lines;
-		struct whole_frame f = {file, i, 0, 0};
+		struct sound_frame f = {file, i, 0, 0};
 		err = archive_unpack(t->open, i, &lines, NULL);
 		if (err == ERR_NOMEM)
 			return no_memory(fault);
 		if (err || !is_consecutive(&lines, lowest, highest, &f.first))
 			continue;
 		f.count = lines.count;
-		struct whole_frame *frames = realloc(t->frames, (t->frame_count + 1) * sizeof *frames);
+		struct sound_frame *frames = realloc(t->frames, (t->frame_count + 1) * sizeof *frames);
 		if (frames == NULL)
 			return no_memory(fault);
 		t->frames = frames;
@@ -321,8 +321,8 @@ static enum err add_frames(struct damaged_archive *t, uint32_t file, struct faul
 
 static int by_first(const void *a, const void *b)
 {
-	uint64_t x = ((const struct whole_frame *)a)->first;
-	uint64_t y = ((const struct whole_frame *)b)->first;
+	uint64_t x = ((const struct sound_frame *)a)->first;
+	uint64_t y = ((const struct sound_frame *)b)->first;
 	return x < y ? -1 : x > y;
 }
 
@@ -386,7 +386,7 @@ uint64_t damaged_archive_head(const struct damaged_archive *t)
 bool damaged_archive_find(struct damaged_archive *t, uint64_t seq, struct slice *envelope)
 {
 	for (size_t i = 0; i < t->frame_count && t->frames[i].first <= seq; i++) {
-		const struct whole_frame *f = &t->frames[i];
+		const struct sound_frame *f = &t->frames[i];
 		struct archive_lines lines;
 		if (seq - f->first >= f->count || !open_file(t, f->file) ||
 		    archive_unpack(t->open, f->frame, &lines, NULL) != ERR_NONE)

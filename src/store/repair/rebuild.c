@@ -12,8 +12,8 @@
 
 struct rebuild {
 	struct store *store;
-	uint64_t counted; /* the last archived event that was counted: archives may overlap */
-	uint64_t mark;    /* events of the log up to here are in the figures already */
+	uint64_t counted;      /* the last archived event that was counted: archives may overlap */
+	uint64_t indexed_upto; /* events of the log up to here are in the figures already */
 };
 
 /* --- what archives hold --- */
@@ -52,21 +52,21 @@ static void forget_figures(struct store *s)
 	catalog_unlock(s->catalog);
 }
 
-/* As they were written, which was up to the mark. */
+/* The figures as they were last written, which was up to indexed_upto. */
 static enum err stored_figures(struct rebuild *r, struct fault *fault)
 {
 	struct store *s = r->store;
 	sqlite3_stmt *st;
-	int64_t mark = 0;
-	enum err err = meta_get(s->db, "trail", 0, &mark, fault);
+	int64_t indexed_upto = 0;
+	enum err err = meta_get(s->db, "trail", 0, &indexed_upto, fault);
 	if (!err)
 		err = db_prepare(s->db, "SELECT id, first, last, count, bytes, gone FROM topic", &st, fault);
 	if (err)
 		return err;
-	r->mark = (uint64_t)mark;
+	r->indexed_upto = (uint64_t)indexed_upto;
 	int rc;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct figures f = index_tail_figures(st, 1, r->mark);
+		struct figures f = index_tail_figures(st, 1, r->indexed_upto);
 		f.lost = (uint64_t)sqlite3_column_int64(st, 5);
 		sqlite3_int64 id = sqlite3_column_int64(st, 0);
 		if (store_topic(s, id).stream.p != NULL)
@@ -96,7 +96,7 @@ static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault
 	index_tail_add(s->tail, (uint32_t)topic, false);
 	index_tail_unlock(s->tail);
 	catalog_lock(s->catalog);
-	if (seq > r->mark)
+	if (seq > r->indexed_upto)
 		catalog_count(s->catalog, (uint32_t)topic, seq, (uint64_t)sqlite3_column_int64(st, 3));
 	catalog_unlock(s->catalog);
 	return index_tail_is_due(s->tail) ? restore_flush(s, fault) : ERR_NONE;

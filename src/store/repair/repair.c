@@ -15,7 +15,7 @@ struct repair {
 	struct repair_figures *figures;
 	uint64_t first;     /* where the log should begin */
 	bool countable;     /* nothing is missing below it */
-	sqlite3_stmt *look; /* sum, seq */
+	sqlite3_stmt *find; /* sum, seq */
 	sqlite3_stmt *drop;
 };
 
@@ -28,11 +28,11 @@ static enum err is_whole(struct repair *r, const struct envelope *e, int64_t tim
 	if (err || !*whole)
 		return err;
 	err = restore_decode(e, &names, &event, fault);
-	sqlite3_bind_int64(r->look, 1, (sqlite3_int64)e->seq);
-	int rc = sqlite3_step(r->look);
+	sqlite3_bind_int64(r->find, 1, (sqlite3_int64)e->seq);
+	int rc = sqlite3_step(r->find);
 	int32_t sum = checksum_event(e->seq, time_ms, checksum_names(event.stream, event.type), event.id, event.data);
-	*whole = rc == SQLITE_ROW && (int32_t)sqlite3_column_int64(r->look, 0) == sum;
-	sqlite3_reset(r->look);
+	*whole = rc == SQLITE_ROW && (int32_t)sqlite3_column_int64(r->find, 0) == sum;
+	sqlite3_reset(r->find);
 	return err;
 }
 
@@ -118,7 +118,7 @@ static void extend(struct extent *x, uint64_t seq, bool is_event)
 	x->last = seq;
 }
 
-static enum err look_at_rows(struct repair *r, struct extent *x, struct fault *fault)
+static enum err read_rows(struct repair *r, struct extent *x, struct fault *fault)
 {
 	struct store *s = r->store;
 	sqlite3_stmt *st;
@@ -156,14 +156,14 @@ static enum err find_ends(struct repair *r, struct fault *fault)
 {
 	struct store *s = r->store;
 	struct extent x = {0};
-	int64_t mark = 0;
-	enum err err = meta_get(s->db, "head", 0, &mark, fault);
+	int64_t head_row = 0;
+	enum err err = meta_get(s->db, "head", 0, &head_row, fault);
 	if (!err)
-		err = look_at_rows(r, &x, fault);
+		err = read_rows(r, &x, fault);
 	if (err)
 		return err;
 	/* Up to here they were there for certain. */
-	uint64_t acknowledged = s->noted > (uint64_t)mark ? s->noted : (uint64_t)mark;
+	uint64_t acknowledged = s->saved_head > (uint64_t)head_row ? s->saved_head : (uint64_t)head_row;
 	uint64_t head = x.last > acknowledged ? x.last : acknowledged;
 	uint64_t log_first = x.first != 0 ? x.first : head + 1;
 	store_set_head(s, head);
@@ -225,12 +225,12 @@ enum err repair_log(const char *dir, const char *const *archives, int count, str
 				  &r.store, fault);
 	if (err)
 		return err;
-	err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.look, fault);
+	err = db_prepare(r.store->db, "SELECT sum FROM event WHERE seq = ?", &r.find, fault);
 	if (!err)
 		err = db_prepare(r.store->db, "DELETE FROM event WHERE seq = ?", &r.drop, fault);
 	if (!err)
 		err = repair_all(&r, archives, count, fault);
-	sqlite3_finalize(r.look);
+	sqlite3_finalize(r.find);
 	sqlite3_finalize(r.drop);
 	/* Pages that were damaged where no event is have wrong sums still: all are written anew. */
 	if (!err)

@@ -242,7 +242,7 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 	return ERR_NONE;
 }
 
-static void note_gone(struct salvage *s, uint64_t first, uint64_t last)
+static void note_lost(struct salvage *s, uint64_t first, uint64_t last)
 {
 	struct salvage_report *r = s->report;
 	uint64_t lost = lost_ranges_last_outside(&s->removed, first, last);
@@ -274,7 +274,7 @@ static enum err walk(struct salvage *s, struct fault *fault)
 		} else {
 			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) && !has_event(s, seq))
 				seq++;
-			note_gone(s, first, seq - 1);
+			note_lost(s, first, seq - 1);
 		}
 	}
 	return err;
@@ -300,8 +300,8 @@ static void read_removed(struct salvage *s, sqlite3 *from)
 	log_warn("the last seqs of streams without events cannot be read", "why=\"%s\"", why.text);
 }
 
-/* What stands beside the events has no sums of its own: it is believed where those of its pages are right. */
-static enum err read_aside(struct salvage *s, struct fault *fault)
+/* Sessions, notes and the like have no sums of their own: they are read only from pages whose sums are right. */
+static enum err read_side_tables(struct salvage *s, struct fault *fault)
 {
 	sqlite3 *from;
 	enum err err = s->from != NULL ? db_open_damaged(s->path, s->stands_in ? s->first : NULL, true, &from, fault)
@@ -317,13 +317,13 @@ static enum err read_aside(struct salvage *s, struct fault *fault)
 
 static enum err make_store(struct salvage *s, struct fault *fault)
 {
-	struct fault beside = {0};
+	struct fault side_fault = {0};
 	enum err err = store_open(s->files, (struct store_options){.access = STORE_WRITE, .copies = true}, &s->to, fault);
 	if (!err)
 		err = restore_adopt(s->to, &s->lineage, UINT64_MAX, fault);
-	bool others = !err && read_aside(s, &beside) == ERR_NONE;
+	bool others = !err && read_side_tables(s, &side_fault) == ERR_NONE;
 	if (!others)
-		snprintf(s->report->beside, sizeof s->report->beside, "%.127s", beside.text);
+		snprintf(s->report->side_fault, sizeof s->report->side_fault, "%.127s", side_fault.text);
 	if (!err)
 		err = restore_begin(s->to, s->report->head + 1, fault);
 	if (!err && others)
@@ -381,7 +381,7 @@ static enum err open_database(struct salvage *s, struct fault *fault)
 	uint64_t bytes;
 	bool whole = is_first_page_whole(s->path, &bytes);
 	store_files_init(&files, s->path);
-	enum err err = store_files_open_note(&files, s->dir, &s->report->head, fault);
+	enum err err = store_files_open_head(&files, s->dir, &s->report->head, fault);
 	bool copied = !err && !whole && store_files_read_first(&files, bytes, s->first);
 	store_files_finish(&files);
 	if (!err && copied)
@@ -480,7 +480,7 @@ enum err store_salvage(const char *dir, const char *archive_dir, struct salvage_
 	if (!err)
 		err = database_swap_decide(dir, s.files, fault);
 	if (!err)
-		err = database_swap_finish(dir, out->aside, fault);
+		err = database_swap_finish(dir, out->old_dir, fault);
 	store_files_remove(s.files);
 	for (uint32_t i = 0; i < s.topic_count; i++)
 		buf_finish(&s.topics[i].json);

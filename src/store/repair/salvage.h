@@ -1,5 +1,5 @@
-/* Making a store again out of one that is damaged: what can be read and proven goes into archives, the log begins anew
- * behind the highest seq that was ever acknowledged, and what was there is put aside, as it is.
+/* Makes a sound store out of a damaged one: events that can be read and verified go into archives, the log starts after the
+ * highest seq that was ever acknowledged, and the old files are kept as they are.
  *
  *     tidemark.db (damaged) ─▶ every event whose sum is right ─────┬─▶ archives, in the store's directory of them
  *            │                 sessions, leases, figures ─▶ a new database
@@ -25,8 +25,8 @@ struct salvage_report {
 	struct lost_range ranges[SALVAGE_RANGES_MAX]; /* the first of them */
 	uint32_t range_count;                         /* all of them */
 	uint32_t damaged;                             /* damaged archives */
-	char beside[128];     /* why sessions, leases and figures could not be read; empty: they were */
-	char aside[PATH_MAX]; /* where what was there is now */
+	char side_fault[128];   /* why sessions, leases and figures could not be read; empty: they were */
+	char old_dir[PATH_MAX]; /* where the old files are now */
 };
 
 /* `archive_dir` as in store_options. ERR_CORRUPT when neither the database nor an archive says the store's epoch;

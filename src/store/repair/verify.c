@@ -44,7 +44,7 @@ static enum err read_figures(struct verify_counts *c)
 		if (id < 0)
 			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %" PRId64, (int64_t)id);
 		if (t != NULL) /* not made after it was opened */
-			t->stored = index_tail_figures(st, 1, c->mark);
+			t->stored = index_tail_figures(st, 1, c->indexed_upto);
 	}
 	if (!err && rc != SQLITE_DONE && rc != SQLITE_ROW)
 		err = db_fault(db, rc, "reading topics", c->fault);
@@ -56,13 +56,13 @@ static enum err read_figures(struct verify_counts *c)
 static enum err read_notes(struct verify_counts *c)
 {
 	sqlite3 *db = c->reader->db;
-	int64_t mark = 0;
+	int64_t indexed_upto = 0;
 	sqlite3_int64 first = 0;
 	enum err err = db_exec(db, "BEGIN", c->fault);
 	if (!err)
-		err = meta_get(db, "trail", 0, &mark, c->fault);
-	c->mark = (uint64_t)mark;
-	if (!err && c->mark != index_tail_upto(store_index_tail(c->reader->store)))
+		err = meta_get(db, "trail", 0, &indexed_upto, c->fault);
+	c->indexed_upto = (uint64_t)indexed_upto;
+	if (!err && c->indexed_upto != index_tail_upto(store_index_tail(c->reader->store)))
 		err = fault_set(c->fault, ERR_BUSY, "the store has moved on since it was opened");
 	if (!err)
 		err = db_integer(db, "SELECT min(seq) FROM event", (sqlite3_int64)c->first, &first, c->fault);
@@ -115,12 +115,12 @@ static enum err find_window(struct verify_counts *c, struct window *w)
 	w->last = c->head;
 	w->firsts = 0;
 	w->named = 0;
-	if (c->next > c->mark)
+	if (c->next > c->indexed_upto)
 		return ERR_NONE;
 	enum err err = db_integer_with(c->reader->db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", 1, &next,
 				       0, &last, c->fault);
-	if (!err && (last == 0 || (uint64_t)last > c->mark)) /* the last one is the mark's */
-		last = (sqlite3_int64)c->mark;
+	if (!err && (last == 0 || (uint64_t)last > c->indexed_upto)) /* the last window ends with indexed_upto */
+		last = (sqlite3_int64)c->indexed_upto;
 	w->last = !err && (uint64_t)last < c->head ? (uint64_t)last : c->head;
 	assert(w->first <= w->last);
 	return err;
@@ -145,7 +145,7 @@ static enum err note_topic(struct window *w, uint64_t seq, uint32_t topic)
 /* The id of an event is found by its key, in the transaction that the event is read in. */
 static enum err check_key(struct verify_counts *c, struct window *w, const struct row *row)
 {
-	if (row->id.p == NULL || row->seq > c->mark)
+	if (row->id.p == NULL || row->seq > c->indexed_upto)
 		return ERR_NONE;
 	char text[EVENT_NAME_MAX];
 	struct slice stream = store_topic_stream(c->reader->store, row->topic, text);
@@ -270,7 +270,7 @@ static enum err check_window(struct verify_counts *c, struct window *w)
 		if (!err && !there)
 			return follow(c);
 	}
-	if (err || w->last > c->mark)
+	if (err || w->last > c->indexed_upto)
 		return err;
 	err = check_postings(c, w);
 	return err == ERR_CORRUPT && has_left(c, w->last) ? ERR_NONE : err;

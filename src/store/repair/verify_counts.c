@@ -23,7 +23,7 @@ void verify_count_event(struct verify_counts *c, struct verify_topic *t, uint64_
 	assert(seq >= c->next);
 	c->next = seq + 1;
 	c->out->events++;
-	if (seq > c->mark)
+	if (seq > c->indexed_upto)
 		return;
 	struct figures *f = &t->counted;
 	f->first = f->first == 0 ? seq : f->first;

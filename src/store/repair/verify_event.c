@@ -53,7 +53,7 @@ void verify_name_event(const char *dir, struct fault *fault)
 	store_files_db(dir, path);
 	bool named = strncmp(fault->text, "event ", strlen("event ")) == 0;
 	bool elsewhere = strstr(fault->text, STORE_FILES_DB) == NULL && strstr(fault->text, "database") == NULL;
-	if (named || elsewhere || db_open_look(path, &db, NULL) != ERR_NONE)
+	if (named || elsewhere || db_open_inspect(path, &db, NULL) != ERR_NONE)
 		return;
 	db_trust_pages(db);
 	uint64_t seq = first_damaged(db);

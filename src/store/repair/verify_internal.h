@@ -11,7 +11,7 @@ enum { VERIFY_CHAIN_LEN = 128 };
 struct verify_topic {
 	struct map_link link;
 	uint32_t number;
-	struct figures stored;  /* as the store has them up to `mark` */
+	struct figures stored;  /* as the store has them up to `indexed_upto` */
 	struct figures counted; /* the same, counted */
 };
 
@@ -20,14 +20,14 @@ struct verify_counts {
 	struct verify_topic *topics; /* as many as there were at the beginning */
 	uint32_t topic_count;
 	struct map by_number;
-	uint64_t mark;                /* of the trail */
+	uint64_t indexed_upto;        /* of the trail */
 	char chain[VERIFY_CHAIN_LEN]; /* the note of the archive that the log follows; empty: there is none */
 	uint64_t next;                /* the first event that was not counted */
 	uint64_t first;               /* of the log */
 	uint64_t head;
 	int64_t time_ms; /* of the event before `next`, in the log */
 	bool holes;      /* some events are in no archive: their topics' figures cannot be counted */
-	uint64_t all;    /* events that are going to be looked at */
+	uint64_t all;    /* events to check in all */
 	struct history_verified *out;
 	void (*progress)(void *arg, uint64_t done, uint64_t all);
 	void *arg;

@@ -241,7 +241,7 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 	return ERR_NONE;
 }
 
-enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault)
+enum err db_open_inspect(const char *path, sqlite3 **out, struct fault *fault)
 {
 	bool frozen = is_missing(path, "-wal"); /* a program that writes to it has one */
 	sqlite3_int64 version;

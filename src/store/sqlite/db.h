@@ -24,7 +24,7 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
  * long as it is open; NULL: that. `checked`: pages whose sum is wrong are not read. */
 enum err db_open_damaged(const char *path, const void *first, bool checked, sqlite3 **out, struct fault *fault);
 /* To look into it; nothing is changed, whatever its schema. ERR_CORRUPT: it is no store. */
-enum err db_open_look(const char *path, sqlite3 **out, struct fault *fault);
+enum err db_open_inspect(const char *path, sqlite3 **out, struct fault *fault);
 void db_close(sqlite3 *db);
 
 /* From now on pages of the database are read whose sum is wrong. */

@@ -15,20 +15,20 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/db_file.h"
 
-enum { NOTE_LEN = 34 }; /* two numbers of 16 hexadecimal digits, the seq and its sum, a space and a newline */
+enum { HEAD_LEN = 34 }; /* two numbers of 16 hexadecimal digits, the seq and its sum, a space and a newline */
 
 void store_files_init(struct store_files *p, const char *path)
 {
-	*p = (struct store_files){.note = -1};
+	*p = (struct store_files){.head_fd = -1};
 	path_format(p->db.path, "%s", path);
 	path_format(p->wal.path, "%s-wal", path);
 }
 
 void store_files_finish(struct store_files *p)
 {
-	if (p->note >= 0)
-		close(p->note);
-	p->note = -1;
+	if (p->head_fd >= 0)
+		close(p->head_fd);
+	p->head_fd = -1;
 }
 
 enum err store_files_sync_names(const char *dir, struct fault *fault)
@@ -159,53 +159,53 @@ static uint64_t sum_of(uint64_t head)
 }
 
 /* 0 for a note that is none, or is damaged: it proves nothing then. */
-static uint64_t read_note(int fd)
+static uint64_t read_head_file(int fd)
 {
-	char text[NOTE_LEN + 1];
+	char text[HEAD_LEN + 1];
 	uint64_t head;
 	uint64_t sum;
-	ssize_t n = pread(fd, text, NOTE_LEN, 0);
+	ssize_t n = pread(fd, text, HEAD_LEN, 0);
 	text[n > 0 ? n : 0] = '\0';
 	return sscanf(text, "%16" SCNx64 " %16" SCNx64, &head, &sum) == 2 && sum == sum_of(head) ? head : 0;
 }
 
-enum err store_files_open_note(struct store_files *p, const char *dir, uint64_t *head, struct fault *fault)
+enum err store_files_open_head(struct store_files *p, const char *dir, uint64_t *head, struct fault *fault)
 {
 	char path[PATH_MAX];
 	path_format(path, "%s/head", dir);
-	assert(p->note < 0);
-	p->note = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (p->note < 0)
+	assert(p->head_fd < 0);
+	p->head_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (p->head_fd < 0)
 		return sys_fail(fault, "cannot open", path, errno);
-	*head = read_note(p->note);
+	*head = read_head_file(p->head_fd);
 	return ERR_NONE;
 }
 
-uint64_t store_files_noted(const char *dir)
+uint64_t store_files_saved_head(const char *dir)
 {
 	char path[PATH_MAX];
 	path_format(path, "%s/head", dir);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t head = fd >= 0 ? read_note(fd) : 0;
+	uint64_t head = fd >= 0 ? read_head_file(fd) : 0;
 	if (fd >= 0)
 		close(fd);
 	return head;
 }
 
 /* A note that cannot be written is an older one, which is as right as before. */
-void store_files_note(struct store_files *p, uint64_t head)
+void store_files_save_head(struct store_files *p, uint64_t head)
 {
-	char text[NOTE_LEN + 1];
+	char text[HEAD_LEN + 1];
 	snprintf(text, sizeof text, "%016" PRIx64 " %016" PRIx64 "\n", head, sum_of(head));
-	if (p->note >= 0 && pwrite(p->note, text, NOTE_LEN, 0) != NOTE_LEN)
-		(void)!ftruncate(p->note, 0);
+	if (p->head_fd >= 0 && pwrite(p->head_fd, text, HEAD_LEN, 0) != HEAD_LEN)
+		(void)!ftruncate(p->head_fd, 0);
 }
 
 void store_files_keep_first(struct store_files *p, sqlite3 *db)
 {
 	char page[DB_FILE_PAGE];
-	if (p->note >= 0 && !p->kept && db_read_first(db, page) && db_file_proves(page))
-		p->kept = pwrite(p->note, page, sizeof page, DB_FILE_PAGE) == sizeof page;
+	if (p->head_fd >= 0 && !p->kept && db_read_first(db, page) && db_file_proves(page))
+		p->kept = pwrite(p->head_fd, page, sizeof page, DB_FILE_PAGE) == sizeof page;
 }
 
 /* A number in the header of a database (its file format, 1.3). */
@@ -218,7 +218,7 @@ static void put(unsigned char *page, int at, uint32_t n)
 bool store_files_read_first(const struct store_files *p, uint64_t bytes, void *page)
 {
 	enum { CHANGES = 24, PAGES = 28, FREE = 32, FREE_COUNT = 36, PAGES_VALID_FOR = 92 };
-	if (p->note < 0 || pread(p->note, page, DB_FILE_PAGE, DB_FILE_PAGE) != DB_FILE_PAGE || !db_file_proves(page))
+	if (p->head_fd < 0 || pread(p->head_fd, page, DB_FILE_PAGE, DB_FILE_PAGE) != DB_FILE_PAGE || !db_file_proves(page))
 		return false;
 	/* What is no part of the schema has changed since. */
 	memcpy((char *)page + PAGES_VALID_FOR, (char *)page + CHANGES, 4);
@@ -230,7 +230,7 @@ bool store_files_read_first(const struct store_files *p, uint64_t bytes, void *p
 
 /* --- the files --- */
 
-static void look(struct store_files_file *f)
+static void remember(struct store_files_file *f)
 {
 	struct stat st;
 	bool there = stat(f->path, &st) == 0;
@@ -251,10 +251,10 @@ static enum err check(const struct store_files_file *f, struct fault *fault)
 	return fault_set(fault, ERR_IO, "%s is another file than the one in use", f->path);
 }
 
-void store_files_look(struct store_files *p)
+void store_files_remember(struct store_files *p)
 {
-	look(&p->db);
-	look(&p->wal);
+	remember(&p->db);
+	remember(&p->wal);
 }
 
 enum err store_files_check(const struct store_files *p, struct fault *fault)

@@ -26,8 +26,8 @@ struct store_files_file {
 struct store_files {
 	struct store_files_file db;
 	struct store_files_file wal;
-	int note;  /* descriptor of the file `head`; -1: none is kept */
-	bool kept; /* it has the first page, as it has been since the store was opened */
+	int head_fd; /* descriptor of the file `head`; -1: none is kept */
+	bool kept;   /* it has the first page, as it has been since the store was opened */
 };
 
 /* `path` is the database's; nothing is opened yet. */
@@ -59,17 +59,17 @@ void store_files_remove(const char *dir);
 
 /* Opens the note, making it where there is none: the highest seq that was acknowledged, as far as it was noted; 0 where it
  * was not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
-enum err store_files_open_note(struct store_files *p, const char *dir, uint64_t *head, struct fault *fault);
-void store_files_note(struct store_files *p, uint64_t head);
+enum err store_files_open_head(struct store_files *p, const char *dir, uint64_t *head, struct fault *fault);
+void store_files_save_head(struct store_files *p, uint64_t head);
 /* What the note of a directory says, which is not changed; 0 where there is none. */
-uint64_t store_files_noted(const char *dir);
+uint64_t store_files_saved_head(const char *dir);
 /* Once all of the log is in the database: the first page goes into the note. */
 void store_files_keep_first(struct store_files *p, sqlite3 *db);
 /* The copy of the first page, DB_FILE_PAGE bytes, as of a file of `bytes` bytes. False where there is none. */
 bool store_files_read_first(const struct store_files *p, uint64_t bytes, void *page);
 
 /* Remembers which files these are. */
-void store_files_look(struct store_files *p);
+void store_files_remember(struct store_files *p);
 /* ERR_IO when one of the names stands for another file, or for none. */
 enum err store_files_check(const struct store_files *p, struct fault *fault);
 /* The same for the database alone, while it is closed. */

@@ -35,10 +35,10 @@ struct import {
 	struct reader *reader; /* sees what was there before */
 	struct import_options options;
 	struct import_figures *figures;
-	uint64_t old_hot;   /* of the store as it was; 0: it was empty */
-	bool grows;         /* there are events past the last one */
-	uint64_t counted;   /* the store's figures have the events up to here, though it has lost their archives */
-	uint64_t chain_seq; /* where the archive ends that the log's last events went to; 0: none is noted */
+	uint64_t old_log_first; /* of the store as it was; 0: it was empty */
+	bool grows;             /* there are events past the last one */
+	uint64_t counted;       /* the store's figures have the events up to here, though it has lost their archives */
+	uint64_t chain_seq;     /* where the archive ends that the log's last events went to; 0: none is noted */
 	struct piece *pieces;
 	int count;
 	struct lineage lineage; /* of the store, and of what the files add to it */
@@ -65,7 +65,7 @@ static enum err find_range(const char *path, struct manifest *m, struct fault *f
 		err = fault_set(fault, ERR_INVALID, "%s holds no events", path);
 	for (int end = 0; !err && end < 2; end++) {
 		err = archive_unpack(a, end == 0 ? 0 : archive_frames(a) - 1, &lines, fault);
-		if (!err && (lines.count == 0 || !envelope_read_place(archive_line(&lines, end == 0 ? 0 : lines.count - 1),
+		if (!err && (lines.count == 0 || !envelope_read_start(archive_line(&lines, end == 0 ? 0 : lines.count - 1),
 								      end == 0 ? &m->first : &m->last, &time)))
 			err = fault_set(fault, ERR_CORRUPT, "%s: its lines are no events", path);
 	}
@@ -75,7 +75,7 @@ static enum err find_range(const char *path, struct manifest *m, struct fault *f
 }
 
 /* Of the file alone: the store is not opened for one that is no archive. */
-static enum err look_at(struct import *im, struct piece *p, struct fault *fault)
+static enum err inspect(struct import *im, struct piece *p, struct fault *fault)
 {
 	struct manifest *m = &p->manifest;
 	enum err err = archive_manifest_find(p->path, m, fault);
@@ -147,7 +147,7 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 		enum err err = join_lines(im, p, covered, fault);
 		if (err)
 			return err;
-		if (m->last < im->old_hot)
+		if (m->last < im->old_log_first)
 			continue;
 		if (covered != 0 && m->first > covered + 1)
 			return fault_set(fault, ERR_NOT_FOUND,
@@ -217,7 +217,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 		im->figures->restored += !err;
 		return err;
 	}
-	if (e->seq >= im->old_hot) {
+	if (e->seq >= im->old_log_first) {
 		bool same;
 		err = restore_is(im->store, e, time_ms, &same, fault);
 		im->figures->known += same;
@@ -293,9 +293,9 @@ static enum err take_all(struct import *im, struct fault *fault)
 	if (!err && im->grows && im->lineage.count > 0)
 		err = restore_adopt(im->store, &im->lineage, last, fault);
 	/* What came before a log that begins here is nowhere else. */
-	if (!err && im->old_hot == 0 && first > 1)
+	if (!err && im->old_log_first == 0 && first > 1)
 		err = lost_ranges_add(im->store->db, 1, first - 1, false, fault);
-	if (!err && im->old_hot == 0 && first > 1)
+	if (!err && im->old_log_first == 0 && first > 1)
 		err = stream_last_note_unknown(im->store->db, first - 1, false, fault);
 	for (int i = 0; !err && i < im->count; i++)
 		err = take_piece(im, &im->pieces[i], fault);
@@ -414,7 +414,7 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	enum err err = ERR_NONE;
 	for (int i = 0; !err && i < count; i++) {
 		im.pieces[i].path = paths[i];
-		err = look_at(&im, &im.pieces[i], fault);
+		err = inspect(&im, &im.pieces[i], fault);
 	}
 	if (!err)
 		qsort(im.pieces, (size_t)count, sizeof *im.pieces, by_first);
@@ -424,13 +424,13 @@ enum err import_files(const char *dir, const char *const *paths, int count, stru
 	    !lineage_copy(&im.lineage, store_lineage(im.store)->lines, store_lineage(im.store)->count))
 		err = fault_nomem(fault);
 	if (!err && im.store != NULL)
-		im.old_hot = store_head(im.store) > 0 ? store_log_first(im.store) : 0;
+		im.old_log_first = store_head(im.store) > 0 ? store_log_first(im.store) : 0;
 	if (!err)
 		err = check_pieces(&im, fault);
 	if (!err && im.store == NULL)
 		err = import_fresh(&im, dir, fault);
 	else if (!err)
-		err = im.old_hot == 0 ? import_beside(&im, im.store, dir, fault) : import_more(&im, fault);
+		err = im.old_log_first == 0 ? import_beside(&im, im.store, dir, fault) : import_more(&im, fault);
 	store_close(im.store);
 	buf_finish(&im.scratch);
 	incoming_archives_finish(&im.incoming);

@@ -143,7 +143,7 @@ enum err restore_is(struct store *s, const struct envelope *e, int64_t time_ms, 
 	enum err err = restore_decode(e, &names, &event, fault);
 	if (err)
 		return err;
-	sqlite3_stmt *st = s->statements[S_WHOLE];
+	sqlite3_stmt *st = s->statements[S_EVENT_ROW];
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)e->seq);
 	int rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {

@@ -37,7 +37,7 @@ static enum err check_whole(struct page *page, uint64_t after, struct fault *fau
 enum err export_events(struct reader *r, struct history_query query, struct archive_writer *w,
 		       const struct seal_watch *watch, struct fault *fault)
 {
-	assert(query.before > 0); /* the head is not looked up here */
+	assert(query.before > 0); /* a query without an end is not allowed here */
 	uint64_t from = query.after;
 	uint64_t all = query.before - 1 - from;
 	uint64_t events = 0;
@@ -147,15 +147,15 @@ static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last
 			 first, last, m->count, m->first, m->last);
 }
 
-/* Reads the archive back, to the last byte and beside the log. *spoilt: it is gone, or damaged. */
+/* Reads the archive back to the last byte, and compares it with the log. *damaged: the file is missing or damaged. */
 static enum err prove(struct reader *r, const char *path, const struct manifest *expected, const struct seal_watch *watch,
-		      struct manifest *out, bool *spoilt, struct fault *fault)
+		      struct manifest *out, bool *damaged, struct fault *fault)
 {
 	struct comparison c = {.reader = r, .watch = watch, .after = expected->first - 1, .last = expected->last};
 	struct archive_check s = {.expected = expected, .each = compare_event, .arg = &c};
 	enum err err = archive_check(path, &s, out, fault);
 	page_unref(c.page);
-	*spoilt = !c.log_failed && (err == ERR_CORRUPT || err == ERR_NOT_FOUND);
+	*damaged = !c.log_failed && (err == ERR_CORRUPT || err == ERR_NOT_FOUND);
 	return err ? err : is_range(out, expected->first, expected->last, fault);
 }
 
@@ -170,12 +170,12 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	assert(first > 0 && first <= last);
 	archive_name(name, first, last, ARCHIVE_ENDING);
 	archive_set_path(set, name, path);
-	bool spoilt = false;
+	bool damaged = false;
 	enum err err = ERR_NONE;
 	if (archive_set_named(set, name, &known)) {
-		err = prove(r, path, &known, watch, out, &spoilt, fault);
+		err = prove(r, path, &known, watch, out, &damaged, fault);
 		/* While the log has all of it, it is written again. */
-		if (!err || !spoilt || first < store_log_first(r->store))
+		if (!err || !damaged || first < store_log_first(r->store))
 			return err;
 		log_warn("an archive is made anew from the log", "file=\"%s\" why=\"%s\"", path, fault->text);
 		archive_set_forget(set, name);
@@ -189,7 +189,7 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	if (!err)
 		err = is_range(&known, first, last, fault);
 	if (!err)
-		err = prove(r, path, &known, watch, out, &spoilt, fault);
+		err = prove(r, path, &known, watch, out, &damaged, fault);
 	return err ? err : archive_set_add(set, out, fault);
 }
 

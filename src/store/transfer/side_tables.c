@@ -12,20 +12,20 @@ struct side_table {
 };
 
 static const struct side_table tables[] = {
-	{"CREATE TEMP TABLE aside_session AS SELECT * FROM session WHERE 0",
+	{"CREATE TEMP TABLE side_session AS SELECT * FROM session WHERE 0",
 	 "SELECT name, acked, updated, filter, epoch FROM session",
-	 "INSERT INTO temp.aside_session(name, acked, updated, filter, epoch) VALUES (?, ?, ?, ?, ?)"},
-	{"CREATE TEMP TABLE aside_note AS SELECT * FROM note WHERE 0", "SELECT kind, key, at, value FROM note",
-	 "INSERT INTO temp.aside_note(kind, key, at, value) VALUES (?, ?, ?, ?)"},
+	 "INSERT INTO temp.side_session(name, acked, updated, filter, epoch) VALUES (?, ?, ?, ?, ?)"},
+	{"CREATE TEMP TABLE side_note AS SELECT * FROM note WHERE 0", "SELECT kind, key, at, value FROM note",
+	 "INSERT INTO temp.side_note(kind, key, at, value) VALUES (?, ?, ?, ?)"},
 };
 
 enum { SLICE = 10000 }; /* rows that one read transaction takes */
 
 /* As many rows as there were ids: each transaction takes some of them, so that a server can write its log back. */
 static const struct side_table expired_ids = {
-	"CREATE TEMP TABLE aside_id_past AS SELECT * FROM id_past WHERE 0",
+	"CREATE TEMP TABLE side_id_past AS SELECT * FROM id_past WHERE 0",
 	"SELECT seq, key, tag FROM id_past WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-	"INSERT INTO temp.aside_id_past(seq, key, tag) VALUES (?, ?, ?)",
+	"INSERT INTO temp.side_id_past(seq, key, tag) VALUES (?, ?, ?)",
 };
 
 /* The rows that `rows` finds now; *last is the number in the first column of the last one. */
@@ -97,16 +97,16 @@ enum err side_tables_write(struct store *to, uint64_t head, bool ids, struct fau
 	enum err err = db_exec(to->db, "DELETE FROM session; DELETE FROM note", fault);
 	/* Positions past the end are on a line that ends before them: their readers are told so. */
 	if (!err)
-		err = db_exec(to->db, "INSERT INTO session SELECT * FROM temp.aside_session", fault);
+		err = db_exec(to->db, "INSERT INTO session SELECT * FROM temp.side_session", fault);
 	/* Figures that count events past the end are left out: they are counted again from the log. */
 	if (!err)
 		err = db_exec_with(to->db,
-				   "INSERT INTO note SELECT * FROM temp.aside_note WHERE kind NOT IN "
+				   "INSERT INTO note SELECT * FROM temp.side_note WHERE kind NOT IN "
 				   "('monitor', 'service', 'minute', 'conversation', 'quarantine') OR "
-				   "(SELECT max(at) FROM temp.aside_note WHERE kind = 'monitor') <= ?",
+				   "(SELECT max(at) FROM temp.side_note WHERE kind = 'monitor') <= ?",
 				   1, &end, fault);
 	if (!err && ids)
-		err = db_exec_with(to->db, "INSERT OR REPLACE INTO id_past SELECT * FROM temp.aside_id_past WHERE seq <= ?",
+		err = db_exec_with(to->db, "INSERT OR REPLACE INTO id_past SELECT * FROM temp.side_id_past WHERE seq <= ?",
 				   1, &end, fault);
 	return err;
 }

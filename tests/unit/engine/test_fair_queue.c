@@ -16,8 +16,8 @@ static struct item items[ITEMS];
 
 static struct item *take(void)
 {
-	struct list *lane = fair_queue_current(&lanes, &turn);
-	struct item *i = LIST_ITEM(lane->next, struct item, link);
+	struct list *bucket = fair_queue_current(&lanes, &turn);
+	struct item *i = LIST_ITEM(bucket->next, struct item, link);
 	fair_queue_remove(&lanes, turn, &i->link);
 	return i;
 }
@@ -38,7 +38,7 @@ static void a_flood_does_not_hold_up_others(void)
 	CHECK(before <= 1);
 }
 
-/* With many more than there are lanes it fails without `crowded`. */
+/* With many more than there are lanes it fails without `collided`. */
 static void each_keeps_its_order(int clients)
 {
 	int next[CLIENTS_MAX + 1] = {0};
@@ -74,7 +74,7 @@ static void each_keeps_its_order_among_few_and_many(void)
 static void each_has_a_lane_of_its_own_while_there_are_any(void)
 {
 	fair_queue_init(&lanes);
-	for (int i = 0; i < LANES; i++) {
+	for (int i = 0; i < FAIR_QUEUE_BUCKETS; i++) {
 		items[i].number = i;
 		fair_queue_append(&lanes, (uint64_t)i * 7, &items[i].link);
 		CHECK(fair_queue_filled(&lanes) == i + 1);

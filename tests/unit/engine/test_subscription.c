@@ -23,7 +23,7 @@ static bool wait_at_head(struct subscriptions *t, struct follower *f)
 		cursor_advance(f->cursor, chunks, count, all);
 		cursor_release(chunks, count);
 	}
-	return subscription_park(t, &f->subscription, f->cursor);
+	return subscription_add(t, &f->subscription, f->cursor);
 }
 
 static void follower_init(struct subscriptions *t, struct follower *f, const char *stream)
@@ -40,7 +40,7 @@ static void follower_init(struct subscriptions *t, struct follower *f, const cha
 
 static void follower_finish(struct subscriptions *t, struct follower *f)
 {
-	subscription_unpark(t, &f->subscription);
+	subscription_remove(t, &f->subscription);
 	subscription_finish(&f->subscription);
 	cursor_destroy(f->cursor);
 }
@@ -97,10 +97,10 @@ static void a_commit_wakes_whom_it_concerns(void)
 	CHECK(later.woken == 2 && a.woken == before);
 
 	/* Who decided to wait before something was dispatched must look again. */
-	subscription_unpark(t, &later.subscription);
+	subscription_remove(t, &later.subscription);
 	CHECK(engine_publish("{\"stream\":\"later\",\"data\":3}") == ERR_NONE);
 	subscriptions_dispatch(t, on_woken, t);
-	CHECK(!subscription_park(t, &later.subscription, later.cursor) && wait_at_head(t, &later));
+	CHECK(!subscription_add(t, &later.subscription, later.cursor) && wait_at_head(t, &later));
 	follower_finish(t, &a);
 	follower_finish(t, &b);
 	follower_finish(t, &later);

@@ -206,12 +206,12 @@ static void round_trip(uint64_t first, uint64_t last, size_t size, uint64_t page
 		uint64_t begins;
 		CHECK(archive_seek(a, seq, &frame, &fault) == ERR_NONE);
 		CHECK(archive_unpack(a, frame, &lines, &fault) == ERR_NONE);
-		CHECK(envelope_read_place(archive_line(&lines, 0), &begins, &time));
+		CHECK(envelope_read_start(archive_line(&lines, 0), &begins, &time));
 		CHECK(begins <= seq && seq < begins + lines.count);
 		int64_t at = INT64_C(1000) * BEGIN_MS + (int64_t)(seq / 2);
 		CHECK(archive_seek_time(a, at, &frame, &fault) == ERR_NONE);
 		CHECK(archive_unpack(a, frame, &lines, &fault) == ERR_NONE);
-		CHECK(envelope_read_place(archive_line(&lines, 0), &begins, &time));
+		CHECK(envelope_read_start(archive_line(&lines, 0), &begins, &time));
 		CHECK(begins <= seq && (frame == 0 || begins / 2 < seq / 2));
 	}
 	archive_close(a);

@@ -310,7 +310,7 @@ static void names_that_come_and_go_take_no_room(void)
 	CHECK(store_topics_end(store) == ROUNDS * NAMES);
 	/* That retention was faster than a reader is no damage. */
 	struct fault why;
-	CHECK(!store_ails(store, &why));
+	CHECK(!store_unhealthy(store, &why));
 	/* Of so many only the newest are known by name. */
 	CHECK(rows_of("SELECT count(*) FROM forgotten") == FORGOTTEN_MAX);
 	CHECK(may_miss("r0-0", NULL, 0) && may_miss("never", NULL, 0));

@@ -502,7 +502,7 @@ static void brisk_commits_put_the_index_off_but_not_for_ever(void)
 {
 	fresh_dir();
 	open_store_with((struct store_options){.index_every = 4});
-	store_keep_brisk(store, true);
+	store_defer_flush(store, true);
 	for (int i = 0; i < 16; i++)
 		publish("{\"data\":1}", 1);
 	CHECK(index_tail_upto(store_index_tail(store)) == 0);
@@ -511,7 +511,7 @@ static void brisk_commits_put_the_index_off_but_not_for_ever(void)
 	for (int i = 0; i < 6; i++)
 		publish("{\"data\":1}", 1);
 	CHECK(index_tail_upto(store_index_tail(store)) == 16);
-	store_keep_brisk(store, false);
+	store_defer_flush(store, false);
 	publish("{\"data\":1}", 1);
 	CHECK(index_tail_upto(store_index_tail(store)) == 23);
 	verify(24);

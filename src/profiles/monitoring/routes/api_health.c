@@ -73,7 +73,7 @@ static enum grade known_of_store(struct monitoring *self, struct fault *why)
 	struct writer_figures w;
 	writer_read(self->api->writer, &w);
 	if (w.breaker == BREAKER_CLOSED)
-		return store_ails(self->api->store, why) ? DEGRADED : HEALTHY;
+		return store_unhealthy(self->api->store, why) ? DEGRADED : HEALTHY;
 	snprintf(why->text, sizeof why->text, "%s", w.reason);
 	return UNHEALTHY;
 }

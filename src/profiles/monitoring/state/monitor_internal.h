@@ -71,7 +71,7 @@ bool monitor_is_checking(const struct monitor *m);
 
 enum err monitor_load(struct monitor *m, struct store *store, struct fault *fault);
 /* The observer's (writer.h). */
-bool monitor_is_due(void *arg, bool last, uint64_t leaving);
+bool monitor_is_due(void *arg, bool last, uint64_t evict_upto);
 enum err monitor_put(void *arg, struct store *store, struct fault *fault);
 void monitor_saved(void *arg, bool committed);
 

@@ -22,7 +22,7 @@ static bool has_unsaved(const struct monitor *m)
 	return m->seq > m->saved_seq || m->outdated;
 }
 
-bool monitor_is_due(void *arg, bool last, uint64_t leaving)
+bool monitor_is_due(void *arg, bool last, uint64_t evict_upto)
 {
 	struct monitor *m = arg;
 	if (m->divided)
@@ -31,7 +31,7 @@ bool monitor_is_due(void *arg, bool last, uint64_t leaving)
 		return false;
 	bool persists = m->flags == NULL || flags_get(m->flags, FLAG_METRICS_PERSISTENCE) != 0;
 	bool asked = atomic_load(&m->save_asked);
-	return leaving > m->saved_seq || asked || (persists && (last || m->outdated || m->unsaved >= SAVE_EVENTS));
+	return evict_upto > m->saved_seq || asked || (persists && (last || m->outdated || m->unsaved >= SAVE_EVENTS));
 }
 
 static enum err put(struct store *store, const char *kind, const char *key, int64_t at, const struct buf *text,

@@ -23,11 +23,11 @@ static struct writers writers_now(const struct ws_metrics *m)
 	return (struct writers){w.duplicates, w.breaker_opens, w.breaker_half_opens, w.breaker_closes};
 }
 
-static bool is_due(void *arg, bool last, uint64_t leaving)
+static bool is_due(void *arg, bool last, uint64_t evict_upto)
 {
 	struct ws_metrics *m = arg;
 	struct writers now = writers_now(m);
-	(void)leaving;
+	(void)evict_upto;
 	pthread_mutex_lock(&m->lock);
 	bool changed = m->changed || memcmp(&now, &m->stored, sizeof now) != 0;
 	bool late = clock_mono_ms() - m->saved_ms >= SAVE_MS;
