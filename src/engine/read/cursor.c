@@ -8,24 +8,23 @@
 
 enum { PAGES_AT_ONCE = 16 };
 
-enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
-		       enum encoding encoding, cursor_wake *wake, void *arg, struct cursor **out)
+enum err cursor_create(struct feed *f, const struct cursor_options *options, struct cursor **out)
 {
 	struct cursor *c = calloc(1, sizeof *c);
 	*out = c;
 	if (c == NULL) {
-		selection_destroy(select);
+		selection_destroy(options->select);
 		return ERR_NOMEM;
 	}
 	c->feed = f;
-	c->before = before;
-	c->encoding = encoding;
-	c->filtered = !selection_is_open(select);
-	c->select = select;
-	c->waiter.wake = wake;
-	c->waiter.arg = arg;
+	c->before = options->before;
+	c->encoding = options->encoding;
+	c->filtered = !selection_is_open(options->select);
+	c->select = options->select;
+	c->waiter.wake = options->wake;
+	c->waiter.arg = options->arg;
 	list_init(&c->waiter.link);
-	c->has_gap = position_resolve(feed_store(f), feed_head(f), start, select, &c->after, &c->gap);
+	c->has_gap = position_resolve(feed_store(f), feed_head(f), options->start, c->select, &c->after, &c->gap);
 	return ERR_NONE;
 }
 

@@ -25,10 +25,17 @@ enum { CURSOR_NARROW_TOPICS = 16 };
  * owner. */
 typedef void cursor_wake(void *arg);
 
-/* `select` (NULL: everything) is taken, also on failure. `before` (exclusive; 0: none) is where the cursor ends. `wake` may
- * be NULL for a cursor that never loads. ERR_NOMEM. */
-enum err cursor_create(struct feed *f, struct position start, uint64_t before, struct selection *select,
-		       enum encoding encoding, cursor_wake *wake, void *arg, struct cursor **out);
+struct cursor_options {
+	struct position start;
+	uint64_t before;          /* where the cursor ends, exclusive; 0: nowhere */
+	struct selection *select; /* taken, also on failure; NULL: everything */
+	enum encoding encoding;
+	cursor_wake *wake; /* NULL for a cursor that never loads */
+	void *arg;
+};
+
+/* ERR_NOMEM. */
+enum err cursor_create(struct feed *f, const struct cursor_options *options, struct cursor **out);
 /* Events older than max_age_ms when they would be sent are skipped, and reported as a gap. `older`: all events up to this
  * seq are known to be older; 0: none are. Before the first fill. */
 void cursor_set_max_age(struct cursor *c, int64_t max_age_ms, uint64_t older);

@@ -26,16 +26,16 @@ static bool is_full(const struct filling *f)
 	return f->count == f->max || f->bytes >= f->bytes_max;
 }
 
-/* Adds the records [from, to) of a page, joined to the chunk before where they follow it. */
-static void add_run(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *encoding,
-		    uint32_t from, uint32_t to)
+/* Adds the records [from, to) of the page, joined to the chunk before where they follow it. */
+static void add_run(struct cursor *c, struct filling *f, uint32_t from, uint32_t to)
 {
+	struct page *page = f->page;
 	assert(from < to && to <= page_count(page));
-	size_t start = from > 0 ? encoding->ends[from - 1] : 0;
+	size_t start = from > 0 ? f->encoding->ends[from - 1] : 0;
 	size_t skip = f->count == 0 ? c->skip : 0;
 	struct chunk *last = f->count > 0 ? &f->chunks[f->count - 1] : NULL;
-	assert(start + skip < encoding->ends[to - 1]);
-	size_t len = encoding->ends[to - 1] - start - skip;
+	assert(start + skip < f->encoding->ends[to - 1]);
+	size_t len = f->encoding->ends[to - 1] - start - skip;
 	f->bytes += len;
 	if (last != NULL && last->page == page && last->index + last->count == from) {
 		last->len += len;
@@ -44,7 +44,7 @@ static void add_run(struct cursor *c, struct filling *f, struct page *page, cons
 		return;
 	}
 	assert(f->count < f->max);
-	f->chunks[f->count++] = (struct chunk){page_ref(page), encoding->bytes + start + skip, len, from,
+	f->chunks[f->count++] = (struct chunk){page_ref(page), f->encoding->bytes + start + skip, len, from,
 					       to - from,      page_entry(page, to - 1).seq};
 }
 
@@ -97,17 +97,16 @@ static uint32_t *matches(const struct selection *s, struct page *page, uint32_t 
 }
 
 /* Adds what matches; *whole is true when all events up to `to` were examined. */
-static enum err add_matches(struct cursor *c, struct filling *f, struct page *page, const struct page_encoding *encoding,
-			    uint32_t from, uint32_t to, bool *whole)
+static enum err add_matches(struct cursor *c, struct filling *f, uint32_t from, uint32_t to, bool *whole)
 {
 	uint32_t count;
 	enum err err = selection_refresh(c->select);
-	uint32_t *indexes = err ? NULL : matches(c->select, page, from, to, &count);
+	uint32_t *indexes = err ? NULL : matches(c->select, f->page, from, to, &count);
 	if (indexes == NULL)
 		return no_memory(c);
 	uint32_t i = 0;
 	for (; i < count && !is_full(f); i++)
-		add_run(c, f, page, encoding, indexes[i], indexes[i] + 1);
+		add_run(c, f, indexes[i], indexes[i] + 1);
 	*whole = i == count;
 	free(indexes);
 	return ERR_NONE;
@@ -119,13 +118,15 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 	const struct page_encoding *encoding = page_encoding(page, c->encoding);
 	if (encoding == NULL)
 		return no_memory(c);
+	f->page = page;
+	f->encoding = encoding;
 	uint32_t from = page_index(page, after);
 	uint32_t to = c->before != 0 ? page_index(page, c->before - 1) : page_count(page);
 	*whole = true;
 	if (from >= to)
 		return ERR_NONE;
 	if (c->filtered)
-		return add_matches(c, f, page, encoding, from, to, whole);
+		return add_matches(c, f, from, to, whole);
 	/* A page may be larger than bytes_max: stop at the record that reaches it. */
 	uint32_t end = from;
 	size_t start = from > 0 ? encoding->ends[from - 1] : 0;
@@ -134,7 +135,7 @@ static enum err add_page(struct cursor *c, struct filling *f, struct page *page,
 	end += end < to;
 	*whole = end == to;
 	assert(end > from);
-	add_run(c, f, page, encoding, from, end);
+	add_run(c, f, from, end);
 	return ERR_NONE;
 }
 

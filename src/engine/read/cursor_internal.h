@@ -30,6 +30,9 @@ struct filling {
 	int max;
 	size_t bytes;
 	size_t bytes_max;
+	/* The page whose records are added. */
+	struct page *page;
+	const struct page_encoding *encoding;
 };
 
 /* Events after `after` are skipped because of their age. */

@@ -62,21 +62,22 @@ static enum err take(struct sessions *s, enum quota kind, uint64_t client, uint6
 }
 
 /* Finds the session or makes one at `start`; a deleted one starts over. */
-static enum err obtain(struct sessions *s, struct slice name, uint64_t client, uint64_t start, bool stored, bool *is_new,
+static enum err obtain(struct sessions *s, const struct session_claim *claim, bool stored, bool *is_new,
 		       struct session **out, struct fault *fault)
 {
+	struct slice name = claim->name;
 	struct session *e = session_find_any(s, name);
 	*is_new = e == NULL || e->deleted;
 	*out = e;
 	if (!*is_new)
 		return ERR_NONE;
-	enum err err = take(s, QUOTA_SESSIONS, client, 1, stored, fault);
+	enum err err = take(s, QUOTA_SESSIONS, claim->client, 1, stored, fault);
 	if (err)
 		return err;
 	if (e == NULL) {
 		*out = e = calloc(1, sizeof *e + name.len + 1);
 		if (e == NULL) {
-			quota_give(s->quotas, QUOTA_SESSIONS, client, 1);
+			quota_give(s->quotas, QUOTA_SESSIONS, claim->client, 1);
 			return fault_nomem(fault);
 		}
 		e->name_len = name.len;
@@ -86,9 +87,9 @@ static enum err obtain(struct sessions *s, struct slice name, uint64_t client, u
 		map_add(&s->by_name, hash_text(name), &e->by_name);
 		s->count++;
 	}
-	e->client = client;
+	e->client = claim->client;
 	e->deleted = e->moved = false;
-	set_acked(s, e, start);
+	set_acked(s, e, claim->start);
 	e->sent = UINT64_MAX;
 	e->counted = (struct lag_count){0};
 	return ERR_NONE;
@@ -147,9 +148,10 @@ static void clamp(struct sessions *s, struct session *e, struct slice epoch)
 static enum err on_load(void *arg, const struct stored_session *stored)
 {
 	struct sessions *s = arg;
+	struct session_claim claim = {.name = stored->name, .start = stored->acked};
 	bool is_new;
 	struct session *e;
-	enum err err = obtain(s, stored->name, 0, stored->acked, true, &is_new, &e, NULL);
+	enum err err = obtain(s, &claim, true, &is_new, &e, NULL);
 	if (err)
 		return err;
 	int64_t idle_ms = clock_wall_ms() - stored->updated_ms;
@@ -224,20 +226,20 @@ static void describe(const struct session *e, bool is_new, struct session_state 
 	*out = (struct session_state){e->acked, e->at, e->updated_ms, e->reader != NULL, is_new};
 }
 
-enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client, struct session_reader *r,
-			 const struct filter *filter, uint64_t start, struct session_state *out, struct fault *fault)
+enum err sessions_attach(struct sessions *s, const struct session_claim *claim, struct session_state *out,
+			 struct fault *fault)
 {
 	bool is_new;
 	struct session *e;
 	struct buf text;
 	buf_init(&text);
-	filter_write(&text, filter);
+	filter_write(&text, claim->filter);
 	if (buf_failed(&text)) {
 		buf_finish(&text);
 		return fault_nomem(fault);
 	}
 	pthread_mutex_lock(&s->lock);
-	enum err err = obtain(s, name, client, start, false, &is_new, &e, fault);
+	enum err err = obtain(s, claim, false, &is_new, &e, fault);
 	bool changes = !err && (is_new || !session_has_filter(e, buf_slice(&text)));
 	if (changes && (err = set_filter(s, e, buf_slice(&text), fault)) != ERR_NONE && is_new)
 		mark_deleted(s, e); /* the new session is dropped again */
@@ -245,7 +247,7 @@ enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client,
 		change(s, e);
 	if (!err) {
 		lose(e, SESSION_TAKEN);
-		e->reader = r;
+		e->reader = claim->reader;
 		e->used_ms = clock_boot_ms();
 		describe(e, is_new, out);
 	}
@@ -314,10 +316,11 @@ enum err sessions_check(struct sessions *s, struct slice name, uint64_t client, 
 
 enum err sessions_set(struct sessions *s, struct slice name, uint64_t client, uint64_t acked)
 {
+	struct session_claim claim = {.name = name, .client = client, .start = acked};
 	bool is_new;
 	struct session *e;
 	pthread_mutex_lock(&s->lock);
-	enum err err = obtain(s, name, client, acked, true, &is_new, &e, NULL);
+	enum err err = obtain(s, &claim, true, &is_new, &e, NULL);
 	if (!err) {
 		set_acked(s, e, acked);
 		e->sent = UINT64_MAX;

@@ -37,11 +37,19 @@ struct session_state {
 	bool is_new;
 };
 
-/* `r` becomes the connected reader of the session; the previous one gets SESSION_TAKEN. A new session starts at `start` and
- * counts for `client` (engine/work/quota.h). The session remembers `filter` (NULL: everything passes), by which its lag is
- * counted. ERR_RATE, ERR_BUSY: a limit on sessions or on their filters is reached; ERR_NOMEM. */
-enum err sessions_attach(struct sessions *s, struct slice name, uint64_t client, struct session_reader *r,
-			 const struct filter *filter, uint64_t start, struct session_state *out, struct fault *fault);
+/* Who takes a session. */
+struct session_claim {
+	struct slice name;
+	uint64_t client; /* a new session counts for it (engine/work/quota.h) */
+	struct session_reader *reader;
+	const struct filter *filter; /* by which the session's lag is counted from now on; NULL: everything passes */
+	uint64_t start;              /* of a new session */
+};
+
+/* Its reader becomes the connected reader of the session; the previous one gets SESSION_TAKEN. ERR_RATE, ERR_BUSY: a limit
+ * on sessions or on their filters is reached; ERR_NOMEM. */
+enum err sessions_attach(struct sessions *s, const struct session_claim *claim, struct session_state *out,
+			 struct fault *fault);
 /* No effect where the reader does not hold it any more. */
 void sessions_detach(struct sessions *s, struct slice name, struct session_reader *r);
 /* *after: the position that the reader's session was moved to, from which the reader goes on. False: it was not moved. */

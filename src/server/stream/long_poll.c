@@ -40,8 +40,8 @@ enum err long_poll_wait(struct waiters *p, const struct reader_query *query, str
 		return ERR_NOMEM;
 	}
 	struct cursor *cursor;
-	enum err err =
-		cursor_create(p->options.feed, query->start, query->before, select, ENCODING_LINE, NULL, NULL, &cursor);
+	struct cursor_options options = {query->start, query->before, select, ENCODING_LINE, NULL, NULL};
+	enum err err = cursor_create(p->options.feed, &options, &cursor);
 	if (err) {
 		free(poll);
 		return err;

@@ -47,7 +47,8 @@ enum err reader_start_begin(const struct reader_start *reading, const struct rea
 	atomic_store(&r->sent, after);
 	if (q->session.len == 0)
 		return ERR_NONE;
-	enum err err = sessions_attach(reading->sessions, q->session, reading->client, r, q->filter, after, &state, fault);
+	struct session_claim claim = {q->session, reading->client, r, q->filter, after};
+	enum err err = sessions_attach(reading->sessions, &claim, &state, fault);
 	if (err)
 		return err;
 	writer_poke(reading->writer);

@@ -275,8 +275,9 @@ static enum err begin(struct stream *s, struct reader_query *query, bool *resume
 	s->session = query->session;
 	struct selection *select = history_select_take(feed_store(o->feed), query->filter);
 	query->filter = NULL;
+	struct cursor_options options = {start, query->before, select, ENCODING_SSE, on_loaded, s};
 	if (select != NULL)
-		err = cursor_create(o->feed, start, query->before, select, ENCODING_SSE, on_loaded, s, &s->cursor);
+		err = cursor_create(o->feed, &options, &s->cursor);
 	if (select != NULL && !err && query->max_age_ms > 0)
 		cursor_set_max_age(s->cursor, query->max_age_ms, query->older);
 	return select == NULL || err ? fault_nomem(fault) : ERR_NONE;

@@ -50,8 +50,9 @@ static enum err make_cursor(struct ws_conn *c, struct fault *fault)
 		return err;
 	struct selection *select = history_select_take(feed_store(w->options.feed), q->filter);
 	q->filter = NULL;
+	struct cursor_options options = {start, 0, select, c->profile->form, on_loaded, c};
 	if (select != NULL)
-		err = cursor_create(w->options.feed, start, 0, select, c->profile->form, on_loaded, c, &c->cursor);
+		err = cursor_create(w->options.feed, &options, &c->cursor);
 	if (select != NULL && !err && q->max_age_ms > 0)
 		cursor_set_max_age(c->cursor, q->max_age_ms, q->older);
 	return select == NULL || err ? fault_nomem(fault) : ERR_NONE;

@@ -78,8 +78,10 @@ static void *follow(void *arg)
 		struct position position = {.after = start};
 		while (feed_head(feed) < start)
 			usleep(100);
-		CHECK(cursor_create(feed, position, 0, history_select_take(store, f), ENCODING_WS, bell_ring, &bell, &c) ==
-		      ERR_NONE);
+		CHECK(cursor_create(feed,
+				    &(struct cursor_options){position, 0, history_select_take(store, f), ENCODING_WS,
+							     bell_ring, &bell},
+				    &c) == ERR_NONE);
 		read_on(c, &bell, start, EVENTS, step);
 		cursor_destroy(c);
 	}
@@ -123,8 +125,10 @@ static void a_load_ends_where_the_feed_does(void)
 		struct filter *f = filter_create();
 		bell_init(&bell);
 		CHECK(streams[i] == NULL || filter_add_stream(f, slice_of(streams[i])) == ERR_NONE);
-		CHECK(cursor_create(feed, (struct position){.from_first = true}, 0, history_select_take(store, f),
-				    ENCODING_WS, bell_ring, &bell, &c) == ERR_NONE);
+		CHECK(cursor_create(feed,
+				    &(struct cursor_options){(struct position){.from_first = true}, 0,
+							     history_select_take(store, f), ENCODING_WS, bell_ring, &bell},
+				    &c) == ERR_NONE);
 		read_on(c, &bell, 0, 6, 1);
 		CHECK(cursor_after(c) == 6 && cursor_fill(c, chunks, 8, SIZE_MAX, &count) == CURSOR_LIVE);
 		cursor_destroy(c);

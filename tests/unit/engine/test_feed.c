@@ -67,7 +67,8 @@ static void let_a_herd_ask(struct hold_job holds[2], struct cursor *cursors[PLAC
 	bell_init(bell);
 	for (uint64_t i = 0; i < PLACES; i++) {
 		struct position at = {.after = i * STORE_FILES_EVENTS};
-		CHECK(cursor_create(feed, at, 0, NULL, ENCODING_WS, bell_ring, bell, &cursors[i]) == ERR_NONE);
+		CHECK(cursor_create(feed, &(struct cursor_options){at, 0, NULL, ENCODING_WS, bell_ring, bell},
+				    &cursors[i]) == ERR_NONE);
 		CHECK(cursor_fill(cursors[i], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
 		cursor_load(cursors[i]);
 	}
@@ -123,7 +124,8 @@ static void a_closed_feed_reads_no_more_pages(void)
 		cursor_destroy(cursors[i]);
 	struct position last = {.after = (PLACES - 1) * STORE_FILES_EVENTS};
 	struct selection *all = history_select_take(store, filter_create());
-	CHECK(cursor_create(feed, last, 0, all, ENCODING_WS, bell_ring, &bell, &cursors[0]) == ERR_NONE);
+	CHECK(cursor_create(feed, &(struct cursor_options){last, 0, all, ENCODING_WS, bell_ring, &bell}, &cursors[0]) ==
+	      ERR_NONE);
 	CHECK(cursor_fill(cursors[0], chunks, 8, SIZE_MAX, &count) == CURSOR_LOAD);
 	cursor_load(cursors[0]);
 	CHECK(bell_rings(&bell) == PLACES + 1);

@@ -30,7 +30,7 @@ static struct counted *reader_of(struct counted *c)
 
 static enum err attach(const char *name, struct counted *c, uint64_t start, struct session_state *out)
 {
-	return sessions_attach(sessions, slice_of(name), 0, &c->reader, NULL, start, out, &fault);
+	return sessions_attach(sessions, &(struct session_claim){slice_of(name), 0, &c->reader, NULL, start}, out, &fault);
 }
 
 static enum err ack(const char *name, const struct counted *c, uint64_t seq)

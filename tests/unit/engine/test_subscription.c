@@ -33,8 +33,10 @@ static void follower_init(struct subscriptions *t, struct follower *f, const cha
 	*f = (struct follower){0};
 	bell_init(&f->bell);
 	subscription_init(&f->subscription);
-	CHECK(cursor_create(feed, (struct position){.from_head = true}, 0, history_select_take(store, filter), ENCODING_WS,
-			    bell_ring, &f->bell, &f->cursor) == ERR_NONE);
+	CHECK(cursor_create(feed,
+			    &(struct cursor_options){(struct position){.from_head = true}, 0,
+						     history_select_take(store, filter), ENCODING_WS, bell_ring, &f->bell},
+			    &f->cursor) == ERR_NONE);
 	CHECK(wait_at_head(t, f));
 }
 
