@@ -224,17 +224,17 @@ bool index_tail_lags(const struct index_tail *t)
 /* --- find --- */
 
 /* Between lock and unlock. */
-static void find_in_memory(const struct index_tail *t, const struct selection *s, struct seq_query query, uint64_t *seqs,
-			   uint32_t *count)
+static void find_in_memory(const struct index_tail *t, const struct selection *s, struct seq_query query,
+			   struct seq_list *found)
 {
 	uint64_t from = query.after > t->indexed_upto ? query.after - t->indexed_upto : 0;
 	uint64_t to = query.before <= t->indexed_upto + 1 ? 0 : query.before - t->indexed_upto - 1;
 	if (to > t->count)
 		to = t->count;
-	for (uint64_t i = from; i < to && *count < query.max; i++) {
+	for (uint64_t i = from; i < to && found->count < query.max; i++) {
 		uint64_t offset = query.descending ? to - 1 - (i - from) : i;
 		if (selection_has(s, t->events[offset].topic))
-			seqs[(*count)++] = t->indexed_upto + 1 + offset;
+			found->seqs[found->count++] = t->indexed_upto + 1 + offset;
 	}
 }
 
@@ -245,10 +245,10 @@ static struct seq_query up_to_indexed(struct seq_query query, uint64_t indexed_u
 	return query;
 }
 
-enum err index_tail_find(struct index_tail *t, struct postings *p, struct selection *s, struct catalog *catalog,
-			 struct seq_query query, uint64_t *seqs, uint32_t *count, struct fault *fault)
+enum err index_tail_find(struct index_tail *t, struct postings *p, struct selection *s, struct seq_query query,
+			 struct seq_list *found, struct fault *fault)
 {
-	*count = 0;
+	found->count = 0;
 	enum err err = selection_refresh(s);
 	if (err)
 		return fault_set(fault, err, "out of memory");
@@ -258,15 +258,15 @@ enum err index_tail_find(struct index_tail *t, struct postings *p, struct select
 		pthread_mutex_lock(&t->lock);
 		uint64_t indexed_upto = t->indexed_upto;
 		if (query.descending || query.after >= indexed_upto)
-			find_in_memory(t, s, query, seqs, count);
+			find_in_memory(t, s, query, found);
 		pthread_mutex_unlock(&t->lock);
 		if (!query.descending && query.after >= indexed_upto)
 			return ERR_NONE;
 		struct seq_query stored = up_to_indexed(query, indexed_upto);
-		if (*count < query.max && stored.after + 1 < stored.before)
-			err = postings_find(p, s, catalog, stored, seqs, count, fault);
-		assert(*count <= query.max);
-		if (err || query.descending || *count == query.max || query.before <= indexed_upto + 1)
+		if (found->count < query.max && stored.after + 1 < stored.before)
+			err = postings_find(p, s, stored, found, fault);
+		assert(found->count <= query.max);
+		if (err || query.descending || found->count == query.max || query.before <= indexed_upto + 1)
 			return err;
 		query.after = indexed_upto;
 	}

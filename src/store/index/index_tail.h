@@ -84,7 +84,7 @@ bool index_tail_agree(struct index_tail *t, uint64_t indexed_upto);
 /* --- readers --- */
 
 /* The seqs that match, at most query.max, in the order asked for. Fewer mean that there are no more. */
-enum err index_tail_find(struct index_tail *t, struct postings *p, struct selection *s, struct catalog *catalog,
-			 struct seq_query query, uint64_t *seqs, uint32_t *count, struct fault *fault);
+enum err index_tail_find(struct index_tail *t, struct postings *p, struct selection *s, struct seq_query query,
+			 struct seq_list *found, struct fault *fault);
 
 #endif

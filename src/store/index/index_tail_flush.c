@@ -102,7 +102,7 @@ static void by_topic_finish(struct by_topic *m)
 }
 
 /* Writes one row for a topic. The topic's very first event is left out: its figures have it (postings.h). */
-static enum err write_posting(struct index_tail *t, sqlite3 *db, sqlite3_stmt *s, const struct by_topic *m, uint32_t topic,
+static enum err write_posting(struct index_tail *t, sqlite3_stmt *s, const struct by_topic *m, uint32_t topic,
 			      uint64_t first, struct fault *fault)
 {
 	struct buf seqs;
@@ -120,7 +120,7 @@ static enum err write_posting(struct index_tail *t, sqlite3 *db, sqlite3_stmt *s
 		sqlite3_bind_int64(s, 1, topic);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)index_tail_end(t));
 		sqlite3_bind_blob(s, 3, seqs.data, (int)seqs.len, SQLITE_STATIC);
-		err = step_done(db, s, "writing a posting", fault);
+		err = step_done(sqlite3_db_handle(s), s, "writing a posting", fault);
 	}
 	buf_finish(&seqs);
 	return err;
@@ -165,7 +165,7 @@ static enum err write_postings(struct index_tail *t, sqlite3 *db, struct catalog
 	for (size_t i = 0; !err && i < m.topic_count; i++) {
 		struct figures f;
 		catalog_topic_figures(catalog, m.topics[i], &f);
-		err = write_posting(t, db, posting, &m, m.topics[i], f.first, fault);
+		err = write_posting(t, posting, &m, m.topics[i], f.first, fault);
 		if (!err)
 			err = write_figures(db, figures, m.topics[i], &f, fault);
 	}

@@ -6,13 +6,14 @@
 
 #include "store/sqlite/db.h"
 
-enum err postings_open(struct postings *p, sqlite3 *db, struct fault *fault)
+enum err postings_open(struct postings *p, sqlite3 *db, struct catalog *catalog, struct fault *fault)
 {
 	static const char up[] =
 		"SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" >= ? ORDER BY \"window\" LIMIT 1";
 	static const char down[] =
 		"SELECT \"window\" FROM posting WHERE topic = ? AND \"window\" < ? ORDER BY \"window\" DESC LIMIT 1";
 	p->db = db;
+	p->catalog = catalog;
 	enum err err = db_prepare(db, up, &p->up, fault);
 	if (!err)
 		err = db_prepare(db, down, &p->down, fault);
@@ -223,11 +224,11 @@ static enum err search_window(struct search *q, uint64_t window)
 }
 
 /* The topics of the selection that can have events between the bounds, and their first events there. */
-static void find_candidates(struct search *q, struct selection *s, struct catalog *catalog)
+static void find_candidates(struct search *q, struct selection *s)
 {
 	for (uint32_t i = 0; i < selection_count(s); i++) {
 		struct figures f;
-		catalog_topic_figures(catalog, selection_topic(s, i), &f);
+		catalog_topic_figures(q->p->catalog, selection_topic(s, i), &f);
 		if (f.count == 0 || f.last <= q->query.after || f.first >= q->query.before)
 			continue;
 		q->rows[q->row_count++].topic = selection_topic(s, i);
@@ -250,24 +251,24 @@ static enum err search_all(struct search *q)
 	return err;
 }
 
-enum err postings_find(struct postings *p, struct selection *s, struct catalog *catalog, struct seq_query query,
-		       uint64_t *seqs, uint32_t *count, struct fault *fault)
+enum err postings_find(struct postings *p, struct selection *s, struct seq_query query, struct seq_list *found,
+		       struct fault *fault)
 {
-	assert(*count <= query.max);
-	struct search q = {.p = p, .query = query, .out = seqs, .count = *count, .fault = fault};
+	assert(found->count <= query.max);
+	struct search q = {.p = p, .query = query, .out = found->seqs, .count = found->count, .fault = fault};
 	uint64_t *firsts = malloc((selection_count(s) + 1) * sizeof *firsts);
 	q.rows = calloc(selection_count(s) + 1, sizeof *q.rows);
 	q.firsts = firsts;
 	enum err err = q.rows != NULL && firsts != NULL ? ERR_NONE : fault_nomem(fault);
 	if (!err)
-		find_candidates(&q, s, catalog);
+		find_candidates(&q, s);
 	if (!err && q.row_count > 0) {
 		err = db_exec(p->db, "BEGIN", fault);
 		if (!err)
 			err = search_all(&q);
 		db_rollback(p->db);
 	}
-	*count = q.count;
+	found->count = q.count;
 	free(q.rows);
 	free(firsts);
 	return err;
@@ -334,7 +335,7 @@ enum err postings_add(sqlite3 *db, uint32_t topic, uint64_t seq, struct fault *f
 	struct longer l = {.before = 0};
 	sqlite3_int64 window = 0;
 	/* The window that the seq is in, or the next one; after the last window, the seq begins a new one. */
-	enum err err = db_integer_with(db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", 1, &bound,
+	enum err err = db_integer_with(db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", &bound,
 				       (sqlite3_int64)seq, &window, fault);
 	if (err)
 		return err;

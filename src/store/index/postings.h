@@ -24,21 +24,27 @@ struct seq_query {
 	uint32_t max;
 };
 
+struct seq_list {
+	uint64_t *seqs; /* the caller's, with space for query.max */
+	uint32_t count;
+};
+
 /* The statements of a search; owned by one thread at a time. */
 struct postings {
 	sqlite3 *db;
+	struct catalog *catalog;
 	sqlite3_stmt *up;   /* (topic, bound) -> the first window at or above it */
 	sqlite3_stmt *down; /* (topic, bound) -> the last window below it */
 	sqlite3_stmt *read; /* (topic, window) -> seqs */
 };
 
-/* `p` is zeroed; `db` is borrowed, and has no open transaction during a search. */
-enum err postings_open(struct postings *p, sqlite3 *db, struct fault *fault);
+/* `p` is zeroed; `db` and `catalog` are borrowed, and `db` has no open transaction during a search. */
+enum err postings_open(struct postings *p, sqlite3 *db, struct catalog *catalog, struct fault *fault);
 void postings_close(struct postings *p);
 
-/* Appends the seqs that match to seqs[*count…), up to query.max in all, in the order asked for. */
-enum err postings_find(struct postings *p, struct selection *s, struct catalog *catalog, struct seq_query query,
-		       uint64_t *seqs, uint32_t *count, struct fault *fault);
+/* Appends the seqs that match, up to query.max in all, in the order asked for. */
+enum err postings_find(struct postings *p, struct selection *s, struct seq_query query, struct seq_list *found,
+		       struct fault *fault);
 
 /* Adds the oldest seq of a topic in the log, which is at most indexed_upto, to the rows of the topic unless they have it. In
  * the caller's transaction. */

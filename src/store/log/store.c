@@ -120,14 +120,13 @@ enum err store_frame(struct store *s, struct slice id, struct slice data, uint32
 	return page_builder_bytes(s->builder) >= COMMITTED_PAGE_BYTES ? store_end_page(s) : ERR_NONE;
 }
 
-/* Counts an event into the receipt; seqs are listed from the first duplicate on. */
-static enum err count_event(struct receipt *r, size_t index, size_t count, uint64_t seq, bool duplicate, uint64_t first_seq,
-			    struct fault *fault)
+/* Counts an event into the receipt; seqs are listed from the first duplicate on. False: out of memory. */
+static bool count_event(struct receipt *r, size_t index, size_t count, uint64_t seq, bool duplicate, uint64_t first_seq)
 {
 	if (duplicate && r->seqs == NULL) {
 		r->seqs = malloc(count * sizeof *r->seqs);
 		if (r->seqs == NULL)
-			return fault_nomem(fault);
+			return false;
 		for (size_t i = 0; i < index; i++)
 			r->seqs[i] = first_seq + i;
 	}
@@ -135,7 +134,7 @@ static enum err count_event(struct receipt *r, size_t index, size_t count, uint6
 		r->seqs[index] = seq;
 	r->duplicates += duplicate;
 	r->count += !duplicate;
-	return ERR_NONE;
+	return true;
 }
 
 /* The range of the new events; of the originals where all were duplicates. */
@@ -272,8 +271,8 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 			seq = s->next_seq + s->incoming.count;
 			err = add_row(s, e, k, fault);
 		}
-		if (!err)
-			err = count_event(receipt, i, count, seq, duplicate, first_seq, fault);
+		if (!err && !count_event(receipt, i, count, seq, duplicate, first_seq))
+			err = fault_nomem(fault);
 		if (!err && s->incoming.count > 0 && (s->incoming.count == STORE_ROWS || i + 1 == count))
 			err = insert_rows(s, fault);
 	}

@@ -79,7 +79,7 @@ enum err lineage_rows_in_doubt(sqlite3 *db, bool *doubt, struct fault *fault)
 	char boot[BOOT_LEN];
 	sqlite3_int64 found = 0;
 	sys_boot(boot, sizeof boot);
-	enum err err = db_integer_with(db, "SELECT 1 FROM meta WHERE key = 'copy' OR (key = 'relaxed' AND value <> ?)", 1,
+	enum err err = db_integer_with(db, "SELECT 1 FROM meta WHERE key = 'copy' OR (key = 'relaxed' AND value <> ?)",
 				       &DB_TEXT(boot), 0, &found, fault);
 	*doubt = found != 0;
 	return err;

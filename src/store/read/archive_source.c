@@ -226,10 +226,10 @@ static enum err walk_frames(struct walk *from, struct fault *fault)
 	return err;
 }
 
-enum err archive_source_walk(struct archive_source *s, const struct manifest *m, uint64_t after, uint64_t before,
-			     bool descending, archived_fn *each, void *arg, struct fault *fault)
+enum err archive_source_walk(struct archive_source *s, const struct manifest *m, const struct seq_query *range,
+			     archived_fn *each, void *arg, struct fault *fault)
 {
-	struct walk w = {s, m, after, before, descending, each, arg, fault, true};
+	struct walk w = {s, m, range->after, range->before, range->descending, each, arg, fault, true};
 	return give_up(s, m, walk_frames(&w, fault), fault);
 }
 
@@ -266,7 +266,8 @@ enum err archive_source_seek_time(struct archive_source *s, const struct manifes
 		err = fault_set(fault, ERR_CORRUPT, "%s: a frame does not begin with an event", m->file);
 	if (err)
 		return give_up(s, m, err, fault);
-	err = archive_source_walk(s, m, first - 1, m->last + 1, false, on_before, &t, fault);
+	struct seq_query range = {.after = first - 1, .before = m->last + 1};
+	err = archive_source_walk(s, m, &range, on_before, &t, fault);
 	*seq = t.seq;
 	return err;
 }

@@ -38,7 +38,7 @@ enum err reader_open(struct store *s, struct reader **out, struct fault *fault)
 	for (int i = 0; !err && i < READER_STATEMENTS; i++)
 		err = db_prepare(r->db, reader_sql[i], &r->statements[i], fault);
 	if (!err)
-		err = postings_open(&r->postings, r->db, fault);
+		err = postings_open(&r->postings, r->db, store_catalog(s), fault);
 	if (!err && (r->archives = archive_source_create(store_archives(s), store_catalog(s))) == NULL)
 		err = fault_nomem(fault);
 	if (err) {
@@ -195,13 +195,12 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 	uint64_t *seqs = malloc((size_t)sq.max * sizeof *seqs);
 	if (seqs == NULL)
 		return fault_nomem(fault);
-	uint32_t count;
-	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, p->q->select, store_catalog(r->store), sq,
-				       seqs, &count, fault);
-	if (!err && count > 0)
-		err = pick_rows(r, p, seqs, count, fault);
-	assert(err || count <= max);
-	p->full = p->full || count == max; /* there may be more behind them */
+	struct seq_list found = {seqs, 0};
+	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, p->q->select, sq, &found, fault);
+	if (!err && found.count > 0)
+		err = pick_rows(r, p, seqs, found.count, fault);
+	assert(err || found.count <= max);
+	p->full = p->full || found.count == max; /* there may be more behind them */
 	free(seqs);
 	return err;
 }
@@ -228,17 +227,16 @@ static enum err on_archived(void *arg, const struct archived *event, bool *more,
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }
 
-/* Sets the bounds to the part that the page begins in; *archived says whether that is an archive. */
-static enum err find_part(struct reader *r, struct progress *p, uint64_t after, uint64_t before, struct manifest *m,
-			  bool *archived, struct fault *fault)
+/* Narrows the bounds to the part that the page begins in; *archived says whether that is an archive. */
+static enum err find_part(struct reader *r, struct progress *p, struct manifest *m, bool *archived, struct fault *fault)
 {
+	uint64_t after = p->after;
+	uint64_t before = p->before;
 	struct archive_set *set = store_archives(r->store);
 	uint64_t log_first = store_log_first(r->store);
 	bool down = p->q->descending;
 	uint64_t start = down ? before - 1 : after + 1;
 	assert(after + 1 < before && log_first > 0);
-	p->after = after;
-	p->before = before;
 	*archived = start < log_first;
 	if (!*archived) {
 		p->after = after + 1 < log_first ? log_first - 1 : after;
@@ -269,7 +267,8 @@ static enum err read_part(struct reader *r, struct progress *p, const struct man
 		return fault_nomem(fault);
 	if (archived) {
 		struct archive_walk w = {p, select};
-		return archive_source_walk(r->archives, m, p->after, p->before, p->q->descending, on_archived, &w, fault);
+		struct seq_query range = {.after = p->after, .before = p->before, .descending = p->q->descending};
+		return archive_source_walk(r->archives, m, &range, on_archived, &w, fault);
 	}
 	return selection_is_wide(select) || selection_count(select) > SEEK_TOPICS_MAX ? walk(r, p, fault)
 										      : pick(r, p, fault);
@@ -303,7 +302,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 			return fault_nomem(fault);
 		struct manifest m;
 		bool archived = false;
-		enum err err = empty ? ERR_NONE : find_part(r, &p, q->after, before, &m, &archived, fault);
+		enum err err = empty ? ERR_NONE : find_part(r, &p, &m, &archived, fault);
 		bool found = !err && !empty;
 		if (found)
 			err = read_part(r, &p, &m, archived, fault);

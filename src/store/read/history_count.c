@@ -8,19 +8,16 @@
 
 enum { COUNT_EVENTS = 65536, COUNT_BYTES = 1024 * 1024 };
 
-/* What the log holds of (*after, before), at most COUNT_EVENTS of it. `seqs` has room for them. */
-static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *seqs,
-			     uint64_t *count, struct fault *fault)
+/* Finds matching events of the log in (*after, before), at most COUNT_EVENTS, and moves *after past them. */
+static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before,
+			     struct seq_list *found, struct fault *fault)
 {
 	struct seq_query q = {*after, before, false, COUNT_EVENTS};
-	uint32_t n;
-	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, select, store_catalog(r->store), q, seqs,
-				       &n, fault);
+	enum err err = index_tail_find(store_index_tail(r->store), &r->postings, select, q, found, fault);
 	if (err)
 		return err;
-	assert(n <= COUNT_EVENTS);
-	*count += n;
-	*after = n == COUNT_EVENTS ? seqs[n - 1] : before - 1;
+	assert(found->count <= COUNT_EVENTS);
+	*after = found->count == COUNT_EVENTS ? found->seqs[COUNT_EVENTS - 1] : before - 1;
 	return ERR_NONE;
 }
 
@@ -44,14 +41,13 @@ enum err history_count(struct reader *r, struct selection *select, uint64_t afte
 		       struct fault *fault)
 {
 	enum err err = ERR_NONE;
-	uint64_t *seqs = malloc(COUNT_EVENTS * sizeof *seqs);
+	struct seq_list found = {malloc(COUNT_EVENTS * sizeof *found.seqs), 0};
 	*count = 0;
-	if (seqs == NULL)
+	if (found.seqs == NULL)
 		return fault_nomem(fault);
 	while (!err && (after = store_next(r->store, after) - 1) + 1 < before) {
 		uint64_t log_first = store_log_first(r->store);
 		uint64_t before_after = after;
-		uint64_t before_count = *count;
 		if (after + 1 < log_first || selection_where(select) != NULL) {
 			uint64_t end = after + 1 < log_first && log_first < before ? log_first : before;
 			err = count_in_page(r, select, &after, end, count, fault);
@@ -61,13 +57,13 @@ enum err history_count(struct reader *r, struct selection *select, uint64_t afte
 			*count += before - 1 - after;
 			after = before - 1;
 		} else {
-			err = count_in_log(r, select, &after, before, seqs, count, fault);
-			if (before_after + 1 < store_log_first(r->store)) { /* retention was faster: it is in archives now */
+			err = count_in_log(r, select, &after, before, &found, fault);
+			if (before_after + 1 < store_log_first(r->store)) /* retention was faster: it is in archives now */
 				after = before_after;
-				*count = before_count;
-			}
+			else
+				*count += found.count;
 		}
 	}
-	free(seqs);
+	free(found.seqs);
 	return err;
 }

@@ -117,8 +117,8 @@ static enum err find_window(struct verify_counts *c, struct window *w)
 	w->named = 0;
 	if (c->next > c->indexed_upto)
 		return ERR_NONE;
-	enum err err = db_integer_with(c->reader->db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", 1, &next,
-				       0, &last, c->fault);
+	enum err err = db_integer_with(c->reader->db, "SELECT min(\"window\") FROM posting WHERE \"window\" >= ?", &next, 0,
+				       &last, c->fault);
 	if (!err && (last == 0 || (uint64_t)last > c->indexed_upto)) /* the last window ends with indexed_upto */
 		last = (sqlite3_int64)c->indexed_upto;
 	w->last = !err && (uint64_t)last < c->head ? (uint64_t)last : c->head;

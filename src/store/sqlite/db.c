@@ -57,14 +57,14 @@ enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_v
 
 enum err db_integer(sqlite3 *db, const char *sql, sqlite3_int64 missing, sqlite3_int64 *out, struct fault *fault)
 {
-	return db_integer_with(db, sql, 0, NULL, missing, out, fault);
+	return db_integer_with(db, sql, NULL, missing, out, fault);
 }
 
-enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_int64 missing,
+enum err db_integer_with(sqlite3 *db, const char *sql, const struct db_value *value, sqlite3_int64 missing,
 			 sqlite3_int64 *out, struct fault *fault)
 {
 	sqlite3_stmt *s;
-	enum err err = prepare_with(db, sql, count, values, &s, fault);
+	enum err err = prepare_with(db, sql, value != NULL, value, &s, fault);
 	if (err)
 		return err;
 	int rc = sqlite3_step(s);

@@ -63,9 +63,9 @@ struct db_value {
 };
 #define DB_TEXT(t) ((struct db_value){.text = (t)})
 #define DB_NUMBER(n) ((struct db_value){.number = (sqlite3_int64)(n)})
-/* The first two, with so many values. */
+/* db_exec with `count` values, db_integer with one value. */
 enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, struct fault *fault);
-enum err db_integer_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, sqlite3_int64 missing,
+enum err db_integer_with(sqlite3 *db, const char *sql, const struct db_value *value, sqlite3_int64 missing,
 			 sqlite3_int64 *out, struct fault *fault);
 
 #endif

@@ -8,7 +8,7 @@ static const char put_sql[] = "INSERT OR REPLACE INTO meta(key, value) VALUES (?
 enum err meta_get(sqlite3 *db, const char *key, int64_t missing, int64_t *out, struct fault *fault)
 {
 	sqlite3_int64 value = missing;
-	enum err err = db_integer_with(db, select_sql, 1, &DB_TEXT(key), missing, &value, fault);
+	enum err err = db_integer_with(db, select_sql, &DB_TEXT(key), missing, &value, fault);
 	*out = value;
 	return err;
 }
