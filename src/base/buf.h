@@ -22,7 +22,7 @@ void buf_finish(struct buf *b);
 bool buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_adds(struct buf *b, const char *text);
-/* Appends what another holds, but for so many bytes at its two ends. Where that one has failed, this one has. */
+/* Appends another buffer without some bytes at its two ends. If that one has failed, this one fails, too. */
 void buf_join(struct buf *b, const struct buf *part, size_t front, size_t back);
 void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -30,9 +30,9 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 void buf_json(struct buf *b, struct slice text);
 /* `bytes` in base64, with its padding (RFC 4648, 4). */
 void buf_base64(struct buf *b, struct slice bytes);
-/* Gives back what is reserved and not used, where that is much. */
+/* Frees reserved memory that is not used, if it is much. */
 void buf_trim(struct buf *b);
-/* Takes the first `n` bytes away. */
+/* Removes the first `n` bytes. */
 void buf_drop(struct buf *b, size_t n);
 
 static inline bool buf_failed(const struct buf *b)

@@ -1,4 +1,4 @@
-/* The errors of Tidemark, and the one way in which they are told. */
+/* Error codes, and faults: errors with a text for people. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What can go wrong, seen from the caller: each code asks for another reaction. 0 is fine. */
+/* Error codes, one for each reaction that callers may have. 0 is success. */
 enum err {
 	ERR_NONE = 0,
 	ERR_NOMEM,     /* no memory: nothing was changed */
-	ERR_INVALID,   /* the input breaks a rule; saying it again will not help */
+	ERR_INVALID,   /* the input breaks a rule; a retry does not help */
 	ERR_TOO_LARGE, /* the input is over a limit */
 	ERR_NOT_FOUND, /* it never existed */
 	ERR_GONE,      /* it existed and was removed by retention */
@@ -22,22 +22,22 @@ enum err {
 	ERR_NEWER,     /* the store was made by a newer version */
 	ERR_LOCKED,    /* another process holds the store */
 	ERR_CLOSED,    /* the other side is shutting down */
-	ERR_DENIED,    /* whoever asks may not */
+	ERR_DENIED,    /* the client is not allowed to */
 	ERR_RATE,      /* too much at once: try again a little later */
 };
 
 enum { FAULT_TEXT_LEN = 488 }; /* with room for a path */
 
-/* An error with its place, for the person who has to mend it. Owned by the caller, filled by the callee. */
+/* An error with a text for people. Owned by the caller, filled by the callee. */
 struct fault {
 	enum err code;
 	long place;       /* line (from 1) or index (from 0) of the offending event, -1 where there is none */
 	const char *kind; /* which problem it is where the code does not say (server/message/problem.h), a static string;
 			     else NULL */
-	bool compared;    /* an expectation does not hold; then: */
+	bool compared;    /* an expectation does not hold; the members below are set: */
 	uint64_t expected;
 	uint64_t actual;
-	bool actual_unknown; /* and what is there nobody knows */
+	bool actual_unknown; /* the actual value is not known */
 	char text[FAULT_TEXT_LEN];
 };
 

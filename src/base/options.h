@@ -1,4 +1,4 @@
-/* Options of a command: one table says what there is; flags, environment, configuration file and --help follow it. */
+/* Options of a command: flags, environment, configuration file and --help are all driven by one table. */
 #ifndef BASE_OPTIONS_H
 #define BASE_OPTIONS_H
 
@@ -42,8 +42,8 @@ struct command_help {
 
 /* Reads environment, then `--config FILE`, then the command line (which wins over the environment, which wins over
  * the file). Operands are moved to the front of argv (from 0) and counted in *operands. Returns -1 to go on, else the exit
- * status: 0 after --help, 2 after a usage error that was told on stderr. `options` ends with a NULL name; there are
- * OPTIONS_MAX at most. */
+ * status: 0 after --help, 2 after a usage error, which is on stderr. `options` ends with a NULL name; there are OPTIONS_MAX
+ * at most. */
 int options_parse(const struct option *options, const struct command_help *help, int argc, char **argv, int *operands);
 
 #endif

@@ -39,7 +39,7 @@ static const char *const member_names[MEMBER_COUNT] = {"specversion",     "id", 
 /* The known members of an event; what is absent or unset (null) has no text. */
 struct json_body {
 	struct slice value[MEMBER_COUNT];
-	unsigned seen; /* a bit for each that stands there */
+	unsigned seen; /* a bit for each member that is present */
 };
 
 static bool is_name(struct slice name)
@@ -70,7 +70,7 @@ static enum err check_extension(struct slice key, struct slice value, struct fau
 static enum err take_known(struct json_body *m, enum member which, struct slice value, struct fault *fault)
 {
 	if ((m->seen & 1U << which) != 0)
-		return fault_set(fault, ERR_INVALID, "\"%s\" stands there twice", member_names[which]);
+		return fault_set(fault, ERR_INVALID, "duplicate member \"%s\"", member_names[which]);
 	m->seen |= 1U << which;
 	if (which != M_DATA && json_kind(value) == JSON_NULL)
 		return ERR_NONE;
@@ -244,9 +244,9 @@ static enum err put_header(struct buf *out, const struct cloudevent_headers *h, 
 	if (!is_name(lower))
 		return bad_header(name, "attributes have names of letters and digits", fault);
 	if (slice_is(lower, "data"))
-		return bad_header(name, "the data is the body", fault);
+		return bad_header(name, "the data must be the body", fault);
 	if (slice_is(lower, "datacontenttype"))
-		return bad_header(name, "this is what Content-Type says", fault);
+		return bad_header(name, "use Content-Type instead", fault);
 	for (size_t i = 0; i < which; i++)
 		if (h->items[i].name.len == name.len && strncasecmp(h->items[i].name.p, name.p, name.len) == 0)
 			return bad_header(name, "given twice", fault);

@@ -12,7 +12,7 @@
 
 enum { CLOUDEVENT_HEADERS_MAX = 64 };
 
-/* What names an event: JSON strings, quotes and all, inside the text. */
+/* The names of an event: JSON strings with their quotes, inside the text. */
 struct cloudevent {
 	struct slice id;
 	struct slice type;

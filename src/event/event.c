@@ -82,11 +82,11 @@ static const char *const member_names[MEMBER_COUNT] = {"stream", "type", "id", "
 struct json_body {
 	struct slice value[MEMBER_COUNT];
 	struct slice other; /* the first that no envelope has: a raw key; p NULL: there is none */
-	const char *twice;  /* of those that a store adds, one that stands there twice; or NULL */
+	const char *twice;  /* a duplicate member of those that a store adds; NULL: none */
 };
 
-/* Where a member stands there twice, the last one counts, unless it has to stand there once. Those that a store adds mean
- * nothing in a flat event. */
+/* Of duplicate members the last one counts, unless duplicates are an error. Members that a store adds mean nothing in a flat
+ * event. */
 static enum err find_members(struct slice object, bool once, struct json_body *m, struct fault *fault)
 {
 	*m = (struct json_body){0};
@@ -102,7 +102,7 @@ static enum err find_members(struct slice object, bool once, struct json_body *m
 		if (twice && (i == M_SEQ || i == M_TIME))
 			m->twice = member_names[i];
 		else if (once && twice)
-			return fault_set(fault, ERR_INVALID, "\"%s\" stands there twice", member_names[i]);
+			return fault_set(fault, ERR_INVALID, "duplicate member \"%s\"", member_names[i]);
 		m->value[i] = w.value;
 	}
 	return ERR_NONE;
@@ -113,8 +113,7 @@ static bool is_string(struct slice value)
 	return value.p != NULL && json_kind(value) == JSON_STRING;
 }
 
-/* Takes one name over from the members. In an envelope it has to be a string; in a flat event anything else is only
- * payload. */
+/* Copies a name from the members. In an envelope it must be a string; in a flat event any other value is payload only. */
 static enum err take_name(struct batch *b, const struct json_body *m, enum member which, bool enveloped, struct slice *name,
 			  struct fault *fault)
 {
@@ -126,7 +125,7 @@ static enum err take_name(struct batch *b, const struct json_body *m, enum membe
 	return read_name(b, member_names[which], value, name, fault);
 }
 
-/* A name that cannot be one is only payload. */
+/* The same, but an invalid name is payload only. */
 static enum err take_if_fit(struct batch *b, const struct json_body *m, enum member which, struct slice *name,
 			    struct fault *fault)
 {
@@ -152,8 +151,8 @@ static struct slice beginning(struct slice text, size_t max)
 	return (struct slice){text.p, max};
 }
 
-/* Is the event an envelope? It has `data`, and nothing beside it that an envelope does not have. What came out of a store
- * has `seq` and `time` as well, which are dropped; anything else beside these is a mistake. */
+/* Is the event an envelope? It is if it has `data` and only members of an envelope. An event that was read from a store also
+ * has `seq` and `time`, which are dropped; with these any other member is an error. */
 static enum err tell_form(const struct json_body *m, bool *enveloped, struct fault *fault)
 {
 	bool has_data = m->value[M_DATA].p != NULL;
@@ -318,7 +317,7 @@ static struct batch *create(void)
 	return b;
 }
 
-/* Hands out a batch that was read without an error and holds something. */
+/* Hands out a batch that was read without an error and is not empty. */
 static enum err complete(struct batch *b, enum err err, struct batch **out, struct fault *fault)
 {
 	if (!err && b->count == 0)
@@ -332,7 +331,7 @@ static enum err complete(struct batch *b, enum err err, struct batch **out, stru
 	return ERR_NONE;
 }
 
-/* A byte order mark at the beginning says nothing, and is no part of JSON (RFC 8259, 8.1). */
+/* A byte order mark at the beginning is skipped (RFC 8259, 8.1). */
 static void skip_mark(char **text, size_t *len)
 {
 	static const char mark[] = "\xef\xbb\xbf";

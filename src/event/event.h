@@ -52,7 +52,7 @@ void batch_destroy(struct batch *b);
 
 size_t batch_count(const struct batch *b);
 const struct event *batch_event(const struct batch *b, size_t index);
-/* What the batch weighs in memory, in bytes. */
+/* Bytes of memory of the batch. */
 size_t batch_bytes(const struct batch *b);
 
 #endif

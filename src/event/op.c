@@ -65,7 +65,7 @@ static int shown(struct slice key)
 	return (int)(key.len < 60 ? key.len : 60);
 }
 
-/* Nothing that is said is passed over. */
+/* A member that the op does not have is an error. */
 static enum err check_members(struct slice message, enum op_kind kind, struct fault *fault)
 {
 	for (struct json_walk w = json_walk(message); json_next(&w);) {
@@ -100,7 +100,7 @@ static bool read_place(struct slice value, struct slice *out)
 	return slice_is(*out, "first") || slice_is(*out, "head");
 }
 
-/* What steers a replay. */
+/* The members of replay ops. */
 static enum err read_steering(const struct slice found[MEMBER_COUNT], struct op *out, struct fault *fault)
 {
 	if (out->kind == OP_STEP && found[M_N].len == 0)
@@ -146,7 +146,7 @@ enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 	out->ref = found[M_REF];
 	out->kind = kind_of(found[M_OP]);
 	if (twice.p != NULL)
-		return fault_set(fault, ERR_INVALID, "\"%.*s\" is given twice", shown(twice), twice.p);
+		return fault_set(fault, ERR_INVALID, "duplicate member \"%.*s\"", shown(twice), twice.p);
 	if (out->kind == OP_NONE)
 		return fault_set(fault, ERR_INVALID,
 				 "a message wants an \"op\": publish, ack, ping, pause, resume, step, speed or seek");

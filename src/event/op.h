@@ -1,4 +1,4 @@
-/* What a client says on a WebSocket, read: one JSON document a message, with an op (CONTRACT: WebSocket). */
+/* Parsing the messages of WebSocket clients: one JSON object each, with an op (CONTRACT: WebSocket). */
 #ifndef EVENT_OP_H
 #define EVENT_OP_H
 
@@ -27,7 +27,8 @@ struct op {
 	struct slice after;  /* seek: a seq, or first or head without quotes */
 };
 
-/* `text` is overwritten, and has to live as long as the slices. What is known of it is in `out` also after a fault. */
+/* `text` is overwritten, and must live as long as the slices. ERR_INVALID; `out` then has what was parsed before the error.
+ */
 enum err op_read(char *text, size_t len, struct op *out, struct fault *fault);
 
 #endif

@@ -9,7 +9,7 @@
 #include "event/page_internal.h"
 
 enum {
-	VERDICTS_MAX = 64, /* of different conditions; what is asked for beyond is looked at each time */
+	VERDICTS_MAX = 64, /* different conditions whose results are kept; others are tested each time */
 };
 
 struct page *page_ref(struct page *p)

@@ -15,8 +15,8 @@ struct page;
 struct page *page_ref(struct page *p);
 void page_unref(struct page *p); /* NULL is fine */
 
-/* The page answers for the seqs after `page_after` up to `page_last`: what the maker was asked for and does not stand
- * in it is not in the log (or does not match the selection it was read with). */
+/* The page covers the seqs after `page_after` up to `page_last`: events in this range that it does not have are not in the
+ * log, or do not match the selection that it was read with. */
 uint64_t page_after(const struct page *p);
 uint64_t page_last(const struct page *p);
 uint32_t page_count(const struct page *p);

@@ -18,12 +18,13 @@ const struct page_encoding *page_encoding(struct page *p, enum encoding encoding
 /* The topics of all its events, ascending, page_count of them; made and kept likewise. */
 const uint32_t *page_topics(struct page *p);
 
-/* When the publisher of its oldest event was heard (monotonic), set before the page is shown to anybody; 0: not known. */
+/* When the oldest request of the page was submitted (monotonic microseconds), set before the page is shared; 0: not known.
+ */
 void page_set_submitted(struct page *p, int64_t us);
 int64_t page_submitted(const struct page *p);
 
-/* Payloads and conditions: each event is looked at once, however many readers ask for the same. Keeps those of `count`
- * indexes whose payload fulfils the conditions, and returns how many. */
+/* Keeps those of `count` indexes whose payloads fulfil the conditions, and returns how many. Results are kept with the page,
+ * so an event is tested once however many readers have the same conditions. */
 uint32_t page_sift(struct page *p, struct where *w, uint32_t *indexes, uint32_t count);
 /* Does the payload of any event fulfil them? */
 bool page_any_holds(struct page *p, struct where *w);
@@ -36,7 +37,7 @@ struct page_builder;
 struct page_builder *page_builder_create(enum encoding encoding, const char *epoch, uint64_t after, size_t bytes);
 void page_builder_destroy(struct page_builder *b);
 enum err page_builder_add(struct page_builder *b, const struct encoding_event *e, int64_t time_ms, uint32_t topic);
-/* The same for an event whose envelope is there already. */
+/* The same for an event whose envelope exists already. */
 enum err page_builder_add_envelope(struct page_builder *b, uint64_t seq, struct slice envelope, int64_t time_ms,
 				   uint32_t topic);
 size_t page_builder_bytes(const struct page_builder *b);

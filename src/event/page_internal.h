@@ -6,13 +6,13 @@
 
 #include "event/page_build.h"
 
-/* Which event belongs to which topic, sorted by topic: made when the first filtered reader comes by. */
+/* The events of a page sorted by topic; made for the first reader with a filter. */
 struct topic_index {
 	uint32_t *topics;  /* per entry, ascending */
 	uint32_t *indexes; /* per entry */
 };
 
-/* What is known of the payloads of a page: by event, enum verdict. */
+/* Results of conditions on the payloads of a page: an enum verdict for each event. */
 enum verdict { VERDICT_UNKNOWN, VERDICT_NO, VERDICT_YES };
 struct verdicts {
 	struct verdicts *next;
@@ -29,7 +29,7 @@ struct page {
 	enum encoding first_encoding;
 	int64_t submitted_us;
 	struct page_entry *entries;
-	/* Made on demand by whoever needs them first; a loser of the race throws its copy away. */
+	/* Made on demand by the first thread that needs them; if two threads do so at once, one frees its copy. */
 	_Atomic(struct page_encoding *) encodings[ENCODING_COUNT];
 	_Atomic(struct topic_index *) topics;
 	_Atomic(struct verdicts *) verdicts; /* a list, VERDICTS_MAX at most */

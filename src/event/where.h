@@ -17,7 +17,7 @@ enum { WHERE_MAX = 4, /* pointers; and one of a name */ WHERE_LEN_MAX = 1024 };
 /* A kind of condition that a profile adds: NAME=VALUE. */
 struct where_kind {
 	const char *name;
-	/* What a value stands for; negative: nothing. */
+	/* Parses a value; negative: it is invalid. */
 	int (*read)(struct slice value);
 	/* Does an event fulfil it? The payload is proven JSON, without insignificant white space. */
 	bool (*holds)(int wanted, struct slice type, struct slice data);

@@ -12,8 +12,8 @@
  *     doc_u64(bytes, "db", db);
  *     document_end(&d, out);
  *
- * Reading. document_read takes a text apart, document_finish frees what it made. Names are told apart by their case, and the
- * last of several members of one name counts.
+ * Reading. document_read parses a text, document_finish frees the tree. Names are case-sensitive, and of duplicate members
+ * the last one counts.
  *
  * Not locked; any thread. */
 #ifndef JSON_DOCUMENT_H
@@ -45,7 +45,7 @@ struct doc {
 
 /* --- writing --- */
 
-/* Begins an object. document_end follows in any case. */
+/* Begins an object. document_end must follow. */
 struct doc document_begin(struct document *d);
 /* Appends its text to `out`, without white space, and frees the document. Without memory nothing is appended, and `out` has
  * failed. */
@@ -89,8 +89,8 @@ enum { DOCUMENT_DEPTH_MAX = 64, DOCUMENT_VALUES_MAX = 16 * 1024 };
 
 /* Takes `text` apart, any bytes, which are not kept. ERR_INVALID: it is not one JSON value, is past these bounds, or has
  * \u0000 in a string. What the grammar forbids besides (a control character in a string, bytes that are not UTF-8, a number
- * such as 01) is not found here: where it matters, json_minify looks first. To be finished in any case; after an error it
- * has no values. */
+ * such as 01) is not found here: where it matters, json_minify looks first. The caller must call document_finish, also after
+ * an error; then it has no values. */
 enum err document_read(struct document *d, struct slice text);
 void document_finish(struct document *d);
 

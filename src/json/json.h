@@ -42,7 +42,7 @@ struct json_walk {
 struct json_walk json_walk(struct slice container);
 bool json_next(struct json_walk *w);
 
-/* The value of the member `key` of an object; false when there is none. The last one wins where there are several. */
+/* The value of the member `key` of an object; false: there is none. Of duplicates the last one counts. */
 bool json_member(struct slice object, const char *key, struct slice *value);
 
 /* Decodes a string value (with its quotes) to UTF-8 in `out`, which has room for value.len bytes. False when an escape

@@ -19,13 +19,13 @@ struct tm_store {
 	pthread_mutex_t lock; /* guards what follows, up to `failed` */
 	pthread_cond_t turn;  /* the first of the queue is another, or is done, or `writing` is false */
 	struct list queue;    /* struct write_request */
-	bool writing;         /* somebody has the turn: the store's writing thread, for now */
-	bool owned;           /* it is a transaction, begun by: */
+	bool writing;         /* a thread has the turn: it is the store's writing thread for now */
+	bool owned;           /* the turn is held by a transaction, begun by: */
 	pthread_t owner;
 
 	pthread_cond_t committed; /* the head has moved, or a reader was interrupted */
 
-	bool failed; /* a commit: store_recover comes before anything else; for those who have the turn */
+	bool failed; /* a commit has failed: store_recover comes next. Used with the turn */
 
 	pthread_mutex_t archive_lock; /* one seals, discards or deletes at a time; before `lock` */
 };
@@ -44,7 +44,7 @@ enum err library_check_name(const char *what, const char *name, struct fault *fa
 
 /* --- write.c --- */
 
-/* Something that is committed, with others if they are there at the same time. */
+/* A write request; requests of several threads may share a commit. */
 struct write_request {
 	struct list link;
 	/* In the open transaction, on the thread of any of the requests. ERR_INVALID, ERR_TOO_LARGE, ERR_CONFLICT: it has
@@ -62,8 +62,8 @@ enum err write_run(struct tm_store *s, struct write_request *request);
 /* Has changed nothing of the transaction? */
 bool write_is_refusal(enum err err);
 
-/* Takes the turn, recovering the store if a commit has failed; write_give gives it back. When it fails there is none.
- * `owned`: it is a transaction of this thread. */
+/* Takes the turn, and recovers the store if a commit has failed; write_give releases it. On failure the turn is not taken.
+ * `owned`: for a transaction of this thread. */
 enum err write_take(struct tm_store *s, bool owned, struct fault *fault);
 void write_give(struct tm_store *s);
 /* With the turn: commits (or, after an error, rolls back), does what is due, and wakes readers. Returns the error. */

@@ -32,7 +32,7 @@ static enum err add_all(struct filter *f, const char *const *names, enum err (*a
 			fault_set(fault, err, "out of memory");
 		else if (err)
 			fault_set(fault, err, "%s \"%.200s\": %s", what, *names,
-				  err == ERR_INVALID ? "this is no condition" : "there are too many, or it is too long");
+				  err == ERR_INVALID ? "it is not a condition" : "there are too many, or it is too long");
 	}
 	return err;
 }

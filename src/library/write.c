@@ -1,5 +1,5 @@
-/* The store is written by one thread at a time; here that is whichever has the turn. Requests stand in a queue. The thread
- * of the first one takes the turn, runs all that stand there, up to a transaction, in one commit, and tells the others. */
+/* The store is written by one thread at a time: the one that has the turn. Requests wait in a queue. The thread of the first
+ * one takes the turn, runs all requests in the queue up to the first transaction in one commit, and wakes their threads. */
 #include <assert.h>
 
 #include "base/system/log.h"

@@ -221,7 +221,7 @@ class Salvage(TidemarkTest):
         self.edit(self.db, lambda content: content.__setitem__(slice(None), bytes(len(content))))
         done = command("serve", "--data", self.server.data, "--listen", "127.0.0.1:0", "--salvage")
         self.assertEqual(done.returncode, 1, done)
-        self.assertIn("nothing can be read of", done.stderr)
+        self.assertIn("no part of", done.stderr)
         self.assertIn("tidemark.db", done.stderr)
 
     def archived(self, *options):

@@ -131,8 +131,8 @@ class Import(RestoreTest):
             struct.pack_into("<I", table, entry, grown + 8)
             text = whole[at:at + size - 1] + b"," + b" " * (grown - size - 1) + b"}"
             write(file, whole[:at - 4] + struct.pack("<I", grown) + text + table)
-            self.run_wrong("import", self.path("restored"), file, says="manifest inside is damaged")
-            self.run_wrong("verify", file, says="manifest inside is damaged")
+            self.run_wrong("import", self.path("restored"), file, says="embedded manifest is damaged")
+            self.run_wrong("verify", file, says="embedded manifest is damaged")
             self.assertFalse(os.path.exists(self.path("restored")))
 
     def test_what_was_exported_is_restored_elsewhere_to_the_byte(self):
@@ -816,7 +816,7 @@ class ArchiveDirectory(RestoreTest):
         self.run_ok("backup", server.data, old, "--until", "60")
         refused = command("serve", "--data", old, "--listen", "127.0.0.1:0", "--archive-dir", shared)
         self.assertEqual(refused.returncode, 1, refused)
-        self.assertRegex(refused.stderr, r"past the log's end, which is 60: import it first")
+        self.assertRegex(refused.stderr, r"after the log's end, which is 60: import it")
         self.run_ok("import", old, *[os.path.join(shared, name) for name in os.listdir(shared) if name.endswith(".zst")])
         again = self.serve_on(old, "--archive-dir", shared)
         self.assertEqual(seqs(again.everything()), list(range(1, again.head() + 1)))

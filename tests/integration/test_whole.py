@@ -122,7 +122,7 @@ class Whole(TidemarkTest):
         self.assertEqual(command("backup", server.data, old, "--until", "60").returncode, 0)
         for name in ("tidemark.db", "head"):
             shutil.copy(os.path.join(old, name), os.path.join(server.data, name))
-        self.assert_refused(server.data, "reaches past the log's end")
+        self.assert_refused(server.data, "has events after the log's end")
 
     def rows(self, data):
         """How many events the log of a store has, whatever else there is to say of it."""

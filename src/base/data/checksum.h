@@ -1,6 +1,6 @@
 /* Hashes (XXH3, 64 bits) that are the same everywhere: the keys of ids, and the sums that guard events and pages. Their
- * values are on disk: changing a function here is a migration. Anybody can make texts that collide: no table in memory goes
- * by them (base/data/map.h does). */
+ * values are on disk: changing a function here is a migration. Clients can make texts that collide, so tables in memory use
+ * keyed hashes (base/data/hash.h). */
 #ifndef BASE_DATA_CHECKSUM_H
 #define BASE_DATA_CHECKSUM_H
 

@@ -1,4 +1,4 @@
-/* The hash table of everything that is found by what a client chooses: names, ids, addresses. Intrusive: an entry has a
+/* The hash table for keys that clients choose: names, ids, addresses. Intrusive: an entry has a
  * `struct map_link` in it and stays where it is while it is in a map. The map knows hashes only; they come from the keyed
  * functions of base/data/hash.h, and the caller compares keys.
  *
@@ -6,7 +6,7 @@
  * cannot fail: without memory for more buckets the chains become longer, and later adds catch up. It does not shrink before
  * map_finish; a bucket takes 8 bytes, and there are as many as there ever were entries.
  *
- * The map owns its buckets, not the entries. Not locked: finding may run beside finding, and beside nothing else. */
+ * The map owns its buckets, not the entries. Not locked: finds may run concurrently with each other only. */
 #ifndef BASE_DATA_MAP_H
 #define BASE_DATA_MAP_H
 
@@ -29,8 +29,8 @@ struct map {
 
 #define MAP_ITEM(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
-/* Walks the entries of a hash: that of the key looked for, and, next to never, of others. The current one must not be
- * removed if the walk goes on. */
+/* Walks the entries with a hash: that of the key, and rarely of others. The current entry must not be removed if the walk
+ * goes on. */
 #define MAP_EACH(link, map, wanted) for (struct map_link *link = map_first(map, wanted); link != NULL; link = map_next(link))
 
 void map_init(struct map *m);

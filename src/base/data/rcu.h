@@ -23,13 +23,13 @@ struct rcu {
 
 /* Zeroed: nobody is there. */
 
-/* A reader, as often as it likes, also within itself: what rcu_enter returned is for rcu_leave. */
+/* Begin and end reading; may be nested. rcu_leave takes the value that rcu_enter returned. */
 unsigned rcu_enter(struct rcu *g);
 void rcu_leave(struct rcu *g, unsigned entered);
 
-/* It is out of reach for those that enter from now on. */
+/* Retires an item that was unlinked: readers that enter from now on cannot reach it. */
 void rcu_retire(struct rcu *g, void *item, size_t size);
-/* Hands over what nobody can be reading any more. */
+/* Calls free_item for each retired item that no reader can hold any more. */
 void rcu_free(struct rcu *g, void (*free_item)(void *arg, void *item, size_t size), void *arg);
 
 #endif

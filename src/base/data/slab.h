@@ -1,5 +1,5 @@
-/* Memory for very many small things of few sizes, without malloc's overhead: cut from large pieces, and what is given back
- * is there for others of its size. The pieces go back when all end. Not locked. */
+/* An allocator for very many small objects of few sizes, without malloc's overhead: cells are cut from large pieces, and
+ * freed cells are reused for objects of the same size. Pieces are freed by slab_finish. Not locked. */
 #ifndef BASE_DATA_SLAB_H
 #define BASE_DATA_SLAB_H
 

@@ -1,6 +1,6 @@
 /* An array of pointers by number in which most may be missing: it takes memory for the stretches in use only. Numbers are
- * read without a lock, also while one thread changes them; what a reader has found may be taken out meanwhile, and what to
- * do about that is the caller's business (base/data/rcu.h). */
+ * read without a lock, also while one thread changes them; an item that a reader has found may be taken out meanwhile: the
+ * caller must keep it alive (base/data/rcu.h). */
 #ifndef BASE_DATA_SPARSE_ARRAY_H
 #define BASE_DATA_SPARSE_ARRAY_H
 

@@ -14,8 +14,8 @@ void log_set_level(enum log_level least);
 typedef void log_sink(enum log_level level, const char *text);
 void log_set_sink(log_sink *fn);
 
-/* `fields` is a printf format of ready `key=value` pairs, or NULL. Control characters are blanked, so that nothing
- * which came from outside can begin a line of its own. */
+/* `fields` is a printf format of `key=value` pairs, or NULL. Control characters are blanked, so that text from clients
+ * cannot begin a new line. */
 void log_write(enum log_level level, const char *msg, const char *fields, ...) __attribute__((format(printf, 3, 4)));
 
 enum { LOG_TEXT_MAX = 256 };

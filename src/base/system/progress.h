@@ -17,10 +17,10 @@ struct progress {
 
 /* Both texts are static. */
 void progress_init(struct progress *p, const char *what, const char *unit);
-/* Where it has come to: `count` units, and `done` of `all` for the bar. `all` 0: nobody knows how much there is, and
- * there is no bar. May be called as often as one likes. */
+/* Sets the progress: `count` units, and `done` of `all` for the bar. `all` 0: the total is not known, and there is no bar.
+ * May be called at any rate. */
 void progress_set(struct progress *p, uint64_t count, uint64_t done, uint64_t all);
-/* Takes the line away, so that something else can be written; the next progress_set brings it back. */
+/* Removes the line, so that other text can be written; the next progress_set shows it again. */
 void progress_clear(struct progress *p);
 
 #endif

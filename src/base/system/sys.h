@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-/* An errno as one of ours: ERR_FULL where there is no room, on the disk or in a quota; ERR_IO. */
+/* Translates an errno: ERR_FULL if there is no space, on the disk or in a quota; else ERR_IO. */
 enum err sys_err(int why);
 /* The error of a call on a file or a directory: "WHAT PATH: REASON", where `what` is "cannot write" or the like. The reason
  * says whether the disk is full (and how much of it is free), over its quota or read-only; `why` is 0 where no errno is

@@ -18,7 +18,7 @@ enum err thread_start(struct thread *t, const char *name, void *(*run)(void *arg
 /* Waits for its end; returns at once where there is none. */
 void thread_join(struct thread *t);
 
-/* The calling thread works in the background from here on: others go first. `nice` as of setpriority. */
+/* Lowers the priority of the calling thread. `nice` as in setpriority(2). */
 void thread_background(int nice);
 
 #endif

@@ -17,17 +17,17 @@
 
 enum {
 	NAME_LEN = 128,
-	/* Packed bytes that hold the first block of a frame, and so the beginning of its first line. */
+	/* Packed bytes that include the first block of a frame, and so the beginning of its first line. */
 	PEEK_PACKED = 140 * 1024,
 	PEEK_RAW = 256,
 	KEPT_RAW = 4 * 1024 * 1024,
 	NO_FRAME = UINT32_MAX,
-	WINDOW_MIN = 512 * 1024, /* where the size of a frame is looked for */
+	WINDOW_MIN = 512 * 1024, /* bytes in which the end of a frame is searched for first */
 };
 
-/* Where a frame begins, once it was looked at. */
+/* The first event of a frame. */
 struct frame_start {
-	uint64_t seq; /* 0: not yet */
+	uint64_t seq; /* 0: not read yet */
 	int64_t time_ms;
 };
 
@@ -39,7 +39,7 @@ struct archive {
 	struct frame_start *starts;
 	ZSTD_DCtx *context;
 	struct buf packed;
-	struct buf raw; /* the lines of the frame below */
+	struct buf raw; /* the lines of `frame` */
 	uint32_t frame;
 	uint32_t *ends;
 	uint32_t count;
@@ -66,7 +66,7 @@ static enum err read_table(struct archive *a, struct fault *fault)
 	unsigned char footer[SEEKABLE_FOOTER];
 	uint64_t len;
 	if (a->size < SEEKABLE_FOOTER)
-		return fault_set(fault, ERR_CORRUPT, "it is %" PRIu64 " bytes long: no archive", a->size);
+		return fault_set(fault, ERR_CORRUPT, "it has %" PRIu64 " bytes, which is too short for an archive", a->size);
 	enum err err = read_at(a, a->size - SEEKABLE_FOOTER, (char *)footer, sizeof footer, fault);
 	if (!err)
 		err = seekable_footer(footer, a->size, &len, fault);
@@ -93,7 +93,7 @@ static bool add_frame(struct seek_table *t, struct seek_frame f)
 	return true;
 }
 
-/* How long the frame at `at` is, packed; 0: there is none. */
+/* The packed length of the frame at `at`; 0: there is none. */
 static size_t measure_frame(struct archive *a, uint64_t at, struct seek_frame *out)
 {
 	assert(at < a->size);
@@ -114,7 +114,7 @@ static size_t measure_frame(struct archive *a, uint64_t at, struct seek_frame *o
 	}
 }
 
-/* The next place from `at` on that looks like a frame; the size of the file where there is none. */
+/* The next offset from `at` on that looks like a frame; the size of the file if there is none. */
 static uint64_t find_magic(struct archive *a, uint64_t at)
 {
 	static const unsigned char magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
@@ -131,7 +131,7 @@ static uint64_t find_magic(struct archive *a, uint64_t at)
 	return a->size;
 }
 
-/* A table of the frames that are there. What they hold is proven by their checksums when they are unpacked. */
+/* Makes a table of the frames that can be found. Their checksums are verified when they are unpacked. */
 static enum err find_frames(struct archive *a, struct fault *fault)
 {
 	for (uint64_t at = find_magic(a, 0); at < a->size;) {
@@ -225,7 +225,6 @@ void archive_hidden_at(const struct archive *a, uint64_t *at, uint64_t *len)
 	*len = a->table.hidden.packed;
 }
 
-/* What another has hidden in its archive is no manifest. */
 enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
 {
 	const struct seek_frame *f = &a->table.hidden;
@@ -239,10 +238,10 @@ enum err archive_hidden(struct archive *a, struct buf *out, struct fault *fault)
 	if (err)
 		return fault_in(fault, a->name, err);
 	if (!seekable_is_hidden((struct slice){a->packed.data, len}))
-		return fault_set(fault, ERR_NOT_FOUND, "%s: there is no manifest in it", a->name);
+		return fault_set(fault, ERR_NOT_FOUND, "%s: the archive has no embedded manifest", a->name);
 	if (len < f->packed || !seekable_hidden((struct slice){a->packed.data, len}, &text))
 		return fault_set(fault, ERR_CORRUPT,
-				 "%s: the manifest inside is damaged: its size is wrong, or over %d bytes", a->name,
+				 "%s: the embedded manifest is damaged: its size is wrong, or over %d bytes", a->name,
 				 SEEKABLE_MANIFEST);
 	buf_add(out, text.p, text.len);
 	return buf_failed(out) ? fault_nomem(fault) : ERR_NONE;
@@ -275,7 +274,7 @@ static enum err unpack(struct archive *a, uint32_t number, struct fault *fault)
 
 static enum err find_lines(struct archive *a, struct fault *fault)
 {
-	/* The shortest event there is: whatever has shorter lines is none, and there might be very many of them. */
+	/* The shortest event. Shorter lines are refused, since there could be very many of them. */
 	static const char shortest[] =
 		"{\"seq\":1,\"time\":\"2026-11-22T18:00:00.123Z\",\"stream\":\"a\",\"type\":\"b\",\"data\":1}";
 	const char *end = a->raw.data + a->raw.len;
@@ -305,7 +304,7 @@ enum err archive_unpack(struct archive *a, uint32_t frame, struct archive_lines 
 	if (a->frame != frame) {
 		a->frame = NO_FRAME;
 		if (a->raw.cap > KEPT_RAW)
-			buf_finish(&a->raw); /* one huge event does not weigh for ever */
+			buf_finish(&a->raw); /* a huge event does not occupy memory for ever */
 		enum err err = unpack(a, frame, fault);
 		if (!err)
 			err = find_lines(a, fault);
@@ -324,9 +323,9 @@ struct slice archive_line(const struct archive_lines *lines, uint32_t index)
 	return (struct slice){lines->bytes.p + from, lines->ends[index] - from - 1};
 }
 
-/* --- where a frame begins --- */
+/* --- the first event of a frame --- */
 
-/* The first bytes of a frame, without unpacking all of it. */
+/* Unpacks the first bytes of a frame. */
 static enum err peek(struct archive *a, uint32_t number, char raw[PEEK_RAW], size_t *len, struct fault *fault)
 {
 	const struct seek_frame *f = &a->table.frames[number];
@@ -370,7 +369,7 @@ static enum err find_start(struct archive *a, uint32_t frame, struct frame_start
 	return ERR_NONE;
 }
 
-/* Which events a frame holds, as far as its beginning and that of the next one can be read. */
+/* The range of events in a frame, as far as the first events of it and of the next one can be read. */
 static void name_events(struct archive *a, uint32_t frame, char *out, size_t size)
 {
 	struct frame_start first;
@@ -385,7 +384,7 @@ static void name_events(struct archive *a, uint32_t frame, char *out, size_t siz
 		snprintf(out, size, " (events before %" PRIu64 ")", next.seq);
 }
 
-/* A fault in a frame, with its place. */
+/* Adds file, frame and events to a fault. */
 static enum err in_frame(struct archive *a, uint32_t frame, enum err err, struct fault *fault)
 {
 	char events[80] = "";
@@ -402,7 +401,7 @@ static enum err frame_start_of(struct archive *a, uint32_t frame, struct frame_s
 	return err ? in_frame(a, frame, err, fault) : ERR_NONE;
 }
 
-/* The last frame whose place is at or before the one sought; 0 when all are behind it. */
+/* The last frame that begins at or before `seq` and before `time_ms`; 0: none does. */
 static enum err seek(struct archive *a, uint64_t seq, int64_t time_ms, uint32_t *frame, struct fault *fault)
 {
 	assert(a->table.count > 0);

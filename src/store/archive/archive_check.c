@@ -13,7 +13,7 @@
 
 enum { CHUNK = 1 << 18 };
 
-/* --- the file as such --- */
+/* --- the file --- */
 
 static void take_digest(struct sha256 *sha, char text[SHA256_TEXT_LEN + 1])
 {
@@ -22,7 +22,7 @@ static void take_digest(struct sha256 *sha, char text[SHA256_TEXT_LEN + 1])
 	sha256_text(digest, text);
 }
 
-/* Of the file, but for the manifest inside where there is to be one; *bytes is how long it is. */
+/* The digest of the file; with `a`, without its embedded manifest. *bytes: its length. */
 static enum err digest_file(const char *path, const struct archive *a, uint64_t *bytes, char text[SHA256_TEXT_LEN + 1],
 			    struct fault *fault)
 {
@@ -56,10 +56,10 @@ struct check_run {
 	const struct archive_check *check;
 	struct manifest *out;
 	struct fault *fault;
-	bool consecutive; /* else it is a selection: ascending */
+	bool consecutive; /* no event may be left out */
 };
 
-/* Puts the event behind the name of the file, which is there already where a frame is at fault. */
+/* Adds the event to a fault, in place of the file name that faults of frames have already. */
 static enum err at_event(struct check_run *r, const struct archive *a, enum err err)
 {
 	char where[48];
@@ -67,7 +67,7 @@ static enum err at_event(struct check_run *r, const struct archive *a, enum err 
 	size_t name = strlen(archive_file(a));
 	uint64_t next = r->out->count > 0 ? r->out->last + 1 : r->check->expected != NULL ? r->check->expected->first : 0;
 	if (next == 0)
-		return err; /* nobody knows what it should begin with */
+		return err; /* the first event is not known */
 	if (strncmp(text, archive_file(a), name) == 0 && text[name] == ':')
 		memmove(text, text + name + 2, strlen(text + name + 2) + 1);
 	snprintf(where, sizeof where, "event %" PRIu64, next);
@@ -83,7 +83,7 @@ static enum err read_line(struct check_run *r, struct slice line)
 		return fault_set(r->fault, ERR_CORRUPT, "the line is not an event: %.*s",
 				 (int)(line.len < 60 ? line.len : 60), line.p);
 	if (m->count > 0 && (e.seq <= m->last || (r->consecutive && e.seq != m->last + 1)))
-		return fault_set(r->fault, ERR_CORRUPT, "event %" PRIu64 " stands in its place", e.seq);
+		return fault_set(r->fault, ERR_CORRUPT, "event %" PRIu64 " was found in its place", e.seq);
 	if (m->count > 0 && time_ms < m->last_ms)
 		return fault_set(r->fault, ERR_CORRUPT, "event %" PRIu64 " is older than the one before it", e.seq);
 	if (m->count == 0) {
@@ -154,7 +154,7 @@ static enum err compare(const struct manifest *is, const struct manifest *should
 	return ERR_NONE;
 }
 
-/* Of an archive with a manifest inside, which says the same. */
+/* The embedded manifest, if the format has one, must be the same. */
 static enum err check_inside(struct archive *a, const struct manifest *should, struct fault *fault)
 {
 	struct manifest inside;
@@ -162,13 +162,13 @@ static enum err check_inside(struct archive *a, const struct manifest *should, s
 		return ERR_NONE;
 	enum err err = archive_manifest_inside(a, &inside, fault);
 	if (err == ERR_NOT_FOUND)
-		return fault_set(fault, ERR_CORRUPT, "the manifest inside is gone");
+		return fault_set(fault, ERR_CORRUPT, "the embedded manifest is missing");
 	if (!err && !manifest_same(&inside, should))
-		err = fault_set(fault, ERR_CORRUPT, "the manifest inside is not the one beside it");
+		err = fault_set(fault, ERR_CORRUPT, "the embedded manifest differs from the manifest file");
 	return err;
 }
 
-/* What is said of a frame names the file already. */
+/* Adds the file to a fault, unless it is there already. */
 static void name_file(const struct archive *a, enum err err, struct fault *fault)
 {
 	const char *file = archive_file(a);
@@ -176,7 +176,7 @@ static void name_file(const struct archive *a, enum err err, struct fault *fault
 		fault_in(fault, file, err);
 }
 
-/* What is not in the archive itself. */
+/* The members that the content does not determine. */
 static void begin(struct manifest *out, const struct manifest *expected)
 {
 	*out = (struct manifest){.format = MANIFEST_FORMAT_BESIDE};

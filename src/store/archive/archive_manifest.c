@@ -15,7 +15,8 @@ enum err archive_manifest_inside(struct archive *a, struct manifest *out, struct
 	if (!err) {
 		err = manifest_parse(text.data, text.len, out, fault);
 		if (!err && out->format < MANIFEST_FORMAT)
-			err = fault_set(fault, ERR_CORRUPT, "the manifest inside is of a format that has none");
+			err = fault_set(fault, ERR_CORRUPT,
+					"the embedded manifest is of a format without embedded manifests");
 		if (err)
 			fault_in(fault, archive_file(a), err);
 	}

@@ -14,7 +14,7 @@ struct archive_writer {
 	void *arg;
 	struct buf entries; /* of the seek table */
 	struct sha256 *content;
-	struct sha256 *packed; /* all of the file but the manifest inside */
+	struct sha256 *packed; /* of the file without the embedded manifest */
 	bool selection;
 	const struct lineage *lineage;
 	struct manifest manifest;
@@ -26,7 +26,7 @@ static enum err put(struct archive_writer *w, struct slice bytes, struct fault *
 	return w->sink(w->arg, bytes, fault);
 }
 
-/* Perhaps on a thread of the packer's; the writer's own looks at nothing of this before packer_flush. */
+/* May run on a thread of the packer; the calling thread uses none of this before packer_flush. */
 static enum err on_frame(void *arg, struct slice frame, struct slice raw, struct fault *fault)
 {
 	struct archive_writer *w = arg;
@@ -121,14 +121,14 @@ static void take_digest(struct sha256 *sha, char text[SHA256_TEXT_LEN + 1])
 	sha256_text(digest, text);
 }
 
-/* The manifest says how long the file is, and is a part of it: a longer number may make it longer. */
+/* The manifest has the length of the file, of which it is a part: a longer number may make it longer. */
 static enum err write_manifest(struct archive_writer *w, struct buf *text, struct fault *fault)
 {
 	struct manifest *m = &w->manifest;
 	uint64_t table = 2 * SEEKABLE_HEADER + w->entries.len + SEEKABLE_ENTRY + SEEKABLE_FOOTER;
 	uint64_t rest = m->bytes + table;
 	enum err err = manifest_set_lines(m, w->lineage, fault);
-	memset(m->packed_sha256, '0', SHA256_TEXT_LEN); /* is as long as what will be there */
+	memset(m->packed_sha256, '0', SHA256_TEXT_LEN); /* a placeholder of the same length */
 	for (uint64_t before = 0; !err && m->bytes != before;) {
 		before = m->bytes;
 		text->len = 0;
@@ -138,7 +138,7 @@ static enum err write_manifest(struct archive_writer *w, struct buf *text, struc
 	return !err && buf_failed(text) ? fault_nomem(fault) : err;
 }
 
-/* The table, of which the manifest has a digest. */
+/* The seek table, which is part of packed_sha256. */
 static enum err write_table(struct archive_writer *w, struct buf *table, struct fault *fault)
 {
 	seekable_end(&w->entries, table);
@@ -149,7 +149,7 @@ static enum err write_table(struct archive_writer *w, struct buf *table, struct 
 	return ERR_NONE;
 }
 
-/* What comes after the frames. */
+/* Writes what follows the frames: the manifest and the seek table. */
 static enum err write_end(struct archive_writer *w, struct fault *fault)
 {
 	struct buf text;

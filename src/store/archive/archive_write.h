@@ -1,5 +1,5 @@
-/* Making an archive: pages of the log in, the bytes of the file out, a manifest at the end. Memory does not grow with the
- * archive, but for 12 bytes a frame. One thread. */
+/* Making an archive: takes pages of the log, hands out the bytes of the file, and in the end a manifest. Memory does not
+ * grow with the archive, except for 12 bytes per frame. One thread. */
 #ifndef STORE_ARCHIVE_ARCHIVE_WRITE_H
 #define STORE_ARCHIVE_ARCHIVE_WRITE_H
 
@@ -18,22 +18,21 @@ enum {
 
 struct archive_options {
 	int level;      /* of zstd */
-	int threads;    /* that compress; 0: the caller's */
-	bool selection; /* a filter decides what it holds: it is named so */
+	int threads;    /* that compress; 0: the calling thread does */
+	bool selection; /* a filter has left events out: the name says so */
 };
 
-/* Takes the bytes of the file, in order; on the threads that compress, where there are any, one at a time. */
+/* Takes the bytes of the file, in order. Called on the compressing threads, if there are any, by one at a time. */
 typedef enum err archive_sink(void *arg, struct slice bytes, struct fault *fault);
 
-/* Of a store with this lineage, which is borrowed. `previous` is the chain of the archive before; NULL: there is none. It is
- * copied. */
+/* `lineage` of the store is borrowed. `previous`: the chain of the archive before, copied; NULL: there is none. */
 enum err archive_writer_create(struct archive_options options, const struct lineage *lineage, const char *previous,
 			       archive_sink *sink, void *arg, struct archive_writer **out, struct fault *fault);
 void archive_writer_destroy(struct archive_writer *w); /* NULL is fine */
-/* Ascending, without overlap. */
+/* Adds a page: ascending, without overlap. Errors of the sink may be those of earlier pages. */
 enum err archive_writer_add(struct archive_writer *w, struct page *page, struct fault *fault);
-/* Writes what is left, and the manifest inside. An archive without events has none: only `bytes` and the digests say
- * something. */
+/* Writes the rest, with the embedded manifest. An archive without events has none, and of *out only `bytes` and the digests
+ * are meaningful. */
 enum err archive_writer_end(struct archive_writer *w, struct manifest *out, struct fault *fault);
 
 #endif

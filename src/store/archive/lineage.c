@@ -88,7 +88,7 @@ enum err lineage_join(struct lineage *l, uint64_t head, uint64_t first, uint64_t
 	*same = l->count == 0 || from > known || lineage_is(l, from, known, lines, old);
 	if (!*same)
 		return ERR_NONE;
-	/* A line without events yet: they come from the other. */
+	/* A line without events yet is replaced by the lines of the new events. */
 	while (last > head && l->count > 0 && l->lines[l->count - 1].first > head)
 		l->count--;
 	for (uint32_t i = l->count == 0 ? 0 : old; i < count; i++)

@@ -10,8 +10,8 @@
 
 enum { LINE_EPOCH_LEN = 16 };
 
-/* A line of history: a stretch that grew in one place. A store begins one when it is made, and a copy when it is opened for
- * writing: what follows need not be what followed in the original. */
+/* A line of history: a range of events that was written by one store. A store begins a line when it is made, and a copy when
+ * it is opened for writing, since its next events may differ from those of the original. */
 struct line {
 	uint64_t first; /* its first event */
 	char epoch[LINE_EPOCH_LEN + 1];
@@ -30,19 +30,18 @@ bool lineage_append(struct lineage *l, const struct line *line);
 
 /* [{"epoch":"…","first":…},…] */
 void lineage_write(struct buf *out, const struct line *lines, uint32_t count);
-/* The last seq of the line of that name, UINT64_MAX where no other follows. False: there is no such line. */
+/* *end: the last seq of the line of that name; UINT64_MAX: it is the last line. False: there is no such line. */
 bool lineage_end(const struct lineage *l, const char *epoch, uint64_t *end);
 /* The lines that events `first` to `last` are on: the index of the first of them, and how many. */
 uint32_t lineage_span(const struct lineage *l, uint64_t first, uint64_t last, uint32_t *count);
 /* Are events `first` to `last` on just these lines? */
 bool lineage_is(const struct lineage *l, uint64_t first, uint64_t last, const struct line *lines, uint32_t count);
-/* Takes in the lines of events `first` to `last`, of which those up to `head` are known here, and the one before them is:
- * they are the same as far as they are known, and go on from there. *same is false where they are not, and nothing changes.
- * ERR_NOMEM. */
+/* Adds the lines of events `first` to `last`. Events up to `head` are known here: up to there the lines must be the same,
+ * else *same is false and nothing changes. ERR_NOMEM. */
 enum err lineage_join(struct lineage *l, uint64_t head, uint64_t first, uint64_t last, const struct line *lines,
 		      uint32_t count, bool *same);
 
-/* Takes one in, wherever it belongs. *same is false where another line begins with that event. ERR_NOMEM. */
+/* Inserts a line in order. *same is false if another line begins with that event. ERR_NOMEM. */
 enum err lineage_insert(struct lineage *l, const struct line *line, bool *same);
 
 #endif

@@ -19,13 +19,13 @@ enum { MANIFEST_MAX = SEEKABLE_MANIFEST };
 
 enum member_kind { MEMBER_NUMBER, MEMBER_TIME, MEMBER_FILE, MEMBER_HEX, MEMBER_LINES };
 
-/* One table for both ways. */
+/* The members, for reading and for writing. */
 static const struct member {
 	const char *name;
 	enum member_kind kind;
 	size_t offset;
 	size_t size; /* of a text, with its NUL; one of hexadecimal digits fills it */
-	int format;  /* that brought it; 0: the first */
+	int format;  /* since which format; 0: the first */
 } members[] = {
 	{"file", MEMBER_FILE, offsetof(struct manifest, file), ARCHIVE_NAME_LEN, 0},
 	{"epoch", MEMBER_HEX, offsetof(struct manifest, epoch), LINE_EPOCH_LEN + 1, 0},
@@ -46,7 +46,7 @@ static const struct member {
 
 enum { MEMBERS = sizeof members / sizeof *members };
 
-/* Of the manifest that begins at `start`, as far as it is written. */
+/* Appends the sum of the manifest that begins at `start`. */
 static void write_sum(struct buf *out, size_t start)
 {
 	unsigned char digest[SHA256_LEN];
@@ -92,7 +92,7 @@ static bool same_lines(const struct manifest *a, const struct manifest *b)
 	return same;
 }
 
-/* Takes no memory: without it, a sound archive would be called damaged. */
+/* Allocates nothing: a failure would make a sound archive look damaged. */
 bool manifest_same(const struct manifest *a, const struct manifest *b)
 {
 	bool same = a->format == b->format;
@@ -151,7 +151,7 @@ static bool is_hex(const char *text, size_t len)
 	return strspn(text, "0123456789abcdef") == len && text[len] == '\0';
 }
 
-/* The name of a line: zeros are none. */
+/* The name of a line: not all zeros. */
 static bool is_epoch(const char *text)
 {
 	return is_hex(text, LINE_EPOCH_LEN) && strspn(text, "0") < LINE_EPOCH_LEN;
@@ -172,7 +172,7 @@ static bool read_line(struct slice value, struct line *out)
 	       json_member(value, "first", &first) && json_sequence(first, &out->first);
 }
 
-/* Does it begin behind the lines before it, with a name that none of them has? */
+/* Does it begin after the lines before it, with a name that none of them has? */
 static bool goes_on(const struct line *lines, uint32_t count, const struct line *next)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -210,7 +210,7 @@ static bool read_member(struct slice object, const struct member *member, struct
 	return false;
 }
 
-/* Written again, it must be the same text, with the same sum. */
+/* Writing it again must give the same text, with the same sum. */
 static enum err check_sum(struct slice object, const struct manifest *m, struct fault *fault)
 {
 	struct buf again;
@@ -277,7 +277,7 @@ enum err manifest_read(const char *archive, struct manifest *out, struct fault *
 		return fault_set(fault, ERR_INVALID, "the path is too long: %.100s…", archive);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "%s is not there", path)
+		return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "%s does not exist", path)
 				       : sys_fail(fault, "cannot open", path, errno);
 	ssize_t n = read(fd, text, sizeof text);
 	int why = errno;

@@ -24,15 +24,15 @@ struct packer {
 	packer_emit *emit;
 	void *arg;
 	struct thread thread[PACKER_THREADS_MAX];
-	ZSTD_CCtx *context;   /* of the caller, where there are no threads */
-	pthread_mutex_t lock; /* guards what follows, but for the bytes of jobs */
+	ZSTD_CCtx *context;   /* without threads: the caller's */
+	pthread_mutex_t lock; /* guards what follows, except the bytes of jobs */
 	pthread_cond_t ready;
 	pthread_cond_t done;
 	bool closing;
-	bool emitting; /* somebody passes on the oldest */
-	enum err err;  /* the first; nothing is passed on from then on */
+	bool emitting; /* a thread is passing on the oldest frame */
+	enum err err;  /* the first error; nothing is passed on after it */
 	struct fault fault;
-	/* A circle: [oldest, newest) was submitted; threads begin with `next`. The input is at `newest`. */
+	/* A ring: jobs [oldest, newest) are submitted; threads take `next`. The input is at `newest`. */
 	struct job *jobs;
 	unsigned count;
 	unsigned oldest;
@@ -62,12 +62,12 @@ static enum err compress(ZSTD_CCtx *c, struct job *j)
 		return ERR_NOMEM;
 	size_t n = ZSTD_compress2(c, j->frame.data, j->frame.cap, j->raw.data, j->raw.len);
 	if (ZSTD_isError(n))
-		return ERR_NOMEM; /* there is room for any result: nothing else can fail */
+		return ERR_NOMEM; /* the buffer fits any result: only memory can fail */
 	j->frame.len = n;
 	return ERR_NONE;
 }
 
-/* Passes on what is ready, in order. With the lock, which is let go meanwhile. */
+/* Passes on finished frames, in order. With the lock, which is released meanwhile. */
 static void pass_on(struct packer *p)
 {
 	while (!p->emitting && p->oldest != p->newest && job_at(p, p->oldest)->state == JOB_DONE) {

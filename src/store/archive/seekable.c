@@ -93,7 +93,7 @@ enum err seekable_footer(const unsigned char footer[SEEKABLE_FOOTER], uint64_t s
 	return ERR_NONE;
 }
 
-/* False when it cannot have that size. What holds nothing is no frame to read. */
+/* Adds an entry; those without content are not frames to read. False: the sizes are impossible. */
 static bool add_entry(struct seek_table *t, struct seek_frame f)
 {
 	bool sound = f.packed > 0 && f.raw <= SEEKABLE_RAW_MAX;

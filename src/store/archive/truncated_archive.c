@@ -11,10 +11,10 @@
 
 enum {
 	PIECE = 128 * 1024,
-	PEEK_MAX = 128, /* seq and time stand at the beginning of a line */
+	PEEK_MAX = 128, /* bytes of a line that include its seq and time */
 };
 
-/* Lines, of which only the beginnings are kept. */
+/* A scan of lines, of which only the beginnings are kept. */
 struct lines {
 	char head[PEEK_MAX];
 	size_t len;
@@ -41,7 +41,7 @@ static void add(struct lines *l, const char *p, size_t n)
 	}
 }
 
-/* False when it cannot be unpacked any further. */
+/* False: no more can be unpacked. */
 static bool unpack(ZSTD_DCtx *context, struct slice packed, char *raw, struct lines *l)
 {
 	ZSTD_inBuffer in = {packed.p, packed.len, 0};

@@ -1,10 +1,10 @@
-/* An archive whose end is missing, as far as it goes. One thread. */
+/* Reading an archive whose end is missing. One thread. */
 #ifndef STORE_ARCHIVE_TRUNCATED_ARCHIVE_H
 #define STORE_ARCHIVE_TRUNCATED_ARCHIVE_H
 
 #include <stdint.h>
 
-/* The last event of an archive that was cut short; 0 where there is none. */
+/* The last whole event of a truncated archive; 0: none can be read. */
 uint64_t truncated_archive_last(const char *path);
 
 #endif

@@ -12,7 +12,7 @@
 
 enum { CHUNK = 1 << 18 };
 
-/* `a` is the archive where there is to be a manifest inside, which is no part of the digest; else NULL. */
+/* `a`: the archive, if it has an embedded manifest, which is not part of the digest; else NULL. */
 static enum err copy_bytes(int fd, const char *path, const struct archive *a, struct atomic_file *to,
 			   const struct manifest *m, struct fault *fault)
 {
@@ -44,7 +44,7 @@ static enum err copy_bytes(int fd, const char *path, const struct archive *a, st
 	return err;
 }
 
-/* With the manifest inside, which says the same. */
+/* The embedded manifest, if the format has one, must be the same. */
 static enum err copy_proven(int fd, const char *path, struct atomic_file *to, const struct manifest *m, struct fault *fault)
 {
 	struct archive *a;
@@ -55,7 +55,7 @@ static enum err copy_proven(int fd, const char *path, struct atomic_file *to, co
 	if (!err)
 		err = archive_manifest_inside(a, &inside, fault);
 	if (!err && !manifest_same(&inside, m))
-		err = fault_set(fault, ERR_CORRUPT, "%s: the manifest inside is not the one beside it", path);
+		err = fault_set(fault, ERR_CORRUPT, "%s: the embedded manifest differs from the manifest file", path);
 	if (!err)
 		err = copy_bytes(fd, path, a, to, m, fault);
 	archive_close(a);

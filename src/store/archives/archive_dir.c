@@ -1,4 +1,4 @@
-/* The directory of a set of archives: what is in it, and whose it is. */
+/* The directory of a set of archives: scanning and locking it. */
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,8 @@
 #include "store/archives/archive_set_internal.h"
 #include "store/sqlite/store_files.h"
 
-/* One that does not count. It is told once, however often the directory is looked at. */
+/* Records a file that has the name of an archive but cannot be used; logged once, not on every scan. `ours`: it should be
+ * one of this store's archives. */
 static void reject(struct archive_set *s, const char *name, uint64_t first, uint64_t last, bool ours,
 		   const struct fault *why)
 {
@@ -34,10 +35,10 @@ static void reject(struct archive_set *s, const char *name, uint64_t first, uint
 		missing_archives_add(&s->missing, (struct missing_archive){first, last, MISSING_REJECTED, true, full});
 	pthread_mutex_unlock(&s->lock);
 	if (news)
-		log_warn("an archive is left alone", "file=\"%s/%s\" why=\"%s\"", s->dir, name, why->text);
+		log_warn("an archive cannot be used", "file=\"%s/%s\" why=\"%s\"", s->dir, name, why->text);
 }
 
-/* Takes in the archive that `name` is the manifest of, if it counts. */
+/* Adds the archive that `name` is the manifest of, if it can be used. */
 static enum err take(struct archive_set *s, const char *name, struct fault *fault)
 {
 	char path[PATH_MAX];
@@ -48,7 +49,7 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 	uint64_t last;
 	if (!archive_name_parse(name, MANIFEST_ENDING, &first, &last))
 		return ERR_NONE;
-	bool ours = true; /* should it have been one of this store's? */
+	bool ours = true; /* should it be one of this store's archives? */
 	char file[ARCHIVE_NAME_LEN];
 	archive_name(file, first, last, ARCHIVE_ENDING);
 	if (archive_set_named(s, file, &m))
@@ -68,7 +69,7 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 	if (!err) {
 		memcpy(m.file, file, sizeof m.file);
 		if (stat(path, &st) != 0)
-			err = fault_set(&why, ERR_NOT_FOUND, "its archive is not there: %s", strerror(errno));
+			err = fault_set(&why, ERR_NOT_FOUND, "its archive cannot be found: %s", strerror(errno));
 		else if ((uint64_t)st.st_size != m.bytes)
 			err = fault_set(&why, ERR_CORRUPT, "its archive has %" PRId64 " bytes, not %" PRIu64, st.st_size,
 					m.bytes);
@@ -79,7 +80,7 @@ static enum err take(struct archive_set *s, const char *name, struct fault *faul
 	return ERR_NONE;
 }
 
-/* FIRST-LAST.ENDING.RANDOM.part, see atomic_file.h: others leave such endings, too. */
+/* Is it FIRST-LAST.ENDING.RANDOM.part (atomic_file.h)? Other programs leave files with that ending, too. */
 static bool is_interrupted(const char *name)
 {
 	char whole[ARCHIVE_NAME_LEN];
@@ -94,8 +95,8 @@ static bool is_interrupted(const char *name)
 	       archive_name_parse(whole, MANIFEST_ENDING, &first, &last);
 }
 
-/* What was being written when a process ended. */
-static void clear_away(struct archive_set *s, const char *name)
+/* Removes an unfinished file that an interrupted process has left. */
+static void remove_unfinished(struct archive_set *s, const char *name)
 {
 	char path[PATH_MAX];
 	size_t len = strlen(name);
@@ -103,9 +104,9 @@ static void clear_away(struct archive_set *s, const char *name)
 	if (len <= ending || strcmp(name + len - ending, ATOMIC_FILE_ENDING) != 0 || !is_interrupted(name))
 		return;
 	archive_set_path(s, name, path);
-	log_info("an interrupted archive is cleared away", "file=\"%s\"", path);
+	log_info("an unfinished archive is removed", "file=\"%s\"", path);
 	if (sys_remove(path) != 0)
-		log_warn("it cannot be removed", "file=\"%s\" why=\"%s\"", path, strerror(errno));
+		log_warn("an unfinished archive cannot be removed", "file=\"%s\" why=\"%s\"", path, strerror(errno));
 }
 
 static void begin_scan(struct archive_set *s)
@@ -145,7 +146,7 @@ static enum err read_directory(struct archive_set *s, DIR *dir, struct fault *fa
 	for (struct dirent *e; !err && (e = readdir(dir)) != NULL;) {
 		err = take(s, e->d_name, fault);
 		if (s->own && !s->opened)
-			clear_away(s, e->d_name);
+			remove_unfinished(s, e->d_name);
 	}
 	return err;
 }
@@ -172,7 +173,7 @@ bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why)
 		found = archive_name_parse(e->d_name, ARCHIVE_ENDING, &first, &last) && first <= seq && seq <= last;
 		if (found)
 			fault_set(why, ERR_NOT_FOUND,
-				  "%s/%s has no manifest beside it: start with --salvage, which takes the one inside",
+				  "%s/%s has no manifest file: start with --salvage, which restores the embedded one",
 				  s->dir, e->d_name);
 	}
 	if (dir != NULL)
@@ -195,7 +196,7 @@ enum err archive_set_prepare(struct archive_set *s, struct fault *fault)
 	bool made = mkdir(s->dir, 0700) == 0;
 	if ((!made && errno != EEXIST) || (made && sys_sync_parent(s->dir) != 0))
 		return sys_fail(fault, "cannot make the directory of archives", s->dir, errno);
-	/* A lock in a directory that was removed keeps nobody out of the one that has taken its place. */
+	/* A lock on a directory that was removed does not protect the one that replaced it. */
 	struct stat st;
 	if (s->lock_fd >= 0 && fstat(s->lock_fd, &st) == 0 && st.st_nlink == 0) {
 		close(s->lock_fd);
@@ -218,7 +219,7 @@ enum err archive_set_open(const char *dir, const struct lineage *lineage, bool o
 	pthread_mutex_init(&s->lock, NULL);
 	bool there = own && access(dir, F_OK) == 0;
 	enum err err = there ? take_lock(s, fault) : ERR_NONE;
-	/* What a killed process has renamed may be in the kernel's memory only: it counts once it is on the disk. */
+	/* Files that a killed process has renamed may not be on stable storage yet. */
 	if (!err && there)
 		err = store_files_sync_names(dir, fault);
 	if (!err)

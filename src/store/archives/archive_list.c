@@ -1,4 +1,4 @@
-/* The list of a set of archives: what is in it, ascending. */
+/* The sorted list of a set of archives. */
 #include "base/system/path.h"
 #include "store/archives/archive_set_internal.h"
 
@@ -29,7 +29,6 @@ void archive_list_set_reach(struct archive_set *s, uint32_t from)
 		s->reach[i] = i > 0 && s->reach[i - 1] > s->items[i].last ? s->reach[i - 1] : s->items[i].last;
 }
 
-/* The first index whose archive begins after `seq`. */
 uint32_t archive_list_begins_after(const struct archive_set *s, uint64_t seq)
 {
 	uint32_t low = 0;
@@ -64,7 +63,6 @@ static bool room(struct archive_set *s)
 	return true;
 }
 
-/* The index of an archive by its file; -1. */
 int64_t archive_list_index(const struct archive_set *s, const char *file)
 {
 	for (uint32_t i = 0; i < s->count; i++)

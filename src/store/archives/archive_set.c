@@ -16,7 +16,7 @@
 
 enum { SCAN_MS = 2000 /* between two scans of a directory while archives are missing */ };
 
-/* Would clearing it away take somebody else's archive? Without a manifest it is nobody's. */
+/* May the archive be removed? ERR_CONFLICT: it belongs to another store. Without a manifest it belongs to none. */
 static enum err is_ours(struct archive_set *s, const char *archive_path, struct fault *fault)
 {
 	struct manifest m;
@@ -82,16 +82,16 @@ void archive_set_forget(struct archive_set *s, const char *file)
 	if (at >= 0) {
 		struct manifest m = s->items[at];
 		take_out(s, (uint32_t)at);
-		fault_set(&why, ERR_NOT_FOUND, "%s/%s is gone", s->dir, file);
+		fault_set(&why, ERR_NOT_FOUND, "%s/%s does not exist any more", s->dir, file);
 		missing_archives_add(&s->missing, (struct missing_archive){m.first, m.last, MISSING_NOT_FOUND, true, why});
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (at >= 0)
-		log_error("an archive is gone: what it held cannot be read until it is back", "file=\"%s/%s\"", s->dir,
+		log_error("an archive is missing: its events cannot be read until it is back", "file=\"%s/%s\"", s->dir,
 			  file);
 }
 
-/* --- asking --- */
+/* --- queries --- */
 
 bool archive_set_at(struct archive_set *s, uint32_t index, struct manifest *out)
 {
@@ -110,7 +110,7 @@ static bool is_better(const struct archive_set *s, int64_t i, int64_t best)
 	return s->items[i].last > s->items[best].last;
 }
 
-/* The index of the one that readers of `seq` go to; -1. With the lock. */
+/* The index of the archive that readers of `seq` use; -1: none. With the lock. */
 static int64_t best_of(const struct archive_set *s, uint64_t seq)
 {
 	int64_t best = -1;
@@ -148,12 +148,12 @@ bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t log_
 	return there;
 }
 
-/* Do readers go to it for any of its events? With the lock. */
+/* Do readers use it for any of its events? With the lock. */
 static bool is_needed(const struct archive_set *s, int64_t at, uint64_t log_first)
 {
 	uint64_t seq = s->items[at].first;
 	while (seq <= s->items[at].last && seq < log_first) {
-		int64_t best = best_of(s, seq); /* and for all that follows in it: nothing reaches farther */
+		int64_t best = best_of(s, seq); /* also for the rest of that archive: none reaches farther */
 		assert(best >= 0);              /* `at` itself has it */
 		if (best == at)
 			return true;
@@ -162,29 +162,29 @@ static bool is_needed(const struct archive_set *s, int64_t at, uint64_t log_firs
 	return false;
 }
 
-/* With the lock. */
-static enum err may_go(const struct archive_set *s, const char *file, uint64_t log_first, struct fault *fault)
+/* May the archive be deleted? With the lock. */
+static enum err may_delete(const struct archive_set *s, const char *file, uint64_t log_first, struct fault *fault)
 {
 	int64_t at = archive_list_index(s, file);
 	if (at < 0)
 		return fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", file);
 	if (s->missing.count > 0)
-		return fault_set(fault, ERR_CONFLICT, "nothing is deleted while something is missing: %s",
+		return fault_set(fault, ERR_CONFLICT, "no archive can be deleted while one is missing: %s",
 				 s->missing.items[0].why.text);
 	if (is_needed(s, at, log_first))
-		return fault_set(fault, ERR_CONFLICT, "%s is needed: it holds events that are not in the log any more",
-				 file);
+		return fault_set(fault, ERR_CONFLICT,
+				 "%s is needed: it has events that are neither in the log nor in another archive", file);
 	return ERR_NONE;
 }
 
-/* Without its manifest it is no archive: that goes first. */
+/* The manifest is removed first: without it the file is not an archive any more. */
 enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t log_first, struct fault *fault)
 {
 	char path[PATH_MAX];
 	char manifest[PATH_MAX];
 	archive_set_path(s, file, path);
 	pthread_mutex_lock(&s->lock);
-	enum err err = may_go(s, file, log_first, fault);
+	enum err err = may_delete(s, file, log_first, fault);
 	pthread_mutex_unlock(&s->lock);
 	if (err)
 		return err;
@@ -200,7 +200,7 @@ enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t lo
 	return ERR_NONE;
 }
 
-/* Of archives and of what should be in one. With the lock. */
+/* The first seq after `after` in archives, missing ones included. With the lock. */
 static uint64_t first_after(const struct archive_set *s, uint64_t after)
 {
 	uint32_t i = archive_list_begins_after(s, after);
@@ -237,14 +237,14 @@ uint64_t archive_set_part(struct archive_set *s, uint64_t seq)
 	const struct missing_archive *missing = missing_archives_find(&s->missing, seq);
 	uint64_t first = best >= 0 ? s->items[best].first : missing != NULL ? missing->first : seq;
 	uint32_t i = archive_list_begins_after(s, seq);
-	if (best < 0 && i > 0 && s->reach[i - 1] >= first) /* what is missing there begins behind an archive */
+	if (best < 0 && i > 0 && s->reach[i - 1] >= first) /* the missing range begins after another archive */
 		first = s->reach[i - 1] + 1;
 	assert(first <= seq);
 	pthread_mutex_unlock(&s->lock);
 	return first;
 }
 
-/* --- what should be there --- */
+/* --- missing and damaged archives --- */
 
 void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last)
 {
@@ -277,7 +277,7 @@ bool archive_set_is_missing(struct archive_set *s, struct fault *why)
 	return any;
 }
 
-/* What the file is now; false where there is none. */
+/* The identity of the file; false: there is none. */
 static bool identify(const struct archive_set *s, const char *file, struct damaged *out)
 {
 	char path[PATH_MAX];
@@ -330,10 +330,10 @@ void archive_set_find_missing(struct archive_set *s)
 	pthread_mutex_unlock(&s->lock);
 	struct fault why;
 	if (due && archive_set_scan(s, &why) != ERR_NONE)
-		log_warn("the directory of archives cannot be looked at", "why=\"%s\"", why.text);
+		log_warn("the directory of archives cannot be read", "why=\"%s\"", why.text);
 }
 
-/* Why the archive of `seq` cannot be read; ERR_GONE where it is in none, nor should be. */
+/* Why the archive of `seq` cannot be read; ERR_GONE: the event was removed by retention. */
 static enum err why_not(struct archive_set *s, uint64_t seq, struct fault *fault)
 {
 	pthread_mutex_lock(&s->lock);
@@ -356,7 +356,7 @@ enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *
 	return archive_set_find(s, seq, out) ? ERR_NONE : why_not(s, seq, fault);
 }
 
-/* The index of the one that ends there with this chain; -1. With the lock. */
+/* The index of the archive that ends with `last` and has this chain; -1: none. With the lock. */
 static int64_t ends_with(const struct archive_set *s, uint64_t last, const char *chain)
 {
 	for (int64_t i = (int64_t)archive_list_begins_after(s, last) - 1; i >= 0 && s->reach[i] >= last; i--)

@@ -1,7 +1,7 @@
-/* The archives of a store: a directory, and what its manifests say. An archive counts when its manifest is whole, is of this
- * store's lines of history and names consecutive seqs; anything else there is left alone. Archives may overlap.
+/* The archives of a store: a directory, and its manifests. An archive can be used if its manifest is sound, is on this
+ * store's lines of history and has consecutive seqs; any other file there is ignored. Archives may overlap.
  *
- * Any thread, but for opening and closing. */
+ * Any thread, except for opening and closing. */
 #ifndef STORE_ARCHIVES_ARCHIVE_SET_H
 #define STORE_ARCHIVES_ARCHIVE_SET_H
 
@@ -12,74 +12,74 @@
 
 struct archive_set;
 
-/* The lineage is borrowed, and may grow. `own`: makes the directory where there is none when the first archive comes, locks
- * it, and clears away what an interrupted archive left. ERR_LOCKED: another process keeps its archives there. A directory
- * that is not there holds nothing. */
+/* The lineage is borrowed, and may grow. `own`: locks the directory (making it when the first archive is added), and removes
+ * unfinished files. ERR_LOCKED: another process has its archives there. Without a directory the set is empty. */
 enum err archive_set_open(const char *dir, const struct lineage *lineage, bool own, struct archive_set **out,
 			  struct fault *fault);
 void archive_set_close(struct archive_set *s); /* NULL is fine */
 
-/* Looks what has come into the directory since. */
+/* Scans the directory for new archives. */
 enum err archive_set_scan(struct archive_set *s, struct fault *fault);
 
-/* Is it an archive of this store's history? */
+/* Is it on this store's lines of history? */
 bool archive_set_owns(const struct archive_set *s, const struct manifest *m);
 const char *archive_set_dir(const struct archive_set *s);
-/* The directory and a name in it. */
+/* The path of a name in the directory. */
 void archive_set_path(const struct archive_set *s, const char *name, char out[PATH_MAX]);
-/* Makes the directory, and locks it. */
+/* Makes and locks the directory, before anything is written there. */
 enum err archive_set_prepare(struct archive_set *s, struct fault *fault);
-/* Takes away what an attempt that was cut short has left of it: without both files it never was an archive. ERR_CONFLICT:
- * there is an archive of that name which is another store's. */
+/* Removes the files of this range that an interrupted attempt has left: without both it never was an archive. ERR_CONFLICT:
+ * an archive of another store has that name. */
 enum err archive_set_clear(struct archive_set *s, const struct manifest *m, struct fault *fault);
-/* A new one, whose file is in place: its manifest is what makes it an archive. */
+/* Adds an archive whose file is in place, by writing its manifest file. */
 enum err archive_set_add(struct archive_set *s, const struct manifest *m, struct fault *fault);
-/* An archive whose manifest follows: it is read from now on. */
+/* Adds an archive that will get its manifest file later: this process reads it from now on. */
 enum err archive_set_insert(struct archive_set *s, const struct manifest *m, struct fault *fault);
-/* Does it have its manifest? */
+/* Does the archive have its manifest file? */
 bool archive_set_has_manifest(const struct archive_set *s, const char *file);
-/* Deletes one that no reader needs, with its manifest: the log, from `hot` on, and other archives hold all of its events,
- * and readers go there already. ERR_NOT_FOUND; ERR_CONFLICT: it is needed, or something is missing; ERR_IO. Not while one is
+/* Deletes an archive, with its manifest, that no reader needs: the log, from log_first on, and other archives have all of
+ * its events. ERR_NOT_FOUND; ERR_CONFLICT: it is needed, or archives are missing; ERR_IO. Not while an archive is being
  * made. */
 enum err archive_set_delete(struct archive_set *s, const char *file, uint64_t log_first, struct fault *fault);
-/* One whose file is gone: it should be there. */
+/* The file of an archive has disappeared: the archive becomes a missing one. */
 void archive_set_forget(struct archive_set *s, const char *file);
 
 /* Ascending by their first seq; false when there are no more. */
 bool archive_set_at(struct archive_set *s, uint32_t index, struct manifest *out);
 bool archive_set_named(struct archive_set *s, const char *file, struct manifest *out);
-/* The one that holds `seq`: of those that were followed, else of all, the one that reaches farthest. */
+/* The archive that has `seq`. Of several: one in the followed chain, then the one with the highest last seq. */
 bool archive_set_find(struct archive_set *s, uint64_t seq, struct manifest *out);
-/* The same; where there is none, it is looked for again, now and then. ERR_IO: it should be there, and is not, or cannot be
- * used. ERR_GONE: it is in no archive, nor should be. */
+/* The same; if there is none, the directory is scanned again, every two seconds at most. ERR_IO: the archive is missing or
+ * cannot be used. ERR_GONE: the event was removed by retention. */
 enum err archive_set_want(struct archive_set *s, uint64_t seq, struct manifest *out, struct fault *fault);
-/* These events should be in an archive. */
+/* These events should be in an archive: it is missing. */
 void archive_set_expect(struct archive_set *s, uint64_t first, uint64_t last);
-/* These are gone for good: no archive is missed for them. */
+/* These events are lost: no archive is missing for them. */
 void archive_set_excuse(struct archive_set *s, uint64_t first, uint64_t last);
-/* Is an archive missing that should be there? */
+/* Are archives missing? */
 bool archive_set_is_missing(struct archive_set *s, struct fault *why);
-/* Is one missing, or did reading find one to be damaged? */
+/* Is an archive missing, or known to be damaged? */
 bool archive_set_is_incomplete(struct archive_set *s, struct fault *why);
-/* Reading this one has found it damaged: known until its file is another. */
+/* Records that an archive is damaged, until its file is replaced. */
 void archive_set_note_damage(struct archive_set *s, const char *file, const struct fault *why);
-/* Is there a file of the name of an archive that holds `seq`, and no manifest with it? */
+/* Is there a file named like an archive that has `seq`, without a usable manifest? Sets `why`. */
 bool archive_set_orphan(struct archive_set *s, uint64_t seq, struct fault *why);
-/* Looks at the directory again where something is missing, every few seconds at most. */
+/* If archives are missing: scans the directory, every two seconds at most. */
 void archive_set_find_missing(struct archive_set *s);
-/* The first whose last event is at or after `time_ms`; where there is none, what is sought is in the log, from `hot` on.
- * *sure: up to there all that should be in archives is, and is older. */
+/* The first archive whose last event is at or after `time_ms`; false: there is none, search the log, from log_first on.
+ * *sure: all events up to this seq are older, and their archives are not missing. */
 bool archive_set_find_time(struct archive_set *s, int64_t time_ms, uint64_t log_first, struct manifest *out, uint64_t *sure);
-/* The lowest seq after, or the highest before, that any of them holds, or should hold; 0 where there is none. */
+/* The lowest seq after `after`, or the highest before `before` (not 0), that is in an archive, missing ones included; 0:
+ * none is. */
 uint64_t archive_set_next(struct archive_set *s, uint64_t after);
 uint64_t archive_set_previous(struct archive_set *s, uint64_t before);
-/* The first seq of the archive that readers of `seq` go to, or of what should be in one there; `seq` where it is in none. */
+/* The first seq of the archive that has `seq`, or of the missing one that should have it; `seq` if there is neither. */
 uint64_t archive_set_part(struct archive_set *s, uint64_t seq);
-/* Why something in the directory that has the name of an archive was left alone; false where nothing was. */
+/* Why a file in the directory that has the name of an archive cannot be used; false: all can. */
 bool archive_set_rejected(struct archive_set *s, struct fault *why);
-/* Of archives that overlap, those are read that lead to this one by their chains. */
+/* Of archives that overlap, those are preferred that the chain ending with event `last` leads to. */
 void archive_set_follow(struct archive_set *s, uint64_t last, const char *chain);
-/* How many there are, and the bytes of their files. */
+/* The number of archives, and the bytes of their files. */
 void archive_set_figures(struct archive_set *s, uint32_t *count, uint64_t *bytes);
 
 #endif

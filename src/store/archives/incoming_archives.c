@@ -86,6 +86,6 @@ void incoming_archives_abandon(const struct incoming_archives *a, struct archive
 		char path[PATH_MAX];
 		archive_set_path(set, a->items[i].file, path);
 		if (sys_remove(path) != 0)
-			log_warn("what is left of an import cannot be removed", "file=\"%s\"", path);
+			log_warn("an archive of a failed import cannot be removed", "file=\"%s\"", path);
 	}
 }

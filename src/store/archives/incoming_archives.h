@@ -1,6 +1,6 @@
-/* Archives that come into a store from elsewhere, along with what the database says of them: the files come first, the
- * manifests (which make archives of them) when the database has committed. In between their manifests stand in the database,
- * meta.arriving, so that opening the store again finishes what was cut short. */
+/* Incoming archives: copied into a store together with a transaction of the database. The files are copied first; the
+ * manifest files, which make them archives, are written after the commit. In between the manifests are in the database,
+ * meta.arriving, so that opening the store finishes an interrupted copy. */
 #ifndef STORE_ARCHIVES_INCOMING_ARCHIVES_H
 #define STORE_ARCHIVES_INCOMING_ARCHIVES_H
 
@@ -14,14 +14,14 @@ struct incoming_archives {
 };
 
 void incoming_archives_finish(struct incoming_archives *a);
-/* Copies the file of one, proven by its digest. The set reads it from now on, in this process. */
+/* Copies an archive file, verified by its digest. The set reads it from now on, in this process. */
 enum err incoming_archives_copy(struct incoming_archives *a, const char *path, const struct manifest *m,
 				struct archive_set *set, struct fault *fault);
-/* In the open transaction. */
+/* Writes their manifests to the database, in the open transaction. */
 enum err incoming_archives_note(const struct incoming_archives *a, sqlite3 *db, struct fault *fault);
-/* After it: makes archives of those that are noted. Also on opening. */
+/* After the commit, and when a store is opened: writes the manifest files. */
 enum err incoming_archives_settle(sqlite3 *db, struct archive_set *set, struct fault *fault);
-/* Without it: takes the files away. */
+/* After a rollback: removes the files. */
 void incoming_archives_abandon(const struct incoming_archives *a, struct archive_set *set);
 
 #endif

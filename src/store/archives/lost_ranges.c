@@ -8,7 +8,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
 
-/* The topics of all that is gone by now are unknown: up to the number which the note ends with. */
+/* Sets gone_unknown to the last seq of meta.gone: the topics of all lost events so far are unknown. */
 #define SELECT_UNKNOWN                                                                                                      \
 	"SELECT 'gone_unknown', CAST(substr(value, length(rtrim(value, '0123456789')) + 1) AS INTEGER) "                    \
 	"FROM meta WHERE key = 'gone'"
@@ -18,7 +18,6 @@ static enum err note_unknown(sqlite3 *db, struct fault *fault)
 	return db_exec(db, "INSERT OR REPLACE INTO meta(key, value) " SELECT_UNKNOWN, fault);
 }
 
-/* What an older version has noted does not say which topics it was of. */
 enum err lost_ranges_prepare(sqlite3 *db, struct fault *fault)
 {
 	enum err err = db_exec(
@@ -29,7 +28,7 @@ enum err lost_ranges_prepare(sqlite3 *db, struct fault *fault)
 		fault);
 	if (!err)
 		err = db_exec(db, "INSERT OR IGNORE INTO meta(key, value) " SELECT_UNKNOWN, fault);
-	/* Nor of which streams, whose last seqs it has not noted. */
+	/* An older version has not kept the last seqs of their streams either. */
 	return err ? err
 		   : db_exec(db,
 			     "INSERT OR IGNORE INTO meta(key, value) SELECT 'last_unknown', value FROM meta "
@@ -65,7 +64,7 @@ static enum err parse(const char *text, struct lost_ranges *g, struct fault *fau
 		bool fine = r.first > 0 && r.last >= r.first && (*end == ',' || *end == '\0') &&
 			    (g->count == 0 || r.first > g->ranges[g->count - 1].last);
 		err = fine ? add_range(g, r, fault)
-			   : fault_set(fault, ERR_CORRUPT, "the note of what is gone is damaged: %.60s", text);
+			   : fault_set(fault, ERR_CORRUPT, "the list of lost ranges is damaged: %.60s", text);
 	}
 	return err;
 }
@@ -109,7 +108,7 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Ascending, and what touches is one. */
+/* Sorts, and joins ranges that touch. */
 static void join(struct lost_ranges *g)
 {
 	assert(g->count > 0);
@@ -176,10 +175,10 @@ enum err lost_ranges_copy(sqlite3 *from, sqlite3 *to, uint64_t end, struct fault
 		err = lost_ranges_last_get(from, &newest, fault);
 	if (!err && newest.seq > 0 && newest.seq < end)
 		err = lost_ranges_last_put(to, newest, fault);
-	return err ? err : note_unknown(to, fault); /* the copy's topics have counted nothing out */
+	return err ? err : note_unknown(to, fault); /* the figures of the copy do not count lost events */
 }
 
-/* The last seq of the piece that `seq` is in: gone, or in an archive; 0 where it is in neither. */
+/* The last seq of the lost range or archive that has `seq`; 0: none has it. */
 static uint64_t covered_to(const struct lost_ranges *g, struct archive_set *set, uint64_t seq)
 {
 	struct manifest m;
@@ -189,7 +188,7 @@ static uint64_t covered_to(const struct lost_ranges *g, struct archive_set *set,
 	return archive_set_find(set, seq, &m) ? m.last : 0;
 }
 
-/* Where the next such piece after `seq` begins, or `hot`. */
+/* The first seq after `seq` of the next lost range or archive, or log_first. */
 static uint64_t covered_from(const struct lost_ranges *g, struct archive_set *set, uint64_t seq, uint64_t log_first)
 {
 	struct manifest m;

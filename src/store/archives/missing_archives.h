@@ -1,5 +1,5 @@
-/* What should be in an archive and cannot be read there: ranges of seqs, each with the reason. Locked by whoever owns the
- * list. */
+/* Missing archives: ranges of seqs that should be in an archive but cannot be read, each with the reason. Guarded by the
+ * owner's lock. */
 #ifndef STORE_ARCHIVES_MISSING_ARCHIVES_H
 #define STORE_ARCHIVES_MISSING_ARCHIVES_H
 
@@ -17,7 +17,7 @@ struct missing_archive {
 	uint64_t first;
 	uint64_t last;
 	enum missing_reason kind;
-	bool seen; /* since the last look began */
+	bool seen; /* in the current scan */
 	struct fault why;
 };
 
@@ -28,16 +28,17 @@ struct missing_archives {
 };
 
 void missing_archives_finish(struct missing_archives *a);
-/* In place of one of the same range and kind. Without memory it is left out: such events are told as removed. */
+/* Adds an entry, or replaces the one of the same range and kind. Without memory it is left out, and its events are reported
+ * as removed. */
 void missing_archives_add(struct missing_archives *a, struct missing_archive missing);
 void missing_archives_remove(struct missing_archives *a, uint32_t index);
-/* A look at the directory begins, and ends: what was rejected before, and was not seen again, is not there any more. */
+/* Begin and end a scan of the directory. Rejected files that were not seen again are dropped. */
 void missing_archives_begin(struct missing_archives *a);
 void missing_archives_end(struct missing_archives *a);
 bool missing_archives_know(const struct missing_archives *a, uint64_t first, uint64_t last);
-/* The one that says most about `seq`; NULL where there is none. */
+/* The entry for `seq`, preferably of a rejected file; NULL: there is none. */
 const struct missing_archive *missing_archives_find(const struct missing_archives *a, uint64_t seq);
-/* The lowest seq after, or the highest before; 0 where there is none. */
+/* The lowest missing seq after `after`, or the highest before `before`; 0: there is none. */
 uint64_t missing_archives_next(const struct missing_archives *a, uint64_t after);
 uint64_t missing_archives_previous(const struct missing_archives *a, uint64_t before);
 

@@ -23,7 +23,7 @@ enum err stream_last_note_unknown(sqlite3 *db, uint64_t seq, bool accept, struct
 
 enum { SLICE = 10000 }; /* rows that one read transaction takes */
 
-/* The next rows of `from`, at most `head`; *unknown is `head` where one is past it. */
+/* Copies the next rows with seqs up to `head`. *unknown becomes `head` if a row has a higher one. */
 static enum err copy_rows(sqlite3_stmt *rows, sqlite3_stmt *put, uint64_t head, uint64_t *unknown, int *count,
 			  struct fault *fault)
 {

@@ -31,7 +31,7 @@ static enum err fail_move(const char *from, const char *to, struct fault *fault)
 	return sys_fail(fault, what, to, errno);
 }
 
-/* What is not there has been moved already. */
+/* A file that does not exist was moved by an earlier attempt. */
 static enum err move(const char *from, const char *to, const char *name, struct fault *fault)
 {
 	char source[PATH_MAX];
@@ -51,13 +51,13 @@ enum err database_swap_decide(const char *dir, const char *made, struct fault *f
 	return store_files_sync_names(dir, fault);
 }
 
-/* As long as the new database is not in its place, whatever is there is the old one. */
+/* Moves the old database away. Until the new one is in place, an existing database is the old one. */
 static enum err move_old(const char *dir, const struct paths *p, struct fault *fault)
 {
 	static const char *const files[] = {STORE_FILES_DB "-wal", STORE_FILES_DB "-shm", "head", STORE_FILES_DB};
 	if (mkdir(p->old, 0700) != 0 && errno != EEXIST)
 		return sys_fail(fault, "cannot make", p->old, errno);
-	/* A power loss must not take the directory once anything is in it. */
+	/* The directory must survive a power loss before files are moved into it. */
 	enum err err = store_files_sync_names(p->from, fault);
 	for (size_t i = 0; !err && i < sizeof files / sizeof *files; i++)
 		err = move(dir, p->old, files[i], fault);

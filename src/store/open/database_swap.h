@@ -12,7 +12,8 @@
 
 #include "base/err.h"
 
-/* The store in `made`, closed, is whole: it is going to replace the one in `dir`, of which both are a part. */
+/* Decides the swap: the store in `made`, complete and closed, will replace the one in `dir`. `made` is a directory in `dir`.
+ */
 enum err database_swap_decide(const char *dir, const char *made, struct fault *fault);
 /* Finishes a swap that was decided; otherwise does nothing. `old_dir` (or NULL): where the old files are now. The store is
  * locked. */

@@ -85,7 +85,7 @@ enum err lineage_rows_in_doubt(sqlite3 *db, bool *doubt, struct fault *fault)
 	return err;
 }
 
-/* On the disk before the first event that may be lost. */
+/* On stable storage before the first event that may be lost. */
 enum err lineage_rows_note_relaxed(sqlite3 *db, bool relaxed, struct fault *fault)
 {
 	char boot[BOOT_LEN];

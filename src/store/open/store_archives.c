@@ -1,4 +1,4 @@
-/* What a store knows of its archives when it opens: where they are, which of them its log follows, and which it misses. */
+/* Opening the archives of a store: their directory, the chain that the log follows, and missing archives. */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
 
-/* Where archives are, as the last writer said: beside the store unless it said otherwise. */
+/* The directory of archives that was set last; by default `archives` in the store's directory. */
 static enum err load_archive_dir(struct store *s, char dir[PATH_MAX], struct fault *fault)
 {
 	struct buf noted;
@@ -32,7 +32,7 @@ static enum err load_archive_dir(struct store *s, char dir[PATH_MAX], struct fau
 	return err;
 }
 
-/* The keeper's word, as an absolute path; an empty one: beside the store, wherever that is moved. */
+/* Saves the directory of archives as an absolute path. The default is not saved, so that it moves with the store. */
 static enum err save_archive_dir(struct store *s, struct fault *fault)
 {
 	char cwd[PATH_MAX] = "";
@@ -50,7 +50,7 @@ static enum err save_archive_dir(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* Where archives overlap, those count that the log's events went to. */
+/* Of archives that overlap, those are used that the log's events went to. */
 static enum err follow_chain(struct store *s, struct fault *fault)
 {
 	struct buf text;
@@ -69,7 +69,7 @@ static enum err miss(struct store *s, struct lost_range range, struct fault *fau
 	assert(range.first > 0 && range.first <= range.last && range.last < s->log_first);
 	bool accepted = s->options.accept_loss;
 	if (s->options.access == STORE_WRITE)
-		log_warn(accepted ? "events are gone, as was said" : "events are in no archive that can be used",
+		log_warn(accepted ? "events are lost, as accepted" : "events are in no archive that can be used",
 			 "first=%" PRIu64 " last=%" PRIu64 " dir=\"%s\"", range.first, range.last,
 			 archive_set_dir(s->archives));
 	if (!accepted) {
@@ -80,7 +80,8 @@ static enum err miss(struct store *s, struct lost_range range, struct fault *fau
 	return lost_ranges_add(s->db, range.first, range.last, false, fault);
 }
 
-/* What is below the log and neither gone nor in an archive that can be used should be in one: it is not told as removed. */
+/* Events below the log that are neither lost nor in a usable archive become missing archives, so that they are not reported
+ * as removed. */
 static enum err expect_archives(struct store *s, struct fault *fault)
 {
 	struct lost_ranges lost;
@@ -94,13 +95,13 @@ static enum err expect_archives(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* Up to which seq the last seqs of streams are not known. */
+/* Loads the seq up to which the last seqs of streams are not known. */
 static enum err load_last_unknown(struct store *s, struct fault *fault)
 {
 	enum err err = stream_last_unknown(s->db, &s->last_unknown, fault);
 	if (err || s->last_unknown == 0 || !s->options.accept_loss || s->options.salvaged)
 		return err;
-	log_warn("streams without an event after this one are new, as was said", "seq=%" PRIu64, s->last_unknown);
+	log_warn("streams without an event after this one count as new, as accepted", "seq=%" PRIu64, s->last_unknown);
 	s->last_unknown = 0;
 	return stream_last_note_unknown(s->db, 0, true, fault);
 }

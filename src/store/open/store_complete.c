@@ -16,14 +16,14 @@
 
 enum { NAME_LEN = 300 };
 
-/* What stands in the directory besides the database. */
+/* The other files of the directory. */
 struct traces {
 	char path[PATH_MAX];     /* of the database */
 	char archives[PATH_MAX]; /* the directory of archives, which may be elsewhere */
-	uint64_t noted;          /* the last event that was acknowledged, as far as it was noted */
+	uint64_t noted;          /* the last acknowledged seq in the file `head`; 0: none */
 };
 
-/* What the database says. */
+/* The state of the database. */
 struct account {
 	bool empty; /* it has no tables */
 	uint64_t head;
@@ -55,7 +55,7 @@ static bool has_archives(const char *path)
 	return found;
 }
 
-/* There is no database, or nothing is in it: is that all there ever was? */
+/* The database is missing or empty: ERR_CORRUPT if there are traces of a store. */
 static enum err check_rest(const char *dir, const struct traces *t, struct fault *fault)
 {
 	char part[PATH_MAX];
@@ -67,7 +67,7 @@ static enum err check_rest(const char *dir, const struct traces *t, struct fault
 		return fault_set(fault, ERR_CORRUPT,
 				 "an import into %s was interrupted: run it again, or remove the directory", dir);
 	bool archives = has_archives(beside);
-	/* A first start that was cut short leaves a log, but beside a database: without one SQLite would throw it away. */
+	/* An interrupted first start leaves a log, but with a database: without one SQLite would delete the log. */
 	bool log = stat(t->path, &st) != 0 && has_bytes(t->path, "-wal");
 	if (t->noted == 0 && !archives && !log)
 		return ERR_NONE;
@@ -81,7 +81,7 @@ static enum err check_rest(const char *dir, const struct traces *t, struct fault
 			     : "there is a write-ahead log beside it");
 }
 
-/* The archive of this history that reaches farthest past `head`. */
+/* The archive of this history with the highest last event after `head`. */
 static bool find_past(const char *path, const struct lineage *lineage, uint64_t head, struct manifest *farthest)
 {
 	farthest->last = head;
@@ -114,18 +114,18 @@ static enum err read_head(sqlite3 *db, uint64_t *head, struct fault *fault)
 	return err;
 }
 
-/* The log has lost its end, or is another one, where an archive of this history goes on behind it. */
+/* If an archive of this history has events after the log's end, the log is damaged or another one. */
 static enum err check_end(sqlite3 *db, const struct traces *t, const struct lineage *lineage, uint64_t *head,
 			  struct fault *fault)
 {
 	struct manifest m;
 	if (!find_past(t->archives, lineage, *head, &m))
 		return ERR_NONE;
-	enum err err = read_head(db, head, fault); /* a server may have gone on since */
+	enum err err = read_head(db, head, fault); /* a server may have written meanwhile */
 	if (err || m.last <= *head)
 		return err;
 	return fault_set(fault, ERR_CONFLICT,
-			 "%s/%s reaches past the log's end, which is %" PRIu64 ": import it first, or take it away",
+			 "%s/%s has events after the log's end, which is %" PRIu64 ": import it, or move it away",
 			 t->archives, m.file, *head);
 }
 
@@ -175,7 +175,7 @@ enum err store_complete_check(const char *dir, const char *archive_dir, bool cop
 	if (!err)
 		err = read_account(*inspected, &t, archive_dir, copies, &a, fault);
 	if (err == ERR_CORRUPT)
-		return ERR_NONE; /* whoever opens it says so, and can say more */
+		return ERR_NONE; /* opening the database reports the damage in more detail */
 	if (err)
 		return err;
 	if (a.empty)

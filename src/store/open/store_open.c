@@ -1,4 +1,4 @@
-/* Opening, closing, and opening again after a failure. */
+/* Opening and closing a store. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,8 @@
 #include "store/sqlite/meta.h"
 
 enum {
-	HURRIED_MS = 500, /* of DB_BUSY_MS, once the store is closed soon */
-	/* Between two tries at a locked database; the first few come sooner. */
+	HURRIED_MS = 500, /* instead of DB_BUSY_MS, after store_hurry */
+	/* Time between two tries at a locked database; the first few come every millisecond. */
 	QUICK_TRIES = 10,
 	TRY_MS = 10,
 };
@@ -95,7 +95,7 @@ void store_close_db(struct store *s)
 	s->db = NULL;
 }
 
-/* What SQLite asks when the database is locked: shall it try again? */
+/* SQLite's busy handler: 1 tries again. */
 static int wait_for_lock(void *arg, int tries)
 {
 	struct store *s = arg;
@@ -129,14 +129,14 @@ enum err store_open_db(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* The names in a store's directory, and its own in its parent's (which need not be ours to read). */
+/* Syncs the names in a store's directory, and its own name in the parent, which may be unreadable for us. */
 static enum err sync_names(const char *dir, struct fault *fault)
 {
 	bool fine = sys_sync_dir(dir) == 0 && (sys_sync_parent(dir) == 0 || errno == EACCES);
 	return fine ? ERR_NONE : sys_fail(fault, "cannot sync", dir, errno);
 }
 
-/* A store that has no line of history yet is a new one. */
+/* A new store has no line of history yet. */
 static enum err load_lineage(struct store *s, struct fault *fault)
 {
 	enum err err = lineage_rows_load(s->db, &s->lineage, fault);
@@ -147,8 +147,8 @@ static enum err load_lineage(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* What is written now need not be what follows elsewhere: in the original of a copy, or with those who were sent what a
- * power loss has taken. */
+/* Begins a line of history if the next events may differ from what readers have: those of the original of a copy, or those
+ * that were sent events which a power loss has destroyed. */
 static enum err begin_own_line(struct store *s, struct fault *fault)
 {
 	bool doubt = false;
@@ -160,7 +160,7 @@ static enum err begin_own_line(struct store *s, struct fault *fault)
 	return err ? err : lineage_rows_note_relaxed(s->db, s->options.relaxed, fault);
 }
 
-/* Topics that the catalog does not know yet. */
+/* Loads the topics that the catalog does not have yet. */
 static enum err read_topics(struct store *s, struct fault *fault)
 {
 	struct topic_reader *reader;
@@ -193,7 +193,7 @@ enum err store_load_topics(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* Takes one stored event into the memory that trails: what a commit does for a new one. */
+/* Adds a stored event to index tail and catalog, as a commit does for a new one. */
 static enum err load_event(struct store *s, uint64_t seq, sqlite3_stmt *st, struct fault *fault)
 {
 	if ((uint64_t)sqlite3_column_int64(st, 0) != seq)
@@ -261,11 +261,11 @@ static enum err load(struct store *s, struct fault *fault)
 	if (err)
 		return err;
 	s->expired_ids = (uint64_t)expired_ids;
-	/* Whoever repairs looks at the events itself, and makes the index anew. */
+	/* A repair reads the events itself, and rebuilds the index. */
 	bool whole = indexed_upto >= 0 && head >= indexed_upto && (last == 0 || last >= head);
 	if (!whole && !s->options.unchecked)
 		return fault_set(fault, ERR_CORRUPT,
-				 "the marks of %s contradict each other (trail %" PRId64 ", head %" PRId64
+				 "the positions in %s contradict each other (index %" PRId64 ", head %" PRId64
 				 ", last event %" PRId64 ")",
 				 s->path, indexed_upto, head, (int64_t)last);
 	s->last_time_ms = time;
@@ -283,7 +283,7 @@ static enum err load(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* In one transaction where another process may be writing: what is read belongs together. */
+/* In one transaction if another process may be writing, for a consistent state. */
 static enum err load_at_once(struct store *s, struct fault *fault)
 {
 	if (s->options.access == STORE_WRITE)
@@ -295,7 +295,7 @@ static enum err load_at_once(struct store *s, struct fault *fault)
 	return err;
 }
 
-/* A store that does not wait for the disk notes nothing of what was acknowledged, for a power loss may take it. */
+/* A store that does not sync commits keeps no acknowledged seq, since a power loss may take events back. */
 static enum err open_head(struct store *s, struct fault *fault)
 {
 	uint64_t noted = 0;
@@ -338,7 +338,7 @@ static enum err open_all(struct store *s, struct fault *fault)
 	store_files_remember(&s->files);
 	if (!err && s->empty_rows && !s->options.unchecked && !s->options.copies)
 		err = store_remove_unused(s, fault);
-	/* Always: a process that was killed may have made them without coming this far. */
+	/* Always: a killed process may have made them without syncing. */
 	return err ? err : sync_names(s->dir, fault);
 }
 
@@ -353,7 +353,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	if (s == NULL)
 		return fault_nomem(fault);
 	s->options = options;
-	s->options.on_forgotten = NULL; /* not before it is open */
+	s->options.on_forgotten = NULL; /* set when the store is open */
 	s->lock_fd = -1;
 	path_format(s->dir, "%s", dir);
 	store_files_db(dir, s->path);
@@ -374,9 +374,9 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	*out = s;
 	return ERR_NONE;
 }
-/* --- after a failure --- */
+/* --- closing --- */
 
-/* Nothing is lost without it: the next one to open the store has more to read. */
+/* If this fails, opening the store takes longer. */
 static void flush_index_tail(struct store *s)
 {
 	struct committed *none;
@@ -395,7 +395,7 @@ void store_close(struct store *s)
 	if (s == NULL)
 		return;
 	if (s->db != NULL && s->options.access == STORE_WRITE) {
-		struct fault fault; /* all is in the log: the next start takes it from there */
+		struct fault fault; /* ignored: everything is in the write-ahead log */
 		store_rollback(s);
 		flush_index_tail(s);
 		if (!s->options.copies)

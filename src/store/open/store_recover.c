@@ -1,5 +1,5 @@
 /* Opening the database again after a failure. */
-/* Opening, closing, and opening again after a failure. */
+/* Opening the database again after a failed commit. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "store/log/store_internal.h"
 #include "store/sqlite/db.h"
 
-/* Frames the events after `from` again, as they are in the file. */
+/* Makes pages of the events after `from`, from the database. */
 static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault)
 {
 	sqlite3_stmt *st;
@@ -36,7 +36,7 @@ static enum err frame_stored(struct store *s, uint64_t from, struct fault *fault
 	return err;
 }
 
-/* What the database says of itself after it was opened again. */
+/* The state of the database after it was opened again. */
 struct found {
 	uint64_t last;
 	uint64_t first;
@@ -44,8 +44,8 @@ struct found {
 	uint64_t expired_ids;
 };
 
-/* The kernel may take pages for clean that a failed fsync did not write: copying all of the WAL into the database makes them
- * dirty again, and only when that was synced is the file what it seems to be. */
+/* After a failed fsync the kernel may regard unwritten pages as clean. Copying all of the WAL into the database makes them
+ * dirty again; only after that was synced can the file be trusted. */
 static enum err write_back_all(struct store *s, struct fault *fault)
 {
 	enum err err = db_copy_anew(s->db, fault);
@@ -70,12 +70,12 @@ static enum err read_found(struct store *s, uint64_t known, struct found *out, s
 	return err;
 }
 
-/* Brings the memory up to what was found: the commit that was in doubt may have been made, or not. */
+/* Brings memory up to date: the commit that failed may have been made or not. */
 static enum err take_over(struct store *s, uint64_t known, const struct found *found, struct fault *fault)
 {
 	s->expired_ids = found->expired_ids;
 	if (found->first > s->log_first)
-		store_count_out(s); /* it was made */
+		store_count_out(s); /* the commit was made */
 	store_set_log_first(s, found->first);
 	enum err err = store_load_topics(s, fault);
 	if (!err && !index_tail_agree(s->tail, found->indexed_upto))
@@ -84,11 +84,11 @@ static enum err take_over(struct store *s, uint64_t known, const struct found *f
 	if (!err && found->last > known)
 		err = frame_stored(s, known, fault);
 	if (!err)
-		err = store_load_events(s, index_tail_end(s->tail), fault); /* known, or further when it is tried again */
+		err = store_load_events(s, index_tail_end(s->tail), fault); /* after `known` if an earlier try got further */
 	if (err)
 		return err;
 	if (found->first == s->log_first_before)
-		s->removed_count = 0; /* it was not made */
+		s->removed_count = 0; /* the commit was not made */
 	store_forget_topics(s);
 	return ERR_NONE;
 }
@@ -111,7 +111,7 @@ enum err store_recover(struct store *s, struct committed **out, struct fault *fa
 		err = take_over(s, known, &found, fault);
 	if (!err) {
 		store_files_remember(&s->files);
-		err = store_files_check(&s->files, fault); /* both are there */
+		err = store_files_check(&s->files, fault); /* both exist now */
 	}
 	if (err) {
 		store_forget_pages(s);

@@ -23,14 +23,14 @@ struct topic_reader {
 	uint32_t next; /* no row has a lower number */
 	uint64_t indexed_upto;
 
-	/* Without a thread the caller reads, into the first piece, and nothing is locked. */
+	/* Without a thread the caller reads into the first piece, and nothing is locked. */
 	struct thread thread;
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t changed;
-	uint64_t filled; /* pieces that were read, all in all */
-	uint64_t taken;  /* and of these, those that the caller is through with */
-	bool lent;       /* the caller has the piece `taken` */
-	bool over;       /* there will be no more, for the reason in `fault` or because there are none */
+	uint64_t filled; /* pieces that were read so far */
+	uint64_t taken;  /* pieces that the caller has finished */
+	bool lent;       /* the caller is using the piece `taken` */
+	bool over;       /* there are no more pieces, or reading failed with `fault` */
 	bool stop;
 	struct fault fault;
 	struct topic_rows pieces[];
@@ -59,7 +59,7 @@ static enum err read_row(struct topic_reader *r, struct topic_rows *rows, struct
 	return ERR_NONE;
 }
 
-/* Fills a piece; one that is not full is the last. */
+/* Fills a piece. A piece that is not full is the last. */
 static enum err fill(struct topic_reader *r, struct topic_rows *rows, struct fault *fault)
 {
 	enum err err = ERR_NONE;
@@ -130,7 +130,7 @@ enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t indexed_upto,
 		return err;
 	}
 	sqlite3_bind_int64(r->st, 1, first);
-	/* Without one it takes longer. */
+	/* If this fails, the caller reads the rows itself. */
 	if (threaded)
 		(void)thread_start(&r->thread, "topics", work, r, NULL);
 	*out = r;

@@ -1,5 +1,5 @@
-/* Reads the rows of `topic`. Where there are many of them a thread of its own does so, while the caller takes those that
- * were read before into the catalog. */
+/* Reads the rows of the table topic. If there are many, a thread reads them while the caller adds earlier ones to the
+ * catalog. */
 #ifndef STORE_OPEN_TOPIC_ROWS_H
 #define STORE_OPEN_TOPIC_ROWS_H
 
@@ -22,7 +22,7 @@ struct topic_reader;
  * not be used otherwise until topic_reader_destroy. *last: the highest number, 0 where there is none. */
 enum err topic_reader_create(sqlite3 *db, uint32_t first, uint64_t indexed_upto, struct topic_reader **out, uint32_t *last,
 			     struct fault *fault);
-/* The next ones, which are valid until the next call; NULL: there are no more. */
+/* *out: the next rows, valid until the next call; NULL: there are no more. */
 enum err topic_reader_next(struct topic_reader *r, const struct topic_rows **out, struct fault *fault);
 void topic_reader_destroy(struct topic_reader *r);
 

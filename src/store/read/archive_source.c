@@ -21,7 +21,7 @@ struct opened {
 	uint64_t used;
 };
 
-/* A topic as envelopes spell it, and its number. */
+/* A topic as text in envelopes, and its number. */
 struct memo {
 	char text[MEMO_LEN];
 	size_t len; /* 0: free */
@@ -34,7 +34,7 @@ struct archive_source {
 	struct opened open[OPEN_MAX];
 	uint64_t clock;
 	struct memo memo[MEMO];
-	char time[CLOCK_TEXT_LEN]; /* the last one parsed: events of one commit share it */
+	char time[CLOCK_TEXT_LEN]; /* parsed last: events of one commit share it */
 	int64_t time_ms;
 };
 
@@ -57,7 +57,7 @@ void archive_source_destroy(struct archive_source *s)
 	free(s);
 }
 
-/* The archive, open; the one that was not used for longest makes room. */
+/* Opens an archive; the least recently used one is closed. */
 static enum err open_archive(struct archive_source *s, const struct manifest *m, struct archive **out, struct fault *fault)
 {
 	struct opened *oldest = &s->open[0];
@@ -78,18 +78,18 @@ static enum err open_archive(struct archive_source *s, const struct manifest *m,
 	enum err err = archive_open(path, &oldest->archive, fault);
 	if (err == ERR_NOT_FOUND) {
 		archive_set_forget(s->set, m->file);
-		return fault_set(fault, ERR_GONE, "%s is gone", path);
+		return fault_set(fault, ERR_GONE, "%s does not exist any more", path);
 	}
 	if (err)
 		return err;
 	*out = oldest->archive;
-	if (archive_frames(*out) == 0) /* nor does it have a name, so that it is not found as opened the next time */
-		return fault_set(fault, ERR_CORRUPT, "%s: it holds no events", m->file);
+	if (archive_frames(*out) == 0) /* without a file name, it is not found as open the next time */
+		return fault_set(fault, ERR_CORRUPT, "%s: it has no events", m->file);
 	snprintf(oldest->file, sizeof oldest->file, "%s", m->file);
 	return ERR_NONE;
 }
 
-/* --- from text to what a page wants --- */
+/* --- parsing --- */
 
 static bool find_topic(struct archive_source *s, const struct envelope *e, uint32_t *topic)
 {
@@ -160,8 +160,8 @@ static enum err first_seq(const struct walk *w, const struct archive_lines *line
 	return fault_set(w->fault, ERR_CORRUPT, "%s: a frame does not begin with an event", w->manifest->file);
 }
 
-/* The events of a frame that are in the range. Those that were to come next must be among them: a frame may be sound and
- * yet not be the one that belongs there. */
+/* Calls back with the events of a frame that are in the range. The next expected event must be among them: a sound frame may
+ * be in the wrong place. */
 static enum err walk_frame(struct walk *w, const struct archive_lines *lines, uint64_t first)
 {
 	uint64_t from = w->after + 1 > first ? w->after + 1 : first;
@@ -185,7 +185,7 @@ static enum err walk_frame(struct walk *w, const struct archive_lines *lines, ui
 	return err;
 }
 
-/* One that is damaged is opened anew the next time: it may have been repaired. */
+/* Records damage and closes the archive, so that it is opened again the next time: it may have been repaired. */
 static enum err give_up(struct archive_source *s, const struct manifest *m, enum err err, const struct fault *fault)
 {
 	if (err != ERR_CORRUPT && err != ERR_IO)
@@ -213,7 +213,7 @@ static enum err walk_frames(struct walk *from, struct fault *fault)
 	while (!err && w.more && w.after + 1 < w.before) {
 		struct archive_lines lines;
 		uint64_t first;
-		if (frame == archive_frames(a)) /* also what was the first frame, descending */
+		if (frame == archive_frames(a)) /* also after the first frame, descending */
 			return fault_set(fault, ERR_CORRUPT, "%s: it ends before event %" PRIu64, m->file,
 					 (descending ? w.before - 1 : w.after + 1));
 		err = archive_unpack(a, frame, &lines, fault);

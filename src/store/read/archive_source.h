@@ -1,4 +1,5 @@
-/* Events out of a store's archives, for one reader: a few of them open at a time, names turned into topics. One thread. */
+/* Reading events from a store's archives, for one reader. Keeps a few archives open, and maps names to topics. One thread.
+ */
 #ifndef STORE_READ_ARCHIVE_SOURCE_H
 #define STORE_READ_ARCHIVE_SOURCE_H
 
@@ -15,18 +16,18 @@ void archive_source_destroy(struct archive_source *s);                          
 
 struct archived {
 	struct envelope envelope;
-	struct slice text; /* the envelope as it stands there */
+	struct slice text; /* the whole line */
 	int64_t time_ms;
 	uint32_t topic;
 };
-/* Anything but ERR_NONE ends the walk; *more is true before, and ends it without a fault when it is made false. */
+/* An error ends the walk; so does setting *more, which is true, to false. */
 typedef enum err archived_fn(void *arg, const struct archived *event, bool *more, struct fault *fault);
 
-/* Calls back with the events of one archive whose seqs are in the range (its `max` does not matter), in its order. ERR_GONE:
- * its file is not there any more, and the set has been told. */
+/* Calls back with the events of one archive whose seqs are in the range, in its order; its `max` is not used. ERR_GONE: its
+ * file does not exist any more; the set knows it as missing now. */
 enum err archive_source_walk(struct archive_source *s, const struct manifest *m, const struct seq_query *range,
 			     archived_fn *each, void *arg, struct fault *fault);
-/* The last seq of an archive whose time is before `time_ms`; first - 1 where there is none. */
+/* *seq: the last event of an archive whose time is before `time_ms`; first - 1: there is none. */
 enum err archive_source_seek_time(struct archive_source *s, const struct manifest *m, int64_t time_ms, uint64_t *seq,
 				  struct fault *fault);
 

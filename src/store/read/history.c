@@ -11,11 +11,11 @@
 #include "store/sqlite/db.h"
 
 enum {
-	/* More topics than this, and walking the log costs less than asking the postings of each. */
+	/* With more topics than this, walking the log costs less than reading the postings of each topic. */
 	SEEK_TOPICS_MAX = 1024,
-	/* Rows that one page looks at when it walks the log for a filter. */
+	/* Rows that one page examines when it walks the log for a filter. */
 	WALK_ROWS_MAX = 65536,
-	PICK_ROWS = 4096, /* that it looks at where payloads decide */
+	PICK_ROWS = 4096, /* rows that it examines for conditions on payloads */
 	MANY_ROWS = 256,
 };
 
@@ -91,7 +91,7 @@ enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct 
 	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is damaged: its sum does not match", row->seq);
 }
 
-/* Adds the row that `st` stands on, if its payload fulfils what is asked for. */
+/* Adds the current row of `st`, if its payload fulfils the conditions. */
 static enum err add_row(struct reader *r, sqlite3_stmt *st, const struct where *where, struct page_builder *b,
 			struct fault *fault)
 {
@@ -104,14 +104,13 @@ static enum err add_row(struct reader *r, sqlite3_stmt *st, const struct where *
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }
 
-/* What one page has taken so far, and where it stands. The bounds are those of the part that it is read from: the log, or
- * one archive. */
+/* The state of a page that is being read. The bounds are those of the part that it is read from: the log, or one archive. */
 struct progress {
 	const struct history_query *q;
 	struct page_builder *builder;
 	uint64_t after;
 	uint64_t before;
-	uint64_t position; /* the last seq looked at */
+	uint64_t position; /* the last seq that was examined */
 	uint32_t rows;
 	bool full;
 };
@@ -127,8 +126,8 @@ static enum err missing(uint64_t seq, struct fault *fault)
 	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " is missing", seq);
 }
 
-/* Walks the log. With a selection that is too wide for its postings, only what it has is taken. The log has no holes: each
- * row is the neighbour of the one before, and the last one ends the range. */
+/* Walks the log, and tests each event with the selection. The log has no holes: each row must follow the one before, and the
+ * last must end the range. */
 static enum err walk(struct reader *r, struct progress *p, struct fault *fault)
 {
 	bool down = p->q->descending;
@@ -185,8 +184,8 @@ static enum err pick_rows(struct reader *r, struct progress *p, const uint64_t *
 	return err;
 }
 
-/* Looks the matching seqs up in the trailing index, then reads just these: more than the page can hold where what is in them
- * decides. */
+/* Finds the matching seqs in the index, then reads these events; with conditions on payloads, more than the page can hold.
+ */
 static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 {
 	bool by_payload = selection_where(p->q->select) != NULL;
@@ -200,7 +199,7 @@ static enum err pick(struct reader *r, struct progress *p, struct fault *fault)
 	if (!err && found.count > 0)
 		err = pick_rows(r, p, seqs, found.count, fault);
 	assert(err || found.count <= max);
-	p->full = p->full || found.count == max; /* there may be more behind them */
+	p->full = p->full || found.count == max; /* there may be more */
 	free(seqs);
 	return err;
 }
@@ -227,7 +226,7 @@ static enum err on_archived(void *arg, const struct archived *event, bool *more,
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }
 
-/* Narrows the bounds to the part that the page begins in; *archived says whether that is an archive. */
+/* Sets the bounds to the part in which the page begins; *archived: it is an archive. */
 static enum err find_part(struct reader *r, struct progress *p, struct manifest *m, bool *archived, struct fault *fault)
 {
 	uint64_t after = p->after;
@@ -242,7 +241,7 @@ static enum err find_part(struct reader *r, struct progress *p, struct manifest 
 		p->after = after + 1 < log_first ? log_first - 1 : after;
 		return ERR_NONE;
 	}
-	/* A list of the newest goes on below what is missing; one of the oldest is told (CONTRACT: a gap). */
+	/* A descending page skips missing events; an ascending one fails, and the reader gets a gap (CONTRACT). */
 	uint64_t there = down ? archive_set_previous(set, before) : start;
 	if (down && there <= after) {
 		p->before = after + 1;
@@ -291,7 +290,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 		uint64_t head = store_head(r->store);
 		uint64_t before = q->before == 0 || q->before > head + 1 ? head + 1 : q->before;
 		bool empty = q->after + 1 >= before || q->count_max == 0;
-		/* Many events in a row fill a page; a search may find nothing. */
+		/* Without a filter the page will be full; with one it may stay empty. */
 		size_t expected = !empty && selection_is_open(q->select) && q->count_max >= MANY_ROWS ? q->bytes_max : 0;
 		struct progress p = {.q = q,
 				     .builder = page_builder_create(encoding, store_epoch(r->store), q->after, expected),
@@ -306,7 +305,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 		bool found = !err && !empty;
 		if (found)
 			err = read_part(r, &p, &m, archived, fault);
-		/* An archive that turns out to be gone is known to be: perhaps another one holds its events. */
+		/* If the file of the archive has disappeared, another archive may have its events. */
 		bool again = found && archived && err == ERR_GONE;
 		struct fault late;
 		if (found && !archived && p.after + 1 < p.before &&
@@ -322,7 +321,7 @@ static enum err read_page(struct reader *r, const struct history_query *q, enum 
 			continue;
 		if (err)
 			return err;
-		/* A full page answers for what it looked at, any other for all of its part. */
+		/* A full page ends with the last event examined, any other with its part. */
 		uint64_t end = !q->descending ? p.before - 1 : p.after > q->after ? p.after + 1 : q->after;
 		*out = page_builder_take(p.builder, p.full ? p.position : end);
 		return *out != NULL ? ERR_NONE : fault_nomem(fault);

@@ -8,7 +8,7 @@
 
 enum { COUNT_EVENTS = 65536, COUNT_BYTES = 1024 * 1024 };
 
-/* Finds matching events of the log in (*after, before), at most COUNT_EVENTS, and moves *after past them. */
+/* Counts up to COUNT_EVENTS events of the log in (*after, before), and moves *after. */
 static enum err count_in_log(struct reader *r, struct selection *select, uint64_t *after, uint64_t before,
 			     struct seq_list *found, struct fault *fault)
 {
@@ -21,7 +21,7 @@ static enum err count_in_log(struct reader *r, struct selection *select, uint64_
 	return ERR_NONE;
 }
 
-/* What one page of (*after, before) holds. */
+/* Counts the events of one page of (*after, before), and moves *after. */
 static enum err count_in_page(struct reader *r, struct selection *select, uint64_t *after, uint64_t before, uint64_t *count,
 			      struct fault *fault)
 {
@@ -58,7 +58,7 @@ enum err history_count(struct reader *r, struct selection *select, uint64_t afte
 			after = before - 1;
 		} else {
 			err = count_in_log(r, select, &after, before, &found, fault);
-			if (before_after + 1 < store_log_first(r->store)) /* retention was faster: it is in archives now */
+			if (before_after + 1 < store_log_first(r->store)) /* evicted meanwhile: they are in archives now */
 				after = before_after;
 			else
 				*count += found.count;

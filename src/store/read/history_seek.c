@@ -6,7 +6,7 @@
 #include "store/read/reader.h"
 #include "store/sqlite/db.h"
 
-/* The time of an event that is there; *there is false where retention has taken it. */
+/* The time of an event; INT64_MIN: retention has evicted it. */
 static enum err time_of(struct reader *r, uint64_t seq, int64_t *time_ms, struct fault *fault)
 {
 	sqlite3_stmt *st = r->statements[R_TIME];
@@ -17,7 +17,8 @@ static enum err time_of(struct reader *r, uint64_t seq, int64_t *time_ms, struct
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_NONE : db_fault(r->db, rc, "reading a time", fault);
 }
 
-/* Bisects: everything up to `low` is before, everything past `high` is not. What retention takes meanwhile has no time. */
+/* Bisects: events up to `low` are before time_ms, events after `high` are not. Evicted events have no time, and count as
+ * before. */
 static enum err seek_in_log(struct reader *r, uint64_t log_first, int64_t time_ms, uint64_t *seq, struct fault *fault)
 {
 	uint64_t low = log_first - 1;
@@ -39,13 +40,13 @@ static enum err seek_in_log(struct reader *r, uint64_t log_first, int64_t time_m
 	return ERR_NONE;
 }
 
-/* The last seq that may be before a time, and the last that surely is. */
+/* The last seq that may be before a time, and the last that certainly is. */
 struct sought {
 	uint64_t seq;
 	uint64_t sure;
 };
 
-/* *again: retention was faster, and what was sought may be in an archive by now. */
+/* *again: retention has evicted events meanwhile, and the one sought may be in an archive now. */
 static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out, bool *again, struct fault *fault)
 {
 	struct manifest m;
@@ -56,7 +57,7 @@ static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out,
 		enum err err = archive_source_seek_time(r->archives, &m, time_ms, &out->seq, fault);
 		if (!err && out->seq >= m.first)
 			out->sure = out->seq;
-		if (err != ERR_GONE) /* else the set knows it by now */
+		if (err != ERR_GONE) /* after ERR_GONE the set has dropped the archive */
 			return err;
 	}
 	enum err err = seek_in_log(r, log_first, time_ms, &out->seq, fault);
@@ -65,7 +66,7 @@ static enum err seek_time(struct reader *r, int64_t time_ms, struct sought *out,
 	return err ? err : reader_check_overtaken(r, log_first - 1, again, fault);
 }
 
-/* What retention has discarded is older than what is left above it, and perhaps no older than the time. */
+/* Lowers `sure` where events below it were lost: they may have been at or after the time. */
 static void doubt_lost(struct reader *r, int64_t time_ms, struct sought *s)
 {
 	assert(s->sure <= s->seq);

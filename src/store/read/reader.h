@@ -22,19 +22,19 @@ struct reader {
 	char text[CLOCK_TEXT_LEN];
 };
 
-/* One row of the log; the slices live until the statement moves on, the names until the catalog is left. */
+/* One row of the log. The slices are valid until the statement is stepped or reset, the names until catalog_leave. */
 struct row {
 	uint64_t seq;
 	int64_t time_ms;
 	uint32_t topic;
-	struct topic names; /* looked up once: retention may forget them while the row is read */
+	struct topic names; /* looked up once: retention may forget the topic while the row is read */
 	struct slice id;
 	struct slice data;
 };
 
-/* Has retention taken something from under a read of the log that began after `after`? Then it has to be done again. */
+/* *overtaken: retention has evicted events while the log was read from `after` on: it must be read again. */
 enum err reader_check_overtaken(struct reader *r, uint64_t after, bool *overtaken, struct fault *fault);
-/* Reads (seq, time, topic, id, data, sum) and proves the sum. */
+/* Reads (seq, time, topic, id, data, sum), and verifies the sum. ERR_CORRUPT. */
 enum err reader_row(struct reader *r, sqlite3_stmt *st, struct row *row, struct fault *fault);
 
 #endif

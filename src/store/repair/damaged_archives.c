@@ -22,10 +22,10 @@
 enum {
 	NAME_LEN = ARCHIVE_NAME_LEN + 16,
 	MANIFEST_MAX = 4096,
-	EPOCH_ERRORS = 2, /* characters of an epoch that may be damaged: by chance two epochs are never that close */
+	EPOCH_ERRORS = 2, /* characters of an epoch that may be damaged; two random epochs are never that close */
 };
 
-/* A frame that is whole: its events are consecutive. */
+/* A sound frame, with consecutive events. */
 struct sound_frame {
 	uint32_t file;
 	uint32_t frame;
@@ -75,7 +75,7 @@ static enum err each_name(const char *dir, enum err (*each)(void *arg, const cha
 	return err;
 }
 
-/* --- which are damaged --- */
+/* --- finding damaged archives --- */
 
 static bool has_epoch(const char *text, ssize_t len, const char *epoch)
 {
@@ -89,7 +89,7 @@ static bool has_epoch(const char *text, ssize_t len, const char *epoch)
 	return false;
 }
 
-/* Whatever else is wrong with a manifest: does it name one of these lines? */
+/* Does a manifest file, damaged or not, name one of these lines? */
 static bool names_line(const char *path, const struct lineage *lineage)
 {
 	char text[MANIFEST_MAX];
@@ -111,7 +111,7 @@ struct suspects {
 
 enum inside { INSIDE_UNUSABLE, INSIDE_DIFFERS, INSIDE_PROVEN };
 
-/* Whatever is beside an archive: has it a manifest of this history inside, and is it what that says? */
+/* Has an archive an embedded manifest of this history, and does it agree with that? */
 static enum err prove_inside(const struct suspects *s, const char *name, struct manifest *m, enum inside *out,
 			     struct fault *fault)
 {
@@ -136,7 +136,7 @@ static enum err prove_inside(const struct suspects *s, const char *name, struct 
 	return ERR_NONE;
 }
 
-/* An archive that is sound but for the manifest beside it gets the one inside: *out is INSIDE_PROVEN. */
+/* If an archive agrees with its embedded manifest (*out is INSIDE_PROVEN), its manifest file is written again. */
 static enum err restore_manifest(const struct suspects *s, const char *name, enum inside *out, struct fault *fault)
 {
 	struct manifest m;
@@ -147,12 +147,12 @@ static enum err restore_manifest(const struct suspects *s, const char *name, enu
 	archive_set_path(s->set, name, path);
 	err = archive_manifest_restore(path, &m, fault);
 	if (!err)
-		log_warn("the manifest beside an archive was missing or damaged: it is written again from the one inside",
+		log_warn("the manifest file of an archive was missing or damaged: it is restored from the embedded manifest",
 			 "file=\"%s\"", path);
 	return err;
 }
 
-/* Is the manifest beside an archive, whatever else is wrong with it, one of this history? */
+/* Is the manifest file of an archive, damaged or not, of this history? */
 static bool is_ours_beside(const struct suspects *s, const char *name, uint64_t count)
 {
 	struct manifest m;
@@ -164,7 +164,7 @@ static bool is_ours_beside(const struct suspects *s, const char *name, uint64_t 
 	return !foreign && manifest_path(path, manifest) && names_line(manifest, s->lineage);
 }
 
-/* One whose manifest is of no use. Without any, beside it or inside, it never was an archive. */
+/* An archive without a usable manifest file. Without any manifest it never was an archive. */
 static enum err suspect(void *arg, const char *name, struct fault *fault)
 {
 	const struct suspects *s = arg;
@@ -181,7 +181,7 @@ static enum err suspect(void *arg, const char *name, struct fault *fault)
 										     : ERR_NONE;
 }
 
-/* One that is not what the manifest beside it says. */
+/* An archive that disagrees with its manifest file. */
 static enum err check_inside(const struct suspects *s, const char *name, struct fault *fault)
 {
 	enum inside inside;
@@ -230,7 +230,7 @@ static enum err rename_damaged(const char *path, struct fault *fault)
 	return sys_fail(fault, "cannot rename to *" DAMAGED_ENDING, path, errno);
 }
 
-/* The manifest of an archive that is not under its name any more. */
+/* Renames the manifest of an archive that was renamed. */
 static enum err rename_manifest(const char *archive, struct fault *fault)
 {
 	char manifest[PATH_MAX];
@@ -243,11 +243,11 @@ static enum err rename_archive(struct damaged_archive *t, uint32_t index, struct
 {
 	char path[PATH_MAX];
 	path_format(path, "%s/%s", t->dir, t->names[index]);
-	log_warn("an archive is damaged: what can be read of it goes into others", "file=\"%s" DAMAGED_ENDING "\"", path);
+	log_warn("an archive is damaged: the events that can be read are copied into others", "file=\"%s" DAMAGED_ENDING "\"", path);
 	return rename_damaged(path, fault);
 }
 
-/* --- what can be read --- */
+/* --- reading sound frames --- */
 
 static enum err find_renamed(void *arg, const char *name, struct fault *fault)
 {
@@ -337,7 +337,7 @@ enum err damaged_archive_open(const char *dir, const struct lineage *lineage, st
 	enum err err = find_damaged(t, lineage, fault);
 	for (uint32_t i = 0; !err && i < t->count; i++)
 		err = rename_archive(t, i, fault);
-	/* An archive whose manifest is gone first would never have been one. */
+	/* Archives are renamed before their manifests: without its manifest a file would not be taken for an archive. */
 	if (!err && t->count > 0)
 		err = store_files_sync_names(t->dir, fault);
 	t->count = 0;
@@ -397,7 +397,7 @@ bool damaged_archive_find(struct damaged_archive *t, uint64_t seq, struct slice 
 	return false;
 }
 
-/* --- whose they are --- */
+/* --- their lines of history --- */
 
 struct lines {
 	const char *dir;
@@ -405,14 +405,14 @@ struct lines {
 	bool several; /* they are not of one history */
 };
 
-/* The manifest inside comes first: what is beside the archive may be another's. */
+/* The embedded manifest is preferred: the manifest file may belong to another archive. */
 static enum err read_either(const char *path, struct manifest *m, struct fault *fault)
 {
 	enum err err = archive_manifest_read_inside(path, m, fault);
 	return err == ERR_NONE || err == ERR_NOMEM ? err : manifest_read(path, m, fault);
 }
 
-/* Those of a sound manifest are taken in, or, once all are, held against the whole. */
+/* Calls `take` with the manifest of an archive, if it is sound. */
 static enum err each_manifest(struct lines *l, const char *name, enum err (*take)(struct lines *l, const struct manifest *m),
 			      struct fault *fault)
 {
@@ -466,7 +466,8 @@ enum err damaged_archive_lineage(const char *dir, struct lineage *out, struct fa
 		err = each_name(dir, on_compare, &l, fault);
 	if (!err && (out->count == 0 || l.several))
 		err = fault_set(fault, ERR_CORRUPT, "the archives in %s %s", dir,
-				l.several ? "are not of one history" : "do not say whose they are");
+				l.several ? "are of different histories"
+					  : "have no manifest that says which history they are of");
 	if (err)
 		lineage_finish(out);
 	return err;

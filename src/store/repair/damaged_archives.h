@@ -1,4 +1,4 @@
-/* Archives that are damaged, and what can still be read in them: frames, each proven by its own checksum. One thread. */
+/* Damaged archives, and the frames of them that can still be read, each verified by its checksum. One thread. */
 #ifndef STORE_REPAIR_DAMAGED_ARCHIVES_H
 #define STORE_REPAIR_DAMAGED_ARCHIVES_H
 
@@ -11,22 +11,20 @@
 
 struct damaged_archive;
 
-/* Looks for archives of this lineage that are not what they should be, or whose manifests are not. One that is what the
- * manifest inside says gets that beside it; the others are renamed: what the directory holds as archives afterwards is
- * sound. Also finds what an earlier attempt has renamed. Nobody else uses the
- * directory. */
+/* Finds archives of this lineage that are damaged or have a damaged manifest. An archive that agrees with its embedded
+ * manifest gets a new manifest file; the others are renamed, so that the archives that remain are sound. Also opens archives
+ * that an earlier attempt has renamed. No other process may use the directory. */
 enum err damaged_archive_open(const char *dir, const struct lineage *lineage, struct damaged_archive **out,
 			      struct fault *fault);
 void damaged_archive_close(struct damaged_archive *t); /* NULL is fine */
 
 uint32_t damaged_archive_count(const struct damaged_archive *t);
-/* The highest seq in any of them; 0. */
+/* The highest seq in any of their sound frames; 0: none. */
 uint64_t damaged_archive_head(const struct damaged_archive *t);
-/* The envelope of an event, until the next call; false where none of them has it. */
+/* The envelope of an event, valid until the next call; false: no sound frame has it. */
 bool damaged_archive_find(struct damaged_archive *t, uint64_t seq, struct slice *envelope);
 
-/* The lines of history that all sound manifests of a directory agree on. ERR_CORRUPT where there are none, or they do not.
- */
+/* The lines of history that all sound manifests of a directory agree on. ERR_CORRUPT: there are none, or they disagree. */
 enum err damaged_archive_lineage(const char *dir, struct lineage *out, struct fault *fault);
 
 #endif

@@ -16,7 +16,7 @@ struct rebuild {
 	uint64_t indexed_upto; /* events of the log up to here are in the figures already */
 };
 
-/* --- what archives hold --- */
+/* --- archived events --- */
 
 static enum err on_archived(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
 {
@@ -78,7 +78,7 @@ static enum err stored_figures(struct rebuild *r, struct fault *fault)
 	return err;
 }
 
-/* --- what the log holds --- */
+/* --- events of the log --- */
 
 static enum err add_row(struct rebuild *r, sqlite3_stmt *st, struct fault *fault)
 {
@@ -123,7 +123,7 @@ static enum err add_log(struct rebuild *r, struct fault *fault)
 	return err ? err : index_tail_write_figures(s->db, s->catalog, fault);
 }
 
-/* The index begins again where the log does. */
+/* Empties the index, which begins with the log. */
 static enum err begin(struct store *s, struct fault *fault)
 {
 	assert(store_log_first(s) > 0);

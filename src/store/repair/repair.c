@@ -14,12 +14,12 @@ struct repair {
 	struct store *store;
 	struct repair_figures *figures;
 	uint64_t first;     /* where the log should begin */
-	bool countable;     /* nothing is missing below it */
+	bool countable;     /* no archive is missing below it */
 	sqlite3_stmt *find; /* sum, seq */
 	sqlite3_stmt *drop;
 };
 
-/* Is the event of the log what the archive says, to the sum? */
+/* Is the event of the log the same as in the archive, with the right sum? */
 static enum err is_whole(struct repair *r, const struct envelope *e, int64_t time_ms, bool *whole, struct fault *fault)
 {
 	struct restored_names names;
@@ -87,13 +87,13 @@ static enum err repair_from(struct repair *r, const char *path, struct fault *fa
 	return archive_check(path, &s, &found, fault);
 }
 
-/* --- what is there --- */
+/* --- the rows of the log --- */
 
 struct extent {
-	uint64_t run;    /* the first of the damaged rows that lead up to the row before, where no event was whole yet */
-	uint64_t before; /* the row before */
-	uint64_t first;  /* the first row that is an event, or leads up to it */
-	uint64_t last;   /* the last that is an event */
+	uint64_t run;    /* while no sound event was found: the first row of the current run of consecutive rows */
+	uint64_t before; /* the previous row */
+	uint64_t first;  /* the first row of the run that has the first sound event */
+	uint64_t last;   /* the last sound event */
 };
 
 static bool row_is_event(const struct store *s, sqlite3_stmt *st)
@@ -134,7 +134,7 @@ static enum err read_rows(struct repair *r, struct extent *x, struct fault *faul
 	return err;
 }
 
-/* A row whose seq was changed would move the ends of the log. */
+/* Removes rows outside of the log: a row whose seq was damaged would move the ends of the log. */
 static enum err drop_outside(struct repair *r, uint64_t first, uint64_t last, struct fault *fault)
 {
 	struct store *s = r->store;
@@ -146,7 +146,7 @@ static enum err drop_outside(struct repair *r, uint64_t first, uint64_t last, st
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)last);
 	int rc = sqlite3_step(st);
 	if (rc != SQLITE_DONE)
-		err = db_fault(s->db, rc, "removing what is no event", fault);
+		err = db_fault(s->db, rc, "removing rows that are not events", fault);
 	sqlite3_finalize(st);
 	r->figures->dropped = (uint64_t)sqlite3_changes(s->db);
 	return err;
@@ -162,7 +162,7 @@ static enum err find_ends(struct repair *r, struct fault *fault)
 		err = read_rows(r, &x, fault);
 	if (err)
 		return err;
-	/* Up to here they were there for certain. */
+	/* Events up to here were acknowledged. */
 	uint64_t acknowledged = s->saved_head > (uint64_t)head_row ? s->saved_head : (uint64_t)head_row;
 	uint64_t head = x.last > acknowledged ? x.last : acknowledged;
 	uint64_t log_first = x.first != 0 ? x.first : head + 1;
@@ -171,7 +171,7 @@ static enum err find_ends(struct repair *r, struct fault *fault)
 	return drop_outside(r, log_first, head, fault);
 }
 
-/* What is missing right before the log has been its beginning: nobody noted that it left. */
+/* Events that are missing right before the log were its beginning: they were not evicted. */
 static enum err find_first(struct repair *r, struct fault *fault)
 {
 	struct lost_ranges lost;
@@ -190,8 +190,8 @@ static enum err find_first(struct repair *r, struct fault *fault)
 	return err;
 }
 
-/* The beginning may have been put back. */
-static enum err make_anew(struct repair *r, struct fault *fault)
+/* Rebuilds the index; the beginning of the log may have been restored. */
+static enum err rebuild(struct repair *r, struct fault *fault)
 {
 	bool done;
 	sqlite3_int64 first = 0;
@@ -213,7 +213,7 @@ static enum err repair_all(struct repair *r, const char *const *archives, int co
 	for (int i = 0; !err && i < count; i++)
 		err = repair_from(r, archives[i], fault);
 	if (!err)
-		err = make_anew(r, fault);
+		err = rebuild(r, fault);
 	return err ? err : db_exec(r->store->db, "COMMIT", fault);
 }
 
@@ -232,7 +232,7 @@ enum err repair_log(const char *dir, const char *const *archives, int count, str
 		err = repair_all(&r, archives, count, fault);
 	sqlite3_finalize(r.find);
 	sqlite3_finalize(r.drop);
-	/* Pages that were damaged where no event is have wrong sums still: all are written anew. */
+	/* Damaged pages without events still have wrong sums: VACUUM writes all pages again. */
 	if (!err)
 		err = db_exec(r.store->db, "VACUUM", fault);
 	if (err)

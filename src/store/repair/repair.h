@@ -1,4 +1,4 @@
-/* Mending a log from archives of the same events. The store is nobody else's. One thread. */
+/* Repairing a log from archives of the same events. The store is used by nothing else. One thread. */
 #ifndef STORE_REPAIR_REPAIR_H
 #define STORE_REPAIR_REPAIR_H
 
@@ -7,12 +7,12 @@
 struct repair_figures {
 	uint64_t looked_at; /* events of the log that the archives hold */
 	uint64_t repaired;
-	uint64_t dropped; /* rows that are no event: before or after all others, and not what their sums say */
+	uint64_t dropped; /* rows before or after all events that are not events, by their sums */
 };
 
-/* Every event of the log that is missing or is not what the archives say is put back from them: all, or none. The log
- * ends with what was acknowledged, as far as that is noted. Index, keys and figures are made anew. Nothing is written from
- * an archive that is not proven to the last byte. */
+/* Restores every event of the log that is missing, or differs from the archives, in one transaction. The log ends with the
+ * last acknowledged event, as far as that is known. Index, keys and figures are rebuilt. An archive that is not sound to the
+ * last byte fails the repair. */
 enum err repair_log(const char *dir, const char *const *archives, int count, struct repair_figures *out,
 		    struct fault *fault);
 

@@ -30,7 +30,7 @@
 
 enum { RUN_MAX = 1000000, PAGE_EVENTS = 1024, TOPIC_BYTES_MIN = 8 /* of the database */ };
 
-/* A topic of the damaged store; json.data NULL: it cannot be read. */
+/* A topic of the damaged store; json.data NULL: it could not be read. */
 struct old_topic {
 	struct buf json;
 	uint64_t hash;
@@ -40,7 +40,7 @@ struct salvage {
 	const char *dir;
 	char files[PATH_MAX]; /* where the new store is made */
 	char path[PATH_MAX];  /* of the damaged database */
-	sqlite3 *from;        /* it, if anything of it can be read; its pages are not checked, its events are */
+	sqlite3 *from;        /* the damaged database; NULL: nothing can be read. Sums of events are checked, not of pages */
 	bool stands_in;       /* `first` is read instead of its first page */
 	char first[DB_FILE_PAGE];
 	sqlite3_stmt *one;
@@ -48,17 +48,17 @@ struct salvage {
 	uint32_t topic_count;
 	int64_t topics_max;
 	struct lineage lineage;
-	struct archive_set *archives; /* sound ones */
+	struct archive_set *archives; /* the sound archives */
 	struct damaged_archive *damaged;
 	struct store *to;
-	uint64_t counted;           /* up to here */
-	struct lost_ranges removed; /* by retention: the last seqs of its streams are remembered */
-	uint64_t lost;              /* the last event that is gone otherwise */
-	struct manifest last;       /* the newest archive; no file: there is none */
+	uint64_t counted;           /* archived events up to here are counted */
+	struct lost_ranges removed; /* by retention: the last seqs of their streams are known */
+	uint64_t lost;              /* the last event that was lost otherwise */
+	struct manifest last;       /* the newest archive; file empty: none */
 	struct salvage_report *report;
 };
 
-/* --- what can be read --- */
+/* --- reading the damaged store --- */
 
 static enum err read_lineage(struct salvage *s, struct fault *fault)
 {
@@ -66,7 +66,6 @@ static enum err read_lineage(struct salvage *s, struct fault *fault)
 	return err || s->lineage.count > 0 ? err : fault_set(fault, ERR_CORRUPT, "%s has no line of history", s->path);
 }
 
-/* The highest seq that there ever was, as far as anything still says so. */
 static enum err read_topic(struct salvage *s, sqlite3_stmt *st, struct fault *fault)
 {
 	sqlite3_int64 id = sqlite3_column_int64(st, 0);
@@ -90,13 +89,13 @@ static enum err read_topic(struct salvage *s, sqlite3_stmt *st, struct fault *fa
 	return buf_failed(&t->json) ? fault_nomem(fault) : ERR_NONE;
 }
 
-/* As many as can be read: an event whose topic is not among them cannot be proven. */
+/* Reads the topics that can be read: events of others cannot be verified. */
 static enum err read_topics(struct salvage *s, struct fault *fault)
 {
 	sqlite3_stmt *st = NULL;
 	enum err err = ERR_NONE;
 	struct stat file;
-	s->topics_max = stat(s->path, &file) == 0 ? file.st_size / TOPIC_BYTES_MIN : 0; /* a number past it is damaged */
+	s->topics_max = stat(s->path, &file) == 0 ? file.st_size / TOPIC_BYTES_MIN : 0; /* a higher number is damage */
 	if (s->topics_max > CATALOG_TOPICS_MAX)
 		s->topics_max = CATALOG_TOPICS_MAX;
 	if (db_prepare(s->from, "SELECT id, stream, type FROM topic ORDER BY id", &st, fault) == ERR_NONE)
@@ -106,7 +105,7 @@ static enum err read_topics(struct salvage *s, struct fault *fault)
 	return err;
 }
 
-/* Has the database an event with this seq, and its sum right? Until the next call *out is valid. */
+/* Has the database an event with this seq and the right sum? *out is valid until the next call. */
 static bool read_event(struct salvage *s, uint64_t seq, struct row *out)
 {
 	if (s->one == NULL)
@@ -132,9 +131,9 @@ static bool has_event(struct salvage *s, uint64_t seq)
 	return read_event(s, seq, &row) || damaged_archive_find(s->damaged, seq, &envelope);
 }
 
-/* --- into archives --- */
+/* --- writing archives --- */
 
-/* The figures of the new store count what archives hold, and it remembers the ids. */
+/* Counts an archived event in the figures of the new store, and remembers its id. */
 static enum err count_event(void *arg, const struct envelope *e, struct slice text, int64_t time_ms, struct fault *fault)
 {
 	(void)text;
@@ -159,7 +158,7 @@ static enum err count_page(struct salvage *s, const struct page *p, struct fault
 	for (uint32_t i = 0; !err && i < page_count(p); i++) {
 		struct envelope e;
 		if (!envelope_read(page_envelope(p, i), &e))
-			return fault_set(fault, ERR_CORRUPT, "an envelope is none");
+			return fault_set(fault, ERR_CORRUPT, "the archive has a line that is not an envelope");
 		err = count_event(s, &e, (struct slice){0}, 0, fault);
 	}
 	return err;
@@ -178,7 +177,7 @@ static enum err add_event(struct salvage *s, struct page_builder *b, uint64_t se
 	}
 	if (damaged_archive_find(s->damaged, seq, &text) && envelope_read(text, &e) && clock_parse(e.time, &row.time_ms))
 		return page_builder_add_envelope(b, seq, text, row.time_ms, 0);
-	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " could be read a moment ago", seq);
+	return fault_set(fault, ERR_CORRUPT, "event %" PRIu64 " cannot be read any more, though it could a moment ago", seq);
 }
 
 static enum err add_page(struct salvage *s, struct archive_writer *w, uint64_t first, uint64_t last, struct fault *fault)
@@ -226,7 +225,7 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 		err = archive_writer_end(w, &m, fault);
 	if (!err)
 		err = atomic_file_commit(&file, fault);
-	archive_writer_destroy(w); /* first: its threads write to the file until then */
+	archive_writer_destroy(w); /* before the file: its threads write to it until then */
 	atomic_file_abandon(&file);
 	struct manifest found;
 	struct archive_check check = {.expected = &m};
@@ -253,7 +252,7 @@ static void note_lost(struct salvage *s, uint64_t first, uint64_t last)
 	r->lost += last - first + 1;
 }
 
-/* Each seq is in an archive already, can be read, or is gone. */
+/* Goes through all seqs: each is in an archive, can be read, or is lost. */
 static enum err walk(struct salvage *s, struct fault *fault)
 {
 	enum err err = ERR_NONE;
@@ -282,7 +281,7 @@ static enum err walk(struct salvage *s, struct fault *fault)
 
 /* --- the new store --- */
 
-/* What was removed before, and the last seqs of its streams; without these it is lost. */
+/* Reads the ranges that retention has removed, and the last seqs of streams. If that fails, they count as lost otherwise. */
 static void read_removed(struct salvage *s, sqlite3 *from)
 {
 	struct fault why;
@@ -305,7 +304,7 @@ static enum err read_side_tables(struct salvage *s, struct fault *fault)
 {
 	sqlite3 *from;
 	enum err err = s->from != NULL ? db_open_damaged(s->path, s->stands_in ? s->first : NULL, true, &from, fault)
-				       : fault_set(fault, ERR_CORRUPT, "nothing can be read of the database");
+				       : fault_set(fault, ERR_CORRUPT, "no part of the database can be read");
 	if (err)
 		return err;
 	err = side_tables_read_db(from, s->to, fault);
@@ -343,7 +342,7 @@ static enum err make_store(struct salvage *s, struct fault *fault)
 	return err;
 }
 
-/* As it is, or with the copy of its first page. */
+/* Opens the database, with its own first page or the copy of it. */
 static enum err try_database(struct salvage *s, bool stands_in, struct fault *fault)
 {
 	enum err err = db_open_damaged(s->path, stands_in ? s->first : NULL, false, &s->from, fault);
@@ -374,7 +373,7 @@ static bool is_first_page_whole(const char *path, uint64_t *bytes)
 	return whole;
 }
 
-/* Leaves `from` NULL where nothing can be read. */
+/* Leaves `from` NULL if nothing can be read. */
 static enum err open_database(struct salvage *s, struct fault *fault)
 {
 	struct store_files files;
@@ -391,7 +390,7 @@ static enum err open_database(struct salvage *s, struct fault *fault)
 	return err;
 }
 
-/* The newest row that is an event: what stands on a damaged page may be any number. */
+/* The newest row that is an event: seqs on a damaged page may be any number. */
 static uint64_t newest_event(struct salvage *s)
 {
 	sqlite3_stmt *st;
@@ -407,7 +406,7 @@ static uint64_t newest_event(struct salvage *s)
 	return newest;
 }
 
-/* What the database has noted, where the sums of its pages are right. */
+/* The head in the table meta, read from pages with right sums. */
 static uint64_t noted_head(struct salvage *s)
 {
 	sqlite3 *db;
@@ -443,10 +442,10 @@ static enum err open_damaged(struct salvage *s, const char *archive_dir, struct 
 		return err;
 	struct fault why;
 	if (s->from == NULL && (err = damaged_archive_lineage(dir, &s->lineage, &why)) != ERR_NONE)
-		return fault_set(
-			fault, err,
-			"nothing can be read of %s, and %s: move it away to begin anew, and import archives or a backup",
-			s->path, why.text);
+		return fault_set(fault, err,
+				 "no part of %s can be read, and %s: move it away to start with an empty store, and import "
+				 "archives or a backup",
+				 s->path, why.text);
 	err = damaged_archive_open(dir, &s->lineage, &s->damaged, fault);
 	if (!err)
 		err = archive_set_open(dir, &s->lineage, true, &s->archives, fault);

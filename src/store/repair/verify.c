@@ -9,7 +9,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/meta.h"
 
-/* What one read transaction takes of the log. */
+/* The part of the log that one read transaction reads. */
 enum { SLICE_EVENTS = 4096, SLICE_BYTES = 8 * 1024 * 1024 };
 
 typedef unsigned long long ull;
@@ -30,7 +30,7 @@ static enum err list_topics(struct verify_counts *c)
 	return ERR_NONE;
 }
 
-/* --- what belongs together --- */
+/* --- what must be read together --- */
 
 static enum err read_figures(struct verify_counts *c)
 {
@@ -43,7 +43,7 @@ static enum err read_figures(struct verify_counts *c)
 		struct verify_topic *t = verify_count_find(c, id);
 		if (id < 0)
 			err = fault_set(c->fault, ERR_CORRUPT, "a topic has the number %" PRId64, (int64_t)id);
-		if (t != NULL) /* not made after it was opened */
+		if (t != NULL) /* NULL: made after the store was opened */
 			t->stored = index_tail_figures(st, 1, c->indexed_upto);
 	}
 	if (!err && rc != SQLITE_DONE && rc != SQLITE_ROW)
@@ -52,8 +52,8 @@ static enum err read_figures(struct verify_counts *c)
 	return err;
 }
 
-/* In one transaction. */
-static enum err read_notes(struct verify_counts *c)
+/* Reads index position and figures in one transaction. */
+static enum err read_metadata(struct verify_counts *c)
 {
 	sqlite3 *db = c->reader->db;
 	int64_t indexed_upto = 0;
@@ -78,18 +78,18 @@ static enum err read_notes(struct verify_counts *c)
 
 /* --- the log --- */
 
-/* Events that one flush of the trail has covered, or those that none has covered yet. */
+/* The events of one flush of the index tail, or those that were not flushed yet. */
 struct window {
 	uint64_t first; /* in the log */
 	uint64_t last;
 	uint32_t *topics; /* of each */
 	size_t cap;
-	uint64_t firsts; /* which are the first of their topics: no posting need name them */
-	uint64_t named;  /* the others, by postings */
+	uint64_t firsts; /* events that are the first of their topics: postings may leave them out */
+	uint64_t named;  /* other events that postings have */
 	sqlite3_stmt *key;
 };
 
-/* Retention has taken `next` from the log meanwhile, or it is missing: the server's archives have it, or nobody. */
+/* Event `next` is not in the log: retention has evicted it meanwhile, or it is missing. */
 static enum err follow(struct verify_counts *c)
 {
 	struct store *s = c->reader->store;
@@ -142,7 +142,7 @@ static enum err note_topic(struct window *w, uint64_t seq, uint32_t topic)
 	return ERR_NONE;
 }
 
-/* The id of an event is found by its key, in the transaction that the event is read in. */
+/* The id of an event must have a key, in the transaction that the event is read in. */
 static enum err check_key(struct verify_counts *c, struct window *w, const struct row *row)
 {
 	if (row->id.p == NULL || row->seq > c->indexed_upto)
@@ -177,7 +177,7 @@ static enum err check_row(struct verify_counts *c, struct window *w, const struc
 	return ERR_NONE;
 }
 
-/* *there is false where `next` was not in the log. */
+/* *there is false if `next` was not in the log. */
 static enum err check_slice(struct verify_counts *c, struct window *w, bool *there)
 {
 	struct reader *r = c->reader;
@@ -206,12 +206,12 @@ static enum err check_slice(struct verify_counts *c, struct window *w, bool *the
 	return err;
 }
 
-/* A posting row names only seqs of its own topic. */
+/* A posting row may have seqs of its own topic only. */
 struct posting {
 	struct window *window;
 	uint32_t topic;
 	uint64_t first;   /* of the topic */
-	uint64_t foreign; /* it names this one; 0: none */
+	uint64_t foreign; /* a seq of another topic; 0: none */
 };
 
 static void check_posted(void *arg, uint64_t seq)
@@ -244,8 +244,8 @@ static enum err check_postings(struct verify_counts *c, struct window *w)
 					p.topic, w->last);
 		else if (p.foreign != 0)
 			err = fault_set(c->fault, ERR_CORRUPT,
-					"the posting of topic %u names event %" PRIu64 ", which is not its own", p.topic,
-					p.foreign);
+					"the posting of topic %u has event %" PRIu64 ", which belongs to another topic",
+					p.topic, p.foreign);
 	}
 	if (!err && rc != SQLITE_DONE)
 		err = db_fault(db, rc, "reading postings", c->fault);
@@ -317,7 +317,7 @@ enum err history_verify(struct reader *r, void (*progress)(void *arg, uint64_t d
 	map_init(&c.by_number);
 	enum err err = list_topics(&c);
 	if (!err)
-		err = read_notes(&c);
+		err = read_metadata(&c);
 	if (!err)
 		err = verify_structure(&c);
 	if (!err)

@@ -34,7 +34,7 @@ static enum err on_event(void *arg, const struct envelope *e, struct slice text,
 	return ERR_NONE;
 }
 
-/* An archive names the chain of the one before it. */
+/* The `previous` of an archive must be the chain of the one before it. */
 static enum err check_link(struct archive_set *set, const struct manifest *m, struct fault *fault)
 {
 	struct manifest before;
@@ -66,8 +66,8 @@ static bool is_there(struct archive_set *set, uint64_t last, const char *chain, 
 	return found;
 }
 
-/* SEQ:CHAIN, of the archive that the log's last events went to; without a chain they are gone. The log follows it, or begins
- * before it ends. */
+/* `text`: SEQ:CHAIN of the archive that the last evicted events went to; an empty chain: they are lost. The log must begin
+ * right after SEQ or before it. */
 static enum err check_chain(struct verify_counts *c, const char *text)
 {
 	char *colon;
@@ -75,7 +75,7 @@ static enum err check_chain(struct verify_counts *c, const char *text)
 	uint64_t seq = strtoull(text, &colon, 10);
 	size_t len = *colon == ':' ? strlen(colon + 1) : 1;
 	if (len != 0 && len != SHA256_TEXT_LEN)
-		return fault_set(c->fault, ERR_CORRUPT, "the note of the archive that the log follows is damaged: %.90s",
+		return fault_set(c->fault, ERR_CORRUPT, "the chain of the archive that the log follows is damaged: %.90s",
 				 text);
 	if (c->first > seq + 1)
 		return fault_set(c->fault, ERR_CORRUPT,
@@ -96,7 +96,7 @@ enum err verify_chain(struct verify_counts *c)
 	return c->chain[0] != '\0' ? check_chain(c, c->chain) : ERR_NONE;
 }
 
-/* What is below the log is in archives, or known to be gone. */
+/* Events below the log must be in archives or lost. */
 static enum err check_cover(struct verify_counts *c)
 {
 	struct archive_set *set = store_archives(c->reader->store);

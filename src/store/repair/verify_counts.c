@@ -1,6 +1,4 @@
-/* What verify counts again, topic by topic. */
-/* Looks at everything a store holds: SQLite's own structure (verify_structure.c), the archives (verify_archives.c), the log
- * (no hole, sums, times), the trailing index and the figures of the topics, all recounted. */
+/* Counting events by topic for verify. */
 #include <assert.h>
 #include <stdlib.h>
 

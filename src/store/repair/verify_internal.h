@@ -1,5 +1,5 @@
-/* What verify counts again, shared by its files. A server may be writing meanwhile: no read transaction outlives a slice of
- * the log, a table of SQLite's, or the look at the figures, so that the write-ahead log does not grow without bound. */
+/* The state of verify, shared by its files. A server may be writing meanwhile: a read transaction lasts for a slice of the
+ * log, one table, or the figures only, so that the write-ahead log can be reset. */
 #ifndef STORE_REPAIR_VERIFY_INTERNAL_H
 #define STORE_REPAIR_VERIFY_INTERNAL_H
 
@@ -20,8 +20,8 @@ struct verify_counts {
 	struct verify_topic *topics; /* as many as there were at the beginning */
 	uint32_t topic_count;
 	struct map by_number;
-	uint64_t indexed_upto;        /* of the trail */
-	char chain[VERIFY_CHAIN_LEN]; /* the note of the archive that the log follows; empty: there is none */
+	uint64_t indexed_upto;        /* of the index */
+	char chain[VERIFY_CHAIN_LEN]; /* meta.chain, of the archive that the log follows; empty: none */
 	uint64_t next;                /* the first event that was not counted */
 	uint64_t first;               /* of the log */
 	uint64_t head;
@@ -36,13 +36,13 @@ struct verify_counts {
 
 /* NULL: it was not there at the beginning. */
 struct verify_topic *verify_count_find(const struct verify_counts *c, int64_t number);
-/* An event with data of so many bytes, which is `next`. */
+/* Counts event `seq`, which is `next` or later, with `bytes` of data. */
 void verify_count_event(struct verify_counts *c, struct verify_topic *t, uint64_t seq, uint64_t bytes);
 
 /* SQLite's own structure. */
 enum err verify_structure(struct verify_counts *c);
-/* The archives that hold `next` or what follows, up to `first`: to the last byte, their manifests, and how each follows the
- * one before. Afterwards `next` is not below `first`. */
+/* Checks the archives with events from `next` to `first`, to the last byte, their manifests and chains. Afterwards `next` is
+ * not below `first`. */
 enum err verify_archives(struct verify_counts *c);
 /* The archive that the log follows. */
 enum err verify_chain(struct verify_counts *c);

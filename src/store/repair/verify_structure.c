@@ -1,5 +1,5 @@
-/* Verify: SQLite's own structure. Its check of the database, or of a table, is one read transaction; so it is broken off
- * when the write-ahead log has become too long, and done table by table then. */
+/* Verify: SQLite's structures. SQLite checks the database, or a table, in one read transaction; so the check is interrupted
+ * when the write-ahead log becomes too long, and repeated table by table. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 enum {
 	LOG_MAX = 128 * 1024 * 1024, /* twice of what a server leaves it at (store_upkeep.c); in the help of verify */
-	/* How long a server has to write it back. */
+	/* How long to wait for a server to write the log back. */
 	TRIES = 100,
 	TRY_MS = 100,
 };
@@ -43,7 +43,7 @@ static bool wait_for_log(const struct watch *w)
 	return !is_long(w);
 }
 
-/* A table, or everything (NULL). w->passed: it is not known. */
+/* Checks a table, or everything (NULL). w->passed: interrupted, the result is not known. */
 static enum err check(struct verify_counts *c, struct watch *w, const char *table)
 {
 	sqlite3_stmt *st;

@@ -131,7 +131,7 @@ static enum err check_version(sqlite3 *db, const char *path, int known, sqlite3_
 	return ERR_NONE;
 }
 
-/* Runs the migrations that the file has not seen, each in a transaction of its own, which also puts down its number. */
+/* Runs the missing migrations, each in its own transaction, which also sets the version. */
 static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 {
 	for (size_t i = (size_t)version; i < schema_assets.count; i++) {
@@ -154,7 +154,7 @@ static enum err migrate(sqlite3 *db, sqlite3_int64 version, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* *out also when it fails, for sqlite3_close. */
+/* *out is set also on failure, for sqlite3_close. */
 static enum err open_file(const char *path, int flags, sqlite3 **out, struct fault *fault)
 {
 	*out = NULL;
@@ -164,7 +164,7 @@ static enum err open_file(const char *path, int flags, sqlite3 **out, struct fau
 	int rc = sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
 	if (*out != NULL) {
 		sqlite3_extended_result_codes(*out, 1);
-		sqlite3_busy_timeout(*out, DB_BUSY_MS); /* its first reading may meet a writer that begins or ends its log */
+		sqlite3_busy_timeout(*out, DB_BUSY_MS); /* the first read may meet a writer that starts or resets its log */
 	}
 	return rc == SQLITE_OK ? ERR_NONE : db_fault(*out, sqlite3_extended_errcode(*out), NULL, fault);
 }
@@ -183,7 +183,8 @@ static bool can_write_beside(const char *path)
 	return access(dirname(dir), W_OK) == 0;
 }
 
-/* A database without a write-ahead log that nobody writes to is read as it is: SQLite would make files beside it. */
+/* A database without a write-ahead log has no writer: it is opened as immutable, since SQLite would otherwise create files.
+ */
 static enum err open_frozen(const char *path, sqlite3 **out, struct fault *fault)
 {
 	char uri[3 * PATH_MAX];
@@ -243,12 +244,12 @@ enum err db_open(const char *path, enum db_mode mode, sqlite3 **out, struct faul
 
 enum err db_open_inspect(const char *path, sqlite3 **out, struct fault *fault)
 {
-	bool frozen = is_missing(path, "-wal"); /* a program that writes to it has one */
+	bool frozen = is_missing(path, "-wal"); /* a program that writes has one */
 	sqlite3_int64 version;
 	enum err err = frozen ? open_frozen(path, out, fault) : open_file(path, SQLITE_OPEN_READONLY, out, fault);
 	if (!err) {
 		err = check_version(*out, path, INT_MAX, &version, fault);
-		/* A first start that was cut short has left a journal, which only somebody who writes can roll back. */
+		/* An interrupted first start has left a journal, which only a writer can roll back. */
 		if (err && (sqlite3_errcode(*out) & 0xff) == SQLITE_READONLY)
 			err = ERR_CORRUPT;
 	}

@@ -1,4 +1,4 @@
-/* SQLite's errors as ours: which file it was, and what is wrong with it. */
+/* Translating SQLite's errors: which file is concerned, and what is wrong. */
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/shim.h"
 
-/* What the system said, where it was that which failed; or 0. */
+/* The errno of a failed system call; 0: none failed, or it is not known. */
 static int system_errno(sqlite3 *db, int rc)
 {
 	const struct shim_failure *f = shim_failure(rc);
@@ -40,7 +40,7 @@ static enum err code_of(sqlite3 *db, int rc)
 	}
 }
 
-/* Of the files of a database, the one that may not be written, or else their directory. */
+/* Names the file of the database that cannot be written, or else its directory. */
 static enum err fail_read_only(const char *path, struct fault *fault)
 {
 	static const char *const endings[] = {"", "-wal", "-shm"};

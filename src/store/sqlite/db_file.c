@@ -9,7 +9,7 @@
 
 #include "base/data/checksum.h"
 
-/* Of the header of a database (its file format, 1.3): a byte that says how much of each page is reserved. */
+/* Offsets in the header of a database (its file format, 1.3). */
 enum { HEADER_PAGE_SIZE = 16, HEADER_RESERVED = 20, HEADER_SEEN = 21 };
 
 enum { WATCH_EVERY = 256 };
@@ -21,7 +21,7 @@ static struct db_file *of(sqlite3_file *f)
 	return (struct db_file *)(void *)f;
 }
 
-/* A header that passes by says whether there are sums. */
+/* Learns from a header that is read or written whether pages have sums. */
 static void see_header(struct db_file *f, const unsigned char *bytes, int n, sqlite3_int64 at)
 {
 	if (at != 0 || n < HEADER_SEEN)
@@ -81,10 +81,10 @@ static int on_read(sqlite3_file *base, void *bytes, int n, sqlite3_int64 at)
 /* SQLite's "WAL-mode file format", 2.1 and 2.3. */
 enum {
 	INDEX_PART = 32768,
-	FRAMES = 16, /* where in it how many frames there are stands */
+	FRAMES = 16, /* offset of the number of frames */
 	COPIED_FRAMES = 96,
-	PART_FRAMES = 4096,    /* that a part is of */
-	FIRST_PART_LACKS = 34, /* of them, where its header is */
+	PART_FRAMES = 4096,    /* frames per part */
+	FIRST_PART_LACKS = 34, /* fewer in the first part, which has the header */
 	LOCK_WRITE = 0,
 	LOCK_READ = 3,
 };
@@ -111,7 +111,7 @@ static void forget_parts(struct db_file *f)
 	f->index_count = 0;
 }
 
-/* Can so many bytes be written? EINVAL: an older kernel, which cannot say. */
+/* Can these bytes be written? EINVAL: an older kernel, which cannot tell. */
 static bool is_writable(void volatile *part, size_t size)
 {
 	uintptr_t rest = (uintptr_t)part % (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -145,8 +145,8 @@ static uint32_t index_number(const struct db_file *f, int at)
 	return __atomic_load_n((uint32_t volatile *)f->index[0] + at / (int)sizeof(uint32_t), __ATOMIC_RELAXED);
 }
 
-/* A transaction that writes adds to the part that the last frame is in, and to the next one; or it starts the log anew,
- * where all of it was copied. All others write at the beginning only. */
+/* A write transaction appends to the part with the last frame and to the next one, or, if all of the log was copied,
+ * restarts it in part 0. Other transactions write to the beginning of part 0 only. */
 static bool is_index_writable(const struct db_file *f, bool appends)
 {
 	if (f->index_count == 0 || f->index[0] == NULL)
@@ -165,7 +165,7 @@ static int check_index(sqlite3_file *base, bool appends)
 	return is_index_writable(of(base), appends) ? SQLITE_OK : shim_shm_failed(base, "write", SQLITE_IOERR_SHMMAP, 0);
 }
 
-/* A reader that cannot note which state it reads goes on with one that is noted, as it does where another is in the way. */
+/* For a reader that cannot write its mark, BUSY makes SQLite use an existing mark. */
 static int on_shm_lock(sqlite3_file *base, int offset, int n, int flags)
 {
 	bool writes = flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
@@ -206,7 +206,7 @@ static int on_sync(sqlite3_file *base, int flags)
 	return rc == SQLITE_OK ? check_index(base, false) : rc;
 }
 
-/* Of our own accord. */
+/* A sync that SQLite has not asked for. */
 static int sync_pages(sqlite3_file *base)
 {
 	struct db_file *f = of(base);
@@ -249,7 +249,7 @@ static int on_control(sqlite3_file *base, int op, void *arg)
 	}
 }
 
-/* Version 2: files are not mapped into memory, where nobody would look at the sums. */
+/* Version 2: without xFetch, so files are not mapped into memory, where sums would not be checked. */
 static const sqlite3_io_methods methods = {
 	.iVersion = 2,
 	.xClose = on_close,

@@ -143,14 +143,14 @@ static int on_topic_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, in
 	return SQLITE_OK;
 }
 
-/* Where it lies: nobody asks. */
+/* The address of the row; the value is not used. */
 static int on_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 {
 	*out = (sqlite3_int64)(intptr_t)((const struct cursor *)cursor)->row;
 	return SQLITE_OK;
 }
 
-/* Without xCreate they are there by themselves, in no schema. */
+/* Without xCreate the tables are eponymous: they exist without being created. */
 #define MODULE(connect, column)                                                                                             \
 	{                                                                                                                   \
 		.xConnect = (connect), .xBestIndex = on_best_index, .xDisconnect = on_disconnect, .xOpen = on_open,         \
@@ -165,5 +165,5 @@ enum err insert_vtab_register(sqlite3 *db, struct insert_rows *events, struct in
 	int rc = sqlite3_create_module(db, "incoming", &event_module, events);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_module(db, "incoming_topic", &topic_module, topics);
-	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, "making a table of what comes in", fault);
+	return rc == SQLITE_OK ? ERR_NONE : db_fault(db, rc, "making the tables for inserts", fault);
 }

@@ -1,6 +1,6 @@
-/* What one statement inserts: virtual tables named `incoming` and `insert_topic`, whose rows the caller has put together.
- * A statement for a thousand events keeps its place in the log, which a thousand statements look for anew each time
- * (docs/decisions/0008-speed.md); the same goes for new names (0025-names.md). */
+/* The virtual tables `incoming` and `incoming_topic`, from whose rows one statement inserts many events or topics. It keeps
+ * its position in the B-tree, which a statement for each event would have to find again (docs/decisions/0008-speed.md, and
+ * for topics 0025-names.md). */
 #ifndef STORE_SQLITE_INSERT_VTAB_H
 #define STORE_SQLITE_INSERT_VTAB_H
 
@@ -35,8 +35,7 @@ struct insert_rows {
 	size_t count;
 };
 
-/* Makes the rows of each, as they are whenever a statement begins to read them, a table of the connection, which both
- * outlive. */
+/* Makes the two tables. A statement reads the rows as they are when it begins. Both structures outlive the connection. */
 enum err insert_vtab_register(sqlite3 *db, struct insert_rows *events, struct insert_rows *topics, struct fault *fault);
 
 #endif

@@ -7,13 +7,14 @@
 #include "store/sqlite/db_file.h"
 
 enum {
-	LOG_HEADER = 32, /* of the file, see below: a log that begins, or begins again */
-	/* Of a frame (SQLite's "WAL-mode file format", 2): its header, where that says that a transaction ends, its page. */
+	LOG_HEADER = 32, /* bytes of the file header, written when a log starts or restarts */
+	/* A frame (SQLite's "WAL-mode file format", 2): its header, the field in it that marks the end of a transaction, its
+	 * page. */
 	HEADER = 24,
 	HEADER_ENDS = 4,
 	HEADER_ENDS_LEN = 4,
 	PAGE = 4096,
-	GATHERED_MAX = 31 * (HEADER + PAGE), /* the ordinary VFS takes 128 KiB less one byte with one call */
+	GATHERED_MAX = 31 * (HEADER + PAGE), /* the default VFS writes up to 128 KiB less one byte with one call */
 };
 
 static struct log_file *of(sqlite3_file *f)
@@ -29,7 +30,7 @@ static int write_out(struct log_file *f)
 	return len == 0 ? SQLITE_OK : shim_write(&f->shim.base, f->gathered, len, f->at);
 }
 
-/* The next piece of a frame that is appended. */
+/* Is this the next header or page to append? */
 static bool is_appended(const struct log_file *f, int n, sqlite3_int64 at)
 {
 	return at == f->end && n == (f->page_next ? PAGE : HEADER);
@@ -50,7 +51,7 @@ static int gather(struct log_file *f, const void *bytes, int n, sqlite3_int64 at
 	return !f->page_next && f->ends ? write_out(f) : SQLITE_OK;
 }
 
-/* At once, and everything before it first. */
+/* Writes at once, after everything that was gathered. */
 static int write_now(struct log_file *f, const void *bytes, int n, sqlite3_int64 at)
 {
 	int rc = write_out(f);
@@ -86,7 +87,7 @@ static int on_truncate(sqlite3_file *base, sqlite3_int64 size)
 	return rc == SQLITE_OK ? shim_truncate(base, size) : rc;
 }
 
-/* What is on the disk then is noted in the index. */
+/* After a sync SQLite writes to the WAL index: checks that it can. */
 static int on_sync(sqlite3_file *base, int flags)
 {
 	sqlite3_file *db = of(base)->db;
@@ -102,14 +103,14 @@ static int on_size(sqlite3_file *base, sqlite3_int64 *size)
 	return rc == SQLITE_OK ? shim_size(base, size) : rc;
 }
 
-/* What is still there belongs to a transaction that was not committed. */
+/* What is still gathered belongs to a transaction that was not committed. */
 static int on_close(sqlite3_file *base)
 {
 	free(of(base)->gathered);
 	return shim_close(base);
 }
 
-/* Version 1: a log is neither shared nor mapped into memory, its index is, which is the database's. */
+/* Version 1: without shared memory and mapping, which concern the file of the database. */
 static const sqlite3_io_methods methods = {
 	.iVersion = 1,
 	.xClose = on_close,

@@ -26,7 +26,7 @@ enum err meta_get_text(sqlite3 *db, const char *key, struct buf *out, bool *ther
 	if (*there)
 		buf_add(out, sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0));
 	else if (rc != SQLITE_DONE)
-		err = db_fault(db, rc, "reading a note of the store", fault);
+		err = db_fault(db, rc, "reading the table meta", fault);
 	sqlite3_finalize(st);
 	if (buf_reserve(out, 1))
 		out->data[out->len] = '\0';

@@ -12,7 +12,7 @@ int shim_fail(const char *name, const char *ending, const char *verb, int rc, in
 {
 	assert(rc != SQLITE_OK);
 	last.rc = rc;
-	last.why = why == 0 && rc == SQLITE_FULL ? ENOSPC : why; /* of a write to a full disk SQLite keeps none */
+	last.why = why == 0 && rc == SQLITE_FULL ? ENOSPC : why; /* SQLite keeps no errno of a write to a full disk */
 	last.verb = verb;
 	snprintf(last.path, sizeof last.path, "%s%s", name != NULL ? name : "a temporary file", ending);
 	return rc;
@@ -43,7 +43,7 @@ int shim_close(sqlite3_file *f)
 	return real_file(f)->pMethods->xClose(real_file(f));
 }
 
-/* What a call came to: remembered where it failed, and SQLITE_FULL where there was no room. */
+/* The result of a call: a failure is recorded, and is SQLITE_FULL if there was no space. */
 static int ended(sqlite3_file *f, const char *verb, int rc)
 {
 	int why = 0;

@@ -80,7 +80,7 @@ enum err store_files_lock(const char *dir, int *fd, struct fault *fault)
 		*fd = -1;
 	} else if (locked) {
 		int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-		/* Only for the message below: the lock holds without it. */
+		/* Only for the message below: the lock does not depend on it. */
 		if (ftruncate(note, 0) == 0 && pwrite(note, owner, (size_t)n, 0) != n)
 			(void)ftruncate(note, 0);
 	} else if (why != EWOULDBLOCK) {
@@ -151,14 +151,14 @@ void store_files_remove(const char *dir)
 	rmdir(dir);
 }
 
-/* --- the note --- */
+/* --- the file head --- */
 
 static uint64_t sum_of(uint64_t head)
 {
 	return checksum_name((struct slice){(const char *)&head, sizeof head});
 }
 
-/* 0 for a note that is none, or is damaged: it proves nothing then. */
+/* 0: the file is empty or damaged. */
 static uint64_t read_head_file(int fd)
 {
 	char text[HEAD_LEN + 1];
@@ -192,7 +192,7 @@ uint64_t store_files_saved_head(const char *dir)
 	return head;
 }
 
-/* A note that cannot be written is an older one, which is as right as before. */
+/* If this fails, the file stays older, which is allowed. */
 void store_files_save_head(struct store_files *p, uint64_t head)
 {
 	char text[HEAD_LEN + 1];
@@ -220,7 +220,7 @@ bool store_files_read_first(const struct store_files *p, uint64_t bytes, void *p
 	enum { CHANGES = 24, PAGES = 28, FREE = 32, FREE_COUNT = 36, PAGES_VALID_FOR = 92 };
 	if (p->head_fd < 0 || pread(p->head_fd, page, DB_FILE_PAGE, DB_FILE_PAGE) != DB_FILE_PAGE || !db_file_proves(page))
 		return false;
-	/* What is no part of the schema has changed since. */
+	/* The fields that change without the schema are set anew: size, and an empty list of free pages. */
 	memcpy((char *)page + PAGES_VALID_FOR, (char *)page + CHANGES, 4);
 	put(page, PAGES, (uint32_t)(bytes / DB_FILE_PAGE));
 	put(page, FREE, 0);

@@ -1,9 +1,7 @@
-/* Where a store lies: that its files are still the ones with these names, and a note beside them of what was acknowledged. A
- * file that somebody moves or removes can be written all the same, and what is written is lost; a write-ahead log of which
- * somebody takes or damages the end is, to SQLite, one that ends earlier. Owned by the store; the writing thread.
- *
- * The note is the file `head`: what was acknowledged, and from byte 4096 on a copy of the database's first page, without
- * which nothing in the database can be found. */
+/* The files of a store. A file that was moved or removed can still be written, and what is written is lost: so it is checked
+ * that the names still refer to the open files. And SQLite takes a write-ahead log with a damaged end for one that ends
+ * earlier: so the last acknowledged seq is kept in the file `head`. From byte 4096 on that file has a copy of the database's
+ * first page, without which nothing in the database can be found. Owned by the store; the writing thread. */
 #ifndef STORE_SQLITE_STORE_FILES_H
 #define STORE_SQLITE_STORE_FILES_H
 
@@ -15,7 +13,7 @@
 #include "base/err.h"
 #include "base/system/path.h"
 
-/* A file as it was when it was looked at. */
+/* A file, as it was at store_files_remember. */
 struct store_files_file {
 	char path[PATH_MAX];
 	dev_t device;
@@ -30,47 +28,47 @@ struct store_files {
 	bool kept;   /* it has the first page, as it has been since the store was opened */
 };
 
-/* `path` is the database's; nothing is opened yet. */
+/* `path`: of the database. Opens nothing. */
 void store_files_init(struct store_files *p, const char *path);
 void store_files_finish(struct store_files *p);
-/* The names in a directory are on stable storage when this returns. */
+/* Syncs a directory: its names are on stable storage. */
 enum err store_files_sync_names(const char *dir, struct fault *fault);
-/* Makes a store's directory, and those above it, where there is none. */
+/* Makes a store's directory and its parents, as far as they are missing. */
 enum err store_files_make_dir(const char *dir, struct fault *fault);
 /* The path of the database in a store's directory. */
 #define STORE_FILES_DB "tidemark.db"
 void store_files_db(const char *dir, char out[PATH_MAX]);
-/* True when it is there. */
+/* Does a directory have a database? */
 bool store_files_has_store(const char *dir);
-/* The lock of whoever writes to a store, which goes when *fd is closed, or the process ends (sys_lock_dir); the file `lock`
- * says who it is. ERR_LOCKED. */
+/* Takes the lock for writing to a store, which is released when *fd is closed or the process ends (sys_lock_dir); the file
+ * `lock` has the process id. ERR_LOCKED. */
 enum err store_files_lock(const char *dir, int *fd, struct fault *fault);
-/* A copy that is being made is marked until all of it is on the disk: with the file `backup.part`. */
+/* The file `backup.part` marks a copy until all of it is on stable storage. */
 enum store_files_mark {
 	STORE_FILES_NO_MARK,
-	STORE_FILES_NEW_COPY, /* it was never finished */
-	STORE_FILES_OLD_COPY, /* it was, and is being brought up to date */
+	STORE_FILES_NEW_COPY, /* the copy was never finished */
+	STORE_FILES_OLD_COPY, /* it was finished, and is being updated */
 };
 enum err store_files_mark(const char *dir, enum store_files_mark mark, struct fault *fault);
 enum store_files_mark store_files_marked(const char *dir);
 enum err store_files_unmark(const char *dir, struct fault *fault);
-/* Takes away a store that was made beside its place, and its directory where nothing else is in it. */
+/* Removes the files of a store, and its directory if that is empty then. */
 void store_files_remove(const char *dir);
 
-/* Opens the note, making it where there is none: the highest seq that was acknowledged, as far as it was noted; 0 where it
- * was not. Nothing in it is waited for: a machine that loses power may keep an older one, never a later one. */
+/* Opens the file `head`, creating it if there is none. *head: the last acknowledged seq in it; 0: none. The file is not
+ * synced: after a power loss it may be older, never newer than what was acknowledged. */
 enum err store_files_open_head(struct store_files *p, const char *dir, uint64_t *head, struct fault *fault);
 void store_files_save_head(struct store_files *p, uint64_t head);
-/* What the note of a directory says, which is not changed; 0 where there is none. */
+/* The seq in the file `head` of a directory; 0: none. Changes nothing. */
 uint64_t store_files_saved_head(const char *dir);
-/* Once all of the log is in the database: the first page goes into the note. */
+/* When all of the log is in the database: copies its first page to the file `head`. */
 void store_files_keep_first(struct store_files *p, sqlite3 *db);
-/* The copy of the first page, DB_FILE_PAGE bytes, as of a file of `bytes` bytes. False where there is none. */
+/* The copy of the first page, DB_FILE_PAGE bytes, adjusted to a file of `bytes` bytes. False: there is none. */
 bool store_files_read_first(const struct store_files *p, uint64_t bytes, void *page);
 
-/* Remembers which files these are. */
+/* Remembers which files the names refer to. */
 void store_files_remember(struct store_files *p);
-/* ERR_IO when one of the names stands for another file, or for none. */
+/* ERR_IO: a name refers to another file than remembered, or to none. */
 enum err store_files_check(const struct store_files *p, struct fault *fault);
 /* The same for the database alone, while it is closed. */
 enum err store_files_check_db(const struct store_files *p, struct fault *fault);

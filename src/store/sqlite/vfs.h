@@ -1,4 +1,4 @@
-/* Our file system for SQLite: the ordinary one, with databases (db_file.h) and their logs (log_file.h) looked after. */
+/* A VFS for SQLite: the default one, with our files for databases (db_file.h) and write-ahead logs (log_file.h). */
 #ifndef STORE_SQLITE_VFS_H
 #define STORE_SQLITE_VFS_H
 

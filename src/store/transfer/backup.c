@@ -23,7 +23,7 @@ enum {
 	PAGE_EVENTS = 2000,
 	PAGE_BYTES = 1024 * 1024,
 	COMMIT_EVENTS = 10000,
-	/* Beside a running server, the copy rests so many times as long as it has worked. */
+	/* While a server uses the store, the copy pauses this many times as long as it has worked. */
 	REST = 3
 };
 
@@ -33,13 +33,13 @@ struct backup {
 	struct reader *reader;
 	struct backup_options options;
 	struct backup_figures *figures;
-	uint64_t head; /* of the copy, in the end */
-	uint64_t log;  /* where its log begins then */
+	uint64_t head; /* of the finished copy */
+	uint64_t log;  /* log_first of the finished copy */
 	uint64_t counted;
 	uint64_t start;
 	bool gentle; /* a server is using the original */
 	bool fresh;  /* the copy was empty */
-	bool is_new; /* it was never finished */
+	bool is_new; /* the copy was never finished */
 	struct incoming_archives incoming;
 };
 
@@ -57,7 +57,7 @@ static void tell(const struct backup *b)
 		w->progress(w->arg, b->figures->events, store_head(b->to) - b->start, b->head - b->start);
 }
 
-/* --- may it be copied there? --- */
+/* --- checking the destination --- */
 
 static enum err same_event(struct backup *b, uint64_t seq, struct fault *fault)
 {
@@ -67,7 +67,7 @@ static enum err same_event(struct backup *b, uint64_t seq, struct fault *fault)
 	struct history_query q = {.after = seq - 1, .before = seq + 1, .count_max = 1, .bytes_max = 1};
 	enum err err = history_page(b->reader, &q, &page, fault);
 	if (err == ERR_GONE)
-		return ERR_NONE; /* there is nothing to compare with any more */
+		return ERR_NONE; /* the event was removed: nothing to compare with */
 	if (err)
 		return err;
 	if (page_count(page) == 1 && envelope_read(page_envelope(page, 0), &e))
@@ -83,7 +83,7 @@ static enum err same_event(struct backup *b, uint64_t seq, struct fault *fault)
 static enum err check_dest(struct backup *b, struct fault *fault)
 {
 	uint64_t known = store_head(b->to);
-	/* A copy without it would look whole. */
+	/* A copy without a missing archive would look complete. */
 	if (archive_set_rejected(store_archives(b->from), fault) || archive_set_is_missing(store_archives(b->from), fault))
 		return fault->code;
 	if (known == 0)
@@ -119,7 +119,8 @@ static enum err on_archived(void *arg, const struct envelope *e, struct slice te
 	return restore_archived(b->to, e, fault);
 }
 
-/* A fresh copy counts what they hold, also of those that an attempt before has brought; any other what is new to it. */
+/* A fresh copy counts the events of all archives, also of those that an earlier attempt has copied; another counts those of
+ * new ones. */
 static enum err copy_one(struct backup *b, const struct manifest *m, struct fault *fault)
 {
 	char path[PATH_MAX];
@@ -151,7 +152,7 @@ static enum err copy_archives(struct backup *b, struct fault *fault)
 	return err;
 }
 
-/* Into a copy that has events: with their figures, in one transaction. */
+/* Adds archives to a copy that has events, with their figures in one transaction. */
 static enum err add_archives(struct backup *b, struct fault *fault)
 {
 	enum err err = restore_begin(b->to, 0, fault);
@@ -181,7 +182,7 @@ static enum err copy_page(struct backup *b, struct page *page, struct fault *fau
 	return err;
 }
 
-/* Processor time of this thread: what it has worked, not what it has waited. */
+/* Processor time of this thread. */
 static int64_t worked_us(void)
 {
 	struct timespec t;
@@ -189,7 +190,7 @@ static int64_t worked_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* The disk and the processors are the server's first. */
+/* Pauses, to leave disk and processors to the server. */
 static void rest(const struct backup *b, int64_t since_us)
 {
 	int64_t us = b->gentle ? (worked_us() - since_us) * REST : 0;
@@ -197,7 +198,7 @@ static void rest(const struct backup *b, int64_t since_us)
 		nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
 }
 
-/* Whoever holds the lock of a store writes to it. */
+/* Is a process writing to the store? Then it holds the lock. */
 static bool is_in_use(const char *dir)
 {
 	int fd;
@@ -207,7 +208,7 @@ static bool is_in_use(const char *dir)
 	return used;
 }
 
-/* One transaction of the copy's. */
+/* Copies the events of one transaction. */
 static enum err copy_events(struct backup *b, struct fault *fault)
 {
 	uint64_t until = store_head(b->to) + COMMIT_EVENTS;
@@ -232,7 +233,7 @@ static enum err copy_events(struct backup *b, struct fault *fault)
 	return err;
 }
 
-/* What left the log of the original leaves that of the copy: its archives were copied. */
+/* Evicts from the copy's log what was evicted from that of the original: the archives were copied. */
 static enum err follow(struct backup *b, struct fault *fault)
 {
 	uint64_t log_first = b->log;
@@ -252,7 +253,7 @@ static enum err follow(struct backup *b, struct fault *fault)
 	return err;
 }
 
-/* Where the log of a fresh copy begins: where that of the original does, or behind the archives that end before the copy. */
+/* Where the log of a fresh copy begins: where that of the original does, or after the archives that end before the copy. */
 static uint64_t log_start(struct backup *b)
 {
 	struct manifest m;
@@ -265,7 +266,7 @@ static uint64_t log_start(struct backup *b)
 	return next < b->head ? next : b->head;
 }
 
-/* What is below the log of the copy, as far as it is not in archives, and which of them it follows. */
+/* Copies lost ranges, last seqs of streams, and the chain that the log of the copy follows. */
 static enum err note_below(struct backup *b, struct fault *fault)
 {
 	struct manifest m;
@@ -308,8 +309,8 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 	return err ? err : follow(b, fault);
 }
 
-/* A fresh copy has the lines of the original before anything else: an interrupted one knows its archives again. Until all is
- * copied, it is marked. */
+/* A fresh copy gets the lines of history first, so that an interrupted one recognizes its archives. It is marked until
+ * everything is copied. */
 static enum err adopt(const char *dir, const char *dest, struct fault *fault)
 {
 	struct store *from = NULL;
@@ -334,11 +335,11 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 	*out = (struct backup_figures){0};
 	struct backup b = {.options = options, .figures = out, .gentle = is_in_use(dir)};
 	enum err err = adopt(dir, dest, fault);
-	/* No waiting for the disk at each commit, which a server on the same one would feel: closing the copy does it. */
+	/* Commits are not synced, which would slow a server on the same disk down: closing the copy syncs it. */
 	if (!err)
 		err = store_open(dest, (struct store_options){.access = STORE_WRITE, .relaxed = true, .copies = true}, &b.to,
 				 fault);
-	/* What stands beside the events first: it is never ahead of events that are read later. */
+	/* The side tables are read first, so that they are never ahead of the events. */
 	if (!err)
 		err = side_tables_read(dir, b.to, fault);
 	if (!err)
@@ -364,7 +365,7 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 		restore_abandon(b.to);
 	store_close(b.to);
 	if (!err)
-		err = store_files_unmark(dest, fault); /* it is on the disk now */
+		err = store_files_unmark(dest, fault); /* closing the copy has synced it */
 	incoming_archives_finish(&b.incoming);
 	reader_close(b.reader);
 	store_close(b.from);

@@ -1,5 +1,5 @@
-/* A copy of a store that may be in use: events in small reads, archives file by file, so that nobody waits for it. The copy
- * is a store itself. Done again, only what is new is copied. One thread. */
+/* Copies a store that may be in use: events in small reads, archives file by file, so that a server need not wait. The copy
+ * is a store itself. A repeated backup copies new events only. One thread. */
 #ifndef STORE_TRANSFER_BACKUP_H
 #define STORE_TRANSFER_BACKUP_H
 
@@ -17,8 +17,8 @@ struct backup_figures {
 	uint64_t head;
 };
 
-/* Every event is proven on the way. ERR_CONFLICT: `dest` is a copy of something else, or is ahead. What an interrupted
- * backup has copied is a store of an earlier time, and is not copied again. */
+/* Every event is verified. ERR_CONFLICT: `dest` is a copy of another store, or is ahead of this one. An interrupted backup
+ * goes on where it stopped. */
 enum err backup_store(const char *dir, const char *dest, struct backup_options options, struct backup_figures *out,
 		      struct fault *fault);
 

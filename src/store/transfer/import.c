@@ -27,12 +27,12 @@
 struct piece {
 	const char *path;
 	bool has_manifest;
-	struct manifest manifest; /* without one: first and last alone */
+	struct manifest manifest; /* without a manifest: only first, last and raw_bytes */
 };
 
 struct import {
 	struct store *store;
-	struct reader *reader; /* sees what was there before */
+	struct reader *reader; /* reads the store as it was before */
 	struct import_options options;
 	struct import_figures *figures;
 	uint64_t old_log_first; /* of the store as it was; 0: it was empty */
@@ -67,14 +67,14 @@ static enum err find_range(const char *path, struct manifest *m, struct fault *f
 		err = archive_unpack(a, end == 0 ? 0 : archive_frames(a) - 1, &lines, fault);
 		if (!err && (lines.count == 0 || !envelope_read_start(archive_line(&lines, end == 0 ? 0 : lines.count - 1),
 								      end == 0 ? &m->first : &m->last, &time)))
-			err = fault_set(fault, ERR_CORRUPT, "%s: its lines are no events", path);
+			err = fault_set(fault, ERR_CORRUPT, "%s: its lines are not events", path);
 	}
 	m->raw_bytes = archive_raw(a);
 	archive_close(a);
 	return err;
 }
 
-/* Of the file alone: the store is not opened for one that is no archive. */
+/* Reads the manifest or the range of a file, before the store is opened. */
 static enum err inspect(struct import *im, struct piece *p, struct fault *fault)
 {
 	struct manifest *m = &p->manifest;
@@ -85,7 +85,7 @@ static enum err inspect(struct import *im, struct piece *p, struct fault *fault)
 	if (err)
 		return err;
 	if (p->has_manifest && m->count != m->last - m->first + 1)
-		return fault_set(fault, ERR_CONFLICT, "%s holds a selection of events: a log cannot be made of it", p->path);
+		return fault_set(fault, ERR_CONFLICT, "%s has a selection of events: it cannot be imported", p->path);
 	im->all += m->raw_bytes;
 	return ERR_NONE;
 }
@@ -99,21 +99,21 @@ static int by_first(const void *a, const void *b)
 	return x->last > y->last ? -1 : x->last < y->last;
 }
 
-/* The last event that is there already; 0: there is none. */
+/* The head of the store; 0: there is no event. */
 static uint64_t head_of(const struct import *im)
 {
 	return im->store != NULL ? store_head(im->store) : 0;
 }
 
-/* A store is never made older, nor can it become what nobody has. */
+/* `until` must be neither before the head of the store nor after the events of the files. */
 static enum err check_until(const struct import *im, uint64_t covered, struct fault *fault)
 {
 	uint64_t until = im->options.until;
 	uint64_t head = head_of(im);
 	if (until != 0 && until < head)
 		return fault_set(fault, ERR_CONFLICT,
-				 "the store holds events up to %" PRIu64 " already: what was there at %" PRIu64
-				 " needs an empty directory",
+				 "the store has events up to %" PRIu64 " already: to restore it as of %" PRIu64
+				 ", import into an empty directory",
 				 head, until);
 	if (until > covered)
 		return fault_set(fault, ERR_CONFLICT,
@@ -122,7 +122,7 @@ static enum err check_until(const struct import *im, uint64_t covered, struct fa
 	return ERR_NONE;
 }
 
-/* Its events are on the same lines of history, as far as they are known, and go on from there. */
+/* Adds the lines of a file, which must agree with those known so far. */
 static enum err join_lines(struct import *im, const struct piece *p, uint64_t covered, struct fault *fault)
 {
 	const struct manifest *m = &p->manifest;
@@ -137,7 +137,7 @@ static enum err join_lines(struct import *im, const struct piece *p, uint64_t co
 		p->path, m->epoch, im->store != NULL ? store_dir(im->store) : "the files before it");
 }
 
-/* The pieces are in order, of one store, and leave nothing out: but those from before the log, which may. */
+/* The files must be of one store and leave nothing out; those of events below the log may. */
 static enum err check_pieces(struct import *im, struct fault *fault)
 {
 	uint64_t covered = head_of(im);
@@ -156,7 +156,7 @@ static enum err check_pieces(struct import *im, struct fault *fault)
 		covered = m->last > covered ? m->last : covered;
 	}
 	uint64_t first = im->pieces[0].manifest.first;
-	if (im->lineage.count > 0 && im->lineage.lines[0].first > first) /* of files without a manifest, beside others */
+	if (im->lineage.count > 0 && im->lineage.lines[0].first > first) /* a file without a manifest, among others */
 		return fault_set(fault, ERR_CONFLICT,
 				 "events %" PRIu64 " to %" PRIu64 " are on none of the lines of history of the files", first,
 				 im->lineage.lines[0].first - 1);
@@ -254,7 +254,7 @@ static enum err take_piece(struct import *im, struct piece *p, struct fault *fau
 	return err ? err : incoming_archives_copy(&im->incoming, p->path, &found, store_archives(im->store), fault);
 }
 
-/* The archive that the log's events went to may have been lost: another one is in its place then. */
+/* If the archive that the log follows was lost, an imported one may replace it. */
 static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault)
 {
 	struct manifest m;
@@ -264,7 +264,7 @@ static enum err renew_chain(struct import *im, uint64_t seq, struct fault *fault
 	return store_note_chain(im->store, m.last, m.chain, fault);
 }
 
-/* The last seqs of streams are known again up to where a piece, or an archive that was there, begins. */
+/* Lowers the seq up to which last seqs of streams are not known, below events that are in files or archives now. */
 static enum err lower_unknown(const struct import *im, struct fault *fault)
 {
 	uint64_t unknown;
@@ -289,10 +289,10 @@ static enum err take_all(struct import *im, struct fault *fault)
 	uint64_t first = im->pieces[0].manifest.first;
 	uint64_t last = im->options.until != 0 ? im->options.until : UINT64_MAX;
 	enum err err = restore_begin(im->store, first, fault);
-	/* Files without a manifest are of nobody's history: it begins here. */
+	/* Without manifests the lines are not known: the store keeps its own. */
 	if (!err && im->grows && im->lineage.count > 0)
 		err = restore_adopt(im->store, &im->lineage, last, fault);
-	/* What came before a log that begins here is nowhere else. */
+	/* Events before a log that begins here are lost. */
 	if (!err && im->old_log_first == 0 && first > 1)
 		err = lost_ranges_add(im->store->db, 1, first - 1, false, fault);
 	if (!err && im->old_log_first == 0 && first > 1)
@@ -312,7 +312,7 @@ static enum err take_all(struct import *im, struct fault *fault)
 
 /* --- into an empty directory --- */
 
-/* The store is made beside its place, without a journal, and put there whole. */
+/* The store is made in a directory of its own, without a journal, and then moved into place. */
 struct site {
 	char dir[PATH_MAX];
 	char from[PATH_MAX];
@@ -322,7 +322,7 @@ struct site {
 static enum err put_in_place(const struct site *site, const char *dir, struct fault *fault)
 {
 	static const char *const logs[] = {"-wal", "-shm"};
-	/* A reader of the empty store keeps its write-ahead log alive: it must not be taken for the new one's. */
+	/* A process that has the empty store open keeps its write-ahead log: it must not be taken for the new store's. */
 	for (int i = 0; i < 2; i++) {
 		char path[PATH_MAX];
 		path_format(path, "%s%s", site->to, logs[i]);
@@ -333,7 +333,7 @@ static enum err put_in_place(const struct site *site, const char *dir, struct fa
 	return atomic_file_move(site->from, site->to, fault);
 }
 
-/* `empty`: a store without events that is there, and keeps the lock; or NULL. */
+/* `empty`: the existing store without events, which keeps the lock; NULL: none. */
 static enum err import_beside(struct import *im, struct store *empty, const char *dir, struct fault *fault)
 {
 	struct site site;
@@ -362,7 +362,7 @@ static enum err import_beside(struct import *im, struct store *empty, const char
 	return err;
 }
 
-/* Where there is no store. When it fails, nothing is left of it. */
+/* Imports into a directory without a store. On failure everything is removed again. */
 static enum err import_fresh(struct import *im, const char *dir, struct fault *fault)
 {
 	int lock = -1;

@@ -1,6 +1,5 @@
-/* Restoring archives into a store that no server uses. All of the files or nothing: one transaction, and every frame, line
- * and digest is proven on the way. What the store has already must be the same; events older than its log become archives of
- * its own. One thread. */
+/* Restores archives into a store that no server uses, in one transaction; every frame, line and digest is verified. Events
+ * that the store has already must be the same; archives of events below its log are added to its own. One thread. */
 #ifndef STORE_TRANSFER_IMPORT_H
 #define STORE_TRANSFER_IMPORT_H
 
@@ -19,8 +18,8 @@ struct import_figures {
 	uint64_t head;
 };
 
-/* ERR_CONFLICT: another store's, or an event differs; ERR_CORRUPT names file and event; ERR_NOT_FOUND: events in between are
- * in none of the files. */
+/* `count` > 0. ERR_CONFLICT: a file is of another store, or an event differs; ERR_CORRUPT names file and event;
+ * ERR_NOT_FOUND: events in between are in none of the files. */
 enum err import_files(const char *dir, const char *const *paths, int count, struct import_options options,
 		      struct import_figures *out, struct fault *fault);
 

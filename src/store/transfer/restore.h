@@ -1,5 +1,5 @@
-/* Putting events back with the seq and the time that they had. The store is nobody else's: it has no readers and no feed.
- * After a failure it can only be closed; what was not committed is not there. One thread. */
+/* Restores events with their seq and time. The store is used by nothing else: it has no readers and no feed. After a failure
+ * it can only be closed; nothing of the open transaction remains. One thread. */
 #ifndef STORE_TRANSFER_RESTORE_H
 #define STORE_TRANSFER_RESTORE_H
 
@@ -7,28 +7,28 @@
 #include "store/archive/lineage.h"
 #include "store/log/store.h"
 
-/* Makes a store that nobody needs after a crash fast: no journal, no sync. Before the first transaction. */
+/* For a store that need not survive a crash: no journal, no sync. Before the first transaction. */
 enum err restore_in_bulk(struct store *s, struct fault *fault);
-/* Gives a store the lines of history that it is a copy of, as far as they begin at or before `last`. What it knows of its
- * archives it knows when it is opened again. */
+/* Makes a store a copy on these lines of history, as far as they begin at or before `last`. Its archives are recognized when
+ * it is opened again. */
 enum err restore_adopt(struct store *s, const struct lineage *lineage, uint64_t last, struct fault *fault);
-/* Opens a transaction. The log of a store without any event is told where it begins: with `first`. */
+/* Opens a transaction. In a store without events the log will begin with `first`, which is not 0 then. */
 enum err restore_begin(struct store *s, uint64_t first, struct fault *fault);
-/* The event after the last one, with a time not before its. */
+/* Stores the event after the head; its time is not before that of the head. ERR_CORRUPT: `seq` is another. */
 enum err restore_event(struct store *s, const struct event *e, uint64_t seq, int64_t time_ms, struct fault *fault);
-/* The same for an envelope as archives hold it; ERR_CORRUPT when it is not what a server would have written. */
+/* The same for an envelope. ERR_CORRUPT: a server would not have written it. */
 enum err restore_envelope(struct store *s, const struct envelope *e, int64_t time_ms, struct fault *fault);
-/* Counts an event that is kept in an archive only. */
+/* Counts an event that is in an archive only. */
 enum err restore_archived(struct store *s, const struct envelope *e, struct fault *fault);
-/* Is this the event that the log has with its seq, committed or not? */
+/* Is this the same event as in the log, committed or not? */
 enum err restore_is(struct store *s, const struct envelope *e, int64_t time_ms, bool *same, struct fault *fault);
-/* Writes what trails, in the open transaction: whoever fails later gives up the store. */
+/* Flushes the index tail in the open transaction; the store can only be closed if the transaction fails later. */
 enum err restore_flush(struct store *s, struct fault *fault);
 enum err restore_commit(struct store *s, struct fault *fault);
-/* Gives up: nothing of the transaction remains, and the store can only be closed. */
+/* Rolls back; the store can only be closed. */
 void restore_abandon(struct store *s);
 
-/* What an envelope says, decoded and checked. The names point into `names`, the data into the envelope. */
+/* Decodes and checks an envelope. In *out the names point into `names`, the data into the envelope. */
 struct restored_names {
 	char bytes[3][EVENT_NAME_MAX];
 };

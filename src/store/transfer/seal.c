@@ -23,7 +23,7 @@ static enum err stopped(struct fault *fault)
 	return fault_set(fault, ERR_CLOSED, "it was interrupted");
 }
 
-/* An archive without a filter leaves nothing out: the log may have lost something that it should have. */
+/* Without a filter a page must have every event of its range. */
 static enum err check_whole(struct page *page, uint64_t after, struct fault *fault)
 {
 	for (uint32_t i = 0; i < page_count(page); i++, after++)
@@ -82,12 +82,12 @@ static enum err write_archive(struct reader *r, const char *path, uint64_t first
 		err = archive_writer_end(w, out, fault);
 	if (!err)
 		err = atomic_file_commit(&file, fault);
-	archive_writer_destroy(w); /* first: its threads write to the file until then */
+	archive_writer_destroy(w); /* before the file: its threads write to it until then */
 	atomic_file_abandon(&file);
 	return err;
 }
 
-/* The log beside the archive that is being read back. */
+/* The comparison of an archive that is being read back with the log. */
 struct comparison {
 	struct reader *reader;
 	const struct seal_watch *watch;
@@ -95,7 +95,7 @@ struct comparison {
 	uint32_t index;
 	uint64_t after;
 	uint64_t last;
-	bool log_failed; /* it is not the archive that cannot be read */
+	bool log_failed; /* the log could not be read, not the archive */
 };
 
 static enum err next_page(struct comparison *c, struct fault *fault)
@@ -118,7 +118,7 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 {
 	(void)time_ms;
 	struct comparison *c = arg;
-	/* What has left the log already was compared before it left. */
+	/* Evicted events were compared before they were evicted. */
 	if (e->seq < store_log_first(c->reader->store))
 		return ERR_NONE;
 	if (c->page == NULL || c->index == page_count(c->page)) {
@@ -136,14 +136,14 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 	return fault_set(fault, ERR_CONFLICT, "the archive and the log differ");
 }
 
-/* What is let go is all of the range, or nothing. */
+/* The archive must have the whole range before events are evicted. */
 static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last, struct fault *fault)
 {
 	if (m->first == first && m->last == last && m->count == last - first + 1)
 		return ERR_NONE;
 	return fault_set(fault, ERR_CORRUPT,
 			 "the archive of events %" PRIu64 " to %" PRIu64 " holds %" PRIu64 ", %" PRIu64 " to %" PRIu64
-			 ": nothing is let go",
+			 ": no event is evicted",
 			 first, last, m->count, m->first, m->last);
 }
 
@@ -174,10 +174,11 @@ enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct arch
 	enum err err = ERR_NONE;
 	if (archive_set_named(set, name, &known)) {
 		err = prove(r, path, &known, watch, out, &damaged, fault);
-		/* While the log has all of it, it is written again. */
+		/* As long as the log has all of its events, a damaged archive is made again. */
 		if (!err || !damaged || first < store_log_first(r->store))
 			return err;
-		log_warn("an archive is made anew from the log", "file=\"%s\" why=\"%s\"", path, fault->text);
+		log_warn("an archive is damaged, and is made again from the log", "file=\"%s\" why=\"%s\"", path,
+			 fault->text);
 		archive_set_forget(set, name);
 	}
 	err = archive_set_prepare(set, fault);

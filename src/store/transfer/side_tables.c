@@ -21,7 +21,7 @@ static const struct side_table tables[] = {
 
 enum { SLICE = 10000 }; /* rows that one read transaction takes */
 
-/* As many rows as there were ids: each transaction takes some of them, so that a server can write its log back. */
+/* Up to a million rows: each read transaction takes a part of them, so that a server can write its log back. */
 static const struct side_table expired_ids = {
 	"CREATE TEMP TABLE side_id_past AS SELECT * FROM id_past WHERE 0",
 	"SELECT seq, key, tag FROM id_past WHERE seq > ?1 ORDER BY seq LIMIT ?2",
@@ -40,10 +40,10 @@ static enum err copy_rows(sqlite3_stmt *rows, sqlite3_stmt *put, sqlite3_int64 *
 		int done = sqlite3_step(put);
 		sqlite3_reset(put);
 		if (done != SQLITE_DONE)
-			err = db_fault(sqlite3_db_handle(put), done, "copying what is beside the log", fault);
+			err = db_fault(sqlite3_db_handle(put), done, "copying sessions, notes and ids", fault);
 	}
 	if (!err && rc != SQLITE_DONE)
-		err = db_fault(sqlite3_db_handle(rows), rc, "reading what is beside the log", fault);
+		err = db_fault(sqlite3_db_handle(rows), rc, "reading sessions, notes and ids", fault);
 	sqlite3_reset(rows);
 	return err;
 }
@@ -58,7 +58,7 @@ static enum err copy_table(sqlite3 *from, sqlite3 *to, const struct side_table *
 		err = db_prepare(from, t->select, &rows, fault);
 	if (!err)
 		err = db_prepare(to, t->insert, &put, fault);
-	for (int count = SLICE; !err && count == SLICE;) { /* what comes meanwhile is of events that are not copied */
+	for (int count = SLICE; !err && count == SLICE;) { /* rows added meanwhile belong to events that are not copied */
 		bool in_slices =
 			sqlite3_bind_int64(rows, 1, last) == SQLITE_OK && sqlite3_bind_int(rows, 2, SLICE) == SQLITE_OK;
 		err = copy_rows(rows, put, &last, &count, fault);
@@ -95,7 +95,7 @@ enum err side_tables_write(struct store *to, uint64_t head, bool ids, struct fau
 {
 	const struct db_value end = DB_NUMBER(head);
 	enum err err = db_exec(to->db, "DELETE FROM session; DELETE FROM note", fault);
-	/* Positions past the end are on a line that ends before them: their readers are told so. */
+	/* A position after the end is past the end of its line, so its reader gets a gap. */
 	if (!err)
 		err = db_exec(to->db, "INSERT INTO session SELECT * FROM temp.side_session", fault);
 	/* Figures that count events past the end are left out: they are counted again from the log. */

@@ -1,5 +1,5 @@
-/* What stands in a store beside its events and goes along when it is copied: sessions, notes, the ids of events that have
- * left the log, the chain of archives. Read in one moment into temporary tables of the copy, put in their places later. */
+/* Side tables: what is copied with a store besides its events, namely sessions, notes, and the ids of evicted events. They
+ * are read into temporary tables of the copy at one moment, and moved into the real tables later. */
 #ifndef STORE_TRANSFER_SIDE_TABLES_H
 #define STORE_TRANSFER_SIDE_TABLES_H
 
@@ -11,8 +11,8 @@
 enum err side_tables_read(const char *dir, struct store *to, struct fault *fault);
 /* The same out of an open database. */
 enum err side_tables_read_db(sqlite3 *from, struct store *to, struct fault *fault);
-/* In the open transaction; what was there goes. Nothing is taken over that would be ahead of `head`, but for the positions
- * of sessions. `ids`: the ids, too. */
+/* Replaces the tables of the copy, in the open transaction. Rows that are ahead of `head` are left out, except for positions
+ * of sessions. `ids`: also the ids. */
 enum err side_tables_write(struct store *to, uint64_t head, bool ids, struct fault *fault);
 
 #endif

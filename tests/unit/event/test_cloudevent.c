@@ -87,10 +87,10 @@ static void what_breaks_the_format_is_named(void)
 	refused("5", "object");
 	refused("[{" REQUIRED "}]", "object");
 	refused("{\"specversion\":\"0.3\",\"id\":\"i\",\"source\":\"/s\",\"type\":\"t\"}", "\"specversion\"");
-	refused("{" REQUIRED ",\"id\":\"j\"}", "\"id\" stands there twice");
-	refused("{\"id\":null," REQUIRED "}", "\"id\" stands there twice");
-	refused("{" REQUIRED ",\"data\":1,\"data\":1}", "\"data\" stands there twice");
-	refused("{" REQUIRED ",\"data_base64\":\"\",\"data_base64\":\"\"}", "\"data_base64\" stands there twice");
+	refused("{" REQUIRED ",\"id\":\"j\"}", "duplicate member \"id\"");
+	refused("{\"id\":null," REQUIRED "}", "duplicate member \"id\"");
+	refused("{" REQUIRED ",\"data\":1,\"data\":1}", "duplicate member \"data\"");
+	refused("{" REQUIRED ",\"data_base64\":\"\",\"data_base64\":\"\"}", "duplicate member \"data_base64\"");
 	refused("{" REQUIRED ",\"subject\":\"\"}", "\"subject\" is empty");
 	refused("{" REQUIRED ",\"subject\":1}", "\"subject\" is not a string");
 	refused("{" REQUIRED ",\"stream\":1}", "\"stream\" is not a string");
@@ -269,7 +269,7 @@ static void wrong_headers_are_named(void)
 	not_composed("", "x", "ce-: attributes");
 	not_composed("data", "x", "ce-data: the data");
 	not_composed("data_base64", "x", "ce-data_base64: attributes");
-	not_composed("DataContentType", "x", "ce-DataContentType: this is what Content-Type says");
+	not_composed("DataContentType", "x", "ce-DataContentType: use Content-Type instead");
 }
 
 static void bodies_are_checked(void)

@@ -398,8 +398,8 @@ static void damage_is_named(const char *sql, const char *names)
 static void a_recount_finds_what_is_missing_or_foreign(void)
 {
 	damage_is_named("DELETE FROM posting", "name 0 of the 1");
-	damage_is_named("UPDATE posting SET topic = 1", "topic 1 names event 2");
-	damage_is_named("INSERT INTO posting VALUES (1, 3, x'01')", "topic 1 names event 1");
+	damage_is_named("UPDATE posting SET topic = 1", "topic 1 has event 2");
+	damage_is_named("INSERT INTO posting VALUES (1, 3, x'01')", "topic 1 has event 1");
 	damage_is_named("UPDATE topic SET first = 2 WHERE id = 0", "events 1 to 3");
 	damage_is_named("UPDATE topic SET first = 99 WHERE id = 1", "events 1 to 3");
 }
