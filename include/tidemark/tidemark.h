@@ -53,7 +53,7 @@ enum tm_err {
 	TM_NOT_FOUND = 4,    /* it never existed */
 	TM_GONE = 5,         /* it existed and was discarded */
 	TM_CONFLICT = 6,     /* an expectation does not hold */
-	TM_BUSY = 7,         /* somebody else is using it: try again later */
+	TM_BUSY = 7,         /* another thread or process is using it: try again later */
 	TM_FULL = 8,         /* the disk is full */
 	TM_IO = 9,           /* the operating system refused */
 	TM_CORRUPT = 10,     /* what is stored is not what was written */
@@ -81,8 +81,8 @@ enum tm_log_level { TM_LOG_DEBUG = 0, TM_LOG_INFO = 1, TM_LOG_WARN = 2, TM_LOG_E
 /* `text` is one line of logfmt (msg="…" key=value …) without time and level. Called on whichever thread is at work; it must
  * not call functions of this library. */
 typedef void tm_log_fn(void *arg, enum tm_log_level level, const char *text);
-/* From now on messages of at least this level go to `fn`, for all stores of the process. NULL: to nobody, as at the start.
- * When it returns, the function that was set before is not running any more. */
+/* From now on messages of at least this level go to `fn`, for all stores of the process. NULL: messages are dropped, as at
+ * the start. When it returns, the function that was set before is not running any more. */
 TM_API void tm_set_log(tm_log_fn *fn, void *arg, enum tm_log_level least);
 
 /* --- the store --- */
@@ -204,7 +204,7 @@ TM_API void tm_rollback(struct tm_transaction *transaction);
 
 /* Positions: what a named reader has handled, kept in the store. They are the sessions of the server. */
 
-/* Saves a position on stable storage. TM_READ_ONLY; TM_INVALID: the name, or `seq` is past the head. */
+/* Saves a position on stable storage. TM_READ_ONLY; TM_INVALID: the name, or `seq` is after the head. */
 TM_API enum tm_err tm_position_save(struct tm_store *store, const char *name, uint64_t seq, struct tm_error *error);
 /* The saved position: everything up to it was handled. Where the store was restored from a copy and went another way since,
  * it is where the two ways part. TM_NOT_FOUND. */
@@ -228,7 +228,7 @@ struct tm_event {
 };
 
 /* Events that were read together. It does not change, and does not depend on where it was read from; any number of threads
- * may look at it. Owned by whoever read it. */
+ * may use it. Owned by the caller of tm_reader_page or tm_archive_page. */
 struct tm_page;
 TM_API uint32_t tm_page_count(const struct tm_page *page);
 /* An event of the page, which lives as long as the page; NULL where `index` is not below the count. */
@@ -276,7 +276,7 @@ TM_API void tm_reader_interrupt(struct tm_reader *reader);
 
 /* --- archives --- */
 
-/* Work that takes long. Zeroed: nobody watches. */
+/* Callbacks of long work. Zeroed: none. */
 struct tm_watch {
 	void (*progress)(void *arg, uint64_t done, uint64_t all); /* called now and then, on the thread of the call; NULL */
 	bool (*stop)(void *arg);                                  /* true ends the work with TM_INTERRUPTED; NULL */

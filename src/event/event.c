@@ -141,7 +141,7 @@ static enum err too_large(size_t len, struct batch_limits limits, struct fault *
 	return fault_set(fault, ERR_TOO_LARGE, "the event's data is %zu bytes, the limit is %zu", len, limits.data_max);
 }
 
-/* At most so many bytes of a text that people are going to read, in whole characters. */
+/* The beginning of a text for an error message, cut at a whole character. */
 static struct slice beginning(struct slice text, size_t max)
 {
 	if (text.len <= max)
@@ -165,8 +165,8 @@ static enum err tell_form(const struct json_body *m, bool *enveloped, struct fau
 		return fault_set(fault, ERR_INVALID, "duplicate member \"%s\"", m->twice);
 	if (stored && m->other.p != NULL)
 		return fault_set(fault, ERR_INVALID,
-				 "unknown member \"%.*s\": an event that has \"seq\", \"time\" and \"data\" is one from a "
-				 "store, which has \"stream\", \"type\" and \"id\" beside them and nothing else",
+				 "unknown member \"%.*s\": an event with \"seq\", \"time\" and \"data\" is one from a "
+				 "store, which has no other members than \"stream\", \"type\" and \"id\" besides",
 				 (int)other.len, other.p);
 	return ERR_NONE;
 }

@@ -302,7 +302,7 @@ static struct verdicts *verdicts_of(struct page *p, struct where *w)
 	v->where = where_ref(w);
 	v->next = head;
 	while (!atomic_compare_exchange_weak(&p->verdicts, &head, v)) {
-		found = find_verdicts(head, v->next, w, &count); /* somebody was faster */
+		found = find_verdicts(head, v->next, w, &count); /* another thread was faster */
 		v->next = head;
 		if (found == NULL)
 			continue;

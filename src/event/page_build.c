@@ -27,7 +27,7 @@ struct page_builder *page_builder_create(enum encoding encoding, const char *epo
 	b->encoding = encoding_own(encoding) != NULL ? ENCODING_WS : encoding; /* a profile's is made from envelopes */
 	b->epoch = epoch;
 	b->after = after;
-	buf_reserve(&b->bytes, bytes); /* failing is told by the first event */
+	buf_reserve(&b->bytes, bytes); /* on failure the first page_builder_add fails */
 	return b;
 }
 

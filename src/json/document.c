@@ -281,7 +281,7 @@ enum err document_read(struct document *d, struct slice text)
 	const char *end;
 	begin(d);
 	starved = false;
-	/* It also notes the place of an error in a global that nobody reads. */
+	/* cJSON also stores the position of an error in a global, which is not read. */
 	d->root = is_fit(text) ? cJSON_ParseWithLengthOpts(text.p, text.len, &end, false) : NULL;
 	if (d->root == NULL)
 		return starved ? ERR_NOMEM : ERR_INVALID;

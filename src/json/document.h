@@ -69,7 +69,7 @@ void doc_text_or_null(struct doc in, const char *key, struct slice text);
 /* Every digit of it. */
 void doc_u64(struct doc in, const char *key, uint64_t number);
 void doc_i64(struct doc in, const char *key, int64_t number);
-/* With so many decimals; null where it is not finite, which JSON has no number for. */
+/* A number with `decimals` decimals; null if it is not finite, since JSON has no such number. */
 void doc_fixed(struct doc in, const char *key, double number, int decimals);
 void doc_bool(struct doc in, const char *key, bool value);
 void doc_null(struct doc in, const char *key);
@@ -87,7 +87,7 @@ void doc_raw_take(struct doc in, const char *key, struct buf *json);
 /* A text nested deeper, or of more values, is none that this is for. */
 enum { DOCUMENT_DEPTH_MAX = 64, DOCUMENT_VALUES_MAX = 16 * 1024 };
 
-/* Takes `text` apart, any bytes, which are not kept. ERR_INVALID: it is not one JSON value, is past these bounds, or has
+/* Parses `text`, any bytes, which are not kept. ERR_INVALID: it is not one JSON value, exceeds these bounds, or has
  * \u0000 in a string. What the grammar forbids besides (a control character in a string, bytes that are not UTF-8, a number
  * such as 01) is not found here: where it matters, json_minify looks first. The caller must call document_finish, also after
  * an error; then it has no values. */

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 
 void numbers_write(struct buf *out, const uint64_t *numbers, int count);
-/* False when the text is not an array of exactly so many. */
+/* False: the text is not an array of exactly `count` numbers. */
 bool numbers_read(struct slice text, uint64_t *numbers, int count);
 
 #endif

@@ -61,7 +61,7 @@ struct tm_archive {
 	struct archive *inner;
 	struct tm_archive_info info;
 	uint32_t frame;       /* the next */
-	uint64_t after;       /* what comes next comes after this seq */
+	uint64_t after;       /* the next event is after this seq */
 	struct tm_page *page; /* whose events are handed out one by one; NULL: none */
 	uint32_t next;
 };

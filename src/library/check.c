@@ -7,7 +7,7 @@
 
 enum { VERIFY_TRIES = 100 };
 
-/* One look at a store as it is at this moment. */
+/* Opens the store as it is at this moment, and checks it. */
 static enum err look(const char *dir, const struct tm_watch *watch, struct tm_verified *out, struct fault *fault)
 {
 	struct store *s = NULL;
@@ -38,7 +38,7 @@ enum tm_err tm_verify(const char *dir, const struct tm_watch *watch, struct tm_v
 	struct tm_verified found = {0};
 	enum err err = ERR_BUSY;
 	library_enter();
-	/* Whoever writes may come between the two looks that a check needs. */
+	/* A writer may commit between opening the store and checking it (ERR_BUSY): then it is opened again. */
 	for (int tries = 0; err == ERR_BUSY && tries < VERIFY_TRIES; tries++)
 		err = look(dir, watch, &found, &fault);
 	if (out != NULL)

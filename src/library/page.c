@@ -20,7 +20,7 @@ struct tm_page {
 
 struct tm_page *page_make(uint32_t count, size_t bytes)
 {
-	/* What stands in an envelope is no longer there than as it is written. */
+	/* Decoded texts are not longer than in the envelope. */
 	size_t size = sizeof(struct tm_page) + count * sizeof(struct tm_event);
 	size_t texts = 2 * bytes + (size_t)TEXTS * count;
 	struct tm_page *p = malloc(size + texts);

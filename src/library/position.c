@@ -27,8 +27,8 @@ enum err position_put(struct store *store, const char *name, uint64_t seq, uint6
 	enum err err = library_check_name("name", name, fault);
 	if (err)
 		return err;
-	if (seq > end) /* it would pass over what comes */
-		return fault_set(fault, ERR_INVALID, "position %" PRIu64 " is past the head, %" PRIu64, seq, end);
+	if (seq > end) /* a position after the head would skip future events */
+		return fault_set(fault, ERR_INVALID, "position %" PRIu64 " is after the head, %" PRIu64, seq, end);
 	line_of(store, seq, epoch);
 	struct stored_session session = {
 		.name = slice_of(name), .acked = seq, .updated_ms = clock_wall_ms(), .epoch = slice_of(epoch)};

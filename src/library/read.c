@@ -136,7 +136,7 @@ static bool is_behind(const struct tm_reader *r)
 	return r->position < store_head(r->store->store) && (q->before == 0 || r->position + 1 < q->before);
 }
 
-/* Reads on from the position. *out is NULL where nothing of what was looked at matches; *end is where to go on then. */
+/* Reads the next page. *out is NULL if none of the events examined matches; *end is where to go on then. */
 static enum err read_page(struct tm_reader *r, struct tm_page **out, uint64_t *end, struct fault *fault)
 {
 	struct history_query q = r->query;

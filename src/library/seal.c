@@ -36,7 +36,7 @@ static void on_progress(void *arg, uint64_t events, uint64_t done, uint64_t all)
 }
 
 /* Takes events out of the log, a few in each commit. `m`: the archive that holds them, read back and compared; NULL: they
- * are gone for good. */
+ * are discarded. */
 static enum err evict(struct retire *r, uint64_t upto, const struct manifest *m, struct fault *fault)
 {
 	struct store *s = r->store->store;

@@ -1,5 +1,5 @@
 /* Hashes (XXH3, 64 bits). Keyed ones are for tables in memory: they depend on a secret of 192 random bytes that is drawn
- * once in each process, so that nobody outside can choose keys that collide. Fixed ones are the same everywhere, for what is
+ * once in each process, so that clients cannot choose keys that collide. Fixed ones are the same everywhere, for what is
  * on disk (base/data/checksum.h). docs/decisions/0023-keyed-hash-tables.md. Any thread. */
 #ifndef BASE_DATA_HASH_H
 #define BASE_DATA_HASH_H

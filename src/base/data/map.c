@@ -67,7 +67,7 @@ static void split(struct map *m, size_t half)
 	}
 }
 
-/* Makes more buckets, a few at once: so the processor waits for their entries together, not for each one by itself. */
+/* Makes several buckets at once, so that the cache misses of their entries overlap. */
 static void grow(struct map *m)
 {
 	size_t half = (size_t)1 << log_of(m->buckets);

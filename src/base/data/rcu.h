@@ -1,6 +1,6 @@
 /* Deferred freeing of memory that other threads may be reading without a lock (read-copy-update). Readers enter and leave.
  * What has been unlinked is retired, and is freed once every reader that had entered before has left. One thread at a time,
- * under the owner's lock, retires and frees. Nobody waits: what readers hold up is freed at a later call. */
+ * under the owner's lock, retires and frees. No call waits: memory that readers may still use is freed by a later call. */
 #ifndef BASE_DATA_RCU_H
 #define BASE_DATA_RCU_H
 
@@ -21,7 +21,7 @@ struct rcu {
 	struct rcu_link *before; /* in the one before */
 };
 
-/* Zeroed: nobody is there. */
+/* Zeroed: no readers, nothing retired. */
 
 /* Begin and end reading; may be nested. rcu_leave takes the value that rcu_enter returned. */
 unsigned rcu_enter(struct rcu *g);

@@ -14,7 +14,7 @@ struct sha256;
 struct sha256 *sha256_create(void);    /* NULL: no memory */
 void sha256_destroy(struct sha256 *s); /* NULL is fine */
 void sha256_add(struct sha256 *s, const void *bytes, size_t n);
-/* The digest of all that was added; the next sha256_add begins anew. */
+/* The digest of all that was added; the next sha256_add begins a new one. */
 void sha256_end(struct sha256 *s, unsigned char digest[SHA256_LEN]);
 
 /* Of one text. False when there is no memory. */

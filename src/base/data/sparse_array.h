@@ -30,7 +30,7 @@ struct sparse_array {
 	struct sparse_array_shelf *_Atomic shelves[SPARSE_ARRAY_SHELVES];
 };
 
-/* The stretches; the items are not looked at. */
+/* Frees the stretches, not the items. */
 void sparse_array_finish(struct sparse_array *s);
 
 /* The stretch of a number; NULL where there is none. */
@@ -55,8 +55,7 @@ bool sparse_array_next(const struct sparse_array *s, uint32_t *number, uint32_t 
 /* Makes room for a number, so that sparse_array_put cannot fail. */
 bool sparse_array_reserve(struct sparse_array *s, uint32_t number);
 void sparse_array_put(struct sparse_array *s, uint32_t number, void *item);
-/* Takes an item out. Returns its stretch if that is empty now and not in the array any more: to be freed once nobody reads.
- */
+/* Removes an item. Returns its stretch if that became empty and was removed, too: to be freed when no reader uses it. */
 struct sparse_array_stretch *sparse_array_take(struct sparse_array *s, uint32_t number);
 
 #endif

@@ -1,4 +1,4 @@
-/* A file that is there whole or not at all: it is written beside its place under a name of its own, synced, renamed, and its
+/* Writing a file atomically: it is written under a temporary name in the same directory, synced and renamed, and the
  * directory is synced. One thread. */
 #ifndef BASE_SYSTEM_ATOMIC_FILE_H
 #define BASE_SYSTEM_ATOMIC_FILE_H
@@ -30,12 +30,12 @@ struct atomic_file {
 enum err atomic_file_create(struct atomic_file *f, const char *path, enum atomic_file_mode mode, struct fault *fault);
 /* An archive_sink. */
 enum err atomic_file_write(void *file, struct slice bytes, struct fault *fault);
-/* Puts it in its place; it is on stable storage when this returns. */
+/* Renames the file to its name; it is on stable storage when this returns. */
 enum err atomic_file_commit(struct atomic_file *f, struct fault *fault);
-/* Removes what was written; does nothing after atomic_file_commit, or where atomic_file_create failed. */
+/* Removes the temporary file; does nothing after atomic_file_commit, or where atomic_file_create failed. */
 void atomic_file_abandon(struct atomic_file *f);
 
-/* Removes what interrupted attempts at the same file have left, but not what another process is writing. */
+/* Removes temporary files of interrupted attempts at the same file, except those that are being written. */
 void atomic_file_clear(const char *path);
 
 /* All of it at once. */

@@ -20,8 +20,8 @@ void log_set_sink(log_sink *fn)
 	sink = fn;
 }
 
-/* A pipe that nobody reads must not stop the server: then the line is lost. It is shorter than PIPE_BUF, so that it is
- * written whole where there is room. Nobody is left to tell when stderr itself fails. */
+/* A full pipe must not stop the server: the line is dropped. It is shorter than PIPE_BUF, so it is written whole or not at
+ * all. Errors of stderr are ignored. */
 static void write_stderr(const char *line, size_t len)
 {
 	struct pollfd out = {STDERR_FILENO, POLLOUT, 0};

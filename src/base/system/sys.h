@@ -1,5 +1,5 @@
-/* The system calls that put files in place, behind one seam: a test can make the n-th of them fail, or end there. All
- * return -1 with errno on failure; a write is whole or failed. */
+/* System calls on files, which tests can make fail, or end the process at, by number. All return -1 with errno on failure; a
+ * short write counts as a failure. */
 #ifndef BASE_SYSTEM_SYS_H
 #define BASE_SYSTEM_SYS_H
 
@@ -16,7 +16,7 @@ enum err sys_err(int why);
  * known. */
 enum err sys_fail(struct fault *fault, const char *what, const char *path, int why);
 
-int sys_create(const char *path); /* a new file that nobody else may read, open for writing */
+int sys_create(const char *path); /* a new file with mode 0600, open for writing */
 int sys_write(int fd, const void *bytes, size_t n);
 /* Asks the kernel to begin with writing that to the disk, so that sys_sync has less to wait for. Cannot fail. */
 void sys_begin_sync(int fd, uint64_t at, size_t n);
@@ -27,9 +27,9 @@ int sys_remove(const char *path);
 int sys_sync_parent(const char *path); /* of the directory that holds it */
 int sys_sync_dir(const char *dir);     /* a directory entry is on stable storage only when its directory was synced */
 
-/* A lock on a directory itself, which nobody can take away without the directory; on the file `name` in it where the file
- * system has none for directories. It goes when *fd is closed, or the process ends. -1 with EWOULDBLOCK: somebody else has
- * it. */
+/* Locks a directory itself (removing a file in it does not release the lock), or the file `name` in it if the file system
+ * cannot lock directories. Released when *fd is closed or the process ends. -1 with EWOULDBLOCK: another process has the
+ * lock. */
 int sys_lock_dir(const char *dir, const char *name, bool shared, int *fd);
 /* The name that this run of the machine has; empty where it has none. */
 void sys_boot(char *out, size_t size);

@@ -2,7 +2,7 @@
  * (docs/decisions/0027-ages.md). `time` cannot say: it never decreases, so after a clock jumped ahead and back it stands
  * still until the clock has caught up.
  *
- * The age clock is set from the machine's clock once, when a store is first looked at, and runs with the time since the
+ * The age clock is set from the machine's clock once, when a store is first opened, and runs with the time since the
  * boot. It goes on over a restart; a machine that was off counts for at most a day. A mark is the age clock at the moment
  * when the log ended with a certain event: no event up to that one is younger. Old marks lie farther apart than new ones, by
  * a 64th of their age.

@@ -116,7 +116,7 @@ struct eviction {
 	struct change change; /* first */
 	uint64_t upto;
 	uint64_t chain_seq;
-	const char *chain; /* NULL: they are gone for good */
+	const char *chain; /* NULL: the events are discarded */
 	uint64_t evicted_upto;
 };
 

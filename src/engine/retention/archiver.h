@@ -8,7 +8,7 @@
  *
  * Only a prefix of the log is evicted: an expired event stays until all events before it may be evicted, too.
  *
- * The same thread deletes sessions that have expired, and looks at the machine's clock. */
+ * The same thread deletes expired sessions, and watches the machine's clock. */
 #ifndef ENGINE_RETENTION_ARCHIVER_H
 #define ENGINE_RETENTION_ARCHIVER_H
 

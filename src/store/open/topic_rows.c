@@ -11,9 +11,9 @@
 #include "store/sqlite/db.h"
 
 enum {
-	AHEAD = 32, /* pieces that may be read ahead of the caller */
-	WAKE_AT = AHEAD /
-		  2, /* a waiting thread is woken when so many are ready, or free: a wake-up costs as much as a piece */
+	AHEAD = 32,          /* pieces that may be read ahead of the caller */
+	WAKE_AT = AHEAD / 2, /* a waiting thread is woken when this many pieces are ready, or free: a wake-up costs as much
+				as a piece */
 	THREAD_FROM = 65536, /* topics, below which a thread is not worth it */
 };
 

@@ -63,7 +63,7 @@ struct db_value {
 };
 #define DB_TEXT(t) ((struct db_value){.text = (t)})
 #define DB_NUMBER(n) ((struct db_value){.number = (sqlite3_int64)(n)})
-/* db_exec and db_integer with `count` values, in the order of the ?. */
+/* db_exec with `count` values, in the order of the ?; db_integer with one value. */
 enum err db_exec_with(sqlite3 *db, const char *sql, int count, const struct db_value *values, struct fault *fault);
 enum err db_integer_with(sqlite3 *db, const char *sql, const struct db_value *value, sqlite3_int64 missing,
 			 sqlite3_int64 *out, struct fault *fault);

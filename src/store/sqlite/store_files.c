@@ -220,7 +220,7 @@ bool store_files_read_first(const struct store_files *p, uint64_t bytes, void *p
 	enum { CHANGES = 24, PAGES = 28, FREE = 32, FREE_COUNT = 36, PAGES_VALID_FOR = 92 };
 	if (p->head_fd < 0 || pread(p->head_fd, page, DB_FILE_PAGE, DB_FILE_PAGE) != DB_FILE_PAGE || !db_file_proves(page))
 		return false;
-	/* The fields that change without the schema are set anew: size, and an empty list of free pages. */
+	/* The fields that change without the schema are set again: the size, and an empty list of free pages. */
 	memcpy((char *)page + PAGES_VALID_FOR, (char *)page + CHANGES, 4);
 	put(page, PAGES, (uint32_t)(bytes / DB_FILE_PAGE));
 	put(page, FREE, 0);
