@@ -52,8 +52,8 @@ class Serving(LostArchives):
 
     def test_a_directory_that_goes_away_and_comes_back(self):
         os.rename(self.archives, self.away)
-        self.assert_out_of_reach(1, "is gone")
-        self.assertIn("is gone", self.missing())
+        self.assert_out_of_reach(1, "does not exist any more")
+        self.assertIn("does not exist any more", self.missing())
         os.rename(self.away, self.archives)
         wait_until(lambda: self.missing() == "", "it is found again")
         self.assertEqual(seqs(self.server.everything()), list(range(1, HEAD + 1)))
