@@ -243,7 +243,8 @@ static enum err rename_archive(struct damaged_archive *t, uint32_t index, struct
 {
 	char path[PATH_MAX];
 	path_format(path, "%s/%s", t->dir, t->names[index]);
-	log_warn("an archive is damaged: the events that can be read are copied into others", "file=\"%s" DAMAGED_ENDING "\"", path);
+	log_warn("an archive is damaged: the events that can be read are copied into others",
+		 "file=\"%s" DAMAGED_ENDING "\"", path);
 	return rename_damaged(path, fault);
 }
 
