@@ -185,7 +185,7 @@ static uint64_t share_left(const struct usage *p, const struct member *m, uint64
 	uint64_t left = free_of(p);
 	if (p->limit.client != 0)
 		return held < p->limit.client ? p->limit.client - held : 0;
-	if (held - own <= p->limit.all / LITTLE_SHARE)
+	if ((held > own ? held - own : 0) <= p->limit.all / LITTLE_SHARE)
 		return UINT64_MAX;
 	uint64_t times = p->limit.times > 0 ? p->limit.times : 1;
 	return held < times * left ? (times * left - held + times) / (times + 1) : 0;

@@ -112,12 +112,15 @@ enum err seekable_table(struct slice bytes, uint64_t size, struct seek_table *ou
 	const char *footer = bytes.p + bytes.len - SEEKABLE_FOOTER;
 	uint32_t count = get(footer);
 	*out = (struct seek_table){.has_sums = (footer[4] & SUM_FLAG) != 0};
+	size_t entry = out->has_sums ? ENTRY_WITH_SUM : ENTRY;
 	if (get(bytes.p) != MAGIC_SKIPPABLE || get(bytes.p + 4) != bytes.len - HEADER)
 		return fault_set(fault, ERR_CORRUPT, "its seek table is damaged: it has no header");
+	/* The file may have changed since the size of the table was computed. */
+	if (bytes.len != HEADER + count * entry + SEEKABLE_FOOTER)
+		return fault_set(fault, ERR_CORRUPT, "its seek table is damaged: it does not have %u frames", count);
 	out->frames = malloc(((size_t)count + 1) * sizeof *out->frames);
 	if (out->frames == NULL)
 		return fault_nomem(fault);
-	size_t entry = out->has_sums ? ENTRY_WITH_SUM : ENTRY;
 	uint64_t at = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const char *e = bytes.p + HEADER + i * entry;

@@ -205,11 +205,12 @@ static enum err look_up(struct store *s, const struct batch *batch, const struct
 	return err;
 }
 
-/* Drops the topics that a refused batch has made. */
-static void drop_topics(struct store *s, uint32_t end)
+/* Drops the topics that a refused batch has made: `end` and `count` are from before. */
+static void drop_topics(struct store *s, uint32_t end, size_t count)
 {
 	assert(end >= catalog_end(s->catalog) && end <= catalog_all_end(s->catalog));
-	s->new_topic_count -= catalog_all_end(s->catalog) - end;
+	assert(count <= s->new_topic_count);
+	s->new_topic_count = count;
 	catalog_rollback_to(s->catalog, end);
 }
 
@@ -252,9 +253,10 @@ enum err store_append(struct store *s, const struct batch *batch, const struct a
 	if (err)
 		return err;
 	uint32_t topics = catalog_all_end(s->catalog);
+	size_t new_topics = s->new_topic_count;
 	err = look_up(s, batch, options, fault);
 	if (err) {
-		drop_topics(s, topics);
+		drop_topics(s, topics, new_topics);
 		return err;
 	}
 	receipt->topics = catalog_all_end(s->catalog) - topics;

@@ -43,15 +43,16 @@ static enum err read_row(struct topic_reader *r, struct topic_rows *rows, struct
 	const char *type = (const char *)sqlite3_column_text(st, 2);
 	size_t stream_len = (size_t)sqlite3_column_bytes(st, 1);
 	size_t type_len = (size_t)sqlite3_column_bytes(st, 2);
-	bool fits = stream != NULL && type != NULL && stream_len <= EVENT_NAME_MAX && type_len <= EVENT_NAME_MAX;
+	bool sound = stream != NULL && type != NULL && stream_len <= EVENT_NAME_MAX && type_len <= EVENT_NAME_MAX;
 	sqlite3_int64 number = sqlite3_column_int64(st, 0);
-	if (!fits || number < r->next || number >= UINT32_MAX)
+	struct figures f = index_tail_figures(st, 3, r->indexed_upto);
+	sound = sound && (f.count == 0 || f.first > 0);
+	if (!sound || number < r->next || number >= UINT32_MAX)
 		return fault_set(fault, ERR_CORRUPT, "topic %" PRId64 " is damaged", (int64_t)number);
 	assert(rows->count < CATALOG_LOAD_MAX);
 	char *names = rows->names[rows->count];
 	memcpy(names, stream, stream_len);
 	memcpy(names + stream_len, type, type_len);
-	struct figures f = index_tail_figures(st, 3, r->indexed_upto);
 	f.lost = (uint64_t)sqlite3_column_int64(st, 7);
 	rows->rows[rows->count++] =
 		(struct topic_row){(uint32_t)number, {names, stream_len}, {names + stream_len, type_len}, f};

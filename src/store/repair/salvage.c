@@ -266,13 +266,15 @@ static enum err walk(struct salvage *s, struct fault *fault)
 			err = archive_check(path, &check, &s->last, fault);
 			seq = m.last + 1;
 		} else if (has_event(s, seq)) {
-			while (seq <= s->report->head && seq - first < RUN_MAX && !archive_set_find(s->archives, seq, &m) &&
-			       has_event(s, seq))
+			do
 				seq++;
+			while (seq <= s->report->head && seq - first < RUN_MAX && !archive_set_find(s->archives, seq, &m) &&
+			       has_event(s, seq));
 			err = write_run(s, first, seq - 1, fault);
 		} else {
-			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) && !has_event(s, seq))
+			do
 				seq++;
+			while (seq <= s->report->head && !archive_set_find(s->archives, seq, &m) && !has_event(s, seq));
 			note_lost(s, first, seq - 1);
 		}
 	}

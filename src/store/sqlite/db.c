@@ -123,6 +123,9 @@ static enum err check_version(sqlite3 *db, const char *path, int known, sqlite3_
 	if (tables > 0 && id != APPLICATION_ID)
 		return fault_set(fault, ERR_CORRUPT, "%s is not a Tidemark store (application id %#" PRIx64 ")", path,
 				 (uint64_t)id);
+	if (*version < 0)
+		return fault_set(fault, ERR_CORRUPT, "%s is damaged: its schema has the number %" PRId64, path,
+				 (int64_t)*version);
 	if (*version > known)
 		return fault_set(fault, ERR_NEWER,
 				 "%s was made by a newer version of Tidemark (its schema is %" PRId64

@@ -69,6 +69,8 @@ static enum err find_range(const char *path, struct manifest *m, struct fault *f
 								      end == 0 ? &m->first : &m->last, &time)))
 			err = fault_set(fault, ERR_CORRUPT, "%s: its lines are not events", path);
 	}
+	if (!err && (m->first == 0 || m->first > m->last))
+		err = fault_set(fault, ERR_CORRUPT, "%s: its events are not in order", path);
 	m->raw_bytes = archive_raw(a);
 	archive_close(a);
 	return err;

@@ -75,6 +75,12 @@ static void nobody_in_particular_counts_among_all_only(void)
 	CHECK(take_all(q, 0, &why) == ALL && why == ERR_BUSY);
 	quota_give(q, QUOTA_REPLIES, 0, ALL);
 	CHECK(quota_read(q, QUOTA_REPLIES).held == 0);
+	/* It was held to half of what is free when it grew. */
+	struct quota_hold h = {q, 0, 0, 0};
+	CHECK(quota_take(q, QUOTA_REPLIES, 1, 1, NULL) == ERR_NONE);
+	CHECK(quota_hold(&h, QUOTA_REPLIES, ALL / 4, NULL) == ERR_NONE);
+	CHECK(quota_hold(&h, QUOTA_REPLIES, ALL - 1, NULL) == ERR_NONE);
+	quota_hold(&h, QUOTA_REPLIES, 0, NULL);
 	quotas_destroy(q);
 }
 
