@@ -170,6 +170,13 @@ enum tm_form {
 	TM_CLOUDEVENTS = 3 /* an array of them */
 };
 
+/* Events as text; it is copied. */
+struct tm_text {
+	const char *text;
+	size_t len;
+	enum tm_form form;
+};
+
 /* Stores events, all or none, and returns when they are on stable storage. Threads that append at the same time share a
  * commit. `options`, `receipt` may be NULL. TM_INVALID, TM_TOO_LARGE and TM_CONFLICT: nothing was stored; tm_error.place
  * says which event. TM_READ_ONLY. TM_INVALID also where this thread has a transaction open. TM_FULL, TM_IO: the commit
@@ -177,9 +184,8 @@ enum tm_form {
 TM_API enum tm_err tm_append(struct tm_store *store, const struct tm_new_event *events, size_t count,
 			     const struct tm_append_options *options, struct tm_receipt *receipt, struct tm_error *error);
 /* The same for events as JSON text. */
-TM_API enum tm_err tm_append_json(struct tm_store *store, const char *text, size_t len, enum tm_form form,
-				  const struct tm_append_options *options, struct tm_receipt *receipt,
-				  struct tm_error *error);
+TM_API enum tm_err tm_append_json(struct tm_store *store, struct tm_text text, const struct tm_append_options *options,
+				  struct tm_receipt *receipt, struct tm_error *error);
 
 /* Several appends and positions that are committed together or not at all. */
 struct tm_transaction;
@@ -191,7 +197,7 @@ TM_API enum tm_err tm_begin(struct tm_store *store, struct tm_transaction **out,
  * transaction goes on without these events; after any other error it can only be rolled back. */
 TM_API enum tm_err tm_add(struct tm_transaction *transaction, const struct tm_new_event *events, size_t count,
 			  const struct tm_append_options *options, struct tm_receipt *receipt, struct tm_error *error);
-TM_API enum tm_err tm_add_json(struct tm_transaction *transaction, const char *text, size_t len, enum tm_form form,
+TM_API enum tm_err tm_add_json(struct tm_transaction *transaction, struct tm_text text,
 			       const struct tm_append_options *options, struct tm_receipt *receipt, struct tm_error *error);
 /* As tm_position_save, but in the transaction: a reader that stores what it makes of events, and its position, in one
  * transaction handles each event exactly once. */

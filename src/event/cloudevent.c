@@ -276,9 +276,10 @@ static enum err put_data(struct buf *out, struct slice content_type, char *body,
 	return ERR_NONE;
 }
 
-enum err cloudevent_compose(const struct cloudevent_headers *h, struct slice content_type, char *body, size_t len,
-			    size_t max, struct buf *out, struct fault *fault)
+enum err cloudevent_compose(const struct cloudevent_headers *h, char *body, size_t len, size_t max, struct buf *out,
+			    struct fault *fault)
 {
+	struct slice content_type = h->content_type;
 	enum err err = ERR_NONE;
 	if (h->count > CLOUDEVENT_HEADERS_MAX)
 		return fault_set(fault, ERR_INVALID, "more than %d headers that begin with ce-", CLOUDEVENT_HEADERS_MAX);

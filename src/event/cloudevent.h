@@ -29,14 +29,15 @@ struct cloudevent_headers {
 		struct slice name;
 		struct slice value;
 	} items[CLOUDEVENT_HEADERS_MAX];
-	size_t count; /* of all, also of those that there was no room for */
+	struct slice content_type; /* of the data; empty: none */
+	size_t count;              /* of all, also of those that there was no room for */
 };
 
 void cloudevent_add_header(struct cloudevent_headers *h, struct slice name, struct slice value);
 /* Appends the structured form, minified, with the attributes unchecked but for what a header can get wrong. The body is
- * overwritten; `content_type` may be empty. ERR_INVALID, ERR_TOO_LARGE where the data alone has more than `max` bytes,
+ * overwritten. ERR_INVALID, ERR_TOO_LARGE where the data alone has more than `max` bytes,
  * ERR_NOMEM. */
-enum err cloudevent_compose(const struct cloudevent_headers *h, struct slice content_type, char *body, size_t len,
-			    size_t max, struct buf *out, struct fault *fault);
+enum err cloudevent_compose(const struct cloudevent_headers *h, char *body, size_t len, size_t max, struct buf *out,
+			    struct fault *fault);
 
 #endif

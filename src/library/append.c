@@ -76,21 +76,20 @@ static enum err make_batch(const struct tm_store *s, const struct tm_new_event *
 	return batch_from_value_take(buf_slice(&text), text.data, BATCH_JSON, s->limits, out, fault);
 }
 
-static enum err read_batch(const struct tm_store *s, const char *text, size_t len, enum tm_form form, struct batch **out,
-			   struct fault *fault)
+static enum err read_batch(const struct tm_store *s, struct tm_text text, struct batch **out, struct fault *fault)
 {
 	static const enum batch_form forms[] = {[TM_JSON] = BATCH_JSON,
 						[TM_LINES] = BATCH_LINES,
 						[TM_CLOUDEVENT] = BATCH_CLOUDEVENT,
 						[TM_CLOUDEVENTS] = BATCH_CLOUDEVENTS};
 	*out = NULL;
-	if ((unsigned)form >= sizeof forms / sizeof *forms)
-		return fault_set(fault, ERR_INVALID, "there is no form %d", (int)form);
-	char *copy = malloc(len + 1);
+	if ((unsigned)text.form >= sizeof forms / sizeof *forms)
+		return fault_set(fault, ERR_INVALID, "there is no form %d", (int)text.form);
+	char *copy = malloc(text.len + 1);
 	if (copy == NULL)
 		return fault_nomem(fault);
-	slice_copy(copy, (struct slice){text, len});
-	return batch_parse_take(copy, len, forms[form], s->limits, out, fault);
+	slice_copy(copy, (struct slice){text.text, text.len});
+	return batch_parse_take(copy, text.len, forms[text.form], s->limits, out, fault);
 }
 
 /* --- appending --- */
@@ -153,13 +152,13 @@ enum tm_err tm_append(struct tm_store *store, const struct tm_new_event *events,
 	return append(store, make_batch(store, events, count, &a.batch, &a.request.fault), &a, receipt, error);
 }
 
-enum tm_err tm_append_json(struct tm_store *store, const char *text, size_t len, enum tm_form form,
-			   const struct tm_append_options *options, struct tm_receipt *receipt, struct tm_error *error)
+enum tm_err tm_append_json(struct tm_store *store, struct tm_text text, const struct tm_append_options *options,
+			   struct tm_receipt *receipt, struct tm_error *error)
 {
 	struct append a = {.options = options, .request.fault.place = -1};
 	if (store->read_only)
 		return library_read_only(error);
-	return append(store, read_batch(store, text, len, form, &a.batch, &a.request.fault), &a, receipt, error);
+	return append(store, read_batch(store, text, &a.batch, &a.request.fault), &a, receipt, error);
 }
 
 /* --- transactions --- */
@@ -227,11 +226,11 @@ enum tm_err tm_add(struct tm_transaction *transaction, const struct tm_new_event
 	return add(transaction, err, &a, receipt, error);
 }
 
-enum tm_err tm_add_json(struct tm_transaction *transaction, const char *text, size_t len, enum tm_form form,
-			const struct tm_append_options *options, struct tm_receipt *receipt, struct tm_error *error)
+enum tm_err tm_add_json(struct tm_transaction *transaction, struct tm_text text, const struct tm_append_options *options,
+			struct tm_receipt *receipt, struct tm_error *error)
 {
 	struct append a = {.options = options, .request.fault.place = -1};
-	enum err err = read_batch(transaction->store, text, len, form, &a.batch, &a.request.fault);
+	enum err err = read_batch(transaction->store, text, &a.batch, &a.request.fault);
 	return add(transaction, err, &a, receipt, error);
 }
 

@@ -92,7 +92,7 @@ static enum err seal_one(struct retire *r, const struct tm_seal_options *o, stru
 		first = m.first;
 	else
 		m.last = r->upto - first >= most ? first + most - 1 : r->upto;
-	err = seal_range(r->reader, first, m.last, options, &watch, &m, fault);
+	err = seal_range(r->reader, (struct seq_range){first, m.last}, options, &watch, &m, fault);
 	if (err)
 		return err;
 	assert(m.first <= store_log_first(s) && m.last >= store_log_first(s));

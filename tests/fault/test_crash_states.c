@@ -106,7 +106,7 @@ static void fill(const char *at, uint64_t events)
 
 static bool seal(uint64_t first, struct manifest *m)
 {
-	return seal_range(reader, first, first + BATCH - 1, archives, NULL, m, &fault) == ERR_NONE;
+	return seal_range(reader, (struct seq_range){first, first + BATCH - 1}, archives, NULL, m, &fault) == ERR_NONE;
 }
 
 /* As the server's archiver does it. */

@@ -82,8 +82,8 @@ static void archive(void)
 	struct manifest m;
 	uint64_t left = 0;
 	for (uint64_t first = 1; first <= ARCHIVES * BATCH; first += BATCH)
-		CHECK(seal_range(reader, first, first + BATCH - 1, (struct archive_options){.level = 2, .threads = 0}, NULL,
-				 &m, &fault) == ERR_NONE);
+		CHECK(seal_range(reader, (struct seq_range){first, first + BATCH - 1},
+				 (struct archive_options){.level = 2, .threads = 0}, NULL, &m, &fault) == ERR_NONE);
 	while (store_log_first(store) <= m.last) {
 		CHECK(store_evict(store, m.last, m.last, m.chain, &left, &fault) == ERR_NONE);
 		commit();

@@ -181,7 +181,7 @@ static bool take_out(void)
 		hot = made.first;
 		upto = made.last;
 	}
-	if (seal_range(reader, hot, upto, archives, NULL, &made, &fault) != ERR_NONE)
+	if (seal_range(reader, (struct seq_range){hot, upto}, archives, NULL, &made, &fault) != ERR_NONE)
 		return false;
 	while (store_log_first(store) <= upto)
 		if (store_evict(store, upto, made.last, made.chain, &left, &fault) != ERR_NONE || !commit() ||

@@ -52,10 +52,10 @@ static void check_batch(enum err err, struct batch *b)
 static void compose(char *at, char *end)
 {
 	struct cloudevent_headers h;
-	struct slice type = {"", 0};
 	struct buf out;
 	struct fault fault;
 	struct batch *b;
+	h.content_type = (struct slice){"", 0};
 	h.count = 0;
 	for (char *line_end; at < end && *at != '\n'; at = line_end + (line_end < end)) {
 		line_end = memchr(at, '\n', (size_t)(end - at));
@@ -64,14 +64,14 @@ static void compose(char *at, char *end)
 		char *value = colon != NULL ? colon + 1 : at;
 		value += value < line_end && *value == ' ';
 		if (colon == NULL || colon == at)
-			type = (struct slice){value, (size_t)(line_end - value)};
+			h.content_type = (struct slice){value, (size_t)(line_end - value)};
 		else
 			cloudevent_add_header(&h, (struct slice){at, (size_t)(colon - at)},
 					      (struct slice){value, (size_t)(line_end - value)});
 	}
 	at += at < end;
 	buf_init(&out);
-	if (cloudevent_compose(&h, type, at, (size_t)(end - at), limits.data_max, &out, &fault) != ERR_NONE) {
+	if (cloudevent_compose(&h, at, (size_t)(end - at), limits.data_max, &out, &fault) != ERR_NONE) {
 		buf_finish(&out);
 		return;
 	}

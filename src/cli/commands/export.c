@@ -225,8 +225,8 @@ static enum err write_range(struct export *e, struct offline_query *look, struct
 				 " (--after first takes what is "
 				 "there)",
 				 gap->requested, gap_reason_name(gap->reason), gap->first);
-	enum err err =
-		archive_writer_create(options, store_lineage(look->store), NULL, atomic_file_write, &e->file, &w, fault);
+	enum err err = archive_writer_create(options, store_lineage(look->store), NULL,
+					     (struct archive_output){atomic_file_write, &e->file}, &w, fault);
 	if (!err)
 		err = export_events(look->reader, look->range.query, w, &watch, fault);
 	if (!err)

@@ -66,7 +66,7 @@ static enum err seal(struct archiver *k, uint64_t first, uint64_t last, struct m
 	struct seal_watch watch = {.stop = on_stop, .arg = k};
 	int64_t start = clock_mono_ms();
 	bool is_new = !seal_find_range(k->store, first, last);
-	enum err err = seal_range(k->reader, first, last, k->options.archives, &watch, out, fault);
+	enum err err = seal_range(k->reader, (struct seq_range){first, last}, k->options.archives, &watch, out, fault);
 	if (err)
 		return err;
 	log_info("sealed an archive", "file=%s events=%" PRIu64 " bytes=%" PRIu64 " ms=%" PRId64, out->file, out->count,

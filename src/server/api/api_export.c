@@ -144,7 +144,8 @@ static enum err start(struct api *api, struct http_request *x, struct reader *re
 	e->selection = !err && !selection_is_open(e->query.select);
 	struct archive_options options = {level, 0, e->selection};
 	if (!err)
-		err = archive_writer_create(options, store_lineage(api->store), NULL, on_bytes, e, &e->writer, fault);
+		err = archive_writer_create(options, store_lineage(api->store), NULL, (struct archive_output){on_bytes, e},
+					    &e->writer, fault);
 	if (err)
 		return err;
 	e->query = range.query;

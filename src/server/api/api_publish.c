@@ -154,9 +154,8 @@ static enum err parse(struct publish *p, const struct manner *m, char *body, siz
 	if (m->headers.count == 0)
 		return batch_parse_take(body, len, m->form, limits, &p->op.batch, fault);
 	struct buf text;
-	struct slice type = request_header(p->exchange, "Content-Type");
 	buf_init(&text);
-	enum err err = cloudevent_compose(&m->headers, type, body, len, limits.data_max, &text, fault);
+	enum err err = cloudevent_compose(&m->headers, body, len, limits.data_max, &text, fault);
 	free(body);
 	if (err)
 		buf_finish(&text);
@@ -210,6 +209,7 @@ static bool read_type(struct http_request *x, struct manner *m)
 	/* Headers beside a structured event repeat it (HTTP binding of CloudEvents, 3.2.3). */
 	if (!field_is(begin, slice_of(any_format)))
 		request_each_header(x, "ce-", on_attribute, &m->headers);
+	m->headers.content_type = type;
 	m->form = BATCH_CLOUDEVENT;
 	bool known = m->headers.count > 0;
 	for (size_t i = 0; !known && i < sizeof types / sizeof *types; i++) {

@@ -10,8 +10,7 @@
 
 struct archive_writer {
 	struct packer *packer;
-	archive_sink *sink;
-	void *arg;
+	struct archive_output output;
 	struct buf entries; /* of the seek table */
 	struct sha256 *content;
 	struct sha256 *packed; /* of the file without the embedded manifest */
@@ -23,7 +22,7 @@ struct archive_writer {
 static enum err put(struct archive_writer *w, struct slice bytes, struct fault *fault)
 {
 	w->manifest.bytes += bytes.len;
-	return w->sink(w->arg, bytes, fault);
+	return w->output.sink(w->output.arg, bytes, fault);
 }
 
 /* May run on a thread of the packer; the calling thread uses none of this before packer_flush. */
@@ -39,14 +38,13 @@ static enum err on_frame(void *arg, struct slice frame, struct slice raw, struct
 }
 
 enum err archive_writer_create(struct archive_options options, const struct lineage *lineage, const char *previous,
-			       archive_sink *sink, void *arg, struct archive_writer **out, struct fault *fault)
+			       struct archive_output output, struct archive_writer **out, struct fault *fault)
 {
 	*out = NULL;
 	struct archive_writer *w = calloc(1, sizeof *w);
 	if (w == NULL)
 		return fault_nomem(fault);
-	w->sink = sink;
-	w->arg = arg;
+	w->output = output;
 	w->selection = options.selection;
 	w->content = sha256_create();
 	w->packed = sha256_create();

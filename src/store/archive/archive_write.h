@@ -25,9 +25,14 @@ struct archive_options {
 /* Takes the bytes of the file, in order. Called on the compressing threads, if there are any, by one at a time. */
 typedef enum err archive_sink(void *arg, struct slice bytes, struct fault *fault);
 
+struct archive_output {
+	archive_sink *sink;
+	void *arg;
+};
+
 /* `lineage` of the store is borrowed. `previous`: the chain of the archive before, copied; NULL: there is none. */
 enum err archive_writer_create(struct archive_options options, const struct lineage *lineage, const char *previous,
-			       archive_sink *sink, void *arg, struct archive_writer **out, struct fault *fault);
+			       struct archive_output output, struct archive_writer **out, struct fault *fault);
 void archive_writer_destroy(struct archive_writer *w); /* NULL is fine */
 /* Adds a page: ascending, without overlap. Errors of the sink may be those of earlier pages. */
 enum err archive_writer_add(struct archive_writer *w, struct page *page, struct fault *fault);

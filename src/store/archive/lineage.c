@@ -77,14 +77,15 @@ bool lineage_is(const struct lineage *l, uint64_t first, uint64_t last, const st
 	return true;
 }
 
-enum err lineage_join(struct lineage *l, uint64_t head, uint64_t first, uint64_t last, const struct line *lines,
-		      uint32_t count, bool *same)
+enum err lineage_join(struct lineage *l, uint64_t head, struct seq_range events, const struct line *lines, uint32_t count,
+		      bool *same)
 {
+	uint64_t last = events.last;
 	uint64_t known = last < head ? last : head;
 	uint32_t old = 0; /* of `lines`: those that events up to `known` are on */
 	while (old < count && lines[old].first <= known)
 		old++;
-	uint64_t from = first > 1 ? first - 1 : 1;
+	uint64_t from = events.first > 1 ? events.first - 1 : 1;
 	*same = l->count == 0 || from > known || lineage_is(l, from, known, lines, old);
 	if (!*same)
 		return ERR_NONE;

@@ -10,6 +10,12 @@
 
 enum { LINE_EPOCH_LEN = 16 };
 
+/* Consecutive seqs, from `first` to `last`. */
+struct seq_range {
+	uint64_t first;
+	uint64_t last;
+};
+
 /* A line of history: a range of events that was written by one store. A store begins a line when it is made, and a copy when
  * it is opened for writing, since its next events may differ from those of the original. */
 struct line {
@@ -36,10 +42,10 @@ bool lineage_end(const struct lineage *l, const char *epoch, uint64_t *end);
 uint32_t lineage_span(const struct lineage *l, uint64_t first, uint64_t last, uint32_t *count);
 /* Are events `first` to `last` on just these lines? */
 bool lineage_is(const struct lineage *l, uint64_t first, uint64_t last, const struct line *lines, uint32_t count);
-/* Adds the lines of events `first` to `last`. Events up to `head` are known here: up to there the lines must be the same,
+/* Adds the lines of these events. Events up to `head` are known here: up to there the lines must be the same,
  * else *same is false and nothing changes. ERR_NOMEM. */
-enum err lineage_join(struct lineage *l, uint64_t head, uint64_t first, uint64_t last, const struct line *lines,
-		      uint32_t count, bool *same);
+enum err lineage_join(struct lineage *l, uint64_t head, struct seq_range events, const struct line *lines, uint32_t count,
+		      bool *same);
 
 /* Inserts a line in order. *same is false if another line begins with that event. ERR_NOMEM. */
 enum err lineage_insert(struct lineage *l, const struct line *line, bool *same);

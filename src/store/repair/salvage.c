@@ -217,8 +217,8 @@ static enum err write_run(struct salvage *s, uint64_t first, uint64_t last, stru
 	if (!err)
 		err = atomic_file_create(&file, path, ATOMIC_FILE_NEW, fault);
 	if (!err)
-		err = archive_writer_create(options, &s->lineage, chained ? s->last.chain : NULL, atomic_file_write, &file,
-					    &w, fault);
+		err = archive_writer_create(options, &s->lineage, chained ? s->last.chain : NULL,
+					    (struct archive_output){atomic_file_write, &file}, &w, fault);
 	for (uint64_t from = first; !err && from <= last; from += PAGE_EVENTS)
 		err = add_page(s, w, from, last - from < PAGE_EVENTS ? last : from + PAGE_EVENTS - 1, fault);
 	if (!err)

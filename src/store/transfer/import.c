@@ -129,7 +129,8 @@ static enum err join_lines(struct import *im, const struct piece *p, uint64_t co
 {
 	const struct manifest *m = &p->manifest;
 	bool same = true;
-	if (p->has_manifest && lineage_join(&im->lineage, covered, m->first, m->last, m->lines, m->line_count, &same))
+	if (p->has_manifest &&
+	    lineage_join(&im->lineage, covered, (struct seq_range){m->first, m->last}, m->lines, m->line_count, &same))
 		return fault_nomem(fault);
 	if (same)
 		return ERR_NONE;

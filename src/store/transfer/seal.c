@@ -66,18 +66,27 @@ enum err export_events(struct reader *r, struct history_query query, struct arch
 
 /* --- sealing --- */
 
-static enum err write_archive(struct reader *r, const char *path, uint64_t first, uint64_t last, const char *previous,
-			      struct archive_options options, const struct seal_watch *watch, struct manifest *out,
-			      struct fault *fault)
+/* The archive that seal_range makes. */
+struct sealing {
+	struct reader *reader;
+	struct seq_range events;
+	struct archive_options options;
+	const struct seal_watch *watch;
+	char path[PATH_MAX];
+};
+
+/* `previous`: the chain of the archive before; NULL: there is none. */
+static enum err write_archive(const struct sealing *s, const char *previous, struct manifest *out, struct fault *fault)
 {
 	struct atomic_file file;
 	struct archive_writer *w = NULL;
-	struct history_query q = {.after = first - 1, .before = last + 1};
-	enum err err = atomic_file_create(&file, path, ATOMIC_FILE_NEW, fault);
+	struct history_query q = {.after = s->events.first - 1, .before = s->events.last + 1};
+	enum err err = atomic_file_create(&file, s->path, ATOMIC_FILE_NEW, fault);
 	if (!err)
-		err = archive_writer_create(options, store_lineage(r->store), previous, atomic_file_write, &file, &w, fault);
+		err = archive_writer_create(s->options, store_lineage(s->reader->store), previous,
+					    (struct archive_output){atomic_file_write, &file}, &w, fault);
 	if (!err)
-		err = export_events(r, q, w, watch, fault);
+		err = export_events(s->reader, q, w, s->watch, fault);
 	if (!err)
 		err = archive_writer_end(w, out, fault);
 	if (!err)
@@ -137,8 +146,10 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 }
 
 /* The archive must have the whole range before events are evicted. */
-static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last, struct fault *fault)
+static enum err is_range(const struct manifest *m, struct seq_range events, struct fault *fault)
 {
+	uint64_t first = events.first;
+	uint64_t last = events.last;
 	if (m->first == first && m->last == last && m->count == last - first + 1)
 		return ERR_NONE;
 	return fault_set(fault, ERR_CORRUPT,
@@ -148,49 +159,51 @@ static enum err is_range(const struct manifest *m, uint64_t first, uint64_t last
 }
 
 /* Reads the archive back to the last byte, and compares it with the log. *damaged: the file is missing or damaged. */
-static enum err prove(struct reader *r, const char *path, const struct manifest *expected, const struct seal_watch *watch,
-		      struct manifest *out, bool *damaged, struct fault *fault)
+static enum err prove(const struct sealing *s, const struct manifest *expected, struct manifest *out, bool *damaged,
+		      struct fault *fault)
 {
-	struct comparison c = {.reader = r, .watch = watch, .after = expected->first - 1, .last = expected->last};
-	struct archive_check s = {.expected = expected, .each = compare_event, .arg = &c};
-	enum err err = archive_check(path, &s, out, fault);
+	struct seq_range events = {expected->first, expected->last};
+	struct comparison c = {.reader = s->reader, .watch = s->watch, .after = events.first - 1, .last = events.last};
+	struct archive_check check = {.expected = expected, .each = compare_event, .arg = &c};
+	enum err err = archive_check(s->path, &check, out, fault);
 	page_unref(c.page);
 	*damaged = !c.log_failed && (err == ERR_CORRUPT || err == ERR_NOT_FOUND);
-	return err ? err : is_range(out, expected->first, expected->last, fault);
+	return err ? err : is_range(out, events, fault);
 }
 
-enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct archive_options options,
+enum err seal_range(struct reader *r, struct seq_range events, struct archive_options options,
 		    const struct seal_watch *watch, struct manifest *out, struct fault *fault)
 {
 	struct archive_set *set = store_archives(r->store);
 	struct manifest known;
 	struct manifest before;
 	char name[ARCHIVE_NAME_LEN];
-	char path[PATH_MAX];
-	assert(first > 0 && first <= last);
-	archive_name(name, first, last, ARCHIVE_ENDING);
-	archive_set_path(set, name, path);
+	struct sealing s = {.reader = r, .events = events, .options = options, .watch = watch};
+	uint64_t first = events.first;
+	assert(first > 0 && first <= events.last);
+	archive_name(name, first, events.last, ARCHIVE_ENDING);
+	archive_set_path(set, name, s.path);
 	bool damaged = false;
 	enum err err = ERR_NONE;
 	if (archive_set_named(set, name, &known)) {
-		err = prove(r, path, &known, watch, out, &damaged, fault);
+		err = prove(&s, &known, out, &damaged, fault);
 		/* As long as the log has all of its events, a damaged archive is made again. */
 		if (!err || !damaged || first < store_log_first(r->store))
 			return err;
-		log_warn("an archive is damaged, and is made again from the log", "file=\"%s\" why=\"%s\"", path,
+		log_warn("an archive is damaged, and is made again from the log", "file=\"%s\" why=\"%s\"", s.path,
 			 fault->text);
 		archive_set_forget(set, name);
 	}
 	err = archive_set_prepare(set, fault);
 	bool chained = first > 1 && archive_set_find(set, first - 1, &before) && before.last == first - 1;
 	if (!err)
-		err = archive_set_clear(set, &(struct manifest){.first = first, .last = last}, fault);
+		err = archive_set_clear(set, &(struct manifest){.first = first, .last = events.last}, fault);
 	if (!err)
-		err = write_archive(r, path, first, last, chained ? before.chain : NULL, options, watch, &known, fault);
+		err = write_archive(&s, chained ? before.chain : NULL, &known, fault);
 	if (!err)
-		err = is_range(&known, first, last, fault);
+		err = is_range(&known, events, fault);
 	if (!err)
-		err = prove(r, path, &known, watch, out, &damaged, fault);
+		err = prove(&s, &known, out, &damaged, fault);
 	return err ? err : archive_set_add(set, out, fault);
 }
 

@@ -19,7 +19,7 @@ enum err export_events(struct reader *r, struct history_query query, struct arch
 /* Makes an archive of events `first` to `last`: writes and syncs it, reads it back, compares it with the log event by event,
  * and writes its manifest last. An existing archive of these events is compared in the same way. The log is not changed. On
  * failure nothing is left, except for a *.part file after a crash. */
-enum err seal_range(struct reader *r, uint64_t first, uint64_t last, struct archive_options options,
+enum err seal_range(struct reader *r, struct seq_range events, struct archive_options options,
 		    const struct seal_watch *watch, struct manifest *out, struct fault *fault);
 /* Deletes an archive of the store that no reader needs; see archive_set.h. */
 enum err seal_delete(struct reader *r, const char *file, struct fault *fault);

@@ -183,13 +183,13 @@ struct pair {
 static enum err compose(const struct pair *pairs, const char *type, const char *body, size_t len, struct buf *out,
 			struct fault *f)
 {
-	struct cloudevent_headers h = {.count = 0};
+	struct cloudevent_headers h = {.content_type = slice_of(type)};
 	char *copy = malloc(len + 1);
 	memcpy(copy, body, len);
 	for (; pairs->name != NULL; pairs++)
 		cloudevent_add_header(&h, slice_of(pairs->name), slice_of(pairs->value));
 	buf_init(out);
-	enum err err = cloudevent_compose(&h, slice_of(type), copy, len, 1000, out, f);
+	enum err err = cloudevent_compose(&h, copy, len, 1000, out, f);
 	free(copy);
 	return err;
 }

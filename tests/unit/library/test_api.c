@@ -183,14 +183,15 @@ static void test_json(void)
 	static const char cloud[] = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}";
 	struct tm_receipt receipt;
 	set_up();
-	OK(tm_append_json(store, lines, sizeof lines - 1, TM_LINES, NULL, &receipt, &error));
+	OK(tm_append_json(store, (struct tm_text){lines, sizeof lines - 1, TM_LINES}, NULL, &receipt, &error));
 	CHECK(receipt.count == 2);
-	OK(tm_append_json(store, "[{\"data\":1}]", 12, TM_JSON, NULL, &receipt, &error));
-	OK(tm_append_json(store, cloud, sizeof cloud - 1, TM_CLOUDEVENT, NULL, &receipt, &error));
+	OK(tm_append_json(store, (struct tm_text){"[{\"data\":1}]", 12, TM_JSON}, NULL, &receipt, &error));
+	OK(tm_append_json(store, (struct tm_text){cloud, sizeof cloud - 1, TM_CLOUDEVENT}, NULL, &receipt, &error));
 	CHECK(receipt.first == 4 && receipt.count == 1);
-	CHECK(tm_append_json(store, "{}\n{", 4, TM_LINES, NULL, NULL, &error) == TM_INVALID && error.place == 2);
-	CHECK(tm_append_json(store, "[]", 2, TM_CLOUDEVENTS, NULL, NULL, &error) == TM_INVALID);
-	CHECK(tm_append_json(store, "1", 1, (enum tm_form)7, NULL, NULL, &error) == TM_INVALID);
+	CHECK(tm_append_json(store, (struct tm_text){"{}\n{", 4, TM_LINES}, NULL, NULL, &error) == TM_INVALID &&
+	      error.place == 2);
+	CHECK(tm_append_json(store, (struct tm_text){"[]", 2, TM_CLOUDEVENTS}, NULL, NULL, &error) == TM_INVALID);
+	CHECK(tm_append_json(store, (struct tm_text){"1", 1, (enum tm_form)7}, NULL, NULL, &error) == TM_INVALID);
 	CHECK(tm_head(store) == 4);
 	tear_down();
 }
@@ -222,8 +223,8 @@ static void test_transaction(void)
 	OK(tm_add(t, &e, 1, NULL, &receipt, &error));
 	CHECK(receipt.first == 1 && tm_head(store) == 0);
 	CHECK(tm_add(t, &bad, 1, NULL, NULL, &error) == TM_INVALID); /* and it goes on */
-	CHECK(tm_add_json(t, "]", 1, TM_JSON, NULL, NULL, &error) == TM_INVALID);
-	OK(tm_add_json(t, "{\"data\":2}", 10, TM_JSON, NULL, &receipt, &error));
+	CHECK(tm_add_json(t, (struct tm_text){"]", 1, TM_JSON}, NULL, NULL, &error) == TM_INVALID);
+	OK(tm_add_json(t, (struct tm_text){"{\"data\":2}", 10, TM_JSON}, NULL, &receipt, &error));
 	CHECK(tm_add_position(t, "p", 3, &error) == TM_INVALID);
 	OK(tm_add_position(t, "p", 2, &error));
 	/* This thread would wait for itself. */
@@ -599,7 +600,7 @@ static void test_opening(void)
 	CHECK(tm_reader_next(r, -1, &found, &error) == TM_END); /* nothing comes, so it does not wait */
 	tm_reader_close(r);
 	CHECK(tm_append(store, &e, 1, NULL, NULL, &error) == TM_READ_ONLY && tm_begin(store, &t, &error) == TM_READ_ONLY);
-	CHECK(tm_append_json(store, "1", 1, TM_JSON, NULL, NULL, &error) == TM_READ_ONLY);
+	CHECK(tm_append_json(store, (struct tm_text){"1", 1, TM_JSON}, NULL, NULL, &error) == TM_READ_ONLY);
 	CHECK(tm_position_save(store, "p", 1, &error) == TM_READ_ONLY &&
 	      tm_position_delete(store, "p", NULL) == TM_READ_ONLY);
 	CHECK(tm_seal(store, 1, NULL, NULL, &error) == TM_READ_ONLY && tm_discard(store, 1, NULL, &error) == TM_READ_ONLY);

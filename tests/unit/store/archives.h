@@ -70,7 +70,8 @@ static inline void make_archive(struct buf *out, uint64_t first, uint64_t last, 
 				struct archive_options options, const char *previous, struct manifest *m)
 {
 	struct archive_writer *w;
-	CHECK(archive_writer_create(options, &archives_lineage, previous, into_buf, out, &w, &fault) == ERR_NONE);
+	CHECK(archive_writer_create(options, &archives_lineage, previous, (struct archive_output){into_buf, out}, &w,
+				    &fault) == ERR_NONE);
 	for (uint64_t seq = first; seq <= last; seq += page_events) {
 		struct page *p = page_of(seq, seq + page_events - 1 < last ? seq + page_events - 1 : last, size);
 		CHECK(archive_writer_add(w, p, &fault) == ERR_NONE);

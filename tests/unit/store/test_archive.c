@@ -262,7 +262,7 @@ static void a_sink_that_fails_ends_it(void)
 		struct archive_writer *w;
 		struct manifest m;
 		CHECK(archive_writer_create((struct archive_options){.level = 3, .threads = threads}, &archives_lineage,
-					    NULL, full, NULL, &w, &fault) == ERR_NONE);
+					    NULL, (struct archive_output){full, NULL}, &w, &fault) == ERR_NONE);
 		enum err err = ERR_NONE;
 		for (uint64_t seq = 1; !err && seq < 100000; seq += 500) {
 			struct page *p = page_of(seq, seq + 499, 700);

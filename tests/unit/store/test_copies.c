@@ -88,8 +88,8 @@ static void write_lines(char path[PATH_LEN], int count, const char *const *envel
 		CHECK(page_builder_add_envelope(b, (uint64_t)i + 1, slice_of(envelopes[i]), 0, 0) == ERR_NONE);
 	struct page *page = page_builder_take(b, (uint64_t)count);
 	buf_init(&file);
-	CHECK(page != NULL &&
-	      archive_writer_create(plain, &archives_lineage, NULL, into_buf, &file, &w, &fault) == ERR_NONE);
+	CHECK(page != NULL && archive_writer_create(plain, &archives_lineage, NULL, (struct archive_output){into_buf, &file},
+						    &w, &fault) == ERR_NONE);
 	CHECK(archive_writer_add(w, page, &fault) == ERR_NONE && archive_writer_end(w, &m, &fault) == ERR_NONE);
 	archive_writer_destroy(w);
 	page_unref(page);
@@ -295,7 +295,7 @@ static void a_backup_that_is_stopped_goes_on_later(void)
 	publish(dir, "one");
 	publish(dir, "two");
 	open_store(dir);
-	CHECK(seal_range(reader, 1, BATCH, plain, NULL, &m, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){1, BATCH}, plain, NULL, &m, &fault) == ERR_NONE);
 	while (store_log_first(store) <= BATCH) {
 		CHECK(store_evict(store, BATCH, BATCH, m.chain, &left, &fault) == ERR_NONE);
 		commit();
@@ -321,7 +321,8 @@ static void a_damaged_archive_is_not_copied(void)
 	publish(dir, "one");
 	publish(dir, "two");
 	open_store(dir);
-	CHECK(seal_range(reader, 1, BATCH, plain, NULL, &m, &fault) == ERR_NONE); /* and the log has its events */
+	CHECK(seal_range(reader, (struct seq_range){1, BATCH}, plain, NULL, &m, &fault) ==
+	      ERR_NONE); /* and the log has its events */
 	close_store();
 	snprintf(path, sizeof path, "%s/archives/%s", dir, m.file);
 	int fd = open(path, O_WRONLY);
@@ -401,8 +402,8 @@ static void a_log_is_repaired_without_the_archives_below_it(void)
 	for (int i = 0; i < 3; i++)
 		publish(dir, "data");
 	open_store(dir);
-	CHECK(seal_range(reader, 1, BATCH, plain, NULL, &lost, &fault) == ERR_NONE);
-	CHECK(seal_range(reader, BATCH + 1, 2 * BATCH, plain, NULL, &m, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){1, BATCH}, plain, NULL, &lost, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){BATCH + 1, 2 * BATCH}, plain, NULL, &m, &fault) == ERR_NONE);
 	CHECK(store_evict(store, BATCH, BATCH, lost.chain, &left, &fault) == ERR_NONE);
 	commit();
 	CHECK(store_maintain(store, false, &fault) == ERR_NONE);

@@ -204,7 +204,7 @@ static void leave_some(bool archive, uint64_t *removed)
 		return;
 	uint64_t upto = hot + (uint64_t)rand() % (mark - hot + 1);
 	if (archive)
-		check(seal_range(reader, hot, upto, plain, NULL, &m, &fault));
+		check(seal_range(reader, (struct seq_range){hot, upto}, plain, NULL, &m, &fault));
 	check(store_evict(store, upto, upto, archive ? m.chain : NULL, &left, &fault));
 	CHECK(left == upto);
 	if (rand() % 2 == 0 && store_head(store) < EVENTS_MAX) {

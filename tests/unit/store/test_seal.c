@@ -150,7 +150,7 @@ static enum err take_out(uint64_t upto)
 		return ERR_NONE;
 	if (archive_set_find(store_archives(store), hot, &m) && m.last == upto)
 		hot = m.first;
-	enum err err = seal_range(reader, hot, upto, options, NULL, &m, &fault);
+	enum err err = seal_range(reader, (struct seq_range){hot, upto}, options, NULL, &m, &fault);
 	while (!err && store_log_first(store) <= upto) {
 		err = store_evict(store, upto, m.last, m.chain, &left, &fault);
 		if (!err)
@@ -267,7 +267,7 @@ static void an_end_inside_the_transaction_loses_nothing(void)
 			struct manifest m;
 			uint64_t left;
 			open_store();
-			CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
+			CHECK(seal_range(reader, (struct seq_range){1, FIRST_PART}, options, NULL, &m, &fault) == ERR_NONE);
 			CHECK(store_evict(store, FIRST_PART, m.last, m.chain, &left, &fault) == ERR_NONE);
 			if (left < FIRST_PART) { /* the trailing index came first */
 				commit();
@@ -295,7 +295,7 @@ static void a_rollback_brings_back_what_was_leaving(void)
 	uint64_t left;
 	set_up();
 	CHECK(take_out(FIRST_PART) == ERR_NONE);
-	CHECK(seal_range(reader, FIRST_PART + 1, SECOND_PART, options, NULL, &m, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){FIRST_PART + 1, SECOND_PART}, options, NULL, &m, &fault) == ERR_NONE);
 	CHECK(store_evict(store, SECOND_PART, m.last, m.chain, &left, &fault) == ERR_NONE && left == SECOND_PART);
 	store_rollback(store);
 	CHECK(store_log_first(store) == FIRST_PART + 1);
@@ -313,7 +313,7 @@ static void nobody_elses_archive_is_cleared_away(void)
 	char command[PATH_MAX + 400];
 	struct manifest m;
 	set_up();
-	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){1, FIRST_PART}, options, NULL, &m, &fault) == ERR_NONE);
 	archive_set_path(store_archives(store), m.file, path);
 	close_store();
 	snprintf(command, sizeof command, "cp -r %s/archives %s-archives && rm -r %s", dir, dir, dir);
@@ -328,10 +328,10 @@ static void nobody_elses_archive_is_cleared_away(void)
 	CHECK(system(command) == 0);
 	open_store();
 	CHECK(!archive_set_at(store_archives(store), 0, &m));
-	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_CONFLICT);
+	CHECK(seal_range(reader, (struct seq_range){1, FIRST_PART}, options, NULL, &m, &fault) == ERR_CONFLICT);
 	CHECK(strstr(fault.text, "another store") != NULL && strstr(fault.text, "1-20.ndjson.zst") != NULL);
 	check_all();
-	CHECK(seal_range(reader, 1, FIRST_PART + 1, options, NULL, &m, &fault) == ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){1, FIRST_PART + 1}, options, NULL, &m, &fault) == ERR_NONE);
 	snprintf(command, sizeof command,
 		 "cd %s/archives && test -s 1-20.ndjson.zst -a -s 1-20.json -a -s notes.part -a -e x.json", dir);
 	CHECK(system(command) == 0);
@@ -387,12 +387,12 @@ static void a_seal_that_is_stopped_has_stopped_writing(void)
 		len += (size_t)sprintf(lines + len, "{\"data\":\"%0*d\"}\n", LARGE, i);
 	append_lines(lines, len, 1, LARGE_EVENTS);
 	sys_fault = on_held_write;
-	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){.level = 3, .threads = 2}, &watch, &m, &fault) ==
-	      ERR_CLOSED);
+	CHECK(seal_range(reader, (struct seq_range){1, LARGE_EVENTS}, (struct archive_options){.level = 3, .threads = 2},
+			 &watch, &m, &fault) == ERR_CLOSED);
 	sys_fault = NULL;
 	CHECK(atomic_load(&writing) && !atomic_load(&wrote_after));
-	CHECK(seal_range(reader, 1, LARGE_EVENTS, (struct archive_options){.level = 3, .threads = 2}, NULL, &m, &fault) ==
-	      ERR_NONE);
+	CHECK(seal_range(reader, (struct seq_range){1, LARGE_EVENTS}, (struct archive_options){.level = 3, .threads = 2},
+			 NULL, &m, &fault) == ERR_NONE);
 	close_store();
 	tear_down();
 }
@@ -415,7 +415,7 @@ static void a_seal_that_is_stopped_anywhere_leaves_no_archive(void)
 		int left = stops + 1;
 		struct seal_watch watch = {.stop = stop_at_last, .arg = &left};
 		CHECK(!seal_find_range(store, 1, FIRST_PART));
-		err = seal_range(reader, 1, FIRST_PART, options, &watch, &m, &fault);
+		err = seal_range(reader, (struct seq_range){1, FIRST_PART}, options, &watch, &m, &fault);
 	}
 	CHECK(err == ERR_NONE && stops > 2 && seal_find_range(store, 1, FIRST_PART));
 	close_store();
@@ -469,7 +469,7 @@ static void a_log_with_a_hole_is_not_sealed(void)
 	open_store();
 	append(1, EVENTS);
 	CHECK(db_exec(store->db, "DELETE FROM event WHERE seq = 7", &fault) == ERR_NONE);
-	CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_CORRUPT);
+	CHECK(seal_range(reader, (struct seq_range){1, FIRST_PART}, options, NULL, &m, &fault) == ERR_CORRUPT);
 	CHECK(strstr(fault.text, "event 7 is missing") != NULL && !seal_find_range(store, 1, FIRST_PART));
 	close_store();
 	tear_down();
@@ -534,7 +534,7 @@ static void a_spoilt_archive_is_made_anew_from_the_log(void)
 		char command[PATH_MAX + 400];
 		struct manifest m;
 		set_up();
-		CHECK(seal_range(reader, 1, FIRST_PART, options, NULL, &m, &fault) == ERR_NONE);
+		CHECK(seal_range(reader, (struct seq_range){1, FIRST_PART}, options, NULL, &m, &fault) == ERR_NONE);
 		snprintf(command, sizeof command, "cd %s/archives && %s", dir, changes[i]);
 		CHECK(system(command) == 0);
 		CHECK(take_both_out() == ERR_NONE);

@@ -103,8 +103,8 @@ static void archive_once(void *arg, uint64_t done, uint64_t all)
 	struct manifest m;
 	if (++*(int *)arg > 1)
 		return;
-	CHECK(seal_range(server_reader, 1, LEFT, (struct archive_options){.level = 1, .threads = 1}, NULL, &m, &fault) ==
-	      ERR_NONE);
+	CHECK(seal_range(server_reader, (struct seq_range){1, LEFT}, (struct archive_options){.level = 1, .threads = 1},
+			 NULL, &m, &fault) == ERR_NONE);
 	let_go(m.chain);
 }
 
