@@ -16,7 +16,7 @@ bool api_given_twice(const struct url *u, size_t index)
 bool api_refuse_full(struct http_request *x)
 {
 	struct fault fault;
-	if (request_room(x, &fault) > 0)
+	if (request_reply_max(x, &fault) > 0)
 		return false;
 	api_fault_done(x, &fault);
 	return true;

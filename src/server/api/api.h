@@ -52,7 +52,7 @@ extern const struct http_route api_routes[];
 
 /* Was the parameter at `index` given before that, too? */
 bool api_given_twice(const struct url *u, size_t index);
-/* 503 or 429, and true, where there is no request_room for an answer. */
+/* 503 or 429, and true, where there is no request_reply_max for an answer. */
 bool api_refuse_full(struct http_request *x);
 /* Says 304 or 412, and true, where that is what the conditions of the request come to for an entity of this tag, which has
  * its quotes. `modified_s`: Unix seconds; 0: it is not told when it was changed. `type` is that of the entity; NULL: the

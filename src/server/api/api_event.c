@@ -43,7 +43,7 @@ void api_event(void *arg, struct http_request *x, struct reader *reader)
 	struct page *page = NULL;
 	struct selection *select = NULL;
 	enum err err = read_seq(api, x, &seq, &fault);
-	if (!err && request_room(x, &fault) == 0)
+	if (!err && request_reply_max(x, &fault) == 0)
 		err = fault.code;
 	if (!err)
 		err = select_granted(api, x, &select, &fault);

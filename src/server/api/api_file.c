@@ -189,7 +189,7 @@ static bool send_asset(struct http_request *x, const struct assets *assets, stru
 
 static void send_nothing(struct http_request *x)
 {
-	request_nothing(x);
+	request_not_found(x);
 	request_done(x);
 }
 

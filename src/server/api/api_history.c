@@ -280,7 +280,7 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 static void reply_json(struct api *api, struct history *h, struct reader *reader)
 {
 	struct fault fault;
-	size_t room = request_room(h->exchange, &fault);
+	size_t room = request_reply_max(h->exchange, &fault);
 	if (room == 0) {
 		fail(h->exchange, &fault);
 		return;
@@ -304,7 +304,7 @@ static enum err reply_lines(struct api *api, struct history *h, struct reader *r
 		.limit = h->query.limit,
 		.coding = field_coding(request_header(x, "Accept-Encoding")),
 	};
-	if (request_room(x, fault) == 0)
+	if (request_reply_max(x, fault) == 0)
 		return fault->code;
 	bool waited = h->waited;
 	int64_t begun_us = h->begun_us;

@@ -88,7 +88,7 @@ void api_streams(void *arg, struct http_request *x, struct reader *reader)
 	struct api *api = arg;
 	struct fault fault;
 	struct reader_query q;
-	size_t room = request_room(x, &fault);
+	size_t room = request_reply_max(x, &fault);
 	if (room == 0) {
 		api_fault_done(x, &fault);
 		return;

@@ -2,9 +2,9 @@
 
 const struct http_route api_routes[] = {
 	{"POST", "/v1/events", PERMISSION_PUBLISH, api_publish, ROUTE_DIRECT | ROUTE_PARAMS},
-	{"GET", "/v1/events", PERMISSION_READ, api_history, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED | ROUTE_PARAMS},
-	{"GET", "/v1/events/{}", PERMISSION_READ, api_event, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED},
-	{"GET", "/v1/streams", PERMISSION_READ, api_streams, ROUTE_HELD | ROUTE_BRIEF | ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/v1/events", PERMISSION_READ, api_history, ROUTE_HELD | ROUTE_SMALL | ROUTE_PACKED | ROUTE_PARAMS},
+	{"GET", "/v1/events/{}", PERMISSION_READ, api_event, ROUTE_HELD | ROUTE_SMALL | ROUTE_PACKED},
+	{"GET", "/v1/streams", PERMISSION_READ, api_streams, ROUTE_HELD | ROUTE_SMALL | ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/v1/streams/{}", PERMISSION_READ, api_stream, ROUTE_PACKED},
 	{"GET", "/v1/sessions", PERMISSION_READ, api_sessions, ROUTE_HELD | ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/v1/sessions/{}", PERMISSION_READ, api_session_get, 0},

@@ -1,7 +1,8 @@
-/* libmicrohttpd has no way to be told what to answer to a request that it cannot parse: it makes a page of HTML without a
- * type. It makes and queues that by the functions that programs use, through the dynamic linker, which finds those of this
- * file first. They do the same, but for a response that has no Content-Type: ours all have one. With a library that is
- * linked otherwise its pages are sent as they are (docs/decisions/0031-malformed-http.md). */
+/* libmicrohttpd has no option for its answer to a request that it cannot parse: it sends an HTML page without a
+ * Content-Type. It makes and queues that page with functions that programs also call, through the dynamic linker, which
+ * finds the functions of this file first. They do the same as the library's, but for a response without a Content-Type:
+ * all responses of this server have one. If the library is linked in another way, its own pages are sent
+ * (docs/decisions/0031-malformed-http.md). */
 #include "server/http/builtin_replies.h"
 
 #include <dlfcn.h>
@@ -21,7 +22,7 @@ typedef enum MHD_Result queue_fn(struct MHD_Connection *connection, unsigned sta
 static create_fn *create;
 static queue_fn *queue;
 static const char *base_path = "";
-/* The page that was made last on this thread, and not sent yet. */
+/* The page that the library made last on this thread and has not queued yet. */
 static _Thread_local struct slice page;
 
 void builtin_replies_init(const char *base)
@@ -30,7 +31,7 @@ void builtin_replies_init(const char *base)
 	*(void **)&create = dlsym(RTLD_NEXT, "MHD_create_response_from_buffer");
 	*(void **)&queue = dlsym(RTLD_NEXT, "MHD_queue_response");
 	if (create == NULL || queue == NULL)
-		abort(); /* it is the library that this program was linked with */
+		abort(); /* cannot happen: the program is linked with the library */
 }
 
 struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *bytes, enum MHD_ResponseMemoryMode mode)
@@ -39,28 +40,28 @@ struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *bytes, e
 	return create(size, bytes, mode);
 }
 
-static bool page_says(const char *word)
+static bool page_contains(const char *word)
 {
 	return page.len > 0 && memmem(page.p, page.len, word, strlen(word)) != NULL;
 }
 
-/* What is wrong, as far as the page says so. */
+/* The cause of the error, as far as the page tells it. */
 static const char *detail_of(unsigned status)
 {
-	if (page_says("chunk size"))
-		return "a chunk of the body has too large a size (RFC 9112, 7.1)";
-	if (page_says("chunked encoding"))
+	if (page_contains("chunk size"))
+		return "the size of a chunk of the body is too large (RFC 9112, 7.1)";
+	if (page_contains("chunked encoding"))
 		return "the chunks of the body are malformed: each is a size in hexadecimal digits, CRLF, the bytes, and "
 		       "CRLF "
 		       "(RFC 9112, 7.1)";
-	if (page_says("Content-Length"))
+	if (page_contains("Content-Length"))
 		return "Content-Length must be one number, and not too large";
 	switch (status) {
 	case 400:
 		return "the request line or a header is malformed (RFC 9112, 3 and 5): METHOD TARGET HTTP/1.1, then NAME: "
 		       "VALUE";
 	case 413: return "the body is too large";
-	case 431: return "the head of the request is too large";
+	case 431: return "the request head is too large";
 	case 505: return "the server speaks HTTP/1.1 and HTTP/1.0";
 	default: return "the server cannot answer this request";
 	}
@@ -81,7 +82,7 @@ static void write_problem(struct buf *out, unsigned status)
 	problem_write(out, (int)status, &fault, (struct problem_form){base_path, false});
 }
 
-/* The same answer as a problem document; NULL where there is no memory for it. */
+/* The same answer as a problem document; NULL: no memory. */
 static struct MHD_Response *make_problem(unsigned status)
 {
 	struct buf text;
@@ -102,9 +103,8 @@ void builtin_replies_begin(struct buf *out, int status, size_t body)
 		   problem_title(status), date, body);
 }
 
-/* After a Content-Length that is none the library would send the head of its answer twice, and the body of it once. Its
- * earlier answers on this connection are on their way, and it closes the connection when it is told that this cannot be
- * queued. */
+/* After an invalid Content-Length the library would send the head of its answer twice, and the body once. Its earlier
+ * answers on this connection are already sent, and it closes the connection when queueing fails. */
 static void send_now(struct MHD_Connection *connection, unsigned status)
 {
 	struct buf text;
@@ -127,15 +127,15 @@ static void send_now(struct MHD_Connection *connection, unsigned status)
 enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response)
 {
 	bool own = status >= 400 && MHD_get_response_header(response, "Content-Type") == NULL;
-	bool length = own && page_says("Content-Length");
-	unsigned said = status == 414 ? 431 : status; /* as everywhere: the target is a part of the head */
-	struct MHD_Response *problem = own && !length ? make_problem(said) : NULL;
+	bool length = own && page_contains("Content-Length");
+	unsigned sent_status = status == 414 ? 431 : status; /* as the whole server: the target is part of the head */
+	struct MHD_Response *problem = own && !length ? make_problem(sent_status) : NULL;
 	if (length)
-		send_now(connection, said);
+		send_now(connection, sent_status);
 	page = (struct slice){NULL, 0};
 	if (problem == NULL)
 		return length ? MHD_NO : queue(connection, status, response);
-	enum MHD_Result result = queue(connection, said, problem);
+	enum MHD_Result result = queue(connection, sent_status, problem);
 	MHD_destroy_response(problem);
 	return result;
 }

@@ -14,9 +14,9 @@
 
 enum {
 	IDLE_TIMEOUT_S = 30,
-	BODY_PATIENCE = 3,
-	REFUSE_POLL_US = 100,
-	RECLAIMED_SHARE = 4, /* of the memory of replies: as much is taken from clients that take nothing, at a time */
+	BODY_TIMEOUT_FACTOR = 3,
+	REFUSE_CHECK_US = 100,
+	RECLAIMED_FRACTION = 4, /* http_sweep frees at most this fraction (1/n) of the reply memory at a time */
 };
 
 /* --- requests --- */
@@ -25,12 +25,12 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 {
 	struct http_request *x = calloc(1, sizeof *x);
 	if (x == NULL)
-		return NULL; /* told in on_request */
+		return NULL; /* the URL is passed to on_request instead */
 	x->http = arg;
 	x->connection = connection;
 	list_init(&x->in_waiting);
 	x->held_kind = QUOTA_REPLIES;
-	x->upload.quotas = x->place.quotas = x->long_place.quotas = x->search.quotas = x->http->options.quotas;
+	x->upload.quotas = x->slot.quotas = x->long_slot.quotas = x->search.quotas = x->http->options.quotas;
 	x->conn = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	x->url_result = url_parse(&x->url, slice_of(uri));
 	x->url.path = request_guard_path(x->http->options.guard, x->url.path);
@@ -48,8 +48,8 @@ static void request_destroy(struct http_request *x)
 	grant_drop(&x->grant);
 	quota_hold_upload(&x->upload, 0, NULL);
 	quota_hold(&x->search, QUOTA_SEARCHES, 0, NULL);
-	quota_hold(&x->long_place, QUOTA_LONG_REQUESTS, 0, NULL);
-	quota_hold(&x->place, QUOTA_REQUESTS, 0, NULL);
+	quota_hold(&x->long_slot, QUOTA_LONG_REQUESTS, 0, NULL);
+	quota_hold(&x->slot, QUOTA_REQUESTS, 0, NULL);
 	request_hold(x, 0);
 	buf_finish(&x->body);
 	buf_finish(&x->out);
@@ -71,13 +71,13 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 	*state = NULL;
 }
 
-/* Until it has ended the request counts for its client, refused or not: its body may take its time. False when the reply is
- * ready: it is one too many, and nothing more of it is waited for. */
-static bool take_place(struct http_request *x)
+/* Counts the request for its client until it has ended, refused or not: its body may take long. False: the client has too
+ * many, and the reply is ready; the rest of the request is not awaited. */
+static bool count_request(struct http_request *x)
 {
 	struct fault fault;
-	x->place.client = x->client != 0 ? x->client : request_peer(x);
-	if (quota_hold(&x->place, QUOTA_REQUESTS, 1, &fault) == ERR_NONE)
+	x->slot.client = x->client != 0 ? x->client : request_peer(x);
+	if (quota_hold(&x->slot, QUOTA_REQUESTS, 1, &fault) == ERR_NONE)
 		return true;
 	request_fault(x, &fault);
 	x->closes = true;
@@ -116,32 +116,32 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	struct http_request *x = *state;
 	if (x == NULL)
 		return reply_refuse_without_memory(connection);
-	if (x->method == NULL) { /* the headers are here, the body is not */
+	if (x->method == NULL) { /* the headers are complete, the body is not */
 		routing_read_head(x, method, version);
 		bool accepted = routing_accept(x);
-		x->discard = !take_place(x) || !accepted;
+		x->discard = !count_request(x) || !accepted;
 		if (x->discard && routing_answers_ahead(x))
 			return reply_send_ahead(x);
 		return x->discard && routing_answers_at_once(x) ? reply_send(x) : MHD_YES;
 	}
 	if (*upload_len > 0) {
 		if (x->conn != NULL)
-			http_conn_got(&x->http->conns, x->conn, *upload_len);
+			http_conn_received(&x->http->conns, x->conn, *upload_len);
 		take_body(x, upload, *upload_len);
 		*upload_len = 0;
-		/* An error can be told only behind the body; who sends on and on does not get it. */
+		/* A reply can be sent only after the body; a client that sends without end does not get one. */
 		return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 	}
 	if (x->stage == TAKEN || x->stage == SENT)
-		return MHD_NO; /* closes the stub, or what is answered already */
+		return MHD_NO; /* closes the stub, or the connection after its reply */
 	if (x->stage == DONE || x->discard)
 		return reply_send(x);
-	if (!room_begin_handing_over(x->http)) {
+	if (!reply_memory_begin_handover(x->http)) {
 		reply_refuse_unready(x);
 		return reply_send(x);
 	}
 	request_run(x);
-	room_end_handing_over(x->http);
+	reply_memory_end_handover(x->http);
 	return MHD_YES;
 }
 
@@ -165,11 +165,11 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 		h->options.on_close(h->options.on_close_arg, peer);
 }
 
-static void on_arrival(void *arg, const struct arrival *a)
+static void add_connection(void *arg, const struct accepted_socket *a)
 {
 	struct http *h = arg;
 	const struct sockaddr *address = (const struct sockaddr *)&a->address;
-	/* On failure libmicrohttpd has closed the socket, but has told nobody. */
+	/* On failure libmicrohttpd has closed the socket, and calls nothing. */
 	if (MHD_add_connection(h->daemon, a->fd, address, a->address_len) != MHD_YES)
 		h->options.on_close(h->options.on_close_arg, proxies_counted(h->options.guard->proxies, address));
 }
@@ -179,8 +179,8 @@ void http_sweep(struct http *h)
 	bool wanted = quota_is_wanted(h->options.quotas, QUOTA_REPLIES) || quota_is_wanted(h->options.quotas, QUOTA_EXPORTS);
 	struct quota_figures all = quota_read(h->options.quotas, QUOTA_REPLIES);
 	uint64_t over = all.held > all.limit ? all.held - all.limit : 0;
-	http_conns_sweep(&h->conns, wanted ? (size_t)(over + all.limit / RECLAIMED_SHARE) : 0);
-	room_serve_waiting(h, clock_mono_ms() - ROOM_WAIT_MS);
+	http_conns_sweep(&h->conns, wanted ? (size_t)(over + all.limit / RECLAIMED_FRACTION) : 0);
+	reply_memory_serve_waiting(h, clock_mono_ms() - MEMORY_WAIT_MS);
 }
 
 int64_t http_idle_since(struct http *h)
@@ -214,7 +214,7 @@ static void on_log(void *arg, const char *format, va_list args)
 	log_debug("http", "detail=%s", log_text(text));
 }
 
-/* -1: there is none. */
+/* -1: no descriptor left. */
 static int open_stub(void)
 {
 	int pair[2];
@@ -235,7 +235,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 	pthread_mutex_init(&h->lock, NULL);
 	builtin_replies_init(options.guard->base);
 	fair_queue_init(&h->waiting);
-	http_conns_init(&h->conns, IDLE_TIMEOUT_S * 1000 + options.patience_ms, BODY_PATIENCE * options.patience_ms);
+	http_conns_init(&h->conns, IDLE_TIMEOUT_S * 1000 + options.timeout_ms, BODY_TIMEOUT_FACTOR * options.timeout_ms);
 	h->stub = open_stub();
 	unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem items[] = {
@@ -249,7 +249,7 @@ enum err http_create(struct pool *pool, struct http_options options, struct http
 					     MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
 					     on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
 					     MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-	enum err err = h->daemon != NULL ? http_loop_start(h->daemon, on_arrival, h, &h->loop, fault)
+	enum err err = h->daemon != NULL ? http_loop_start(h->daemon, add_connection, h, &h->loop, fault)
 					 : fault_set(fault, ERR_IO, "cannot start the HTTP server: %s", strerror(errno));
 	if (err)
 		http_destroy(h);
@@ -262,7 +262,7 @@ void http_refuse(struct http *h)
 {
 	h->refusing = true;
 	while (h->handing_over > 0)
-		usleep(REFUSE_POLL_US); /* none of them waits for anything */
+		usleep(REFUSE_CHECK_US); /* none of these threads waits for anything */
 	pthread_mutex_lock(&h->lock);
 	struct list waiting;
 	list_init(&waiting);
@@ -290,7 +290,7 @@ void http_destroy(struct http *h)
 	free(h);
 }
 
-void http_add_take(struct http *h, struct arrival *a)
+void http_add_take(struct http *h, struct accepted_socket *a)
 {
 	http_loop_take(h->loop, a);
 }

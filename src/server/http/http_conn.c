@@ -58,7 +58,7 @@ void http_conn_reads(struct http_conns *cs, struct http_conn *c)
 	pthread_mutex_unlock(&cs->lock);
 }
 
-void http_conn_got(struct http_conns *cs, struct http_conn *c, size_t bytes)
+void http_conn_received(struct http_conns *cs, struct http_conn *c, size_t bytes)
 {
 	pthread_mutex_lock(&cs->lock);
 	c->received += bytes;
@@ -83,7 +83,7 @@ void http_conn_answers(struct http_conns *cs, struct http_conn *c, bool answerin
 	pthread_mutex_unlock(&cs->lock);
 }
 
-/* Noted before it is asked whether it holds: a reload in between finds it here. */
+/* The grant is stored before it is checked: a reload in between finds it here. */
 bool http_conn_holds(struct http_conns *cs, struct http_conn *c, const struct grant *grant)
 {
 	pthread_mutex_lock(&cs->lock);
@@ -92,7 +92,7 @@ bool http_conn_holds(struct http_conns *cs, struct http_conn *c, const struct gr
 	return grant == NULL || access_holds(grant);
 }
 
-/* Has the peer said that nothing more will come? */
+/* Has the peer closed its sending side? */
 static bool has_ended(int fd)
 {
 	char byte;
@@ -105,8 +105,8 @@ bool http_conn_has_ended(const struct http_conn *c)
 	return has_ended(c->fd);
 }
 
-/* Something that changes when the peer takes bytes: how many it has acknowledged, or (a pair of sockets, tls.h) how many
- * still wait for it. */
+/* A number that changes when the peer takes bytes: how many bytes it has acknowledged, or (for the socket pair of tls.h)
+ * how many are still queued. */
 static uint64_t progress_of(int fd, int queued)
 {
 	struct tcp_info info = {0};
@@ -114,7 +114,7 @@ static uint64_t progress_of(int fd, int queued)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_acked : (uint64_t)queued;
 }
 
-/* Where nothing waits in the socket, it is we who take our time. */
+/* With an empty send queue the server is the slow side. */
 static bool is_stuck(struct http_conn *c, int64_t now)
 {
 	int queued = 0;
@@ -126,8 +126,8 @@ static bool is_stuck(struct http_conn *c, int64_t now)
 	return now - c->progress_ms >= HTTP_CONN_STUCK_MS;
 }
 
-/* Has something come that was not looked at yet? */
-static bool has_asked(int fd)
+/* Has the client sent bytes that were not read yet? */
+static bool has_unread_bytes(int fd)
 {
 	char byte;
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
@@ -148,7 +148,7 @@ bool http_conns_end_idle(struct http_conns *cs)
 	while (!ended && !list_empty(&cs->idle)) {
 		struct http_conn *c = LIST_ITEM(cs->idle.next, struct http_conn, in_idle);
 		list_remove(&c->in_idle);
-		ended = !has_asked(c->fd);
+		ended = !has_unread_bytes(c->fd);
 		if (!ended)
 			continue;
 		cs->slow++;
@@ -167,18 +167,18 @@ void http_conns_sweep(struct http_conns *cs, size_t short_of)
 		size_t held = c->answering ? atomic_load(&c->held) : 0;
 		if (held > 0 && is_stuck(c, now) && short_of > 0) {
 			short_of -= held < short_of ? held : short_of;
-			c->progress_ms = now; /* counted once, though it may take a while to go */
+			c->progress_ms = now; /* counted once, though closing may take a while */
 			cs->slow++;
 			shutdown(c->fd, SHUT_RDWR);
 		}
 		if (c->answering)
 			continue;
 		if (now > c->deadline_ms) {
-			c->deadline_ms = now + cs->head_ms; /* counted once, though it may take a while to go */
+			c->deadline_ms = now + cs->head_ms; /* counted once, though closing may take a while */
 			cs->slow++;
 			shutdown(c->fd, SHUT_RDWR);
 		} else if (has_ended(c->fd)) {
-			shutdown(c->fd, SHUT_RD); /* wakes libmicrohttpd, and takes away nothing that is on its way out */
+			shutdown(c->fd, SHUT_RD); /* wakes libmicrohttpd without discarding bytes that are being sent */
 		}
 	}
 	pthread_mutex_unlock(&cs->lock);

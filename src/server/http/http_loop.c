@@ -20,7 +20,7 @@ struct http_loop {
 	int epoll; /* the daemon's */
 	int wake;  /* eventfd */
 	struct thread thread;
-	pthread_mutex_t lock; /* guards the two that follow */
+	pthread_mutex_t lock; /* guards `incoming` and `ending` */
 	struct list incoming;
 	bool ending;
 };
@@ -31,17 +31,17 @@ static void wake(struct http_loop *l)
 	(void)!write(l->wake, &one, sizeof one); /* a counter that small cannot be full */
 }
 
-/* False when it is time to end. */
-static bool take_arrivals(struct http_loop *l)
+/* Adds the sockets that have come in. False: the loop must end. */
+static bool take_incoming(struct http_loop *l)
 {
-	struct list arrived;
-	list_init(&arrived);
+	struct list incoming;
+	list_init(&incoming);
 	pthread_mutex_lock(&l->lock);
-	list_move_all(&arrived, &l->incoming);
+	list_move_all(&incoming, &l->incoming);
 	bool ending = l->ending;
 	pthread_mutex_unlock(&l->lock);
-	LIST_EACH (link, &arrived) {
-		struct arrival *a = LIST_ITEM(link, struct arrival, link);
+	LIST_EACH (link, &incoming) {
+		struct accepted_socket *a = LIST_ITEM(link, struct accepted_socket, link);
 		list_remove(link);
 		l->add(l->arg, a);
 		free(a);
@@ -65,7 +65,7 @@ static void wait_for_events(struct http_loop *l)
 static void *run(void *arg)
 {
 	struct http_loop *l = arg;
-	while (take_arrivals(l)) {
+	while (take_incoming(l)) {
 		MHD_run(l->daemon);
 		wait_for_events(l);
 	}
@@ -95,7 +95,7 @@ enum err http_loop_start(struct MHD_Daemon *daemon, http_loop_add *add, void *ar
 	list_init(&l->incoming);
 	enum err err = ERR_NONE;
 	if (l->wake < 0)
-		err = fault_set(fault, ERR_IO, "cannot make an eventfd: %s", strerror(errno));
+		err = fault_set(fault, ERR_IO, "cannot create an eventfd: %s", strerror(errno));
 	else
 		err = thread_start(&l->thread, "http", run, l, fault);
 	if (err)
@@ -115,7 +115,7 @@ void http_loop_stop(struct http_loop *l)
 	loop_free(l);
 }
 
-void http_loop_take(struct http_loop *l, struct arrival *a)
+void http_loop_take(struct http_loop *l, struct accepted_socket *a)
 {
 	pthread_mutex_lock(&l->lock);
 	list_append(&l->incoming, &a->link);

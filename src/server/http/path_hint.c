@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { PATH_MAX_LEN = 64, SHOWN = 200, NEAR = 2 /* letters that are wrong, missing or too many */ };
+enum { PATH_MAX_LEN = 64, SHOWN = 200, NEAR = 2 /* at most this many wrong, missing or additional characters */ };
 
 static int least(int a, int b, int c)
 {
@@ -11,7 +11,7 @@ static int least(int a, int b, int c)
 	return ab < c ? ab : c;
 }
 
-/* How many letters have to be changed, added or left out; case does not count. */
+/* The edit distance of two texts; case does not count. */
 static int distance(struct slice a, const char *b)
 {
 	int row[PATH_MAX_LEN + 1];
@@ -33,7 +33,7 @@ static int distance(struct slice a, const char *b)
 	return row[len];
 }
 
-/* How far a path is from that of a route, in letters. */
+/* The edit distance between a path and that of a route. */
 static int distance_to(const struct http_route *r, struct slice path)
 {
 	if (strchr(r->path, '{') != NULL || strlen(r->path) <= 2 * NEAR)
@@ -42,16 +42,16 @@ static int distance_to(const struct http_route *r, struct slice path)
 	return versioned ? 0 : distance(path, r->path);
 }
 
-/* The path of a route that is like it, less what a name stands for; NULL. */
+/* The part of the most similar route's path before {}; NULL: no route is similar. */
 static const char *find_near(const struct http_routes *routes, struct slice path)
 {
 	const char *best = NULL;
 	int nearest = NEAR + 1;
 	for (; routes->table != NULL; routes++) {
 		for (const struct http_route *r = routes->table; r->method != NULL; r++) {
-			int far = distance_to(r, path);
-			if (far < nearest) {
-				nearest = far;
+			int edits = distance_to(r, path);
+			if (edits < nearest) {
+				nearest = edits;
 				best = r->path;
 			}
 		}
@@ -59,8 +59,8 @@ static const char *find_near(const struct http_routes *routes, struct slice path
 	return best;
 }
 
-/* The part of the path that would be a name if it had no slashes in it: what a route has before and behind {} is taken off.
- * False where there is none. Of other things that have names, none has a slash. */
+/* The part of the path that would be a name if the name contained slashes: the path without the route's segments before
+ * and after {}. False: no route matches. Only names of streams and sessions may contain slashes. */
 static bool find_name(struct slice path, struct slice *name)
 {
 	static const char *const routes[][2] = {{"/v1/sessions/", "/ack"}, {"/v1/sessions/", ""}, {"/v1/streams/", ""}};
@@ -77,7 +77,7 @@ static bool find_name(struct slice path, struct slice *name)
 	return false;
 }
 
-/* The path with the slashes of the name as they are written. */
+/* The path with the slashes of the name percent-encoded. */
 static bool write_slashes(struct slice path, struct slice name, char out[SHOWN])
 {
 	size_t len = 0;
@@ -103,9 +103,9 @@ void path_hint(const struct http_routes *routes, const char *base, struct slice 
 	struct slice bare = {path.p, path.len - slash};
 	const char *near = find_near(routes, bare);
 	if (near != NULL)
-		snprintf(out, PATH_HINT_LEN, "there is nothing at this path: is %s%s meant?", base, near);
+		snprintf(out, PATH_HINT_LEN, "there is nothing at this path; did you mean %s%s?", base, near);
 	else if (find_name(path, &name) && write_slashes(path, name, written))
-		snprintf(out, PATH_HINT_LEN, "there is nothing at this path: a slash in a name is written %%2F, as in %s%s",
+		snprintf(out, PATH_HINT_LEN, "there is nothing at this path; a slash in a name is written %%2F, as in %s%s",
 			 base, written);
 	else
 		snprintf(out, PATH_HINT_LEN, "there is nothing at this path");

@@ -1,4 +1,4 @@
-/* What somebody may have meant who asks for a path that there is not. */
+/* A hint for requests to a path that does not exist. */
 #ifndef SERVER_HTTP_PATH_HINT_H
 #define SERVER_HTTP_PATH_HINT_H
 
@@ -6,8 +6,8 @@
 
 enum { PATH_HINT_LEN = 400 };
 
-/* Why there is nothing at `path`, which is encoded as it came, below `base`: with the path that is like it, or how a slash
- * in a name is written, where that may be it. */
+/* The text of a 404 for `path` (percent-encoded, below `base`), with a similar path, or with how a slash in a name is
+ * written, where one of the two may be meant. */
 void path_hint(const struct http_routes *routes, const char *base, struct slice path, char out[PATH_HINT_LEN]);
 
 #endif

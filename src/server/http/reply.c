@@ -13,12 +13,12 @@
 #include "server/message/problem.h"
 
 enum {
-	STREAM_BLOCK = 1024,        /* of a client that takes no chunks */
-	PACK_MIN = 1024,            /* bytes of a reply that it is worth while to pack */
-	PACK_MAX = 4 * 1024 * 1024, /* and of one that does not keep a thread of the pool for long */
+	STREAM_BLOCK = 1024,        /* for a client without chunked encoding */
+	PACK_MIN = 1024,            /* smaller replies are not worth compressing */
+	PACK_MAX = 4 * 1024 * 1024, /* larger ones would occupy a pool thread for too long */
 };
 
-/* --- what handlers say --- */
+/* --- for handlers --- */
 
 void request_status(struct http_request *x, int status, const char *content_type)
 {
@@ -89,7 +89,7 @@ void request_problem(struct http_request *x, int status, const char *detail)
 	reply_put_problem(x, status, &fault);
 }
 
-void request_nothing(struct http_request *x)
+void request_not_found(struct http_request *x)
 {
 	char detail[PATH_HINT_LEN];
 	path_hint(x->http->options.routes, x->http->options.guard->base, x->url.path, detail);
@@ -123,7 +123,7 @@ void request_stream(struct http_request *x, http_read *read)
 	x->read = read;
 	if (!x->small)
 		return;
-	x->small = false; /* what it is made of piece by piece has no such room */
+	x->small = false; /* a stream is not made within the small budget */
 	request_hold(x, x->held_kind == QUOTA_SMALL_REPLIES ? 0 : x->held);
 }
 
@@ -134,7 +134,7 @@ void request_length(struct http_request *x, uint64_t bytes)
 
 /* --- sending --- */
 
-/* What is said when there is no memory to say anything. */
+/* The response when there is no memory for any other. */
 static struct MHD_Response *no_memory_response(void)
 {
 	static char text[] = "{\"type\":\"/problems/unavailable\",\"title\":\"Service Unavailable\",\"status\":503,"
@@ -160,25 +160,25 @@ static struct MHD_Response *make_response(struct http_request *x)
 	return r;
 }
 
-/* Lets pages of other origins read the reply, where they may (Fetch standard, CORS). */
-static void share(const struct http_request *x, struct MHD_Response *r)
+/* Allows pages of other origins to read the reply, where they may (Fetch standard, CORS). */
+static void add_cors_headers(const struct http_request *x, struct MHD_Response *r)
 {
 	struct slice origin = request_header(x, "Origin");
 	if (x->open) {
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", "*");
 	} else if (origin.len > 0) {
 		MHD_add_response_header(r, "Vary", "Origin");
-		if (x->shared)
+		if (x->cors_allowed)
 			MHD_add_response_header(r, "Access-Control-Allow-Origin", origin.p);
-		if (x->shared && origin_may_send_credentials(origin, x->http->options.guard->allow_origins))
+		if (x->cors_allowed && origin_may_send_credentials(origin, x->http->options.guard->allow_origins))
 			MHD_add_response_header(r, "Access-Control-Allow-Credentials", "true");
 	}
-	if (x->open || x->shared)
+	if (x->open || x->cors_allowed)
 		MHD_add_response_header(r, "Access-Control-Expose-Headers",
 					"Link, Location, Retry-After, Content-Disposition, ETag, Tidemark-Epoch");
 }
 
-/* What is not said otherwise is not to be kept: a proxy must not give an old page for a new one. */
+/* Without a Cache-Control of the handler's nothing may be cached: a proxy must not serve old data. */
 static void add_headers(const struct http_request *x, struct MHD_Response *r)
 {
 	MHD_add_response_header(r, "Content-Type", x->content_type);
@@ -196,11 +196,11 @@ enum MHD_Result reply_send(struct http_request *x)
 	if (r == NULL)
 		return MHD_NO;
 	request_set_answering(x, true);
-	/* A slow reader is not an idle one. */
+	/* A slow reader must not count as idle. */
 	if (x->read != NULL)
 		MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
 	add_headers(x, r);
-	share(x, r);
+	add_cors_headers(x, r);
 	if (x->closes || (x->http->options.once && x->read == NULL))
 		MHD_add_response_header(r, "Connection", "close");
 	if (request_peek_upgrade(&x->head, NULL) == 0)
@@ -218,7 +218,7 @@ static enum MHD_Result on_reply_header(void *arg, enum MHD_ValueKind kind, const
 	return MHD_YES;
 }
 
-/* The bytes of a reply that ends its connection. */
+/* Writes the bytes of a reply that ends its connection. */
 static enum MHD_Result write_reply(struct http_request *x, struct buf *text)
 {
 	struct buf body;
@@ -230,7 +230,7 @@ static enum MHD_Result write_reply(struct http_request *x, struct buf *text)
 		return MHD_NO;
 	}
 	add_headers(x, r);
-	share(x, r);
+	add_cors_headers(x, r);
 	builtin_replies_begin(text, x->status, body.len);
 	MHD_get_response_headers(r, on_reply_header, text);
 	MHD_destroy_response(r);
@@ -267,9 +267,9 @@ enum MHD_Result reply_refuse_without_memory(struct MHD_Connection *connection)
 	return result;
 }
 
-/* --- packing --- */
+/* --- compression --- */
 
-/* Text, which becomes smaller. Pictures and fonts are packed already. */
+/* Text compresses well; images and fonts are compressed already. */
 static bool is_packable(const struct http_request *x)
 {
 	static const char *const types[] = {"text/", "application/json", "application/wasm", "image/svg+xml"};
@@ -280,7 +280,7 @@ static bool is_packable(const struct http_request *x)
 	return fine && x->status == 200 && len >= PACK_MIN && len <= PACK_MAX && !buf_failed(&x->out);
 }
 
-/* The packed form is another one: its tag does not prove it the same byte for byte (RFC 9110, 8.8.1). */
+/* The compressed form is another representation: a strong ETag would claim the same bytes (RFC 9110, 8.8.1). */
 static void weaken_tag(struct http_request *x)
 {
 	for (int i = 0; i < x->header_count; i++) {
@@ -290,16 +290,16 @@ static void weaken_tag(struct http_request *x)
 		snprintf(weak, sizeof weak, "W/%s", x->headers[i].value);
 		char *copy = strdup(weak);
 		if (copy == NULL)
-			continue; /* with the strong one it is sent no less */
+			continue; /* the client already had the strong tag: 304 confirms it */
 		free(x->headers[i].value);
 		x->headers[i].value = copy;
 	}
 }
 
-/* Where there is no memory for it, the reply goes out as it is. */
+/* Without memory the reply is sent uncompressed. */
 void reply_pack(struct http_request *x)
 {
-	struct fault unsaid;
+	struct fault ignored;
 	struct buf packed;
 	enum content_coding coding = field_coding(request_header(x, "Accept-Encoding"));
 	struct content_encoder *s = is_packable(x) ? content_encoder_create(coding) : NULL;
@@ -307,7 +307,7 @@ void reply_pack(struct http_request *x)
 		return;
 	buf_init(&packed);
 	struct slice plain = x->fixed.p != NULL ? x->fixed : buf_slice(&x->out);
-	bool fine = content_encoder_add(s, plain, true, &packed, &unsaid) == ERR_NONE && packed.len < plain.len;
+	bool fine = content_encoder_add(s, plain, true, &packed, &ignored) == ERR_NONE && packed.len < plain.len;
 	content_encoder_destroy(s);
 	if (!fine) {
 		buf_finish(&packed);

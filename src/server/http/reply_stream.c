@@ -5,7 +5,7 @@
 
 #include "base/system/log.h"
 
-enum { FREE_BYTES = 16 * 1024 }; /* no more than a connection costs in any case */
+enum { FREE_BYTES = 16 * 1024 }; /* a piece of this size is covered by the cost of a connection */
 
 struct body {
 	reply_stream_fill *fill;
@@ -13,7 +13,7 @@ struct body {
 	void (*destroy)(void *source);
 	struct buf piece;
 	size_t sent;
-	size_t held; /* by the source */
+	size_t held; /* bytes that `source` holds */
 	bool ended;
 	bool broken;
 };
@@ -31,7 +31,7 @@ static void hold_piece(const struct body *b, struct http_request *x)
 	request_hold(x, b->held + (b->piece.cap > FREE_BYTES ? b->piece.cap : 0));
 }
 
-/* On a pool thread, while the exchange waits. */
+/* On a pool thread, while the request is suspended. */
 static void fill(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)arg;
@@ -41,7 +41,7 @@ static void fill(void *arg, struct http_request *x, struct reader *reader)
 	b->broken = err != ERR_NONE || buf_failed(&b->piece);
 	hold_piece(b, x);
 	if (err)
-		log_error("a reply breaks off", "why=\"%s\"", fault.text);
+		log_error("reply aborted", "why=\"%s\"", fault.text);
 	request_resume(x);
 }
 
@@ -59,7 +59,7 @@ static long read_body(struct http_request *x, void *state, char *out, size_t max
 		return HTTP_BROKEN;
 	if (b->ended)
 		return HTTP_END;
-	buf_finish(&b->piece); /* what waits for room has none itself */
+	buf_finish(&b->piece); /* a request that waits for reply memory must hold none */
 	b->sent = 0;
 	request_hold(x, b->held);
 	return request_wait_for(x, fill) ? HTTP_WAIT : HTTP_BROKEN;

@@ -15,34 +15,34 @@
 
 struct http_request;
 
-/* Fills in the reply and calls request_done, now or later, from whatever thread. */
+/* Fills in the reply and calls request_done, at once or later, on any thread. */
 typedef void http_handler(void *arg, struct http_request *x, struct reader *reader);
 
 /* --- the request --- */
 
 const struct url *request_url(const struct http_request *x);
-/* The segment that {} stood for, decoded. */
+/* The segment that {} matched, decoded. */
 struct slice request_segment(const struct http_request *x);
-/* What its head says, but for the URL. */
+/* The head, without the URL. */
 const struct request_peek *request_head(const struct http_request *x);
-/* The URL, which is the caller's from now on (url_finish). */
+/* The URL; the caller owns it and calls url_finish. */
 struct url request_url_take(struct http_request *x);
-/* Empty where there is none. */
+/* The value of a header; empty: there is none. */
 struct slice request_header(const struct http_request *x, const char *name);
-/* Calls `visit` for each header whose name begins with `prefix` (case does not matter), with the rest of its name; what it
- * is given lives as long as the request. */
+/* Calls `visit` for each header whose name begins with `prefix` (ignoring case), with the rest of its name. Both slices
+ * live as long as the request. */
 typedef void header_visit(void *arg, struct slice name, struct slice value);
 void request_each_header(const struct http_request *x, const char *prefix, header_visit *visit, void *arg);
-/* What the request may do; borrowed. */
+/* What the request is permitted; borrowed. */
 const struct grant *request_grant(const struct http_request *x);
-/* Its connection, told from any other; not 0. */
+/* An identity of its connection; never 0. */
 uint64_t request_connection(const struct http_request *x);
-/* Who sent it (server/message/peer.h). */
+/* The peer that sent it (server/message/peer.h). */
 uint64_t request_peer(const struct http_request *x);
 size_t request_body_len(const struct http_request *x);
-/* The body, which is the caller's from now on (free). */
+/* The body; the caller owns it and frees it. */
 char *request_body_take(struct http_request *x, size_t *len);
-/* A pointer that a handler may keep with the exchange until it is destroyed, and how to free it. */
+/* Keeps a pointer with the request until the request is destroyed, which calls `destroy`. */
 void request_keep(struct http_request *x, void *state, void (*destroy)(void *state));
 void *request_state(const struct http_request *x);
 
@@ -50,61 +50,60 @@ void *request_state(const struct http_request *x);
 
 void request_status(struct http_request *x, int status, const char *content_type);
 void request_add_header(struct http_request *x, const char *name, const char *value);
-/* Whom limits count it for: a token, else the peer. */
+/* The client that limits count: the token, or else the peer. */
 uint64_t request_client(const struct http_request *x);
-/* The request stays: it may be under way for long by its nature, without anything to do. Counts it as such; ERR_RATE,
- * ERR_BUSY: its client has as many as it may, or there are too many. */
+/* The request may stay open for long while it has nothing to do (a long poll, a stream): counts it as such. ERR_RATE: its
+ * client has too many; ERR_BUSY: there are too many in total. */
 enum err request_stay(struct http_request *x, struct fault *fault);
-/* How large the body may become where it is held whole, so that those who do not read theirs keep no more than they may, and
- * leave room for those who do. 0: it has to be refused; `fault` (NULL: none) says why. */
-size_t request_room(const struct http_request *x, struct fault *fault);
-/* The same for a reply that may stay for long: those leave half of all for the others. */
-size_t request_room_long(const struct http_request *x);
-/* How much a reply without end keeps in memory from here on (request_done sees to the others). */
+/* The largest body that may be held in memory whole at the moment, in bytes: bounded by the client's share, and with half
+ * of it left for other requests. 0: the request has to be refused; `fault` (may be NULL) gets the reason. */
+size_t request_reply_max(const struct http_request *x, struct fault *fault);
+/* The same for a reply that may stay in memory for long: all of those together leave half of the memory for the others. */
+size_t request_reply_max_long(const struct http_request *x);
+/* Counts the bytes that an endless reply holds in memory from now on. For other replies request_done does it. */
 void request_hold(struct http_request *x, size_t bytes);
-/* Where the body goes. */
+/* The buffer for the body. */
 struct buf *request_out(struct http_request *x);
-/* A body that lives as long as the program. */
+/* Sets a body that lives as long as the program. */
 void request_static(struct http_request *x, const void *bytes, size_t len);
-/* 404: there is nothing at the path, with what may have been meant. */
-void request_nothing(struct http_request *x);
-/* application/problem+json; the status follows from the code. */
+/* 404: there is nothing at the path; the detail names a similar path. */
+void request_not_found(struct http_request *x);
+/* Sets an application/problem+json body; the status follows from the fault's code. */
 void request_fault(struct http_request *x, const struct fault *fault);
-/* The same with a status of one's own. */
+/* The same with an explicit status. */
 void request_problem(struct http_request *x, int status, const char *detail);
 
-/* A body without end, or of unknown length: `read` is called on the network thread whenever there is room. It returns
- * bytes written to `out`, HTTP_END, HTTP_BROKEN, or HTTP_WAIT after request_wait. */
+/* A streamed body: `read` is called on the network thread whenever the socket takes more. It returns the number of bytes
+ * written to `out`, HTTP_END, HTTP_BROKEN, or HTTP_WAIT after request_wait. */
 enum { HTTP_WAIT = 0, HTTP_END = -1, HTTP_BROKEN = -2 };
 typedef long http_read(struct http_request *x, void *state, char *out, size_t max);
 void request_stream(struct http_request *x, http_read *read);
-/* How long the stream is going to be; a reader is told so beforehand, and sees when it breaks off. */
+/* The length of the stream in bytes (Content-Length), so that the client notices when it is aborted. */
 void request_length(struct http_request *x, uint64_t bytes);
-/* From within `read`: stop calling until request_resume. To be called before anybody can resume. */
+/* From within `read`: do not call `read` until request_resume. Call it before any thread can resume. */
 void request_wait(struct http_request *x);
-/* The same until `run`, on a pool thread, resumes it, once there is room for its reply (request_defer_reply). False: the
- * server shuts down, nothing waits. */
+/* The same until `run`, on a pool thread, calls request_resume; `run` starts once reply memory is free
+ * (request_defer_reply). False: the server is shutting down, and the request does not wait. */
 bool request_wait_for(struct http_request *x, http_handler *run);
 /* Any thread, once per wait. */
 void request_resume(struct http_request *x);
-/* Ends the connection of a stream whose reader does not read: its socket fails from now on. Any thread, while the
- * exchange lives. */
+/* Aborts the connection of a stream whose client does not read: its socket fails from now on. Any thread, as long as the
+ * request lives. */
 void request_cut(struct http_request *x);
 
-/* Takes the socket of the connection away from the HTTP server, of a ROUTE_DIRECT handler only; request_done follows, and
- * no reply. The socket is the caller's, and so is on_close, with `*peer`. What the client has sent behind the request may
- * be lost. ERR_IO: there is no descriptor for it, and nothing has changed. */
+/* Takes the socket away from the HTTP server. Only for a ROUTE_DIRECT handler, which then calls request_done; there is no
+ * reply. The caller owns the socket and calls on_close with `*peer` in the end. Bytes that the client sent after the
+ * request may be lost. ERR_IO: there is no descriptor left, and nothing has changed. */
 enum err request_take_socket(struct http_request *x, int *fd, uint64_t *peer, struct fault *fault);
 
-/* Runs something for the exchange on a pool thread: a handler that goes on later. Only while the exchange waits for
- * it, before request_done. */
+/* Continues the handler as `run` on a pool thread. Only while the request is suspended, before request_done. */
 void request_defer(struct http_request *x, http_handler *run);
-/* From now on what is deferred runs on the pool's slow thread: it takes much of a processor. */
+/* What is deferred from now on runs on the pool's slow thread, because it needs much CPU time. */
 void request_slow_down(struct http_request *x);
-/* The same for what makes a reply that is held in memory: once there is room for it, and after 20 s without. */
+/* The same for a handler whose reply is held in memory: runs it once reply memory is free, or after 20 s without any. */
 void request_defer_reply(struct http_request *x, http_handler *run);
 
-/* The reply is complete. Any thread; the exchange must not be touched afterwards. */
+/* The reply is complete. Any thread; the request must not be touched afterwards. */
 void request_done(struct http_request *x);
 
 #endif

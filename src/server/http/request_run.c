@@ -1,35 +1,35 @@
-/* Running handlers, on the network thread or on the pool, and what follows when they are done. */
+/* Runs handlers, on the network thread or on the pool, and completes their requests. */
 #include <assert.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "server/http/http_internal.h"
 
-enum { SEARCH_TURNS = 20 /* on the pool: more than the longest page needs that finds all it looks at */ };
+enum { SEARCH_RUNS_MIN = 20 /* runs on the pool: more than the longest page needs if every event that it reads matches */ };
 
-/* A server that stops does not go on with what takes long. */
-static void end_long(struct http_request *x)
+/* Refuses a request because the server is shutting down. */
+static void refuse_unready(struct http_request *x)
 {
 	reply_refuse_unready(x);
 	request_hold(x, 0);
 	request_done(x);
 }
 
-/* It is one that takes many turns. */
+/* A request that needs many runs to find its events. */
 static bool is_search(const struct http_request *x)
 {
-	return x->read == NULL && x->turns >= SEARCH_TURNS;
+	return x->read == NULL && x->runs >= SEARCH_RUNS_MIN;
 }
 
-/* Who has waited for the answer, or has it take long, and has closed meanwhile is taken for gone: thousands may have. */
-static bool has_gone(const struct http_request *x)
+/* Has the client closed while the request waited or searched? Thousands may have, and none must cost a read. */
+static bool client_has_closed(const struct http_request *x)
 {
 	bool waited = x->resumes || x->waiting_since_ms != 0 || is_search(x);
 	return waited && x->read == NULL && x->conn != NULL && http_conn_has_ended(x->conn);
 }
 
-/* False: its client has as many searches as it may, and this one has ended. */
-static bool go_on_searching(struct http_request *x)
+/* Counts a search against its client's limit. False: the limit is reached, and the request is refused. */
+static bool count_search(struct http_request *x)
 {
 	struct fault fault;
 	x->search.client = x->client;
@@ -41,10 +41,10 @@ static bool go_on_searching(struct http_request *x)
 	return false;
 }
 
-static void end_gone(struct http_request *x)
+static void end_closed(struct http_request *x)
 {
 	request_cut(x);
-	end_long(x);
+	refuse_unready(x);
 }
 
 static void run_deferred(struct pool_job *job, struct reader *reader)
@@ -52,32 +52,32 @@ static void run_deferred(struct pool_job *job, struct reader *reader)
 	struct http_request *x = LIST_ITEM(job, struct http_request, job);
 	struct http *h = x->http;
 	bool served = x->served;
-	bool ends = h->refusing && x->had_turn && x->read == NULL;
-	bool gone = has_gone(x);
-	x->had_turn = true;
-	x->turns = x->resumes ? 0 : x->turns + 1;
+	bool ends = h->refusing && x->has_run && x->read == NULL;
+	bool closed = client_has_closed(x);
+	x->has_run = true;
+	x->runs = x->resumes ? 0 : x->runs + 1;
 	x->resumes = false;
 	x->waiting_since_ms = 0;
 	x->served = false;
-	if (gone)
-		end_gone(x);
+	if (closed)
+		end_closed(x);
 	else if (ends)
-		end_long(x);
-	else if (go_on_searching(x))
-		x->deferred(x->route_arg, x, reader); /* the exchange may be gone */
+		refuse_unready(x);
+	else if (count_search(x))
+		x->deferred(x->route_arg, x, reader); /* `x` may be freed afterwards */
 	if (!served)
 		return;
 	pthread_mutex_lock(&h->lock);
 	h->served--;
 	pthread_mutex_unlock(&h->lock);
-	room_serve_waiting(h, 0);
+	reply_memory_serve_waiting(h, 0);
 }
 
-/* The room is looked for when it is needed: until then others may have taken it. */
-static void run_with_room(struct pool_job *job, struct reader *reader)
+/* Reply memory is checked when the job runs: other requests may have taken it since. */
+static void run_with_memory(struct pool_job *job, struct reader *reader)
 {
 	struct http_request *x = LIST_ITEM(job, struct http_request, job);
-	if (has_gone(x) || !room_wait(x))
+	if (client_has_closed(x) || !reply_memory_wait(x))
 		run_deferred(job, reader);
 }
 
@@ -93,7 +93,7 @@ static void defer(struct http_request *x, http_handler *run, void (*how)(struct 
 	x->job.client = x->client;
 	if (x->slow)
 		pool_submit_slow(x->http->pool, &x->job);
-	else if (x->had_turn)
+	else if (x->has_run)
 		pool_submit_again(x->http->pool, &x->job);
 	else
 		pool_submit(x->http->pool, &x->job);
@@ -106,11 +106,11 @@ void request_defer(struct http_request *x, http_handler *run)
 
 void request_defer_reply(struct http_request *x, http_handler *run)
 {
-	x->resumes = x->had_turn;
-	defer(x, run, run_with_room);
+	x->resumes = x->has_run;
+	defer(x, run, run_with_memory);
 }
 
-/* The connection is suspended before anybody can resume it. */
+/* The connection is suspended before any thread can resume it. */
 void request_run(struct http_request *x)
 {
 	x->stage = RUNNING;
@@ -124,13 +124,13 @@ void request_run(struct http_request *x)
 		request_defer(x, x->route->handle);
 }
 
-/* It has turned out larger than what there was room for. */
-static bool is_to_be_made_again(const struct http_request *x)
+/* The reply has exceeded the small budget. */
+static bool exceeds_small(const struct http_request *x)
 {
 	return x->small && x->out.cap > QUOTA_SMALL_REPLY && !buf_failed(&x->out);
 }
 
-static void make_again(struct http_request *x)
+static void run_again(struct http_request *x)
 {
 	reply_drop_headers(x);
 	buf_finish(&x->out);
@@ -143,8 +143,8 @@ static void make_again(struct http_request *x)
 void request_done(struct http_request *x)
 {
 	buf_trim(&x->out);
-	if (is_to_be_made_again(x)) {
-		make_again(x);
+	if (exceeds_small(x)) {
+		run_again(x);
 		return;
 	}
 	if ((x->route->flags & ROUTE_PACKED) != 0 && x->read == NULL && (x->status == 200 || x->status == 304)) {
@@ -166,11 +166,11 @@ void request_wait(struct http_request *x)
 bool request_wait_for(struct http_request *x, http_handler *run)
 {
 	struct http *h = x->http;
-	if (!room_begin_handing_over(h))
+	if (!reply_memory_begin_handover(h))
 		return false;
 	request_wait(x);
 	request_defer_reply(x, run);
-	room_end_handing_over(h);
+	reply_memory_end_handover(h);
 	return true;
 }
 
@@ -179,8 +179,9 @@ void request_resume(struct http_request *x)
 	http_loop_resume(x->http->loop, x->connection);
 }
 
-/* The connection is suspended, so that libmicrohttpd has taken the descriptor out of its epoll set. What it does with the
- * number from here on, it does with the stub: a shutdown, and a close (docs/decisions/0019-upgrade-on-any-request.md). */
+/* The connection is suspended, so libmicrohttpd has taken the descriptor out of its epoll set. The stub gets the
+ * descriptor's number, so that libmicrohttpd shuts down and closes the stub
+ * (docs/decisions/0019-upgrade-on-any-request.md). */
 enum err request_take_socket(struct http_request *x, int *fd, uint64_t *peer, struct fault *fault)
 {
 	struct http *h = x->http;
@@ -188,9 +189,9 @@ enum err request_take_socket(struct http_request *x, int *fd, uint64_t *peer, st
 	int number = x->conn->fd;
 	int taken = fcntl(number, F_DUPFD_CLOEXEC, 0);
 	if (taken < 0)
-		return fault_set(fault, ERR_IO, "the server has no descriptor left (see the limit of open files)");
+		return fault_set(fault, ERR_IO, "the server has no file descriptor left: raise the limit of open files");
 	int rc = dup3(h->stub, number, O_CLOEXEC);
-	assert(rc == number); /* both are open */
+	assert(rc == number); /* both descriptors are open */
 	x->conn->taken = true;
 	x->stage = TAKEN;
 	*fd = taken;

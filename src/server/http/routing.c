@@ -1,4 +1,4 @@
-/* From the head of a request to its route, through everything that may refuse it. */
+/* From the head of a request to its route, with every check that may refuse the request. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 enum { SEGMENT_MAX = 1024, ALLOW_LEN = 64 };
 
-/* Does the path fit the pattern? What {} or {+} stands for is decoded into the exchange. */
+/* Does the path match the pattern? The part that {} or {+} matches is decoded into the request. */
 static bool path_fits(struct http_request *x, const char *pattern)
 {
 	struct slice path = x->url.path;
@@ -27,25 +27,26 @@ static bool path_fits(struct http_request *x, const char *pattern)
 		return false;
 	free(x->segment);
 	x->segment = strndup(part.p, part.len);
-	x->starved = x->starved || x->segment == NULL;
+	x->no_memory = x->no_memory || x->segment == NULL;
 	return x->segment != NULL && url_decode(x->segment, part.len, false, &x->segment_len);
 }
 
-/* Answers OPTIONS: what the path takes, and to a browser's preflight, what a page may send. */
+/* Answers OPTIONS: the methods of the path, and for a CORS preflight, the headers that a page may send. */
 static void answer_options(struct http_request *x, const char *allow)
 {
 	request_status(x, 204, "text/plain");
 	request_add_header(x, "Allow", allow);
 	request_add_header(x, "Access-Control-Allow-Methods", allow);
-	/* Any: those of CloudEvents have names of the publisher's own, and a wildcard does not count with credentials. */
+	/* Any header is allowed: attributes of CloudEvents have names chosen by the publisher, and a wildcard does not
+	 * apply to requests with credentials. */
 	struct slice wanted = request_header(x, "Access-Control-Request-Headers");
 	request_add_header(x, "Access-Control-Allow-Headers",
 			   wanted.len > 0 ? wanted.p : "Authorization, Content-Type, Content-Encoding, Last-Event-ID");
 	request_add_header(x, "Access-Control-Max-Age", "600");
 }
 
-/* Everybody may read what a GET of an open path says; what changes something is only for pages that may do it. */
-static bool opens(const struct http_request *x, const struct http_route *r, bool options)
+/* Pages of any origin may read the reply to a GET of a ROUTE_OPEN path; every other method is for allowed origins only. */
+static bool is_open_to_all(const struct http_request *x, const struct http_route *r, bool options)
 {
 	struct slice wanted = request_header(x, "Access-Control-Request-Method");
 	bool get = strcmp(r->method, MHD_HTTP_METHOD_GET) == 0;
@@ -53,7 +54,7 @@ static bool opens(const struct http_request *x, const struct http_route *r, bool
 	return (r->flags & ROUTE_OPEN) != 0 && get && asks;
 }
 
-/* Looks for the route in one table; `allow` gets the methods that the path takes there. */
+/* Looks for the route in one table; appends the methods that the path has there to `allow`. */
 static bool find_in(struct http_request *x, const struct http_routes *routes, bool options, char allow[ALLOW_LEN])
 {
 	bool head = strcmp(x->method, MHD_HTTP_METHOD_HEAD) == 0;
@@ -63,7 +64,7 @@ static bool find_in(struct http_request *x, const struct http_routes *routes, bo
 		if (strcmp(head ? MHD_HTTP_METHOD_GET : x->method, r->method) == 0) {
 			x->route = r;
 			x->route_arg = routes->arg;
-			x->open = opens(x, r, false);
+			x->open = is_open_to_all(x, r, false);
 			return true;
 		}
 		bool nothing = (r->flags & ROUTE_CATCHALL) != 0 && !(options && allow[0] == '\0');
@@ -71,12 +72,12 @@ static bool find_in(struct http_request *x, const struct http_routes *routes, bo
 		if (used < ALLOW_LEN)
 			snprintf(allow + used, ALLOW_LEN - used, "%s%s", used > 0 ? ", " : "",
 				 strcmp(r->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : r->method);
-		x->open = x->open || (options && opens(x, r, true));
+		x->open = x->open || (options && is_open_to_all(x, r, true));
 	}
 	return false;
 }
 
-/* Finds the route; where there is none, the reply says why. */
+/* Finds the route; otherwise the reply is a 404 or 405. */
 static bool find_route(struct http_request *x)
 {
 	char allow[ALLOW_LEN] = "";
@@ -88,23 +89,23 @@ static bool find_route(struct http_request *x)
 	for (const struct http_routes *routes = x->http->options.routes; routes->table != NULL; routes++)
 		if (find_in(x, routes, options, allow))
 			return true;
-	if (x->starved) {
+	if (x->no_memory) {
 		request_problem(x, 503, "out of memory");
 	} else if (allow[0] == '\0') {
-		request_nothing(x);
+		request_not_found(x);
 	} else if (options) {
 		answer_options(x, allow);
 	} else {
 		char detail[128];
-		snprintf(detail, sizeof detail, "this path does not take the method: it takes %s", allow);
+		snprintf(detail, sizeof detail, "this path does not support the method; it supports %s", allow);
 		request_problem(x, 405, detail);
 		request_add_header(x, "Allow", allow);
 	}
 	return false;
 }
 
-/* What the gate wants to know; before the route is known, only what matters until then. */
-static struct guard_input visit_of(const struct http_request *x)
+/* What the request guard checks; before the route is known, only the part that does not depend on it. */
+static struct guard_input guard_input_of(const struct http_request *x)
 {
 	const struct http_route *r = x->route;
 	bool socket = r != NULL && (r->flags & ROUTE_SOCKET) != 0;
@@ -122,7 +123,7 @@ static struct guard_input visit_of(const struct http_request *x)
 	};
 }
 
-static bool let_pass(struct http_request *x, int status, const struct guard_input *v, const struct fault *fault)
+static bool check_refusal(struct http_request *x, int status, const struct guard_input *v, const struct fault *fault)
 {
 	if (status == 0)
 		return true;
@@ -136,27 +137,28 @@ static bool let_pass(struct http_request *x, int status, const struct guard_inpu
 static bool check_host(struct http_request *x)
 {
 	struct fault fault;
-	struct guard_input v = visit_of(x);
-	return let_pass(x, request_guard_host(x->http->options.guard, &v, &fault), &v, &fault);
+	struct guard_input v = guard_input_of(x);
+	return check_refusal(x, request_guard_host(x->http->options.guard, &v, &fault), &v, &fault);
 }
 
 static bool check_rights(struct http_request *x)
 {
 	struct fault fault;
-	struct guard_input v = visit_of(x);
+	struct guard_input v = guard_input_of(x);
 	int status = request_guard_pass(x->http->options.guard, &v, &x->grant, &fault);
 	if (status == 0 && !http_conn_holds(&x->http->conns, x->conn, &x->grant)) {
 		fault_set(&fault, ERR_DENIED, "the token was revoked");
 		status = 401;
 	}
 	x->client = x->upload.client = grant_client(&x->grant, v.peer);
-	return let_pass(x, status, &v, &fault);
+	return check_refusal(x, status, &v, &fault);
 }
 
 void routing_too_large(struct http_request *x)
 {
 	char detail[96];
-	snprintf(detail, sizeof detail, "the body is larger than %zu bytes (see --max-request)", x->http->options.body_max);
+	snprintf(detail, sizeof detail, "the body is larger than the limit of %zu bytes (--max-request)",
+		 x->http->options.body_max);
 	request_problem(x, 413, detail);
 }
 
@@ -188,15 +190,16 @@ void routing_read_head(struct http_request *x, const char *method, const char *v
 {
 	x->method = method;
 	x->head.get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
-	x->head.http_1_1 = strcmp(version, MHD_HTTP_VERSION_1_0) != 0; /* and not before that: this has no headers */
+	x->head.http_1_1 =
+		strcmp(version, MHD_HTTP_VERSION_1_0) != 0; /* not before: the connection has no headers earlier */
 	MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, on_field, &x->head);
 	if (x->url.authority.p != NULL) /* RFC 9112, 3.2.2 */
 		x->head.host = x->url.authority;
 	const struct request_guard *guard = x->http->options.guard;
-	x->shared = origin_is_fine(x->head.origin, x->head.host, guard->allow_origins, &guard->own);
+	x->cors_allowed = origin_is_fine(x->head.origin, x->head.host, guard->allow_origins, &guard->own);
 }
 
-/* The base without a slash: relative links in the page at the root would miss it. */
+/* The base path without a final slash is redirected, so that relative links of the page there work. */
 static bool redirect_to_root(struct http_request *x)
 {
 	char root[160];
@@ -209,11 +212,11 @@ static bool redirect_to_root(struct http_request *x)
 	return true;
 }
 
-/* Whatever a path may name is text. */
+/* The decoded path must be UTF-8 text: names of streams and sessions are. */
 static enum url_result check_path(struct slice path)
 {
 	size_t len;
-	if (memchr(path.p, '%', path.len) == NULL) /* as nearly all are */
+	if (memchr(path.p, '%', path.len) == NULL) /* nearly all paths */
 		return json_utf8(path) ? URL_FINE : URL_MALFORMED;
 	char *text = malloc(path.len + 1);
 	if (text == NULL)
@@ -224,15 +227,15 @@ static enum url_result check_path(struct slice path)
 	return fine ? URL_FINE : URL_MALFORMED;
 }
 
-/* Where the handler reads no parameters, there is none that it would heed. False when the reply is ready. */
+/* Refuses query parameters if the handler reads none. False: the reply is ready. */
 static bool check_params(struct http_request *x)
 {
 	struct fault fault;
 	if ((x->route->flags & ROUTE_PARAMS) != 0 || x->url.param_count == 0)
 		return true;
 	struct slice name = x->url.params[0].name;
-	fault_set(&fault, ERR_INVALID, "%.*s: there is no such parameter; this path takes none",
-		  (int)(name.len < 64 ? name.len : 64), name.p);
+	fault_set(&fault, ERR_INVALID, "%.*s: unknown parameter; this path takes none", (int)(name.len < 64 ? name.len : 64),
+		  name.p);
 	request_fault(x, &fault);
 	return false;
 }
@@ -252,9 +255,10 @@ bool routing_accept(struct http_request *x)
 	case URL_FINE: break;
 	case URL_NO_MEMORY: request_problem(x, 503, "out of memory"); return false;
 	case URL_MALFORMED:
-		request_problem(x, 400,
-				"the URL holds a broken percent-encoding, a path that is not UTF-8, or an authority with a "
-				"user or without a host");
+		request_problem(
+			x, 400,
+			"the URL contains an invalid percent-encoding, a path that is not UTF-8, or an authority with a "
+			"user or without a host");
 		return false;
 	case URL_TOO_MANY_PARAMS: request_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}

@@ -1,4 +1,4 @@
-/* The sockets that the listener listens on. */
+/* The sockets that the listener accepts connections on. */
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -60,14 +60,14 @@ int listen_socket_port(const struct listen_socket *s)
 	return colon != NULL ? (int)strtol(colon + 1, NULL, 10) : 0;
 }
 
-/* The machine has no such protocol, or not this address of it. */
+/* The machine does not support the protocol, or does not have the address. */
 static bool is_unsupported(int why)
 {
 	return why == EAFNOSUPPORT || why == EADDRNOTAVAIL;
 }
 
-/* A name may stand for several addresses, such as ::1 and 127.0.0.1: they get one port, also where the system chooses it.
- * `first`: the listen_socket of the first of them. Returns an errno, or 0. */
+/* A name may stand for several addresses, such as ::1 and 127.0.0.1: all of them get the same port, also where the system
+ * chooses it. `first` is the index of the socket of the first address. Returns an errno, or 0. */
 static int listen_at(struct listener *l, const struct addrinfo *a, bool encrypted, int first)
 {
 	if (l->socket_count == LISTENERS_MAX)
@@ -99,7 +99,7 @@ enum err listen_socket_open(struct listener *l, const char *text, bool encrypted
 	char host[256];
 	const char *port;
 	if (!split_address(text, host, sizeof host, &port))
-		return fault_set(fault, ERR_INVALID, "--listen wants HOST:PORT, not %s", text);
+		return fault_set(fault, ERR_INVALID, "--listen needs HOST:PORT, not %s", text);
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found;
 	int rc = getaddrinfo(host, port, &hints, &found);

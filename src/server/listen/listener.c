@@ -21,11 +21,11 @@
 
 enum {
 	EVENTS = 64,
-	ACCEPTED_AT_ONCE = 64, /* then those have a turn whose request has come */
+	ACCEPTED_AT_ONCE = 64, /* then pending connections are served first */
 	SWEEP_MS = 500,
-	OUT_OF_FDS_MS = 50, /* how long to leave the queue alone when there is no descriptor left */
-	TELL_MS = 1000,     /* how often the log hears of that */
-	/* A peer that vanished without a word is noticed after two minutes. */
+	OUT_OF_FDS_MS = 50,   /* pause before the next accept when no descriptor is left */
+	WARN_EVERY_MS = 1000, /* at most one warning about that per interval */
+	/* A peer that vanished without closing is detected after two minutes. */
 	KEEPALIVE_IDLE_S = 60,
 	KEEPALIVE_EVERY_S = 15,
 	KEEPALIVE_COUNT = 4,
@@ -52,8 +52,9 @@ enum err listener_create(struct listener_options options, struct listener **out,
 	pthread_mutex_init(&l->lock, NULL);
 	list_init(&l->incoming);
 	l->spare = open_spare();
-	enum err err = l->epoll >= 0 && l->wake >= 0 ? ERR_NONE
-						     : fault_set(fault, ERR_IO, "cannot make an epoll: %s", strerror(errno));
+	enum err err = l->epoll >= 0 && l->wake >= 0
+			       ? ERR_NONE
+			       : fault_set(fault, ERR_IO, "cannot create an epoll instance: %s", strerror(errno));
 	if (!err && options.listen->count > LISTENERS_MAX)
 		err = fault_set(fault, ERR_INVALID, "--listen: at most %d addresses", LISTENERS_MAX);
 	for (int i = 0; !err && i < options.listen->count; i++)
@@ -123,7 +124,7 @@ static void set_options(int fd)
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
 }
 
-/* On the thread of tls.c. */
+/* Called on the TLS thread. */
 static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *address, socklen_t address_len)
 {
 	struct listener *l = arg;
@@ -137,7 +138,7 @@ static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *addre
 	if (p == NULL || closing) {
 		close(fd);
 		free(p);
-		listener_leave(l, listener_counted(l, address));
+		listener_on_close(l, listener_counted(l, address));
 		return;
 	}
 	(void)!write(l->wake, &one, sizeof one); /* a counter that small cannot be full */
@@ -146,34 +147,34 @@ static void on_decrypted(void *arg, int fd, const struct sockaddr_storage *addre
 static void on_handshake_failed(void *arg, const struct sockaddr_storage *address)
 {
 	struct listener *l = arg;
-	listener_leave(l, listener_counted(l, address));
+	listener_on_close(l, listener_counted(l, address));
 }
 
-/* False when it is time to end. */
-static bool take_arrivals(struct listener *l)
+/* Takes over the connections that were decrypted. False: the listener is closing. */
+static bool take_incoming(struct listener *l)
 {
-	struct list arrived;
+	struct list incoming;
 	uint64_t count;
 	(void)!read(l->wake, &count, sizeof count);
-	list_init(&arrived);
+	list_init(&incoming);
 	pthread_mutex_lock(&l->lock);
-	list_move_all(&arrived, &l->incoming);
+	list_move_all(&incoming, &l->incoming);
 	bool closing = l->closing;
 	pthread_mutex_unlock(&l->lock);
-	LIST_EACH (link, &arrived) {
+	LIST_EACH (link, &incoming) {
 		list_remove(link);
 		pending_watch(l, LIST_ITEM(link, struct pending_conn, a.link));
 	}
 	return !closing;
 }
 
-static void let_in(struct listener *l, const struct listen_socket *s, int fd, const struct sockaddr_storage *address,
-		   socklen_t address_len)
+static void accept_conn(struct listener *l, const struct listen_socket *s, int fd, const struct sockaddr_storage *address,
+			socklen_t address_len)
 {
 	struct pending_conn *p = NULL;
 	struct fault fault;
 	if (!s->encrypted && (p = pending_create(l, fd, address, address_len)) == NULL) {
-		listener_leave(l, listener_counted(l, address));
+		listener_on_close(l, listener_counted(l, address));
 		fault_nomem(&fault);
 		refuse(l, s, fd, &fault);
 		return;
@@ -195,15 +196,15 @@ static void set_paused(struct listener *l, bool paused)
 	}
 }
 
-/* There is no descriptor left: the spare one is given up, so that those that wait are told and not left hanging. */
+/* No descriptor is left: gives up the spare one, so that waiting clients get an answer and do not hang. */
 static void accept_none(struct listener *l, struct listen_socket *s, int why)
 {
 	int64_t now = clock_mono_ms();
-	if (l->told_ms == 0 || now - l->told_ms >= TELL_MS)
+	if (l->warned_ms == 0 || now - l->warned_ms >= WARN_EVERY_MS)
 		log_warn("cannot accept", "error=%s", log_text(strerror(why)));
-	l->told_ms = now - l->told_ms >= TELL_MS ? now : l->told_ms;
+	l->warned_ms = now - l->warned_ms >= WARN_EVERY_MS ? now : l->warned_ms;
 	struct fault none;
-	fault_set(&none, ERR_BUSY, "the server has no descriptor left (see the limit of open files)");
+	fault_set(&none, ERR_BUSY, "the server has no file descriptor left: raise the limit of open files");
 	bool any = l->spare >= 0;
 	while (any) {
 		close(l->spare);
@@ -217,7 +218,7 @@ static void accept_none(struct listener *l, struct listen_socket *s, int why)
 	set_paused(l, true);
 }
 
-/* The one that has waited for longest; false when its request has just come. */
+/* Closes the pending connection that has waited longest; false when its request has just incoming. */
 static bool end_pending(struct listener *l)
 {
 	struct pending_conn *p = LIST_ITEM(l->waiting.next, struct pending_conn, a.link);
@@ -242,8 +243,8 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* Ends the connection without a request that has been so for longest. False when all have one. */
-static bool make_room(struct listener *l)
+/* Closes the connection that has been idle longest. False: every connection has a request. */
+static bool close_idle(struct listener *l)
 {
 	for (;;) {
 		int64_t pending = pending_since(l);
@@ -261,32 +262,33 @@ static bool make_room(struct listener *l)
 	}
 }
 
-/* Where there are too many, another has to go; it may take a moment to be gone. */
-static enum err take_place(struct listener *l, uint64_t peer, struct fault *fault)
+/* Counts a connection against its limits. At the total limit an idle connection is closed for it, which may take a
+ * moment. */
+static enum err take_connection(struct listener *l, uint64_t peer, struct fault *fault)
 {
 	struct quotas *q = l->options.quotas;
 	struct quota_figures all = quota_read(q, QUOTA_CONNECTIONS);
 	if (all.held < all.limit)
 		return quota_take(q, QUOTA_CONNECTIONS, peer, 1, fault);
 	enum err err = quota_take_early(q, QUOTA_CONNECTIONS, peer, 1, fault);
-	if (err || make_room(l))
+	if (err || close_idle(l))
 		return err;
 	quota_give(q, QUOTA_CONNECTIONS, peer, 1);
 	return quota_refuse(q, QUOTA_CONNECTIONS, peer, fault);
 }
 
-/* Accepts a connection, or says why not. */
+/* Accepts a connection, or refuses it with the reason. */
 static void admit(struct listener *l, const struct listen_socket *s, int fd, const struct sockaddr_storage *address,
 		  socklen_t address_len)
 {
 	struct fault fault;
-	if (take_place(l, listener_counted(l, address), &fault) != ERR_NONE)
+	if (take_connection(l, listener_counted(l, address), &fault) != ERR_NONE)
 		refuse(l, s, fd, &fault);
 	else
-		let_in(l, s, fd, address, address_len);
+		accept_conn(l, s, fd, address, address_len);
 }
 
-/* The rest stay in the queue, which epoll goes on telling of. */
+/* Accepts a bounded number of connections; epoll reports the rest of the backlog again. */
 static void accept_some(struct listener *l, struct listen_socket *s)
 {
 	for (int i = 0; i < ACCEPTED_AT_ONCE; i++) {
@@ -296,12 +298,12 @@ static void accept_some(struct listener *l, struct listen_socket *s)
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
 			accept_none(l, s, errno);
 		if (fd < 0)
-			return; /* EAGAIN, or a connection that has gone again: epoll tells of the next */
+			return; /* EAGAIN, or the connection was aborted: epoll reports the next one */
 		admit(l, s, fd, &address, len);
 	}
 }
 
-/* Closes connections that were silent for too long. Returns how long to wait for the next. */
+/* Closes pending connections past their deadline. Returns the milliseconds to wait for the next event. */
 static int expire(struct listener *l)
 {
 	int64_t now = clock_mono_ms();
@@ -329,7 +331,7 @@ static int expire(struct listener *l)
 	return l->paused ? OUT_OF_FDS_MS : (int)next;
 }
 
-/* NULL: it is a pending connection. */
+/* The listening socket of an epoll event; NULL: it belongs to a pending connection. */
 static struct listen_socket *find_socket(struct listener *l, const void *what)
 {
 	for (int i = 0; i < l->socket_count; i++)
@@ -338,8 +340,8 @@ static struct listen_socket *find_socket(struct listener *l, const void *what)
 	return NULL;
 }
 
-/* New connections are accepted after all other events of a round: to make room for one, a pending connection may be
- * closed, and a later event of the same round could be its. */
+/* New connections are accepted after all other events of a round: to admit one, a pending connection may be closed, and a
+ * later event of the same round could refer to it. */
 static void *work(void *arg)
 {
 	struct listener *l = arg;
@@ -350,7 +352,7 @@ static void *work(void *arg)
 		int n = epoll_wait(l->epoll, events, EVENTS, expire(l));
 		for (int i = 0; i < n; i++) {
 			void *what = events[i].data.ptr;
-			if (what == &l->wake && !take_arrivals(l))
+			if (what == &l->wake && !take_incoming(l))
 				return NULL;
 			if (what == &l->wake)
 				continue;
@@ -391,7 +393,7 @@ void listener_close(struct listener *l)
 	for (int i = 0; i < l->socket_count; i++) {
 		if (l->sockets[i].fd >= 0)
 			close(l->sockets[i].fd);
-		l->sockets[i].fd = -1; /* where it was is asked for until the end */
+		l->sockets[i].fd = -1; /* the address stays readable until listener_destroy */
 	}
 	pthread_mutex_lock(&l->lock);
 	list_move_all(&l->waiting, &l->incoming);

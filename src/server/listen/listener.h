@@ -1,6 +1,7 @@
-/* The listener: one listening port for everything. It accepts, looks at the request's head without taking it out of
- * the socket (MSG_PEEK), and hands the socket on: a WebSocket upgrade to ws, anything else to one of two http. A connection
- * that does not say within the deadline what it wants is closed. A thread of its own. */
+/* The listener: one port for all protocols. It accepts a connection, peeks at the head of its first request without
+ * taking it out of the socket (MSG_PEEK), and hands the socket on: a WebSocket upgrade to ws, any other request to one of
+ * two HTTP servers. A connection without a complete head within handshake_ms is closed. The listener has a thread of its
+ * own. */
 #ifndef SERVER_LISTEN_LISTENER_H
 #define SERVER_LISTEN_LISTENER_H
 
@@ -13,46 +14,46 @@ struct listener;
 struct ws;
 
 struct listener_options {
-	const struct option_texts *listen; /* HOST:PORT, each */
-	const bool *encrypted;             /* of each listener: is it TLS? */
-	const char *cert;                  /* NULL: none is */
+	const struct option_texts *listen; /* HOST:PORT; one per listener */
+	const bool *encrypted;             /* one per listener: whether it speaks TLS */
+	const char *cert;                  /* PEM file; NULL: no listener speaks TLS */
 	const char *key;
 	int64_t handshake_ms;
-	struct quotas *quotas; /* of connections: where there are too many, those without a request make room */
+	struct quotas *quotas; /* counts connections; at the limit, connections without a request are closed first */
 	const struct request_guard *guard;
 };
 
-/* Is it HOST:PORT, with a port from 0 to 65535? */
+/* Whether `text` is HOST:PORT with a port from 0 to 65535. */
 bool listener_address_fits(const char *text);
 
-/* Listens; nothing is accepted yet. */
+/* Binds the listening sockets; accepts nothing yet. ERR_INVALID, ERR_IO. */
 enum err listener_create(struct listener_options options, struct listener **out, struct fault *fault);
-/* `streams` serves endless streams, `http` all other requests. */
+/* Starts accepting. `streams` serves endless streams, `http` all other requests. All three must outlive listener_close. */
 enum err listener_start(struct listener *l, struct http *http, struct http *streams, struct ws *ws, struct fault *fault);
-/* Accepts nothing more and closes connections that have not said what they want. What is encrypted goes on until
- * listener_destroy. */
+/* Stops accepting and closes pending connections. TLS connections that were handed on continue until listener_destroy. */
 void listener_close(struct listener *l);
 void listener_destroy(struct listener *l);
 
-/* Where a listener is, with the port that was really taken: "http://127.0.0.1:8080". False past the last. */
+/* Writes the URL of a listener with its actual port, such as "http://127.0.0.1:8080". False: there is no listener
+ * `index`. */
 bool listener_url(const struct listener *l, int index, char *out, size_t size);
-/* Reads certificate and key anew; nothing where there are none. Any thread. */
+/* Reads certificate and key again; without TLS it does nothing. On an error the old ones stay. Any thread. */
 enum err listener_reload(struct listener *l, struct fault *fault);
 
 /* The port of the first listener. */
 int listener_port(const struct listener *l);
-/* All of them. */
+/* The ports of all listeners. */
 void listener_ports(const struct listener *l, struct own_ports *out);
 
-/* A connection that came through the door has ended. Any thread. */
-void listener_leave(void *listener, uint64_t peer);
+/* A connection that the listener handed on has ended: gives its quota back. Any thread. */
+void listener_on_close(void *listener, uint64_t peer);
 
 struct listener_figures {
 	uint64_t open;
 	uint64_t max;
 	uint64_t accepted;
-	uint64_t refused;   /* over a limit, or without a descriptor */
-	uint64_t timed_out; /* never said what they want, or took too long to say it */
+	uint64_t refused;   /* over a limit, or no file descriptor left */
+	uint64_t timed_out; /* sent no complete head in time */
 	struct tls_figures tls;
 };
 void listener_read(struct listener *l, struct listener_figures *out);

@@ -1,5 +1,5 @@
-/* The inside of the listener: listener.c (accepting, the thread), listen_socket.c (addresses) and pending.c (connections
- * that have not said yet what they want) share it. The listener's thread, but where it says otherwise. */
+/* The internals of the listener, shared by listener.c (accepting, the thread), listen_socket.c (addresses) and pending.c
+ * (connections without a request). All functions run on the listener's thread unless stated otherwise. */
 #ifndef SERVER_LISTEN_LISTENER_INTERNAL_H
 #define SERVER_LISTEN_LISTENER_INTERNAL_H
 
@@ -12,10 +12,9 @@
 
 enum { LISTENERS_MAX = 8 };
 
-/* A connection that was accepted and has not said yet what it wants. Oldest first in listener.waiting, so that the deadlines
- * are in order. */
+/* An accepted connection whose request has not arrived. listener.waiting is ordered by age, and so by deadline. */
 struct pending_conn {
-	struct arrival a; /* first: the HTTP server gets the connection as that */
+	struct accepted_socket a; /* first member: http_add_take gets a pointer to it */
 	int64_t deadline_ms;
 };
 
@@ -36,14 +35,14 @@ struct listener {
 	struct http *streams;
 	struct ws *ws;
 	struct tls *tls;     /* NULL: nothing is encrypted */
-	struct list waiting; /* the thread's own */
+	struct list waiting; /* of pending_conn; used by the thread only */
 	int64_t swept_ms;
 	int64_t paused_until_ms;
 	bool paused;
-	int spare;            /* a descriptor to give up when there is no other: somebody can then be told so */
-	int64_t told_ms;      /* when the log last heard that there is none */
-	pthread_mutex_t lock; /* guards the two that follow */
-	struct list incoming; /* pending connections that were decrypted */
+	int spare;            /* descriptor to close when no other is left, so that clients can be refused with an answer */
+	int64_t warned_ms;    /* monotonic: when the log last warned that none is left */
+	pthread_mutex_t lock; /* guards `incoming` and `closing` */
+	struct list incoming; /* pending connections from the TLS thread */
 	bool closing;
 	atomic_ullong accepted;
 	atomic_ullong refused;
@@ -52,26 +51,26 @@ struct listener {
 
 /* listen_socket.c */
 
-/* Listens on every address that HOST:PORT stands for. ERR_INVALID, ERR_IO. */
+/* Listens on every address that HOST:PORT resolves to. ERR_INVALID, ERR_IO. */
 enum err listen_socket_open(struct listener *l, const char *text, bool encrypted, struct fault *fault);
 int listen_socket_port(const struct listen_socket *s);
 
 /* pending.c */
 
 enum err listener_watch(struct listener *l, int fd, uint32_t events, void *what, struct fault *fault);
-/* The peer as it is counted: proxies that are trusted are not. */
+/* The peer that limits count; 0 for a trusted proxy. */
 uint64_t listener_counted(const struct listener *l, const struct sockaddr_storage *address);
 /* NULL: no memory. Any thread. */
 struct pending_conn *pending_create(const struct listener *l, int fd, const struct sockaddr_storage *address,
 				    socklen_t address_len);
-/* Waits for its request. */
+/* Appends `p` to the waiting connections and watches its socket. */
 void pending_watch(struct listener *l, struct pending_conn *p);
-/* Looks at what has come so far. `ended`: nothing more will. True when it is known what the connection wants, and it is gone
- * from here. */
+/* Peeks at the bytes received so far. `ended`: the client sends no more. True: the connection was handed on or closed,
+ * and `p` is no longer the listener's. */
 bool pending_peek(struct listener *l, struct pending_conn *p, bool ended);
-/* Closes it. */
+/* Closes the socket, frees `p` and gives its quota back. */
 void pending_drop(struct listener *l, struct pending_conn *p);
-/* A whole answer to a connection that does not get as far as the HTTP server. */
+/* Sends a complete error response to a connection that does not reach the HTTP server. */
 void pending_answer(const struct listener *l, int fd, int status, const struct fault *fault);
 
 #endif

@@ -1,5 +1,5 @@
-/* Connections that have not said yet what they want: what their request says is looked at without taking it out of the
- * socket, and decides who serves them. */
+/* Connections whose request has not arrived: peeks at the head of the request without taking it out of the socket, and
+ * decides which server gets the connection. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +17,9 @@
 #include "server/ws/ws.h"
 
 enum {
-	PEEK_MAX = 8 * 1024,        /* a longer head is the HTTP server's to refuse */
-	STREAM_HEAD_MAX = 2 * 1024, /* of a request that goes to the HTTP server for streams, with its little memory */
+	PEEK_MAX = 8 * 1024, /* a longer head is left to the HTTP server, which refuses it */
+	STREAM_HEAD_MAX =
+		2 * 1024, /* limit of a head for the HTTP server for streams, whose memory per connection is small */
 };
 
 enum err listener_watch(struct listener *l, int fd, uint32_t events, void *what, struct fault *fault)
@@ -34,7 +35,7 @@ uint64_t listener_counted(const struct listener *l, const struct sockaddr_storag
 	return proxies_counted(l->options.guard->proxies, (const struct sockaddr *)address);
 }
 
-void listener_leave(void *arg, uint64_t peer)
+void listener_on_close(void *arg, uint64_t peer)
 {
 	struct listener *l = arg;
 	quota_give(l->options.quotas, QUOTA_CONNECTIONS, peer, 1);
@@ -45,7 +46,7 @@ void pending_drop(struct listener *l, struct pending_conn *p)
 	uint64_t peer = listener_counted(l, &p->a.address);
 	close(p->a.fd);
 	free(p);
-	listener_leave(l, peer);
+	listener_on_close(l, peer);
 }
 
 void pending_answer(const struct listener *l, int fd, int status, const struct fault *fault)
@@ -67,29 +68,30 @@ void pending_answer(const struct listener *l, int fd, int status, const struct f
 	buf_add(&reply, body.data, body.len);
 	if (!buf_failed(&reply) && !buf_failed(&body)) {
 		ssize_t sent = send(fd, reply.data, reply.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-		(void)sent; /* the client may have gone */
+		(void)sent; /* the client may have closed */
 	}
 	buf_finish(&body);
 	buf_finish(&reply);
 }
 
-/* The same for a connection whose request has come. */
-static void turn_away(struct listener *l, struct pending_conn *p, int status, const struct fault *why)
+/* The same for a connection whose request has arrived. */
+static void refuse_request(struct listener *l, struct pending_conn *p, int status, const struct fault *why)
 {
 	char bytes[PEEK_MAX];
-	/* What came is taken out: closing over unread bytes would reset the connection before the answer is read. */
+	/* Take the bytes out of the socket: closing over unread bytes would reset the connection before the client reads
+	 * the answer. */
 	(void)!recv(p->a.fd, bytes, sizeof bytes, MSG_DONTWAIT);
 	pending_answer(l, p->a.fd, status, why);
 	pending_drop(l, p);
 }
 
-/* A WebSocket with bad parameters, without the right to it, or one too many, is left to the HTTP server, which says what is
- * wrong. */
+/* A WebSocket request with bad parameters, without permission, or over a limit is left to the HTTP server, which answers
+ * with the error. */
 static void hand_to_ws(struct listener *l, struct pending_conn *p, const struct request_peek *head)
 {
 	struct ws_request *request = NULL;
 	const struct sockaddr *from = (const struct sockaddr *)&p->a.address;
-	struct guard_input visit = {.host = head->host,
+	struct guard_input input = {.host = head->host,
 				    .origin = head->origin,
 				    .authorization = head->authorization,
 				    .subprotocol = head->bearer,
@@ -97,7 +99,7 @@ static void hand_to_ws(struct listener *l, struct pending_conn *p, const struct 
 				    .local = peer_is_local(p->a.fd),
 				    .guarded = true};
 	struct fault fault;
-	if (ws_request_create(head, l->options.guard, &visit, &request, &fault) != ERR_NONE ||
+	if (ws_request_create(head, l->options.guard, &input, &request, &fault) != ERR_NONE ||
 	    ws_reserve(l->ws, request, &fault) != ERR_NONE) {
 		ws_request_destroy(request);
 		http_add_take(l->http, &p->a);
@@ -110,20 +112,20 @@ static void hand_to_ws(struct listener *l, struct pending_conn *p, const struct 
 static int too_large(struct fault *fault)
 {
 	fault_set(fault, ERR_TOO_LARGE,
-		  "the head of the request is too large: 8 KiB, 100 headers and 100 parameters are the limits");
+		  "the request head is too large: the limits are 8 KiB, 100 headers and 100 query parameters");
 	return 431;
 }
 
-/* The status for a head that gets no further than the door, and why; 0 for any other. `ended`: nothing more comes. */
+/* The status and reason for a head that is refused here; 0: the head is good. `ended`: the client sends no more. */
 static int refusal_of(enum peek_kind kind, const struct request_peek *head, bool ended, struct fault *fault)
 {
 	switch (kind) {
-	case PEEK_GARBAGE: fault_set(fault, ERR_INVALID, "this is no HTTP request"); return 400;
+	case PEEK_GARBAGE: fault_set(fault, ERR_INVALID, "this is not an HTTP request"); return 400;
 	case PEEK_REFUSED: return request_peek_refusal(head, fault);
 	case PEEK_INCOMPLETE:
-		if (!ended) /* as much as we look at, and no end */
+		if (!ended) /* PEEK_MAX bytes without the end of the head */
 			return too_large(fault);
-		fault_set(fault, ERR_INVALID, "the connection ends before the head of its request does");
+		fault_set(fault, ERR_INVALID, "the connection ended before the end of the request head");
 		return 400;
 	case PEEK_TOO_LARGE: return too_large(fault);
 	case PEEK_HTTP:
@@ -150,7 +152,7 @@ bool pending_peek(struct listener *l, struct pending_conn *p, bool ended)
 	if (n <= 0)
 		pending_drop(l, p);
 	else if (status != 0)
-		turn_away(l, p, status, &fault);
+		refuse_request(l, p, status, &fault);
 	else if (kind == PEEK_WEBSOCKET)
 		hand_to_ws(l, p, &head);
 	else
@@ -158,7 +160,7 @@ bool pending_peek(struct listener *l, struct pending_conn *p, bool ended)
 	return true;
 }
 
-/* Edge-triggered: what was peeked at stays in the socket, and must not wake us again. */
+/* Edge-triggered: bytes that were peeked at stay in the socket and must not wake the thread again. */
 void pending_watch(struct listener *l, struct pending_conn *p)
 {
 	struct fault fault;

@@ -1,4 +1,4 @@
-/* Certificates, and how TLS is spoken. */
+/* Certificates, and the versions and ciphers of TLS that are accepted. */
 #include "server/listen/tls.h"
 
 #include <errno.h>
@@ -57,11 +57,11 @@ enum err tls_context_create(const struct tls_options *o, SSL_CTX **out, struct f
 	ERR_clear_error();
 	enum err err = ERR_NONE;
 	if (SSL_CTX_use_certificate_chain_file(c, o->cert) != 1)
-		err = openssl_fault(o->cert, "no certificate", fault);
+		err = openssl_fault(o->cert, "not a usable certificate", fault);
 	else if (SSL_CTX_use_PrivateKey_file(c, o->key, SSL_FILETYPE_PEM) != 1)
-		err = openssl_fault(o->key, "no private key", fault);
+		err = openssl_fault(o->key, "not a usable private key", fault);
 	else if (SSL_CTX_check_private_key(c) != 1)
-		err = openssl_fault(o->key, "not the key of the certificate", fault);
+		err = openssl_fault(o->key, "this key does not belong to the certificate", fault);
 	if (err)
 		SSL_CTX_free(c);
 	else

@@ -1,4 +1,4 @@
-/* The inside of TLS: tls.c (the thread), tls_conn.c (a connection) and tls_context.c (certificates) share it. */
+/* The internals of TLS, shared by tls.c (the thread), tls_conn.c (one connection) and tls_context.c (certificates). */
 #ifndef SERVER_LISTEN_TLS_INTERNAL_H
 #define SERVER_LISTEN_TLS_INTERNAL_H
 
@@ -13,34 +13,34 @@
 #include "server/listen/tls.h"
 
 enum {
-	CHUNK = 16 * 1024, /* a TLS record holds no more */
+	CHUNK = 16 * 1024, /* the largest TLS record */
 	EVENTS = 64,
-	TURNS = 16, /* of one connection before others have theirs */
+	STEPS_MAX = 16, /* steps of one connection before the other connections get theirs */
 	SWEEP_MS = 250,
 	DRAIN_MS = 2000,
 	LINGER_MS = 1000,
 	LINGERING_MAX = 64,
 };
 
-/* What one side sent and the other has not taken. */
-struct rest {
+/* Bytes that one side sent and the other has not taken. */
+struct unsent {
 	char *bytes; /* NULL: nothing */
 	size_t at;
 	size_t len;
 };
 
 struct tls_conn {
-	struct list link; /* in tls.incoming, tls.shaking, tls.conns or tls.dead */
+	struct list link; /* in tls.incoming, tls.handshaking, tls.conns or tls.ended */
 	struct list in_busy;
 	int fd;
 	int inner; /* our end of the pair; -1 before the handshake is done */
 	SSL *ssl;
-	int64_t deadline_ms; /* of the handshake */
+	int64_t deadline_ms; /* monotonic: of the handshake */
 	bool in_ended;       /* the client sends nothing more */
-	bool deaf;           /* the server takes nothing more: what the client sends is thrown away */
-	int64_t linger_ms;   /* monotonic: everything is said, and the client has until then to close; 0: not yet */
-	struct rest in;      /* for the server behind the listener */
-	struct rest out;     /* for the client */
+	bool discards_in;    /* the server takes no more: bytes from the client are discarded */
+	int64_t linger_ms;   /* monotonic: all is sent, the client has until then to close; 0: not lingering */
+	struct unsent in;    /* to the server behind the listener */
+	struct unsent out;   /* to the client */
 	struct sockaddr_storage address;
 	socklen_t address_len;
 };
@@ -51,23 +51,23 @@ struct tls {
 	int epoll;
 	int wake; /* eventfd */
 
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards `context`, `incoming` and `closing` */
 	SSL_CTX *context;
 	struct list incoming;
 	bool closing;
 
-	/* The thread's own. */
-	struct list shaking; /* are in their handshake, the oldest first */
-	struct list conns;   /* have had it */
-	struct list busy;    /* were not done when their turns were over */
-	struct list dead;    /* freed when the events at hand are */
+	/* Used by the thread only. */
+	struct list handshaking; /* handshake under way, oldest first */
+	struct list conns;       /* handshake done */
+	struct list busy;        /* had more to do after STEPS_MAX steps */
+	struct list ended;       /* freed after the current batch of events */
 	int lingering;
-	bool ending; /* the server stops */
+	bool ending; /* the server is shutting down */
 	char chunk[CHUNK];
 
-	atomic_llong oldest_ms;       /* monotonic: when the first in `shaking` came, */
-	atomic_int shaking_count;     /* how many there are, with those in `incoming`, */
-	atomic_int handshakes_to_end; /* how many of them are to be closed, to make room for other connections */
+	atomic_llong oldest_ms;       /* monotonic: when the first handshake in `handshaking` began */
+	atomic_int handshaking_count; /* handshakes under way, with those in `incoming` */
+	atomic_int handshakes_to_end; /* how many of them tls_end_idle wants ended */
 
 	atomic_ullong open;
 	atomic_ullong handshakes;
@@ -82,10 +82,10 @@ enum err tls_context_create(const struct tls_options *o, SSL_CTX **out, struct f
 /* tls_conn.c */
 
 bool tls_conn_watch(struct tls *t, int fd, struct tls_conn *c);
-/* Moves bytes, or the handshake, as far as both sides go, or until its turns are over. */
+/* Moves bytes, or the handshake, until both sides block or STEPS_MAX steps are done. */
 void tls_conn_pump(struct tls *t, struct tls_conn *c);
 void tls_conn_end(struct tls *t, struct tls_conn *c);
-/* Frees what has ended. */
-void tls_conn_bury(struct tls *t);
+/* Frees connections that have ended. */
+void tls_conn_free_ended(struct tls *t);
 
 #endif

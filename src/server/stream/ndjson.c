@@ -39,7 +39,7 @@ static void destroy(void *arg)
 /* Smaller where room is short: whoever does not read keeps a page. */
 static size_t page_bytes(const struct lines *l)
 {
-	size_t share = request_room_long(l->exchange) / PAGES_PER_ROOM;
+	size_t share = request_reply_max_long(l->exchange) / PAGES_PER_ROOM;
 	return share > PAGE_BYTES ? PAGE_BYTES : share > PAGE_BYTES_MIN ? share : PAGE_BYTES_MIN;
 }
 
@@ -136,7 +136,7 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 static struct lines *create(struct http_request *x, const struct history_range *range, struct ndjson_options options)
 {
 	struct lines *l = calloc(1, sizeof *l);
-	bool packed = options.coding != CONTENT_CODING_NONE && request_room_long(x) > 4 * SQUEEZE_BYTES;
+	bool packed = options.coding != CONTENT_CODING_NONE && request_reply_max_long(x) > 4 * SQUEEZE_BYTES;
 	struct content_encoder *squeeze = packed ? content_encoder_create(options.coding) : NULL;
 	if (l == NULL || (packed && squeeze == NULL)) {
 		selection_destroy(range->query.select);

@@ -41,14 +41,14 @@ struct ws_options {
 	const char *base;   /* of problem types; see request_guard.h */
 	size_t message_max; /* bytes */
 	struct quotas
-		*quotas;     /* of messages on their way in, answers from the past, answers that publishers have not read */
-	int64_t reply_ms;    /* who takes nothing of such an answer for so long is closed */
-	int64_t ping_ms;     /* idle connections are pinged after so long, and closed after twice that */
-	int64_t patience_ms; /* a message may take three times that, and more as more of it comes */
-	int64_t silence_ms;  /* a publisher at /events without a message for so long is closed */
-	int64_t idle_ms;     /* what was counted of a named session is forgotten when nothing more was for so long */
-	int64_t save_ms;     /* a clean close waits for the commit of what it has acknowledged, but not for longer */
-	uint64_t lag_max;    /* events; a reader further behind is closed; 0: never */
+		*quotas;  /* of messages on their way in, answers from the past, answers that publishers have not read */
+	int64_t reply_ms; /* who takes nothing of such an answer for so long is closed */
+	int64_t ping_ms;  /* idle connections are pinged after so long, and closed after twice that */
+	int64_t message_timeout_ms; /* a message may take three times that, and more as more of it comes */
+	int64_t silence_ms;         /* a publisher at /events without a message for so long is closed */
+	int64_t idle_ms;            /* what was counted of a named session is forgotten when nothing more was for so long */
+	int64_t save_ms;            /* a clean close waits for the commit of what it has acknowledged, but not for longer */
+	uint64_t lag_max;           /* events; a reader further behind is closed; 0: never */
 	void (*on_close)(void *arg, uint64_t peer); /* a connection from ws_add_take has ended: `entered` */
 	void *on_close_arg;
 };

@@ -46,7 +46,8 @@ void ws_pong(struct ws_conn *c)
 /* A message that trickles in keeps what has come of it, and all messages have only so much together. */
 static bool dawdles(const struct ws_conn *c, int64_t now)
 {
-	return c->incoming.begun_ms != 0 && now - c->incoming.begun_ms > c->ws->options.patience_ms * MESSAGE_PATIENCE;
+	return c->incoming.begun_ms != 0 &&
+	       now - c->incoming.begun_ms > c->ws->options.message_timeout_ms * MESSAGE_PATIENCE;
 }
 
 /* It has said nothing for two intervals, its answer to a ping included. */

@@ -15,7 +15,7 @@ void __wrap_request_keep(struct http_request *x, void *state, void (*destroy)(vo
 void *__wrap_request_state(const struct http_request *x);
 void __wrap_request_status(struct http_request *x, int status, const char *content_type);
 void __wrap_request_add_header(struct http_request *x, const char *name, const char *value);
-size_t __wrap_request_room(const struct http_request *x, struct fault *f);
+size_t __wrap_request_reply_max(const struct http_request *x, struct fault *f);
 void __wrap_request_hold(struct http_request *x, size_t bytes);
 void __wrap_request_fault(struct http_request *x, const struct fault *f);
 void __wrap_request_defer(struct http_request *x, http_handler *run);
@@ -111,7 +111,7 @@ void __wrap_request_add_header(struct http_request *x, const char *name, const c
 	(void)value;
 }
 
-size_t __wrap_request_room(const struct http_request *x, struct fault *f)
+size_t __wrap_request_reply_max(const struct http_request *x, struct fault *f)
 {
 	(void)x;
 	(void)f;

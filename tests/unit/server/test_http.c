@@ -63,13 +63,13 @@ static void fill(void *arg, struct http_request *x, struct reader *reader)
 	atomic_fetch_add(&h->made, 1);
 	for (long i = 0; i < bytes; i++)
 		buf_addc(request_out(x), 'x');
-	request_add_header(x, "X-Room", request_room(x, NULL) > 0 ? "yes" : "no");
+	request_add_header(x, "X-Room", request_reply_max(x, NULL) > 0 ? "yes" : "no");
 	request_status(x, 200, "text/plain");
 	request_done(x);
 }
 
 static const struct http_route routes[] = {{"GET", "/search", PERMISSION_NOTHING, search, 0},
-					   {"GET", "/brief/{}", PERMISSION_NOTHING, fill, ROUTE_HELD | ROUTE_BRIEF},
+					   {"GET", "/brief/{}", PERMISSION_NOTHING, fill, ROUTE_HELD | ROUTE_SMALL},
 					   {"GET", "/long/{}", PERMISSION_NOTHING, fill, ROUTE_HELD},
 					   {0}};
 
@@ -92,7 +92,7 @@ static void house_open(struct house *h)
 	struct http_options options = {.routes = h->routes,
 				       .quotas = h->quotas,
 				       .connections_max = 100,
-				       .patience_ms = PATIENCE_MS,
+				       .timeout_ms = PATIENCE_MS,
 				       .connection_memory = 16 * 1024,
 				       .guard = &h->guard,
 				       .on_close = on_close,
@@ -127,7 +127,7 @@ static int ask(struct house *h, unsigned client, const char *path)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	CHECK(getsockname(h->listener, (struct sockaddr *)&to, &len) == 0);
 	CHECK(bind(fd, (struct sockaddr *)&from, sizeof from) == 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
-	struct arrival *a = calloc(1, sizeof *a);
+	struct accepted_socket *a = calloc(1, sizeof *a);
 	a->address_len = sizeof a->address;
 	a->fd = accept4(h->listener, (struct sockaddr *)&a->address, &a->address_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	CHECK(a->fd >= 0 && send(fd, request, strlen(request), 0) == (ssize_t)strlen(request));

@@ -103,7 +103,7 @@ void monitoring_cache_metrics(void *arg, struct http_request *x, struct reader *
 		fail(x, 400, fault.text);
 		return;
 	}
-	if (request_room(x, &fault) == 0) {
+	if (request_reply_max(x, &fault) == 0) {
 		request_fault(x, &fault);
 		request_done(x);
 		return;
