@@ -5,74 +5,74 @@
 #include "base/system/clock.h"
 
 enum {
-	LATE_EVENTS = 1024, /* a lag that one or two commits cannot explain */
-	SLICE_US = 2000,    /* of a turn of the loop */
-	PUBLISHING_MS = 50, /* after a commit, something is being published for so long */
-	SHARE_PERCENT = 50, /* of the time, for readers that are behind, meanwhile */
-	CREDIT_US = 5000,   /* of it that can be saved up */
+	LATE_EVENTS = 1024,   /* a lag that one or two commits cannot explain */
+	SLICE_US = 2000,      /* at most per iteration of the loop */
+	PUBLISHING_MS = 50,   /* after a commit, publishing is assumed to go on for this long */
+	CATCHUP_PERCENT = 50, /* of the thread's time, for readers that are behind while publishing goes on */
+	CREDIT_US = 5000,     /* at most this much unused time is saved up */
 };
 
-/* Time that may be spent from here on. */
+/* Time that may be spent from now on. */
 static int64_t credit_us(struct ws *w, int64_t now_us)
 {
-	int64_t earned = (now_us - w->catchup.credited_us) * SHARE_PERCENT / 100;
+	int64_t earned = (now_us - w->catchup.credited_us) * CATCHUP_PERCENT / 100;
 	w->catchup.credited_us = now_us;
 	w->catchup.credit_us = w->catchup.credit_us + earned < CREDIT_US ? w->catchup.credit_us + earned : CREDIT_US;
 	return w->catchup.credit_us;
 }
 
-static void rest(struct ws *w)
+static void begin_pause(struct ws *w)
 {
-	double wait_s = (double)(SLICE_US - w->catchup.credit_us) * 100 / SHARE_PERCENT / 1e6;
-	ev_idle_stop(w->loop, &w->catchup.go_on);
-	ev_timer_set(&w->catchup.rest, wait_s, 0);
-	ev_timer_start(w->loop, &w->catchup.rest);
+	double wait_s = (double)(SLICE_US - w->catchup.credit_us) * 100 / CATCHUP_PERCENT / 1e6;
+	ev_idle_stop(w->loop, &w->catchup.idle);
+	ev_timer_set(&w->catchup.pause, wait_s, 0);
+	ev_timer_start(w->loop, &w->catchup.pause);
 }
 
-static void serve_line(struct ws *w, int64_t start_us)
+static void serve_waiting(struct ws *w, int64_t start_us)
 {
 	do {
-		struct ws_conn *c = LIST_ITEM(w->catchup.line.next, struct ws_conn, in_line);
-		list_remove(&c->in_line);
+		struct ws_conn *c = LIST_ITEM(w->catchup.waiting.next, struct ws_conn, in_catchup);
+		list_remove(&c->in_catchup);
 		w->catchup.serve(c);
-	} while (!list_empty(&w->catchup.line) && !atomic_load(&w->committed) && clock_mono_us() - start_us < SLICE_US);
+	} while (!list_empty(&w->catchup.waiting) && !atomic_load(&w->committed) && clock_mono_us() - start_us < SLICE_US);
 }
 
-/* Once at every turn of the loop, for its priority is the highest. */
-static void on_turn(struct ev_loop *loop, struct ev_idle *watcher, int events)
+/* Runs once per iteration of the loop: an idle watcher of the highest priority. */
+static void on_idle(struct ev_loop *loop, struct ev_idle *watcher, int events)
 {
 	(void)events;
 	struct ws *w = watcher->data;
 	int64_t start_us = clock_mono_us();
-	bool shared = start_us / 1000 - w->catchup.committed_ms < PUBLISHING_MS;
-	if (shared && credit_us(w, start_us) <= 0) {
-		rest(w);
+	bool publishing = start_us / 1000 - w->catchup.committed_ms < PUBLISHING_MS;
+	if (publishing && credit_us(w, start_us) <= 0) {
+		begin_pause(w);
 		return;
 	}
-	if (!list_empty(&w->catchup.line))
-		serve_line(w, start_us);
+	if (!list_empty(&w->catchup.waiting))
+		serve_waiting(w, start_us);
 	w->catchup.credit_us -= clock_mono_us() - start_us;
-	if (!shared)
+	if (!publishing)
 		w->catchup.credit_us = 0;
-	if (list_empty(&w->catchup.line))
+	if (list_empty(&w->catchup.waiting))
 		ev_idle_stop(loop, watcher);
 }
 
-static void on_rested(struct ev_loop *loop, struct ev_timer *watcher, int events)
+static void on_pause_over(struct ev_loop *loop, struct ev_timer *watcher, int events)
 {
 	(void)events;
 	struct ws *w = watcher->data;
-	ev_idle_start(loop, &w->catchup.go_on);
+	ev_idle_start(loop, &w->catchup.idle);
 }
 
 void catchup_init(struct ws *w, void (*serve)(struct ws_conn *c))
 {
 	w->catchup.serve = serve;
-	list_init(&w->catchup.line);
-	ev_idle_init(&w->catchup.go_on, on_turn);
-	ev_set_priority(&w->catchup.go_on, EV_MAXPRI);
-	ev_timer_init(&w->catchup.rest, on_rested, 0, 0);
-	w->catchup.go_on.data = w->catchup.rest.data = w;
+	list_init(&w->catchup.waiting);
+	ev_idle_init(&w->catchup.idle, on_idle);
+	ev_set_priority(&w->catchup.idle, EV_MAXPRI);
+	ev_timer_init(&w->catchup.pause, on_pause_over, 0, 0);
+	w->catchup.idle.data = w->catchup.pause.data = w;
 	w->catchup.credited_us = clock_mono_us();
 }
 
@@ -84,10 +84,10 @@ bool catchup_is_due(const struct ws_conn *c)
 void catchup_wait(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	c->wait = WAIT_TURN;
-	list_append(&w->catchup.line, &c->in_line);
-	if (!ev_is_active(&w->catchup.rest))
-		ev_idle_start(w->loop, &w->catchup.go_on);
+	c->wait = WAIT_CATCHUP;
+	list_append(&w->catchup.waiting, &c->in_catchup);
+	if (!ev_is_active(&w->catchup.pause))
+		ev_idle_start(w->loop, &w->catchup.idle);
 }
 
 void catchup_committed(struct ws *w)

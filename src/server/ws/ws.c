@@ -15,11 +15,11 @@
 
 enum {
 	PEEK_MAX = 8 * 1024,
-	CLOSE_MAX_MS = 4000,   /* for all peers to take their close frames */
-	ADMITTED_AT_ONCE = 32, /* new connections at a turn of the loop: those that are open wait for no more of them */
+	CLOSE_MAX_MS = 4000, /* time for all peers to take their close frames */
+	ADMIT_BATCH = 32,    /* new connections per iteration of the loop: open connections wait for no more of them */
 };
 
-/* --- the inbox: what other threads leave here --- */
+/* --- the inbox: messages from other threads --- */
 
 static void on_commit(void *arg)
 {
@@ -37,7 +37,7 @@ static void on_session_news(struct session_reader *r, enum session_news news)
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered)
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t counted_peer)
 {
 	struct ws_conn *c = request->conn;
 	request->conn = NULL;
@@ -45,24 +45,24 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t ente
 	c->fd = fd;
 	c->request = request;
 	list_init(&c->in_all);
-	list_init(&c->in_line);
+	list_init(&c->in_catchup);
 	subscription_init(&c->subscription);
 	list_init(&c->in_inbox);
 	list_init(&c->tasks);
 	c->reader.on_news = on_session_news;
 	c->profile = request->profile;
 	c->peer = request->peer;
-	c->entered = entered;
+	c->counted_peer = counted_peer;
 	c->grant = request->grant;
 	request->grant = (struct grant){0};
 	c->client = grant_client(&c->grant, c->peer);
-	c->places = request->places;
-	request->places = (struct ws_places){0};
+	c->holds = request->holds;
+	request->holds = (struct ws_holds){0};
 	c->incoming.upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
 	acks_init(&c->acks, w->options.quotas, c->client);
-	ws_init_pace(c);
+	ws_init_replay_timer(c);
 	c->number = atomic_fetch_add(&w->incoming, 1) + 1;
-	ws_wake(w, &w->arrived, &c->in_inbox);
+	ws_wake(w, &w->accepted, &c->in_inbox);
 }
 
 static int on_writable(struct ws_conn *c)
@@ -72,19 +72,19 @@ static int on_writable(struct ws_conn *c)
 		ws_progressed(c);
 		return 0;
 	}
-	if (c->out.len > 0 && c->close_code != CLOSE_WITHOUT_WORD && !lws_partial_buffered(c->wsi))
+	if (c->out.len > 0 && c->close_code != CLOSE_WITHOUT_FRAME && !lws_partial_buffered(c->wsi))
 		ws_send_out(c);
 	const char *why = c->close_why != NULL ? c->close_why : "";
-	if (c->close_code != CLOSE_WITHOUT_WORD)
+	if (c->close_code != CLOSE_WITHOUT_FRAME)
 		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, (unsigned char *)why, strlen(why));
 	return -1;
 }
 
 /* --- the thread --- */
 
-/* libwebsockets gets a request of ours in place of the client's, which is taken out of the socket: it has narrow limits
- * for URLs and headers, and everything in them that matters has been read. A subprotocol is offered on where it is agreed,
- * an extension never. */
+/* libwebsockets gets a request of this server's own in place of the client's, which is taken out of the socket: it has
+ * narrow limits for URLs and headers, and everything relevant in them has been read already. An agreed subprotocol is
+ * passed on, an extension never. */
 static void admit(struct ws_conn *c)
 {
 	char head[PEEK_MAX];
@@ -96,26 +96,26 @@ static void admit(struct ws_conn *c)
 			 "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 			 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
 			 c->request->key, c->request->subprotocol ? "Sec-WebSocket-Protocol: " PEEK_SUBPROTOCOL "\r\n" : "");
-	if (n != (ssize_t)left) { /* it was there a moment ago: the connection has broken */
+	if (n != (ssize_t)left) { /* the bytes were there before: the connection has failed */
 		close(c->fd);
 		ws_metrics_count(c->ws->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		ws_conn_destroy(c);
 		return;
 	}
-	/* The handshake happens within: the first callback for the new connection attaches it, and a later one may already
-	 * have destroyed it when this returns. */
+	/* The handshake happens inside this call: the first callback for the new connection attaches it, and a later one
+	 * may already have destroyed it when the call returns. */
 	struct ws *w = c->ws;
-	w->arriving = c;
+	w->attaching = c;
 	lws_adopt_socket_vhost_readbuf(w->vhost, c->fd, request, (size_t)len);
-	if (w->arriving == c) { /* refused before any callback; the socket is closed */
-		w->arriving = NULL;
+	if (w->attaching == c) { /* refused before any callback; the socket is closed */
+		w->attaching = NULL;
 		ws_metrics_count(w->metrics, (struct slice){"", 0}, WSM_UNOPENED, 1);
 		ws_conn_destroy(c);
 	}
 }
 
-/* What its session, or a page that was loaded, has woken it for. */
-static void go_on(struct ws_conn *c, bool loaded, unsigned news)
+/* Handles the events of its session, and a page that was loaded. */
+static void on_wake(struct ws_conn *c, bool loaded, unsigned news)
 {
 	if ((news & SESSION_DELETED) != 0) {
 		ws_hang_up(c, CLOSE_DELETED, "the session was deleted");
@@ -150,7 +150,7 @@ static struct list *take_first(struct ws *w, struct list *inbox)
 	return link;
 }
 
-/* It was closed before, for a reason of its own. */
+/* The connection was closed before, for another reason. */
 static bool is_ending(const struct ws_conn *c)
 {
 	return c->close_code != 0 || c->closing != NULL;
@@ -163,7 +163,7 @@ static void close_all(struct ws *w)
 	uint64_t head = feed_head(w->options.feed);
 	LIST_EACH (link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
-		uint64_t lag = c->muted || is_ending(c) ? 0 : ws_lag(c, head); /* from here on it is sent nothing more */
+		uint64_t lag = c->muted || is_ending(c) ? 0 : ws_lag(c, head); /* it is sent nothing more from now on */
 		atomic_fetch_add(&w->left, lag);
 		atomic_fetch_add(&w->left_behind, lag > 0);
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
@@ -178,13 +178,13 @@ static void on_concerned(void *arg, struct subscription *s)
 
 static void admit_some(struct ws *w)
 {
-	for (int i = 0; i < ADMITTED_AT_ONCE; i++) {
-		struct list *link = take_first(w, &w->arrived);
+	for (int i = 0; i < ADMIT_BATCH; i++) {
+		struct list *link = take_first(w, &w->accepted);
 		if (link == NULL)
 			return;
 		admit(LIST_ITEM(link, struct ws_conn, in_inbox));
 	}
-	lws_cancel_service(w->context); /* for the others */
+	lws_cancel_service(w->context); /* for the rest */
 }
 
 static void send_answers(struct ws_conn *c)
@@ -194,7 +194,7 @@ static void send_answers(struct ws_conn *c)
 	ws_progressed(c);
 }
 
-/* Those that follow each other on a connection, as a commit has them, go out together. */
+/* Consecutive tasks of one connection, as from one commit, are answered in one write. */
 static void finish_tasks(struct ws *w)
 {
 	struct ws_conn *answered = NULL;
@@ -223,7 +223,7 @@ static void read_inbox(struct ws *w)
 		c->news = 0;
 		c->loaded = false;
 		pthread_mutex_unlock(&w->lock);
-		go_on(c, loaded, news);
+		on_wake(c, loaded, news);
 	}
 	if (atomic_exchange(&w->reloaded, false))
 		LIST_EACH (every, &w->all)
@@ -239,13 +239,13 @@ static void read_inbox(struct ws *w)
 		close_all(w);
 }
 
-/* The connection that is being admitted, if `wsi` is it. */
+/* Attaches `wsi` to the connection that is being handed over; NULL: it belongs to another. */
 static struct ws_conn *attach(struct ws *w, struct lws *wsi)
 {
-	struct ws_conn *c = w->arriving;
+	struct ws_conn *c = w->attaching;
 	if (c == NULL || lws_get_socket_fd(wsi) != c->fd)
 		return NULL;
-	w->arriving = NULL;
+	w->attaching = NULL;
 	c->wsi = wsi;
 	lws_set_opaque_user_data(wsi, c);
 	return c;
@@ -272,7 +272,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(c);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return ws_peer_closed(c, (struct slice){in, len});
 	case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: ws_ending(c); return 0;
-	case LWS_CALLBACK_HTTP: return -1; /* only WebSockets come here */
+	case LWS_CALLBACK_HTTP: return -1; /* only WebSockets get here */
 	case LWS_CALLBACK_WSI_DESTROY:
 		lws_set_opaque_user_data(wsi, NULL);
 		ws_conn_destroy(c);
@@ -281,7 +281,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	}
 }
 
-/* Only with memory of its own for each connection does libwebsockets tell of its ending. */
+/* Only with per-connection memory does libwebsockets call back when a connection ends. */
 static const struct lws_protocols protocols[] = {
 	{.name = PEEK_SUBPROTOCOL, .callback = on_event, .per_session_data_size = 1, .rx_buffer_size = 4096}, {0}};
 
@@ -301,7 +301,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Where descriptors are short, libwebsockets comes up without the pipe that wakes it, and does not say so. */
+/* Without descriptors libwebsockets starts without the pipe that wakes it, and reports no error. */
 static bool can_be_woken(struct ws *w)
 {
 	lws_cancel_service(w->context);
@@ -309,7 +309,7 @@ static bool can_be_woken(struct ws *w)
 	return w->wakes;
 }
 
-/* What libwebsockets calls an error is, among others, every connection that it is handed. */
+/* libwebsockets logs every connection that it is handed as an error. */
 static void on_log(int level, const char *line)
 {
 	(void)level;
@@ -325,13 +325,13 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 		return fault_nomem(fault);
 	w->options = options;
 	pthread_mutex_init(&w->lock, NULL);
-	list_init(&w->arrived);
+	list_init(&w->accepted);
 	list_init(&w->ready);
 	list_init(&w->done);
 	list_init(&w->all);
 	catchup_init(w, ws_serve);
-	for (int i = 0; i < WS_LINES; i++)
-		list_init(&w->lines[i]);
+	for (int i = 0; i < REPLY_QUEUES; i++)
+		list_init(&w->reply_queues[i]);
 	pulse_start(&w->pulse, clock_mono_ms());
 	atomic_store(&w->tick_due_ms, clock_mono_ms() + WS_FIGURES_S * 1000);
 	w->metrics = options.metrics != NULL ? options.metrics : ws_metrics_create(options.idle_ms);
@@ -355,9 +355,9 @@ enum err ws_create(struct ws_options options, struct ws **out, struct fault *fau
 	w->vhost = w->context != NULL ? lws_get_vhost_by_name(w->context, "tidemark") : NULL;
 	if (w->vhost != NULL && !can_be_woken(w)) {
 		ws_destroy(w);
-		return fault_set(
-			fault, ERR_IO,
-			"cannot start the WebSocket server: there are too few descriptors (see the limit of open files)");
+		return fault_set(fault, ERR_IO,
+				 "cannot start the WebSocket server: there are too few file descriptors; raise the limit of "
+				 "open files");
 	}
 	bool fine = w->metrics != NULL && w->vhost != NULL;
 	if (!fine || thread_start(&w->thread, "websocket", work, w, fault) != ERR_NONE) {
@@ -394,7 +394,7 @@ void ws_destroy(struct ws *w)
 		struct ws_task *task = LIST_ITEM(link, struct ws_task, in_inbox);
 		task->finish(task);
 	}
-	LIST_EACH (link, &w->arrived) {
+	LIST_EACH (link, &w->accepted) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_inbox);
 		close(c->fd);
 		ws_conn_destroy(c);
@@ -420,7 +420,7 @@ void ws_recheck(struct ws *w)
 void ws_read(struct ws *w, struct ws_figures *out)
 {
 	int64_t overdue = clock_mono_ms() - atomic_load(&w->tick_due_ms);
-	uint64_t late = overdue > 0 ? (uint64_t)overdue : 0; /* a loop that hangs does not say so itself */
+	uint64_t late = overdue > 0 ? (uint64_t)overdue : 0; /* a loop that hangs does not update loop_lag_ms itself */
 	uint64_t lag = atomic_load(&w->loop_lag_ms);
 	*out = (struct ws_figures){
 		.connections = atomic_load(&w->connections),

@@ -1,5 +1,5 @@
-/* WebSockets over libwebsockets: sockets come in from the door and from HTTP, readers are cursors on the feed. One thread
- * serves them all and waits for nothing but sockets. */
+/* WebSockets over libwebsockets: sockets come from the listener and from HTTP, readers are cursors on the feed. One
+ * thread serves all connections and blocks on nothing but sockets. */
 #ifndef SERVER_WS_WS_H
 #define SERVER_WS_WS_H
 
@@ -13,15 +13,15 @@
 
 enum { WS_QUERY = Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SPEED | Q_SESSION };
 
-/* A WebSocket that was asked for, with all that it needs to be opened. */
+/* A request for a WebSocket, with everything needed to open it. */
 struct ws_request;
 
-/* Of a request that has passed no check yet: `visit` holds what the head and the socket say. ERR_NOT_FOUND where the path is
- * no WebSocket's; ERR_INVALID names the parameter; ERR_DENIED. Any thread. */
-enum err ws_request_create(const struct request_peek *head, const struct request_guard *guard, struct guard_input *visit,
+/* Makes a request from a head that no check has passed yet; `input` holds what the head and the socket tell.
+ * ERR_NOT_FOUND: no WebSocket has this path; ERR_INVALID names the parameter; ERR_DENIED. Any thread. */
+enum err ws_request_create(const struct request_peek *head, const struct request_guard *guard, struct guard_input *input,
 			   struct ws_request **out, struct fault *fault);
-/* Of one that has passed the gate, to a path of a WebSocket; `head` need not be an upgrade. Takes the URL, also where it
- * fails. */
+/* Makes a request that the request guard has passed, for the path of a WebSocket; `head` need not be an upgrade. Takes
+ * the URL, also on failure. Any thread. */
 enum err ws_request_create_passed(const struct request_peek *head, struct url *url, const struct grant *grant, uint64_t peer,
 				  struct ws_request **out, struct fault *fault);
 void ws_request_destroy(struct ws_request *r); /* NULL is fine */
@@ -34,55 +34,55 @@ struct ws_options {
 	struct writer *writer;
 	struct sessions *sessions;
 	struct pool *pool;
-	struct ws_metrics *metrics; /* borrowed; NULL: its own */
+	struct ws_metrics *metrics; /* borrowed; NULL: the server's own */
 	struct rates *rates;
-	int port; /* of the first listener: what health calls this server */
+	int port; /* of the first listener; /health names the server by it */
 	struct batch_limits limits;
-	const char *base;   /* of problem types; see request_guard.h */
-	size_t message_max; /* bytes */
-	struct quotas
-		*quotas;  /* of messages on their way in, answers from the past, answers that publishers have not read */
-	int64_t reply_ms; /* who takes nothing of such an answer for so long is closed */
-	int64_t ping_ms;  /* idle connections are pinged after so long, and closed after twice that */
-	int64_t message_timeout_ms; /* a message may take three times that, and more as more of it comes */
-	int64_t silence_ms;         /* a publisher at /events without a message for so long is closed */
-	int64_t idle_ms;            /* what was counted of a named session is forgotten when nothing more was for so long */
-	int64_t save_ms;            /* a clean close waits for the commit of what it has acknowledged, but not for longer */
-	uint64_t lag_max;           /* events; a reader further behind is closed; 0: never */
-	void (*on_close)(void *arg, uint64_t peer); /* a connection from ws_add_take has ended: `entered` */
+	const char *base;           /* prefix of the types of problems; see request_guard.h */
+	size_t message_max;         /* bytes */
+	struct quotas *quotas;      /* of incoming messages, replies with stored events, and unread replies to publishers */
+	int64_t reply_ms;           /* a client that takes nothing of such a reply for this long is closed */
+	int64_t ping_ms;            /* idle connections are pinged after this time, and closed after twice this time */
+	int64_t message_timeout_ms; /* a message may take three times this long, and longer while more of it arrives */
+	int64_t silence_ms;         /* a publisher at /events without a message for this long is closed */
+	int64_t idle_ms;            /* counters of a named session are dropped after this long without a change */
+	int64_t save_ms;            /* a clean close waits at most this long for the commit of its acknowledgements */
+	uint64_t lag_max;           /* events; a live reader that lags further is closed; 0: no limit */
+	void (*on_close)(void *arg,
+			 uint64_t peer); /* a connection from ws_add_take has ended; `peer` is its `counted_peer` */
 	void *on_close_arg;
 };
 
 enum { WS_SAVE_MS = 500 };
 
 enum err ws_create(struct ws_options options, struct ws **out, struct fault *fault);
-/* Closes everybody with 1001 and ends the thread. */
+/* Closes all connections with 1001 and ends the thread. */
 void ws_close(struct ws *w);
-/* The writer has ended. */
+/* The writer must have ended. NULL is fine. */
 void ws_destroy(struct ws *w);
 
-/* Counts it among the requests that are under way, and among those that stay, as long as there is the request, or its
- * connection. ERR_RATE, ERR_BUSY: its client has as many as it may, or there are too many. Any thread. */
+/* Counts the request against its client's requests and long requests, until it or its connection ends. ERR_RATE: its
+ * client has too many; ERR_BUSY: there are too many in total. Any thread. */
 enum err ws_reserve(struct ws *w, struct ws_request *request, struct fault *fault);
-/* Takes a socket and the request that came on it, of whose head `head.len` bytes are still in the socket. Any thread. */
-void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t entered);
+/* Takes a socket and its request; `head.len` bytes of the request head are still in the socket. Any thread. */
+void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t counted_peer);
 
-/* A request for a WebSocket that comes to nothing elsewhere. Any thread. */
+/* Counts a WebSocket request that failed elsewhere. Any thread. */
 void ws_count_unopened(void *ws);
 
-/* Tokens were reloaded: closes with 4401 whose grant does not hold any longer. Any thread. */
+/* Tokens were reloaded: closes connections whose token is no longer valid with 4401. Any thread. */
 void ws_recheck(struct ws *w);
 
-enum { WS_FIGURES_S = 1 }; /* at least so often some of these are made anew */
+enum { WS_FIGURES_S = 1 }; /* some of these figures are updated at least this often */
 
 struct ws_figures {
 	uint64_t connections;
 	uint64_t delivered;   /* events */
 	uint64_t lag_max;     /* events, of any reader; up to a second old */
-	uint64_t lag_sum;     /* of all readers; as old */
+	uint64_t lag_sum;     /* of all readers; up to a second old */
 	uint64_t left;        /* events that readers had not been sent when the server closed them; 0 before */
-	uint64_t left_behind; /* such readers */
-	uint64_t loop_lag_ms; /* how late the thread's last tick came, or how late the next one is by now */
+	uint64_t left_behind; /* readers with such events */
+	uint64_t loop_lag_ms; /* delay of the thread's last tick, or of the next one if it is late already */
 };
 void ws_read(struct ws *w, struct ws_figures *out);
 /* The counters; they live as long as `w`. */

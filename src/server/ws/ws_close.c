@@ -1,4 +1,4 @@
-/* The peer closes. At a clean close the acknowledgements of its session are durable before the answer
+/* Closing by the peer. At a clean close the acknowledgements of the session are durable before the Close is answered
  * (docs/decisions/0006-clean-close.md). */
 #include "server/ws/ws_conn.h"
 
@@ -15,11 +15,11 @@
 
 enum { FIN_CLOSE = 0x88 /* the first byte of a Close frame */, CLOSE_PAYLOAD_MAX = 125 };
 
-/* Marks the connection as one that cannot be written to, so that libwebsockets neither answers the peer's Close nor shuts
- * the socket down; reading goes on, and the end of the peer is noticed. Its interface has no way to answer later: a write to
- * a descriptor that is no socket makes it believe that, and the socket is back in its place at once. The number never
- * becomes free and the socket is not closed meanwhile, so that epoll notices nothing. */
-static bool silence_library(struct ws_conn *c)
+/* Marks the connection as not writable, so that libwebsockets neither answers the peer's Close nor shuts the socket down;
+ * reading continues, and the peer's end is noticed. libwebsockets has no interface for a late answer: a write to a
+ * descriptor that is not a socket makes it believe that, and the socket is put back at once. The descriptor's number is
+ * never free and the socket is never closed, so that epoll notices nothing. */
+static bool block_library_writes(struct ws_conn *c)
 {
 	unsigned char byte[LWS_PRE + 1] = {0};
 	int no_socket = eventfd(0, EFD_CLOEXEC);
@@ -27,7 +27,7 @@ static bool silence_library(struct ws_conn *c)
 	bool fine = no_socket >= 0 && socket >= 0 && dup3(no_socket, c->fd, O_CLOEXEC) == c->fd;
 	if (fine) {
 		fine = lws_write(c->wsi, byte + LWS_PRE, 1, LWS_WRITE_HTTP) < 0;
-		/* Onto a descriptor that is open: the one error that is left is EINTR. */
+		/* Onto an open descriptor: the only possible error is EINTR. */
 		while (dup3(socket, c->fd, O_CLOEXEC) < 0)
 			assert(errno == EINTR || errno == EBUSY);
 	}
@@ -38,7 +38,7 @@ static bool silence_library(struct ws_conn *c)
 	return fine;
 }
 
-/* The answer to a Close, sent past libwebsockets. The peer may have gone. */
+/* Answers a Close, bypassing libwebsockets. The peer may be gone. */
 static void send_close(const struct ws_conn *c, struct slice payload)
 {
 	unsigned char frame[2 + CLOSE_PAYLOAD_MAX] = {FIN_CLOSE, (unsigned char)payload.len};
@@ -47,9 +47,9 @@ static void send_close(const struct ws_conn *c, struct slice payload)
 	(void)!send(c->fd, frame, 2 + payload.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A Close that is answered once the acknowledgements of its session are durable, and an op of the writer's that says so. */
+/* A Close that waits until the acknowledgements of the session are durable. An operation of the writer's reports that. */
 struct closing {
-	struct write_op op; /* first: the writer gives it back */
+	struct write_op op; /* first member: the writer hands it back */
 	struct ws_task task;
 	char payload[CLOSE_PAYLOAD_MAX];
 	size_t len;
@@ -65,11 +65,11 @@ static void answer_close(struct ws_conn *c)
 	struct closing *k = c->closing;
 	c->closing = NULL;
 	send_close(c, (struct slice){k->payload, k->len});
-	c->close_code = CLOSE_WITHOUT_WORD;
+	c->close_code = CLOSE_WITHOUT_FRAME;
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
 }
 
-/* The commit is there, or has failed; the connection may have gone, or have been answered after save_ms. */
+/* The commit is done, or has failed. The connection may be gone, or have been answered after save_ms. */
 static void on_save_ended(struct ws_task *task)
 {
 	struct closing *k = LIST_ITEM(task, struct closing, task);
@@ -87,8 +87,8 @@ static void on_save_late(lws_sorted_usec_list_t *timer)
 		answer_close(c);
 }
 
-/* Has the acknowledgements of the session written. False when the Close is to be answered at once: nothing waits to be
- * written, or it cannot be waited for. */
+/* Has the acknowledgements of the session written. False: the Close is answered at once, because nothing has to be
+ * written, or waiting is impossible. */
 static bool wait_for_save(struct ws_conn *c, struct slice payload)
 {
 	const struct ws_options *o = &c->ws->options;
@@ -107,7 +107,7 @@ static bool wait_for_save(struct ws_conn *c, struct slice payload)
 		free(k);
 		return false;
 	}
-	if (!silence_library(c)) /* for want of a descriptor */
+	if (!block_library_writes(c)) /* no descriptor left */
 		return false;
 	c->closing = k;
 	subscription_remove(c->ws->subscriptions, &c->subscription);
@@ -115,9 +115,8 @@ static bool wait_for_save(struct ws_conn *c, struct slice payload)
 	return true;
 }
 
-/* libwebsockets answers a Close with its own payload. Where that is no payload of a Close, the answer is made here, and the
- * connection ends without another. At a clean close the acknowledgements are durable before the answer
- * (docs/decisions/0006-clean-close.md). */
+/* libwebsockets answers a Close with the peer's payload. If that payload is invalid, this function answers with the
+ * error, and the connection ends without another answer. */
 int ws_peer_closed(struct ws_conn *c, struct slice payload)
 {
 	int fault = close_frame_fault(payload);
@@ -134,14 +133,14 @@ int ws_peer_closed(struct ws_conn *c, struct slice payload)
 	return -1;
 }
 
-/* libwebsockets ends an open connection. Where nobody has asked for it and the peer is there, the peer has broken the
- * protocol: it gets a Close frame with 1002 in every case; libwebsockets sends one in most. */
+/* libwebsockets ends an open connection. If neither side has closed it and the peer is still there, the peer has broken
+ * the protocol: it gets a Close frame with 1002; libwebsockets sends one in most cases only. */
 void ws_ending(struct ws_conn *c)
 {
 	char byte;
 	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	bool there = n > 0 || (n < 0 && errno == EAGAIN);
-	if (list_empty(&c->in_all) || c->close_code != 0 || c->peer_closed || !there)
+	bool connected = n > 0 || (n < 0 && errno == EAGAIN);
+	if (list_empty(&c->in_all) || c->close_code != 0 || c->peer_closed || !connected)
 		return;
 	c->close_code = CLOSE_PROTOCOL_ERROR;
 	lws_close_reason(c->wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, NULL, 0);

@@ -8,7 +8,7 @@ struct slice ws_session(const struct ws_conn *c)
 }
 
 static const struct ws_profile *profiles[WS_PROFILES_MAX] = {&ws_v1};
-static atomic_int profile_count = 1; /* the thread may look while profiles are added */
+static atomic_int profile_count = 1; /* atomic: the thread may read it while profiles are added */
 
 void ws_add_profile(const struct ws_profile *profile)
 {
@@ -80,7 +80,7 @@ void ws_task_end(struct ws_task *task)
 uint64_t ws_lag(const struct ws_conn *c, uint64_t head)
 {
 	if (c->cursor == NULL || subscription_waits(&c->subscription))
-		return 0; /* at the head, for all that concerns it */
+		return 0; /* a live reader has no lag in events that it would be sent */
 	uint64_t after = cursor_after(c->cursor);
 	return head > after ? head - after : 0;
 }

@@ -1,4 +1,4 @@
-/* What clients say on a WebSocket: one JSON document a message, with an op. */
+/* Messages of clients at /v1/ws: each is one JSON object with an op. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -6,21 +6,21 @@
 #include "server/message/problem.h"
 #include "server/ws/ws_conn.h"
 
-/* Bytes that take long enough to read that others would wait for it. */
-enum { LONG_MESSAGE = 32 * 1024 };
+/* A message larger than this takes so long to parse that other connections would wait. */
+enum { LARGE_MESSAGE = 32 * 1024 };
 
-/* A publish, which the writer has, or a thread of the pool that reads it. It does not need the connection. */
+/* A publish that the writer or a pool thread has. It outlives the connection if need be. */
 struct publish {
-	struct write_op op; /* first: the writer gives it back */
+	struct write_op op; /* first member: the writer hands it back */
 	struct ws_task task;
 	struct pool_job job;
 	struct buf text;  /* the message, until the batch owns it */
-	struct op said;   /* slices of it */
+	struct op parsed; /* slices of `text` */
 	struct slice ref; /* JSON text */
 	char *ref_text;
 	struct grant grant;
 	uint64_t peer;
-	struct quota_hold upload; /* what the message counts for while it is read elsewhere */
+	struct quota_hold upload; /* quota of the message while a pool thread parses it */
 };
 
 static void refuse(struct ws_conn *c, const struct fault *fault, struct slice ref)
@@ -45,7 +45,7 @@ static void destroy(struct publish *p)
 	free(p);
 }
 
-static void say_published(struct ws_conn *c, struct publish *p)
+static void send_published(struct ws_conn *c, struct publish *p)
 {
 	const struct receipt *r = &p->op.receipt;
 	struct buf text;
@@ -59,11 +59,11 @@ static void say_published(struct ws_conn *c, struct publish *p)
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
 		buf_printf(&text, "%s%" PRIu64, i == 0 ? ",\"seqs\":[" : ",", r->seqs[i]);
 	buf_printf(&text, "%s,\"epoch\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(feed_store(c->ws->options.feed)));
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
-static void obey(struct ws_conn *c, const struct op *op);
+static void run_op(struct ws_conn *c, const struct op *op);
 
 static void answer(struct ws_task *task)
 {
@@ -75,10 +75,10 @@ static void answer(struct ws_task *task)
 	quota_hold_upload(&p->upload, 0, NULL);
 	if (c != NULL && p->op.err)
 		refuse(c, &p->op.fault, p->ref);
-	else if (c != NULL && p->said.kind == OP_PUBLISH)
-		say_published(c, p);
+	else if (c != NULL && p->parsed.kind == OP_PUBLISH)
+		send_published(c, p);
 	else if (c != NULL)
-		obey(c, &p->said);
+		run_op(c, &p->parsed);
 	destroy(p);
 }
 
@@ -99,30 +99,30 @@ static struct publish *create(struct ws_conn *c)
 	return p;
 }
 
-/* It outlives the message. */
+/* Copies the ref, which outlives the message. */
 static enum err keep_ref(struct publish *p, struct fault *fault)
 {
-	if (p->said.ref.len == 0)
+	if (p->parsed.ref.len == 0)
 		return ERR_NONE;
-	p->ref_text = malloc(p->said.ref.len);
+	p->ref_text = malloc(p->parsed.ref.len);
 	if (p->ref_text == NULL)
 		return fault_nomem(fault);
-	slice_copy(p->ref_text, p->said.ref);
-	p->ref = (struct slice){p->ref_text, p->said.ref.len};
+	slice_copy(p->ref_text, p->parsed.ref);
+	p->ref = (struct slice){p->ref_text, p->parsed.ref.len};
 	return ERR_NONE;
 }
 
-/* What was said is handed to the writer, whose it is then. The message belongs to the batch from here on: its events are
- * slices of it. Any thread. */
+/* Hands the publish to the writer, which then owns it. The batch owns the message from here on: its events are slices of
+ * it. Any thread. */
 static enum err submit(struct publish *p, struct fault *fault)
 {
 	const struct ws_options *o = &p->task.ws->options;
-	int retry_s; /* the text says it, too */
+	int retry_s; /* unused: the error text states it, too */
 	char *text = p->text.data;
 	p->text = (struct buf){0};
-	p->op.options.expect = p->said.expect;
-	p->op.options.expect_last = p->said.seq;
-	enum err err = batch_from_value_take(p->said.events, text, BATCH_JSON, o->limits, &p->op.batch, fault);
+	p->op.options.expect = p->parsed.expect;
+	p->op.options.expect_last = p->parsed.seq;
+	enum err err = batch_from_value_take(p->parsed.events, text, BATCH_JSON, o->limits, &p->op.batch, fault);
 	if (!err)
 		err = grant_publish(&p->grant, p->op.batch, p->peer, fault);
 	if (!err)
@@ -141,7 +141,7 @@ static void publish(struct ws_conn *c, const struct op *op)
 		refuse(c, &fault, op->ref);
 		return;
 	}
-	p->said = *op;
+	p->parsed = *op;
 	if (keep_ref(p, &fault) == ERR_NONE && submit(p, &fault) == ERR_NONE)
 		return;
 	refuse(c, &fault, p->ref);
@@ -150,40 +150,40 @@ static void publish(struct ws_conn *c, const struct op *op)
 }
 
 /* On a pool thread. */
-static void run_read(struct pool_job *job, struct reader *reader)
+static void run_parse(struct pool_job *job, struct reader *reader)
 {
 	(void)reader;
 	struct publish *p = LIST_ITEM(job, struct publish, job);
 	struct fault *fault = &p->op.fault;
-	enum err err = op_read(p->text.data, p->text.len, &p->said, fault);
+	enum err err = op_read(p->text.data, p->text.len, &p->parsed, fault);
 	enum err kept = keep_ref(p, err ? NULL : fault);
 	err = err ? err : kept;
-	if (!err && p->said.kind == OP_PUBLISH && (err = submit(p, fault)) == ERR_NONE)
+	if (!err && p->parsed.kind == OP_PUBLISH && (err = submit(p, fault)) == ERR_NONE)
 		return;
 	p->op.err = err;
 	ws_task_done(&p->task);
 }
 
-/* A long message beside what others say briefly is read elsewhere; what follows it on the connection waits. */
-static bool read_elsewhere(struct ws_conn *c)
+/* A large message is parsed on a pool thread while small publishes are pending; later messages of the connection wait. */
+static bool parse_on_pool(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	if (c->incoming.text.len <= LONG_MESSAGE || !writer_has_small(w->options.writer) ||
+	if (c->incoming.text.len <= LARGE_MESSAGE || !writer_has_small(w->options.writer) ||
 	    !grant_may(&c->grant, PERMISSION_PUBLISH))
 		return false;
 	struct publish *p = create(c);
 	if (p == NULL)
 		return false;
 	p->upload = (struct quota_hold){w->options.quotas, c->client, QUOTA_UPLOADS, p->text.cap};
-	quota_charge(w->options.quotas, QUOTA_UPLOADS, c->client, p->text.cap); /* as until now */
+	quota_charge(w->options.quotas, QUOTA_UPLOADS, c->client, p->text.cap); /* transfers what it counted for until now */
 	c->busy = true;
-	p->job.run = run_read;
+	p->job.run = run_parse;
 	p->job.client = c->client;
 	pool_submit(w->options.pool, &p->job);
 	return true;
 }
 
-/* --- the other ops --- */
+/* --- other ops --- */
 
 static void acknowledge(struct ws_conn *c, const struct op *op)
 {
@@ -197,7 +197,7 @@ static void acknowledge(struct ws_conn *c, const struct op *op)
 	else if (c->session != NULL && err == ERR_INVALID)
 		fault_set(&fault, err, "ack: %" PRIu64 " is past what this connection was sent, which is %" PRIu64, op->seq,
 			  sent);
-	if (err == ERR_INVALID) /* else the session has gone, and the connection goes, too */
+	if (err == ERR_INVALID) /* other errors: the session is gone, and the connection is being closed */
 		refuse(c, &fault, op->ref);
 }
 
@@ -207,10 +207,10 @@ static void pong(struct ws_conn *c, const struct op *op)
 	struct doc root = document_begin(&d);
 	doc_string(root, "op", "pong");
 	doc_u64(root, "head", feed_head(c->ws->options.feed));
-	ws_say_document(c, &d, op->ref);
+	ws_send_document(c, &d, op->ref);
 }
 
-static void obey(struct ws_conn *c, const struct op *op)
+static void run_op(struct ws_conn *c, const struct op *op)
 {
 	switch (op->kind) {
 	case OP_PUBLISH: publish(c, op); break;
@@ -221,7 +221,7 @@ static void obey(struct ws_conn *c, const struct op *op)
 	case OP_STEP:
 	case OP_SPEED:
 	case OP_SEEK: ws_steer(c, op); break;
-	case OP_NONE: break; /* is a fault */
+	case OP_NONE: break; /* is reported as a fault */
 	}
 }
 
@@ -229,7 +229,7 @@ static void on_message(struct ws_conn *c)
 {
 	struct op op;
 	struct fault fault;
-	if (read_elsewhere(c))
+	if (parse_on_pool(c))
 		return;
 	enum err err = op_read(c->incoming.text.data, c->incoming.text.len, &op, &fault);
 	if (op.kind == OP_PUBLISH && !grant_may(&c->grant, PERMISSION_PUBLISH)) {
@@ -239,12 +239,12 @@ static void on_message(struct ws_conn *c)
 	if (err)
 		refuse(c, &fault, op.ref);
 	else
-		obey(c, &op);
+		run_op(c, &op);
 }
 
-/* --- what the server says of itself --- */
+/* --- messages from the server --- */
 
-static void say_hello(struct ws_conn *c)
+static void send_hello(struct ws_conn *c)
 {
 	struct document d;
 	struct doc root = document_begin(&d);
@@ -253,51 +253,51 @@ static void say_hello(struct ws_conn *c)
 	doc_text_or_null(root, "session", c->session != NULL ? ws_session(c) : (struct slice){NULL, 0});
 	if (c->session != NULL)
 		doc_bool(root, "resumed", c->resumed);
-	ws_say_document(c, &d, (struct slice){NULL, 0});
-	ws_note_told(c, cursor_after(c->cursor));
+	ws_send_document(c, &d, (struct slice){NULL, 0});
+	ws_note_reported(c, cursor_after(c->cursor));
 }
 
-static void say_checkpoint(struct ws_conn *c, uint64_t seq)
+static void send_checkpoint(struct ws_conn *c, uint64_t seq)
 {
 	struct buf text;
 	buf_init(&text);
 	reader_start_checkpoint(&text, seq);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
-static void say_moved(struct ws_conn *c, uint64_t after)
+static void send_moved(struct ws_conn *c, uint64_t after)
 {
 	struct buf text;
 	buf_init(&text);
 	reader_start_moved(&text, after);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
-static void say_gap(struct ws_conn *c, const struct gap *gap)
+static void send_gap(struct ws_conn *c, const struct gap *gap)
 {
 	struct buf text;
 	buf_init(&text);
 	gap_write(&text, gap);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
-/* Once: replay has caught up. */
-static void say_live(struct ws_conn *c)
+/* Sent once, when the replay has caught up. */
+static void send_live(struct ws_conn *c)
 {
 	struct buf text;
-	if (c->live_told)
+	if (c->live_sent)
 		return;
 	buf_init(&text);
 	buf_printf(&text, "{\"op\":\"live\",\"seq\":%" PRIu64 "}", cursor_after(c->cursor));
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
-	ws_note_told(c, cursor_after(c->cursor));
+	ws_note_reported(c, cursor_after(c->cursor));
 }
 
-static void say_error(struct ws_conn *c, int status, const struct fault *fault)
+static void send_error(struct ws_conn *c, int status, const struct fault *fault)
 {
 	ws_error(c, status, fault, (struct slice){"", 0});
 }
@@ -307,13 +307,13 @@ const struct ws_profile ws_v1 = {
 	.permission = PERMISSION_READ,
 	.query = WS_QUERY,
 	.reads = true,
-	.form = ENCODING_WS,
+	.encoding = ENCODING_WS,
 	.counts = WSM_SENT,
-	.open = say_hello,
+	.open = send_hello,
 	.message = on_message,
-	.error = say_error,
-	.gap = say_gap,
-	.live = say_live,
-	.checkpoint = say_checkpoint,
-	.moved = say_moved,
+	.error = send_error,
+	.gap = send_gap,
+	.live = send_live,
+	.checkpoint = send_checkpoint,
+	.moved = send_moved,
 };

@@ -20,15 +20,15 @@ static void on_loaded(void *arg)
 	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
 }
 
-/* A named session that was known already has come back. */
-static void note_return(struct ws_conn *c)
+/* Counts a named session that existed before. */
+static void count_reconnect(struct ws_conn *c)
 {
 	c->alive.pulse.reconnections++;
 	c->ws->pulse.reconnections++;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RECONNECT, 1);
 }
 
-/* Where to start, and whose session it is. */
+/* Attaches the session, and finds the position where the reader starts. */
 static enum err take_session(struct ws_conn *c, struct position *start, struct fault *fault)
 {
 	struct ws *w = c->ws;
@@ -36,7 +36,7 @@ static enum err take_session(struct ws_conn *c, struct position *start, struct f
 	struct reader_start reading = {w->options.feed, w->options.sessions, w->options.writer, c->client};
 	enum err err = reader_start_begin(&reading, q, &c->reader, start, &c->resumed, fault);
 	if (!err && c->resumed)
-		note_return(c);
+		count_reconnect(c);
 	return err;
 }
 
@@ -50,7 +50,7 @@ static enum err make_cursor(struct ws_conn *c, struct fault *fault)
 		return err;
 	struct selection *select = history_select_take(feed_store(w->options.feed), q->filter);
 	q->filter = NULL;
-	struct cursor_options options = {start, 0, select, c->profile->form, on_loaded, c};
+	struct cursor_options options = {start, 0, select, c->profile->encoding, on_loaded, c};
 	if (select != NULL)
 		err = cursor_create(w->options.feed, &options, &c->cursor);
 	if (select != NULL && !err && q->max_age_ms > 0)
@@ -64,14 +64,14 @@ void ws_check_grant(struct ws_conn *c)
 		ws_hang_up(c, CLOSE_REVOKED, "the token was revoked");
 }
 
-/* The reader has its position: the hello follows. */
+/* The reader has its position; the profile sends hello. */
 static void begin(struct ws_conn *c)
 {
 	struct fault fault;
 	enum err err = c->profile->reads ? make_cursor(c, &fault) : ERR_NONE;
 	if (err) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_UNOPENED, 1);
-		log_warn("a WebSocket reader cannot begin", "error=%s", log_text(fault.text));
+		log_warn("cannot start a WebSocket reader", "error=%s", log_text(fault.text));
 		bool full = err == ERR_BUSY || err == ERR_RATE;
 		ws_hang_up(c, full ? CLOSE_TRY_AGAIN : LWS_CLOSE_STATUS_UNEXPECTED_CONDITION,
 			   full ? "too many sessions, or their filters are too long" : "out of memory");
@@ -86,12 +86,12 @@ static void begin(struct ws_conn *c)
 	ws_pump(c);
 }
 
-/* A time that is being looked for in the log, on a thread of the pool. */
+/* A start time that a pool thread looks up in the log. */
 struct since {
 	struct ws_task task;
 	struct pool_job job;
-	struct reader_query *query; /* the request's, which waits for this */
-	struct reader_query found;  /* a copy: the connection may go meanwhile */
+	struct reader_query *query; /* borrowed from the request, which waits for this */
+	struct reader_query found;  /* a copy: the connection may end meanwhile */
 	enum err err;
 	struct fault fault;
 };
@@ -118,7 +118,7 @@ static void on_since(struct ws_task *task)
 	free(s);
 }
 
-/* Times are found in the log, which may take a while: until then nothing is sent, and nothing is read. */
+/* Finding a time in the log may take a while: until then nothing is sent, and reading is paused. */
 static void begin_since(struct ws_conn *c)
 {
 	struct since *s = calloc(1, sizeof *s);
@@ -139,7 +139,7 @@ int ws_open(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
 	pulse_start(&c->alive.pulse, clock_mono_ms());
-	ws_hear(c);
+	ws_note_alive(c);
 	c->alive.spoke_ms = c->alive.heard_ms;
 	struct slice session = c->request->query.session;
 	c->session = session.len > 0 ? strndup(session.p, session.len) : NULL;
@@ -147,21 +147,21 @@ int ws_open(struct ws_conn *c)
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
 	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
-	ws_metrics_enter(w->metrics, ws_session(c));
+	ws_metrics_opened(w->metrics, ws_session(c));
 	if ((session.len > 0 && c->session == NULL) || (c->profile->opened != NULL && !c->profile->opened(c)))
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 	else if (c->profile->reads && reader_start_has_times(&c->request->query))
 		begin_since(c);
 	else
 		begin(c);
-	ws_check_grant(c); /* a reload since the request passed the gate */
+	ws_check_grant(c); /* tokens may have been reloaded since the request guard passed the request */
 	if (w->closed)
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
 	return 0;
 }
 
-/* The connection goes: what is on its way is answered to nobody. */
-static void forget(struct ws_task *task)
+/* The connection ends: its tasks finish without an answer. */
+static void abandon_task(struct ws_task *task)
 {
 	list_remove(&task->in_conn);
 	task->conn = NULL;
@@ -169,18 +169,18 @@ static void forget(struct ws_task *task)
 		task->finish(task);
 }
 
-/* Something is on its way to the peer, or would be if the socket had room. */
-static bool owes(const struct ws_conn *c)
+/* Has the peer not been sent everything yet? */
+static bool has_unsent(const struct ws_conn *c)
 {
-	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->share.bytes > 0 || !acks_empty(&c->acks);
+	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->unread_reply.bytes > 0 || !acks_empty(&c->acks);
 }
 
 void ws_conn_destroy(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	if (owes(c))
+	if (has_unsent(c))
 		ws_failed(c);
-	if (c->wsi != NULL) /* before that there is no timer, and after ws_destroy has begun no context */
+	if (c->wsi != NULL) /* before that there is no timer, and after ws_destroy has begun there is no context */
 		lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
 	ev_timer_stop(w->loop, &c->replay_speed_timer);
 	if (c->session != NULL)
@@ -189,28 +189,28 @@ void ws_conn_destroy(struct ws_conn *c)
 	subscription_finish(&c->subscription);
 	cursor_destroy(c->cursor);
 	LIST_EACH (link, &c->tasks)
-		forget(LIST_ITEM(link, struct ws_task, in_conn));
+		abandon_task(LIST_ITEM(link, struct ws_task, in_conn));
 	reply_budget_lose(c);
 	if (c->retrying)
 		ws_metrics_count(w->metrics, ws_session(c), WSM_RETRY_LOST, 1);
 	pthread_mutex_lock(&w->lock);
-	list_remove(&c->in_inbox); /* nobody puts it there any more */
+	list_remove(&c->in_inbox); /* no other thread puts it there any more */
 	pthread_mutex_unlock(&w->lock);
 	if (!list_empty(&c->in_all)) {
 		if (c->profile->closed != NULL)
 			c->profile->closed(c);
 		atomic_fetch_sub(&w->connections, 1);
-		ws_metrics_leave(w->metrics, ws_session(c));
+		ws_metrics_closed(w->metrics, ws_session(c));
 	}
 	list_remove(&c->in_all);
-	list_remove(&c->in_line);
+	list_remove(&c->in_catchup);
 	ws_drop_message(c);
 	buf_finish(&c->out);
 	acks_finish(&c->acks);
 	ws_request_destroy(c->request);
 	free(c->session);
 	grant_drop(&c->grant);
-	ws_give_places(&c->places);
-	w->options.on_close(w->options.on_close_arg, c->entered);
+	ws_release_holds(&c->holds);
+	w->options.on_close(w->options.on_close_arg, c->counted_peer);
 	free(c);
 }

@@ -1,6 +1,6 @@
 /* Publishers: each message is an event, and is answered once, in order, when it is durable. Nobody has to read the answers:
- * what the socket has no room for waits in a few bytes each (ack_list.h), and messages wait only when there are very many of
- * them.
+ * what the socket has no space for waits in a few bytes each (ack_list.h), and messages wait only when there are very many
+ * of them.
  *
  *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ conn.acks when all before it are ─▶ text ─▶ socket
  *                  (what cannot be stored is done at once)                                                       */
@@ -11,19 +11,19 @@
 #include "server/ws/ws_conn.h"
 
 enum {
-	RETRY_US = 20000,                 /* after the writer's queue was full, or a limit was reached */
-	SEND_BYTES = 16 * 1024,           /* of answers at once */
+	RETRY_US = 20000,                 /* after the writer's queue was full, or a rate limit was reached */
+	SEND_BYTES = 16 * 1024,           /* at most this many bytes of answers in one write */
 	ANSWER_MAX = ACKS_TEXT_MAX + 512, /* bytes */
-	PACKET_COST = 8,                  /* what a packet takes up in the kernel, by its bytes, at the worst */
+	PACKET_COST = 8,                  /* kernel memory of a packet, relative to its bytes, at worst */
 };
 
 struct frame {
-	struct write_op op; /* first: the writer gives it back */
+	struct write_op op; /* first member: the writer hands it back */
 	struct ws_task task;
 	bool submitted;
-	bool charged; /* to the limits of publishing */
+	bool charged; /* counted against the publish rate */
 	bool done;
-	struct slice echo; /* what the answer repeats: owned; no p: nothing */
+	struct slice echo; /* repeated in the answer; owned; p NULL: none */
 };
 
 static void destroy(struct frame *f)
@@ -36,8 +36,8 @@ static void destroy(struct frame *f)
 
 /* --- answering --- */
 
-/* How many bytes the socket surely takes whole: the kernel counts a few hundred bytes for each packet besides. */
-static size_t socket_room(const struct ws_conn *c)
+/* Bytes that the socket takes for certain: the kernel counts a few hundred bytes of overhead per packet. */
+static size_t socket_space(const struct ws_conn *c)
 {
 	uint32_t memory[SK_MEMINFO_VARS] = {0};
 	socklen_t len = sizeof memory;
@@ -54,20 +54,21 @@ static void fill_out(struct ws_conn *c)
 	struct buf own;
 	buf_init(&text);
 	buf_init(&own);
-	for (size_t room = socket_room(c); !acks_empty(&c->acks) && c->out.len + ANSWER_MAX < room && c->close_code == 0;) {
+	for (size_t space = socket_space(c);
+	     !acks_empty(&c->acks) && c->out.len + ANSWER_MAX < space && c->close_code == 0;) {
 		struct ack ack;
 		acks_take(&c->acks, &ack, &own);
 		text.len = 0;
 		text.failed = text.failed || buf_failed(&own);
 		c->profile->answer(&text, &ack);
-		ws_say(c, &text);
+		ws_send_text(c, &text);
 	}
 	buf_finish(&text);
 	buf_finish(&own);
 }
 
-/* No part of a frame is left to libwebsockets: it would hang up on a peer that has gone before what that peer had sent was
- * read. */
+/* Frames are sent whole, and no rest is left to libwebsockets: it would close the connection of a peer that has gone
+ * before the peer's messages were read. */
 void ws_publisher_drain(struct ws_conn *c)
 {
 	while (!acks_empty(&c->acks) && c->close_code == 0 && !lws_partial_buffered(c->wsi)) {
@@ -86,12 +87,12 @@ static void keep_answer(struct ws_conn *c, const struct frame *f)
 	struct ack ack = {r->duplicates > 0 ? ACK_DUPLICATE : ACK_STORED, r->first, f->echo};
 	if (f->op.err)
 		ack = (struct ack){ACK_REFUSED, 0, slice_of(f->op.fault.text)};
-	if (!c->gone && !acks_add(&c->acks, &ack))
+	if (!c->write_failed && !acks_add(&c->acks, &ack))
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 }
 
-/* Are as many frames on their way as may be, or is there one that could not be submitted yet? Then no more are read. */
-static bool has_many(const struct ws_conn *c)
+/* Is the limit of pending frames reached, or is there one that could not be submitted yet? Then reading is paused. */
+static bool is_full(const struct ws_conn *c)
 {
 	if (list_empty(&c->tasks))
 		return false;
@@ -99,7 +100,7 @@ static bool has_many(const struct ws_conn *c)
 	return !last->submitted || c->task_count >= c->profile->most(c);
 }
 
-/* Answers what is done, as far as everything before it is. */
+/* Answers finished frames in order. */
 static void answer(struct ws_conn *c)
 {
 	while (!list_empty(&c->tasks)) {
@@ -110,7 +111,7 @@ static void answer(struct ws_conn *c)
 		ws_task_end(&f->task);
 		destroy(f);
 	}
-	c->busy = has_many(c);
+	c->busy = is_full(c);
 	ws_throttle(c);
 }
 
@@ -125,13 +126,13 @@ static void on_retry(lws_sorted_usec_list_t *timer);
 
 static enum err submit(struct ws_conn *c, struct frame *f, struct fault *fault)
 {
-	int retry_s; /* it is tried again in any case */
+	int retry_s; /* unused: it is retried after RETRY_US */
 	enum err err = f->charged ? ERR_NONE : rates_take(c->ws->options.rates, c->client, 1, &retry_s, fault);
 	f->charged = f->charged || !err;
 	return err ? err : writer_submit(c->ws->options.writer, &f->op, fault);
 }
 
-/* Hands the frames on that wait for room in the writer's queue, or for their turn by the limits, in order. */
+/* Submits, in order, the frames that wait for space in the writer's queue or for the rate limit. */
 static void submit_waiting(struct ws_conn *c)
 {
 	LIST_EACH (link, &c->tasks) {
@@ -145,7 +146,7 @@ static void submit_waiting(struct ws_conn *c)
 			break;
 		}
 		f->submitted = true;
-		f->task.away = err == ERR_NONE; /* then the op is the writer's */
+		f->task.away = err == ERR_NONE; /* then the writer owns the op */
 		if (!err)
 			continue;
 		f->done = true;
@@ -174,7 +175,7 @@ static void on_done(struct ws_task *task)
 		answer(c);
 }
 
-/* A frame at the end of the line, `why` it is done already; NULL: it is not. */
+/* Appends a frame; `why`: it is refused already, NULL: it is not. */
 static void add_frame(struct ws_conn *c, const struct fault *why)
 {
 	struct frame *f = calloc(1, sizeof *f);

@@ -1,4 +1,4 @@
-/* Messages, as they come in. */
+/* Receiving messages. */
 #include "server/ws/ws_conn.h"
 
 #include <ev.h>
@@ -7,7 +7,7 @@
 #include "server/http/http_conn.h"
 #include "server/message/problem.h"
 
-enum { THROWN_MAX = 64 * 1024 * 1024 /* of a message that is refused, before the connection is closed */ };
+enum { DISCARD_MAX = 64 * 1024 * 1024 /* bytes of a refused message that are discarded before the connection is closed */ };
 
 void ws_drop_message(struct ws_conn *c)
 {
@@ -15,32 +15,33 @@ void ws_drop_message(struct ws_conn *c)
 	quota_hold_upload(&c->incoming.upload, 0, NULL);
 }
 
-/* Who may not publish has little to say. */
+/* Clients without permission to publish send small messages only. */
 static size_t message_max(const struct ws_conn *c)
 {
 	size_t max = c->ws->options.message_max;
 	return max > QUOTA_SMALL_UPLOAD && !grant_may(&c->grant, PERMISSION_PUBLISH) ? QUOTA_SMALL_UPLOAD : max;
 }
 
-/* `left`: bytes of its frame that are still to come. */
+/* `left`: bytes of the frame that have not arrived. */
 static enum err take_fragment(struct ws_conn *c, const void *bytes, size_t len, size_t left, struct fault *fault)
 {
 	size_t max = message_max(c);
 	if (lws_frame_is_binary(c->wsi))
-		return fault_set(fault, ERR_INVALID, "messages are text frames, not binary");
+		return fault_set(fault, ERR_INVALID, "messages must be text frames, not binary");
 	if (left > max || c->incoming.text.len + len > max - left)
-		return fault_set(fault, ERR_TOO_LARGE, "the message is larger than %zu bytes (see --max-request)", max);
+		return fault_set(fault, ERR_TOO_LARGE, "the message is larger than the limit of %zu bytes (--max-request)",
+				 max);
 	buf_add(&c->incoming.text, bytes, len);
 	if (buf_failed(&c->incoming.text))
 		return fault_nomem(fault);
 	return quota_hold_upload(&c->incoming.upload, c->incoming.text.cap, fault);
 }
 
-/* The rest of a message that is refused is thrown away, unless that is too much to wait for. */
-static void throw_away(struct ws_conn *c, size_t len, size_t left)
+/* Discards the rest of a refused message, up to a limit. */
+static void discard(struct ws_conn *c, size_t len, size_t left)
 {
-	c->incoming.thrown += len;
-	if (left > THROWN_MAX || c->incoming.thrown > THROWN_MAX - left)
+	c->incoming.discarded += len;
+	if (left > DISCARD_MAX || c->incoming.discarded > DISCARD_MAX - left)
 		ws_hang_up(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "the message is too large");
 }
 
@@ -58,20 +59,20 @@ static void end_message(struct ws_conn *c)
 {
 	c->incoming.begun_ms = 0;
 	c->incoming.begun_len = 0;
-	quota_hold_upload(&c->incoming.upload, 0, NULL); /* a publish takes it over */
+	quota_hold_upload(&c->incoming.upload, 0, NULL); /* a publish has taken the text and its quota over */
 	if (!c->incoming.refused && c->profile->publishes)
 		ws_publisher_message(c);
 	else if (!c->incoming.refused)
 		c->profile->message(c);
 	c->incoming.refused = false;
-	c->incoming.thrown = 0;
+	c->incoming.discarded = 0;
 	buf_finish(&c->incoming.text);
 	ws_throttle(c);
 }
 
 void ws_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
-	ws_hear(c);
+	ws_note_alive(c);
 	c->alive.spoke_ms = c->alive.heard_ms;
 	if (c->close_code != 0 || c->peer_closed)
 		return;
@@ -87,7 +88,7 @@ void ws_receive(struct ws_conn *c, const void *bytes, size_t len)
 	if (first)
 		refuse_message(c, &fault);
 	if (c->incoming.refused)
-		throw_away(c, len, left);
+		discard(c, len, left);
 	bool ends = left == 0 && lws_is_final_fragment(c->wsi);
 	if (ends)
 		end_message(c);

@@ -1,10 +1,10 @@
-/* A replay that its reader steers (docs/decisions/0030-steered-replays.md). On the ws thread. */
+/* A replay that its reader controls (docs/decisions/0030-steered-replays.md). Runs on the ws thread. */
 #include "server/ws/ws_conn.h"
 
 #include <stdio.h>
 
-/* Where it goes on. */
-static uint64_t place(const struct ws_conn *c)
+/* The position where the replay continues. */
+static uint64_t position_of(const struct ws_conn *c)
 {
 	struct feed *feed = c->ws->options.feed;
 	struct gap gap;
@@ -14,12 +14,12 @@ static uint64_t place(const struct ws_conn *c)
 	return after;
 }
 
-static void say_replaying(struct ws_conn *c, struct slice ref)
+static void send_replaying(struct ws_conn *c, struct slice ref)
 {
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "op", "replaying");
-	doc_u64(root, "after", place(c));
+	doc_u64(root, "after", position_of(c));
 	if (c->speed.speed > 0) {
 		char speed[32];
 		snprintf(speed, sizeof speed, "%.15g", c->speed.speed);
@@ -28,7 +28,7 @@ static void say_replaying(struct ws_conn *c, struct slice ref)
 		doc_null(root, "speed");
 	}
 	doc_bool(root, "paused", c->paused);
-	ws_say_document(c, &d, ref);
+	ws_send_document(c, &d, ref);
 }
 
 static void set_paused(struct ws_conn *c, bool paused)
@@ -38,7 +38,7 @@ static void set_paused(struct ws_conn *c, bool paused)
 	c->steps = 0;
 }
 
-static void obey(struct ws_conn *c, const struct op *op)
+static void run_control(struct ws_conn *c, const struct op *op)
 {
 	switch (op->kind) {
 	case OP_PAUSE: set_paused(c, true); break;
@@ -56,10 +56,10 @@ static void obey(struct ws_conn *c, const struct op *op)
 
 void ws_steer(struct ws_conn *c, const struct op *op)
 {
-	if (c->cursor == NULL) /* it has been told why, and goes */
+	if (c->cursor == NULL) /* the client was sent the error, and the connection is being closed */
 		return;
-	obey(c, op);
-	say_replaying(c, op->ref);
+	run_control(c, op);
+	send_replaying(c, op->ref);
 	if (c->seeking)
 		ws_seek(c);
 	else

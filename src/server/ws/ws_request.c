@@ -1,4 +1,4 @@
-/* A WebSocket that was asked for, until it is handed to the thread. */
+/* A request for a WebSocket, until it is handed to the thread. */
 #include "server/ws/ws_conn.h"
 
 #include <assert.h>
@@ -9,8 +9,8 @@
 #include "base/url.h"
 #include "event/where.h"
 
-/* Reads the parameters of a WebSocket's path (which must be one). ERR_INVALID names the one at fault, ERR_DENIED the one
- * that is more than was granted. */
+/* Parses the query parameters of a WebSocket's path (which must be one). ERR_INVALID names the wrong parameter,
+ * ERR_DENIED the one that exceeds the grant. */
 static enum err parse_query(const struct url *u, const struct grant *g, struct reader_query *q, struct fault *fault)
 {
 	const struct ws_profile *profile = ws_profile_find(u->path);
@@ -20,21 +20,22 @@ static enum err parse_query(const struct url *u, const struct grant *g, struct r
 	return err ? err : reader_query_narrow(q, u, g, fault);
 }
 
-/* Past the gate, as any other request. */
-static enum err pass(struct ws_request *r, const struct request_guard *guard, struct guard_input *visit, struct fault *fault)
+/* Passes the request through the request guard, like any other request. */
+static enum err check_guard(struct ws_request *r, const struct request_guard *guard, struct guard_input *input,
+			    struct fault *fault)
 {
-	if (url_take(&r->url, "access_token", &visit->access_token) > 1)
-		return fault_set(fault, ERR_INVALID, "access_token: given twice");
+	if (url_take(&r->url, "access_token", &input->access_token) > 1)
+		return fault_set(fault, ERR_INVALID, "access_token: given more than once");
 	if (r->url.authority.p != NULL)
-		visit->host = r->url.authority;
-	visit->path = r->url.path;
-	visit->permission = r->profile->permission;
-	r->peer = visit->peer;
-	bool fine = request_guard_host(guard, visit, fault) == 0 && request_guard_pass(guard, visit, &r->grant, fault) == 0;
+		input->host = r->url.authority;
+	input->path = r->url.path;
+	input->permission = r->profile->permission;
+	r->peer = input->peer;
+	bool fine = request_guard_host(guard, input, fault) == 0 && request_guard_pass(guard, input, &r->grant, fault) == 0;
 	return fine ? ERR_NONE : ERR_DENIED;
 }
 
-/* What is left to do once it has passed the gate. Takes the request where it fails. */
+/* Completes a request that the guard has passed. Takes the request on failure. */
 static enum err complete(struct ws_request *r, const struct request_peek *head, struct ws_request **out, struct fault *fault)
 {
 	r->request_peek_len = head->len;
@@ -50,7 +51,7 @@ static enum err complete(struct ws_request *r, const struct request_peek *head, 
 	return err;
 }
 
-enum err ws_request_create(const struct request_peek *head, const struct request_guard *guard, struct guard_input *visit,
+enum err ws_request_create(const struct request_peek *head, const struct request_guard *guard, struct guard_input *input,
 			   struct ws_request **out, struct fault *fault)
 {
 	*out = NULL;
@@ -62,11 +63,11 @@ enum err ws_request_create(const struct request_peek *head, const struct request
 	if (url == URL_NO_MEMORY)
 		err = fault_nomem(fault);
 	else if (url != URL_FINE)
-		err = fault_set(fault, ERR_INVALID, "the URL is broken");
+		err = fault_set(fault, ERR_INVALID, "the URL is malformed");
 	else if ((r->profile = ws_profile_find(r->url.path = request_guard_path(guard, r->url.path))) == NULL)
 		err = fault_set(fault, ERR_NOT_FOUND, "there is no WebSocket at this path");
 	else
-		err = pass(r, guard, visit, fault);
+		err = check_guard(r, guard, input, fault);
 	if (!err)
 		return complete(r, head, out, fault);
 	ws_request_destroy(r);
@@ -94,7 +95,7 @@ enum err ws_request_create_passed(const struct request_peek *head, struct url *u
 enum err ws_reserve(struct ws *w, struct ws_request *r, struct fault *fault)
 {
 	struct quota_hold none = {w->options.quotas, grant_client(&r->grant, r->peer), 0, 0};
-	struct ws_places *p = &r->places;
+	struct ws_holds *p = &r->holds;
 	p->request = p->stay = p->conditions = none;
 	enum err err = quota_hold(&p->request, QUOTA_REQUESTS, 1, fault);
 	if (!err)
@@ -102,7 +103,7 @@ enum err ws_reserve(struct ws *w, struct ws_request *r, struct fault *fault)
 	return err ? err : quota_hold(&p->conditions, QUOTA_CONDITIONS, where_count(filter_where(r->query.filter)), fault);
 }
 
-void ws_give_places(struct ws_places *p)
+void ws_release_holds(struct ws_holds *p)
 {
 	quota_hold(&p->conditions, QUOTA_CONDITIONS, 0, NULL);
 	quota_hold(&p->stay, QUOTA_LONG_REQUESTS, 0, NULL);
@@ -113,7 +114,7 @@ void ws_request_destroy(struct ws_request *r)
 {
 	if (r == NULL)
 		return;
-	ws_give_places(&r->places);
+	ws_release_holds(&r->holds);
 	reader_query_finish(&r->query);
 	grant_drop(&r->grant);
 	url_finish(&r->url);

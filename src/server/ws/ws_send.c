@@ -1,4 +1,4 @@
-/* What a WebSocket connection is sent: frames of ours, and the events its cursor comes to. */
+/* Sending on a WebSocket connection: text frames, and the events of its cursor. */
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/socket.h>
@@ -11,31 +11,31 @@
 #include "server/ws/ws_conn.h"
 
 enum {
-	CHECKPOINT_MS = 8000,     /* a filtered reader learns its position within 10 s */
-	CHUNKS = 64,              /* of one write */
-	WRITE_BYTES = 256 * 1024, /* of one write, about */
-	TURN_BYTES = 1024 * 1024, /* of one connection, before the others have theirs */
-	TASKS_MAX = 64,           /* of one connection; then it is not read from */
-	CLOSE_SECONDS = 3,        /* for a peer to take its close frame */
+	CHECKPOINT_MS = 8000,      /* a filtered reader learns its position within 10 s */
+	CHUNKS = 64,               /* per write */
+	WRITE_BYTES = 256 * 1024,  /* per write, approximately */
+	BURST_BYTES = 1024 * 1024, /* sent by one connection before the others are served */
+	TASKS_MAX = 64,            /* pending tasks of one connection, before reading is paused */
+	CLOSE_SECONDS = 3,         /* time for a peer to take its close frame */
 };
 
-/* What a client that only publishes has sent is read to its end; other clients are cut off. */
+/* The messages of a publisher are still read to the end; other connections are closed. */
 static void on_broken_socket(struct ws_conn *c)
 {
 	ws_failed(c);
 	if (!c->profile->publishes) {
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+		ws_hang_up(c, CLOSE_WITHOUT_FRAME, NULL);
 		return;
 	}
-	c->gone = true;
+	c->write_failed = true;
 	c->out.len = 0;
 	acks_clear(&c->acks);
 	ws_throttle(c);
 }
 
-/* What the socket does not take of a frame libwebsockets keeps: nothing may come between the two parts, and its own
- * control frames would. LWS_WRITE_HTTP sends the bytes as they are. */
-static void leave_rest(struct ws_conn *c, const char *bytes, size_t len)
+/* Leaves the rest of a frame that the socket did not take to libwebsockets: nothing may come between the two parts, and
+ * its own control frames would. LWS_WRITE_HTTP sends the bytes unchanged. */
+static void buffer_rest(struct ws_conn *c, const char *bytes, size_t len)
 {
 	if (lws_write(c->wsi, (unsigned char *)bytes, len, LWS_WRITE_HTTP) < 0)
 		on_broken_socket(c);
@@ -69,7 +69,7 @@ bool ws_send_out(struct ws_conn *c)
 		return false;
 	}
 	if (sent < c->out.len)
-		leave_rest(c, c->out.data + sent, c->out.len - sent);
+		buffer_rest(c, c->out.data + sent, c->out.len - sent);
 	bool all = sent == c->out.len;
 	c->out.len = 0;
 	if (c->out.cap > WS_OUT_MAX)
@@ -78,7 +78,7 @@ bool ws_send_out(struct ws_conn *c)
 	return all;
 }
 
-void ws_say(struct ws_conn *c, const struct buf *text)
+void ws_send_text(struct ws_conn *c, const struct buf *text)
 {
 	if (buf_failed(text))
 		c->out.failed = true;
@@ -88,7 +88,7 @@ void ws_say(struct ws_conn *c, const struct buf *text)
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 }
 
-/* Events have gone out. How long the first of them took from its commit is of interest while the reader is live. */
+/* Counts events that were sent. The latency of the first of them is measured while the reader is live. */
 static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t events)
 {
 	struct ws_metrics *m = c->ws->metrics;
@@ -107,7 +107,7 @@ static void note_sent(struct ws_conn *c, const struct chunk *chunks, uint64_t ev
 		ws_metrics_latency(m, clock_wall_ms() - page_entry(chunks[0].page, chunks[0].index).time_ms);
 }
 
-/* Sends the chunks. *full when the socket took less; then the record it stopped in is left to libwebsockets. */
+/* Sends the chunks. *full: the socket took less; the rest of the record where it stopped is left to libwebsockets. */
 static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int count, bool *full)
 {
 	struct iovec parts[CHUNKS];
@@ -127,38 +127,38 @@ static size_t send_chunks(struct ws_conn *c, const struct chunk *chunks, int cou
 	const char *rest;
 	size_t rest_len = *full ? cursor_record_rest(c->cursor, chunks, count, sent, &rest) : 0;
 	if (rest_len > 0)
-		leave_rest(c, rest, rest_len);
+		buffer_rest(c, rest, rest_len);
 	uint64_t events = cursor_advance(c->cursor, chunks, count, sent + rest_len);
 	note_sent(c, chunks, events);
 	if (events > 0)
-		ws_note_told(c, cursor_sent(c->cursor));
+		ws_note_reported(c, cursor_sent(c->cursor));
 	return sent;
 }
 
-/* Nothing more is sent but a Close. */
+/* Is nothing more sent but a Close? */
 static bool is_closing(const struct ws_conn *c)
 {
 	return c->close_code != 0 || c->closing != NULL;
 }
 
-void ws_note_told(struct ws_conn *c, uint64_t seq)
+void ws_note_reported(struct ws_conn *c, uint64_t seq)
 {
 	if (seq > atomic_load(&c->reader.sent))
 		atomic_store(&c->reader.sent, seq);
-	c->told = seq;
-	c->told_ms = clock_mono_ms();
+	c->reported = seq;
+	c->reported_ms = clock_mono_ms();
 }
 
 void ws_checkpoint(struct ws_conn *c, int64_t now_ms)
 {
 	if (c->profile->checkpoint == NULL || c->cursor == NULL || is_closing(c) || !cursor_is_filtered(c->cursor) ||
-	    now_ms - c->told_ms < CHECKPOINT_MS)
+	    now_ms - c->reported_ms < CHECKPOINT_MS)
 		return;
 	uint64_t after = subscription_after(c->ws->subscriptions, &c->subscription, c->cursor);
-	if (after <= c->told)
+	if (after <= c->reported)
 		return;
 	c->profile->checkpoint(c, after);
-	ws_note_told(c, after);
+	ws_note_reported(c, after);
 	ws_pump_out(c);
 }
 
@@ -167,8 +167,8 @@ void ws_go_to(struct ws_conn *c, struct position start)
 	subscription_remove(c->ws->subscriptions, &c->subscription);
 	cursor_seek(c->cursor, start);
 	c->speed = (struct replay_speed){.speed = c->speed.speed, .held = c->paused};
-	c->live = false; /* it may have a long way to go again */
-	ws_note_told(c, cursor_after(c->cursor));
+	c->live = false; /* the new position may be far from the head */
+	ws_note_reported(c, cursor_after(c->cursor));
 }
 
 void ws_move(struct ws_conn *c)
@@ -191,14 +191,14 @@ void ws_add_ref(struct buf *out, struct slice ref)
 	buf_add(out, ref.p, ref.len);
 }
 
-void ws_say_document(struct ws_conn *c, struct document *d, struct slice ref)
+void ws_send_document(struct ws_conn *c, struct document *d, struct slice ref)
 {
 	struct buf text;
 	if (ref.len > 0)
 		doc_raw(document_root(d), "ref", ref);
 	buf_init(&text);
 	document_end(d, &text);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
@@ -207,7 +207,7 @@ void ws_error(struct ws_conn *c, int status, const struct fault *fault, struct s
 	struct buf text;
 	buf_init(&text);
 	problem_write_op(&text, status, fault, c->ws->options.base, ref);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
@@ -218,7 +218,7 @@ static void on_time(struct ev_loop *loop, struct ev_timer *timer, int events)
 	ws_pump(timer->data);
 }
 
-/* Not of the loop's own time: that is when this turn of it began. */
+/* Does not use the loop's cached time, which is that of the beginning of this iteration. */
 static void wait_for_time(struct ws_conn *c, int64_t ms)
 {
 	struct ev_loop *loop = c->ws->loop;
@@ -229,17 +229,17 @@ static void wait_for_time(struct ws_conn *c, int64_t ms)
 	ev_timer_start(loop, &c->replay_speed_timer);
 }
 
-void ws_init_pace(struct ws_conn *c)
+void ws_init_replay_timer(struct ws_conn *c)
 {
 	ev_timer_init(&c->replay_speed_timer, on_time, 0, 0);
 	c->replay_speed_timer.data = c;
 }
 
-/* At the head: waits for the next commit, after telling what there is to tell at the head. */
+/* At the head: the profile sends what is due there, then the reader waits for the next commit. */
 static void go_live(struct ws_conn *c)
 {
 	c->profile->live(c);
-	c->live_told = c->live = true;
+	c->live_sent = c->live = true;
 	if (!ws_send_out(c)) {
 		wait_for_socket(c);
 		return;
@@ -247,35 +247,35 @@ static void go_live(struct ws_conn *c)
 	if (subscription_add(c->ws->subscriptions, &c->subscription, c->cursor))
 		c->wait = WAIT_LIVE;
 	else
-		wait_for_socket(c); /* something came in between: look again at once */
+		wait_for_socket(c); /* a commit happened in between: continue at once */
 }
 
 static void fail(struct ws_conn *c)
 {
 	const struct fault *fault = cursor_fault(c->cursor);
-	log_error("a reader cannot go on", "after=%" PRIu64 " error=%s", cursor_after(c->cursor), log_text(fault->text));
+	log_error("a reader failed", "after=%" PRIu64 " error=%s", cursor_after(c->cursor), log_text(fault->text));
 	c->profile->error(c, problem_status(fault->code), fault);
 	ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "the log cannot be read");
 }
 
-static void tell_gap(struct ws_conn *c)
+static void report_gap(struct ws_conn *c)
 {
 	const struct gap *gap = cursor_gap(c->cursor);
 	if ((gap->reason == GAP_RETENTION || gap->reason == GAP_AGE) && gap->first > gap->requested)
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_EXPIRED, gap->first - gap->requested - 1);
 	c->profile->gap(c, gap);
-	ws_note_told(c, cursor_after(c->cursor));
+	ws_note_reported(c, cursor_after(c->cursor));
 }
 
-/* An event of that time was sent to a reader that is paused. */
+/* An event at `time_ms` was sent to a paused reader. */
 static void end_step(struct ws_conn *c, int64_t time_ms)
 {
 	c->steps--;
 	replay_speed_jump(&c->speed, time_ms);
 }
 
-/* Sends one helping of events. True when there may be more to send at once. */
-static bool send_events(struct ws_conn *c, size_t *turn)
+/* Sends one batch of events. True: there may be more to send at once. */
+static bool send_events(struct ws_conn *c, size_t *burst)
 {
 	bool single = c->speed.speed > 0 || c->paused;
 	struct chunk chunks[CHUNKS];
@@ -286,7 +286,7 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 	}
 	switch (cursor_fill(c->cursor, chunks, single ? 1 : CHUNKS, single ? 1 : WRITE_BYTES, &count)) {
 	case CURSOR_READY: break;
-	case CURSOR_GAP: tell_gap(c); return true;
+	case CURSOR_GAP: report_gap(c); return true;
 	case CURSOR_LOAD:
 		c->wait = WAIT_LOAD;
 		cursor_load(c->cursor);
@@ -300,7 +300,7 @@ static bool send_events(struct ws_conn *c, size_t *turn)
 	bool full = false;
 	if (wait_ms == 0) {
 		size_t sent = send_chunks(c, chunks, count, &full);
-		*turn += sent;
+		*burst += sent;
 		if (c->paused && sent > 0)
 			end_step(c, time_ms);
 	} else {
@@ -316,11 +316,11 @@ bool ws_lags_too_far(struct ws_conn *c, uint64_t head)
 {
 	uint64_t max = c->ws->options.lag_max;
 	if (c->close_code != 0)
-		return true; /* and has been counted, if that is why */
+		return true; /* counted before, if it was closed for its lag */
 	if (max == 0 || !c->live || c->paused || c->muted || ws_lag(c, head) <= max)
 		return false;
 	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_OVERFLOW, 1);
-	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (see --max-lag)");
+	ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "too far behind (--max-lag)");
 	return true;
 }
 
@@ -328,8 +328,8 @@ void ws_pump(struct ws_conn *c)
 {
 	if (is_closing(c))
 		return;
-	/* libwebsockets calls back for reasons of its own, too: a page that is on its way must not be asked for again. */
-	if (c->cursor == NULL || c->held || c->muted || c->wait == WAIT_LOAD || c->wait == WAIT_TURN) {
+	/* libwebsockets also calls back unasked: a page that is being loaded must not be requested again. */
+	if (c->cursor == NULL || c->held || c->muted || c->wait == WAIT_LOAD || c->wait == WAIT_CATCHUP) {
 		ws_pump_out(c);
 		return;
 	}
@@ -345,25 +345,25 @@ void ws_serve(struct ws_conn *c)
 {
 	if (is_closing(c))
 		return;
-	/* Bytes of an earlier turn are still on their way: whatever is sent now would overtake them. */
+	/* Bytes of an earlier write are still queued: anything sent now would overtake them. */
 	if (lws_partial_buffered(c->wsi)) {
 		wait_for_socket(c);
 		return;
 	}
 	c->wait = WAIT_NOTHING;
 	subscription_remove(c->ws->subscriptions, &c->subscription);
-	size_t turn = 0;
+	size_t burst = 0;
 	for (bool more = true; more && c->close_code == 0;) {
 		if (!ws_send_out(c)) {
 			if (c->close_code == 0)
 				wait_for_socket(c);
 			return;
 		}
-		if (turn >= TURN_BYTES) {
+		if (burst >= BURST_BYTES) {
 			catchup_wait(c);
 			return;
 		}
-		more = send_events(c, &turn);
+		more = send_events(c, &burst);
 	}
 	if (c->close_code == 0 && c->out.len > 0)
 		wait_for_socket(c);
@@ -400,5 +400,5 @@ void ws_hang_up(struct ws_conn *c, int code, const char *why)
 	subscription_remove(c->ws->subscriptions, &c->subscription);
 	ev_timer_stop(c->ws->loop, &c->replay_speed_timer);
 	lws_callback_on_writable(c->wsi);
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, code == CLOSE_WITHOUT_WORD ? LWS_TO_KILL_ASYNC : CLOSE_SECONDS);
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, code == CLOSE_WITHOUT_FRAME ? LWS_TO_KILL_ASYNC : CLOSE_SECONDS);
 }

@@ -1,5 +1,4 @@
-/* What is due on the ws thread once a second: pings, the peers that fell silent, and what others want to know of
- * connections. */
+/* What the ws thread does once a second: pings, timeouts, and figures of the connections for other threads. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,20 +8,19 @@
 
 enum {
 	TICK_US = WS_FIGURES_S * 1000 * 1000,
-	MESSAGE_PATIENCE = 3, /* as for a body over HTTP (http_conn.h) */
+	MESSAGE_TIMEOUT_FACTOR = 3, /* the same factor as for a body over HTTP (http_conn.h) */
 };
 
 static void on_tick(lws_sorted_usec_list_t *tick);
 
-/* A sign of life. */
-void ws_hear(struct ws_conn *c)
+void ws_note_alive(struct ws_conn *c)
 {
 	c->alive.seen_ms = clock_wall_ms();
 	c->alive.heard_ms = clock_mono_ms();
 	c->alive.pinged_ms = 0;
 }
 
-/* Not empty: libwebsockets does not tell of an empty pong. */
+/* The payload is not empty: libwebsockets does not report an empty pong. */
 static void ping(struct ws_conn *c, int64_t now)
 {
 	unsigned char frame[LWS_PRE + sizeof now];
@@ -40,36 +38,36 @@ void ws_pong(struct ws_conn *c)
 		pulse_trip(&c->ws->pulse, us / 1000, us - c->alive.ping_us);
 	}
 	c->alive.ping_us = 0;
-	ws_hear(c);
+	ws_note_alive(c);
 }
 
-/* A message that trickles in keeps what has come of it, and all messages have only so much together. */
-static bool dawdles(const struct ws_conn *c, int64_t now)
+/* A message that arrives slowly keeps its bytes in memory, whose total is limited. */
+static bool is_too_slow(const struct ws_conn *c, int64_t now)
 {
 	return c->incoming.begun_ms != 0 &&
-	       now - c->incoming.begun_ms > c->ws->options.message_timeout_ms * MESSAGE_PATIENCE;
+	       now - c->incoming.begun_ms > c->ws->options.message_timeout_ms * MESSAGE_TIMEOUT_FACTOR;
 }
 
-/* It has said nothing for two intervals, its answer to a ping included. */
+/* The peer has sent nothing for two intervals, not even a pong. */
 static bool is_overdue(const struct ws_conn *c, int64_t now)
 {
 	int64_t ping_ms = c->ws->options.ping_ms;
 	return c->alive.pinged_ms != 0 && now - c->alive.pinged_ms >= ping_ms && now - c->alive.heard_ms >= 2 * ping_ms;
 }
 
-/* Pings who is idle, closes who does not answer. Who is behind with reading cannot answer: the ping would be waiting
- * behind the events. */
+/* Pings idle peers, and closes those that do not answer. A peer that is behind with reading cannot answer: the ping would
+ * queue behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
 {
 	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || c->closing != NULL ||
 		      lws_partial_buffered(c->wsi);
 	if (paused)
-		c->alive.spoke_ms = now; /* what it says meanwhile waits in the socket */
+		c->alive.spoke_ms = now; /* messages it sends meanwhile stay in the socket */
 	if (paused && c->incoming.begun_ms != 0)
 		c->incoming.begun_ms = now;
-	if (dawdles(c, now)) {
+	if (is_too_slow(c, now)) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
-		ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "a message has to come to its end");
+		ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "the message took too long to arrive");
 		return;
 	}
 	if (ws_is_silent(c, now)) {
@@ -77,7 +75,7 @@ static void check_peer(struct ws_conn *c, int64_t now)
 		ws_hang_up(c, LWS_CLOSE_STATUS_NORMAL, "no message for too long");
 		return;
 	}
-	if (paused || !acks_empty(&c->acks) || c->gone) { /* deaf to its pongs, or it to our pings */
+	if (paused || !acks_empty(&c->acks) || c->write_failed) { /* its pongs are not read, or pings do not reach it */
 		c->alive.heard_ms = now;
 		c->alive.pinged_ms = 0;
 		return;
@@ -90,13 +88,13 @@ static void check_peer(struct ws_conn *c, int64_t now)
 			c->profile->silent(c, now - c->alive.heard_ms);
 		c->ws->pulse.timeouts++;
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
-		ws_hang_up(c, CLOSE_WITHOUT_WORD, NULL);
+		ws_hang_up(c, CLOSE_WITHOUT_FRAME, NULL);
 	} else if (c->alive.pinged_ms == 0 && (now - c->alive.heard_ms >= ping_ms || measure)) {
 		ping(c, now);
 	}
 }
 
-/* Often enough for short ping intervals, too. */
+/* More often than once a second if the ping interval is short. */
 static void schedule_tick(struct ws *w)
 {
 	int64_t us = w->options.ping_ms * 1000 / 4;
@@ -105,8 +103,8 @@ static void schedule_tick(struct ws *w)
 	lws_sul_schedule(w->context, 0, &w->tick, on_tick, us);
 }
 
-/* The five members of the profile. A peer has timed out while its ping is open for longer than it may be; then it is closed.
- */
+/* The members that the monitoring profile reports of a connection. A peer has timed out when its ping is open for too
+ * long; then it is closed. */
 static void write_connection(struct buf *out, const struct ws_conn *c, int64_t now)
 {
 	struct document d;
@@ -128,7 +126,7 @@ static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
 	document_end(&d, out);
 }
 
-/* One more member of an object of all connections: there may be many, so each is a document. */
+/* Appends one member to an object with all connections, each of which is a document of its own: there may be many. */
 static void add_member(struct buf *out, const struct ws_conn *c, int64_t now, bool first,
 		       void (*write)(struct buf *out, const struct ws_conn *c, int64_t now))
 {
@@ -145,10 +143,10 @@ static void write_health(struct ws *w, struct buf *out, int64_t now)
 	document_end(&d, out);
 }
 
-/* What others ask about connections, made ready here once a second: each connection, its pulse, and that of all together. */
+/* Prepares the texts that other threads ask for: each connection, its pings, and the health of all connections. */
 static void publish_pulses(struct ws *w, int64_t now)
 {
-	enum { SHOWN_MAX = 1000 }; /* the numbers beside them say how many there are */
+	enum { SHOWN_MAX = 1000 }; /* the counts beside the lists are complete */
 	struct buf texts[WS_TEXTS];
 	struct buf *connections = &texts[WS_TEXT_CONNECTIONS];
 	struct buf *pulses = &texts[WS_TEXT_PULSES];
@@ -188,7 +186,7 @@ static void on_tick(lws_sorted_usec_list_t *tick)
 			ws_metrics_lag(w->metrics, ws_session(c), lag);
 		ws_progressed(c);
 		reply_budget_watch(c, now);
-		ws_throttle(c); /* others have given memory back */
+		ws_throttle(c); /* other connections have given memory back */
 		ws_checkpoint(c, now);
 		if (c->profile->tick != NULL)
 			c->profile->tick(c);

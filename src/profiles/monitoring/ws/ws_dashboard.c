@@ -130,7 +130,7 @@ static int64_t since_of(const struct question *q)
 
 /* --- frames --- */
 
-static void say_sessions(struct ws_conn *c)
+static void send_sessions(struct ws_conn *c)
 {
 	struct document d;
 	struct buf text;
@@ -140,7 +140,7 @@ static void say_sessions(struct ws_conn *c)
 	monitor_write_sessions(self_of(c)->monitor, &text);
 	doc_raw_take(root, "data", &text);
 	ws_end_stamped(&d, &text);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
@@ -151,7 +151,7 @@ static void on_live(struct ws_conn *c)
 	if (seq <= dashboard_of(c)->session_told || seq > ws_after(c))
 		return;
 	dashboard_of(c)->session_told = seq;
-	say_sessions(c);
+	send_sessions(c);
 }
 
 static void on_gap(struct ws_conn *c, const struct gap *gap)
@@ -163,7 +163,7 @@ static void on_gap(struct ws_conn *c, const struct gap *gap)
 	gap_write(&object, gap);
 	buf_adds(&text, "{\"type\":\"gap\",");
 	buf_join(&text, &object, 1, 0);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&object);
 	buf_finish(&text);
 }
@@ -173,7 +173,7 @@ static void on_error(struct ws_conn *c, int status, const struct fault *fault)
 	struct buf text;
 	buf_init(&text);
 	ws_write_error(&text, status, fault->text);
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	buf_finish(&text);
 }
 
@@ -209,8 +209,8 @@ static void tell(struct ws_conn *c, void *arg)
 	const struct news *news = arg;
 	if (ws_is_held(c) || !ws_keeps_up(c))
 		return;
-	ws_say(c, &news->leases);
-	ws_say(c, &news->health);
+	ws_send_text(c, &news->leases);
+	ws_send_text(c, &news->health);
 	ws_pump_out(c);
 }
 
@@ -294,11 +294,11 @@ static void get_stats(struct ws_conn *c, const struct question *q)
 	} else {
 		monitor_write_stats(m, &text, q->service);
 	}
-	ws_say(c, &text);
+	ws_send_text(c, &text);
 	for (int i = 0; q->service == SERVICES && i < SERVICES; i++) {
 		text.len = 0;
 		monitor_write_stats(m, &text, (enum service)i);
-		ws_say(c, &text);
+		ws_send_text(c, &text);
 	}
 	buf_finish(&text);
 }
@@ -416,7 +416,7 @@ struct ws_profile ws_dashboard(struct monitoring *self, enum encoding live)
 		.query = WS_QUERY,
 		.reads = true,
 		.measures = true,
-		.form = live,
+		.encoding = live,
 		.counts = WSM_DIRECT,
 		.narrow = narrow,
 		.opened = on_opened,

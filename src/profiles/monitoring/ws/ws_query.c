@@ -289,7 +289,7 @@ static void on_query_done(struct ws_task *task)
 		reply_budget_drop(&e->claim);
 	} else {
 		ws_hold(c, false);
-		ws_say(c, &e->reply);
+		ws_send_text(c, &e->reply);
 		reply_budget_keep(c, &e->claim, e->reply.len);
 		if (e->kind == WS_QUERY_INITIAL)
 			ws_pump(c);
@@ -307,10 +307,10 @@ static void on_granted(struct reply_claim *claim)
 }
 
 /* More than a page shows is asked for. */
-static enum ws_line line_of(const struct ws_query *e)
+static enum reply_queue line_of(const struct ws_query *e)
 {
 	bool more = e->query.limit == 0 || e->query.limit > SMALL_EVENTS;
-	return e->kind != WS_QUERY_EXPORT && e->kind != WS_QUERY_SERIES && more ? LINE_LARGE : LINE_SMALL;
+	return e->kind != WS_QUERY_EXPORT && e->kind != WS_QUERY_SERIES && more ? REPLY_LARGE : REPLY_SMALL;
 }
 
 static void begin_next(struct ws_conn *c)

@@ -1,4 +1,5 @@
-/* How a connection is: its newest ping round trips, and what went wrong with it. Owned by whoever holds it. */
+/* The state of a connection: its latest ping round trips, and what went wrong with it. Owned by its connection; not
+ * thread-safe. */
 #ifndef SERVER_WS_METRICS_PULSE_H
 #define SERVER_WS_METRICS_PULSE_H
 
@@ -11,8 +12,8 @@ enum { PULSE_TRIPS = 10, PULSE_STALE_MS = 60 * 1000 };
 struct pulse {
 	int64_t started_ms;             /* monotonic */
 	int64_t pinged_ms;              /* monotonic, of the last round trip; 0: none */
-	uint32_t trips_us[PULSE_TRIPS]; /* a circle */
-	uint32_t trips;                 /* all so far */
+	uint32_t trips_us[PULSE_TRIPS]; /* ring buffer */
+	uint32_t trips;                 /* total number so far */
 	uint64_t reconnections;
 	uint64_t timeouts;
 };

@@ -45,7 +45,7 @@ void ws_metrics_destroy(struct ws_metrics *m)
 	free(m);
 }
 
-/* NULL for a reader without a name, and past CLIENTS_MAX. */
+/* NULL for a reader without a name, and when there are CLIENTS_MAX already. */
 struct ws_client *ws_metrics_client(struct ws_metrics *m, struct slice session)
 {
 	if (session.len == 0)
@@ -81,7 +81,7 @@ void ws_metrics_count(struct ws_metrics *m, struct slice session, enum ws_metric
 	pthread_mutex_unlock(&m->lock);
 }
 
-void ws_metrics_enter(struct ws_metrics *m, struct slice session)
+void ws_metrics_opened(struct ws_metrics *m, struct slice session)
 {
 	pthread_mutex_lock(&m->lock);
 	struct ws_client *c = ws_metrics_client(m, session);
@@ -90,7 +90,7 @@ void ws_metrics_enter(struct ws_metrics *m, struct slice session)
 	pthread_mutex_unlock(&m->lock);
 }
 
-void ws_metrics_leave(struct ws_metrics *m, struct slice session)
+void ws_metrics_closed(struct ws_metrics *m, struct slice session)
 {
 	pthread_mutex_lock(&m->lock);
 	struct ws_client *c = ws_metrics_client(m, session);
@@ -228,7 +228,7 @@ static void put_counters(struct doc to, const struct counters *c, uint64_t activ
 	doc_fixed(retry, "success_rate", tried > 0 ? (double)n[WSM_RETRY_FINE] / (double)tried : 1, 4);
 }
 
-/* There may be many: a document for each. */
+/* There may be many sessions, so each is a document of its own. */
 static void write_clients(struct buf *out, struct ws_metrics *m)
 {
 	buf_addc(out, '{');
@@ -252,13 +252,13 @@ void ws_metrics_write(struct ws_metrics *m, struct doc to, uint64_t active, stru
 	writer_read(writer, &w);
 	buf_init(&clients);
 	pthread_mutex_lock(&m->lock);
-	const struct writers *past = &m->past;
-	put_counters(to, &m->all, active, past->duplicates + w.duplicates);
+	const struct writers *loaded = &m->writer_loaded;
+	put_counters(to, &m->all, active, loaded->duplicates + w.duplicates);
 	struct doc breaker = doc_object(to, "circuit_breaker");
 	doc_string(breaker, "state", breaker_name(w.breaker));
-	doc_u64(breaker, "opens", past->opens + w.breaker_opens);
-	doc_u64(breaker, "half_opens", past->half_opens + w.breaker_half_opens);
-	doc_u64(breaker, "closes", past->closes + w.breaker_closes);
+	doc_u64(breaker, "opens", loaded->opens + w.breaker_opens);
+	doc_u64(breaker, "half_opens", loaded->half_opens + w.breaker_half_opens);
+	doc_u64(breaker, "closes", loaded->closes + w.breaker_closes);
 	doc_fixed(doc_object(to, "latency"), "average_send_ms", mean_ms(m), 3);
 	doc_fixed(to, "uptime_seconds", (double)(clock_mono_ms() - m->started_ms) / 1000, 3);
 	doc_seconds(to, "last_update", clock_wall_ms());

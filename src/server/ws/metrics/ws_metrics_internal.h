@@ -1,5 +1,4 @@
-/* The inside of the metrics of WebSockets: ws_metrics.c (counting and telling) and ws_metrics_save.c (over restarts) share
- * it. */
+/* The internals of the WebSocket metrics, shared by ws_metrics.c (counting, reporting) and ws_metrics_save.c (restarts). */
 #ifndef SERVER_WS_METRICS_WS_METRICS_INTERNAL_H
 #define SERVER_WS_METRICS_WS_METRICS_INTERNAL_H
 
@@ -22,12 +21,12 @@ struct ws_client {
 	int64_t seen_ms; /* monotonic */
 	struct counters counters;
 	uint64_t open; /* connections */
-	bool saved;    /* as it is */
+	bool saved;    /* equal to the saved counters */
 	size_t name_len;
 	char name[];
 };
 
-/* Counters of the writer that are told with these. */
+/* Counters of the writer that are reported with these. */
 struct writers {
 	uint64_t duplicates;
 	uint64_t opens;
@@ -39,9 +38,9 @@ struct ws_metrics {
 	struct writer_observer observer;
 	bool (*persists)(const void *arg); /* NULL: the counters are saved */
 	const void *persists_arg;
-	_Atomic(struct writer *) writer; /* NULL: it has not started, or is gone */
+	_Atomic(struct writer *) writer; /* NULL: it has not started, or has ended */
 	atomic_bool save_asked;
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards everything below */
 	int64_t started_ms;
 	int64_t idle_ms;
 	struct counters all;
@@ -50,15 +49,15 @@ struct ws_metrics {
 	int64_t latency_ms; /* sum */
 	uint64_t latencies;
 	struct buf texts[WS_TEXTS];
-	struct counters loaded; /* what was counted before this process */
-	struct writers past;    /* the same of the writer's */
-	struct writers stored;  /* the writer's, as they were last saved */
-	bool changed;           /* since that */
-	bool last;              /* the next commit is the last one */
-	int64_t saved_ms;       /* monotonic */
+	struct counters loaded;       /* counted before this process */
+	struct writers writer_loaded; /* the writer's, counted before this process */
+	struct writers writer_saved;  /* the writer's, as last saved */
+	bool changed;                 /* since the last save */
+	bool last;                    /* the next commit is the last one */
+	int64_t saved_ms;             /* monotonic */
 };
 
-/* With the lock. NULL: no memory, or there are too many. */
+/* With the lock held. NULL: no memory, or there are too many. */
 struct ws_client *ws_metrics_client(struct ws_metrics *m, struct slice session);
 
 #endif

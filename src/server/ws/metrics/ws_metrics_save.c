@@ -1,4 +1,4 @@
-/* The counters go on over restarts: they are saved as notes beside the log. */
+/* The counters survive restarts: they are saved as notes beside the log. */
 #include "server/ws/metrics/ws_metrics.h"
 
 #include <pthread.h>
@@ -29,7 +29,7 @@ static bool is_due(void *arg, bool last, uint64_t evict_upto)
 	struct writers now = writers_now(m);
 	(void)evict_upto;
 	pthread_mutex_lock(&m->lock);
-	bool changed = m->changed || memcmp(&now, &m->stored, sizeof now) != 0;
+	bool changed = m->changed || memcmp(&now, &m->writer_saved, sizeof now) != 0;
 	bool late = clock_mono_ms() - m->saved_ms >= SAVE_MS;
 	m->last = last;
 	pthread_mutex_unlock(&m->lock);
@@ -66,30 +66,30 @@ static void unfill(struct counters *c, const uint64_t n[CLIENT_NUMBERS])
 	c->lag_max = n[WSM_COUNT];
 }
 
-/* A session's counters on their way to the disk: nobody who counts waits for it. */
-struct kept {
-	int64_t at; /* Unix: of the last that was counted */
+/* A copy of a session's counters that is being saved, so that counting does not wait for the disk. */
+struct saved_client {
+	int64_t at; /* Unix: the last change */
 	uint64_t n[CLIENT_NUMBERS];
 	size_t name_len;
 	char name[EVENT_NAME_MAX];
 };
 
-/* Takes those that something was counted for; at the end all, so that the time counts by which they are forgotten. With the
- * lock. Returns how many, -1 without memory. */
-static int take_clients(struct ws_metrics *m, struct kept **out)
+/* Copies the counters that have changed; at the end all, so that their ages are saved. With the lock held. Returns their
+ * number, -1 without memory. */
+static int take_clients(struct ws_metrics *m, struct saved_client **out)
 {
 	int count = 0;
 	int64_t wall = clock_wall_ms();
 	int64_t mono = clock_mono_ms();
-	struct kept *kept = malloc((m->by_name.count + 1) * sizeof *kept);
-	*out = kept;
-	if (kept == NULL)
+	struct saved_client *saved_client = malloc((m->by_name.count + 1) * sizeof *saved_client);
+	*out = saved_client;
+	if (saved_client == NULL)
 		return -1;
 	LIST_EACH (link, &m->clients) {
 		struct ws_client *c = LIST_ITEM(link, struct ws_client, link);
 		if ((c->saved && !m->last) || c->name_len > EVENT_NAME_MAX)
 			continue;
-		struct kept *k = &kept[count++];
+		struct saved_client *k = &saved_client[count++];
 		k->at = c->open > 0 ? wall : wall - (mono - c->seen_ms);
 		k->name_len = c->name_len;
 		fill(k->n, &c->counters);
@@ -109,23 +109,23 @@ static enum err save(void *arg, struct store *store, struct fault *fault)
 	uint64_t *more = n + CLIENT_NUMBERS;
 	more[0] = (uint64_t)m->latency_ms;
 	more[1] = m->latencies;
-	more[2] = m->past.duplicates + now.duplicates;
-	more[3] = m->past.opens + now.opens;
-	more[4] = m->past.half_opens + now.half_opens;
-	more[5] = m->past.closes + now.closes;
-	m->stored = now;
+	more[2] = m->writer_loaded.duplicates + now.duplicates;
+	more[3] = m->writer_loaded.opens + now.opens;
+	more[4] = m->writer_loaded.half_opens + now.half_opens;
+	more[5] = m->writer_loaded.closes + now.closes;
+	m->writer_saved = now;
 	m->changed = false;
 	m->saved_ms = clock_mono_ms();
-	struct kept *kept;
-	int count = take_clients(m, &kept);
+	struct saved_client *saved_client;
+	int count = take_clients(m, &saved_client);
 	pthread_mutex_unlock(&m->lock);
 	enum err err = count < 0 ? fault_nomem(fault) : ERR_NONE;
 	for (int i = 0; !err && i < count; i++) {
-		const struct kept *k = &kept[i];
+		const struct saved_client *k = &saved_client[i];
 		err = put(store, "ws_client", (struct slice){k->name, k->name_len}, k->at,
 			  (struct numbers){k->n, CLIENT_NUMBERS}, fault);
 	}
-	free(kept);
+	free(saved_client);
 	if (!err)
 		err = store_note_trim(store, "ws_client", clock_wall_ms() - m->idle_ms, fault);
 	return err ? err
@@ -145,7 +145,7 @@ static void saved(void *arg, bool committed)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* What another version has counted otherwise is passed over. */
+/* Counters of another version's layout are skipped. */
 static enum err on_all(void *arg, struct slice key, int64_t at, struct slice value)
 {
 	struct ws_metrics *m = arg;
@@ -159,7 +159,7 @@ static enum err on_all(void *arg, struct slice key, int64_t at, struct slice val
 	m->loaded = m->all;
 	m->latency_ms = (int64_t)more[0];
 	m->latencies = more[1];
-	m->past = (struct writers){more[2], more[3], more[4], more[5]};
+	m->writer_loaded = (struct writers){more[2], more[3], more[4], more[5]};
 	return ERR_NONE;
 }
 
@@ -212,7 +212,7 @@ void ws_metrics_save(struct ws_metrics *m)
 	struct writer *writer = atomic_load(&m->writer);
 	if (writer == NULL || !is_due(m, false, 0) || atomic_exchange(&m->save_asked, true))
 		return;
-	struct write_op *op = calloc(1, sizeof *op); /* a commit of nothing else, where no other comes */
+	struct write_op *op = calloc(1, sizeof *op); /* an empty operation, so that a commit happens */
 	if (op != NULL)
 		op->done = on_asked;
 	if (op == NULL || writer_submit(writer, op, NULL) != ERR_NONE) {
