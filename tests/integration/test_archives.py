@@ -403,7 +403,7 @@ class ArchiveApi(ArchiveTest):
         server.publish_lines(self.batch(60, 100))
         wait_until(lambda: server.retention()["log"]["events"] <= 60, "some are gone")
         first = server.retention()["log"]["first"]
-        self.assert_problem(server.get("/v1/export"), 410, f"event 61 was removed by retention: the next there is is {first}")
+        self.assert_problem(server.get("/v1/export"), 410, f"event 61 was removed by retention: the next stored event is {first}")
         self.assertEqual(server.get("/v1/export", before=61).status, 200)
 
     def test_an_export_that_cannot_begin_says_why(self):

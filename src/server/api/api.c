@@ -33,7 +33,7 @@ bool api_answer_condition(struct http_request *x, const char *tag, int64_t modif
 	if (verdict == ENTITY_KNOWN && type != NULL)
 		request_status(x, 304, type);
 	else
-		request_problem(x, 412, "what is here now is not what the conditions ask for (If-Match and the like)");
+		request_problem(x, 412, "the current version does not satisfy the conditions (If-Match and the like)");
 	return true;
 }
 
@@ -56,10 +56,10 @@ struct selection *api_select_take(struct api *api, struct reader_query *q)
 	return s;
 }
 
-/* The request is no upgrade, or a malformed one. */
+/* Refuses a request that is not a WebSocket upgrade, or a malformed one. */
 static void refuse_upgrade(struct http_request *x, bool ours, int status, const struct fault *fault)
 {
-	/* 400 is what the Python hub said to a request without an upgrade. */
+	/* the Python hub answered 400 to a request without an upgrade */
 	request_problem(x, !ours && request_head(x)->upgrades == 0 ? 400 : status, fault->text);
 	if (status != 426)
 		return;
@@ -68,8 +68,8 @@ static void refuse_upgrade(struct http_request *x, bool ours, int status, const 
 	request_add_header(x, "Sec-WebSocket-Version", "13");
 }
 
-/* A WebSocket that the door did not pass on: it is not the first request of its connection, or something is wrong with it.
- */
+/* A WebSocket request that the listener did not hand to ws: it is not the first request of its connection, or has an
+ * error. */
 void api_websocket(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;

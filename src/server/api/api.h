@@ -1,4 +1,4 @@
-/* The handlers behind the routes of schema/openapi.json, and what those of profiles share with them. */
+/* The handlers of the routes in schema/openapi.json, and functions that they share with the handlers of profiles. */
 #ifndef SERVER_API_API_H
 #define SERVER_API_API_H
 
@@ -23,7 +23,7 @@ struct api_figures {
 
 enum { API_FIGURES_MAX = 8 };
 
-/* What the handlers work with; all borrowed. Filled in before the first request. */
+/* The modules that handlers use; all borrowed. Filled in before the first request. */
 struct api {
 	struct store *store;
 	struct writer *writer;
@@ -35,7 +35,7 @@ struct api {
 	struct batch_limits limits;
 	struct access *access;
 	struct rates *rates;
-	size_t body_max; /* bytes of a request, also when it is unpacked */
+	size_t body_max; /* bytes of a request body, also after decompression */
 	struct archiver *archiver;
 	const char *durability; /* "fsync" or "written" */
 	int64_t started_mono_ms;
@@ -43,31 +43,31 @@ struct api {
 	struct quotas *quotas;
 	struct api_figures figures[API_FIGURES_MAX];
 	int figures_count;
-	struct spread queries;  /* how long pages of history take, but for waiting */
+	struct spread queries;  /* time to make pages of history, without waiting */
 	const char *static_dir; /* NULL: none */
-	const char *base;       /* of the paths in answers; see request_guard.h */
+	const char *base;       /* prefix of the paths in replies; see request_guard.h */
 };
 
 extern const struct http_route api_routes[];
 
-/* Was the parameter at `index` given before that, too? */
+/* Does an earlier parameter have the same name as the one at `index`? */
 bool api_given_twice(const struct url *u, size_t index);
-/* 503 or 429, and true, where there is no request_reply_max for an answer. */
+/* Refuses the request with 503 or 429 if there is no reply memory (request_reply_max); true: it was refused. */
 bool api_refuse_full(struct http_request *x);
-/* Says 304 or 412, and true, where that is what the conditions of the request come to for an entity of this tag, which has
- * its quotes. `modified_s`: Unix seconds; 0: it is not told when it was changed. `type` is that of the entity; NULL: the
+/* Answers 304 or 412 if the conditions of the request demand that for an entity with this tag (quoted); true: the status
+ * is set. `modified_s`: Unix seconds of the last change; 0: unknown. `type`: the media type of the entity; NULL: the
  * request changes it, and is never answered with 304. */
 bool api_answer_condition(struct http_request *x, const char *tag, int64_t modified_s, const char *type);
-/* While the profiles start. */
+/* Call it while the profiles start. */
 void api_add_figures(struct api *api, struct api_figures figures);
-/* Sends a page: the operator's file of the request's name, else one of ours; 404 where there is neither. */
+/* Sends a page: the operator's file of that name, or else the built-in one; 404 if there is neither. */
 void api_send_page(const struct api *api, struct http_request *x, const char *name);
-/* Sends the JSON in request_out. */
+/* Completes the request with the JSON in request_out. */
 void api_json_done(struct http_request *x, int status);
-/* The same for a fault. */
+/* Completes the request with a fault. */
 void api_fault_done(struct http_request *x, const struct fault *fault);
 
-/* Members every handler of a page of history needs: takes the query's filter. */
+/* Makes the selection of a history query. Takes the query's filter. NULL: no memory. */
 struct selection *api_select_take(struct api *api, struct reader_query *q);
 
 http_handler api_publish;

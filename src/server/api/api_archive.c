@@ -1,4 +1,4 @@
-/* /v1/archives: made, listed, fetched and deleted. */
+/* /v1/archives: making, listing, fetching and deleting archives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 
 enum { PIECE = 256 * 1024, TAG_LEN = SHA256_TEXT_LEN + 16, ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME };
 
-/* The manifest, and the name that the archive has here. */
+/* The manifest, with the names of the files in this API. */
 static void put_archive(struct buf *out, const struct manifest *m)
 {
 	struct buf manifest;
@@ -50,28 +50,28 @@ void api_archives(void *arg, struct http_request *x, struct reader *reader)
 	api_json_done(x, 200);
 }
 
-/* --- make --- */
+/* --- create --- */
 
-struct order {
-	struct archiver_job job; /* first: the keeper gives it back */
-	struct http_request *exchange;
+struct archive_request {
+	struct archiver_job job; /* first member: the archiver hands it back */
+	struct http_request *request;
 };
 
-/* Gives the keeper something to do for this request. */
+/* Submits a job for this request to the archiver. */
 static enum err submit(struct api *api, struct http_request *x, struct archiver_job job, struct fault *fault)
 {
-	struct order *o = calloc(1, sizeof *o);
+	struct archive_request *o = calloc(1, sizeof *o);
 	if (o == NULL)
 		return fault_nomem(fault);
-	*o = (struct order){job, x};
+	*o = (struct archive_request){job, x};
 	request_keep(x, o, free);
 	return archiver_submit(api->archiver, &o->job, fault);
 }
 
 static void on_made(struct archiver_job *job)
 {
-	struct http_request *x = ((struct order *)job)->exchange;
-	if (job->err == ERR_LOCKED) /* the directory of archives, not this request */
+	struct http_request *x = ((struct archive_request *)job)->request;
+	if (job->err == ERR_LOCKED) /* another process has locked the directory of archives; the request itself is fine */
 		job->fault.code = ERR_BUSY;
 	if (job->err) {
 		api_fault_done(x, &job->fault);
@@ -93,8 +93,8 @@ static enum err make(struct api *api, struct http_request *x, struct reader *rea
 		return err;
 	if (range.has_gap)
 		return fault_set(fault, range.gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
-				 "the events after %" PRIu64 " are not there: the first is %" PRIu64
-				 " (after=first takes what is there)",
+				 "the events after %" PRIu64 " are no longer stored; the first stored event is %" PRIu64
+				 " (after=first starts there)",
 				 range.gap.requested, range.gap.first);
 	if (range.query.after + 1 >= range.query.before)
 		return fault_set(fault, ERR_NOT_FOUND, "there are no events in this range");
@@ -110,7 +110,7 @@ void api_archive_make(void *arg, struct http_request *x, struct reader *reader)
 	enum err err = reader_query_parse(request_url(x), ALLOWED, &q, &fault);
 	if (!err && request_body_len(x) > 0)
 		err = fault_set(&fault, ERR_INVALID,
-				"this takes no body: the range is in the parameters after, before, since, until");
+				"a body is not allowed: set the range with the parameters after, before, since and until");
 	if (!err)
 		err = make(api, x, reader, &q, &fault);
 	reader_query_finish(&q);
@@ -118,11 +118,11 @@ void api_archive_make(void *arg, struct http_request *x, struct reader *reader)
 		api_fault_done(x, &fault);
 }
 
-/* --- fetch --- */
+/* --- get --- */
 
 struct file {
 	int fd;
-	uint64_t left; /* bytes of the part that is asked for */
+	uint64_t left; /* bytes of the requested range that are left */
 };
 
 static void destroy(void *arg)
@@ -143,7 +143,7 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 		n = read(f->fd, out->data, f->left < PIECE ? (size_t)f->left : PIECE);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return fault_set(fault, ERR_IO, "an archive cannot be read: %s", strerror(errno));
+		return fault_set(fault, ERR_IO, "cannot read an archive: %s", strerror(errno));
 	if (n == 0 && f->left > 0)
 		return fault_set(fault, ERR_IO, "an archive has become shorter");
 	out->len = (size_t)n;
@@ -152,8 +152,8 @@ static enum err fill(void *source, struct reader *reader, struct buf *out, bool 
 	return ERR_NONE;
 }
 
-/* The part of a file that is asked for, which is the whole where nothing else is said, or nothing is sent (RFC 9110, 14.2).
- */
+/* The range of a file to send: the whole file without a Range header, nothing if the client has it already (RFC 9110,
+ * 14.2). */
 static enum err choose_part(struct http_request *x, struct file *f, uint64_t size, const char *tag, const char *type,
 			    struct fault *fault)
 {
@@ -168,7 +168,7 @@ static enum err choose_part(struct http_request *x, struct file *f, uint64_t siz
 		request_add_header(x, "Content-Range", range);
 		break;
 	case RANGE_NONE:
-		request_problem(x, 416, "the range lies outside of the file");
+		request_problem(x, 416, "the range is outside the file");
 		snprintf(range, sizeof range, "bytes */%" PRIu64, size);
 		request_add_header(x, "Content-Range", range);
 		f->left = 0;
@@ -176,11 +176,10 @@ static enum err choose_part(struct http_request *x, struct file *f, uint64_t siz
 	}
 	return lseek(f->fd, (off_t)from, SEEK_SET) >= 0
 		       ? ERR_NONE
-		       : fault_set(fault, ERR_IO, "the archive cannot be read: %s", strerror(errno));
+		       : fault_set(fault, ERR_IO, "cannot read the archive: %s", strerror(errno));
 }
 
-/* Archives never change: a client that has one already gets a 304, and it may ask for a part. Takes the file, also on
- * failure. */
+/* Archives never change: a client that has one gets a 304, and may ask for a range. Takes the file, also on failure. */
 static enum err send_file_take(struct http_request *x, struct file *f, const char *tag, const char *type,
 			       struct fault *fault)
 {
@@ -192,7 +191,7 @@ static enum err send_file_take(struct http_request *x, struct file *f, const cha
 	request_add_header(x, "Cache-Control", "no-cache");
 	bool ends = api_answer_condition(x, tag, 0, type);
 	if (!ends && fstat(f->fd, &st) != 0)
-		err = fault_set(fault, ERR_IO, "the archive cannot be read: %s", strerror(errno));
+		err = fault_set(fault, ERR_IO, "cannot read the archive: %s", strerror(errno));
 	else if (!ends)
 		err = choose_part(x, f, (uint64_t)st.st_size, tag, type, fault);
 	if (err || f->left == 0) {
@@ -208,7 +207,7 @@ static void make_tag(const struct manifest *m, bool manifest, char tag[TAG_LEN])
 	snprintf(tag, TAG_LEN, "\"%s%s\"", manifest ? "manifest-" : "", manifest_digest(m));
 }
 
-/* "FIRST-LAST" and the ending of an archive or of a manifest, from a URL. `file`: of the archive. */
+/* Parses FIRST-LAST and the suffix of an archive or a manifest. `file` gets the name of the archive. */
 static enum err parse_name(struct slice name, char text[ARCHIVE_NAME_LEN], char file[ARCHIVE_NAME_LEN], bool *manifest,
 			   struct fault *fault)
 {
@@ -224,9 +223,9 @@ static enum err parse_name(struct slice name, char text[ARCHIVE_NAME_LEN], char 
 	return ERR_NONE;
 }
 
-/* The name of an archive that the server keeps, or of its manifest. */
-static enum err open_kept(struct api *api, struct slice name, bool *manifest, int *fd, char tag[TAG_LEN],
-			  struct fault *fault)
+/* Opens an archive or its manifest. */
+static enum err open_archive(struct api *api, struct slice name, bool *manifest, int *fd, char tag[TAG_LEN],
+			     struct fault *fault)
 {
 	char text[ARCHIVE_NAME_LEN];
 	char file[ARCHIVE_NAME_LEN];
@@ -245,7 +244,7 @@ static enum err open_kept(struct api *api, struct slice name, bool *manifest, in
 		return ERR_NONE;
 	}
 	return errno == ENOENT ? fault_set(fault, ERR_NOT_FOUND, "there is no archive %s", text)
-			       : fault_set(fault, ERR_IO, "the archive %s cannot be opened: %s", text, strerror(errno));
+			       : fault_set(fault, ERR_IO, "cannot open the archive %s: %s", text, strerror(errno));
 }
 
 void api_archive_get(void *arg, struct http_request *x, struct reader *reader)
@@ -259,7 +258,8 @@ void api_archive_get(void *arg, struct http_request *x, struct reader *reader)
 		free(f);
 		return;
 	}
-	enum err err = f != NULL ? open_kept(arg, request_segment(x), &manifest, &f->fd, tag, &fault) : fault_nomem(&fault);
+	enum err err =
+		f != NULL ? open_archive(arg, request_segment(x), &manifest, &f->fd, tag, &fault) : fault_nomem(&fault);
 	if (err) {
 		free(f);
 	} else {
@@ -274,7 +274,7 @@ void api_archive_get(void *arg, struct http_request *x, struct reader *reader)
 
 static void on_deleted(struct archiver_job *job)
 {
-	struct http_request *x = ((struct order *)job)->exchange;
+	struct http_request *x = ((struct archive_request *)job)->request;
 	if (job->err)
 		request_fault(x, &job->fault);
 	else
@@ -282,8 +282,8 @@ static void on_deleted(struct archiver_job *job)
 	request_done(x);
 }
 
-/* Refuses to delete an archive that does not fulfil the request's conditions. A missing archive has no tag: deleting it says
- * 404. */
+/* Refuses to delete an archive that does not satisfy the conditions of the request. For a missing archive there is no
+ * tag; deleting it answers 404. */
 static bool refuse_condition(struct api *api, struct http_request *x, const char *file)
 {
 	struct manifest m;
@@ -308,7 +308,7 @@ void api_archive_delete(void *arg, struct http_request *x, struct reader *reader
 		return;
 	enum err err = parse_name(request_segment(x), text, job.file, &manifest, &fault);
 	if (!err && manifest)
-		err = fault_set(&fault, ERR_NOT_FOUND, "a manifest goes with its archive, which is %s", job.file);
+		err = fault_set(&fault, ERR_NOT_FOUND, "a manifest is deleted with its archive: delete %s", job.file);
 	if (!err && refuse_condition(arg, x, job.file))
 		return;
 	if (!err)

@@ -10,17 +10,17 @@
 static enum err read_seq(struct api *api, struct http_request *x, uint64_t *seq, struct fault *fault)
 {
 	if (!json_sequence(request_segment(x), seq) || *seq == 0)
-		return fault_set(fault, ERR_INVALID, "the path wants a seq (1 to 9007199254740991)");
+		return fault_set(fault, ERR_INVALID, "the path must end with a seq (1 to 9007199254740991)");
 	if (*seq > store_head(api->store))
-		return fault_set(fault, ERR_NOT_FOUND, "event %" PRIu64 " never existed: the head is %" PRIu64, *seq,
+		return fault_set(fault, ERR_NOT_FOUND, "event %" PRIu64 " does not exist: the head is %" PRIu64, *seq,
 				 store_head(api->store));
 	if (*seq < store_first(api->store))
-		return fault_set(fault, ERR_GONE, "event %" PRIu64 " was removed by retention: the first is %" PRIu64, *seq,
-				 store_first(api->store));
+		return fault_set(fault, ERR_GONE, "event %" PRIu64 " was removed by retention: the first event is %" PRIu64,
+				 *seq, store_first(api->store));
 	return ERR_NONE;
 }
 
-/* What the token may read of the store; NULL with ERR_NONE: all of it. */
+/* The part of the store that the token may read; NULL with ERR_NONE: all of it. */
 static enum err select_granted(struct api *api, struct http_request *x, struct selection **out, struct fault *fault)
 {
 	*out = NULL;

@@ -1,4 +1,4 @@
-/* GET /v1/export: history as an archive, packed while it is read. */
+/* GET /v1/export: history as an archive, compressed while it is read. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +12,15 @@ enum { PAGE_EVENTS = 4096, PAGE_BYTES = 1024 * 1024, ALLOWED = Q_AFTER | Q_BEFOR
 
 struct export
 {
-	struct history_query query; /* the rest that is still to come */
+	struct history_query query; /* the range that is not sent yet */
 	struct archive_writer *writer;
-	struct quota_hold place;      /* among those that are being sent */
-	struct quota_hold slow_place; /* and among those of them that are compressed more than usual */
-	/* What the file is called by: the first and the last event that it holds. 0: not found yet. */
+	struct quota_hold slot;      /* QUOTA_EXPORTS */
+	struct quota_hold slow_slot; /* QUOTA_SLOW_EXPORTS: compressed more than by default */
+	/* The first and last event of the file, for its name. 0: not found yet. */
 	uint64_t first;
 	uint64_t last;
-	bool selection;  /* a filter, or the token's streams, leave something out */
-	struct buf *out; /* while a piece is being made */
+	bool selection;  /* a filter, or the token's streams, exclude some events */
+	struct buf *out; /* set while a piece is being made */
 	struct reply_piece begun;
 };
 
@@ -30,8 +30,8 @@ static void destroy(void *arg)
 	archive_writer_destroy(e->writer);
 	selection_destroy(e->query.select);
 	buf_finish(&e->begun.bytes);
-	quota_hold(&e->slow_place, QUOTA_SLOW_EXPORTS, 0, NULL);
-	quota_hold(&e->place, QUOTA_EXPORTS, 0, NULL);
+	quota_hold(&e->slow_slot, QUOTA_SLOW_EXPORTS, 0, NULL);
+	quota_hold(&e->slot, QUOTA_EXPORTS, 0, NULL);
 	free(e);
 }
 
@@ -42,7 +42,7 @@ static enum err on_bytes(void *arg, struct slice bytes, struct fault *fault)
 	return buf_failed(e->out) ? fault_nomem(fault) : ERR_NONE;
 }
 
-/* Reads and packs one page; there may be nothing to send yet. Finds the first event where it is not known. */
+/* Reads and compresses one page; it may produce no bytes yet. Finds the first event if it is not known. */
 static enum err make_piece(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
 	struct export *e = source;
@@ -71,7 +71,7 @@ static enum err holds_nothing(struct fault *fault)
 	return fault_set(fault, ERR_NOT_FOUND, "there are no events in this selection");
 }
 
-/* Looks through one page, backwards, for the last event: what is behind it is not looked at again. */
+/* Scans one page, backwards, for the last event; the events after it are not read again. */
 static enum err find_last(struct export *e, struct reader *reader, struct fault *fault)
 {
 	struct history_query q = e->query;
@@ -94,33 +94,32 @@ static enum err find_last(struct export *e, struct reader *reader, struct fault 
 	return ERR_NONE;
 }
 
-/* All of the range has to be there: an archive cannot tell of a gap. */
+/* The whole range must be there: an archive cannot contain a gap. */
 static enum err check(struct store *store, struct reader *reader, const struct history_range *r, struct fault *fault)
 {
-	static const char *const why[] = {"were removed by retention", "are of another store (see epoch)",
-					  "are of another line of history (see epoch)", "have not happened yet",
-					  "are too old"};
+	static const char *const why[] = {"were removed by retention", "are of another store (epoch)",
+					  "are of another line of history (epoch)", "have not happened yet", "are too old"};
 	if (r->has_gap)
 		return fault_set(fault, r->gap.reason == GAP_AHEAD ? ERR_NOT_FOUND : ERR_GONE,
-				 "the events after %" PRIu64 " %s: the first there is is %" PRIu64
-				 " (after=first takes what is there)",
+				 "the events after %" PRIu64 " %s: the first stored event is %" PRIu64
+				 " (after=first starts there)",
 				 r->gap.requested, why[r->gap.reason], r->gap.first);
 	if (r->query.after + 1 >= r->query.before)
 		return holds_nothing(fault);
 	uint64_t removed = history_removed(reader, r->query.after, r->query.before);
 	if (removed != 0)
 		return fault_set(fault, ERR_GONE,
-				 "event %" PRIu64 " was removed by retention: the next there is is %" PRIu64, removed,
+				 "event %" PRIu64 " was removed by retention: the next stored event is %" PRIu64, removed,
 				 store_next(store, removed));
 	return ERR_NONE;
 }
 
 static enum err admit(struct api *api, const struct http_request *x, struct export *e, int level, struct fault *fault)
 {
-	e->place = e->slow_place = (struct quota_hold){api->quotas, request_client(x), 0, 0};
-	enum err err = quota_hold(&e->place, QUOTA_EXPORTS, 1, fault);
+	e->slot = e->slow_slot = (struct quota_hold){api->quotas, request_client(x), 0, 0};
+	enum err err = quota_hold(&e->slot, QUOTA_EXPORTS, 1, fault);
 	if (!err && level > ARCHIVE_LEVEL)
-		err = quota_hold(&e->slow_place, QUOTA_SLOW_EXPORTS, 1, fault);
+		err = quota_hold(&e->slow_slot, QUOTA_SLOW_EXPORTS, 1, fault);
 	return err;
 }
 
@@ -171,7 +170,7 @@ static enum err begin_body(struct api *api, struct http_request *x, struct expor
 	return reply_stream_take(x, &e->begun, make_piece, e, 0, destroy) ? fault_nomem(fault) : ERR_NONE;
 }
 
-/* The next page that has to be looked at before there is something to send. */
+/* Scans the next page, until there is something to send. */
 static enum err prepare(struct export *e, struct reader *reader, struct fault *fault)
 {
 	if (e->last == 0)
@@ -180,11 +179,11 @@ static enum err prepare(struct export *e, struct reader *reader, struct fault *f
 	if (!err && buf_failed(&e->begun.bytes))
 		err = fault_nomem(fault);
 	if (!err && e->begun.end && e->first == 0)
-		err = fault_set(fault, ERR_GONE, "the events were removed by retention in this moment");
+		err = fault_set(fault, ERR_GONE, "the events have just been removed by retention: try again");
 	return err;
 }
 
-/* A page at a time until there is something to send: other requests have their turns in between. */
+/* Handles one page per run until there is something to send, so that other requests run in between. */
 static void begin(void *arg, struct http_request *x, struct reader *reader)
 {
 	struct api *api = arg;

@@ -1,4 +1,4 @@
-/* Pages: ours, which are part of the binary, and those of --static DIR, which come first. */
+/* Web pages: built-in ones, and those of --static DIR, which take precedence. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,7 +50,7 @@ static const char *content_type(struct slice name)
 
 /* --- files of --static DIR --- */
 
-/* A path below the directory: no part of it is empty or begins with a dot, which also shuts out "..". */
+/* A relative path: no segment is empty or begins with a dot, which also excludes "..". */
 static bool is_safe(struct slice path)
 {
 	if (path.len == 0 || path.len >= PATH_MAX / 2 || memchr(path.p, '\0', path.len) != NULL)
@@ -64,7 +64,7 @@ static bool is_safe(struct slice path)
 	return !begins;
 }
 
-/* Where an open file really is; false where that cannot be found out. */
+/* The real path of an open file; false: it cannot be determined. */
 static bool real_path(int fd, char out[PATH_MAX])
 {
 	char link[64];
@@ -74,7 +74,7 @@ static bool real_path(int fd, char out[PATH_MAX])
 	return n > 0;
 }
 
-/* Asked of what is open already, so that nothing can be put in its place. */
+/* Checks the open file, so that the path cannot be exchanged in between. */
 static bool is_below(int fd, const char *dir)
 {
 	char file[PATH_MAX];
@@ -84,11 +84,12 @@ static bool is_below(int fd, const char *dir)
 	if (dir_fd >= 0)
 		close(dir_fd);
 	size_t n = known ? strlen(folder) : 0;
-	n -= n == 1; /* the root */
+	n -= n == 1; /* the root directory */
 	return known && strncmp(file, folder, n) == 0 && file[n] == '/';
 }
 
-/* Opens a regular file below the directory. Links within it are followed, those that lead out of it are not. */
+/* Opens a regular file below the directory. Symbolic links within the directory are followed, those that lead out of it
+ * are not. */
 static int open_file(const char *dir, struct slice path, struct stat *st)
 {
 	char full[PATH_MAX];
@@ -102,7 +103,7 @@ static int open_file(const char *dir, struct slice path, struct stat *st)
 	return -1;
 }
 
-/* Is it a directory below the one of the operator? With a slash at its end, or without. */
+/* Is it a directory below the operator's, with or without a slash at the end? */
 static bool is_folder(const char *dir, struct slice path)
 {
 	char full[PATH_MAX];
@@ -125,14 +126,14 @@ static bool read_all(int fd, struct buf *out, size_t size)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return false; /* it has become shorter meanwhile */
+			return false; /* the file has become shorter meanwhile */
 		out->len += (size_t)n;
 	}
 	return true;
 }
 
-/* Sends the file; false when there is none. The pages are the operator's: they may use what scripts and styles they
- * like, but are shown in no other's frame. */
+/* Sends the file; false: there is none. Operators' pages may use any scripts and styles, but no other site may frame
+ * them. */
 static bool send_file(const struct api *api, struct http_request *x, struct slice path)
 {
 	struct stat st;
@@ -150,14 +151,14 @@ static bool send_file(const struct api *api, struct http_request *x, struct slic
 	if (!api_answer_condition(x, tag, st.st_mtim.tv_sec, content_type(path))) {
 		request_status(x, 200, content_type(path));
 		if (!read_all(fd, request_out(x), (size_t)st.st_size))
-			request_problem(x, 503, "the file cannot be read");
+			request_problem(x, 503, "cannot read the file");
 	}
 	close(fd);
 	request_done(x);
 	return true;
 }
 
-/* --- ours --- */
+/* --- built-in --- */
 
 /* A hash of the bytes: an asset changes with the binary only. */
 static void make_tag(const struct asset *a, char out[24])
@@ -201,7 +202,7 @@ void api_page(void *arg, struct http_request *x, struct reader *reader)
 		send_nothing(x);
 }
 
-/* The document with the base where it says that the paths begin at the root. */
+/* The document, with the base path where it states the path of the server's root. */
 static bool send_contract_below(struct http_request *x, const struct asset *a, const char *base)
 {
 	static const char *const roots[] = {"{\"url\": \"/\"}", "\"pathname\": \"/\""};
@@ -222,7 +223,7 @@ static bool send_contract_below(struct http_request *x, const struct asset *a, c
 	return false;
 }
 
-/* What the server promises, for machines: every path of these routes is a file of ours. */
+/* The schemas of the interface: each of these routes is a built-in file. */
 void api_contract(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
@@ -237,7 +238,7 @@ void api_contract(void *arg, struct http_request *x, struct reader *reader)
 		send_nothing(x);
 }
 
-/* The page that a problem's type leads to; without a name, the list of all. */
+/* The page of a problem type; without a name, the list of all types. */
 void api_problem(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)arg;
@@ -252,7 +253,7 @@ void api_problem(void *arg, struct http_request *x, struct reader *reader)
 	}
 }
 
-/* /static/…: DIR may be the folder itself, or the one that holds it. */
+/* /static/…: DIR may be the folder `static` itself, or contain it. */
 void api_file(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;

@@ -1,4 +1,4 @@
-/* GET /v1/events in its three forms, and GET /v1/events/{seq}. */
+/* GET /v1/events as JSON, NDJSON or server-sent events, and GET /v1/events/{seq}. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -11,38 +11,38 @@
 #include "store/read/history.h"
 
 enum {
-	REPLY_BYTES_MAX =
-		16 * 1024 * 1024, /* of one JSON page, and less where room is short: a next says that there is more */
+	/* Limit of one JSON page; lower when reply memory is short, and `next` then leads to the rest. */
+	REPLY_BYTES_MAX = 16 * 1024 * 1024,
 	PAGE_BYTES = 1024 * 1024,
 };
 
-enum form { FORM_JSON, FORM_LINES, FORM_SSE, FORMS };
+enum format { FORMAT_JSON, FORMAT_NDJSON, FORMAT_SSE, FORMATS };
 
 static const unsigned allowed[] = {
-	[FORM_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT | Q_WAIT,
-	[FORM_LINES] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT | Q_WAIT,
-	[FORM_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SPEED | Q_SESSION | Q_LAST_EVENT_ID,
+	[FORMAT_JSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT | Q_WAIT,
+	[FORMAT_NDJSON] = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_ORDER | Q_LIMIT | Q_WAIT,
+	[FORMAT_SSE] = Q_AFTER | Q_SINCE | Q_FILTER | Q_WHERE | Q_MAX_AGE | Q_SPEED | Q_SESSION | Q_LAST_EVENT_ID,
 };
 
-/* A request for a page, kept with the exchange: a long poll comes back, and so does a request that has to look at many
- * events, for each part of them.
+/* The state of a request for a page. A long poll is handled again after it has waited, and a request that has to read many
+ * events runs once for each page of the log.
  *
  *     range ─▶ (long poll: is there anything?) ─▶ events ─▶ reply
- *                   one page of the log each time, behind whatever else waits for the pool                             */
+ *                   one page of the log per run of the pool job */
 struct history {
-	struct http_request *exchange;
-	enum form form;
+	struct http_request *request;
+	enum format format;
 	struct reader_query query;
 	struct selection *select;
 	struct history_range range;
 	bool waited;
 	int64_t begun_us;          /* monotonic */
-	size_t bytes_max;          /* of a JSON page */
-	uint32_t limit;            /* events of it */
-	struct history_query rest; /* what was not looked at yet */
-	uint32_t count;            /* events that were written */
-	uint64_t last;             /* of them */
-	uint64_t next;             /* where the page after this one goes on; 0: there is none */
+	size_t bytes_max;          /* limit of a JSON page */
+	uint32_t limit;            /* events per page */
+	struct history_query rest; /* the part of the range that was not read yet */
+	uint32_t count;            /* events written */
+	uint64_t last;             /* the last of them */
+	uint64_t next;             /* position of the next page; 0: there is none */
 };
 
 static void destroy(void *arg)
@@ -53,27 +53,27 @@ static void destroy(void *arg)
 	free(h);
 }
 
-static const char *const form_types[FORMS] = {
-	[FORM_JSON] = "application/json", [FORM_LINES] = "application/x-ndjson", [FORM_SSE] = "text/event-stream"};
+static const char *const format_types[FORMATS] = {
+	[FORMAT_JSON] = "application/json", [FORMAT_NDJSON] = "application/x-ndjson", [FORMAT_SSE] = "text/event-stream"};
 
-/* One line of Accept, of which there may be several. */
+/* Called for each Accept header; there may be several. */
 static void on_accept(void *arg, struct slice name, struct slice value)
 {
 	struct field_preference *preferences = arg;
 	if (name.len > 0)
-		return; /* of Accept-Encoding and others */
-	for (enum form f = 0; f < FORMS; f++)
-		field_prefer(&preferences[f], value, form_types[f]);
-	field_prefer(&preferences[FORM_LINES], value, "application/ndjson");
+		return; /* Accept-Encoding and the like */
+	for (enum format f = 0; f < FORMATS; f++)
+		field_prefer(&preferences[f], value, format_types[f]);
+	field_prefer(&preferences[FORMAT_NDJSON], value, "application/ndjson");
 }
 
-/* The form that the request likes best; JSON where it names none of ours. */
-static enum form wanted_form(const struct http_request *x)
+/* The format that the request prefers; JSON if it accepts none of the three. */
+static enum format wanted_format(const struct http_request *x)
 {
-	struct field_preference preferences[FORMS] = {0};
-	enum form best = FORM_JSON;
+	struct field_preference preferences[FORMATS] = {0};
+	enum format best = FORMAT_JSON;
 	request_each_header(x, "Accept", on_accept, preferences);
-	for (enum form f = 0; f < FORMS; f++)
+	for (enum format f = 0; f < FORMATS; f++)
 		if (field_is_better(preferences[f], preferences[best]))
 			best = f;
 	return best;
@@ -85,10 +85,10 @@ static void fail(struct http_request *x, const struct fault *fault)
 	request_done(x);
 }
 
-/* The parameters, and no more than the token is good for. */
-static enum err parse(struct http_request *x, enum form form, struct reader_query *q, struct fault *fault)
+/* Parses the parameters, and narrows them to the token's grant. */
+static enum err parse(struct http_request *x, enum format format, struct reader_query *q, struct fault *fault)
 {
-	enum err err = reader_query_parse(request_url(x), allowed[form], q, fault);
+	enum err err = reader_query_parse(request_url(x), allowed[format], q, fault);
 	return err ? err : reader_query_narrow(q, request_url(x), request_grant(x), fault);
 }
 
@@ -98,7 +98,7 @@ static void stream_events(struct api *api, struct http_request *x, struct reader
 {
 	struct reader_query q;
 	struct fault fault;
-	enum err err = parse(x, FORM_SSE, &q, &fault);
+	enum err err = parse(x, FORMAT_SSE, &q, &fault);
 	if (!err) {
 		reader_query_apply_event_id(&q, field_trim(request_header(x, "Last-Event-ID")));
 		err = reader_start_apply_times(reader, &q, &fault);
@@ -113,10 +113,10 @@ static void stream_events(struct api *api, struct http_request *x, struct reader
 
 /* --- pages --- */
 
-/* The same request for the page that follows. */
+/* A Link header with the URL of the next page. */
 static void add_link(struct history *h, uint64_t next, const char *base, const char *epoch)
 {
-	const struct url *u = request_url(h->exchange);
+	const struct url *u = request_url(h->request);
 	const char *own = h->query.descending ? "before" : "after";
 	struct buf link;
 	buf_init(&link);
@@ -125,7 +125,7 @@ static void add_link(struct history *h, uint64_t next, const char *base, const c
 		struct slice value = u->params[i].value;
 		if (slice_is(u->params[i].name, own) || slice_is(u->params[i].name, "wait"))
 			continue;
-		if (slice_is(u->params[i].name, "epoch")) /* the gap was told: the positions are ours from here on */
+		if (slice_is(u->params[i].name, "epoch")) /* the gap was reported: later positions are of this store */
 			value = slice_of(epoch);
 		buf_addc(&link, '&');
 		url_encode(&link, u->params[i].name);
@@ -134,13 +134,13 @@ static void add_link(struct history *h, uint64_t next, const char *base, const c
 	}
 	buf_add(&link, ">; rel=\"next\"", sizeof ">; rel=\"next\"");
 	if (!buf_failed(&link))
-		request_add_header(h->exchange, "Link", link.data);
+		request_add_header(h->request, "Link", link.data);
 	buf_finish(&link);
 }
 
-/* Goes past what is missing: true when the page has to end before it, since it can tell of one gap only, and ascending only
- * where it begins. */
-static bool pass_gap(struct history *h, struct store *store, struct history_query *q, uint32_t count)
+/* Skips missing events. True: the page has to end before them, since it can report one gap only, and in ascending order
+ * only at its beginning. */
+static bool skip_gap(struct history *h, struct store *store, struct history_query *q, uint32_t count)
 {
 	struct gap gap;
 	bool missing;
@@ -155,10 +155,10 @@ static bool pass_gap(struct history *h, struct store *store, struct history_quer
 	return false;
 }
 
-/* Writes what a page of the log adds to the reply. False when the reply has all it may. */
+/* Appends the events of a page of the log. False: the reply has reached a limit. */
 static bool add_events(struct history *h, const struct page *page)
 {
-	struct buf *out = request_out(h->exchange);
+	struct buf *out = request_out(h->request);
 	for (uint32_t i = 0; i < page_count(page); i++) {
 		if (h->count == h->limit || (h->count > 0 && out->len > h->bytes_max)) {
 			h->next = h->last;
@@ -173,7 +173,7 @@ static bool add_events(struct history *h, const struct page *page)
 	return true;
 }
 
-static void pass_page(struct history_query *q, const struct page *page)
+static void skip_page(struct history_query *q, const struct page *page)
 {
 	if (q->descending)
 		q->before = page_last(page);
@@ -181,24 +181,24 @@ static void pass_page(struct history_query *q, const struct page *page)
 		q->after = page_last(page);
 }
 
-static bool is_passed(const struct history_query *q)
+static bool is_exhausted(const struct history_query *q)
 {
 	return q->after + 1 >= q->before;
 }
 
-/* Looks at one page of the log for up to `limit` events, and one more to know whether there is one. */
+/* Reads one page of the log for up to `limit` events, and one more to know whether there is a next page. */
 static enum err write_page(struct api *api, struct history *h, struct reader *reader, bool *done, struct fault *fault)
 {
 	struct history_query *q = &h->rest;
-	*done = is_passed(q);
+	*done = is_exhausted(q);
 	if (*done)
 		return ERR_NONE;
-	if (pass_gap(h, api->store, q, h->count)) {
+	if (skip_gap(h, api->store, q, h->count)) {
 		h->next = q->descending ? q->before : q->after;
 		*done = true;
 		return ERR_NONE;
 	}
-	*done = is_passed(q);
+	*done = is_exhausted(q);
 	if (*done)
 		return ERR_NONE;
 	q->count_max = h->limit + 1 - h->count;
@@ -206,7 +206,7 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	struct page *page;
 	enum err err = history_page(reader, q, &page, fault);
 	if (err == ERR_GONE && store_next(api->store, q->after) > q->after + 1)
-		return ERR_NONE; /* what it was in turned out to be gone: a gap */
+		return ERR_NONE; /* the archive that held them was lost: there is a gap now */
 	if (err && h->count > 0) {
 		/* The events found so far are complete. The request for the next page gets the error. */
 		h->next = q->descending ? q->before : q->after;
@@ -216,8 +216,8 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	if (err)
 		return err;
 	*done = !add_events(h, page);
-	pass_page(q, page);
-	*done = *done || is_passed(q);
+	skip_page(q, page);
+	*done = *done || is_exhausted(q);
 	page_unref(page);
 	return ERR_NONE;
 }
@@ -230,12 +230,12 @@ static void note_time(struct api *api, bool waited, int64_t begun_us)
 
 static void end_json(struct api *api, struct history *h)
 {
-	struct buf *out = request_out(h->exchange);
+	struct buf *out = request_out(h->request);
 	if (h->next != 0)
 		buf_printf(out, "],\"next\":%" PRIu64, h->next);
 	else
 		buf_adds(out, "],\"next\":null");
-	/* A poller goes on at the checkpoint: everything that matches up to there is in this page, or before it. */
+	/* A polling client continues at the checkpoint: every matching event up to it is in this page or an earlier one. */
 	uint64_t end = h->range.query.before - 1;
 	uint64_t checkpoint = h->next != 0 && !h->query.descending ? h->next
 			      : end > h->range.query.after         ? end
@@ -248,15 +248,15 @@ static void end_json(struct api *api, struct history *h)
 		gap_write(out, h->range.has_gap ? &h->range.gap : &h->range.end_gap);
 	}
 	buf_addc(out, '}');
-	request_status(h->exchange, 200, "application/json");
-	request_add_header(h->exchange, "Vary", "Accept");
+	request_status(h->request, 200, "application/json");
+	request_add_header(h->request, "Vary", "Accept");
 	if (h->next != 0)
 		add_link(h, h->next, api->base, store_epoch(api->store));
 	note_time(api, h->waited, h->begun_us);
 }
 
-/* On the pool, a page of the log at a time. */
-static void write_on(void *arg, struct http_request *x, struct reader *reader)
+/* On the pool, one page of the log per run. */
+static void continue_page(void *arg, struct http_request *x, struct reader *reader)
 {
 	struct api *api = arg;
 	struct history *h = request_state(x);
@@ -264,11 +264,11 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 	bool done;
 	enum err err = write_page(api, h, reader, &done, &fault);
 	if (!err && !done) {
-		request_hold(x, h->bytes_max); /* what it may come to */
-		request_defer(x, write_on);
+		request_hold(x, h->bytes_max); /* the most that the reply may need */
+		request_defer(x, continue_page);
 		return;
 	}
-	request_hold(x, 0); /* request_done counts what the whole takes */
+	request_hold(x, 0); /* request_done counts the whole reply */
 	if (err) {
 		fail(x, &fault);
 		return;
@@ -280,23 +280,23 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 static void reply_json(struct api *api, struct history *h, struct reader *reader)
 {
 	struct fault fault;
-	size_t room = request_reply_max(h->exchange, &fault);
-	if (room == 0) {
-		fail(h->exchange, &fault);
+	size_t bytes_max = request_reply_max(h->request, &fault);
+	if (bytes_max == 0) {
+		fail(h->request, &fault);
 		return;
 	}
-	h->bytes_max = room < REPLY_BYTES_MAX ? room : REPLY_BYTES_MAX;
+	h->bytes_max = bytes_max < REPLY_BYTES_MAX ? bytes_max : REPLY_BYTES_MAX;
 	h->limit = h->query.limit != 0 ? h->query.limit : READER_QUERY_LIMIT_DEFAULT;
 	h->rest = h->range.query;
 	h->count = 0;
 	h->next = 0;
-	buf_adds(request_out(h->exchange), "{\"events\":[");
-	write_on(api, h->exchange, reader);
+	buf_adds(request_out(h->request), "{\"events\":[");
+	continue_page(api, h->request, reader);
 }
 
 static enum err reply_lines(struct api *api, struct history *h, struct reader *reader, struct fault *fault)
 {
-	struct http_request *x = h->exchange;
+	struct http_request *x = h->request;
 	struct history_range range = h->range;
 	struct ndjson_options options = {
 		.store = api->store,
@@ -308,7 +308,7 @@ static enum err reply_lines(struct api *api, struct history *h, struct reader *r
 		return fault->code;
 	bool waited = h->waited;
 	int64_t begun_us = h->begun_us;
-	h->select = NULL; /* the stream's from here on */
+	h->select = NULL; /* the stream owns it from here on */
 	request_keep(x, NULL, NULL);
 	destroy(h);
 	enum err err = ndjson_stream_take(x, reader, &range, options, fault);
@@ -317,17 +317,17 @@ static enum err reply_lines(struct api *api, struct history *h, struct reader *r
 	return err;
 }
 
-/* Looks at one page of the log for anything that is in the range, or a gap. *done: there is, or all was looked at. */
-static enum err look_at_page(struct api *api, struct history *h, struct reader *reader, bool *done, bool *empty,
-			     struct fault *fault)
+/* Scans one page of the log for an event or a gap in the range. *done: one was found, or the range is exhausted. */
+static enum err scan_page(struct api *api, struct history *h, struct reader *reader, bool *done, bool *empty,
+			  struct fault *fault)
 {
 	struct history_query *q = &h->rest;
 	*empty = true;
-	*done = is_passed(q);
+	*done = is_exhausted(q);
 	if (*done)
 		return ERR_NONE;
-	pass_gap(h, api->store, q, 0);
-	*done = h->range.has_gap || is_passed(q);
+	skip_gap(h, api->store, q, 0);
+	*done = h->range.has_gap || is_exhausted(q);
 	*empty = !h->range.has_gap;
 	if (*done)
 		return ERR_NONE;
@@ -340,8 +340,8 @@ static enum err look_at_page(struct api *api, struct history *h, struct reader *
 	if (err)
 		return err;
 	*empty = page_count(page) == 0;
-	pass_page(q, page);
-	*done = !*empty || is_passed(q);
+	skip_page(q, page);
+	*done = !*empty || is_exhausted(q);
 	page_unref(page);
 	return ERR_NONE;
 }
@@ -351,22 +351,22 @@ static void on_waited(void *arg, bool time_is_up)
 	(void)time_is_up;
 	struct history *h = arg;
 	h->waited = true;
-	request_defer_reply(h->exchange, api_history);
+	request_defer_reply(h->request, api_history);
 }
 
-/* Waits for something to come after the range, which is empty. */
-static enum err wait_for_more(struct api *api, struct history *h, struct fault *fault)
+/* Waits for an event after the range, which is empty. */
+static enum err wait_for_event(struct api *api, struct history *h, struct fault *fault)
 {
 	struct reader_query from = {.start = {.after = h->range.query.before - 1}, .before = h->query.before};
 	struct reader_query again = {0};
-	/* The cursor wants a selection of its own. */
-	enum err err = request_stay(h->exchange, fault);
+	/* The cursor needs a selection of its own. */
+	enum err err = request_stay(h->request, fault);
 	if (!err)
-		err = parse(h->exchange, h->form, &again, fault);
+		err = parse(h->request, h->format, &again, fault);
 	struct selection *select = err ? NULL : api_select_take(api, &again);
 	if (!err && select == NULL)
 		err = fault_nomem(fault);
-	/* What `head` meant when the request came is what it means when it goes on. */
+	/* `head` keeps the position that it stood for when the request arrived. */
 	h->query.start = (struct position){.after = h->range.query.after};
 	h->query.has_after = true;
 	if (!err && long_poll_wait(api->waiters, &from, select, h->query.wait_ms, on_waited, h) != ERR_NONE)
@@ -374,7 +374,7 @@ static enum err wait_for_more(struct api *api, struct history *h, struct fault *
 	return err;
 }
 
-/* A long poll waits only where something new could still match. */
+/* A long poll waits only if a new event could match. */
 static bool may_wait(const struct history *h, uint64_t head)
 {
 	const struct reader_query *q = &h->query;
@@ -384,9 +384,9 @@ static bool may_wait(const struct history *h, uint64_t head)
 
 static void reply(struct api *api, struct history *h, struct reader *reader)
 {
-	struct http_request *x = h->exchange;
+	struct http_request *x = h->request;
 	struct fault fault;
-	if (h->form == FORM_JSON) {
+	if (h->format == FORMAT_JSON) {
 		reply_json(api, h, reader);
 		return;
 	}
@@ -395,31 +395,31 @@ static void reply(struct api *api, struct history *h, struct reader *reader)
 	request_done(x);
 }
 
-/* On the pool, a page of the log at a time. */
-static void look_on(void *arg, struct http_request *x, struct reader *reader)
+/* On the pool, one page of the log per run. */
+static void continue_scan(void *arg, struct http_request *x, struct reader *reader)
 {
 	struct api *api = arg;
 	struct history *h = request_state(x);
 	struct fault fault;
 	bool done;
 	bool empty;
-	enum err err = look_at_page(api, h, reader, &done, &empty, &fault);
+	enum err err = scan_page(api, h, reader, &done, &empty, &fault);
 	if (!err && !done) {
-		request_defer(x, look_on);
+		request_defer(x, continue_scan);
 		return;
 	}
 	if (!err && empty)
-		err = wait_for_more(api, h, &fault);
+		err = wait_for_event(api, h, &fault);
 	if (err)
 		fail(x, &fault);
 	else if (!empty)
 		reply(api, h, reader);
 }
 
-/* One pass over the request; a long poll that waits comes back for another. */
+/* Handles the request once; a long poll that waited is handled again. */
 static void answer(struct api *api, struct history *h, struct reader *reader)
 {
-	struct http_request *x = h->exchange;
+	struct http_request *x = h->request;
 	struct fault fault;
 	if (history_range_set(&h->range, api->store, reader, &h->query, h->select, &fault) != ERR_NONE) {
 		fail(x, &fault);
@@ -427,22 +427,22 @@ static void answer(struct api *api, struct history *h, struct reader *reader)
 	}
 	h->rest = h->range.query;
 	if (may_wait(h, store_head(api->store)))
-		look_on(api, x, reader);
+		continue_scan(api, x, reader);
 	else
 		reply(api, h, reader);
 }
 
-static struct history *start(struct api *api, struct http_request *x, enum form form, struct fault *fault)
+static struct history *start(struct api *api, struct http_request *x, enum format format, struct fault *fault)
 {
 	struct history *h = calloc(1, sizeof *h);
 	if (h == NULL) {
 		fault_nomem(fault);
 		return NULL;
 	}
-	h->exchange = x;
-	h->form = form;
+	h->request = x;
+	h->format = format;
 	h->begun_us = clock_mono_us();
-	enum err err = parse(x, form, &h->query, fault);
+	enum err err = parse(x, format, &h->query, fault);
 	if (!err) {
 		h->select = api_select_take(api, &h->query);
 		err = h->select != NULL ? ERR_NONE : fault_nomem(fault);
@@ -459,14 +459,14 @@ void api_history(void *arg, struct http_request *x, struct reader *reader)
 {
 	struct api *api = arg;
 	struct fault fault;
-	struct history *h = request_state(x); /* a long poll that comes back */
-	enum form form = wanted_form(x);
-	if (form == FORM_SSE) {
+	struct history *h = request_state(x); /* set if a long poll has waited */
+	enum format format = wanted_format(x);
+	if (format == FORMAT_SSE) {
 		stream_events(api, x, reader);
 		return;
 	}
 	if (h == NULL)
-		h = start(api, x, form, &fault);
+		h = start(api, x, format, &fault);
 	if (h == NULL) {
 		fail(x, &fault);
 		return;

@@ -1,4 +1,4 @@
-/* POST /v1/events: parse, hand to the writer, answer when it is durable. */
+/* POST /v1/events: parses the body, hands it to the writer, and answers when the events are durable. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,25 +10,25 @@
 #include "json/json.h"
 
 enum {
-	LONG_BODY = 32 * 1024, /* bytes that take long enough to parse that others would wait for their answers */
-	LONG_PACKED_BODY = 4 * 1024,
-	RECEIPT_ROOM = 512 /* of an answer: there must be memory for it before anything is stored */
+	LARGE_BODY = 32 * 1024, /* a body larger than this takes so long to parse that other requests would wait */
+	LARGE_COMPRESSED_BODY = 4 * 1024,
+	RECEIPT_BYTES = 512 /* memory for an answer, which must be there before anything is stored */
 };
 
 struct publish {
-	struct write_op op; /* first: the writer gives it back */
+	struct write_op op; /* first member: the writer hands it back */
 	struct api *api;
-	struct http_request *exchange;
-	const char *body;     /* the batch's */
-	enum batch_form form; /* of it */
-	bool single;          /* there is one event, whatever lines its data is made of */
+	struct http_request *request;
+	const char *body;     /* owned by the batch */
+	enum batch_form form; /* of the body */
+	bool single;          /* the body is a single event, which may span several lines */
 };
 
-/* How a body is to be read. */
-struct manner {
+/* How to parse a body. */
+struct body_format {
 	enum batch_form form;
-	enum content_coding coding;        /* of the body */
-	struct cloudevent_headers headers; /* binary mode of CloudEvents where there are any */
+	enum content_coding coding;        /* content coding of the body */
+	struct cloudevent_headers headers; /* CloudEvents in binary mode: its headers */
 };
 
 static void destroy(void *arg)
@@ -42,19 +42,19 @@ static void destroy(void *arg)
 static void write_receipt(struct publish *p)
 {
 	const struct receipt *r = &p->op.receipt;
-	struct buf *out = request_out(p->exchange);
+	struct buf *out = request_out(p->request);
 	buf_printf(out, "{\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"count\":%" PRIu64 ",\"duplicates\":%" PRIu64,
 		   r->first, r->last, r->count, r->duplicates);
 	for (size_t i = 0; r->seqs != NULL && i < batch_count(p->op.batch); i++)
 		buf_printf(out, "%s%" PRIu64, i == 0 ? ",\"seqs\":[" : ",", r->seqs[i]);
 	buf_printf(out, "%s,\"epoch\":\"%s\",\"durability\":\"%s\"}", r->seqs != NULL ? "]" : "", store_epoch(p->api->store),
 		   p->api->durability);
-	request_status(p->exchange, 201, "application/json");
-	if (buf_failed(out)) /* what is stored is not answered with an error: rather with nothing */
-		request_cut(p->exchange);
+	request_status(p->request, 201, "application/json");
+	if (buf_failed(out)) /* an error would be wrong, because the events are stored: send no answer */
+		request_cut(p->request);
 }
 
-/* The line of an event: of the text, only what stands within a line has been written over. */
+/* The line number of an event in the body. Newlines are intact: the parser changes bytes within lines only. */
 static long line_of(const char *body, const struct event *e)
 {
 	long line = 1;
@@ -63,8 +63,8 @@ static long line_of(const char *body, const struct event *e)
 	return line;
 }
 
-/* The index of an event at fault becomes what its publisher counts in. */
-static void store_files_fault(const struct publish *p, struct fault *fault)
+/* Converts the index of the event at fault to a line number, or to none for a single event. */
+static void set_fault_line(const struct publish *p, struct fault *fault)
 {
 	if (fault->place < 0)
 		return;
@@ -78,15 +78,15 @@ static void on_committed(struct write_op *op)
 {
 	struct publish *p = (struct publish *)op;
 	if (op->err) {
-		store_files_fault(p, &op->fault);
-		request_fault(p->exchange, &op->fault);
+		set_fault_line(p, &op->fault);
+		request_fault(p->request, &op->fault);
 	} else {
 		write_receipt(p);
 	}
-	request_done(p->exchange);
+	request_done(p->request);
 }
 
-/* The media type without its parameters. */
+/* Compares the media type, ignoring its parameters. */
 static bool has_media_type(struct slice header, const char *type)
 {
 	return field_is(field_cut(&header, ';'), slice_of(type));
@@ -97,30 +97,30 @@ static enum err read_expect(const struct url *u, struct append_options *options,
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct slice name = u->params[i].name;
 		if (!slice_is(name, "expect"))
-			return fault_set(fault, ERR_INVALID, "%.*s: there is no such parameter",
-					 (int)(name.len < 64 ? name.len : 64), name.p);
+			return fault_set(fault, ERR_INVALID, "%.*s: unknown parameter", (int)(name.len < 64 ? name.len : 64),
+					 name.p);
 		if (options->expect)
-			return fault_set(fault, ERR_INVALID, "expect: given twice");
+			return fault_set(fault, ERR_INVALID, "expect: given more than once");
 		options->expect = json_sequence(u->params[i].value, &options->expect_last);
 		if (!options->expect)
-			return fault_set(fault, ERR_INVALID, "expect: wants a seq (0 to 9007199254740991)");
+			return fault_set(fault, ERR_INVALID, "expect: must be a seq (0 to 9007199254740991)");
 	}
 	return ERR_NONE;
 }
 
 static enum err check_streams(struct publish *p, struct fault *fault)
 {
-	enum err err = grant_publish(request_grant(p->exchange), p->op.batch, request_peer(p->exchange), fault);
+	enum err err = grant_publish(request_grant(p->request), p->op.batch, request_peer(p->request), fault);
 	if (!err)
 		err = writer_admit(p->api->writer, p->op.batch, &p->op.options, fault);
 	if (err)
-		store_files_fault(p, fault);
+		set_fault_line(p, fault);
 	return err;
 }
 
 static enum err check_rate(struct publish *p, struct fault *fault)
 {
-	struct http_request *x = p->exchange;
+	struct http_request *x = p->request;
 	int retry_s;
 	char text[16];
 	enum err err = rates_take(p->api->rates, request_client(x), batch_count(p->op.batch), &retry_s, fault);
@@ -130,7 +130,7 @@ static enum err check_rate(struct publish *p, struct fault *fault)
 	return err;
 }
 
-/* Puts what a packed body holds in its place; takes it away on failure. */
+/* Replaces a compressed body by its content; frees it on failure. */
 static enum err unpack(enum content_coding coding, char **body, size_t *len, size_t max, struct fault *fault)
 {
 	struct buf raw;
@@ -145,7 +145,7 @@ static enum err unpack(enum content_coding coding, char **body, size_t *len, siz
 }
 
 /* Takes the body. */
-static enum err parse(struct publish *p, const struct manner *m, char *body, size_t len, struct fault *fault)
+static enum err parse(struct publish *p, const struct body_format *m, char *body, size_t len, struct fault *fault)
 {
 	struct batch_limits limits = p->api->limits;
 	p->form = m->form;
@@ -164,11 +164,11 @@ static enum err parse(struct publish *p, const struct manner *m, char *body, siz
 	return err;
 }
 
-static enum err start(struct publish *p, const struct manner *m, struct fault *fault)
+static enum err start(struct publish *p, const struct body_format *m, struct fault *fault)
 {
-	enum err err = read_expect(request_url(p->exchange), &p->op.options, fault);
+	enum err err = read_expect(request_url(p->request), &p->op.options, fault);
 	size_t len;
-	char *body = err ? NULL : request_body_take(p->exchange, &len);
+	char *body = err ? NULL : request_body_take(p->request, &len);
 	if (!err && body == NULL && m->headers.count == 0)
 		err = fault_set(fault, ERR_INVALID, "the body is empty");
 	if (!err && m->coding != CONTENT_CODING_NONE && body != NULL)
@@ -179,12 +179,12 @@ static enum err start(struct publish *p, const struct manner *m, struct fault *f
 		err = check_streams(p, fault);
 	if (!err)
 		err = check_rate(p, fault);
-	if (!err && !buf_reserve(request_out(p->exchange), RECEIPT_ROOM))
+	if (!err && !buf_reserve(request_out(p->request), RECEIPT_BYTES))
 		err = fault_nomem(fault);
 	if (!err)
 		err = writer_submit(p->api->writer, &p->op, fault);
 	if (err && m->headers.count > 0)
-		fault->place = -1; /* there is one event, whatever lines its data is made of */
+		fault->place = -1; /* a single event, which may span several lines */
 	return err;
 }
 
@@ -193,7 +193,7 @@ static void on_attribute(void *arg, struct slice name, struct slice value)
 	cloudevent_add_header(arg, name, value);
 }
 
-static bool read_type(struct http_request *x, struct manner *m)
+static bool read_type(struct http_request *x, struct body_format *m)
 {
 	static const struct {
 		const char *type;
@@ -206,7 +206,7 @@ static bool read_type(struct http_request *x, struct manner *m)
 	static const char any_format[] = "application/cloudevents";
 	struct slice type = request_header(x, "Content-Type");
 	struct slice begin = {type.p, type.len < strlen(any_format) ? type.len : strlen(any_format)};
-	/* Headers beside a structured event repeat it (HTTP binding of CloudEvents, 3.2.3). */
+	/* Headers next to a structured event repeat its attributes (HTTP binding of CloudEvents, 3.2.3). */
 	if (!field_is(begin, slice_of(any_format)))
 		request_each_header(x, "ce-", on_attribute, &m->headers);
 	m->headers.content_type = type;
@@ -224,7 +224,7 @@ static bool read_type(struct http_request *x, struct manner *m)
 	return known;
 }
 
-static bool read_encoding(struct http_request *x, struct manner *m)
+static bool read_encoding(struct http_request *x, struct body_format *m)
 {
 	struct slice encoding = request_header(x, "Content-Encoding");
 	bool gzip = has_media_type(encoding, "gzip") || has_media_type(encoding, "x-gzip");
@@ -233,7 +233,7 @@ static bool read_encoding(struct http_request *x, struct manner *m)
 						     : CONTENT_CODING_NONE;
 	bool known = encoding.len == 0 || m->coding != CONTENT_CODING_NONE || has_media_type(encoding, "identity");
 	if (!known) {
-		request_problem(x, 415, "Content-Encoding: send the body as it is, or as zstd or gzip");
+		request_problem(x, 415, "Content-Encoding: only zstd and gzip are supported");
 		request_add_header(x, "Accept-Encoding", "zstd, gzip"); /* RFC 7694, 3 */
 	}
 	return known;
@@ -242,14 +242,14 @@ static bool read_encoding(struct http_request *x, struct manner *m)
 void api_publish(void *arg, struct http_request *x, struct reader *reader)
 {
 	struct api *api = arg;
-	struct manner m;
+	struct body_format m;
 	m.headers.count = 0;
 	if (!read_type(x, &m) || !read_encoding(x, &m)) {
 		request_done(x);
 		return;
 	}
-	bool is_long = request_body_len(x) > (m.coding != CONTENT_CODING_NONE ? LONG_PACKED_BODY : LONG_BODY);
-	if (is_long && reader == NULL && writer_has_small(api->writer)) {
+	bool is_large = request_body_len(x) > (m.coding != CONTENT_CODING_NONE ? LARGE_COMPRESSED_BODY : LARGE_BODY);
+	if (is_large && reader == NULL && writer_has_small(api->writer)) {
 		request_defer(x, api_publish);
 		return;
 	}
@@ -263,7 +263,7 @@ void api_publish(void *arg, struct http_request *x, struct reader *reader)
 	p->op.client = request_connection(x);
 	p->op.account = request_client(x);
 	p->api = api;
-	p->exchange = x;
+	p->request = x;
 	request_keep(x, p, destroy);
 	struct fault fault;
 	if (start(p, &m, &fault) == ERR_NONE)

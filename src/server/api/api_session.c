@@ -9,7 +9,7 @@
 #include "json/document.h"
 #include "json/json.h"
 
-enum { SESSIONS_A_TURN = 100 };
+enum { SESSIONS_PER_RUN = 100 };
 
 /* --- one --- */
 
@@ -49,7 +49,7 @@ static bool refuse_session(struct http_request *x)
 {
 	if (grant_has_session(request_grant(x), request_segment(x)))
 		return false;
-	request_problem(x, 403, "this session is not the token's own");
+	request_problem(x, 403, "this token may not use the session");
 	request_done(x);
 	return true;
 }
@@ -62,14 +62,14 @@ void api_session_get(void *arg, struct http_request *x, struct reader *reader)
 
 /* --- all --- */
 
-/* The first names in their order, as many as a page takes and one more: a heap, the last of them on top. */
+/* The first names in order, up to the page's limit and one more: a max-heap. */
 struct names {
 	const struct reader_query *query;
 	const struct grant *grant;
 	struct slice *items;
 	size_t count;
 	size_t max;
-	bool starved;
+	bool no_memory;
 };
 
 static int by_name(const void *a, const void *b)
@@ -106,12 +106,12 @@ static void on_session(void *arg, struct slice name, const struct session_state 
 	struct names *n = arg;
 	const struct reader_query *q = n->query;
 	(void)state;
-	if (n->starved || !grant_has_session(n->grant, name) ||
+	if (n->no_memory || !grant_has_session(n->grant, name) ||
 	    (q->after_name.len > 0 && slice_compare(name, q->after_name) <= 0) || !slice_begins(name, q->prefix) ||
 	    (n->count == n->max && slice_compare(name, n->items[0]) >= 0))
 		return;
 	char *copy = strndup(name.p, name.len);
-	n->starved = copy == NULL;
+	n->no_memory = copy == NULL;
 	if (copy == NULL)
 		return;
 	if (n->count < n->max) {
@@ -124,13 +124,13 @@ static void on_session(void *arg, struct slice name, const struct session_state 
 	sift_down(n->items, n->count);
 }
 
-/* A page, kept with the exchange: the lag of each session may have to be counted. */
+/* The state of a request for a page: the lag of each session may have to be counted. */
 struct session_page {
 	struct reader_query query;
 	struct names names;
 	uint32_t limit;
-	size_t at; /* the next name */
-	bool any;  /* is written */
+	size_t at; /* index of the next name */
+	bool any;  /* whether any was written */
 };
 
 static void page_destroy(void *arg)
@@ -148,17 +148,17 @@ static bool page_is_whole(const struct session_page *p)
 	return p->at == p->names.count || p->at == p->limit;
 }
 
-/* Some of the sessions; then others have their turn on the pool. */
+/* Writes some of the sessions; the rest follow in a later run on the pool. */
 static enum err write_some(struct session_page *p, struct api *api, struct reader *reader, struct buf *out,
 			   struct fault *fault)
 {
 	enum err err = ERR_NONE;
-	for (int i = 0; !err && i < SESSIONS_A_TURN && !page_is_whole(p); i++) {
+	for (int i = 0; !err && i < SESSIONS_PER_RUN && !page_is_whole(p); i++) {
 		size_t before = out->len;
 		buf_adds(out, p->any ? "," : "");
 		err = write_session(api, reader, out, p->names.items[p->at++], fault);
 		p->any = p->any || !err;
-		if (err == ERR_NOT_FOUND) { /* it has gone meanwhile */
+		if (err == ERR_NOT_FOUND) { /* deleted meanwhile */
 			out->len = before;
 			err = ERR_NONE;
 		}
@@ -166,7 +166,7 @@ static enum err write_some(struct session_page *p, struct api *api, struct reade
 	return err;
 }
 
-static void write_on(void *arg, struct http_request *x, struct reader *reader)
+static void continue_page(void *arg, struct http_request *x, struct reader *reader)
 {
 	struct api *api = arg;
 	struct session_page *p = request_state(x);
@@ -175,10 +175,10 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 	enum err err = write_some(p, api, reader, out, &fault);
 	if (!err && !page_is_whole(p)) {
 		request_hold(x, out->cap);
-		request_defer(x, write_on);
+		request_defer(x, continue_page);
 		return;
 	}
-	request_hold(x, 0); /* request_done counts what the whole takes */
+	request_hold(x, 0); /* request_done counts the whole reply */
 	if (err) {
 		api_fault_done(x, &fault);
 		return;
@@ -191,15 +191,15 @@ static void write_on(void *arg, struct http_request *x, struct reader *reader)
 	api_json_done(x, 200);
 }
 
-/* The names that the page is of. */
+/* Finds the names on the page. */
 static enum err find_names(struct session_page *p, struct api *api, const struct http_request *x, struct fault *fault)
 {
 	p->limit = p->query.limit != 0 ? p->query.limit : READER_QUERY_NAMES_DEFAULT;
 	p->names = (struct names){.query = &p->query, .grant = request_grant(x), .max = (size_t)p->limit + 1};
 	p->names.items = malloc(p->names.max * sizeof *p->names.items);
-	p->names.starved = p->names.items == NULL;
+	p->names.no_memory = p->names.items == NULL;
 	sessions_each(api->sessions, on_session, &p->names);
-	if (p->names.starved)
+	if (p->names.no_memory)
 		return fault_nomem(fault);
 	if (p->names.count > 0)
 		qsort(p->names.items, p->names.count, sizeof *p->names.items, by_name);
@@ -225,32 +225,32 @@ void api_sessions(void *arg, struct http_request *x, struct reader *reader)
 		return;
 	}
 	buf_adds(request_out(x), "{\"sessions\":[");
-	write_on(arg, x, reader);
+	continue_page(arg, x, reader);
 }
 
 /* --- changes --- */
 
-/* A change to a session that waits until it is durable. */
+/* A change to a session that is answered when it is durable. */
 struct session_change {
-	struct write_op op; /* first: the writer gives it back */
-	struct http_request *exchange;
+	struct write_op op; /* first member: the writer hands it back */
+	struct http_request *request;
 };
 
 static void on_session_durable(struct write_op *op)
 {
 	struct session_change *c = (struct session_change *)op;
 	if (op->err) {
-		request_fault(c->exchange, &op->fault);
-		request_done(c->exchange);
+		request_fault(c->request, &op->fault);
+		request_done(c->request);
 	} else if (c->op.session_delete) {
-		request_status(c->exchange, 204, "application/json");
-		request_done(c->exchange);
+		request_status(c->request, 204, "application/json");
+		request_done(c->request);
 	} else {
-		request_defer(c->exchange, reply_session);
+		request_defer(c->request, reply_session);
 	}
 }
 
-/* Hands `change` to the writer: what it says, or (no session) what was changed before it, is durable when it comes back. */
+/* Submits a change to the writer. Without a session it changes nothing, and is done once earlier changes are durable. */
 static void submit(struct api *api, struct http_request *x, struct write_op change)
 {
 	struct fault fault;
@@ -259,7 +259,7 @@ static void submit(struct api *api, struct http_request *x, struct write_op chan
 	if (!err) {
 		c->op = change;
 		c->op.done = on_session_durable;
-		c->exchange = x;
+		c->request = x;
 		request_keep(x, c, free);
 		err = writer_submit(api->writer, &c->op, &fault);
 	}
@@ -267,18 +267,19 @@ static void submit(struct api *api, struct http_request *x, struct write_op chan
 		api_fault_done(x, &fault);
 }
 
-/* A body of one member, a seq. */
+/* Parses a body with one member, a seq. */
 static enum err read_seq_member(struct http_request *x, const char *name, uint64_t head, uint64_t *seq, struct fault *fault)
 {
 	struct member member = {.name = name};
 	char *body;
 	enum err err = json_body_take(x, &member, 1, &body, fault);
 	if (!err && member.value.p == NULL)
-		err = fault_set(fault, ERR_INVALID, "the body wants {\"%s\":N}", name);
+		err = fault_set(fault, ERR_INVALID, "the body must be {\"%s\":SEQ}", name);
 	else if (!err && !json_sequence(member.value, seq))
-		err = fault_set(fault, ERR_INVALID, "%s: wants a seq (0 to 9007199254740991)", name);
+		err = fault_set(fault, ERR_INVALID, "%s: must be a seq (0 to 9007199254740991)", name);
 	else if (!err && *seq > head)
-		err = fault_set(fault, ERR_INVALID, "%s: %" PRIu64 " is past the head, which is %" PRIu64, name, *seq, head);
+		err = fault_set(fault, ERR_INVALID, "%s: %" PRIu64 " is beyond the head, which is %" PRIu64, name, *seq,
+				head);
 	free(body);
 	return err;
 }
@@ -288,7 +289,7 @@ static bool check_session_name(struct http_request *x)
 	struct slice name = request_segment(x);
 	if (name.len > 0 && name.len <= EVENT_NAME_MAX && json_plain_text(name))
 		return true;
-	request_problem(x, 400, "a session's name has 1 to 255 bytes, UTF-8 without control characters");
+	request_problem(x, 400, "the name of a session must have 1 to 255 bytes of UTF-8 without control characters");
 	request_done(x);
 	return false;
 }
@@ -309,7 +310,7 @@ void api_session_put(void *arg, struct http_request *x, struct reader *reader)
 			       .session = request_segment(x), .session_acked = acked, .account = request_client(x)});
 }
 
-/* The acknowledgement of a reader that cannot say it where it reads, as of an event stream. */
+/* The acknowledgement of a reader that cannot send it on its own connection, as with an event stream. */
 void api_session_ack(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
@@ -324,8 +325,9 @@ void api_session_ack(void *arg, struct http_request *x, struct reader *reader)
 		err = sessions_ack(api->sessions, request_segment(x), NULL, seq, &sent);
 		if (err == ERR_INVALID)
 			fault_set(&fault, err,
-				  "seq: %" PRIu64 " is past what the session's reader was sent, which is %" PRIu64, seq,
-				  sent);
+				  "seq: %" PRIu64
+				  " is beyond the last event sent to the session's reader, which is %" PRIu64,
+				  seq, sent);
 		else if (err)
 			fault_set(&fault, err, "there is no such session");
 	}

@@ -49,7 +49,7 @@ static void put_retention(struct api *api, struct doc to)
 {
 	struct archiver_figures k;
 	struct archiver_options limits = archiver_limits(api->archiver);
-	uint64_t hot = store_log_first(api->store);
+	uint64_t log_first = store_log_first(api->store);
 	archiver_read(api->archiver, &k);
 	struct doc retention = doc_object(to, "retention");
 	doc_i64(retention, "age_ms", limits.age_ms);
@@ -57,8 +57,8 @@ static void put_retention(struct api *api, struct doc to)
 	doc_u64(retention, "events", limits.events);
 	doc_string(retention, "archive", limits.discard ? "none" : "zstd");
 	struct doc log = doc_object(retention, "log");
-	doc_u64(log, "first", hot);
-	doc_u64(log, "events", store_head(api->store) + 1 - hot);
+	doc_u64(log, "first", log_first);
+	doc_u64(log, "events", store_head(api->store) + 1 - log_first);
 	doc_u64(log, "bytes", k.used);
 	doc_u64(retention, "sealed", k.sealed);
 	doc_u64(retention, "left", k.evicted);
@@ -234,7 +234,7 @@ void api_stats(void *arg, struct http_request *x, struct reader *reader)
 
 enum {
 	LOOP_DEAD_MS = 30000
-}; /* a thread of WebSockets that is late by so much is taken for dead: no disk takes so long that it would come back */
+}; /* a WebSocket thread that is late by this much counts as dead: no disk stalls for so long and recovers */
 
 void api_healthz(void *arg, struct http_request *x, struct reader *reader)
 {
@@ -261,7 +261,7 @@ void api_readyz(void *arg, struct http_request *x, struct reader *reader)
 	writer_read(api->writer, &w);
 	struct fault low;
 	char reason[sizeof w.reason];
-	problem_hide_paths(reason, sizeof reason, w.reason); /* nobody needs a token for this */
+	problem_hide_paths(reason, sizeof reason, w.reason); /* the endpoint needs no token, so paths are hidden */
 	const char *why = w.breaker != BREAKER_CLOSED ? reason : NULL;
 	if (why == NULL && writer_is_low(api->writer, &low))
 		why = low.text;

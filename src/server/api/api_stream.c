@@ -5,8 +5,8 @@
 #include <inttypes.h>
 
 enum {
-	PAGE_BYTES = 4 * 1024 * 1024, /* a page ends behind them, however few streams it has */
-	EMPTY_MAX = 10000,            /* streams without events that one page passes over */
+	PAGE_BYTES = 4 * 1024 * 1024, /* a page ends once it has this many bytes */
+	EMPTY_MAX = 10000,            /* a page ends after it has skipped this many streams without events */
 };
 
 static void write_stream(struct buf *out, const struct stream_figures *f)
@@ -17,7 +17,7 @@ static void write_stream(struct buf *out, const struct stream_figures *f)
 		   f->last, f->count, f->bytes);
 }
 
-/* Where a page stands. */
+/* The position of a page. */
 struct page_walk {
 	const struct grant *grant;
 	struct slice prefix;
@@ -25,13 +25,13 @@ struct page_walk {
 	size_t bytes_max;
 	uint32_t shown;
 	uint32_t empty;
-	struct slice from; /* look here next, or */
-	bool after;        /* behind it */
+	struct slice from; /* continue at this stream, or */
+	bool after;        /* after it */
 	char last[EVENT_NAME_MAX];
-	size_t last_len; /* of the last stream that is in the page, or was passed over; 0: none yet */
+	size_t last_len; /* of the last stream written or skipped; 0: none yet */
 };
 
-/* The next stream with the prefix that the token may see. */
+/* Finds the next stream that has the prefix and that the token may read. */
 static enum err next_stream(struct page_walk *w, struct store *store, struct stream_figures *at, bool *there,
 			    struct fault *fault)
 {

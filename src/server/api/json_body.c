@@ -7,7 +7,7 @@
 
 enum { KEY_SHOWN = 64, LIST_LEN = 200 };
 
-/* "a", "b" and "c" */
+/* Writes the names as "a", "b" and "c". */
 static void list_names(const struct member *members, size_t count, char out[LIST_LEN])
 {
 	size_t len = 0;
@@ -20,8 +20,8 @@ static void list_names(const struct member *members, size_t count, char out[LIST
 					members[i].name);
 }
 
-/* The beginning of a key, in whole characters. */
-static int shown(struct slice key)
+/* Length of the part of a key that is shown_len; never splits a character. */
+static int shown_len(struct slice key)
 {
 	size_t len = key.len < KEY_SHOWN ? key.len : KEY_SHOWN;
 	while (len > 0 && len < key.len && (key.p[len] & 0xc0) == 0x80)
@@ -33,7 +33,7 @@ static enum err unknown(struct slice key, const struct member *members, size_t c
 {
 	char names[LIST_LEN];
 	list_names(members, count, names);
-	return fault_set(fault, ERR_INVALID, "unknown member \"%.*s\" in the body, which takes %s", shown(key), key.p,
+	return fault_set(fault, ERR_INVALID, "unknown member \"%.*s\" in the body; allowed: %s", shown_len(key), key.p,
 			 count > 0 ? names : "none");
 }
 
@@ -54,15 +54,15 @@ static enum err read_object(struct slice object, struct member *members, size_t 
 
 static enum err read_members(char *text, size_t len, struct member *members, size_t count, struct fault *fault)
 {
-	static const char mark[] = "\xef\xbb\xbf"; /* is no part of JSON */
+	static const char mark[] = "\xef\xbb\xbf"; /* the byte order mark is not part of JSON */
 	size_t skip = len >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
 	struct slice value = {text + skip, 0};
 	struct json_error error;
 	if (!json_minify(text + skip, len - skip, text + skip, &value.len, &error))
-		return fault_set(fault, ERR_INVALID, "the body is no JSON object: %s at byte %zu", error.what,
+		return fault_set(fault, ERR_INVALID, "the body is not a JSON object: %s at byte %zu", error.what,
 				 error.offset + skip);
 	if (json_kind(value) != JSON_OBJECT)
-		return fault_set(fault, ERR_INVALID, "the body is no JSON object");
+		return fault_set(fault, ERR_INVALID, "the body is not a JSON object");
 	return read_object(value, members, count, fault);
 }
 

@@ -1,5 +1,5 @@
-/* JSON bodies of requests, of every kind but events: an object whose members are all known, and stand there once. What is
- * said and not understood is an error, for it may have been meant to keep something from happening. */
+/* JSON bodies of requests other than events: an object whose members are all known, each given once. Unknown members are
+ * errors: the client may have meant them to prevent something. */
 #ifndef SERVER_API_JSON_BODY_H
 #define SERVER_API_JSON_BODY_H
 
@@ -7,14 +7,14 @@
 
 struct member {
 	const char *name;
-	struct slice value; /* minified, in the text; p NULL: it is not there */
+	struct slice value; /* minified, points into the text; p NULL: the member is missing */
 };
 
-/* The body of a request, which may be none. *text is what the values are in, for the caller to free, also on failure.
- * ERR_INVALID: it is no object, or has a member that is not among these `count`, or one twice: the fault names it. */
+/* Parses the body of a request, which may be empty. The values point into *text, which the caller frees, also on failure.
+ * ERR_INVALID: the body is not an object, or has an unknown or duplicate member, which the fault names. */
 enum err json_body_take(struct http_request *x, struct member *members, size_t count, char **text, struct fault *fault);
 
-/* Where nothing may be said: true when a body says something, or is no JSON object. Then the refusal is sent. */
+/* For requests without members: refuses a body that has any, or is not a JSON object. True: the request was refused. */
 bool json_body_refuse(struct http_request *x);
 
 #endif

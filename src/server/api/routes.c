@@ -25,7 +25,7 @@ const struct http_route api_routes[] = {
 	{"GET", "/readyz", PERMISSION_NOTHING, api_readyz, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/problems", PERMISSION_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/problems/{}", PERMISSION_NOTHING, api_problem, ROUTE_DIRECT | ROUTE_OPEN},
-	/* files: any query is ignored, such as the ?v=2 that a page puts behind the name of a script */
+	/* files: query parameters are ignored, such as the ?v=2 that pages append to the name of a script */
 	{"GET", "/static/{+}", PERMISSION_NOTHING, api_file, ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/", PERMISSION_NOTHING, api_page, ROUTE_PACKED | ROUTE_PARAMS},
 	{"GET", "/{}", PERMISSION_NOTHING, api_page, ROUTE_CATCHALL | ROUTE_PACKED | ROUTE_PARAMS},

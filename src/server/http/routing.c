@@ -263,7 +263,7 @@ bool routing_accept(struct http_request *x)
 	case URL_TOO_MANY_PARAMS: request_problem(x, 400, "the URL has more than 100 parameters"); return false;
 	}
 	if (x->access_tokens > 1) {
-		request_problem(x, 400, "access_token: given twice");
+		request_problem(x, 400, "access_token: given more than once");
 		return false;
 	}
 	if (x->http->refusing || x->conn == NULL) {

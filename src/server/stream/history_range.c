@@ -5,13 +5,13 @@
 #include "server/stream/reader_start.h"
 #include "store/index/selection.h"
 
-/* Does it ask for more than what there is? Then what is missing before the first event is a gap. */
-static bool asks_for_more(const struct reader_query *q, const struct selection *select)
+/* Does the query ask for events before the first one? Then their absence is a gap. */
+static bool asks_for_missing(const struct reader_query *q, const struct selection *select)
 {
 	return q->before != 0 || reader_start_has_times(q) || q->has_until || q->descending || !selection_is_open(select);
 }
 
-/* May anything that is asked for be in (after, upto]? */
+/* May (after, upto] contain an event that the query asks for? */
 static bool may_hold(struct reader *reader, const struct history_query *q, uint64_t upto)
 {
 	struct history_query look = {
@@ -25,8 +25,8 @@ static bool may_hold(struct reader *reader, const struct history_query *q, uint6
 	return may;
 }
 
-/* What is up to `older` is too old. */
-static void pass_old(struct history_range *r, struct reader *reader, uint64_t older)
+/* Skips the events up to `older`, which exceed the maximum age. */
+static void skip_old(struct history_range *r, struct reader *reader, uint64_t older)
 {
 	struct gap gap = {r->asked, older + 1, GAP_AGE};
 	if (older <= r->query.after)
@@ -53,7 +53,7 @@ enum err history_range_set(struct history_range *out, struct store *store, struc
 	bool named = q->has_after && (q->start.from_head || q->start.from_first);
 	uint64_t head = store_head(store);
 	uint64_t until = 0;
-	from.start.from_first = q->has_after ? q->start.from_first : !asks_for_more(q, select);
+	from.start.from_first = q->has_after ? q->start.from_first : !asks_for_missing(q, select);
 	enum err err = reader_start_apply_times(reader, &from, fault);
 	if (!err && q->has_until)
 		err = history_seek_time(reader, q->until_ms, &until, fault);
@@ -72,13 +72,14 @@ enum err history_range_set(struct history_range *out, struct store *store, struc
 		out->query.before = until + 1;
 	if (named && q->before != 0 && q->before <= after + 1)
 		return fault_set(fault, ERR_INVALID,
-				 "before: nothing is after %s, which is %" PRIu64 ", and before %" PRIu64,
+				 "before: there is no seq after %s, which is %" PRIu64 ", and before %" PRIu64,
 				 q->start.from_head ? "head" : "first", after, q->before);
-	pass_old(out, reader, from.older);
+	skip_old(out, reader, from.older);
 	return ERR_NONE;
 }
 
-/* The last seq below what is missing at the end of `rest`, which is read downwards; before - 1 where nothing is. */
+/* The seq below the missing events at the end of `rest`, which is read in descending order; before - 1 if none are
+ * missing. */
 static uint64_t below(struct store *store, const struct history_query *rest)
 {
 	uint64_t there = store_previous(store, rest->before);

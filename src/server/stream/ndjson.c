@@ -10,21 +10,21 @@
 enum {
 	PAGE_EVENTS = 1024,
 	PAGE_BYTES = 256 * 1024,
-	PAGE_BYTES_MIN = 8 * 1024, /* where many wait to be read */
-	PAGES_PER_ROOM = 64,
-	SQUEEZE_BYTES = 1400 * 1024, /* what packing takes up */
+	PAGE_BYTES_MIN = 8 * 1024, /* when many replies wait to be read */
+	PAGES_PER_REPLY_MAX = 64,
+	ENCODER_BYTES = 1400 * 1024, /* memory of a content encoder */
 };
 
 struct lines {
-	struct http_request *exchange;
+	struct http_request *request;
 	struct ndjson_options options;
-	struct history_query query; /* the rest that is still to come */
-	uint64_t asked;             /* as in struct history_range */
-	bool ends_with_gap;         /* likewise */
+	struct history_query query; /* the range that is not sent yet */
+	uint64_t asked;             /* see struct history_range */
+	bool ends_with_gap;         /* see struct history_range */
 	struct gap end_gap;
-	uint32_t left; /* events, where there is a limit */
+	uint32_t left; /* events left, if there is a limit */
 	struct buf text;
-	struct content_encoder *squeeze; /* NULL: as it is */
+	struct content_encoder *encoder; /* NULL: not compressed */
 };
 
 static void destroy(void *arg)
@@ -32,15 +32,15 @@ static void destroy(void *arg)
 	struct lines *l = arg;
 	selection_destroy(l->query.select);
 	buf_finish(&l->text);
-	content_encoder_destroy(l->squeeze);
+	content_encoder_destroy(l->encoder);
 	free(l);
 }
 
-/* Smaller where room is short: whoever does not read keeps a page. */
+/* Pages are smaller when reply memory is short, because a slow reader keeps one page in memory. */
 static size_t page_bytes(const struct lines *l)
 {
-	size_t share = request_reply_max_long(l->exchange) / PAGES_PER_ROOM;
-	return share > PAGE_BYTES ? PAGE_BYTES : share > PAGE_BYTES_MIN ? share : PAGE_BYTES_MIN;
+	size_t bytes = request_reply_max_long(l->request) / PAGES_PER_REPLY_MAX;
+	return bytes > PAGE_BYTES ? PAGE_BYTES : bytes > PAGE_BYTES_MIN ? bytes : PAGE_BYTES_MIN;
 }
 
 static void add_gap(struct lines *l, const struct gap *gap)
@@ -49,8 +49,8 @@ static void add_gap(struct lines *l, const struct gap *gap)
 	buf_addc(&l->text, '\n');
 }
 
-/* What is missing here is told where it is missing; false when nothing is. */
-static bool pass_gap(struct lines *l)
+/* Reports missing events at the place where they are missing; false: none are. */
+static bool skip_gap(struct lines *l)
 {
 	struct gap gap;
 	bool matters;
@@ -71,12 +71,12 @@ static enum err add_page(struct lines *l, struct reader *reader, struct fault *f
 {
 	struct page *page;
 	enum err err;
-	pass_gap(l);
+	skip_gap(l);
 	if (is_done(l))
 		return ERR_NONE;
 	l->query.count_max = l->options.limit > 0 && l->left < PAGE_EVENTS ? l->left : PAGE_EVENTS;
 	l->query.bytes_max = page_bytes(l);
-	while ((err = history_page(reader, &l->query, &page, fault)) == ERR_GONE && pass_gap(l))
+	while ((err = history_page(reader, &l->query, &page, fault)) == ERR_GONE && skip_gap(l))
 		if (is_done(l))
 			return ERR_NONE;
 	if (err)
@@ -96,17 +96,17 @@ static enum err add_page(struct lines *l, struct reader *reader, struct fault *f
 	return err;
 }
 
-/* Hands the text on, packed where that was asked for. */
+/* Hands the text on, compressed if that was asked for. */
 static enum err flush(struct lines *l, struct buf *out, bool end, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	if (buf_failed(&l->text))
 		err = fault_nomem(fault);
-	else if (l->squeeze != NULL)
-		err = content_encoder_add(l->squeeze, buf_slice(&l->text), end, out, fault);
+	else if (l->encoder != NULL)
+		err = content_encoder_add(l->encoder, buf_slice(&l->text), end, out, fault);
 	else
 		buf_add(out, l->text.data, l->text.len);
-	buf_finish(&l->text); /* it is in `out` now, where it may stay for long */
+	buf_finish(&l->text); /* it is in `out` now, which may be kept for long */
 	return err;
 }
 
@@ -119,39 +119,39 @@ static enum err make_piece(struct lines *l, struct reader *reader, struct buf *o
 	return err ? err : flush(l, out, *end, fault);
 }
 
-/* A piece after the first: the status has been sent, and why there is no more is a last line. */
+/* Makes a piece after the first. The status is already sent, so an error becomes the last line. */
 static enum err fill(void *source, struct reader *reader, struct buf *out, bool *end, struct fault *fault)
 {
 	struct lines *l = source;
-	struct fault unsaid;
+	struct fault ignored;
 	enum err err = make_piece(l, reader, out, end, fault);
 	if (!err)
 		return ERR_NONE;
 	problem_write_op(&l->text, problem_status(err), fault, l->options.base, (struct slice){NULL, 0});
 	buf_addc(&l->text, '\n');
-	(void)flush(l, out, true, &unsaid);
+	(void)flush(l, out, true, &ignored);
 	return err;
 }
 
 static struct lines *create(struct http_request *x, const struct history_range *range, struct ndjson_options options)
 {
 	struct lines *l = calloc(1, sizeof *l);
-	bool packed = options.coding != CONTENT_CODING_NONE && request_reply_max_long(x) > 4 * SQUEEZE_BYTES;
-	struct content_encoder *squeeze = packed ? content_encoder_create(options.coding) : NULL;
-	if (l == NULL || (packed && squeeze == NULL)) {
+	bool packed = options.coding != CONTENT_CODING_NONE && request_reply_max_long(x) > 4 * ENCODER_BYTES;
+	struct content_encoder *encoder = packed ? content_encoder_create(options.coding) : NULL;
+	if (l == NULL || (packed && encoder == NULL)) {
 		selection_destroy(range->query.select);
-		content_encoder_destroy(squeeze);
+		content_encoder_destroy(encoder);
 		free(l);
 		return NULL;
 	}
-	*l = (struct lines){.exchange = x,
+	*l = (struct lines){.request = x,
 			    .options = options,
 			    .query = range->query,
 			    .asked = range->asked,
 			    .ends_with_gap = range->ends_with_gap,
 			    .end_gap = range->end_gap,
 			    .left = options.limit,
-			    .squeeze = squeeze};
+			    .encoder = encoder};
 	return l;
 }
 
@@ -170,11 +170,11 @@ enum err ndjson_stream_take(struct http_request *x, struct reader *reader, const
 		destroy(l);
 		return err;
 	}
-	size_t held = l->squeeze != NULL ? SQUEEZE_BYTES : 0;
+	size_t held = l->encoder != NULL ? ENCODER_BYTES : 0;
 	request_status(x, 200, "application/x-ndjson");
 	request_add_header(x, "Vary", "Accept, Accept-Encoding");
-	if (l->squeeze != NULL)
-		request_add_header(x, "Content-Encoding", content_coding_name(content_encoder_coding(l->squeeze)));
+	if (l->encoder != NULL)
+		request_add_header(x, "Content-Encoding", content_coding_name(content_encoder_coding(l->encoder)));
 	err = reply_stream_take(x, &first, fill, l, held, destroy);
 	return err ? fault_set(fault, err, "out of memory") : ERR_NONE;
 }

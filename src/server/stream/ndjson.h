@@ -1,4 +1,4 @@
-/* History as NDJSON of any length: a page at a time from the store, whatever the order. */
+/* History as NDJSON of any length: one page at a time from the store, in either order. */
 #ifndef SERVER_STREAM_NDJSON_H
 #define SERVER_STREAM_NDJSON_H
 
@@ -8,13 +8,14 @@
 
 struct ndjson_options {
 	struct store *store;
-	const char *base;           /* of the server's paths, for what fails later */
-	uint32_t limit;             /* events; 0: all */
-	enum content_coding coding; /* of the reply, where there is room for packing it */
+	const char *base;           /* prefix of the server's paths, for errors after the first page */
+	uint32_t limit;             /* events; 0: no limit */
+	enum content_coding coding; /* of the reply, if there is memory for compression */
 };
 
-/* Reads the first page of `range`, and streams that and what follows as the reply of `x`. Takes the selection. A failure is
- * one of the first page, and nothing is sent yet; what fails later is told in a last line, and the transfer breaks off. */
+/* Reads the first page of `range`, and streams it and the following ones as the reply to `x`. Takes the selection. An
+ * error means that the first page failed, and nothing is sent; later errors become the last line, and the transfer is
+ * aborted. */
 enum err ndjson_stream_take(struct http_request *x, struct reader *reader, const struct history_range *range,
 			    struct ndjson_options options, struct fault *fault);
 

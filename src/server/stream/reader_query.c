@@ -10,21 +10,21 @@
 #include "event/op.h"
 #include "json/json.h"
 
-/* Where the parser stands. */
+/* The state of the parser. */
 struct parse {
 	struct reader_query *q;
 	struct slice value;
 	struct slice event_id; /* lastEventId */
 	struct fault *fault;
-	bool starved; /* a parameter is fine, but there is no memory for it */
+	bool no_memory; /* the parameter is valid, but there is no memory for it */
 };
 
-/* One parameter: its name, what has to be allowed for it, whether it may be repeated, and who reads it. */
+/* A parameter: its name, the flag that allows it, whether it may be repeated, and its parser. */
 struct rule {
 	const char *name;
 	unsigned allowed;
 	bool repeatable;
-	const char *wants;
+	const char *expected;
 	bool (*read)(struct parse *p);
 };
 
@@ -38,7 +38,7 @@ static bool read_after(struct parse *p)
 {
 	struct position start;
 	p->q->has_after = reader_query_position(p->value, &start);
-	memcpy(start.epoch, p->q->start.epoch, sizeof start.epoch); /* which may stand before after */
+	memcpy(start.epoch, p->q->start.epoch, sizeof start.epoch); /* epoch may come before after */
 	p->q->start = start;
 	return p->q->has_after;
 }
@@ -91,7 +91,7 @@ static bool read_time(struct slice text, int64_t *ms)
 		*ms = clock_wall_ms() - (fine ? ago : 0);
 		return fine;
 	}
-	/* A + that was not encoded has arrived as a space. */
+	/* An unencoded + has arrived as a space. */
 	char fixed[64];
 	if (text.len >= sizeof fixed)
 		return false;
@@ -115,7 +115,7 @@ static bool read_until(struct parse *p)
 static bool read_name(struct parse *p, enum err (*add)(struct filter *f, struct slice name))
 {
 	enum err err = is_name(p->value) ? add(p->q->filter, p->value) : ERR_INVALID;
-	p->starved = err == ERR_NOMEM;
+	p->no_memory = err == ERR_NOMEM;
 	return err == ERR_NONE;
 }
 
@@ -132,7 +132,7 @@ static bool read_type(struct parse *p)
 static bool add_where(struct parse *p, struct slice condition)
 {
 	enum err err = filter_add_where(p->q->filter, condition);
-	p->starved = err == ERR_NOMEM;
+	p->no_memory = err == ERR_NOMEM;
 	return err == ERR_NONE;
 }
 
@@ -159,7 +159,7 @@ static bool read_order(struct parse *p)
 	return p->q->descending || slice_is(p->value, "asc");
 }
 
-/* Leaves *out as it was where the number is out of bounds. */
+/* Leaves *out unchanged if the number is out of bounds. */
 static bool read_bounded(struct slice text, int64_t min, int64_t max, int64_t *out)
 {
 	int64_t value;
@@ -237,7 +237,7 @@ static const struct rule rules[] = {
 
 enum { RULES = sizeof rules / sizeof *rules };
 
-/* The rule of a name: of several, the first that is allowed. */
+/* The rule of a name: if several have it, the first that is allowed. */
 static const struct rule *find_rule(struct slice name, unsigned allowed)
 {
 	const struct rule *found = NULL;
@@ -251,30 +251,30 @@ static enum err read_param(struct parse *p, const struct url_param *param, unsig
 {
 	const struct rule *rule = find_rule(param->name, allowed);
 	if (rule == NULL)
-		return fault_set(p->fault, ERR_INVALID, "%.*s: there is no such parameter",
+		return fault_set(p->fault, ERR_INVALID, "%.*s: unknown parameter",
 				 (int)(param->name.len < 64 ? param->name.len : 64), param->name.p);
 	if ((rule->allowed & allowed) == 0)
-		return fault_set(p->fault, ERR_INVALID, "%s: does not go with this kind of request", rule->name);
+		return fault_set(p->fault, ERR_INVALID, "%s: not allowed for this kind of request", rule->name);
 	if (seen[rule - rules] && !rule->repeatable)
-		return fault_set(p->fault, ERR_INVALID, "%s: given twice", rule->name);
+		return fault_set(p->fault, ERR_INVALID, "%s: given more than once", rule->name);
 	seen[rule - rules] = true;
 	p->value = param->value;
 	if (rule->read(p))
 		return ERR_NONE;
-	if (p->starved)
+	if (p->no_memory)
 		return fault_nomem(p->fault);
-	return fault_set(p->fault, ERR_INVALID, "%s: wants %s", rule->name, rule->wants);
+	return fault_set(p->fault, ERR_INVALID, "%s: expected %s", rule->name, rule->expected);
 }
 
-/* Can anything be in the range at all? */
+/* Can the range contain any event? */
 static enum err check_range(const struct reader_query *q, struct fault *fault)
 {
 	bool named = q->start.from_head || q->start.from_first;
 	if (q->before != 0 && !named && q->before <= q->start.after + 1)
-		return fault_set(fault, ERR_INVALID, "before: nothing is after %" PRIu64 " and before %" PRIu64,
+		return fault_set(fault, ERR_INVALID, "before: there is no seq after %" PRIu64 " and before %" PRIu64,
 				 q->start.after, q->before);
 	if (q->has_since && q->has_until && q->until_ms <= q->since_ms)
-		return fault_set(fault, ERR_INVALID, "until: wants a time later than since");
+		return fault_set(fault, ERR_INVALID, "until: must be later than since");
 	return ERR_NONE;
 }
 
@@ -289,9 +289,9 @@ enum err reader_query_parse(const struct url *u, unsigned allowed, struct reader
 	for (size_t i = 0; !err && i < u->param_count; i++)
 		err = read_param(&p, &u->params[i], allowed, seen);
 	if (!err && q->has_session_start && q->session.len == 0)
-		err = fault_set(fault, ERR_INVALID, "start: goes with a session, which it is the first position of");
+		err = fault_set(fault, ERR_INVALID, "start: needs a session, whose first position it sets");
 	if (!err && q->has_session_start && (q->has_after || q->has_since))
-		err = fault_set(fault, ERR_INVALID, "start: does not go with %s", q->has_after ? "after" : "since");
+		err = fault_set(fault, ERR_INVALID, "start: not allowed together with %s", q->has_after ? "after" : "since");
 	if (!err)
 		err = check_range(q, fault);
 	if (err)
@@ -326,7 +326,7 @@ enum err reader_query_narrow(struct reader_query *q, const struct url *u, const 
 					(int)(name.len < 100 ? name.len : 100), name.p);
 	}
 	if (!err && q->session.len > 0 && !grant_has_session(g, q->session))
-		err = fault_set(fault, ERR_DENIED, "session: of this token they are called %s, or %s/ and more",
+		err = fault_set(fault, ERR_DENIED, "session: with this token the name must be %s, or begin with %s/",
 				grant_name(g), grant_name(g));
 	if (!err && !grant_narrow(g, q->filter))
 		err = fault_nomem(fault);

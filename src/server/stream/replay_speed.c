@@ -2,7 +2,7 @@
 
 #include "base/system/clock.h"
 
-/* Brings it up to this moment. */
+/* Advances the moment to the current time. */
 static void advance(struct replay_speed *p)
 {
 	int64_t now = clock_mono_ms();

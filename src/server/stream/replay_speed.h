@@ -1,5 +1,5 @@
-/* Replaying with the original timing, `speed` times as fast. The replay is at a moment of the log, which moves on with the
- * time that passes here, unless it is held. */
+/* Replays with the original timing, `speed` times as fast. The replay is at a moment of the log, which advances with the
+ * clock unless the replay is held. */
 #ifndef SERVER_STREAM_REPLAY_SPEED_H
 #define SERVER_STREAM_REPLAY_SPEED_H
 
@@ -10,18 +10,18 @@ struct replay_speed {
 	double speed; /* 0: as fast as the reader reads */
 	bool started;
 	bool held;
-	int64_t mono_ms;  /* when the replay was at `moment_ms` */
+	int64_t mono_ms;  /* monotonic: when the replay was at `moment_ms` */
 	double moment_ms; /* Unix */
 };
 
-/* Milliseconds until an event of that time is due; 0: now. The first event asked about is where the replay begins. Not while
- * it is held. */
+/* Milliseconds until an event of that time is due; 0: now. The first call sets the moment where the replay begins. Not
+ * while it is held. */
 int64_t replay_speed_wait(struct replay_speed *p, int64_t event_time_ms);
-/* From this moment on so many times as fast. */
+/* Changes the speed from now on. */
 void replay_speed_change(struct replay_speed *p, double speed);
-/* The moment stands still, or moves on. */
+/* Stops the moment, or lets it advance again. */
 void replay_speed_hold(struct replay_speed *p, bool held);
-/* An event of that time was sent while it stood still: there the replay goes on. */
+/* An event of that time was sent while the replay was held: continues from there. */
 void replay_speed_jump(struct replay_speed *p, int64_t event_time_ms);
 
 #endif

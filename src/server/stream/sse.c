@@ -1,6 +1,5 @@
-/* Streams of events (text/event-stream). The network thread reads them; while one waits, its cursor is the waking
- * thread's.
- */
+/* Server-sent events (text/event-stream). The network thread reads the cursor; while a stream waits, the waiters' thread
+ * owns the cursor. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +14,7 @@
 enum {
 	HEARTBEAT_MS = 15000,
 	CHECKPOINT_MS = 8000, /* a filtered reader learns its position within 10 s */
-	RETRY_MIN_MS = 1000,  /* a browser comes back after 1 to 4 s: spread, so that a herd does not come at once */
+	RETRY_MIN_MS = 1000,  /* browsers reconnect after 1 to 4 s, randomly, so that they do not all come at once */
 	RETRY_SPREAD_MS = 3000,
 	CHUNKS = 16,
 };
@@ -26,12 +25,12 @@ struct stream {
 	struct cursor *cursor;
 	struct replay_speed speed;
 	struct quota_hold conditions;
-	struct session_reader reader; /* `sent` is the last position that an id has told */
-	struct slice session;         /* lives as long as the exchange; empty: none */
-	atomic_uint news;             /* of the session: enum session_news */
-	struct buf pending;           /* text of ours that goes out before the next event */
+	struct session_reader reader; /* `sent` is the last position that was sent as an id */
+	struct slice session;         /* lives as long as the request; empty: none */
+	atomic_uint news;             /* enum session_news of the session */
+	struct buf pending;           /* comments and blocks that are sent before the next event */
 	int64_t beat_ms;              /* monotonic: when the last comment was sent */
-	int64_t told_ms;              /* monotonic: when an id was last sent */
+	int64_t reported_ms;          /* monotonic: when the last id was sent */
 };
 
 static void stream_destroy(void *arg)
@@ -56,7 +55,7 @@ static void on_loaded(void *arg)
 
 static bool on_stream_due(struct waiter *item, bool time_is_up)
 {
-	(void)time_is_up; /* the reader looks at the clock itself */
+	(void)time_is_up; /* the network thread checks the deadline itself */
 	struct stream *s = LIST_ITEM(item, struct stream, shared.waiter);
 	atomic_store(&s->shared.after, cursor_after(s->cursor));
 	request_resume(s->shared.request);
@@ -75,31 +74,33 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* For a commit, where `c` is at the head, but at most `wait_ms`, and no longer than to the next heartbeat, or to when the
- * position has to be told. */
+/* Waits for a commit if `c` is at the head, for at most `wait_ms`, and no longer than until the next heartbeat or
+ * checkpoint is due. */
 static long wait_for(struct stream *s, struct cursor *c, int64_t wait_ms)
 {
 	request_wait(s->shared.request);
 	int64_t now = clock_mono_ms();
 	s->shared.waiter.deadline_ms = earlier(now + wait_ms, s->beat_ms + HEARTBEAT_MS);
 	if (cursor_is_filtered(s->cursor)) {
-		int64_t told = s->told_ms > now - CHECKPOINT_MS ? s->told_ms : now; /* it has not moved since */
-		s->shared.waiter.deadline_ms = earlier(s->shared.waiter.deadline_ms, told + CHECKPOINT_MS);
+		int64_t reported = s->reported_ms > now - CHECKPOINT_MS
+					   ? s->reported_ms
+					   : now; /* checkpoints are due only if the position moves */
+		s->shared.waiter.deadline_ms = earlier(s->shared.waiter.deadline_ms, reported + CHECKPOINT_MS);
 	}
 	s->shared.waiter.cursor = c;
 	s->shared.waiter.wake = on_stream_due;
-	waiters_park(s->waiters, &s->shared.waiter);
+	waiters_wait(s->waiters, &s->shared.waiter);
 	return HTTP_WAIT;
 }
 
-/* The reader knows its position: what it was sent has the id. */
-static void note_told(struct stream *s, uint64_t seq)
+/* The position `seq` was sent to the reader as an id. */
+static void note_reported(struct stream *s, uint64_t seq)
 {
 	atomic_store(&s->reader.sent, seq);
-	s->told_ms = clock_mono_ms();
+	s->reported_ms = clock_mono_ms();
 }
 
-/* Sends as much of the chunks as fits, of paced ones only what is due. */
+/* Sends as much of the chunks as fits. */
 static long send_chunks(struct stream *s, struct chunk *chunks, int count, char *out, size_t max)
 {
 	size_t n = 0;
@@ -114,19 +115,19 @@ static long send_chunks(struct stream *s, struct chunk *chunks, int count, char 
 	if (atomic_load(&s->shared.live))
 		feed_delivered(s->waiters->options.feed, chunks[0].page, events);
 	if (events > 0)
-		note_told(s, cursor_sent(s->cursor));
+		note_reported(s, cursor_sent(s->cursor));
 	return (long)n;
 }
 
-/* A block of ours: its id is the position, and comes last (encoding.h). `data` is finished. */
+/* Adds a block other than an event: its id is the position, and comes last (encoding.h). Finishes `data`. */
 static void add_block(struct stream *s, const char *event, struct buf *data)
 {
 	buf_printf(&s->pending, "event: %s\ndata: %.*s\nid: ", event, (int)data->len, data->data);
 	reader_start_event_id(&s->pending, s->waiters->options.feed, cursor_after(s->cursor));
 	buf_adds(&s->pending, "\n\n");
-	s->pending.failed = s->pending.failed || buf_failed(data); /* it must not go untold */
+	s->pending.failed = s->pending.failed || buf_failed(data); /* the block must not be lost silently */
 	buf_finish(data);
-	note_told(s, cursor_after(s->cursor));
+	note_reported(s, cursor_after(s->cursor));
 }
 
 static void add_hello(struct stream *s, bool resumed)
@@ -153,20 +154,20 @@ static void add_gap(struct stream *s)
 	add_block(s, "gap", &data);
 }
 
-/* Tells a filtered reader how far it has come without a match. */
+/* Sends a filtered reader its position if it has advanced without a match. */
 static void add_checkpoint(struct stream *s)
 {
 	struct buf data;
 	uint64_t after = cursor_after(s->cursor);
 	if (!cursor_is_filtered(s->cursor) || cursor_is_inside(s->cursor) || after <= atomic_load(&s->reader.sent) ||
-	    clock_mono_ms() - s->told_ms < CHECKPOINT_MS)
+	    clock_mono_ms() - s->reported_ms < CHECKPOINT_MS)
 		return;
 	buf_init(&data);
 	reader_start_checkpoint(&data, after);
 	add_block(s, "checkpoint", &data);
 }
 
-/* The session was moved, and the reader goes on there. */
+/* The session was moved, and the reader continues there. */
 static void add_move(struct stream *s)
 {
 	struct buf data;
@@ -175,7 +176,7 @@ static void add_move(struct stream *s)
 		return;
 	cursor_seek(s->cursor, (struct position){.after = after});
 	s->speed = (struct replay_speed){.speed = s->speed.speed};
-	atomic_store(&s->shared.live, false); /* it may have a long way to go again */
+	atomic_store(&s->shared.live, false); /* the new position may be far from the head */
 	buf_init(&data);
 	reader_start_moved(&data, after);
 	add_block(s, "moved", &data);
@@ -189,7 +190,7 @@ static long send_pending(struct stream *s, char *out, size_t max)
 	return (long)n;
 }
 
-/* A comment now and then, so that both sides notice when the other has gone, whatever else is sent. */
+/* Adds a comment regularly, so that each side notices when the other is gone. */
 static void add_heartbeat(struct stream *s)
 {
 	int64_t now = clock_mono_ms();
@@ -211,7 +212,7 @@ static long read_stream(struct http_request *x, void *state, char *out, size_t m
 {
 	(void)x;
 	struct stream *s = state;
-	/* A paced stream takes one event at a time. */
+	/* With a replay speed, one event is sent at a time. */
 	int chunks_max = s->speed.speed > 0 ? 1 : CHUNKS;
 	size_t bytes_max = s->speed.speed > 0 ? 1 : max;
 	for (;;) {
@@ -260,7 +261,7 @@ static long read_stream(struct http_request *x, void *state, char *out, size_t m
 	}
 }
 
-/* Finds out where to start, and takes the session. */
+/* Finds the start, and attaches the session. */
 static enum err begin(struct stream *s, struct reader_query *query, bool *resumed, struct fault *fault)
 {
 	const struct waiters_options *o = &s->waiters->options;
@@ -312,7 +313,8 @@ enum err sse_stream(struct waiters *p, struct http_request *x, struct reader_que
 	pthread_mutex_unlock(&p->lock);
 	request_keep(x, s, stream_destroy);
 	request_status(x, 200, "text/event-stream");
-	request_add_header(x, "Cache-Control", "no-store, no-transform"); /* nor packed on the way: that waits for more */
+	request_add_header(x, "Cache-Control",
+			   "no-store, no-transform"); /* no transformation by proxies: compression would delay events */
 	request_add_header(x, "Vary", "Accept");
 	request_add_header(x, "X-Accel-Buffering", "no"); /* nginx would hold events back until a buffer is full */
 	request_stream(x, read_stream);

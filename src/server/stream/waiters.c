@@ -18,17 +18,17 @@ static void on_commit(void *arg)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* --- with the lock --- */
+/* --- functions that need the lock --- */
 
 static void put(struct waiters *p, struct waiter *item)
 {
 	list_append(&p->waiting, &item->link);
-	item->look = item->look || atomic_load(&item->urgent);
-	if (item->cursor != NULL && !item->look)
-		item->look = !subscription_add(p->subscriptions, &item->subscription, item->cursor);
-	int64_t next = item->look ? 0 : item->deadline_ms;
+	item->check_now = item->check_now || atomic_load(&item->urgent);
+	if (item->cursor != NULL && !item->check_now)
+		item->check_now = !subscription_add(p->subscriptions, &item->subscription, item->cursor);
+	int64_t next = item->check_now ? 0 : item->deadline_ms;
 	if (next < p->next_ms) {
-		p->next_ms = next; /* the thread may have slept for longer */
+		p->next_ms = next; /* the thread may be in a longer sleep */
 		pthread_cond_signal(&p->signal);
 	}
 }
@@ -37,18 +37,18 @@ static void wake(struct waiters *p, struct waiter *item, bool time_is_up)
 {
 	list_remove(&item->link);
 	subscription_remove(p->subscriptions, &item->subscription);
-	item->look = false;
+	item->check_now = false;
 	atomic_store(&item->urgent, false);
 	if (!item->wake(item, time_is_up))
 		put(p, item);
 }
 
-static void on_concerned(void *arg, struct subscription *s)
+static void on_match(void *arg, struct subscription *s)
 {
 	wake(arg, LIST_ITEM(s, struct waiter, subscription), false);
 }
 
-/* Wakes whose time has come; all, when the end has. */
+/* Wakes waiters whose deadline has passed, or all of them at the end. */
 static void wake_due(struct waiters *p, int64_t now)
 {
 	struct list all;
@@ -58,7 +58,7 @@ static void wake_due(struct waiters *p, int64_t now)
 	while (!list_empty(&all)) {
 		struct waiter *item = LIST_ITEM(all.next, struct waiter, link);
 		bool time_is_up = p->closing || item->deadline_ms <= now;
-		if (time_is_up || item->look) {
+		if (time_is_up || item->check_now) {
 			wake(p, item, time_is_up);
 			continue;
 		}
@@ -68,15 +68,15 @@ static void wake_due(struct waiters *p, int64_t now)
 	}
 }
 
-/* --- streams, with the lock --- */
+/* --- streams; functions that need the lock --- */
 
 bool waiter_stream_lags(const struct waiter_stream *s, uint64_t lag_max, uint64_t head)
 {
 	return lag_max > 0 && atomic_load(&s->live) && head > atomic_load(&s->after) + lag_max;
 }
 
-/* Cuts off the streams that do not even read. */
-static void cut_laggards(struct waiters *p)
+/* Cuts live streams that have fallen too far behind because their client does not read. */
+static void cut_lagging(struct waiters *p)
 {
 	uint64_t head = feed_head(p->options.feed);
 	LIST_EACH (link, &p->streams) {
@@ -92,7 +92,7 @@ static uint64_t lag_of(struct waiter_stream *s, uint64_t head)
 	return head > after && !subscription_waits(&s->waiter.subscription) ? head - after : 0;
 }
 
-/* The streams end: what they have not been sent is counted. */
+/* The streams are being ended: counts the events that they have not been sent. */
 static void count_left(struct waiters *p)
 {
 	uint64_t head = feed_head(p->options.feed);
@@ -105,13 +105,13 @@ static void count_left(struct waiters *p)
 
 /* --- the thread --- */
 
-void waiters_park(struct waiters *p, struct waiter *item)
+void waiters_wait(struct waiters *p, struct waiter *item)
 {
 	pthread_mutex_lock(&p->lock);
 	if (list_empty(&p->waiting))
-		subscriptions_catch_up(p->subscriptions); /* commits were not looked at meanwhile */
+		subscriptions_catch_up(p->subscriptions); /* nothing was dispatched while no waiter was there */
 	put(p, item);
-	if (p->closing) /* the thread may be gone */
+	if (p->closing) /* the thread may have ended */
 		wake_due(p, clock_mono_ms());
 	pthread_mutex_unlock(&p->lock);
 }
@@ -120,8 +120,8 @@ void waiters_urge(struct waiters *p, struct waiter *item)
 {
 	atomic_store(&item->urgent, true);
 	pthread_mutex_lock(&p->lock);
-	if (!list_empty(&item->link) && !item->look) {
-		item->look = true;
+	if (!list_empty(&item->link) && !item->check_now) {
+		item->check_now = true;
 		p->next_ms = 0;
 		pthread_cond_signal(&p->signal);
 	}
@@ -135,14 +135,14 @@ static void *work(void *arg)
 	while (!p->closing) {
 		if (p->committed) {
 			p->committed = false;
-			subscriptions_dispatch(p->subscriptions, on_concerned, p);
+			subscriptions_dispatch(p->subscriptions, on_match, p);
 		}
 		int64_t now = clock_mono_ms();
 		if (p->next_ms <= now)
 			wake_due(p, now);
 		int64_t next = p->next_ms;
 		if (p->options.lag_max > 0) {
-			cut_laggards(p);
+			cut_lagging(p);
 			next = next < now + LAG_CHECK_MS ? next : now + LAG_CHECK_MS;
 		}
 		if (!p->committed && !p->closing && next > now)
@@ -183,7 +183,7 @@ void waiters_close(struct waiters *p)
 	pthread_cond_signal(&p->signal);
 	pthread_mutex_unlock(&p->lock);
 	thread_join(&p->thread);
-	/* What was parked until now; who parks from now on is woken there. */
+	/* Wakes the remaining waiters; later ones are woken in waiters_wait. */
 	pthread_mutex_lock(&p->lock);
 	wake_due(p, clock_mono_ms());
 	pthread_mutex_unlock(&p->lock);
