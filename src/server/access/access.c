@@ -11,27 +11,27 @@
 #include "server/access/token_file.h"
 #include "server/message/peer.h"
 
-enum { TELL_MS = 1000, NAME_SHOWN = 100 };
+enum { LOG_EVERY_MS = 1000, NAME_SHOWN = 100 };
 
 struct access {
-	char *path; /* NULL: there are no tokens */
+	char *path; /* NULL: there is no file of tokens */
 	pthread_mutex_t lock;
 	struct tokens *now;
 	uint64_t reloads;
 	uint64_t reloads_failed;
-	int64_t told_ms;
-	uint64_t untold;
+	int64_t logged_ms;
+	uint64_t unlogged;
 	atomic_ullong denied[DENIAL_COUNT];
 };
 
-/* --- the tokens in force --- */
+/* --- the current tokens --- */
 
 static enum err load(struct access *a, struct tokens **out, struct fault *fault)
 {
 	bool open;
 	enum err err = token_file_read(a->path, out, NULL, &open, fault);
 	if (!err && open)
-		log_warn("others may read the file of tokens: chmod 600 it", "file=%s", log_text(a->path));
+		log_warn("the file of tokens can be read by other users: chmod 600 it", "file=%s", log_text(a->path));
 	return err;
 }
 
@@ -110,7 +110,7 @@ bool access_holds(const struct grant *g)
 	return holds;
 }
 
-/* --- what was denied --- */
+/* --- denials --- */
 
 const char *denial_name(enum denial why)
 {
@@ -125,16 +125,16 @@ void access_denied(struct access *a, enum denial why, const char *token_name, ui
 	atomic_fetch_add(&a->denied[why], 1);
 	int64_t now = clock_mono_ms();
 	pthread_mutex_lock(&a->lock);
-	bool tell = a->told_ms == 0 || now - a->told_ms >= TELL_MS;
-	uint64_t untold = a->untold;
-	a->told_ms = tell ? now : a->told_ms;
-	a->untold = tell ? 0 : untold + 1;
+	bool log = a->logged_ms == 0 || now - a->logged_ms >= LOG_EVERY_MS;
+	uint64_t unlogged = a->unlogged;
+	a->logged_ms = log ? now : a->logged_ms;
+	a->unlogged = log ? 0 : unlogged + 1;
 	pthread_mutex_unlock(&a->lock);
-	if (!tell)
+	if (!log)
 		return;
 	peer_text(peer, address);
 	log_warn("access denied", "why=%s peer=%s token=%s what=%s untold=%" PRIu64, denial_name(why), address,
-		 token_name[0] != '\0' ? token_name : "-", log_quote(shown, what), untold);
+		 token_name[0] != '\0' ? token_name : "-", log_quote(shown, what), unlogged);
 }
 
 void access_read(struct access *a, struct access_figures *out)

@@ -5,7 +5,7 @@
 
 #include "server/message/field.h"
 
-/* The port behind one of the names of this machine; empty where none is said. */
+/* The port of an authority that names this machine; empty: the default port. */
 static bool is_loopback(struct slice authority, struct slice *port)
 {
 	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
@@ -20,7 +20,7 @@ static bool is_loopback(struct slice authority, struct slice *port)
 	return false;
 }
 
-/* `port` begins with a colon. */
+/* Is it one of this server's ports? `port` begins with a colon. */
 static bool is_own(struct slice port, const struct own_ports *own)
 {
 	char text[16];
@@ -32,8 +32,9 @@ static bool is_own(struct slice port, const struct own_ports *own)
 	return false;
 }
 
-/* The same server: the same name and port, or two names of this machine with ports of ours (an old page says localhost and
- * its port wherever it was loaded from). Only to who calls it by such a name: another machine's localhost is not this. */
+/* Is the page from this server? Either the names and ports are equal, or both names mean this machine and the port is one
+ * of this server's (the Python hub's page uses localhost and its port wherever it was loaded from). The latter only if
+ * the Host header names this machine, too: localhost on another machine is not this server. */
 static bool is_same(struct slice origin, struct slice host, const struct own_ports *own)
 {
 	struct slice from;

@@ -1,4 +1,4 @@
-/* Which web pages may do what: a page of another origin may not publish or open a WebSocket unless it is listed. */
+/* Which web pages may do what: a page of another origin may not publish or open a WebSocket unless its origin is listed. */
 #ifndef SERVER_ACCESS_ORIGIN_H
 #define SERVER_ACCESS_ORIGIN_H
 
@@ -15,11 +15,11 @@ struct own_ports {
 	int ports[OWN_PORTS_MAX];
 };
 
-/* `origin` is the Origin header (empty: not a browser, or the same page), `host` the Host header. A page from another port
- * of this machine is the server's own where the server listens on that port, too; `own` may be NULL. */
+/* `origin` is the Origin header (empty: not a browser, or the same page), `host` the Host header. A page from another
+ * port of this machine counts as the server's own if the server listens on that port, too; `own` may be NULL. */
 bool origin_is_fine(struct slice origin, struct slice host, const struct option_texts *allowed, const struct own_ports *own);
 
-/* Has the operator listed it by name? To a `*` no credentials are sent. */
+/* Is the origin listed by name? With `*`, browsers send no credentials. */
 bool origin_may_send_credentials(struct slice origin, const struct option_texts *allowed);
 
 #endif

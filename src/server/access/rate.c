@@ -12,12 +12,12 @@
 enum { CLIENTS_MAX = 10000 };
 
 struct bucket {
-	double level; /* events; below 0: owed */
+	double level; /* events; negative: debt */
 	int64_t at_ms;
 };
 
 struct ws_client {
-	struct list by_use; /* the longest unused first */
+	struct list by_use; /* longest unused first */
 	struct map_link by_key;
 	uint64_t key;
 	struct bucket bucket;
@@ -77,7 +77,7 @@ static void forget_oldest(struct rates *r)
 	free(c);
 }
 
-/* NULL: no memory, then only the common limit holds. */
+/* The bucket of a client. NULL: no memory; then only the total limit applies. */
 static struct bucket *bucket_of(struct rates *r, uint64_t key, int64_t now)
 {
 	struct ws_client *c = find(r, key);
@@ -97,7 +97,7 @@ static struct bucket *bucket_of(struct rates *r, uint64_t key, int64_t now)
 	return &c->bucket;
 }
 
-/* Fills it up to now. Returns how long until something can be taken, in seconds. */
+/* Refills the bucket up to now. Returns the seconds until events can be taken. */
 static double fill(struct bucket *b, double rate, int64_t now)
 {
 	b->level += (double)(now - b->at_ms) / 1000 * rate;
@@ -128,8 +128,8 @@ enum err rates_take(struct rates *r, uint64_t client, size_t events, int *retry_
 	double wait = own_s > all_s ? own_s : all_s;
 	*retry_s = wait < 3600 ? (int)wait + 1 : 3600;
 	return fault_set(fault, ERR_RATE, "%s: try again in %d s",
-			 own_s > 0 ? "this client publishes faster than it may (see --rate-limit-client)"
-				   : "more is published than may be (see --rate-limit)",
+			 own_s > 0 ? "this client exceeds its publish rate (--rate-limit-client)"
+				   : "the total publish rate is exceeded (--rate-limit)",
 			 *retry_s);
 }
 

@@ -9,7 +9,7 @@ enum { SHOWN = 100 };
 struct slice request_guard_bearer(struct slice authorization)
 {
 	struct slice none = {"", 0};
-	if (authorization.len == 0) /* and p may be NULL */
+	if (authorization.len == 0) /* `p` may be NULL */
 		return none;
 	struct slice rest = field_trim(authorization);
 	struct slice scheme = field_cut(&rest, ' ');
@@ -29,18 +29,18 @@ int request_guard_host(const struct request_guard *g, const struct guard_input *
 {
 	if (!v->local || host_is_fine(v->host, g->listen, g->allow_hosts))
 		return 0;
-	fault_set(fault, ERR_DENIED, "this server is not called %.*s (see --allow-host)",
+	fault_set(fault, ERR_DENIED, "%.*s is not a name of this server (--allow-host)",
 		  (int)(v->host.len < SHOWN ? v->host.len : SHOWN), v->host.p);
 	return 421;
 }
 
-/* In how many ways a token was sent. */
+/* The number of ways in which a token was sent. */
 static int ways(const struct guard_input *v)
 {
 	return (v->authorization.len > 0) + (v->access_token.p != NULL) + (v->subprotocol.p != NULL);
 }
 
-/* The token that was sent in one way; in more than one it is none (RFC 6750, 2). */
+/* The token of the request; none if it was sent in more than one way (RFC 6750, 2). */
 static struct slice token_of(const struct guard_input *v)
 {
 	if (ways(v) != 1)
@@ -54,7 +54,7 @@ int request_guard_pass(const struct request_guard *g, const struct guard_input *
 {
 	*grant = (struct grant){0};
 	if (v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins, &g->own)) {
-		fault_set(fault, ERR_DENIED, "a page of this Origin may not do this here (see --allow-origin)");
+		fault_set(fault, ERR_DENIED, "pages of this Origin may not do this (--allow-origin)");
 		fault->kind = KIND_ORIGIN;
 		return 403;
 	}
@@ -62,9 +62,9 @@ int request_guard_pass(const struct request_guard *g, const struct guard_input *
 		return 0;
 	if (!access_grant(g->access, token_of(v), grant)) {
 		fault_set(fault, ERR_DENIED,
-			  ways(v) > 0 ? "the token is not known here, or was not sent in one way only"
-				      : "a token is wanted: Authorization: Bearer, or where headers cannot be set "
-					"?access_token=, or of a WebSocket the subprotocol bearer.TOKEN");
+			  ways(v) > 0 ? "the token is unknown, or was sent in more than one way"
+				      : "a token is needed: send Authorization: Bearer, or, where headers cannot be set, "
+					"?access_token= or (WebSocket) the subprotocol bearer.TOKEN");
 		return 401;
 	}
 	if (grant_may(grant, v->permission))
@@ -72,7 +72,7 @@ int request_guard_pass(const struct request_guard *g, const struct guard_input *
 	bool narrow =
 		grant_is_limited(grant) && (v->permission == PERMISSION_READ_ALL || v->permission == PERMISSION_PUBLISH_ALL);
 	fault_set(fault, ERR_DENIED,
-		  narrow ? "this is about all streams, and the token is limited to some"
+		  narrow ? "this needs access to all streams, but the token is limited to some"
 			 : "the token's scopes (publish, read, admin) do not cover this");
 	grant_drop(grant);
 	return 403;
@@ -84,7 +84,7 @@ void request_guard_refused(const struct request_guard *g, const struct guard_inp
 	enum denial why = status == 421 ? DENIAL_HOST : status == 401 ? DENIAL_TOKEN : DENIAL_SCOPE;
 	if (status == 403 && v->guarded && !origin_is_fine(v->origin, v->host, g->allow_origins, &g->own))
 		why = DENIAL_ORIGIN;
-	/* Of a token that is known the log may say whose it is. */
+	/* If the token is known, the log may name it. */
 	bool known = access_grant(g->access, token_of(v), &grant);
 	access_denied(g->access, why, known ? grant_name(&grant) : "", v->peer, v->path);
 	grant_drop(&grant);

@@ -17,7 +17,7 @@ enum { SCOPES = sizeof scope_names / sizeof *scope_names };
 
 struct tokens {
 	atomic_uint refs;
-	char *text; /* patterns point into it */
+	char *text; /* the patterns point into it */
 	int count;
 	struct token *items;
 };
@@ -57,7 +57,7 @@ bool token_name_fits(struct slice name)
 	return fine;
 }
 
-/* --- reading --- */
+/* --- parsing --- */
 
 static bool read_hash(struct slice text, unsigned char out[SHA256_LEN])
 {
@@ -97,7 +97,7 @@ static bool read_scopes(struct doc value, struct token *t)
 	return t->scopes != 0;
 }
 
-/* Keeps them where the line has been: no text is longer than its JSON. */
+/* Writes the patterns over the line: no decoded text is longer than its JSON. */
 static bool read_patterns(struct doc value, struct token *t, char *memory)
 {
 	if (!doc_is_array(value))
@@ -113,8 +113,8 @@ static bool read_patterns(struct doc value, struct token *t, char *memory)
 	return t->pattern_count > 0;
 }
 
-/* The first member that makes no sense, as it should be; NULL where all do. A member that nobody knows may be one that was
- * to narrow the rights, misspelt. */
+/* An error text for the first invalid member; NULL: all are valid. An unknown member is an error, because it may be a
+ * misspelt one that was meant to restrict the token. */
 static const char *read_members(struct doc object, struct token *t, char *memory)
 {
 	bool hashed = false;
@@ -123,23 +123,23 @@ static const char *read_members(struct doc object, struct token *t, char *memory
 		struct slice text;
 		if (slice_is(key, "name")) {
 			if (t->name[0] != '\0' || !read_name(value, t))
-				return "\"name\" wants 1 to 64 letters, digits, dots, dashes and underscores";
+				return "\"name\" must be 1 to 64 letters, digits, dots, dashes and underscores";
 		} else if (slice_is(key, "scopes")) {
 			if (t->scopes != 0 || !read_scopes(value, t))
-				return "\"scopes\" wants an array out of publish, read and admin";
+				return "\"scopes\" must be an array of publish, read and admin";
 		} else if (slice_is(key, "streams")) {
 			if (t->pattern_count != 0 || !read_patterns(value, t, memory))
-				return "\"streams\" wants an array of 1 to 64 names, or beginnings of names and a *";
+				return "\"streams\" must be an array of 1 to 64 names or name prefixes with a *";
 		} else if (slice_is(key, "hash")) {
 			if (hashed || !doc_get_text(value, &text) || !read_hash(text, t->hash))
-				return "\"hash\" wants sha256: and 64 hex digits";
+				return "\"hash\" must be sha256: and 64 hex digits";
 			hashed = true;
 		} else {
-			return "a token has name, scopes, hash and perhaps streams, and no other member";
+			return "unknown member: a token has name, scopes, hash and optionally streams";
 		}
 	}
 	if (t->name[0] == '\0' || t->scopes == 0 || !hashed)
-		return "a token wants name, scopes and hash";
+		return "a token must have name, scopes and hash";
 	return (t->scopes & SCOPE_ADMIN) != 0 && t->pattern_count > 0 ? "the scope admin cannot be limited to streams"
 								      : NULL;
 }
@@ -148,20 +148,20 @@ static const char *check_unique(const struct tokens *all, const struct token *t)
 {
 	for (int i = 0; i < all->count; i++) {
 		if (strcmp(all->items[i].name, t->name) == 0)
-			return "a token of this name stands further up";
+			return "duplicate name: an earlier line has a token of this name";
 		if (memcmp(all->items[i].hash, t->hash, SHA256_LEN) == 0)
-			return "a token with this hash stands further up";
+			return "duplicate hash: an earlier line has a token with this hash";
 	}
 	return NULL;
 }
 
-/* The token of a line, in whose memory its patterns are kept. *wrong: what is wrong with it; NULL: nothing is. */
+/* Parses the token of a line, whose memory then holds its patterns. *wrong: the error; NULL: none. */
 static enum err read_line(struct slice line, struct token *t, const char **wrong)
 {
 	struct document d;
 	struct json_error error;
 	char *text = (char *)line.p;
-	*wrong = "a line is one JSON object";
+	*wrong = "a line must be one JSON object";
 	if (!json_minify(text, line.len, text, &line.len, &error))
 		return ERR_INVALID;
 	enum err err = document_read(&d, line);
@@ -246,7 +246,7 @@ void tokens_unref(struct tokens *t)
 	free(t);
 }
 
-/* --- finding --- */
+/* --- lookup --- */
 
 int tokens_count(const struct tokens *t)
 {
@@ -264,7 +264,7 @@ const struct token *tokens_find(const struct tokens *t, struct slice text)
 	const struct token *found = NULL;
 	if (text.len == 0 || text.len > TOKEN_TEXT_MAX || !sha256_of(text, hash))
 		return NULL;
-	for (int i = 0; i < t->count; i++) /* to the end in any case */
+	for (int i = 0; i < t->count; i++) /* no early exit: the time must not depend on the match */
 		found = sha256_same(t->items[i].hash, hash) ? &t->items[i] : found;
 	return found;
 }
@@ -285,7 +285,7 @@ const struct token *tokens_again(const struct tokens *t, const struct token *old
 	return NULL;
 }
 
-/* --- making --- */
+/* --- creation --- */
 
 bool token_make(const char *name, unsigned scopes, const struct slice *patterns, int pattern_count, char text[TOKEN_LEN],
 		struct buf *line)

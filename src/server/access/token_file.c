@@ -36,9 +36,9 @@ static enum err check_mode(int fd, const char *path, bool *open, struct fault *f
 	if (fstat(fd, &st) != 0)
 		return fault_set(fault, ERR_IO, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return fault_set(fault, ERR_INVALID, "%s: is no file", path);
+		return fault_set(fault, ERR_INVALID, "%s: not a regular file", path);
 	if ((st.st_mode & OTHERS_WRITE) != 0)
-		return fault_set(fault, ERR_DENIED, "%s: others than its owner may write to it (chmod 600 it)", path);
+		return fault_set(fault, ERR_DENIED, "%s: other users may write to it: chmod 600 it", path);
 	*open = (st.st_mode & OTHERS_READ) != 0;
 	return ERR_NONE;
 }
@@ -77,13 +77,13 @@ static int open_folder(const char *path)
 	return open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* root may change the tokens of a server that runs as another user, and this user has to be able to read the new file. */
+/* root may change the tokens of a server that runs as another user; that user must be able to read the new file. */
 static enum err keep_owner(int fd, const char *path, struct fault *fault)
 {
 	struct stat old;
 	struct stat own;
 	if (stat(path, &old) != 0)
-		return errno == ENOENT ? ERR_NONE : sys_fail(fault, "cannot look at", path, errno);
+		return errno == ENOENT ? ERR_NONE : sys_fail(fault, "cannot read the owner of", path, errno);
 	bool same = fstat(fd, &own) == 0 && own.st_uid == old.st_uid && own.st_gid == old.st_gid;
 	return same || fchown(fd, old.st_uid, old.st_gid) == 0 ? ERR_NONE
 							       : sys_fail(fault, "cannot keep the owner of", path, errno);
@@ -105,7 +105,7 @@ enum err token_file_write(const char *path, struct slice text, struct fault *fau
 	return err;
 }
 
-/* The directory is what is locked: the file itself is replaced. */
+/* The directory is locked, because the file itself is replaced. */
 enum err token_file_lock(const char *path, int *lock, struct fault *fault)
 {
 	*lock = open_folder(path);

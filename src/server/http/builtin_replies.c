@@ -79,7 +79,7 @@ static void write_problem(struct buf *out, unsigned status)
 {
 	struct fault fault;
 	fault_set(&fault, ERR_INVALID, "%s", detail_of(status));
-	problem_write(out, (int)status, &fault, (struct problem_form){base_path, false});
+	problem_write(out, (int)status, &fault, (struct problem_options){base_path, false});
 }
 
 /* The same answer as a problem document; NULL: no memory. */

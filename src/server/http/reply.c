@@ -68,7 +68,7 @@ void reply_put_problem(struct http_request *x, int status, const struct fault *f
 {
 	request_status(x, status, "application/problem+json");
 	buf_finish(&x->out);
-	problem_write(&x->out, status, fault, (struct problem_form){x->http->options.guard->base, speaks_lines(x)});
+	problem_write(&x->out, status, fault, (struct problem_options){x->http->options.guard->base, speaks_lines(x)});
 	int seconds = problem_retry_after(status);
 	if (seconds == 0 || has_header(x, "Retry-After"))
 		return;

@@ -59,7 +59,7 @@ void pending_answer(const struct listener *l, int fd, int status, const struct f
 	struct buf reply;
 	buf_init(&body);
 	buf_init(&reply);
-	problem_write(&body, status, fault, (struct problem_form){l->options.guard->base, false});
+	problem_write(&body, status, fault, (struct problem_options){l->options.guard->base, false});
 	buf_printf(&reply,
 		   "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n%sConnection: "
 		   "close\r\nContent-Length: "

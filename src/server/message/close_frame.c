@@ -2,7 +2,7 @@
 
 #include "json/json.h"
 
-/* Codes that may be sent: by the standard, registered, or of an application. */
+/* Codes that an endpoint may send: standard, registered, or of an application. */
 static bool is_code(int code)
 {
 	bool reserved = code == 1004 || code == 1005 || code == 1006;

@@ -1,4 +1,4 @@
-/* What a peer says when it closes a WebSocket. */
+/* The payload of a WebSocket's Close frame. */
 #ifndef SERVER_MESSAGE_CLOSE_FRAME_H
 #define SERVER_MESSAGE_CLOSE_FRAME_H
 
@@ -6,7 +6,7 @@
 
 enum { CLOSE_PROTOCOL_ERROR = 1002, CLOSE_BAD_TEXT = 1007 };
 
-/* 0 where `payload` may be the payload of a Close frame (RFC 6455, 5.5.1 and 7.4), else the code to answer it with. */
+/* 0: `payload` is valid for a Close frame (RFC 6455, 5.5.1 and 7.4); otherwise the close code to answer with. */
 int close_frame_fault(struct slice payload);
 
 #endif

@@ -9,9 +9,9 @@
 enum {
 	LEVEL = 3,
 	GZIP_LEVEL = 4,        /* twice as fast as 6, and a few percent larger */
-	GZIP_WINDOW = 15 + 16, /* of 32 KiB, with the header and the end of gzip */
+	GZIP_WINDOW = 15 + 16, /* a window of 32 KiB, with gzip header and trailer */
 	PIECE = 256 * 1024,
-	/* The window that a sender may ask us to set aside: what RFC 8878 wants of every receiver. */
+	/* The largest window that a sender may demand: the one that RFC 8878 asks every decoder to support. */
 	WINDOW_LOG_MAX = 23,
 };
 
@@ -80,13 +80,13 @@ static enum err add_zstd(struct content_encoder *s, struct slice bytes, bool end
 	return ERR_NONE;
 }
 
-/* zlib counts in unsigned int. */
+/* zlib counts in unsigned int */
 static uInt part(size_t n)
 {
 	return n < UINT_MAX ? (uInt)n : UINT_MAX;
 }
 
-/* The rest of the input that zlib has not been given is behind what it was. */
+/* Input that zlib has not been given yet follows what it was given. */
 static enum err add_gzip(struct content_encoder *s, struct slice bytes, bool end, struct buf *out, struct fault *fault)
 {
 	z_stream *z = &s->gzip;
@@ -118,14 +118,14 @@ enum err content_encoder_add(struct content_encoder *s, struct slice bytes, bool
 
 static enum err too_much(size_t max, struct fault *fault)
 {
-	return fault_set(fault, ERR_TOO_LARGE, "the body unpacks to more than %zu bytes", max);
+	return fault_set(fault, ERR_TOO_LARGE, "the body decompresses to more than %zu bytes", max);
 }
 
 static enum err unzstd(ZSTD_DCtx *context, struct slice packed, size_t max, struct buf *out, struct fault *fault)
 {
 	ZSTD_inBuffer in = {packed.p, packed.len, 0};
 	size_t start = out->len;
-	size_t rc = 1; /* bytes wanted next; 0: a frame has ended */
+	size_t rc = 1; /* size hint for the next read; 0: a frame has ended */
 	bool full = true;
 	while (in.pos < in.size || full) {
 		if (!buf_reserve(out, PIECE))
@@ -133,22 +133,23 @@ static enum err unzstd(ZSTD_DCtx *context, struct slice packed, size_t max, stru
 		ZSTD_outBuffer to = {out->data + out->len, PIECE, 0};
 		rc = ZSTD_decompressStream(context, &to, &in);
 		if (ZSTD_isError(rc) && ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge)
-			return fault_set(fault, ERR_INVALID,
-					 "the zstd body was packed with a window of more than %d MiB (--long, or a level "
-					 "above 19): pack "
-					 "it with a smaller one",
-					 1 << (WINDOW_LOG_MAX - 20));
+			return fault_set(
+				fault, ERR_INVALID,
+				"the zstd body was compressed with a window of more than %d MiB (--long, or a level "
+				"above 19): compress "
+				"it with a smaller window",
+				1 << (WINDOW_LOG_MAX - 20));
 		if (ZSTD_isError(rc))
 			return fault_set(fault, ERR_INVALID, "the body is not zstd: %s", ZSTD_getErrorName(rc));
 		out->len += to.pos;
-		full = to.pos == to.size && rc != 0; /* a frame that has ended holds nothing back */
+		full = to.pos == to.size && rc != 0; /* nothing is buffered after the end of a frame */
 		if (out->len - start > max)
 			return too_much(max, fault);
 	}
-	return rc == 0 ? ERR_NONE : fault_set(fault, ERR_INVALID, "the body is zstd, but cut short");
+	return rc == 0 ? ERR_NONE : fault_set(fault, ERR_INVALID, "the zstd body is truncated");
 }
 
-/* Several in a row are one body, as for zstd (RFC 1952, 2.2). */
+/* Several members in a row form one body, as with zstd frames (RFC 1952, 2.2). */
 static enum err gunzip(z_stream *z, struct slice packed, size_t max, struct buf *out, struct fault *fault)
 {
 	size_t start = out->len;
@@ -175,14 +176,14 @@ static enum err gunzip(z_stream *z, struct slice packed, size_t max, struct buf 
 		if (out->len - start > max)
 			return too_much(max, fault);
 	}
-	return rc == Z_STREAM_END ? ERR_NONE : fault_set(fault, ERR_INVALID, "the body is gzip, but cut short");
+	return rc == Z_STREAM_END ? ERR_NONE : fault_set(fault, ERR_INVALID, "the gzip body is truncated");
 }
 
 enum err content_decode(enum content_coding c, struct slice packed, size_t max, struct buf *out, struct fault *fault)
 {
 	enum err err = ERR_NONE;
 	if (packed.len == 0)
-		return fault_set(fault, ERR_INVALID, "the body is empty: nothing that is %s", content_coding_name(c));
+		return fault_set(fault, ERR_INVALID, "the body is empty, and not valid %s", content_coding_name(c));
 	if (c == CONTENT_CODING_GZIP) {
 		z_stream z = {.avail_out = 1};
 		if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)

@@ -5,7 +5,7 @@
 
 #include "server/message/field.h"
 
-/* Is the tag, which has its quotes, in the list, or `*`? With `weak` also as a weak one (RFC 9110, 8.8.3.2). */
+/* Is the quoted tag in the list, or is the list `*`? `weak`: by weak comparison (RFC 9110, 8.8.3.2). */
 static bool names_tag(struct slice list, const char *tag, bool weak)
 {
 	while (list.len > 0) {
@@ -26,7 +26,7 @@ bool entity_date(int64_t seconds, char out[ENTITY_DATE_LEN])
 	return gmtime_r(&when, &tm) != NULL && strftime(out, ENTITY_DATE_LEN, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0;
 }
 
-/* In any of the three forms of RFC 9110, 5.6.7. False: it is no date, and the header does not count. */
+/* Parses the three formats of RFC 9110, 5.6.7. False: not a date, and the header is ignored. */
 static bool read_date(struct slice text, int64_t *seconds)
 {
 	static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
@@ -61,7 +61,7 @@ enum entity_verdict entity_check(const struct entity_conditions *c, const char *
 	return dated && read_date(c->if_modified_since, &date) && modified_s <= date ? ENTITY_KNOWN : ENTITY_GO_ON;
 }
 
-/* Digits; an empty text is none. Larger numbers than there are bytes anywhere stay large. */
+/* Parses digits; an empty text is invalid. Numbers beyond 64 bits are clamped. */
 static bool read_number(struct slice text, uint64_t *out)
 {
 	*out = 0;
@@ -88,7 +88,7 @@ enum range_kind entity_range(struct slice range, struct slice if_range, const ch
 	struct slice first_text = field_trim((struct slice){range.p, (size_t)(dash - range.p)});
 	struct slice last_text = field_trim((struct slice){dash + 1, range.len - (size_t)(dash - range.p) - 1});
 	bool has_last = read_number(last_text, &last);
-	if (first_text.len == 0) { /* that many from the end */
+	if (first_text.len == 0) { /* the last N bytes */
 		if (!has_last)
 			return RANGE_ALL;
 		*len = last < size ? last : size;

@@ -27,7 +27,7 @@ bool field_is(struct slice value, struct slice text)
 	return value.len == text.len && strncasecmp(value.p, text.p, text.len) == 0;
 }
 
-/* "q=0.5"; anything else is no weight and leaves 1. */
+/* "q=0.5"; anything else is not a weight and counts as 1. */
 static double weight(struct slice parameter)
 {
 	char text[8];
@@ -39,7 +39,8 @@ static double weight(struct slice parameter)
 	return q < 0 ? 0 : q > 1 ? 1 : q;
 }
 
-/* How exactly an item of Accept names a type: 3 the type itself, 2 its kind ("text" and a wildcard), 1 any; 0 not at all. */
+/* How exactly an item of Accept names a type: 3 the type itself, 2 its main type ("text" and a wildcard), 1 any type; 0
+ * not at all. */
 static int names_type(struct slice item, struct slice type)
 {
 	const char *slash = memchr(type.p, '/', type.len);

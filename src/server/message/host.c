@@ -8,7 +8,7 @@ bool host_split(struct slice authority, struct slice *name, struct slice *port)
 {
 	size_t len = 0;
 	*name = *port = (struct slice){"", 0};
-	if (authority.len == 0) /* and p may be NULL */
+	if (authority.len == 0) /* `p` may be NULL */
 		return false;
 	if (authority.p[0] == '[') {
 		const char *end = memchr(authority.p, ']', authority.len);
@@ -57,7 +57,7 @@ bool host_is_fine(struct slice authority, const struct option_texts *listen, con
 {
 	struct slice name;
 	struct slice port;
-	if (authority.len == 0) /* no browser */
+	if (authority.len == 0) /* not a browser */
 		return true;
 	bool split = host_split(authority, &name, &port);
 	return is_listed(split ? name : authority, allowed) ||

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ::ffff:0:0/96 as a /64 would be all of IPv4: marked by bits that no /64 in use has. */
+/* As a /64, ::ffff:0:0/96 would be all of IPv4, so IPv4 is marked by bits that no /64 in use has. */
 static const uint64_t ipv4_mark = UINT64_C(0xffff) << 32;
 
 static uint64_t of_ipv4(const void *address)
@@ -50,7 +50,7 @@ bool peer_is_local(int fd)
 	struct sockaddr_storage a = {0};
 	socklen_t len = sizeof a;
 	if (getsockname(fd, (struct sockaddr *)&a, &len) != 0)
-		return true; /* the stricter of the two */
+		return true; /* if unknown, assume the stricter case */
 	if (a.ss_family == AF_UNIX)
 		return false;
 	const struct sockaddr_in6 *v6 = (const void *)&a;

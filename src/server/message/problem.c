@@ -34,61 +34,60 @@ int problem_status(enum err code)
 	return 500;
 }
 
-/* Every problem there is. Of those with one status the first is meant where the fault does not say which. */
+/* All problems. Of those with the same status, the first is used if the fault does not tell the kind. */
 static const struct problem {
 	const char *name;
 	int status;
-	const char *what; /* has happened */
+	const char *what; /* what has happened */
 	const char *now;  /* what to do */
 } problems[] = {
-	{"invalid-request", 400,
-	 "Something in the request breaks a rule: a parameter, a header, the body, or one of the events in it.",
-	 "The detail names what and where; \"line\" or \"index\" say which event. Nothing was stored. Sending the same "
+	{"invalid-request", 400, "A part of the request is invalid: a parameter, a header, the body, or one of its events.",
+	 "The detail names the part; \"line\" or \"index\" tell which event. Nothing was stored. Sending the same "
 	 "again fails "
 	 "again."},
-	{"unauthorized", 401, "The server wants a token, and the request brought none that it knows.",
+	{"unauthorized", 401, "The server requires a token, and the request has none that it knows.",
 	 "Send it as Authorization: Bearer, or as ?access_token= where headers cannot be set."},
 	{"forbidden", 403, "The token is known, but its scopes or streams do not cover this.",
-	 "Use another token; \"tidemark token\" shows what each is good for."},
-	{KIND_ORIGIN, 403, "A page of another origin has asked for something that only the server's own pages may do.",
+	 "Use another token; \"tidemark token\" lists the scopes and streams of each."},
+	{KIND_ORIGIN, 403, "A page of another origin has requested something that only the server's own pages may do.",
 	 "List the origin with --allow-origin."},
-	{"not-found", 404, "There is nothing at this path, or nothing of this name, and there never was.",
+	{"not-found", 404, "There is nothing at this path or of this name, and there never was.",
 	 "Check the path and the name."},
-	{"method-not-allowed", 405, "The path exists, but does not take this method.",
-	 "The header Allow lists those that it takes."},
-	{"conflict", 409, "The request contradicts what there is.", "Read the current state, and decide again."},
+	{"method-not-allowed", 405, "The path exists, but does not support this method.",
+	 "The header Allow lists the supported methods."},
+	{"conflict", 409, "The request conflicts with the current state.", "Read the current state, and decide again."},
 	{KIND_EXPECTATION, 409, "The last seq of the stream is not the one that the request expected. Nothing was stored.",
 	 "\"actual\" is the stream's last seq, \"expected\" what was asked for: read what has been published in between, "
 	 "and try again. It is null where the store begins with an imported tail, and the stream may have had events before "
 	 "it: "
 	 "restore these, publish without \"expect\", or start with --accept-loss, which takes such streams for new ones."},
-	{KIND_LEASES, 409, "As many leases of this name are held as there may be.",
-	 "Try again when one has been given back."},
-	{"removed", 410, "It existed, and retention has removed it.", "Archives and backups may still have it."},
+	{KIND_LEASES, 409, "All leases of this name are held.", "Try again when a lease has been released."},
+	{"removed", 410, "The requested data existed, and retention has removed it.",
+	 "Archives and backups may still have it."},
 	{"precondition-failed", 412,
-	 "What is here is not what a condition of the request (If-Match, If-Unmodified-Since) asks for.",
+	 "The current version does not satisfy a condition of the request (If-Match, If-Unmodified-Since).",
 	 "Fetch it again, and decide again."},
-	{"too-large", 413, "The request, or one of its events, is larger than the server takes.",
+	{"too-large", 413, "The request, or one of its events, is larger than the server accepts.",
 	 "The detail names the limit. Send less at once."},
-	{"unsupported-media-type", 415, "The body is of a kind that this path does not take.",
-	 "The detail lists what it takes."},
-	{"range-not-satisfiable", 416, "The range that was asked for lies outside of the file.",
-	 "The header Content-Range says how long it is."},
-	{"misdirected-request", 421, "The server is not called by the name in the Host header.",
+	{"unsupported-media-type", 415, "The body has a type that this path does not support.",
+	 "The detail lists the supported types."},
+	{"range-not-satisfiable", 416, "The requested range is outside the file.",
+	 "The header Content-Range tells the file's length."},
+	{"misdirected-request", 421, "The Host header does not have a name of this server.",
 	 "List the name with --allow-host if it is right."},
 	{"upgrade-required", 426, "This path is a WebSocket.", "Connect to it with a WebSocket client, version 13."},
-	{"too-many-requests", 429, "More was published within a short time than the rate limits allow.",
+	{"too-many-requests", 429, "Publishing was faster than the rate limits allow.",
 	 "Wait for as long as Retry-After says."},
 	{KIND_SHARE, 429,
-	 "This client (a token, else an address) has its share of something that is there for all: connections, requests, "
+	 "This client (a token, or else an address) has used up its share of a resource: connections, requests, "
 	 "searches, uploads, "
-	 "the queue, unread answers, exports, sessions, names. The detail says of what.",
-	 "Read or finish what is under way, then wait for as long as Retry-After says, and send it again."},
-	{"header-too-large", 431, "The head of the request is too large.", "Send fewer or shorter headers and parameters."},
+	 "the queue, unread answers, exports, sessions, names. The detail names the resource.",
+	 "Read pending answers or finish pending requests, then wait for as long as Retry-After says, and try again."},
+	{"header-too-large", 431, "The request head is too large.", "Send fewer or shorter headers and parameters."},
 	{"internal-error", 500,
-	 "The server cannot do this, and that is not the request's fault: something stored is damaged.",
-	 "The server's log says more. \"tidemark verify\" finds what is damaged."},
-	{"unavailable", 503, "The server cannot do this at the moment.",
+	 "The server cannot handle the request because stored data is damaged; the request itself is fine.",
+	 "The server's log has details. \"tidemark verify\" finds the damage."},
+	{"unavailable", 503, "The server cannot handle the request at the moment.",
 	 "Wait for as long as Retry-After says, and try again."},
 	{KIND_QUEUE_FULL, 503,
 	 "More is being published than can be stored; the queue is full. Nothing of the request was stored.",
@@ -97,16 +96,17 @@ static const struct problem {
 	 "The store cannot commit, for example because the disk fails. Publishing stops until it can; reading "
 	 "goes on.",
 	 "Try again; /readyz says when it works."},
-	{KIND_ANSWERS_FULL, 503, "Too many answers wait to be read by their clients.",
+	{KIND_ANSWERS_FULL, 503, "The memory for answers is used up: too many clients have not read theirs.",
 	 "Wait for as long as Retry-After says. Read answers to their end; --reply-memory is the limit."},
-	{KIND_UPLOADS_FULL, 503, "Too many requests are on their way in at once.", "Wait for as long as Retry-After says."},
+	{KIND_UPLOADS_FULL, 503, "Too many requests are being received at once.", "Wait for as long as Retry-After says."},
 	{KIND_STOPPING, 503, "The server is shutting down.", "Try again once it has been started."},
-	{KIND_ARCHIVE, 503, "The events are in an archive that is out of reach or damaged.",
-	 "Bring the archive back; /v1/stats and the log name it. --accept-loss gives its events up."},
-	{"version-not-supported", 505, "The request is of another version of HTTP than 1.0 and 1.1.", "Speak HTTP/1.1."},
+	{KIND_ARCHIVE, 503, "The events are in an archive that is missing or damaged.",
+	 "Restore the archive; /v1/stats and the log name it. --accept-loss gives its events up."},
+	{"version-not-supported", 505, "The request has a version of HTTP other than 1.0 and 1.1.", "Use HTTP/1.1."},
 	{"disk-full", 507,
-	 "The disk has less left than the reserve, or is full. Nothing of the request was stored; reading goes on.",
-	 "Make room, then publish again. --disk-reserve is the reserve."},
+	 "The free disk space is below the reserve, or the disk is full. Nothing of the request was stored; reading goes "
+	 "on.",
+	 "Free disk space, then publish again. --disk-reserve sets the reserve."},
 };
 
 enum { PROBLEMS = sizeof problems / sizeof *problems };
@@ -158,7 +158,8 @@ int problem_retry_after(int status)
 	return 0;
 }
 
-/* A detail may quote what the client sent, or be cut within a character: where it is not clean, only ASCII stays. */
+/* A detail may quote bytes of the client's, or be cut within a character: if it is not valid UTF-8, only its ASCII is
+ * kept. */
 static void put_detail(struct doc to, const char *detail)
 {
 	char clean[sizeof((struct fault *)0)->text];
@@ -171,7 +172,7 @@ static void put_detail(struct doc to, const char *detail)
 	doc_text(to, "detail", text);
 }
 
-static void put_problem(struct doc to, int status, const struct fault *fault, struct problem_form form)
+static void put_problem(struct doc to, int status, const struct fault *fault, struct problem_options form)
 {
 	const char *kind = fault->kind == NULL && fault->code == ERR_CLOSED ? KIND_STOPPING : fault->kind;
 	struct buf type;
@@ -192,7 +193,7 @@ static void put_problem(struct doc to, int status, const struct fault *fault, st
 		doc_u64(to, "actual", fault->actual);
 }
 
-void problem_write(struct buf *out, int status, const struct fault *fault, struct problem_form form)
+void problem_write(struct buf *out, int status, const struct fault *fault, struct problem_options form)
 {
 	struct document d;
 	put_problem(document_begin(&d), status, fault, form);
@@ -204,13 +205,13 @@ void problem_write_op(struct buf *out, int status, const struct fault *fault, co
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "op", "error");
-	put_problem(root, status, fault, (struct problem_form){base, false});
+	put_problem(root, status, fault, (struct problem_options){base, false});
 	if (ref.len > 0)
 		doc_raw(root, "ref", ref);
 	document_end(&d, out);
 }
 
-/* `up` leads to the server's own pages. */
+/* `up`: relative path to the server's own pages. */
 static void put_head(struct buf *out, const char *title, const char *up)
 {
 	buf_printf(out,
@@ -224,7 +225,7 @@ static void put_head(struct buf *out, const char *title, const char *up)
 static void put_list(struct buf *out)
 {
 	put_head(out, "Problems", "");
-	buf_adds(out, "<p>What can be the <code>type</code> of a problem document (RFC 9457):</p>\n<dl>\n");
+	buf_adds(out, "<p>Values of <code>type</code> in problem documents (RFC 9457):</p>\n<dl>\n");
 	for (int i = 0; i < PROBLEMS; i++)
 		buf_printf(out, "<dt><a href=\"problems/%s\">%s</a> (%d)</dt><dd>%s</dd>\n", problems[i].name,
 			   problems[i].name, problems[i].status, problems[i].what);

@@ -7,7 +7,7 @@
 #include "server/message/field.h"
 #include "server/message/peer.h"
 
-/* An IPv4 address in IPv6 is the IPv4 address. */
+/* An IPv4-mapped IPv6 address counts as the IPv4 address. */
 static bool read_sockaddr(const struct sockaddr *from, struct address *out)
 {
 	const struct sockaddr_in *v4 = (const void *)from;
@@ -98,7 +98,7 @@ void forwarded_add(struct forwarded *f, struct slice line)
 	f->lines[f->count - 1] = line;
 }
 
-/* From the last address of the line to the first, as long as they are proxies. False when one is not. */
+/* Walks the addresses of a line from the last to the first while they are trusted proxies. False: one is not. */
 static bool walk_back(const struct proxies *p, struct slice line, struct sockaddr_storage *client)
 {
 	while (line.len > 0) {
@@ -106,7 +106,7 @@ static bool walk_back(const struct proxies *p, struct slice line, struct sockadd
 		size_t at = comma != NULL ? (size_t)(comma - line.p) + 1 : 0;
 		struct address a;
 		if (!read_text(field_trim((struct slice){line.p + at, line.len - at}), &a))
-			return false; /* what is left of it nobody vouches for */
+			return false; /* addresses left of this one are not vouched for */
 		write_sockaddr(&a, client);
 		if (!has(p, &a))
 			return false;

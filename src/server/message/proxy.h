@@ -1,4 +1,4 @@
-/* Reverse proxies that may say for whom they ask. From anybody else X-Forwarded-For is what the client made up. */
+/* Reverse proxies whose X-Forwarded-For is trusted. From any other peer the header may be forged. */
 #ifndef SERVER_MESSAGE_PROXY_H
 #define SERVER_MESSAGE_PROXY_H
 
@@ -20,23 +20,23 @@ struct proxies {
 	struct address items[PROXIES_MAX];
 };
 
-/* The X-Forwarded-For lines of a request, in order, which are one list: a proxy may add a line of its own. Zeroed: there is
- * none. */
+/* The X-Forwarded-For lines of a request, in order; they form one list, because a proxy may add a line of its own.
+ * Zeroed: none. */
 struct forwarded {
 	int count;
 	struct slice lines[FORWARDED_MAX];
 };
 
-/* Where there are FORWARDED_MAX lines the first one goes: it is the farthest from this server. */
+/* Adds a line. With FORWARDED_MAX lines the first one is dropped: it is the farthest from this server. */
 void forwarded_add(struct forwarded *f, struct slice line);
 
-/* False when `text` is no IPv4 or IPv6 address, or there are PROXIES_MAX. */
+/* False: `text` is not an IPv4 or IPv6 address, or there are PROXIES_MAX already. */
 bool proxies_add(struct proxies *p, const char *text);
-/* Who counts as the peer of a connection (server/message/peer.h); 0 for a proxy: it has as many connections as it needs, its
- * clients are limited, and those it limits itself. */
+/* The peer that connection limits count (server/message/peer.h); 0 for a trusted proxy, which may have any number of
+ * connections. */
 uint64_t proxies_counted(const struct proxies *p, const struct sockaddr *from);
-/* Whose request it is (server/message/peer.h): of whoever is at the other end, or where that is a proxy, the last in
- * `forwarded` that is not one. */
+/* The peer that sent a request (server/message/peer.h): the peer of the connection, or, if that is a trusted proxy, the
+ * last address in `forwarded` that is not one. */
 uint64_t proxies_peer(const struct proxies *p, const struct sockaddr *from, const struct forwarded *forwarded);
 
 #endif

@@ -8,7 +8,7 @@ static bool is(struct slice value, const char *text)
 	return field_is(value, slice_of(text));
 }
 
-/* Cuts the next line, without its end, off the front. */
+/* Cuts the next line off the front; returns it without its end. */
 static struct slice cut_line(struct slice *rest)
 {
 	const char *end = memchr(rest->p, '\n', rest->len);
@@ -19,7 +19,7 @@ static struct slice cut_line(struct slice *rest)
 	return line;
 }
 
-/* Is `token` one of a comma-separated list? */
+/* Is `token` in a comma-separated list? */
 static bool has_token(struct slice list, const char *token)
 {
 	while (list.len > 0)
@@ -38,7 +38,7 @@ static bool is_key(struct slice s)
 	return fine;
 }
 
-/* Digits, and few enough for a number. */
+/* Only digits, and few enough for a number. */
 static bool is_length(struct slice s)
 {
 	bool fine = s.len > 0 && s.len <= 18;
@@ -55,7 +55,7 @@ static bool is_zero(struct slice s)
 	return zeros == s.len;
 }
 
-/* What says where the body ends. */
+/* Headers that define where the body ends. */
 static bool add_framing(struct request_peek *h, struct slice name, struct slice value)
 {
 	if (is(name, "Content-Length")) {
@@ -88,7 +88,7 @@ static void add_protocols(struct request_peek *h, struct slice list)
 	}
 }
 
-/* What makes it a WebSocket. */
+/* Headers of a WebSocket upgrade. */
 static bool add_upgrade(struct request_peek *h, struct slice name, struct slice value)
 {
 	if (is(name, "Upgrade")) {
@@ -156,7 +156,7 @@ void request_peek_add(struct request_peek *h, struct slice name, struct slice va
 static void read_header(struct slice line, struct request_peek *out)
 {
 	const char *colon = memchr(line.p, ':', line.len);
-	if (line.p[0] == ' ' || line.p[0] == '\t') /* goes on with the line before (RFC 9112, 5.2) */
+	if (line.p[0] == ' ' || line.p[0] == '\t') /* continues the previous line (RFC 9112, 5.2) */
 		return;
 	out->bad_field = out->bad_field || colon == NULL;
 	if (colon == NULL)
@@ -188,7 +188,7 @@ static bool begins_well(struct slice bytes)
 	return i > 0 && bytes.p[i] == ' ' && (i + 1 == bytes.len || (unsigned char)bytes.p[i + 1] > ' ');
 }
 
-/* The length of the head with its blank line; 0 while that has not come. */
+/* The length of the head with its blank line; 0: the head is incomplete. */
 static size_t request_peek_len(struct slice bytes)
 {
 	const char *crlf = memmem(bytes.p, bytes.len, "\n\r\n", 3);
@@ -210,13 +210,13 @@ int request_peek_refusal(const struct request_peek *h, struct fault *fault)
 {
 	const char *why = NULL;
 	if (h->bad_field) /* RFC 9112, 5 */
-		why = "a line of the head is no header: NAME: VALUE, the name of letters, digits and !#$%&'*+-.^_`|~ with "
+		why = "invalid header line: it must be NAME: VALUE, with a name of letters, digits and !#$%&'*+-.^_`|~ with "
 		      "the colon "
 		      "right behind it, the value without control characters";
 	else if (h->bad_framing || h->lengths + h->codings > 1) /* RFC 9112, 6.3 */
 		why = "Content-Length must be one number, Transfer-Encoding must be chunked, and not both";
 	else if (h->hosts == 0 && h->http_1_1) /* RFC 9112, 3.2 */
-		why = "there must be a Host header";
+		why = "the Host header is missing";
 	else if (h->hosts > 1)
 		why = "there must be one Host header only";
 	else if (h->origins > 1)
@@ -246,14 +246,14 @@ int request_peek_upgrade(const struct request_peek *h, struct fault *fault)
 		why = "a request for a WebSocket must have no body";
 	else if (h->protocols > 0 && !h->protocol_v1)
 		why = "Sec-WebSocket-Protocol: the subprotocol here is " PEEK_SUBPROTOCOL
-		      ": offer it, with bearer.TOKEN beside it where a token is wanted, or none";
+		      ": offer it, with bearer.TOKEN if a token is needed, or offer none";
 	if (why == NULL)
 		return 0;
 	fault_set(fault, ERR_INVALID, "%s", why);
 	return asked && current ? 400 : 426;
 }
 
-/* The length of the empty lines before a request line (RFC 9112, 2.2). */
+/* The length of empty lines before a request line (RFC 9112, 2.2). */
 static size_t empty_lines(struct slice bytes)
 {
 	size_t n = 0;
