@@ -1,11 +1,11 @@
-/* A profile: a protocol that is not our own, in a room that could be deleted. It is a table: options, an observer of
- * commits, routes, WebSocket paths, encodings, figures. CMake lists those there are (TIDEMARK_PROFILES); no room below profiles/
- * names one.
+/* A profile: a protocol other than the server's own, in a folder that could be deleted. It is a table: options, an observer
+ * of commits, routes, WebSocket paths, encodings, figures. CMake lists the profiles (TIDEMARK_PROFILES); no folder below
+ * profiles/ names one.
  *
  *     declare ─▶ options are read ─▶ check ─▶ create ─▶ (the writer starts) ─▶ start ─▶ … ─▶ close ─▶ (the writer ends)
  *                                                                                             ─▶ ended ─▶ destroy
  *
- * All on the main thread. A member that a profile has no use for is NULL. */
+ * All members are called on the main thread. Unused members are NULL. */
 #ifndef PROFILES_PROFILE_H
 #define PROFILES_PROFILE_H
 
@@ -14,39 +14,38 @@
 
 struct ws_metrics;
 
-/* What stopping the server has come to. */
+/* The figures of a shutdown. */
 struct stop_report {
-	const char *signal; /* a static text; NULL: the server did not come up */
-	int64_t begun_ms;   /* monotonic */
-	int64_t started_ms; /* the same, of the server */
-	uint64_t events;    /* committed before */
-	uint64_t flushed;   /* committed since */
-	uint64_t left;      /* events that readers had not been sent when they were closed: they stay in the log */
-	uint64_t behind;    /* such readers */
-	uint64_t closed;    /* connections of readers and publishers */
+	const char *signal; /* a static text; NULL: the server did not start */
+	int64_t begun_ms;   /* monotonic: when the shutdown began */
+	int64_t started_ms; /* monotonic: when the server started */
+	uint64_t events;    /* committed before the shutdown */
+	uint64_t flushed;   /* committed during the shutdown */
+	uint64_t left;      /* events that readers had not been sent when they were closed; they stay in the log */
+	uint64_t behind;    /* readers with such events */
+	uint64_t closed;    /* connections of readers and publishers that were closed */
 };
 
 struct profile {
 	const char *name;
-	/* What events may look like and be asked for by: encodings, kinds of conditions. Of every command, before anything
-	 * else. */
+	/* Registers encodings and kinds of conditions. Called for every command, before anything else. */
 	void (*declare)(void);
-	/* Options of serve, up to a NULL name, with targets of the profile's own; read before the first `create`. */
+	/* Options of serve, up to a NULL name, whose targets belong to the profile; read before the first `create`. */
 	const struct option *(*options)(void);
-	/* -1, or an exit status after saying on stderr what is wrong with the options. */
+	/* Checks the options. -1: fine; otherwise the exit status, after an error on stderr. */
 	int (*check)(void);
-	/* Loads what the profile keeps beside the log. Nothing runs yet. */
+	/* Loads what the profile stores beside the log. No thread runs yet. */
 	enum err (*create)(struct store *store, struct ws_metrics *metrics, void **self, struct fault *fault);
-	/* To be given to the writer; lives as long as the profile. */
+	/* The observer for the writer; lives as long as the profile. */
 	const struct writer_observer *(*observer)(void *self);
-	/* The server is there, but nobody is let in yet. `api` is borrowed for good. */
+	/* The server exists, but accepts nothing yet. `api` is borrowed until `destroy`. */
 	enum err (*start)(void *self, struct api *api, struct fault *fault);
 	const struct http_route *routes; /* their handlers get `self` */
-	/* The server stops: ends threads that write. */
+	/* The server is shutting down: ends threads that write. */
 	void (*close)(void *self);
-	/* The writer has ended; whatever waits for it is answered. */
+	/* The writer has ended: answers everything that waits for it. */
 	void (*ended)(void *self);
-	/* An event that goes into the last commit; NULL: none. */
+	/* An event for the last commit; NULL: none. */
 	struct batch *(*last)(void *self, const struct stop_report *report);
 	void (*destroy)(void *self); /* NULL is fine */
 };

@@ -73,7 +73,7 @@ class Bodies(TidemarkTest):
                 with self.subTest(path=path, text=text):
                     self.assert_problem(self.send(method, path, text), 400, name)
         path = f"/v1/leases/{self.lease}?holder=w&holder=v"
-        self.assert_problem(self.send("PUT", path, "{}"), 400, "holder: given twice")
+        self.assert_problem(self.send("PUT", path, "{}"), 400, "holder: given more than once")
 
     def test_what_is_right_is_done(self):
         self.assertEqual(self.send("PUT", "/v1/sessions/me", MARK.encode() + b' {"ack\\u0065d" : 1}\r\n').json()["acked"], 1)

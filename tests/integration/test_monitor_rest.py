@@ -418,7 +418,7 @@ class Flags(TidemarkTest):
         health = server.get("/health/flags").json()
         self.assertEqual((health["health"], len(health["issues"])), ("degraded", 1))
         self.assertIn("dual mode is on, while no adapter is used", health["issues"][0])
-        self.assertIn("MONITORING_METRICS_FLUSH_INTERVAL: wants a whole number", server.log_text())
+        self.assertIn("MONITORING_METRICS_FLUSH_INTERVAL: must be a whole number", server.log_text())
         for wrong in ("x", "MONITORING_X=1", "MONITORING_BATCH_SIZE=0"):
             ended = command("serve", "--data", os.path.join(server.home, "other"), "--monitoring-flag", wrong)
             self.assertEqual((ended.returncode, wrong.split("=")[0] in ended.stderr), (2, True), ended.stderr)

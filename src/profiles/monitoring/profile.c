@@ -15,7 +15,7 @@
 
 enum { USAGE = 2, GO_ON = -1 };
 
-/* Its options: read once, before the profile is made. */
+/* The profile's options: set once, before the profile is created. */
 static struct {
 	struct option_texts lease_limits; /* NAME=N */
 	struct option_texts flags;        /* NAME=VALUE */
@@ -25,15 +25,15 @@ static struct {
 
 static enum encoding live;
 
-/* The profile, and what only this file knows of it. */
+/* The profile, with the parts that only this file uses. */
 struct whole {
-	struct monitoring parts; /* first: what everybody else gets */
+	struct monitoring parts; /* first member: handlers get a pointer to it */
 	struct ws_metrics *metrics;
 	struct ws_profile dashboard;
 	struct ws_profile ingest;
 };
 
-/* --- what events look like --- */
+/* --- encodings --- */
 
 static bool write_live(struct slice envelope, int64_t time_ms, struct buf *out)
 {
@@ -70,23 +70,23 @@ static const struct option *options(void)
 {
 	static const struct option table[] = {
 		{"lease-limit", OPTION_TEXTS, &config.lease_limits, "NAME=N",
-		 "how many leases may be held under a name, repeatable (global=24, kimi=6, glm=4, session=8, "
+		 "maximum number of leases held under a name, repeatable (global=24, kimi=6, glm=4, session=8, "
 		 "conversation=1)",
 		 0, 0, 0},
 		{"lease-timeout", OPTION_DURATION, &config.leases.leak_ms, "DURATION",
-		 "take a lease back that was not renewed for so long (60s)", 100, 86400000, 0},
+		 "revoke a lease that was not renewed for this long (60s)", 100, 86400000, 0},
 		{"monitoring-flag", OPTION_TEXTS, &config.flags, "NAME=VALUE",
 		 "a flag of the monitoring profile, such as MONITORING_VALIDATION_STRICT=true, repeatable; each also by its "
 		 "own "
-		 "name in the environment; a value that was set at run time counts more (see /flags/status)",
+		 "name in the environment; a value set at run time takes precedence (see /flags/status)",
 		 0, 0, 0},
 		{"audit-errors", OPTION_INTEGER, &config.auditor.errors, "N",
-		 "the auditor notes this many failed events of a service within a minute; 0: never (10)", 0, 1000000, 0},
+		 "the auditor reports this many failed events of a service within a minute; 0: never (10)", 0, 1000000, 0},
 		{"audit-latency", OPTION_DURATION, &config.auditor.latency_ms, "DURATION",
-		 "the auditor notes a 95th percentile of a service's response times above this; 0: never (5s)", 0, 86400000,
-		 0},
+		 "the auditor reports a 95th percentile of a service's response times above this; 0: never (5s)", 0,
+		 86400000, 0},
 		{"audit-silence", OPTION_DURATION, &config.auditor.silence_ms, "DURATION",
-		 "the auditor notes a service that was silent for so long; 0: never (10m)", 0, 86400000, 0},
+		 "the auditor reports a service that was silent for this long; 0: never (10m)", 0, 86400000, 0},
 		{0},
 	};
 	config.leases = lease_defaults();
@@ -99,7 +99,7 @@ static int check(void)
 	for (int i = 0; i < config.lease_limits.count; i++) {
 		if (lease_set_limit(&config.leases, config.lease_limits.items[i]))
 			continue;
-		fprintf(stderr, "tidemark: --lease-limit wants NAME=N, not: %s\n", config.lease_limits.items[i]);
+		fprintf(stderr, "tidemark: --lease-limit needs NAME=N, not: %s\n", config.lease_limits.items[i]);
 		return USAGE;
 	}
 	for (int i = 0; i < config.flags.count; i++) {
@@ -112,7 +112,7 @@ static int check(void)
 	return GO_ON;
 }
 
-/* --- life --- */
+/* --- life cycle --- */
 
 static void destroy(void *arg)
 {
@@ -143,7 +143,7 @@ static enum err create(struct store *store, struct ws_metrics *metrics, void **s
 	struct monitoring *m = &w->parts;
 	w->metrics = metrics;
 	if (!clock_set_zone("Australia/Melbourne"))
-		log_warn("the zone of timestamp_melbourne is not installed: it is UTC", "zone=Australia/Melbourne");
+		log_warn("the time zone of timestamp_melbourne is not installed, using UTC", "zone=Australia/Melbourne");
 	enum err err = flags_create(store, &config.flags, &m->flags, fault);
 	if (!err)
 		err = monitor_create(store, m->flags, &m->monitor, fault);
@@ -208,7 +208,7 @@ static double seconds_since(int64_t ms)
 	return (double)(clock_mono_ms() - ms) / 1000;
 }
 
-/* Where nobody has used the profile since the start, there is no event in its shape: the log is its publishers'. */
+/* If the profile was not used since the start, there is no final event: the log belongs to its publishers. */
 static struct batch *last(void *self, const struct stop_report *r)
 {
 	struct whole *w = self;

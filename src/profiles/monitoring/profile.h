@@ -1,4 +1,4 @@
-/* The monitoring profile: what the Python monitoring hub's dashboards and services speak. */
+/* The monitoring profile: the protocol of the Python monitoring hub's dashboards and services. */
 #ifndef PROFILES_MONITORING_PROFILE_H
 #define PROFILES_MONITORING_PROFILE_H
 

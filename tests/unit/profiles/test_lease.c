@@ -64,7 +64,7 @@ static void many_leases_are_told_in_parts_and_swept_in_one_pass(void)
 	temp_dir_make(dir);
 	CHECK(store_open(dir, (struct store_options){0}, &store, &fault) == ERR_NONE);
 	struct leases *l = load_leases(store);
-	struct lease_place at = {0};
+	struct lease_cursor at = {0};
 	CHECK(!leases_write_part(l, &out, &at) && times_in(&out, "\"id\"") == LEASES_PART);
 	struct lease *last = lease_find(l, slice_of(at.id));
 	CHECK(last != NULL && last->number == LEASES_PART);
@@ -87,7 +87,7 @@ static void many_leases_are_told_in_parts_and_swept_in_one_pass(void)
 	while (clock_mono_ms() - LIST_ITEM(l->by_renewal.prev, struct lease, by_renewal)->renewed_ms < 1)
 		;
 	leases_sweep(l, writer);
-	CHECK(l->looked_at == MANY && list_empty(&l->by_renewal) && l->leaks == MANY);
+	CHECK(l->examined == MANY && list_empty(&l->by_renewal) && l->leaks == MANY);
 	writer_close(writer);
 	CHECK(list_empty(&l->all) && l->by_id.count == 0);
 	writer_destroy(writer);

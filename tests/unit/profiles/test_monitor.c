@@ -92,7 +92,7 @@ static void the_past_is_read_in_parts(void)
 	struct store *store;
 	struct monitor *m;
 	struct reader *reader;
-	struct past *past;
+	struct service_history *past;
 	struct service_history_query q = {.service = SERVICES, .with_stats = true, .oldest_first = true};
 	struct buf out;
 	int parts = 0;

@@ -46,7 +46,7 @@ static const struct word types[] = {
 	{"debug", CATEGORY_DEBUG},
 };
 
-/* Parts of a type: the first that is in it counts. */
+/* Parts of a type: the first one found counts. */
 static const struct word parts[] = {
 	{"error", CATEGORY_CRITICAL},
 	{"fail", CATEGORY_CRITICAL},

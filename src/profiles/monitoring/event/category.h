@@ -1,5 +1,5 @@
-/* What an event is about, as the Python hub classified it: by its type, else by a part of its type, else by what it carries.
- * Case makes no difference.
+/* The category of an event, by the rules of the Python hub: by its type, else by a part of its type, else by its members.
+ * Case does not matter.
  *
  *     critical       health_check, circuit_breaker_open, circuit_breaker_close, error, failure; error fail critical alert
  *                    timeout exception; or it is an error, or has an `exception`
@@ -24,11 +24,11 @@ enum category {
 
 /* A static text. */
 const char *category_name(enum category category);
-/* CATEGORIES where it is none. */
+/* CATEGORIES: there is no such category. */
 enum category category_find(struct slice name);
 
 enum category category_of(const struct flat *f);
-/* The same in two steps: CATEGORIES where the type (JSON without its quotes) does not say. */
+/* The same in two steps: CATEGORIES if the type (JSON without its quotes) does not determine it. */
 enum category category_of_type(struct slice type);
 enum category category_of_data(const struct flat *f, const struct flat_more *more);
 

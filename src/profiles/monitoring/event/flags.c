@@ -42,11 +42,11 @@ enum source { SOURCE_DEFAULT, SOURCE_ENVIRONMENT, SOURCE_OPTION, SOURCE_SET };
 struct flags {
 	atomic_llong values[FLAGS];
 	atomic_ullong refused;
-	/* From here on only flags_create writes. */
+	/* written by flags_create only */
 	int64_t configured[FLAGS];
 	enum source configured_by[FLAGS];
 
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards everything below */
 	enum source source[FLAGS];
 	int64_t at_ms[FLAGS]; /* Unix: when it was set */
 	char by[FLAGS][FLAG_BY_MAX];
@@ -68,23 +68,23 @@ const char *flag_name(enum flag flag)
 static enum err wrong_value(enum flag flag, struct fault *fault)
 {
 	if (table[flag].kind == KIND_NUMBER)
-		return fault_set(fault, ERR_INVALID, "%s: wants a whole number from 1 to %" PRId64, table[flag].name,
+		return fault_set(fault, ERR_INVALID, "%s: must be a whole number from 1 to %" PRId64, table[flag].name,
 				 table[flag].max);
 	if (table[flag].kind == KIND_ADAPTER)
-		return fault_set(fault, ERR_INVALID, "%s: wants websocket, realtime or dual", table[flag].name);
-	return fault_set(fault, ERR_INVALID, "%s: wants true or false", table[flag].name);
+		return fault_set(fault, ERR_INVALID, "%s: must be websocket, realtime or dual", table[flag].name);
+	return fault_set(fault, ERR_INVALID, "%s: must be true or false", table[flag].name);
 }
 
-/* The same of a text, which a switch takes more of. */
+/* The same for a text, for which a switch has more values. */
 static enum err wrong_text(enum flag flag, struct slice text, struct fault *fault)
 {
 	if (table[flag].kind != KIND_SWITCH)
 		return wrong_value(flag, fault);
-	return fault_set(fault, ERR_INVALID, "%s: wants true, false, 1, 0, yes, no, on or off, not: %.*s", table[flag].name,
-			 (int)(text.len < 64 ? text.len : 64), text.p);
+	return fault_set(fault, ERR_INVALID, "%s: must be true, false, 1, 0, yes, no, on or off, not: %.*s",
+			 table[flag].name, (int)(text.len < 64 ? text.len : 64), text.p);
 }
 
-/* A text as in the environment. */
+/* Parses a text as in the environment. */
 static bool read_text(enum flag flag, struct slice text, int64_t *value)
 {
 	bool on;
@@ -100,7 +100,7 @@ static bool read_text(enum flag flag, struct slice text, int64_t *value)
 	return fine;
 }
 
-/* A value of its own kind. */
+/* Parses a JSON value of the flag's own kind. */
 static bool read_json(enum flag flag, struct slice json, int64_t *value)
 {
 	enum json_kind kind = json_kind(json);
@@ -128,7 +128,7 @@ static enum err split(const char *text, enum flag *flag, struct slice *value, st
 	const char *equals = strchr(text, '=');
 	*flag = equals != NULL ? flag_find((struct slice){text, (size_t)(equals - text)}) : FLAGS;
 	if (*flag == FLAGS)
-		return fault_set(fault, ERR_INVALID, "wants NAME=VALUE, NAME being one of those that /flags/status tells");
+		return fault_set(fault, ERR_INVALID, "must be NAME=VALUE, with a NAME listed by /flags/status");
 	*value = slice_of(equals + 1);
 	return ERR_NONE;
 }
@@ -148,7 +148,7 @@ static void configure(struct flags *f, enum flag flag, const char *text, enum so
 	struct fault fault;
 	if (!read_text(flag, slice_of(text), &value)) {
 		wrong_text(flag, slice_of(text), &fault);
-		log_warn("a flag is not as the environment says", "error=%s", log_text(fault.text));
+		log_warn("invalid flag in the environment, using the default", "error=%s", log_text(fault.text));
 		return;
 	}
 	f->configured[flag] = value;
@@ -177,7 +177,7 @@ static void configure_all(struct flags *f, const struct option_texts *options)
 	}
 }
 
-/* A note of a flag that has gone, or that has another kind by now, is passed over. */
+/* A note of a flag that no longer exists, or that has another kind now, is skipped. */
 static enum err on_note(void *arg, struct slice key, int64_t at, struct slice text)
 {
 	struct flags *f = arg;
@@ -253,7 +253,7 @@ const char *adapter_name(enum adapter adapter)
 	return adapters[adapter];
 }
 
-/* --- telling --- */
+/* --- output --- */
 
 void flags_write(const struct flags *f, struct doc to)
 {
@@ -288,7 +288,7 @@ void flags_write_issues(const struct flags *f, struct doc to)
 		doc_string(issues, NULL, "dual mode is on, while no adapter is used");
 }
 
-/* --- changing --- */
+/* --- changes --- */
 
 enum err flags_note_validation(bool on, struct store *store, struct fault *fault)
 {

@@ -35,16 +35,16 @@ enum flag {
 
 struct flags;
 
-/* FLAGS where there is none. */
+/* FLAGS: there is no such flag. */
 enum flag flag_find(struct slice name);
 /* A static text. */
 const char *flag_name(enum flag flag);
 
-/* Reads "NAME=VALUE". ERR_INVALID says what is wrong. */
+/* Checks "NAME=VALUE". ERR_INVALID tells the error. */
 enum err flag_check(const char *text, struct fault *fault);
 
-/* `options` are such texts, which passed flag_check. A value of the environment that means nothing is logged, and is the
- * default, as in the Python hub. */
+/* `options` are texts that flag_check accepts. An invalid value in the environment is logged, and the default is used, as
+ * in the Python hub. */
 enum err flags_create(struct store *store, const struct option_texts *options, struct flags **out, struct fault *fault);
 void flags_destroy(struct flags *f);
 
@@ -52,45 +52,45 @@ int64_t flags_get(const struct flags *f, enum flag flag);
 
 enum adapter { ADAPTER_WEBSOCKET, ADAPTER_REALTIME, ADAPTER_DUAL, ADAPTERS };
 
-/* The one in force, by all three flags. */
+/* The effective adapter, from all three flags. */
 enum adapter flags_adapter(const struct flags *f);
 /* A static text. */
 const char *adapter_name(enum adapter adapter);
 
-/* Each fills in an object: the nine values by name; where each comes from; what is contradictory ("issues"), and what that
- * means ("health"). */
+/* Each fills in an object: the nine values by name; the source of each; contradictions ("issues") and their effect
+ * ("health"). */
 void flags_write(const struct flags *f, struct doc to);
 void flags_write_sources(struct flags *f, struct doc to);
 void flags_write_issues(const struct flags *f, struct doc to);
 
 enum { FLAG_BY_MAX = 64 };
 
-/* A change on its way to the disk; `done` is called once, on the writer's thread. The caller keeps it until then. */
+/* A change that is being stored; `done` is called once, on the writer's thread. The caller keeps it until then. */
 struct flag_change {
-	struct write_op op; /* first: the writer gives it back. Its err and fault are the result */
+	struct write_op op; /* first member: the writer hands it back. Its err and fault are the result */
 	struct flags *flags;
 	enum flag flag;
 	int64_t value;
-	bool unset; /* back to what is configured */
+	bool unset; /* return to the configured value */
 	int64_t at_ms;
-	char by[FLAG_BY_MAX]; /* a token's name; "" without one */
+	char by[FLAG_BY_MAX]; /* name of the token; "" without one */
 	void (*done)(struct flag_change *change);
 };
-/* `value` is JSON; null: as configured. ERR_INVALID says what the flag takes. */
+/* `value` is JSON; null: the configured value. ERR_INVALID tells which values the flag has. */
 enum err flags_change(struct flags *f, struct writer *w, enum flag flag, struct slice value, struct flag_change *change,
 		      struct fault *fault);
 
-/* A note beside the saved figures: were events after them validated? A recount after a restart uses this note, because the
- * flag may have another value by then. Written in the open transaction. */
+/* A note saved with the figures: were the events after them validated? A recount after a restart uses the note, because
+ * the flag may have changed. Written in the open transaction. */
 enum noted { NOTED_NOTHING, NOTED_OFF, NOTED_ON };
 enum err flags_note_validation(bool on, struct store *store, struct fault *fault);
 enum err flags_noted_validation(struct store *store, enum noted *out, struct fault *fault);
 
-/* Is the batch refused, because an event of a service breaks a rule? ERR_INVALID names the rule, at the event. One with an
- * id may be stored already, from before validation was strict: a retry of its publisher is a duplicate and not refused.
- * Whether it is stored only the writer can tell, so `options` have it check. */
+/* Refuses a batch in which an event of a service breaks a rule: ERR_INVALID names the rule and the event. An event with
+ * an id may have been stored before strict validation was on: a retry by its publisher is a duplicate and not refused.
+ * Only the writer knows whether it is stored, so `options` have it check. */
 enum err flags_admit(struct flags *f, const struct batch *batch, struct append_options *options, struct fault *fault);
-/* Batches that were. */
+/* Number of refused batches. */
 uint64_t flags_refused(const struct flags *f);
 
 #endif

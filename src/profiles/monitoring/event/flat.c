@@ -47,7 +47,7 @@ enum member {
 	M_TYPE,
 	M_CONNECTION_TYPE,
 	MEMBERS,
-	/* without a place of their own here */
+	/* members without a field in struct flat */
 	M_TIMESTAMP = MEMBERS,
 	M_EXCEPTION,
 	M_METRICS,
@@ -71,7 +71,7 @@ static const struct {
 			   NAMED("connection_type"), NAMED("timestamp"),        NAMED("exception"),
 			   NAMED("metrics"),         NAMED("performance")};
 
-/* ALL_MEMBERS where it is none. */
+/* ALL_MEMBERS: not a known member. */
 static int member_of(struct slice key)
 {
 	int i = 0;
@@ -85,7 +85,7 @@ static int member_of(struct slice key)
 	return i;
 }
 
-/* The inside of a JSON string; no p where the value is none. */
+/* The content of a JSON string; p NULL for any other value. */
 static struct slice inside(struct slice value)
 {
 	if (value.p == NULL || json_kind(value) != JSON_STRING)
@@ -98,7 +98,7 @@ static void use(struct flat *f, int member)
 	f->used |= 1u << member;
 }
 
-/* The first text among members that is not empty; no p where there is none. Others that say the same are used up, too. */
+/* The first non-empty text among members; p NULL: none. Members with the same text are marked as used, too. */
 static struct slice first_text(struct flat *f, const struct slice m[MEMBERS], const int *members, int count)
 {
 	struct slice found = {NULL, 0};
@@ -128,7 +128,7 @@ static void read_direction(struct flat *f, struct slice own, struct slice type)
 		f->direction = own;
 }
 
-/* What an event that says it is an error says of it. The old page marks only rows that have a text. */
+/* The error text of an event. The Python hub's page marks only rows that have one. */
 static struct slice reason_of(struct flat *f, const struct slice m[MEMBERS])
 {
 	static const struct {
@@ -212,7 +212,7 @@ static void read_members(struct flat *f, const struct slice m[MEMBERS], struct s
 	bool typed = f->function.p == NULL;
 	if (typed)
 		f->function = type;
-	/* "event" is what the live shape calls itself. */
+	/* "event" is the type of the live shape itself */
 	if (own_type.p != NULL && (slice_is(own_type, "event") || (typed && slice_eq(own_type, type))))
 		use(f, M_TYPE);
 	if (slice_eq(inside(m[M_CONNECTION_TYPE]), slice_of(service_name(f->service))))
@@ -267,14 +267,14 @@ bool flat_read_more(struct slice envelope, int64_t time_ms, struct flat *out, st
 	return true;
 }
 
-/* --- writing --- */
+/* --- output --- */
 
 static void put(struct buf *out, struct slice text)
 {
 	buf_add(out, text.p, text.len);
 }
 
-/* The inside of a JSON string for a page that makes markup of it: no < in it, however it was written. */
+/* The content of a JSON string for a page that inserts it as markup: < is escaped, however it was written. */
 static void put_safe(struct buf *out, struct slice text)
 {
 	const char *end = text.p + text.len;
@@ -313,7 +313,7 @@ void flat_error(struct buf *out, const struct flat *f)
 	}
 }
 
-/* A null says no more than the null, or the default, that is sent in its place. */
+/* A null adds nothing: null or the default is sent in its place. */
 static bool is_mapped(const struct flat *f, int member, struct slice value)
 {
 	bool plain = member >= MEMBERS || member == M_SEVERITY || member == M_SOURCE || member == M_MESSAGE ||
@@ -321,7 +321,7 @@ static bool is_mapped(const struct flat *f, int member, struct slice value)
 	return member < MEMBERS && ((f->used & 1u << member) != 0 || (!plain && json_kind(value) == JSON_NULL));
 }
 
-/* What has no place of its own, and then the payload's own: where both have a name, the last one counts. */
+/* Members without a field of their own, then the payload's own metadata: of equal names the last counts. */
 void flat_metadata(struct buf *out, const struct flat *f)
 {
 	bool first = true;
@@ -356,7 +356,7 @@ static void put_text(struct buf *out, const char *key, struct slice text)
 	buf_addc(out, '"');
 }
 
-/* The six members that both shapes share. */
+/* The six members that both shapes have. */
 static void put_rest(struct buf *out, const struct flat *f)
 {
 	buf_printf(out, ",\"data_size_bytes\":%" PRIu64 ",\"response_time_ms\":", f->size);
@@ -410,7 +410,7 @@ void flat_stored(struct buf *out, const struct flat *f, struct slice more)
 	buf_addc(out, '}');
 }
 
-/* --- where a frame belongs --- */
+/* --- routing --- */
 
 static enum service service_of(struct slice frame, const char *key)
 {

@@ -6,7 +6,7 @@
  *     live           {"type":"event",…,"script_name","function_name",…,"broadcast_time","seq"}
  *     stored         {"seq","timestamp","datetime",…,"script","script_name","function","function_name",…}
  *
- * The stream says which service an event belongs to. Events of other streams have no flat shape. */
+ * The stream determines the service of an event. Events of other streams have no flat shape. */
 #ifndef PROFILES_MONITORING_EVENT_FLAT_H
 #define PROFILES_MONITORING_EVENT_FLAT_H
 
@@ -15,7 +15,7 @@
 
 #include "base/buf.h"
 
-/* The services that can be watched; each is a stream. SERVICE_TEST is the stream of test frames, which belong to none. */
+/* The monitored services; each is a stream. SERVICE_TEST is the stream of test frames, which belong to no service. */
 enum service {
 	SERVICE_WEBSOCKET,
 	SERVICE_REDIS,
@@ -27,12 +27,12 @@ enum service {
 	SERVICE_NONE,
 };
 
-/* A static text; of SERVICE_TEST too. */
+/* A static text; also for SERVICE_TEST. */
 const char *service_name(enum service service);
-/* SERVICE_NONE where it is none. */
+/* SERVICE_NONE: there is no such service. */
 enum service service_find(struct slice name);
 
-/* Texts are JSON without the quotes, escapes and all; they point into the envelope or are static. */
+/* Texts are JSON without the quotes, with escapes; they point into the envelope or are static. */
 struct flat {
 	enum service service;
 	uint64_t seq;
@@ -42,19 +42,19 @@ struct flat {
 	struct slice direction;
 	struct slice script;
 	struct slice function;
-	struct slice severity; /* no p: none */
-	struct slice error;    /* no p: null */
-	bool error_is_value;   /* it is JSON other than a text */
+	struct slice severity; /* p NULL: none */
+	struct slice error;    /* p NULL: null */
+	bool error_is_value;   /* a JSON value other than a string */
 	bool timed;
 	struct slice response; /* the number as it was sent */
 	double response_ms;
 	uint64_t size;         /* bytes */
 	struct slice data;     /* the payload */
-	struct slice metadata; /* the payload's own: an object, or no p */
-	unsigned used;         /* members of the payload that have a place of their own here: bits of flat.c */
+	struct slice metadata; /* the payload's own: an object, or p NULL */
+	unsigned used;         /* members of the payload that are in this struct: bits of flat.c */
 };
 
-/* Members of the payload for whoever classifies events and holds them against rules: values, no p where there is none. */
+/* Further members of the payload, for classification and validation: JSON values, p NULL: none. */
 struct flat_more {
 	struct slice type;
 	struct slice script_name;
@@ -67,29 +67,29 @@ struct flat_more {
 	struct slice performance;
 };
 
-/* The service of an envelope, at the cost of looking at its stream. */
+/* The service of an envelope; reads its stream only. */
 enum service flat_service(struct slice envelope);
-/* Reads an envelope (event/event.h). False where its stream is no service's. */
+/* Parses an envelope (event/event.h). False: its stream is not that of a service. */
 bool flat_read(struct slice envelope, int64_t time_ms, struct flat *out);
-/* The same with these, in one look at the payload. */
+/* The same with further members, in one pass over the payload. */
 bool flat_read_more(struct slice envelope, int64_t time_ms, struct flat *out, struct flat_more *more);
 
-/* What a payload says, whatever stream it is of; names of streams are left out. */
+/* Parses a payload regardless of its stream; members that depend on the stream stay empty. */
 void flat_read_payload(struct slice type, struct slice data, struct flat *out);
 
-/* An event is an error if its direction is `error`, or if its `error` is a text that is not empty. Whatever counts errors
- * asks here. */
+/* An event is an error if its direction is `error`, or its `error` is a non-empty text. Everything that counts errors
+ * uses this function. */
 bool flat_is_error(const struct flat *f);
 
-/* Append one JSON object. In texts that the Python hub's page puts into its document as markup, < becomes &lt;. */
+/* Append one JSON object. In texts that the Python hub's page inserts as markup, < becomes &lt;. */
 void flat_live(struct buf *out, const struct flat *f);
-/* `more` are further members, with a leading comma, or empty. */
+/* `more`: further members with a leading comma, or empty. */
 void flat_stored(struct buf *out, const struct flat *f, struct slice more);
 
-/* The values that both shapes have under these names: append the JSON. */
+/* The values that both shapes have under these names; append JSON. */
 void flat_error(struct buf *out, const struct flat *f);
 void flat_metadata(struct buf *out, const struct flat *f);
-/* A number that is not negative and not past any measure; false for any other value, and for none (no p). */
+/* A finite number that is not negative; false for any other value, and for p NULL. */
 bool flat_number(struct slice value, double *out);
 
 /* The stream of a frame that names none: by `connection_type`, else by `service`, else websocket. `frame` is a minified

@@ -19,14 +19,14 @@ uint32_t quarantine_count(const struct quarantine *q)
 	return q->added < QUARANTINE_MAX ? (uint32_t)q->added : QUARANTINE_MAX;
 }
 
-/* By its place, the oldest being 0. */
-static const struct quarantined *at(const struct quarantine *q, uint32_t place)
+/* By its index, the oldest being 0. */
+static const struct quarantined *at(const struct quarantine *q, uint32_t index)
 {
-	return &q->items[(q->added - quarantine_count(q) + place) % QUARANTINE_MAX];
+	return &q->items[(q->added - quarantine_count(q) + index) % QUARANTINE_MAX];
 }
 
-/* The place of the first after a seq. */
-static uint32_t store_files_after(const struct quarantine *q, uint64_t after)
+/* The index of the first after a seq. */
+static uint32_t index_after(const struct quarantine *q, uint64_t after)
 {
 	uint32_t low = 0;
 	uint32_t high = quarantine_count(q);
@@ -43,7 +43,7 @@ static uint32_t store_files_after(const struct quarantine *q, uint64_t after)
 uint32_t quarantine_read(const struct quarantine *q, uint64_t after, uint32_t limit, struct quarantined *out)
 {
 	uint32_t count = 0;
-	for (uint32_t i = store_files_after(q, after); i < quarantine_count(q) && count < limit; i++)
+	for (uint32_t i = index_after(q, after); i < quarantine_count(q) && count < limit; i++)
 		out[count++] = *at(q, i);
 	return count;
 }
@@ -53,7 +53,7 @@ enum err quarantine_save(const struct quarantine *q, struct store *store, uint64
 	enum err err = ERR_NONE;
 	struct buf text;
 	buf_init(&text);
-	for (uint32_t i = store_files_after(q, saved); !err && i < quarantine_count(q); i++) {
+	for (uint32_t i = index_after(q, saved); !err && i < quarantine_count(q); i++) {
 		const struct quarantined *what = at(q, i);
 		const uint64_t n[NUMBERS] = {(uint64_t)what->time_ms, (uint64_t)what->service, what->rules};
 		char key[24];

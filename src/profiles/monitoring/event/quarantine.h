@@ -1,6 +1,6 @@
-/* The newest events that break the rules (profiles/monitoring/event/validity.h): where they are in the log, and which rules.
- * They are stored and shown like all others; this is the list of whoever has to mend what sends them. Part of the fold: kept
- * as notes with it. Owned by the monitor, under its lock. */
+/* The newest events that break the rules (profiles/monitoring/event/validity.h): their seqs, and the rules. The events
+ * are stored and shown like all others; the list is for fixing the services that send them. It is part of the fold and
+ * saved as notes with it. Owned by the monitor, and guarded by its lock. */
 #ifndef PROFILES_MONITORING_EVENT_QUARANTINE_H
 #define PROFILES_MONITORING_EVENT_QUARANTINE_H
 
@@ -17,16 +17,16 @@ struct quarantined {
 };
 
 struct quarantine {
-	uint64_t added;                           /* all so far that are known */
-	struct quarantined items[QUARANTINE_MAX]; /* a circle, by seq */
+	uint64_t added;                           /* total number so far */
+	struct quarantined items[QUARANTINE_MAX]; /* ring buffer, by seq */
 };
 
 void quarantine_add(struct quarantine *q, const struct quarantined *what);
-/* Those after a seq, in order, at most so many; returns how many. */
+/* Copies those after a seq, in order, up to `limit`; returns their number. */
 uint32_t quarantine_read(const struct quarantine *q, uint64_t after, uint32_t limit, struct quarantined *out);
 uint32_t quarantine_count(const struct quarantine *q);
 
-/* Puts those after `saved` (a seq) into the store's open transaction, and takes out what is no longer known. */
+/* Puts those after `saved` (a seq) into the store's open transaction, and deletes those that were overwritten. */
 enum err quarantine_save(const struct quarantine *q, struct store *store, uint64_t saved, struct fault *fault);
 enum err quarantine_load(struct quarantine *q, struct store *store, struct fault *fault);
 

@@ -25,7 +25,7 @@ const char *validity_reason(enum validity rule)
 	return texts[rule];
 }
 
-/* A second half of a surrogate pair, \uDC00 to \uDFFF, is no character of its own. */
+/* The second half of a surrogate pair, \uDC00 to \uDFFF, is not a character of its own. */
 static bool is_second_half(const char *escape)
 {
 	return (escape[2] == 'd' || escape[2] == 'D') &&

@@ -1,4 +1,4 @@
-/* The rules for events of the monitored services (docs/decisions/0007-monitoring-profile.md), as a reading of what is sent:
+/* The rules for events of the monitored services (docs/decisions/0007-monitoring-profile.md):
  *
  *     event_type   the type: a text of 1 to 50 characters, where there is one
  *     source       script_name, script, source: a text of 1 to 100 characters, where there is one
@@ -23,9 +23,9 @@ enum validity {
 	VALIDITIES,
 };
 
-/* The rules that an event breaks: bits. */
+/* The rules that an event breaks, as bits. */
 unsigned validity_of(const struct flat *f, const struct flat_more *more);
-/* The same of one that was not stored yet: `type` is plain text. */
+/* The same for an event that was not stored yet: `type` is plain text. */
 unsigned validity_check(struct slice type, struct slice data);
 
 /* Static texts. */

@@ -14,7 +14,7 @@
 #include "base/units.h"
 #include "profiles/monitoring/leases/lease_internal.h"
 
-static const int64_t SILENT_FOR_EVER = INT64_MIN / 2;
+static const int64_t EXPIRED_LONG_AGO = INT64_MIN / 2;
 
 static const char *const scopes[] = {"global", "session", "conversation"};
 
@@ -58,11 +58,11 @@ static void drop(struct leases *l, struct lease *e)
 	list_remove(&e->by_renewal);
 	map_remove(&l->by_id, &e->by_id);
 	l->used[e->provider]--;
-	lease_leave_groups(l, e);
+	lease_quit_groups(l, e);
 	free(e);
 }
 
-/* Starts its time to live again. */
+/* Restarts its time to live. */
 static void renew(struct leases *l, struct lease *e)
 {
 	e->renewed_ms = clock_mono_ms();
@@ -70,7 +70,7 @@ static void renew(struct leases *l, struct lease *e)
 	list_append(&l->by_renewal, &e->by_renewal);
 }
 
-/* Its release failed. An expired lease stays first in the order; a client that wanted to release its lease is alive. */
+/* Its release failed. An expired lease stays first in the order; a client that tried to release its lease is alive. */
 static void put_back(struct leases *l, struct lease *e)
 {
 	if (clock_mono_ms() - e->renewed_ms < l->options.leak_ms) {
@@ -81,7 +81,7 @@ static void put_back(struct leases *l, struct lease *e)
 	list_append(l->by_renewal.next, &e->by_renewal);
 }
 
-/* A new lease, with texts copied into its own memory. NULL: no memory. */
+/* Makes a lease, with texts copied into its own memory. NULL: no memory. */
 static struct lease *make(struct leases *l, const struct lease_request *r, struct slice id, int provider)
 {
 	size_t size = r->holder.len + r->session.len + r->conversation.len;
@@ -95,8 +95,8 @@ static struct lease *make(struct leases *l, const struct lease_request *r, struc
 		*to[i] = (struct slice){at, from[i].len};
 		at = slice_copy(at, from[i]);
 	}
-	if (!lease_enter_groups(l, e)) {
-		lease_leave_groups(l, e);
+	if (!lease_join_groups(l, e)) {
+		lease_quit_groups(l, e);
 		free(e);
 		return NULL;
 	}
@@ -113,7 +113,7 @@ static struct lease *make(struct leases *l, const struct lease_request *r, struc
 
 /* --- limits --- */
 
-/* The number of a name: LEASE_GLOBAL, or a provider's; -1 where it is neither. */
+/* The index of a name: LEASE_GLOBAL, or a provider's; -1: unknown. */
 static int find_name(const struct leases *l, struct slice name)
 {
 	for (int i = 0; i < l->options.limit_count; i++) {
@@ -136,7 +136,7 @@ static uint64_t used(const struct leases *l, int scope, const struct lease_reque
 	return g != NULL ? g->count : 0;
 }
 
-/* One of the limits that the request falls under. */
+/* Checks one of the limits that apply to the request. */
 static enum err check(struct leases *l, const struct lease_request *r, int scope, struct fault *fault)
 {
 	if (used(l, scope, r) < l->options.limits[scope].limit)
@@ -203,13 +203,13 @@ static void on_done(struct write_op *op)
 	if (fine && c->releases) {
 		drop(l, e);
 	} else {
-		bool leaving = e->state == LEAVING;
+		bool releasing = e->state == RELEASING;
 		e->state = HELD;
 		e->granted = e->granted || fine;
-		/* What failed to be stored may be in the file all the same: it counts until it is surely gone. */
+		/* A failed write may be in the file all the same, so the lease counts until its deletion is durable. */
 		if (!e->granted)
-			e->renewed_ms = SILENT_FOR_EVER;
-		if (!e->granted || leaving)
+			e->renewed_ms = EXPIRED_LONG_AGO;
+		if (!e->granted || releasing)
 			put_back(l, e);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -230,7 +230,7 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 {
 	int provider = find_name(l, request->name);
 	if (provider < 0)
-		return fault_set(fault, ERR_INVALID, "name: there is no semaphore %.*s (see --lease-limit)",
+		return fault_set(fault, ERR_INVALID, "name: there is no semaphore %.*s (--lease-limit)",
 				 (int)(request->name.len < 64 ? request->name.len : 64), request->name.p);
 	pthread_mutex_lock(&l->lock);
 	enum err err = check_all(l, request, provider, fault);
@@ -254,15 +254,15 @@ enum err leases_acquire(struct leases *l, struct writer *w, const struct lease_r
 	return err;
 }
 
-/* Finds a lease that its holder can do something with. With the lock. */
+/* Finds a lease for its holder. Needs the lock. */
 static enum err find_held(struct leases *l, struct slice id, struct slice holder, struct lease **out, struct fault *fault)
 {
 	struct lease *e = lease_find(l, id);
 	*out = e;
 	if (e == NULL || e->state != HELD || !e->granted)
-		return fault_set(fault, ERR_NOT_FOUND, "there is no such lease: it was released, or taken back");
+		return fault_set(fault, ERR_NOT_FOUND, "there is no such lease: it was released or revoked");
 	if (!slice_eq(e->holder, holder))
-		return fault_set(fault, ERR_CONFLICT, "holder: the lease is somebody else's");
+		return fault_set(fault, ERR_CONFLICT, "holder: another holder has the lease");
 	return ERR_NONE;
 }
 
@@ -273,7 +273,7 @@ enum err leases_release(struct leases *l, struct writer *w, struct slice id, str
 	pthread_mutex_lock(&l->lock);
 	enum err err = find_held(l, id, holder, &e, fault);
 	if (!err) {
-		e->state = LEAVING;
+		e->state = RELEASING;
 		list_remove(&e->by_renewal);
 		memcpy(change->id, e->id, sizeof change->id);
 	}
@@ -283,7 +283,7 @@ enum err leases_release(struct leases *l, struct writer *w, struct slice id, str
 	err = submit(l, w, change, true, fault);
 	if (err) {
 		pthread_mutex_lock(&l->lock);
-		e->state = HELD; /* nobody else drops one that is leaving */
+		e->state = HELD; /* no other thread drops a lease that is being released */
 		put_back(l, e);
 		pthread_mutex_unlock(&l->lock);
 	}
@@ -301,19 +301,19 @@ enum err leases_renew(struct leases *l, struct slice id, struct slice holder, st
 	return err;
 }
 
-/* --- leaks --- */
+/* --- expiry --- */
 
 static void on_reclaimed(struct lease_change *c)
 {
 	free(c);
 }
 
-/* Those past their time stand first; one that is still being stored is passed over. NULL: there is none. With the lock. */
+/* The first expired lease; those that are still being stored are skipped. NULL: none. Needs the lock. */
 static struct lease *first_leak(struct leases *l, int64_t now)
 {
 	LIST_EACH (link, &l->by_renewal) {
 		struct lease *e = LIST_ITEM(link, struct lease, by_renewal);
-		l->looked_at++;
+		l->examined++;
 		if (now - e->renewed_ms < l->options.leak_ms)
 			return NULL;
 		if (e->state == HELD)
@@ -322,14 +322,14 @@ static struct lease *first_leak(struct leases *l, int64_t now)
 	return NULL;
 }
 
-/* Takes one that leaks back; what is to be said of it is in `c` and `holder`. False where there is none. */
+/* Begins to revoke an expired lease; `c`, `holder` and `provider` describe it for the log. False: there is none. */
 static bool find_leak(struct leases *l, struct lease_change *c, char holder[LOG_TEXT_MAX], int *provider)
 {
 	int64_t now = clock_mono_ms();
 	pthread_mutex_lock(&l->lock);
 	struct lease *e = first_leak(l, now);
 	if (e != NULL) {
-		e->state = LEAVING;
+		e->state = RELEASING;
 		list_remove(&e->by_renewal);
 		memcpy(c->id, e->id, sizeof c->id);
 		c->leaks = e->granted;
@@ -356,14 +356,14 @@ void leases_sweep(struct leases *l, struct writer *w)
 			return;
 		}
 		if (c->leaks)
-			log_warn("a lease leaks: its holder has not renewed it", "lease=%s name=%s holder=%s", c->id,
+			log_warn("lease revoked: its holder has not renewed it", "lease=%s name=%s holder=%s", c->id,
 				 l->options.limits[provider].name, holder);
 		c->done = on_reclaimed;
 		if (submit(l, w, c, true, &fault) == ERR_NONE)
 			continue;
 		pthread_mutex_lock(&l->lock);
 		struct lease *e = lease_find(l, slice_of(c->id));
-		e->state = HELD; /* tried again with the next sweep */
+		e->state = HELD; /* retried with the next sweep */
 		put_back(l, e);
 		l->leaks -= e->granted;
 		pthread_mutex_unlock(&l->lock);
@@ -372,7 +372,7 @@ void leases_sweep(struct leases *l, struct writer *w)
 	}
 }
 
-/* --- life --- */
+/* --- life cycle --- */
 
 static enum err load_lease(struct leases *l, struct slice key, int64_t at, struct doc note)
 {
@@ -383,7 +383,7 @@ static enum err load_lease(struct leases *l, struct slice key, int64_t at, struc
 	if (!fine)
 		return ERR_CORRUPT;
 	int provider = find_name(l, r.name);
-	struct lease *e = make(l, &r, key, provider < 0 ? LEASE_GLOBAL : provider); /* a name that is no longer limited */
+	struct lease *e = make(l, &r, key, provider < 0 ? LEASE_GLOBAL : provider); /* a name that has no limit any more */
 	if (e == NULL)
 		return ERR_NOMEM;
 	e->state = HELD;
@@ -427,7 +427,7 @@ enum err leases_create(struct store *store, struct lease_options options, struct
 	map_init(&l->groups);
 	l->options = options;
 	for (int i = 0; i < LEASE_NAMES_MAX; i++)
-		l->leaked_ms[i] = SILENT_FOR_EVER;
+		l->leaked_ms[i] = EXPIRED_LONG_AGO;
 	enum err err = store_note_each(store, "lease", on_note, l, fault);
 	if (!err)
 		err = store_note_each(store, "leaks", on_leaks, l, fault);

@@ -52,7 +52,7 @@ static struct lease_group *enter_group(struct leases *l, enum lease_scope scope,
 	return g;
 }
 
-void lease_leave_groups(struct leases *l, struct lease *e)
+void lease_quit_groups(struct leases *l, struct lease *e)
 {
 	for (int i = 0; i < LEASE_PROVIDERS; i++) {
 		struct lease_group *g = e->groups[i];
@@ -63,7 +63,7 @@ void lease_leave_groups(struct leases *l, struct lease *e)
 	}
 }
 
-bool lease_enter_groups(struct leases *l, struct lease *e)
+bool lease_join_groups(struct leases *l, struct lease *e)
 {
 	const struct slice names[LEASE_PROVIDERS] = {[LEASE_SESSION] = e->session, [LEASE_CONVERSATION] = e->conversation};
 	for (int i = 0; i < LEASE_PROVIDERS; i++)

@@ -1,4 +1,4 @@
-/* What is told of leases. */
+/* Documents about leases. */
 #include <ctype.h>
 #include <stdio.h>
 
@@ -48,7 +48,7 @@ static uint64_t used_by(const struct leases *l, int name)
 	return name == LEASE_GLOBAL ? l->by_id.count : l->used[name];
 }
 
-/* What the old system's diagnosis was to show, had anybody fed it. */
+/* A part of the Python hub's documents that it never filled. */
 static void put_diagnosis(struct doc to, const struct leases *l)
 {
 	int64_t now = clock_mono_ms();
@@ -61,7 +61,7 @@ static void put_diagnosis(struct doc to, const struct leases *l)
 	doc_u64(to, "total_active", used_by(l, LEASE_GLOBAL));
 	doc_u64(to, "potential_leaks", silent);
 	struct doc by_name = doc_object(to, "by_name");
-	/* Those that have the name: a provider's lease is under the global limit, but is not counted twice here. */
+	/* A provider's lease also counts against the global limit, but is not counted twice here. */
 	for (int i = LEASE_GLOBAL; i < l->options.limit_count; i = i == LEASE_GLOBAL ? LEASE_PROVIDERS : i + 1)
 		doc_u64(by_name, l->options.limits[i].name, l->used[i]);
 	if (list_empty(&l->all)) {
@@ -77,8 +77,8 @@ static void put_diagnosis(struct doc to, const struct leases *l)
 	doc_u64(to, "total_leaks_detected", l->leaks);
 }
 
-/* The first lease that was not written; NULL where all were. The last one that was may be gone meanwhile. */
-static const struct lease *next_of(const struct leases *l, const struct lease_place *at)
+/* The first lease that was not written; NULL: all were. The last one written may not exist any more. */
+static const struct lease *next_of(const struct leases *l, const struct lease_cursor *at)
 {
 	const struct lease *last = lease_find(l, slice_of(at->id));
 	const struct list *link = last != NULL ? last->link.next : l->all.next;
@@ -87,7 +87,7 @@ static const struct lease *next_of(const struct leases *l, const struct lease_pl
 	return link != &l->all ? LIST_ITEM(link, struct lease, link) : NULL;
 }
 
-bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at)
+bool leases_write_part(struct leases *l, struct buf *out, struct lease_cursor *at)
 {
 	const struct lease *e;
 	struct document diagnosis;
@@ -110,7 +110,7 @@ bool leases_write_part(struct leases *l, struct buf *out, struct lease_place *at
 	return true;
 }
 
-/* --- the profile's forms --- */
+/* --- documents of the profile --- */
 
 static uint64_t percent(uint64_t used, uint64_t limit)
 {
@@ -127,7 +127,7 @@ static void put_use(struct doc to, const struct leases *l, int name)
 	doc_u64(to, "usage_percent", percent(used, limit));
 }
 
-/* More than the limit can be held only after the limit was lowered. */
+/* More leases than the limit are held only after the limit was lowered. */
 static const char *state_of(const struct leases *l)
 {
 	for (int i = 0; i < l->options.limit_count; i++)
@@ -154,8 +154,8 @@ void leases_write_metrics(struct leases *l, struct doc to, int port)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Free permits, out of how many, how much of them is used, and what that means. Being in use is no leak: one that was taken
- * back is, for as long again. */
+/* Free permits, the limit, the utilization, and the resulting health. Permits in use are no problem; a revoked lease is
+ * one for as long as it took to be revoked. */
 static enum lease_health health_of(const struct leases *l, int name, int64_t now)
 {
 	uint64_t limit = l->options.limits[name].limit;

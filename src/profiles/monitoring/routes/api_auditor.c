@@ -1,4 +1,4 @@
-/* What the auditor noticed, and that somebody has seen it. */
+/* Observations of the auditor, and their acknowledgement. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static bool is_one_of(struct slice value, const char *const *words)
 	return false;
 }
 
-/* NULL where all is well; otherwise what the parameter takes. */
+/* NULL: the parameter is valid; otherwise the error text. */
 static const char *read_param(struct slice name, struct slice value, struct auditor_filter *f)
 {
 	static const char *const severities[] = {"critical", "warning", "info", NULL};
@@ -33,25 +33,26 @@ static const char *read_param(struct slice name, struct slice value, struct audi
 	if (slice_is(name, "limit")) {
 		bool fine = units_integer(value, &limit) && limit >= 1 && limit <= OBSERVATIONS_MAX;
 		f->limit = (uint32_t)limit;
-		return fine ? NULL : "wants a number from 1 to 1000";
+		return fine ? NULL : "must be a number from 1 to 1000";
 	}
 	if (slice_is(name, "severity")) {
 		f->severity = value;
-		return is_one_of(value, severities) ? NULL : "wants critical, warning or info";
+		return is_one_of(value, severities) ? NULL : "must be critical, warning or info";
 	}
 	if (slice_is(name, "category")) {
 		f->category = value;
-		return is_one_of(value, categories) ? NULL : "wants performance, security, reliability, quality or general";
+		return is_one_of(value, categories) ? NULL
+						    : "must be performance, security, reliability, quality or general";
 	}
 	if (slice_is(name, "acknowledged")) {
 		f->has_acknowledged = true;
 		f->acknowledged = slice_is(value, "true");
-		return is_one_of(value, answers) ? NULL : "wants true or false";
+		return is_one_of(value, answers) ? NULL : "must be true or false";
 	}
-	return "there is no such parameter";
+	return "unknown parameter";
 }
 
-/* An array: the old page goes through what it gets. */
+/* Returns an array: the Python hub's page iterates over it. */
 void monitoring_observations(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
@@ -61,7 +62,8 @@ void monitoring_observations(void *arg, struct http_request *x, struct reader *r
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct fault fault;
 		struct slice name = u->params[i].name;
-		const char *wrong = api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &filter);
+		const char *wrong =
+			api_given_twice(u, i) ? "given more than once" : read_param(name, u->params[i].value, &filter);
 		if (wrong == NULL)
 			continue;
 		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
@@ -73,8 +75,8 @@ void monitoring_observations(void *arg, struct http_request *x, struct reader *r
 }
 
 struct acknowledgement {
-	struct auditor_change change; /* first: it is given back */
-	struct http_request *exchange;
+	struct auditor_change change; /* first member: it is handed back */
+	struct http_request *request;
 };
 
 static void on_acknowledged(struct auditor_change *change)
@@ -83,7 +85,7 @@ static void on_acknowledged(struct auditor_change *change)
 	char id[24];
 	struct document d;
 	if (change->op.err) {
-		api_fault_done(a->exchange, &change->op.fault);
+		api_fault_done(a->request, &change->op.fault);
 		return;
 	}
 	snprintf(id, sizeof id, "%" PRIu64, change->id);
@@ -91,8 +93,8 @@ static void on_acknowledged(struct auditor_change *change)
 	doc_bool(root, "success", true);
 	doc_string(root, "observation_id", id);
 	doc_time(root, "timestamp", clock_wall_ms());
-	document_end(&d, request_out(a->exchange));
-	api_json_done(a->exchange, 200);
+	document_end(&d, request_out(a->request));
+	api_json_done(a->request, 200);
 }
 
 void monitoring_acknowledge(void *arg, struct http_request *x, struct reader *reader)
@@ -109,7 +111,7 @@ void monitoring_acknowledge(void *arg, struct http_request *x, struct reader *re
 		err = fault_nomem(&fault);
 	} else {
 		request_keep(x, a, free);
-		a->exchange = x;
+		a->request = x;
 		a->change.done = on_acknowledged;
 	}
 	if (!err && !json_sequence(request_segment(x), &id))

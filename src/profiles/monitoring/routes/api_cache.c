@@ -1,4 +1,4 @@
-/* GET /api/cache-metrics: what the caches of the monitored services did, read back from their events. */
+/* GET /api/cache-metrics: a report of the monitored services' caches, read back from their events. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -31,22 +31,22 @@ static bool read_side(struct slice value, struct cache_query *q)
 	return q->side < CACHE_SIDES || slice_is(value, "all");
 }
 
-/* NULL where all is well; otherwise what the parameter takes. */
+/* NULL: the parameter is valid; otherwise the error text. */
 static const char *read_param(struct slice name, struct slice value, struct cache_query *q)
 {
 	static_assert(CACHE_HOURS_MAX == 8784, "as the text says");
 	if (slice_is(name, "time_range")) {
 		bool fine = units_integer(value, &q->hours) && q->hours >= 1 && q->hours <= CACHE_HOURS_MAX;
-		return fine ? NULL : "wants hours, from 1 to 8784";
+		return fine ? NULL : "must be hours, from 1 to 8784";
 	}
 	if (slice_is(name, "aggregation"))
-		return read_form(value, q) ? NULL : "wants raw, 1min or 1hour";
+		return read_form(value, q) ? NULL : "must be raw, 1min or 1hour";
 	if (slice_is(name, "implementation_type"))
-		return read_side(value, q) ? NULL : "wants legacy, new or all";
-	return "there is no such parameter";
+		return read_side(value, q) ? NULL : "must be legacy, new or all";
+	return "unknown parameter";
 }
 
-/* The hub's own form of a failure: whoever reads this looks for its members. */
+/* The error format of the Python hub, which clients of this route expect. */
 static void fail(struct http_request *x, int status, const char *why)
 {
 	struct document d;
@@ -65,8 +65,8 @@ static void destroy(void *state)
 	cache_report_destroy(state);
 }
 
-/* A portion at a time, so that one long report keeps no other request waiting. */
-static void go_on(void *arg, struct http_request *x, struct reader *reader)
+/* On the pool, one portion per run, so that a long report does not hold up other requests. */
+static void continue_report(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)arg;
 	struct cache_report *r = request_state(x);
@@ -79,10 +79,10 @@ static void go_on(void *arg, struct http_request *x, struct reader *reader)
 	}
 	if (!done) {
 		request_hold(x, cache_report_bytes(r));
-		request_defer(x, go_on);
+		request_defer(x, continue_report);
 		return;
 	}
-	request_hold(x, 0); /* request_done counts what the whole takes */
+	request_hold(x, 0); /* request_done counts the whole reply */
 	cache_report_write(r, request_out(x));
 	api_json_done(x, 200);
 }
@@ -96,7 +96,8 @@ void monitoring_cache_metrics(void *arg, struct http_request *x, struct reader *
 	struct fault fault;
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct slice name = u->params[i].name;
-		const char *wrong = api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &q);
+		const char *wrong =
+			api_given_twice(u, i) ? "given more than once" : read_param(name, u->params[i].value, &q);
 		if (wrong == NULL)
 			continue;
 		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);
@@ -113,5 +114,5 @@ void monitoring_cache_metrics(void *arg, struct http_request *x, struct reader *
 		return;
 	}
 	request_keep(x, r, destroy);
-	go_on(arg, x, reader);
+	continue_report(arg, x, reader);
 }

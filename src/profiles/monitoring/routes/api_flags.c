@@ -1,4 +1,4 @@
-/* The switches of the monitoring profile, and the events that its rules find fault with. */
+/* The flags of the monitoring profile, and the events that break its rules. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum { QUARANTINE_PAGE = 50, QUARANTINE_PAGE_MAX = 1000 };
 
-/* Ends an answer with the flags. */
+/* Completes a reply with the flags. */
 static void reply(struct monitoring *self, struct http_request *x, struct document *d, struct doc root)
 {
 	flags_write(self->flags, doc_object(root, "flags"));
@@ -48,14 +48,14 @@ void monitoring_health_flags(void *arg, struct http_request *x, struct reader *r
 	reply(self, x, &d, root);
 }
 
-/* --- setting one --- */
+/* --- setting a flag --- */
 
 struct setting {
-	struct flag_change change; /* first: it is given back */
+	struct flag_change change; /* first member: it is handed back */
 	struct monitoring *self;
-	struct http_request *exchange;
+	struct http_request *request;
 	char *body;
-	struct slice value; /* in it */
+	struct slice value; /* points into it */
 };
 
 static void destroy(void *arg)
@@ -65,8 +65,8 @@ static void destroy(void *arg)
 	free(s);
 }
 
-/* Whoever watches finds it among the events. */
-static void tell(struct monitoring *self, const struct flag_change *c, struct slice value)
+/* The change is an event, so everyone who watches the services sees it. */
+static void send_notice(struct monitoring *self, const struct flag_change *c, struct slice value)
 {
 	struct notice notice;
 	struct doc metadata = notice_begin(&notice, "flag_changed", NULL);
@@ -80,34 +80,34 @@ static void on_set(struct flag_change *c)
 {
 	struct setting *s = (struct setting *)c;
 	if (c->op.err) {
-		api_fault_done(s->exchange, &c->op.fault);
+		api_fault_done(s->request, &c->op.fault);
 		return;
 	}
-	tell(s->self, c, s->value);
-	reply_flags(s->self, s->exchange);
+	send_notice(s->self, c, s->value);
+	reply_flags(s->self, s->request);
 }
 
-/* {"value":…} and nothing else. */
+/* Parses {"value":…}. */
 static enum err read_value(struct setting *s, struct fault *fault)
 {
 	size_t len = 0;
 	struct slice body;
 	struct json_error error;
-	s->body = request_body_take(s->exchange, &len);
+	s->body = request_body_take(s->request, &len);
 	if (s->body == NULL || !json_minify(s->body, len, s->body, &body.len, &error))
-		return fault_set(fault, ERR_INVALID, "the body is no JSON object");
+		return fault_set(fault, ERR_INVALID, "the body is not a JSON object");
 	body.p = s->body;
 	if (json_kind(body) != JSON_OBJECT)
-		return fault_set(fault, ERR_INVALID, "the body is no JSON object");
+		return fault_set(fault, ERR_INVALID, "the body is not a JSON object");
 	for (struct json_walk w = json_walk(body); json_next(&w);) {
 		if (!json_key_is(w.key, "value"))
-			return fault_set(fault, ERR_INVALID, "\"%.*s\": there is no such member",
+			return fault_set(fault, ERR_INVALID, "unknown member \"%.*s\"",
 					 (int)(w.key.len < 64 ? w.key.len : 64), w.key.p);
 		if (s->value.p != NULL)
 			return fault_set(fault, ERR_INVALID, "duplicate member \"value\"");
 		s->value = w.value;
 	}
-	return s->value.p != NULL ? ERR_NONE : fault_set(fault, ERR_INVALID, "\"value\" is missing");
+	return s->value.p != NULL ? ERR_NONE : fault_set(fault, ERR_INVALID, "missing member \"value\"");
 }
 
 void monitoring_flag_set(void *arg, struct http_request *x, struct reader *reader)
@@ -121,12 +121,12 @@ void monitoring_flag_set(void *arg, struct http_request *x, struct reader *reade
 	if (!err) {
 		request_keep(x, s, destroy);
 		s->self = self;
-		s->exchange = x;
+		s->request = x;
 		s->change.done = on_set;
 		snprintf(s->change.by, sizeof s->change.by, "%s", grant_name(request_grant(x)));
 	}
 	if (!err && flag == FLAGS)
-		err = fault_set(&fault, ERR_NOT_FOUND, "there is no such flag: see /flags/status");
+		err = fault_set(&fault, ERR_NOT_FOUND, "there is no such flag; /flags/status lists the flags");
 	if (!err)
 		err = read_value(s, &fault);
 	if (!err)
@@ -135,18 +135,18 @@ void monitoring_flag_set(void *arg, struct http_request *x, struct reader *reade
 		api_fault_done(x, &fault);
 }
 
-/* --- what breaks the rules --- */
+/* --- quarantine --- */
 
-/* NULL where all is well; otherwise what the parameter takes. */
+/* NULL: the parameter is valid; otherwise the error text. */
 static const char *read_param(struct slice name, struct slice value, uint64_t *after, int64_t *limit)
 {
 	if (slice_is(name, "after"))
-		return json_sequence(value, after) ? NULL : "wants a seq (0 to 9007199254740991)";
+		return json_sequence(value, after) ? NULL : "must be a seq (0 to 9007199254740991)";
 	if (slice_is(name, "limit"))
 		return units_integer(value, limit) && *limit >= 1 && *limit <= QUARANTINE_PAGE_MAX
 			       ? NULL
-			       : "wants a number from 1 to 1000";
-	return "there is no such parameter";
+			       : "must be a number from 1 to 1000";
+	return "unknown parameter";
 }
 
 static void write_quarantine(struct monitoring *self, struct buf *out, uint64_t after, uint32_t limit)
@@ -188,8 +188,8 @@ void monitoring_quarantine(void *arg, struct http_request *x, struct reader *rea
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct fault fault;
 		struct slice name = u->params[i].name;
-		const char *wrong =
-			api_given_twice(u, i) ? "given twice" : read_param(name, u->params[i].value, &after, &limit);
+		const char *wrong = api_given_twice(u, i) ? "given more than once"
+							  : read_param(name, u->params[i].value, &after, &limit);
 		if (wrong == NULL)
 			continue;
 		fault_set(&fault, ERR_INVALID, "%.*s: %s", (int)(name.len < 64 ? name.len : 64), name.p, wrong);

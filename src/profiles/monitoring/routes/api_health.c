@@ -1,4 +1,4 @@
-/* Health in the forms of the monitoring profile: every component is looked at, not believed. */
+/* Health documents of the monitoring profile: every component is actually checked. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
@@ -17,13 +17,13 @@
 
 enum {
 	LOOP_LAG_MAX_MS = 1000,
-	LOOP_DEAD_MS = 30000, /* no disk takes so long that it would come back */
+	LOOP_DEAD_MS = 30000, /* no disk stalls for so long and recovers */
 	DISK_DEGRADED = 85,   /* percent */
 	DISK_UNHEALTHY = 95,
 	MEMORY_WARNING = 80, /* percent of the machine's */
 	MEMORY_CRITICAL = 90,
 	LEAK_MB_PER_HOUR = 100,
-	LEAK_SAMPLES = 30, /* a sample a minute: growth right after the start says nothing */
+	LEAK_SAMPLES = 30, /* one sample per minute: growth right after the start means nothing */
 	MIB = 1024 * 1024,
 };
 
@@ -31,7 +31,8 @@ enum grade { HEALTHY, DEGRADED, UNHEALTHY };
 
 static const char *const grades[] = {"healthy", "degraded", "unhealthy"};
 
-/* Of the whole, and of what serving needs: what fails for a part of the past only, or is only told, does not count there. */
+/* The grade of the whole, and of readiness. Problems that affect old events only, or that are only reported, do not count
+ * for readiness. */
 struct grades {
 	enum grade all;
 	enum grade ready;
@@ -48,7 +49,7 @@ static void worsen(struct grades *g, enum grade one)
 	g->ready = one > g->ready ? one : g->ready;
 }
 
-/* When, for machines and for the people of the Python hub. */
+/* The time, for machines and for the clients of the Python hub. */
 static void put_times(struct doc to)
 {
 	int64_t now = clock_wall_ms();
@@ -67,7 +68,7 @@ static void put_reason(struct doc to, const char *key, const char *text)
 	doc_string(to, key, reason);
 }
 
-/* What is known to be wrong with the store, without a write. It takes precedence over the result of an earlier write. */
+/* Known problems of the store, without a write. They take precedence over the result of an earlier write. */
 static enum grade known_of_store(struct monitoring *self, struct fault *why)
 {
 	struct writer_figures w;
@@ -78,7 +79,7 @@ static enum grade known_of_store(struct monitoring *self, struct fault *why)
 	return UNHEALTHY;
 }
 
-/* And what came of a write; NULL: none was tried. */
+/* The state of the store, with the result of a write; NULL: none was tried. */
 static void put_storage(struct monitoring *self, struct doc to, const struct probe_result *probed, struct grades *all)
 {
 	struct fault why;
@@ -104,7 +105,7 @@ static void put_storage(struct monitoring *self, struct doc to, const struct pro
 	if (grade == UNHEALTHY)
 		worsen(all, grade);
 	else
-		worsen_all(all, grade); /* it serves */
+		worsen_all(all, grade); /* the server still serves requests */
 }
 
 static void put_disk(struct monitoring *self, struct doc to, struct grades *all)
@@ -113,14 +114,15 @@ static void put_disk(struct monitoring *self, struct doc to, struct grades *all)
 	struct doc disk = doc_object(to, "disk");
 	if (statvfs(store_dir(self->api->store), &v) != 0 || v.f_blocks == 0) {
 		doc_string(disk, "status", grades[UNHEALTHY]);
-		doc_string(disk, "message", "the file system cannot be asked");
+		doc_string(disk, "message", "cannot query the file system");
 		worsen(all, UNHEALTHY);
 		return;
 	}
 	double total = (double)v.f_blocks * (double)v.f_frsize;
 	double left = (double)v.f_bavail * (double)v.f_frsize;
 	double used = (double)(v.f_blocks - v.f_bfree) * (double)v.f_frsize;
-	double percent = used + left > 0 ? 100.0 * used / (used + left) : 100; /* as df says: reserved blocks are nobody's */
+	/* As df does: reserved blocks count neither as used nor as free. */
+	double percent = used + left > 0 ? 100.0 * used / (used + left) : 100;
 	struct fault low;
 	bool is_low = writer_is_low(self->api->writer, &low);
 	enum grade grade = percent >= DISK_UNHEALTHY || is_low ? UNHEALTHY : percent >= DISK_DEGRADED ? DEGRADED : HEALTHY;
@@ -142,14 +144,16 @@ static void put_clock(struct monitoring *self, struct doc to, struct grades *all
 	enum grade grade = k.clock_behind_ms == 0 ? HEALTHY : DEGRADED;
 	struct doc clock = doc_object(to, "clock");
 	doc_string(clock, "status", grades[grade]);
-	doc_string(clock, "message",
-		   grade == HEALTHY ? "the clock is not behind the newest event"
-				    : "the clock is behind the newest event: times stand still until it has caught up");
+	doc_string(
+		clock, "message",
+		grade == HEALTHY
+			? "the clock is not behind the newest event"
+			: "the clock is behind the newest event: new events get that event's time until it has caught up");
 	doc_i64(clock, "behind_ms", k.clock_behind_ms);
 	worsen_all(all, grade);
 }
 
-/* What needs an archive that is missing or damaged fails, and nothing else. */
+/* Only requests that need a missing or damaged archive fail. */
 static void put_archives(struct monitoring *self, struct doc to, bool named, struct grades *all)
 {
 	struct fault why = {0};
@@ -165,7 +169,7 @@ static void put_archives(struct monitoring *self, struct doc to, bool named, str
 	worsen_all(all, grade);
 }
 
-/* How alarming memory is: its use on the machine, and how fast this process grows. */
+/* The grade of memory: from its use on the machine, and from the growth of this process. */
 static enum grade memory_grade(const struct memory_figures *m)
 {
 	if (m->system_percent >= MEMORY_CRITICAL)
@@ -197,7 +201,7 @@ static void put_memory(struct monitoring *self, struct doc to, struct grades *al
 	worsen(all, grade);
 }
 
-/* The three components of the old monitoring server: its sockets, its page, its figures. */
+/* The three components of the Python hub: its sockets, its page, its figures. */
 static void put_parts(struct monitoring *self, struct doc to, struct grades *all)
 {
 	struct ws_figures w;
@@ -207,7 +211,7 @@ static void put_parts(struct monitoring *self, struct doc to, struct grades *all
 	uint64_t head = feed_head(self->api->feed);
 	monitor_tallies(self->monitor, tallies, &counted);
 	enum grade sockets = w.loop_lag_ms < LOOP_LAG_MAX_MS ? HEALTHY : DEGRADED;
-	/* Our own page is part of the program; another one is read from its directory. */
+	/* The built-in page is part of the program; an operator's page is read from its directory. */
 	enum grade page =
 		self->api->static_dir == NULL || access(self->api->static_dir, R_OK | X_OK) == 0 ? HEALTHY : DEGRADED;
 	enum grade figures = counted >= head ? HEALTHY : DEGRADED;
@@ -222,8 +226,8 @@ static void put_parts(struct monitoring *self, struct doc to, struct grades *all
 	worsen(all, figures);
 }
 
-/* Every component; `probed` is what a write has come to, NULL where none was tried. Not `named`: without names of archives
- * and leases, for who has no token. */
+/* Every component; `probed`: the result of a write, NULL: none was tried. Not `named`: without names of archives and
+ * leases, for requests without a token. */
 static struct grades put_components(struct monitoring *self, struct doc to, const struct probe_result *probed, bool named)
 {
 	struct grades all = {HEALTHY, HEALTHY};
@@ -237,20 +241,20 @@ static struct grades put_components(struct monitoring *self, struct doc to, cons
 	put_archives(self, to, named, &all);
 	put_memory(self, to, &all);
 	put_disk(self, to, &all);
-	/* Permits in use are no fault of the whole, even if all are; one that leaked is. */
+	/* Permits in use do not make the whole unhealthy, even all of them; a leaked one does. */
 	enum lease_health leases = leases_write_use(self->leases, doc_object(to, "semaphores"), named);
 	worsen(&all, leases < LEASES_DEGRADED ? HEALTHY : DEGRADED);
 	return all;
 }
 
-/* A request that waits for a write; no thread of the pool does. */
+/* A request that waits for a write; no pool thread does. */
 struct health {
-	struct probe_ask ask; /* first: the probe gives it back */
-	struct http_request *exchange;
+	struct probe_ask ask; /* first member: the probe hands it back */
+	struct http_request *request;
 	bool is_readiness;
 };
 
-/* On the pool: the file system is asked, too. */
+/* On the pool, because it asks the file system. */
 static void write_health(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
@@ -276,7 +280,7 @@ static void write_health(void *arg, struct http_request *x, struct reader *reade
 
 static void on_probed(struct probe_ask *ask)
 {
-	request_defer(((struct health *)ask)->exchange, write_health);
+	request_defer(((struct health *)ask)->request, write_health);
 }
 
 static void reply_health(struct monitoring *self, struct http_request *x, bool is_readiness)
@@ -287,7 +291,7 @@ static void reply_health(struct monitoring *self, struct http_request *x, bool i
 		request_done(x);
 		return;
 	}
-	h->exchange = x;
+	h->request = x;
 	h->ask.done = on_probed;
 	h->is_readiness = is_readiness;
 	request_keep(x, h, free);
@@ -306,8 +310,8 @@ void monitoring_health_ready(void *arg, struct http_request *x, struct reader *r
 	reply_health(arg, x, true);
 }
 
-/* Alive: this thread answers, and the sockets' loop turns. What is wrong with the components is readiness: it is shown, and
- * counts for nothing here. */
+/* Alive: this thread answers, and the WebSocket loop runs. The components are about readiness: they are listed, but do
+ * not count. */
 static void reply_live(struct monitoring *self, struct http_request *x, bool named)
 {
 	struct document d;
@@ -382,7 +386,7 @@ void monitoring_health_memory(void *arg, struct http_request *x, struct reader *
 	api_json_done(x, grade == HEALTHY ? 200 : 503);
 }
 
-/* The writer's: what cannot be committed is shown to nobody. */
+/* The writer's circuit breaker: an event that cannot be committed is sent to nobody. */
 static void put_circuit(struct monitoring *self, struct doc to)
 {
 	struct writer_figures w;
@@ -394,14 +398,14 @@ static void put_circuit(struct monitoring *self, struct doc to)
 	doc_u64(circuit, "success_count", 0);
 	doc_u64(circuit, "half_open_calls", w.breaker == BREAKER_HALF_OPEN);
 	struct doc config = doc_object(circuit, "config");
-	/* It opens at the first failure, and closes after the first success. */
+	/* it opens at the first failure, and closes after the first success */
 	doc_u64(config, "failure_threshold", 1);
 	doc_u64(config, "success_threshold", 1);
 	doc_fixed(config, "timeout_seconds", BREAKER_WAIT_MAX_MS / 1000.0, 1);
 	doc_u64(config, "half_open_max_calls", 1);
 }
 
-/* Disconnected is a session that is known by its name and has no connection now. */
+/* Disconnected: a named session that has no connection now. */
 void monitoring_health_websocket(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;

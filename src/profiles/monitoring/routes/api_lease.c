@@ -1,4 +1,4 @@
-/* Leases: POST takes one, PUT renews it, DELETE gives it back; the holder says who it is, in the body or as ?holder=. */
+/* Leases: POST acquires one, PUT renews it, DELETE releases it; the holder is named in the body or in ?holder=. */
 #include <stdlib.h>
 
 #include "event/event.h"
@@ -10,22 +10,22 @@
 
 enum { RAW_MAX = 6 * EVENT_NAME_MAX + 2, TEXTS = 4 };
 
-/* A change on its way to the disk, with the texts of its request. */
+/* A change that is being stored, with the texts of its request. */
 struct change {
-	struct lease_change change; /* first: it is given back */
+	struct lease_change change; /* first member: it is handed back */
 	struct monitoring *self;
-	struct http_request *exchange;
-	struct lease_request request;
+	struct http_request *request;
+	struct lease_request lease;
 	char texts[TEXTS][RAW_MAX];
 };
 
 static enum err bad_text(const char *key, struct fault *fault)
 {
-	return fault_set(fault, ERR_INVALID, "%s: wants a text of 1 to %d bytes, UTF-8 without control characters", key,
+	return fault_set(fault, ERR_INVALID, "%s: must be a text of 1 to %d bytes of UTF-8 without control characters", key,
 			 EVENT_NAME_MAX);
 }
 
-/* Decodes a text into `memory`; empty where there is none or it is null. */
+/* Decodes a text into `memory`; empty: there is none, or it is null. */
 static enum err read_text(const struct member *m, char memory[RAW_MAX], struct slice *out, struct fault *fault)
 {
 	*out = (struct slice){memory, 0};
@@ -37,33 +37,32 @@ static enum err read_text(const struct member *m, char memory[RAW_MAX], struct s
 	return ERR_NONE;
 }
 
-/* The body, where there is one. Only who takes a lease says more than who holds it. */
+/* Parses the body, if there is one. Acquiring has more members than the holder. */
 static enum err read_body(struct change *c, bool takes, struct fault *fault)
 {
 	struct member members[TEXTS] = {{.name = "holder"}, {.name = "name"}, {.name = "session"}, {.name = "conversation"}};
-	struct slice *const to[TEXTS] = {&c->request.holder, &c->request.name, &c->request.session,
-					 &c->request.conversation};
+	struct slice *const to[TEXTS] = {&c->lease.holder, &c->lease.name, &c->lease.session, &c->lease.conversation};
 	char *text;
-	enum err err = json_body_take(c->exchange, members, takes ? TEXTS : 1, &text, fault);
+	enum err err = json_body_take(c->request, members, takes ? TEXTS : 1, &text, fault);
 	for (int i = 0; !err && i < TEXTS; i++)
 		err = read_text(&members[i], c->texts[i], to[i], fault);
 	free(text);
 	return err;
 }
 
-/* And ?holder=, which counts more. */
+/* Parses ?holder=, which overrides the body. */
 static enum err read_params(struct change *c, struct fault *fault)
 {
-	const struct url *u = request_url(c->exchange);
+	const struct url *u = request_url(c->request);
 	for (size_t i = 0; i < u->param_count; i++) {
 		struct slice name = u->params[i].name;
 		if (!slice_is(name, "holder"))
-			return fault_set(fault, ERR_INVALID, "%.*s: there is no such parameter",
-					 (int)(name.len < 64 ? name.len : 64), name.p);
+			return fault_set(fault, ERR_INVALID, "%.*s: unknown parameter", (int)(name.len < 64 ? name.len : 64),
+					 name.p);
 		if (i > 0)
-			return fault_set(fault, ERR_INVALID, "holder: given twice");
-		c->request.holder = u->params[i].value;
-		if (c->request.holder.len > EVENT_NAME_MAX || !json_plain_text(c->request.holder))
+			return fault_set(fault, ERR_INVALID, "holder: given more than once");
+		c->lease.holder = u->params[i].value;
+		if (c->lease.holder.len > EVENT_NAME_MAX || !json_plain_text(c->lease.holder))
 			return bad_text("holder", fault);
 	}
 	return ERR_NONE;
@@ -74,17 +73,17 @@ static enum err read_request(struct change *c, bool takes, struct fault *fault)
 	enum err err = read_body(c, takes, fault);
 	if (!err)
 		err = read_params(c, fault);
-	if (!err && c->request.holder.len == 0)
-		err = fault_set(fault, ERR_INVALID, "holder: say who holds the lease");
-	if (c->request.name.len == 0)
-		c->request.name = slice_of("global");
+	if (!err && c->lease.holder.len == 0)
+		err = fault_set(fault, ERR_INVALID, "holder: missing");
+	if (c->lease.name.len == 0)
+		c->lease.name = slice_of("global");
 	return err;
 }
 
 static void on_done(struct lease_change *change)
 {
 	struct change *c = (struct change *)change;
-	struct http_request *x = c->exchange;
+	struct http_request *x = c->request;
 	if (change->op.err) {
 		api_fault_done(x, &change->op.fault);
 	} else if (change->releases) {
@@ -96,7 +95,7 @@ static void on_done(struct lease_change *change)
 	}
 }
 
-/* NULL when the reply is an error already. */
+/* NULL: the reply is already an error. */
 static struct change *start(struct monitoring *self, struct http_request *x, bool takes)
 {
 	struct fault fault;
@@ -107,7 +106,7 @@ static struct change *start(struct monitoring *self, struct http_request *x, boo
 		return NULL;
 	}
 	c->self = self;
-	c->exchange = x;
+	c->request = x;
 	c->change.done = on_done;
 	request_keep(x, c, free);
 	if (read_request(c, takes, &fault) == ERR_NONE)
@@ -124,7 +123,7 @@ void monitoring_lease_acquire(void *arg, struct http_request *x, struct reader *
 	struct change *c = start(self, x, true);
 	if (c == NULL)
 		return;
-	enum err err = leases_acquire(self->leases, self->api->writer, &c->request, &c->change, &fault);
+	enum err err = leases_acquire(self->leases, self->api->writer, &c->lease, &c->change, &fault);
 	if (err == ERR_CONFLICT)
 		request_add_header(x, "Retry-After", "1");
 	if (err)
@@ -137,7 +136,7 @@ void monitoring_lease_release(void *arg, struct http_request *x, struct reader *
 	struct monitoring *self = arg;
 	struct fault fault;
 	struct change *c = start(self, x, false);
-	if (c != NULL && leases_release(self->leases, self->api->writer, request_segment(x), c->request.holder, &c->change,
+	if (c != NULL && leases_release(self->leases, self->api->writer, request_segment(x), c->lease.holder, &c->change,
 					&fault) != ERR_NONE)
 		api_fault_done(x, &fault);
 }
@@ -148,7 +147,7 @@ static void reply_lease(struct monitoring *self, struct http_request *x)
 		api_json_done(x, 200);
 		return;
 	}
-	request_problem(x, 404, "there is no such lease: it was released, or taken back");
+	request_problem(x, 404, "there is no such lease: it was released or revoked");
 	request_done(x);
 }
 
@@ -160,7 +159,7 @@ void monitoring_lease_renew(void *arg, struct http_request *x, struct reader *re
 	struct change *c = start(self, x, false);
 	if (c == NULL)
 		return;
-	if (leases_renew(self->leases, request_segment(x), c->request.holder, &fault) == ERR_NONE)
+	if (leases_renew(self->leases, request_segment(x), c->lease.holder, &fault) == ERR_NONE)
 		reply_lease(self, x);
 	else
 		api_fault_done(x, &fault);
@@ -172,17 +171,17 @@ void monitoring_lease_get(void *arg, struct http_request *x, struct reader *read
 	reply_lease(arg, x);
 }
 
-/* On the pool, a part at a time. */
-static void write_on(void *arg, struct http_request *x, struct reader *reader)
+/* On the pool, one part per run. */
+static void continue_list(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
 	struct monitoring *self = arg;
 	if (!leases_write_part(self->leases, request_out(x), request_state(x))) {
 		request_hold(x, request_out(x)->cap);
-		request_defer(x, write_on);
+		request_defer(x, continue_list);
 		return;
 	}
-	request_hold(x, 0); /* request_done counts what the whole takes */
+	request_hold(x, 0); /* request_done counts the whole reply */
 	api_json_done(x, 200);
 }
 
@@ -190,12 +189,12 @@ void monitoring_leases(void *arg, struct http_request *x, struct reader *reader)
 {
 	if (api_refuse_full(x))
 		return;
-	struct lease_place *at = calloc(1, sizeof *at);
+	struct lease_cursor *at = calloc(1, sizeof *at);
 	if (at == NULL) {
 		request_problem(x, 503, "out of memory");
 		request_done(x);
 		return;
 	}
 	request_keep(x, at, free);
-	write_on(arg, x, reader);
+	continue_list(arg, x, reader);
 }

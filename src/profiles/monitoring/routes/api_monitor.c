@@ -1,4 +1,4 @@
-/* Figures in the forms of the monitoring profile. */
+/* Figures of the monitoring profile. */
 #include <stdlib.h>
 
 #include "base/system/clock.h"
@@ -13,7 +13,7 @@
 
 enum { CURRENT_MS = 5 * 60 * 1000, MIB = 1024 * 1024 };
 
-/* Ends an answer with the time. */
+/* Completes a reply with the time. */
 static void reply(struct http_request *x, struct document *d, struct doc root)
 {
 	doc_time(root, "timestamp", clock_wall_ms());
@@ -35,7 +35,7 @@ void monitoring_status(void *arg, struct http_request *x, struct reader *reader)
 	reply(x, &d, root);
 }
 
-/* Of the last five minutes, or of as much of them as is known; nothing failed where nothing happened. */
+/* Figures of the last five minutes, or of the part of them that is known; without events nothing has failed. */
 void monitoring_metrics_current(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;
@@ -53,12 +53,12 @@ void monitoring_metrics_current(void *arg, struct http_request *x, struct reader
 	reply(x, &d, root);
 }
 
-/* Direct: to dashboards at /ws. What the Python hub called an adapter are the standard clients. */
+/* "Direct" are dashboards at /ws. What the Python hub called an adapter are the standard clients. */
 static void put_broadcasts(struct monitoring *self, struct doc to)
 {
 	struct ws_metrics *m = ws_figures_of(self->api->ws);
 	uint64_t direct = ws_metrics_read(m, WSM_DIRECT);
-	uint64_t sent = ws_metrics_read(m, WSM_SENT); /* after those that are among them */
+	uint64_t sent = ws_metrics_read(m, WSM_SENT); /* read after the counter that it includes */
 	struct doc broadcasts = doc_object(to, "broadcaster_metrics");
 	doc_u64(broadcasts, "total_broadcasts", sent);
 	doc_u64(broadcasts, "adapter_broadcasts", sent - direct);
@@ -66,7 +66,7 @@ static void put_broadcasts(struct monitoring *self, struct doc to)
 	doc_u64(broadcasts, "failed_broadcasts", ws_metrics_read(m, WSM_FAILED));
 }
 
-/* Every event of a service is classified when it is counted, and none can fail to be. */
+/* Every event of a service is classified when it is counted; this cannot fail. */
 static void put_classes(struct monitoring *self, struct doc to)
 {
 	struct tally tallies[SERVICES];
@@ -87,8 +87,8 @@ static void put_classes(struct monitoring *self, struct doc to)
 	doc_u64(classes, "classification_errors", 0);
 }
 
-/* Of the events of the services, since the beginning of the log, while validation was on; and of batches that strict
- * validation has refused since the start. */
+/* Validated events of the services since the beginning of the log, and batches refused by strict validation since the
+ * start. */
 static void put_validation(struct monitoring *self, struct doc to)
 {
 	struct validation_figures v;
@@ -146,9 +146,9 @@ void monitoring_metrics_adapter(void *arg, struct http_request *x, struct reader
 /* --- flush --- */
 
 struct flush {
-	struct write_op op; /* first: the writer gives it back */
+	struct write_op op; /* first member: the writer hands it back */
 	struct monitoring *self;
-	struct http_request *exchange;
+	struct http_request *request;
 };
 
 static void on_flushed(struct write_op *op)
@@ -156,7 +156,7 @@ static void on_flushed(struct write_op *op)
 	struct flush *f = (struct flush *)op;
 	struct document d;
 	if (op->err) {
-		api_fault_done(f->exchange, &op->fault);
+		api_fault_done(f->request, &op->fault);
 		return;
 	}
 	struct doc root = document_begin(&d);
@@ -168,7 +168,7 @@ static void on_flushed(struct write_op *op)
 	doc_u64(result, "wal_pages", op->flush_pages);
 	doc_u64(result, "pages_written_back", op->flush_copied);
 	doc_time(result, "timestamp", clock_wall_ms());
-	reply(f->exchange, &d, root);
+	reply(f->request, &d, root);
 }
 
 void monitoring_metrics_flush(void *arg, struct http_request *x, struct reader *reader)
@@ -184,7 +184,7 @@ void monitoring_metrics_flush(void *arg, struct http_request *x, struct reader *
 		f->op.flush = true;
 		f->op.done = on_flushed;
 		f->self = self;
-		f->exchange = x;
+		f->request = x;
 		request_keep(x, f, free);
 		monitor_save(self->monitor, self->api->writer, true);
 		err = writer_submit(self->api->writer, &f->op, &fault);
@@ -193,7 +193,7 @@ void monitoring_metrics_flush(void *arg, struct http_request *x, struct reader *
 		api_fault_done(x, &fault);
 }
 
-/* The old pages' paths: the operator's own copy, or our view of the services. */
+/* The paths of the Python hub's pages: the operator's own copy, or the built-in page of the services. */
 void monitoring_dashboard_page(void *arg, struct http_request *x, struct reader *reader)
 {
 	(void)reader;

@@ -1,7 +1,7 @@
 #include "profiles/monitoring/routes/routes.h"
 
 const struct http_route monitoring_routes[] = {
-	/* with its components, in the place of the server's own */
+	/* with its components, replacing the server's own */
 	{"GET", "/healthz", PERMISSION_NOTHING, monitoring_healthz, ROUTE_DIRECT | ROUTE_OPEN},
 	{"GET", "/v1/leases", PERMISSION_READ_ALL, monitoring_leases, ROUTE_HELD | ROUTE_PACKED},
 	{"GET", "/v1/quarantine", PERMISSION_READ_ALL, monitoring_quarantine, ROUTE_DIRECT | ROUTE_PARAMS},

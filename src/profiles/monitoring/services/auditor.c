@@ -11,8 +11,8 @@
 
 enum {
 	WINDOW_MS = 60 * 1000,
-	TIMES_MIN = 5,            /* response times that a quantile wants */
-	AGAIN_MS = 5 * 60 * 1000, /* the same is not noted again sooner */
+	TIMES_MIN = 5,            /* minimum number of response times for a quantile */
+	AGAIN_MS = 5 * 60 * 1000, /* a rule is not recorded again within this time */
 	HEARD_MS = 24 * 3600 * 1000,
 };
 
@@ -20,10 +20,10 @@ struct auditor {
 	struct monitor *monitor;
 	struct auditor_options options;
 	pthread_mutex_t lock;
-	struct observation items[OBSERVATIONS_MAX]; /* a circle, by id */
+	struct observation items[OBSERVATIONS_MAX]; /* ring buffer by id */
 	uint64_t last_id;
 	uint64_t first_id;
-	bool holds[RULES][SERVICES];       /* the rule holds, and that is noted */
+	bool holds[RULES][SERVICES];       /* the rule holds, and an observation was recorded */
 	int64_t noted_ms[RULES][SERVICES]; /* Unix */
 };
 
@@ -32,7 +32,7 @@ static struct observation *at(struct auditor *a, uint64_t id)
 	return &a->items[id % OBSERVATIONS_MAX];
 }
 
-/* --- keeping --- */
+/* --- storage --- */
 
 static enum err write_note(struct write_op *op, struct store *store, struct fault *fault)
 {
@@ -46,7 +46,7 @@ static enum err write_note(struct write_op *op, struct store *store, struct faul
 	struct observation o = *at(a, c->id);
 	uint64_t first = a->first_id;
 	pthread_mutex_unlock(&a->lock);
-	if (o.id != c->id) /* older than what is kept */
+	if (o.id != c->id) /* the observation has been overwritten */
 		return ERR_NONE;
 	if (c->acknowledges && o.acknowledged_ms == 0)
 		o.acknowledged_ms = c->at_ms;
@@ -132,11 +132,11 @@ static void note(struct auditor *a, struct writer *w, const struct observation *
 		a->first_id = c->id - OBSERVATIONS_MAX + 1;
 	pthread_mutex_unlock(&a->lock);
 	c->done = on_noted;
-	/* Where it cannot be stored it is still shown: the disk is what the person has to look at then. */
+	/* The observation is shown even if it cannot be stored: a failing disk is then the operator's problem. */
 	if (submit(a, w, c, &fault) != ERR_NONE)
 		free(c);
-	log_warn("the auditor noticed something", "rule=%s service=%s value=%" PRIu64 " limit=%" PRIu64,
-		 observation_rule(what->rule), service_name(what->service), what->value, what->limit);
+	log_warn("auditor observation", "rule=%s service=%s value=%" PRIu64 " limit=%" PRIu64, observation_rule(what->rule),
+		 service_name(what->service), what->value, what->limit);
 }
 
 static bool holds(struct auditor *a, enum rule rule, enum service s, const struct tally *t, int64_t now,
@@ -178,7 +178,7 @@ static void apply(struct auditor *a, struct writer *w, enum rule rule, enum serv
 		return;
 	}
 	int64_t again_ms = rule == RULE_SILENCE ? a->options.silence_ms : AGAIN_MS;
-	/* A silence that was noted before a restart is the same silence. */
+	/* A silence that was recorded before a restart is not a new one. */
 	bool same = rule == RULE_SILENCE && a->noted_ms[rule][s] > (int64_t)t->last_ms;
 	if (same || now - a->noted_ms[rule][s] < again_ms)
 		return;
@@ -189,7 +189,7 @@ static void apply(struct auditor *a, struct writer *w, enum rule rule, enum serv
 	note(a, w, &o);
 }
 
-void auditor_look(struct auditor *a, struct writer *w)
+void auditor_run(struct auditor *a, struct writer *w)
 {
 	struct tally tallies[SERVICES];
 	uint64_t seq;
@@ -200,7 +200,7 @@ void auditor_look(struct auditor *a, struct writer *w)
 			apply(a, w, (enum rule)rule, (enum service)s, &tallies[s], now);
 }
 
-/* --- life, and telling --- */
+/* --- life cycle, output --- */
 
 enum err auditor_create(struct store *store, struct monitor *m, struct auditor_options options, struct auditor **out,
 			struct fault *fault)
@@ -237,7 +237,7 @@ static bool passes(const struct observation *o, const struct auditor_filter *f)
 	       (f->category.len == 0 || slice_is(f->category, observation_category(o->rule)));
 }
 
-/* Copies the newest before `id` that passes. Returns its id; 0: there is none. */
+/* Copies the newest observation before `id` that matches. Returns its id; 0: none. */
 static uint64_t copy_before(struct auditor *a, uint64_t id, const struct auditor_filter *filter, struct observation *out)
 {
 	uint64_t found = 0;
@@ -251,7 +251,7 @@ static uint64_t copy_before(struct auditor *a, uint64_t id, const struct auditor
 	return found;
 }
 
-/* Nobody waits for one to be written. */
+/* The lock is not held while a document is written. */
 void auditor_write(struct auditor *a, struct buf *out, const struct auditor_filter *filter)
 {
 	struct observation o;

@@ -1,11 +1,11 @@
-/* The auditor: looks at the newest figures of each service once a second, and notes what a person should know. A rule that
- * holds is noted once; again only after it has ceased to hold, and no sooner than a while later.
+/* The auditor: checks the newest figures of each service once a second, and records observations for operators. A rule
+ * that holds is recorded once; again only after it has ceased to hold, and not within AGAIN_MS.
  *
- *     ERROR_BURST   so many events failed within a minute
- *     LATENCY       the 95th percentile of a minute's response times is past a limit
- *     SILENCE       a service that was heard within the last day has been silent for so long
+ *     ERROR_BURST   at least this many events failed within a minute
+ *     LATENCY       the 95th percentile of a minute's response times exceeds the limit
+ *     SILENCE       a service that sent events within the last day has been silent for this long
  *
- * An observation is a handful of numbers, kept as a note; its words are made when it is asked for. Any thread. */
+ * An observation is a few numbers, stored as a note; its texts are made when it is read. Any thread. */
 #ifndef PROFILES_MONITORING_SERVICES_AUDITOR_H
 #define PROFILES_MONITORING_SERVICES_AUDITOR_H
 
@@ -21,13 +21,13 @@ struct auditor_options {
 	int64_t silence_ms; /* 0: never */
 };
 
-/* The writer has not started yet. */
+/* Loads the observations. Before the writer starts. */
 enum err auditor_create(struct store *store, struct monitor *m, struct auditor_options options, struct auditor **out,
 			struct fault *fault);
 void auditor_destroy(struct auditor *a);
 
-/* Applies the rules. */
-void auditor_look(struct auditor *a, struct writer *w);
+/* Applies the rules. Call it once a second. */
+void auditor_run(struct auditor *a, struct writer *w);
 
 struct auditor_filter {
 	uint32_t limit;        /* 1 or more */
@@ -39,16 +39,16 @@ struct auditor_filter {
 /* Appends an array, newest first. */
 void auditor_write(struct auditor *a, struct buf *out, const struct auditor_filter *filter);
 
-/* An acknowledgement on its way to the disk, as with leases. */
+/* A change that is being stored: an observation or an acknowledgement. */
 struct auditor_change {
-	struct write_op op; /* first: the writer gives it back */
+	struct write_op op; /* first member: the writer hands it back */
 	struct auditor *auditor;
 	uint64_t id;
-	bool acknowledges; /* otherwise it is a new observation */
+	bool acknowledges; /* false: a new observation */
 	int64_t at_ms;
 	void (*done)(struct auditor_change *change);
 };
-/* ERR_NOT_FOUND. Acknowledging twice is fine. */
+/* ERR_NOT_FOUND. Acknowledging twice is not an error. */
 enum err auditor_acknowledge(struct auditor *a, struct writer *w, uint64_t id, struct auditor_change *change,
 			     struct fault *fault);
 

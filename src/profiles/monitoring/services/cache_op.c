@@ -17,11 +17,11 @@ const char *cache_side_name(enum cache_side side)
 	return names[side];
 }
 
-/* --- reading --- */
+/* --- parsing --- */
 
 enum member { M_KEY, M_HIT, M_OPERATION, M_SIDE, M_SIZE, M_ERROR_TYPE, M_ERROR_MESSAGE, MEMBERS };
 
-/* Some go by two names. */
+/* Some members have two names. */
 static const struct {
 	const char *name;
 	enum member member;
@@ -46,15 +46,15 @@ static void look_for(struct slice object, struct slice m[MEMBERS])
 				m[names[i].member] = w.value;
 }
 
-/* The inside of a text; empty for anything else. */
+/* The content of a JSON string; empty for any other value. */
 static struct slice text_of(struct slice value)
 {
 	bool text = value.p != NULL && json_kind(value) == JSON_STRING;
 	return text ? (struct slice){value.p + 1, value.len - 2} : (struct slice){"", 0};
 }
 
-/* What is done, by the last word of its name: "set", "redis_SET" and "cache.set" are one. CACHE_KINDS: none of a cache's
- * that is told apart. */
+/* The kind of operation, from the last word of its name: "set", "redis_SET" and "cache.set" are the same. CACHE_KINDS:
+ * not a known operation of a cache. */
 static enum cache_kind kind_of(struct slice name)
 {
 	static const struct {
@@ -104,7 +104,7 @@ bool cache_op_read(const struct flat *f, struct cache_op *out)
 	return done != CACHE_KINDS;
 }
 
-/* --- writing --- */
+/* --- output --- */
 
 static void put_value(struct buf *out, const char *name, struct slice value)
 {

@@ -1,4 +1,4 @@
-/* An event of a service as an operation of a cache, where its metadata say that it is one:
+/* Reads an event of a service as an operation of a cache, if its metadata describe one:
  *
  *     {"connection_type":"redis","function_name":"get","response_time_ms":1.2,"metadata":{"key":"k","hit":true}}      hit
  *     {"connection_type":"redis","metadata":{"key":"k","operation":"setex","ttl":600,"implementation_type":"new"}}   set
@@ -11,26 +11,26 @@
 
 enum cache_kind { CACHE_HIT, CACHE_MISS, CACHE_SET, CACHE_EVICT, CACHE_ERROR, CACHE_KINDS };
 
-/* Which of the hub's two caches: an event that does not say is of the first, which had no name for itself. */
+/* Which of the hub's two caches: events that do not tell belong to the first, which had no name. */
 enum cache_side { CACHE_LEGACY, CACHE_NEW, CACHE_SIDES };
 
 struct cache_op {
 	enum cache_kind kind;
 	enum cache_side side;
-	/* JSON values; no p: null */
+	/* JSON values; p NULL: null */
 	struct slice key;
 	struct slice error_type;
 	struct slice error_message;
 	bool sized;
-	double size; /* entries, or whatever the service counts */
+	double size; /* number of entries, or whatever the service counts */
 };
 
 const char *cache_side_name(enum cache_side side);
 
-/* False where the event is none. */
+/* False: the event is not an operation of a cache. */
 bool cache_op_read(const struct flat *f, struct cache_op *out);
 
-/* The raw row of the profile. */
+/* Appends the raw row of the profile. */
 void cache_op_write(struct buf *out, const struct flat *f, const struct cache_op *op);
 
 #endif

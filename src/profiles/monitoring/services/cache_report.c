@@ -10,15 +10,15 @@
 enum {
 	PAGE_EVENTS = 1000,
 	PAGE_BYTES = 1024 * 1024,
-	PORTION_PAGES = 8,        /* then others have their turn on the pool */
-	EVENTS_MAX = 1000 * 1000, /* that are looked at for one report */
-	TIMES_MAX = 10000,        /* of one row: quantiles are of the newest so many */
+	PORTION_PAGES = 8,        /* per run on the pool; other jobs run in between */
+	EVENTS_MAX = 1000 * 1000, /* at most this many events are read for a report */
+	TIMES_MAX = 10000,        /* per row: quantiles are of the newest times only */
 	ROWS_BYTES_MAX = 16 * 1024 * 1024,
 	SUMS_BYTES = 256 * 1024,
 	HOUR_MS = 3600 * 1000,
 };
 
-/* One row of an aggregation on its way, or all of them together. */
+/* The sums of one row of an aggregation, or of all rows. */
 struct sums {
 	uint64_t kinds[CACHE_KINDS];
 	uint64_t timed;
@@ -27,18 +27,18 @@ struct sums {
 	uint64_t sized;
 	double size; /* sum */
 	double size_max;
-	uint32_t times; /* in report.times */
+	uint32_t times; /* indices into report.times */
 };
 
 struct cache_report {
 	struct cache_query query;
 	struct history_query range;
-	bool cut;         /* there is more, past a bound */
-	int64_t since_ms; /* what came before is not in it */
+	bool cut;         /* a limit was reached, and older events are not included */
+	int64_t since_ms; /* earlier events are not included */
 	uint64_t events;
 	uint32_t rows;
 	struct buf text;
-	int64_t window_ms; /* when the window under way began */
+	int64_t window_ms; /* start of the current window */
 	struct sums sums[CACHE_SIDES];
 	struct sums all;
 	double times[CACHE_SIDES][TIMES_MAX];
@@ -103,7 +103,7 @@ static double mean(double sum, uint64_t n)
 	return n > 0 ? sum / (double)n : 0;
 }
 
-/* Percent of the lookups that found something. */
+/* Percentage of lookups that were hits. */
 static double hit_rate(const struct sums *s)
 {
 	return 100 * mean((double)s->kinds[CACHE_HIT], s->kinds[CACHE_HIT] + s->kinds[CACHE_MISS]);
@@ -162,7 +162,7 @@ static void add_to_all(struct cache_report *r, const struct sums *s)
 	r->all.time_ms += s->time_ms;
 }
 
-/* The window under way is complete. */
+/* Completes the current window. */
 static void end_window(struct cache_report *r)
 {
 	for (int side = 0; side < CACHE_SIDES; side++) {

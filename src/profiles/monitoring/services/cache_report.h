@@ -1,5 +1,5 @@
-/* What caches did within some hours: read back from the log newest first, portion by portion, in memory that is bounded
- * whatever the log holds. On a thread that may wait for the disk. */
+/* A report of the services' caches over some hours, read back from the log newest first, portion by portion, in bounded
+ * memory. On a thread that may block on the disk. */
 #ifndef PROFILES_MONITORING_SERVICES_CACHE_REPORT_H
 #define PROFILES_MONITORING_SERVICES_CACHE_REPORT_H
 
@@ -20,11 +20,11 @@ struct cache_report;
 
 enum err cache_report_create(struct store *store, struct cache_query query, struct cache_report **out, struct fault *fault);
 void cache_report_destroy(struct cache_report *r);
-/* Reads a portion. *done when that was the last. */
+/* Reads a portion. *done: it was the last one. */
 enum err cache_report_read(struct cache_report *r, struct reader *reader, bool *done, struct fault *fault);
-/* What it may come to in memory, in bytes. */
+/* The most memory that the report may need, in bytes. */
 size_t cache_report_bytes(const struct cache_report *r);
-/* The document of what was read: {"metrics":[…],"summary":{…},"timestamp":…} */
+/* Appends the document {"metrics":[…],"summary":{…},"timestamp":…}. */
 void cache_report_write(struct cache_report *r, struct buf *out);
 
 #endif

@@ -17,9 +17,9 @@ struct monitoring {
 	struct auditor *auditor;
 	struct watch *watch;
 	struct probe *probe;
-	int port;                 /* of the first listener: what the old hub's clients know the server by */
-	atomic_ullong dashboards; /* that are connected */
-	int64_t told_ms;          /* monotonic: when they were last told of leases and health. The ws thread's own */
+	int port;                 /* of the first listener: clients of the Python hub identify the server by it */
+	atomic_ullong dashboards; /* number of connected dashboards */
+	int64_t sent_ms;          /* monotonic: when dashboards were last sent leases and health; ws thread only */
 };
 
 #endif

@@ -9,7 +9,7 @@ static const struct {
 	const char *name;
 	const char *severity;
 	const char *category;
-	const char *text; /* service, value, limit, batch */
+	const char *text; /* formatted with service, value, limit, batch */
 	const char *recommendation;
 } rules[RULES] = {
 	[RULE_ERROR_BURST] = {"error_burst", "critical", "reliability",
@@ -41,7 +41,7 @@ const char *observation_category(enum rule rule)
 	return rules[rule].category;
 }
 
-/* The rules count, they do not guess: their confidence is always full. */
+/* Rules count and do not estimate, so their confidence is always full. */
 void observation_write(struct buf *out, const struct observation *o)
 {
 	bool acknowledged = o->acknowledged_ms != 0;

@@ -1,4 +1,4 @@
-/* What the auditor noticed: numbers, and the words for them. */
+/* An observation of the auditor: numbers, and the texts for them. */
 #ifndef PROFILES_MONITORING_SERVICES_OBSERVATION_H
 #define PROFILES_MONITORING_SERVICES_OBSERVATION_H
 
@@ -13,9 +13,9 @@ struct observation {
 	enum rule rule;
 	enum service service;
 	uint64_t value;          /* events, or milliseconds */
-	uint64_t limit;          /* what it was compared with */
-	uint64_t batch;          /* events that were looked at */
-	int64_t acknowledged_ms; /* 0: not yet */
+	uint64_t limit;          /* the limit that was exceeded */
+	uint64_t batch;          /* number of events considered */
+	int64_t acknowledged_ms; /* 0: not acknowledged */
 	uint64_t event_count;
 	uint64_t events[WINDOW_ERRORS]; /* seqs */
 };
@@ -25,10 +25,10 @@ const char *observation_rule(enum rule rule);
 const char *observation_severity(enum rule rule);
 const char *observation_category(enum rule rule);
 
-/* The observation object of the profile. */
+/* Appends the observation object of the profile. */
 void observation_write(struct buf *out, const struct observation *o);
 
-/* Everything but the id. */
+/* Appends everything but the id. */
 void observation_save(struct buf *out, const struct observation *o);
 bool observation_load(struct slice text, struct observation *o);
 

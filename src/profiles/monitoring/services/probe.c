@@ -12,9 +12,9 @@ struct probe {
 	struct writer *writer;
 	const struct flags *flags;
 	struct thread thread;
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t wake;
-	struct list asked; /* questions that wait for the next result */
+	struct list waiting; /* probe_ask that wait for the next result */
 	bool closing;
 	int64_t at_ms; /* monotonic: when the last result came; 0: never */
 	struct probe_result result;
@@ -35,11 +35,11 @@ static struct probe_result try_write(const struct probe *p)
 	return r;
 }
 
-/* Answers all who wait. With the lock, which is let go for each. */
+/* Answers all waiting requests. Needs the lock, and releases it during each callback. */
 static void answer(struct probe *p)
 {
-	while (!list_empty(&p->asked)) {
-		struct probe_ask *ask = LIST_ITEM(p->asked.next, struct probe_ask, link);
+	while (!list_empty(&p->waiting)) {
+		struct probe_ask *ask = LIST_ITEM(p->waiting.next, struct probe_ask, link);
 		list_remove(&ask->link);
 		ask->result = p->result;
 		pthread_mutex_unlock(&p->lock);
@@ -53,9 +53,9 @@ static void *work(void *arg)
 	struct probe *p = arg;
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
-		while (list_empty(&p->asked) && !p->closing)
+		while (list_empty(&p->waiting) && !p->closing)
 			pthread_cond_wait(&p->wake, &p->lock);
-		if (list_empty(&p->asked))
+		if (list_empty(&p->waiting))
 			break;
 		pthread_mutex_unlock(&p->lock);
 		struct probe_result result = try_write(p);
@@ -77,7 +77,7 @@ struct probe *probe_create(struct writer *w, const struct flags *flags)
 	p->flags = flags;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_cond_init(&p->wake);
-	list_init(&p->asked);
+	list_init(&p->waiting);
 	if (thread_start(&p->thread, "probe", work, p, NULL) == ERR_NONE)
 		return p;
 	probe_destroy(p);
@@ -92,7 +92,7 @@ void probe_submit(struct probe *p, struct probe_ask *ask)
 		ask->result = p->result;
 	} else {
 		list_init(&ask->link);
-		list_append(&p->asked, &ask->link);
+		list_append(&p->waiting, &ask->link);
 		pthread_cond_signal(&p->wake);
 	}
 	pthread_mutex_unlock(&p->lock);

@@ -1,5 +1,5 @@
-/* Can the store commit, and how long does it take? Asked by a real write, at most once a second however many ask. The write
- * is waited for on a thread of the probe's own; who asks does not wait, and is called. */
+/* Tests whether the store can commit, and how long a commit takes, by writing at most once a second. A thread of the
+ * probe's own waits for the write; callers are called back. */
 #ifndef PROFILES_MONITORING_SERVICES_PROBE_H
 #define PROFILES_MONITORING_SERVICES_PROBE_H
 
@@ -9,23 +9,23 @@
 struct probe;
 
 struct probe_result {
-	bool fine; /* the write was durable in time: MONITORING_TIMEOUT_MS */
-	double ms; /* how long it took, or was waited for */
+	bool fine; /* the write was durable within MONITORING_TIMEOUT_MS */
+	double ms; /* duration of the write, or of the wait for it */
 };
 
-/* A question; the caller keeps it until `done` is called. */
+/* A request; the caller keeps it until `done` is called. */
 struct probe_ask {
 	struct list link;
 	struct probe_result result;
 	void (*done)(struct probe_ask *ask);
 };
 
-/* NULL where there is no memory or no thread. */
+/* NULL: no memory or no thread. */
 struct probe *probe_create(struct writer *w, const struct flags *flags);
-/* `done` is called once: on the probe's thread, or at once where the last write is at most a second old. It must not block.
+/* `done` is called once: on the probe's thread, or at once if the last write is at most a second old. It must not block.
  * Any thread. */
 void probe_submit(struct probe *p, struct probe_ask *ask);
-/* The writer is closed: answers who waits, and from here on everybody at once. */
+/* The writer is closed: answers waiting requests; later ones are answered at once. */
 void probe_close(struct probe *p);
 void probe_destroy(struct probe *p); /* NULL is fine */
 

@@ -1,4 +1,4 @@
-/* The export command: a document in a file of the server's. Clients name it, but where it is written is ours to say. */
+/* The command `export`: writes a document to a file of the server's. Clients choose the name, the server the directory. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,8 @@
 
 enum { NAME_MAX_LEN = 100, EVENTS = 1000, BUFFER_EVENTS = 10000 };
 
-/* The last part of a path, with what is no letter, digit, dot, dash or underscore made one; never hidden, never empty. */
+/* The last segment of a path, with every character other than letters, digits, dots, dashes and underscores replaced;
+ * never hidden, never empty. */
 static void resolve(struct slice name, char out[NAME_MAX_LEN + 1])
 {
 	size_t n = 0;
@@ -73,8 +74,8 @@ static enum err failed(const char *what, const char *path, struct fault *fault)
 	return fault_set(fault, sys_err(errno), "cannot %s %s: %s", what, path, strerror(errno));
 }
 
-/* Is there room for a file more, or is it there already? */
-static enum err check_room(const char *dir, const char *path, struct fault *fault)
+/* Does the file exist, or is the limit of files not reached? */
+static enum err check_limit(const char *dir, const char *path, struct fault *fault)
 {
 	struct stat st;
 	int files = 0;
@@ -88,8 +89,8 @@ static enum err check_room(const char *dir, const char *path, struct fault *faul
 	closedir(d);
 	if (files - 2 < SERVICE_HISTORY_EXPORTS_MAX)
 		return ERR_NONE;
-	return fault_set(fault, ERR_BUSY, "there are %d exports in %s, the limit: remove some", SERVICE_HISTORY_EXPORTS_MAX,
-			 dir);
+	return fault_set(fault, ERR_BUSY, "the limit of %d exports in %s is reached: remove some",
+			 SERVICE_HISTORY_EXPORTS_MAX, dir);
 }
 
 static enum err write_file(const char *dir, const char *name, struct slice text, struct fault *fault)
@@ -97,16 +98,16 @@ static enum err write_file(const char *dir, const char *name, struct slice text,
 	char path[PATH_MAX];
 	path_format(path, "%s/%s", dir, name);
 	atomic_file_clear(path);
-	enum err err = check_room(dir, path, fault);
+	enum err err = check_limit(dir, path, fault);
 	return err ? err : atomic_file_save(path, ATOMIC_FILE_REPLACE, text, fault);
 }
 
-static void write_events(const struct past *past, struct buf *out)
+static void write_events(const struct service_history *history, struct buf *out)
 {
-	const struct fault *missing = service_history_missing(past);
+	const struct fault *missing = service_history_missing(history);
 	struct document tail;
 	buf_adds(out, ",\"recent_events\":");
-	service_history_write(past, out);
+	service_history_write(history, out);
 	if (missing == NULL) {
 		buf_addc(out, '}');
 		return;
@@ -128,14 +129,14 @@ enum err service_history_export(struct monitor *m, struct store *store, struct r
 		return failed("make", dir, fault);
 	buf_init(&text);
 	write_summary(m, &text);
-	struct past *past;
+	struct service_history *history;
 	bool done = false;
-	enum err err = service_history_create(m, store, reader, &q, &past, fault);
+	enum err err = service_history_create(m, store, reader, &q, &history, fault);
 	while (!err && !done)
-		err = service_history_read(past, reader, &done, fault);
+		err = service_history_read(history, reader, &done, fault);
 	if (!err)
-		write_events(past, &text);
-	service_history_destroy(past);
+		write_events(history, &text);
+	service_history_destroy(history);
 	buf_addc(&text, '\n');
 	if (!err && buf_failed(&text))
 		err = fault_nomem(fault);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* Events are read newest first, a page at a time; this is what was gathered. */
+/* Events are read newest first, one page at a time, and gathered here. */
 struct piece {
 	uint64_t seq;
 	size_t from;
@@ -14,12 +14,12 @@ struct gathering {
 	struct piece *pieces;
 	uint32_t count;
 	uint32_t max;
-	uint64_t before; /* newer ones only leave the figures; 0: none do */
+	uint64_t before; /* newer events are only removed from the figures; 0: none are */
 	bool with_stats;
-	bool tells_more;
-	bool more;                      /* than there is room for */
-	bool unsure;                    /* something is missing: the figures as they were below it cannot be told */
-	struct tally tallies[SERVICES]; /* as they were after the event that comes next */
+	bool wants_more;
+	bool more;                      /* there are more events than fit */
+	bool uncertain;                 /* events are missing: the figures below them are unknown */
+	struct tally tallies[SERVICES]; /* figures as they were after the event that is read next */
 };
 
 static bool is_full(const struct gathering *g)
@@ -40,7 +40,7 @@ static void gather_event(struct gathering *g, const struct flat *f)
 		return;
 	}
 	buf_init(&more);
-	if (g->with_stats && g->unsure) {
+	if (g->with_stats && g->uncertain) {
 		buf_adds(&more, ",\"stats\":{}");
 	} else if (g->with_stats) {
 		t->last_ms = (uint64_t)f->time_ms;
@@ -55,10 +55,10 @@ static void gather_event(struct gathering *g, const struct flat *f)
 	buf_finish(&more);
 }
 
-/* Is there nothing more to look for? */
+/* Are there enough events? */
 static bool has_enough(const struct gathering *g)
 {
-	return g->tells_more ? g->more || buf_failed(&g->text) : is_full(g);
+	return g->wants_more ? g->more || buf_failed(&g->text) : is_full(g);
 }
 
 static void add_piece(struct buf *out, const struct gathering *g, uint32_t i, bool *first)
@@ -92,31 +92,31 @@ static struct selection *select_for(struct store *store, const struct service_hi
 	return NULL;
 }
 
-struct past {
+struct service_history {
 	struct service_history_query query;
 	struct store *store;
-	struct history_query rest; /* what was not looked at yet */
+	struct history_query rest; /* the range that was not read yet */
 	struct gathering found;
-	struct fault missing; /* why events that should be in archives cannot be read */
+	struct fault missing; /* why events of an archive cannot be read */
 	bool is_missing;
-	struct gap gap; /* events that were removed */
+	struct gap gap; /* events that retention removed */
 	bool has_gap;
 	bool done;
 };
 
-/* Reading goes on below something that is missing. */
-static void skip_to(struct past *p, uint64_t before)
+/* Continues below missing events. */
+static void skip_to(struct service_history *p, uint64_t before)
 {
 	struct gathering *g = &p->found;
-	g->unsure = true;
+	g->uncertain = true;
 	if (g->before != 0 && g->before < before)
-		before = g->before; /* what is between would only leave figures that are not shown */
+		before = g->before; /* events in between would only change figures that are not shown */
 	p->rest.before = before > p->rest.after ? before : p->rest.after + 1;
 }
 
-/* Events were removed where reading goes on: a gap, where a time is asked for and anything of it can be among them. The
- * newest events are just those that there are. */
-static void skip_removed(struct past *p)
+/* Skips events that retention has removed. They are a gap if the query has a start time and may have asked for some of
+ * them; a query without one asks for the newest stored events only. */
+static void skip_removed(struct service_history *p)
 {
 	uint64_t there = store_previous(p->store, p->rest.before);
 	uint64_t low = there > p->rest.after ? there : p->rest.after;
@@ -130,12 +130,12 @@ static void skip_removed(struct past *p)
 	skip_to(p, low + 1);
 }
 
-/* An archive that cannot be read spoils nothing but its own events. False: it was none. */
-static bool skip_archive(struct past *p, struct reader *reader, const struct fault *why)
+/* Skips an unreadable archive; events in other archives can still be read. False: the error is not about an archive. */
+static bool skip_archive(struct service_history *p, struct reader *reader, const struct fault *why)
 {
 	if (why->code == ERR_NOMEM || p->rest.before > store_log_first(p->store))
 		return false;
-	if (why->code == ERR_GONE) /* known by now: it is looked for elsewhere, or is missing */
+	if (why->code == ERR_GONE) /* the archive is known to be missing: it is looked up again, or skipped */
 		return true;
 	uint64_t first = history_part(reader, p->rest.before - 1);
 	if (!p->is_missing && (p->found.before == 0 || first < p->found.before)) {
@@ -146,8 +146,8 @@ static bool skip_archive(struct past *p, struct reader *reader, const struct fau
 	return true;
 }
 
-/* Gathers what a page holds. False: it reaches back to before what was asked for. */
-static bool gather_page(struct past *p, const struct page *page)
+/* Gathers the events of a page. False: the page reaches back beyond the requested time. */
+static bool gather_page(struct service_history *p, const struct page *page)
 {
 	struct gathering *g = &p->found;
 	for (uint32_t i = 0; i < page_count(page) && !has_enough(g); i++) {
@@ -160,14 +160,14 @@ static bool gather_page(struct past *p, const struct page *page)
 	return true;
 }
 
-/* Reads one page. *done: it was the last. */
-static enum err gather(struct past *p, struct reader *reader, bool *done, struct fault *fault)
+/* Reads one page. *done: it was the last one. */
+static enum err gather(struct service_history *p, struct reader *reader, bool *done, struct fault *fault)
 {
 	enum { PAGE_EVENTS = 1000, PAGE_BYTES = 1024 * 1024 };
 	struct gathering *g = &p->found;
 	struct history_query *q = &p->rest;
 	struct page *page = NULL;
-	uint32_t wanted = g->max - g->count + g->tells_more;
+	uint32_t wanted = g->max - g->count + g->wants_more;
 	bool ended = false;
 	enum err err = ERR_NONE;
 	skip_removed(p);
@@ -186,21 +186,22 @@ static enum err gather(struct past *p, struct reader *reader, bool *done, struct
 	return !err && buf_failed(&g->text) ? fault_nomem(fault) : err;
 }
 
-/* Where an archive that would have to be asked cannot be read, the times of the events say where it begins. */
+/* Finds the start by the times of the events. An unreadable archive is not an error here. */
 static enum err begin_at(struct reader *reader, int64_t since_ms, uint64_t *after, struct fault *fault)
 {
 	enum err err = history_seek_since(reader, since_ms, after, fault);
 	return err == ERR_NOMEM ? err : ERR_NONE;
 }
 
-static enum err begin(struct past *p, struct monitor *m, struct store *store, struct reader *reader, struct fault *fault)
+static enum err begin(struct service_history *p, struct monitor *m, struct store *store, struct reader *reader,
+		      struct fault *fault)
 {
 	const struct service_history_query *q = &p->query;
 	struct gathering *g = &p->found;
 	g->max = q->limit > 0 && q->limit < SERVICE_HISTORY_EVENTS_MAX ? q->limit : SERVICE_HISTORY_EVENTS_MAX;
 	g->pieces = malloc(g->max * sizeof *g->pieces);
 	g->with_stats = q->with_stats;
-	g->tells_more = q->tells_more;
+	g->wants_more = q->wants_more;
 	g->before = q->with_stats ? q->before : 0;
 	p->store = store;
 	p->rest = (struct history_query){.before = q->before, .descending = true, .select = select_for(store, q)};
@@ -219,9 +220,9 @@ static enum err begin(struct past *p, struct monitor *m, struct store *store, st
 }
 
 enum err service_history_create(struct monitor *m, struct store *store, struct reader *reader,
-				const struct service_history_query *q, struct past **out, struct fault *fault)
+				const struct service_history_query *q, struct service_history **out, struct fault *fault)
 {
-	struct past *p = calloc(1, sizeof *p);
+	struct service_history *p = calloc(1, sizeof *p);
 	*out = NULL;
 	if (p == NULL)
 		return fault_nomem(fault);
@@ -234,7 +235,7 @@ enum err service_history_create(struct monitor *m, struct store *store, struct r
 	return err;
 }
 
-void service_history_destroy(struct past *p)
+void service_history_destroy(struct service_history *p)
 {
 	if (p == NULL)
 		return;
@@ -244,30 +245,30 @@ void service_history_destroy(struct past *p)
 	free(p);
 }
 
-enum err service_history_read(struct past *p, struct reader *reader, bool *done, struct fault *fault)
+enum err service_history_read(struct service_history *p, struct reader *reader, bool *done, struct fault *fault)
 {
 	enum err err = p->done ? ERR_NONE : gather(p, reader, &p->done, fault);
 	*done = p->done;
 	return err;
 }
 
-uint64_t service_history_more(const struct past *p)
+uint64_t service_history_more(const struct service_history *p)
 {
 	const struct gathering *g = &p->found;
 	return g->more ? g->pieces[g->count - 1].seq : 0;
 }
 
-const struct fault *service_history_missing(const struct past *p)
+const struct fault *service_history_missing(const struct service_history *p)
 {
 	return p->is_missing ? &p->missing : NULL;
 }
 
-const struct gap *service_history_gap(const struct past *p)
+const struct gap *service_history_gap(const struct service_history *p)
 {
 	return p->has_gap ? &p->gap : NULL;
 }
 
-void service_history_write(const struct past *p, struct buf *out)
+void service_history_write(const struct service_history *p, struct buf *out)
 {
 	write_gathered(out, &p->found, &p->query);
 }

@@ -21,10 +21,10 @@ struct watch {
 	struct auditor *auditor;
 	struct writer *writer;
 	struct thread thread;
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t wake;
 	bool closing;
-	struct sample samples[SAMPLES]; /* a circle */
+	struct sample samples[SAMPLES]; /* ring buffer */
 	uint64_t sampled;
 	uint64_t baseline;
 	int64_t baseline_ms;
@@ -65,7 +65,7 @@ static void *work(void *arg)
 		sample(w, clock_mono_ms());
 		pthread_mutex_unlock(&w->lock);
 		leases_sweep(w->leases, w->writer);
-		auditor_look(w->auditor, w->writer);
+		auditor_run(w->auditor, w->writer);
 		monitor_save(w->monitor, w->writer, false);
 		pthread_mutex_lock(&w->lock);
 		if (!w->closing)

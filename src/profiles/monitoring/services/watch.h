@@ -1,5 +1,5 @@
-/* The thread that looks after what nobody asks for: once a second it takes back leases that leak, lets the auditor look, has
- * figures saved that are due, and takes note of the process's memory. */
+/* A thread for periodic work: once a second it revokes expired leases, runs the auditor, saves figures that are due, and
+ * samples the memory of the process. */
 #ifndef PROFILES_MONITORING_SERVICES_WATCH_H
 #define PROFILES_MONITORING_SERVICES_WATCH_H
 
@@ -10,14 +10,14 @@ struct watch;
 
 enum err watch_create(struct monitor *monitor, struct leases *leases, struct auditor *auditor, struct writer *writer,
 		      struct watch **out, struct fault *fault);
-/* Ends the thread; before the writer is closed. */
+/* Ends the thread. Call it before the writer is closed. */
 void watch_close(struct watch *w);
 void watch_destroy(struct watch *w);
 
-/* Memory over the last hours, a sample a minute. */
+/* Memory over the last hours; one sample per minute. */
 struct memory_figures {
 	uint64_t resident;     /* bytes of this process, now */
-	double system_percent; /* of the machine's memory in use */
+	double system_percent; /* percentage of the machine's memory in use */
 	double growth_mb_per_hour;
 	uint64_t baseline;   /* resident bytes of the first sample; 0: none yet */
 	int64_t baseline_ms; /* Unix */

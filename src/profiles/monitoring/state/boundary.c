@@ -14,16 +14,16 @@ struct seconds {
 
 struct boundaries {
 	pthread_mutex_t lock;
-	uint64_t next; /* the place of the next one: a circle */
+	uint64_t next; /* index of the next one: a ring buffer */
 	struct seconds kept[KEPT];
 };
 
 struct boundary {
 	struct boundaries *all;
 	struct store *store;
-	struct history_query rest; /* what was not looked at yet */
+	struct history_query rest; /* the range that was not read yet */
 	int64_t since_ms;
-	bool whole; /* nothing more can come in that minute, and all that did was read */
+	bool whole; /* the minute is over, and all its events were read */
 	struct seconds found;
 };
 
@@ -43,7 +43,7 @@ void boundaries_destroy(struct boundaries *all)
 	free(all);
 }
 
-/* False where it is not kept. */
+/* False: the minute is not cached. */
 static bool find(struct boundaries *all, int64_t minute, struct seconds *out)
 {
 	bool found = false;
@@ -64,7 +64,7 @@ static void keep(struct boundaries *all, const struct seconds *found)
 	pthread_mutex_unlock(&all->lock);
 }
 
-/* The whole minute is looked for, of all services: whoever asks next begins a little later, or asks for another one. */
+/* Reads the whole minute, of all services: the next query begins a little later, or is about another service. */
 static enum err begin(struct boundary *b, struct reader *reader, struct fault *fault)
 {
 	enum { PAGE_EVENTS = 1000, PAGE_BYTES = 1024 * 1024 };
@@ -138,7 +138,7 @@ enum err boundary_read(struct boundary *b, struct reader *reader, bool *done, st
 	}
 	if (*done && !err && b->whole)
 		keep(b->all, &b->found);
-	return err == ERR_NOMEM ? err : ERR_NONE; /* archives that are out of reach take nothing from what is newer */
+	return err == ERR_NOMEM ? err : ERR_NONE; /* unreadable archives do not affect newer events */
 }
 
 struct minute boundary_minute(const struct boundary *b, enum service service)

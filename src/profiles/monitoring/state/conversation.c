@@ -12,14 +12,14 @@
 #include "json/numbers.h"
 
 enum {
-	CONVERSATIONS_MAX = 10000, /* then the one that was silent longest is forgotten */
+	CONVERSATIONS_MAX = 10000, /* beyond that, the one that was silent longest is dropped */
 	TEXT_MAX = CONVERSATION_TEXT_MAX,
-	TOKENS_MAX = 128000,       /* of a model that does not say */
-	ACTIVE_MS = 5 * 60 * 1000, /* an event within this makes it an active one */
+	TOKENS_MAX = 128000,       /* for a model whose name does not tell */
+	ACTIVE_MS = 5 * 60 * 1000, /* a conversation is active for this long after an event */
 	FORGET_MS = 24 * 3600 * 1000,
 };
 
-/* Ids and models are kept as they stand in JSON, without the quotes: they are compared and written, never shown. */
+/* Ids and models are kept as in JSON, without the quotes: they are compared and written, never decoded. */
 struct conversation {
 	struct map_link by_id;
 	struct list in_age;
@@ -36,9 +36,9 @@ struct conversation {
 
 struct conversations {
 	struct map by_id;
-	struct list by_age;          /* the one that was silent longest first */
+	struct list by_age;          /* silent longest first */
 	struct conversation *newest; /* of those with a model; NULL: none */
-	int64_t now_ms;              /* time of the last event that was looked at */
+	int64_t now_ms;              /* time of the last event */
 };
 
 struct conversations *conversations_create(void)
@@ -70,7 +70,7 @@ void conversations_destroy(struct conversations *c)
 	free(c);
 }
 
-/* Finds the conversation or makes it; NULL where there is no memory. */
+/* Finds or makes the conversation; NULL: no memory. */
 static struct conversation *obtain(struct conversations *c, struct slice id)
 {
 	uint64_t hash = hash_text(id);
@@ -103,7 +103,7 @@ static void forget_old(struct conversations *c)
 
 /* --- an event --- */
 
-/* What an event's metadata says about its conversation: its own metadata, or the payload beside it. */
+/* What an event's metadata tell about its conversation: its own metadata, or the payload itself. */
 struct mention {
 	struct slice continuation;
 	struct slice conversation;
@@ -125,14 +125,14 @@ static void look_for(struct slice object, struct mention *m)
 	}
 }
 
-/* The inside of a text that is fit to be kept; empty for anything else. */
+/* The content of a JSON string of valid length; empty for any other value. */
 static struct slice text_of(struct slice value)
 {
 	bool fine = value.p != NULL && json_kind(value) == JSON_STRING && value.len - 2 <= TEXT_MAX;
 	return fine ? (struct slice){value.p + 1, value.len - 2} : (struct slice){"", 0};
 }
 
-/* How much a model takes, by its name: 128k, 32k, 8k. */
+/* The size of a model's context, from its name: 128k, 32k, 8k. */
 static uint64_t tokens_of(struct slice model, uint64_t otherwise)
 {
 	static const struct {
@@ -188,7 +188,7 @@ bool conversations_add(struct conversations *c, const struct flat *f)
 	return true;
 }
 
-/* Looks at the active ones, and at those that are to be forgotten with the next event: few of very many. */
+/* Visits only active conversations, and expired ones that the next event will drop: few of very many. */
 void conversations_read(const struct conversations *c, int64_t now_ms, struct conversation_figures *out)
 {
 	*out = (struct conversation_figures){.total = c->by_id.count, .tokens_max = TOKENS_MAX};
@@ -212,7 +212,7 @@ void conversations_read(const struct conversations *c, int64_t now_ms, struct co
 	slice_copy(out->model, (struct slice){e->model, e->model_len});
 }
 
-/* As it stands in JSON, but for the quotes. */
+/* As in JSON, with quotes added. */
 static void put_model(struct doc to, const char *key, struct slice model)
 {
 	struct buf text;
@@ -236,7 +236,7 @@ void conversations_write(struct buf *out, const struct conversation_figures *f)
 
 /* --- keeping --- */
 
-/* [messages, tokens used, tokens at most, last time, is the newest with a model], and the model. */
+/* [messages, tokens used, maximum tokens, last time, whether it is the newest with a model], and the model. */
 enum { NUMBERS = 5 };
 
 static enum err save_one(const struct conversations *c, const struct conversation *e, struct store *store,
@@ -293,7 +293,8 @@ static enum err on_load(void *arg, struct slice key, int64_t at, struct slice va
 	struct slice name = text_of(model);
 	slice_copy(e->model, name);
 	e->model_len = name.len;
-	c->newest = n[4] != 0 ? e : c->newest; /* in the order of age: the last one that was it is it */
+	/* Conversations are loaded in the order of age, so the last one with the mark is the newest. */
+	c->newest = n[4] != 0 ? e : c->newest;
 	return ERR_NONE;
 }
 

@@ -1,5 +1,6 @@
-/* Conversations: the sessions of the monitored services, told apart by the continuation_id (or conversation_id) in the
- * metadata of their events. Tracked whether or not anybody watches, and forgotten after a day without an event. */
+/* Conversations: the sessions of the monitored services, identified by continuation_id (or conversation_id) in the
+ * metadata of their events. They are tracked whether or not a dashboard is connected, and dropped after a day without an
+ * event. */
 #ifndef PROFILES_MONITORING_STATE_CONVERSATION_H
 #define PROFILES_MONITORING_STATE_CONVERSATION_H
 
@@ -12,13 +13,13 @@ struct conversations;
 struct conversations *conversations_create(void);
 void conversations_destroy(struct conversations *c);
 
-/* True when the event carries an id or changes what is shown: watchers are to be told. ERR_NOMEM loses this event for the
- * count. */
+/* True: the event has an id or changes the session metrics, and dashboards must be informed. Without memory the event is
+ * not counted. */
 bool conversations_add(struct conversations *c, const struct flat *f);
 
-enum { CONVERSATION_TEXT_MAX = 255 /* bytes of an id or a model; longer ones are none */ };
+enum { CONVERSATION_TEXT_MAX = 255 /* maximum bytes of an id or a model; longer ones are ignored */ };
 
-/* What the newest conversation with a model is at, and how many there are as of `now_ms`. */
+/* The newest conversation with a model, and the number of active ones as of `now_ms`. */
 struct conversation_figures {
 	size_t active;
 	size_t total;
@@ -29,10 +30,10 @@ struct conversation_figures {
 	char model[CONVERSATION_TEXT_MAX];
 };
 void conversations_read(const struct conversations *c, int64_t now_ms, struct conversation_figures *out);
-/* The session metrics object. */
+/* Appends the session metrics object. */
 void conversations_write(struct buf *out, const struct conversation_figures *f);
 
-/* Puts those with events after `saved` (a seq) into the store's open transaction, and takes out who was forgotten. */
+/* Puts those with events after `saved` (a seq) into the store's open transaction, and deletes dropped ones. */
 enum err conversations_save(const struct conversations *c, struct store *store, uint64_t saved, struct fault *fault);
 enum err conversations_load(struct conversations *c, struct store *store, struct fault *fault);
 

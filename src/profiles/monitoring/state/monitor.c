@@ -21,7 +21,7 @@ static enum err admit(void *arg, const struct batch *batch, struct append_option
 	return m->flags != NULL ? flags_admit(m->flags, batch, options, fault) : ERR_NONE;
 }
 
-/* --- life --- */
+/* --- life cycle --- */
 
 enum err monitor_create(struct store *store, struct flags *flags, struct monitor **out, struct fault *fault)
 {
@@ -96,14 +96,14 @@ void monitor_save(struct monitor *m, struct writer *w, bool now)
 	pthread_mutex_unlock(&m->lock);
 	if (!any || !(due || now) || atomic_exchange(&m->save_asked, true))
 		return;
-	struct write_op *op = calloc(1, sizeof *op); /* a commit of nothing else, where no other comes */
+	struct write_op *op = calloc(1, sizeof *op); /* an empty operation, so that a commit happens */
 	if (op != NULL)
 		op->done = on_asked;
 	if (op == NULL || writer_submit(w, op, &fault) != ERR_NONE)
 		free(op);
 }
 
-/* --- asking --- */
+/* --- reading --- */
 
 void monitor_validation(struct monitor *m, struct validation_figures *out)
 {
@@ -158,7 +158,8 @@ void monitor_window(struct monitor *m, enum service service, int64_t since_ms, s
 	for (int i = 0; i < SERVICES; i++) {
 		if (service != SERVICES && service != (enum service)i)
 			continue;
-		pthread_mutex_lock(&m->lock); /* the writer waits for one service at most */
+		/* The lock is held for one service at a time, so that the writer waits for one at most. */
+		pthread_mutex_lock(&m->lock);
 		window_read(m->window, (enum service)i, since_ms, out, &times);
 		pthread_mutex_unlock(&m->lock);
 	}

@@ -1,4 +1,4 @@
-/* Counting events, as they are committed and as they are read back. */
+/* Counting events, when they are committed and when they are read back. */
 #include "profiles/monitoring/state/monitor_internal.h"
 
 #include <assert.h>
@@ -13,17 +13,17 @@
 #include "store/read/history.h"
 
 enum {
-	PAGE_EVENTS = 8192, /* of one look at the log on opening */
+	PAGE_EVENTS = 8192, /* per page of the log, on opening */
 	PAGE_BYTES = 4 * 1024 * 1024,
-	REFILL_EVENTS = 1000000, /* that the window is filled from on opening, at most */
+	REFILL_EVENTS = 1000000, /* at most, to fill the window on opening */
 };
 
-/* What is known of a topic: its service, and above that its category. */
+/* What is known of a topic: its service in the low bits, its category in the high ones. */
 enum { TOPIC_UNKNOWN = 0xff, TOPIC_SERVICE_BITS = 4, TOPIC_SERVICE = 0x0f };
-static_assert((int)SERVICE_NONE < TOPIC_SERVICE && CATEGORIES < 15, "both fit, and are not unknown");
+static_assert((int)SERVICE_NONE < TOPIC_SERVICE && CATEGORIES < 15, "both fit, and differ from TOPIC_UNKNOWN");
 
-/* The service of a topic, and the category that its type says. */
-static unsigned char look_at(struct slice envelope)
+/* The service of a topic, and the category by its type. */
+static unsigned char classify_topic(struct slice envelope)
 {
 	struct flat f;
 	if (!flat_read(envelope, 0, &f))
@@ -43,7 +43,7 @@ static enum service topic_service(struct monitor *m, uint32_t topic, struct slic
 		m->topic_count = count;
 	}
 	if (m->topics[topic] == TOPIC_UNKNOWN)
-		m->topics[topic] = look_at(envelope);
+		m->topics[topic] = classify_topic(envelope);
 	return (enum service)(m->topics[topic] & TOPIC_SERVICE);
 }
 
@@ -82,7 +82,7 @@ static void count_in(struct monitor *m, uint32_t topic, const struct flat *f, co
 	m->unsaved++;
 }
 
-/* Events of other streams cost one look at their topic. */
+/* For events of other streams only their topic is checked. */
 void monitor_fold_page(struct monitor *m, const struct page *page)
 {
 	for (uint32_t i = 0, n = page_count(page); i < n; i++) {
@@ -124,8 +124,8 @@ static void refill_page(struct monitor *m, const struct page *page, uint64_t upt
 	}
 }
 
-/* The position before the next event that can be read. What is missing until there cannot be counted any more. */
-static uint64_t pass_missing(struct monitor *m, struct store *store, uint64_t after)
+/* The position before the next event that can be read. Missing events cannot be counted any more. */
+static uint64_t skip_missing(struct monitor *m, struct store *store, uint64_t after)
 {
 	uint64_t next = store_next(store, after);
 	if (next != after + 1)
@@ -133,7 +133,7 @@ static uint64_t pass_missing(struct monitor *m, struct store *store, uint64_t af
 	return next - 1;
 }
 
-/* The window is not saved: what it covers of what was is looked at again. */
+/* The window is not saved: it is filled again from the events that the figures already count. */
 static enum err refill(struct monitor *m, struct store *store, struct reader *reader, struct selection *select,
 		       struct fault *fault)
 {
@@ -145,7 +145,7 @@ static enum err refill(struct monitor *m, struct store *store, struct reader *re
 	}
 	while (!err && seq < m->seq) {
 		struct page *page;
-		uint64_t after = pass_missing(m, store, seq);
+		uint64_t after = skip_missing(m, store, seq);
 		struct history_query q = {
 			.after = after, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
 		err = history_page(reader, &q, &page, fault);
@@ -158,7 +158,7 @@ static enum err refill(struct monitor *m, struct store *store, struct reader *re
 	return err;
 }
 
-/* What an older version did not count: events that say what went wrong under another direction, and categories. */
+/* Counts what an older version did not: errors by text, and categories. */
 static void amend_page(struct monitor *m, const struct page *page, uint64_t upto)
 {
 	for (uint32_t i = 0, n = page_count(page); i < n; i++) {
@@ -172,8 +172,7 @@ static void amend_page(struct monitor *m, const struct page *page, uint64_t upto
 	}
 }
 
-/* Figures that an older version has saved become those of this one, as far as there are the events: what has left the log
- * for good stays counted as it was. */
+/* Converts figures of an older version, as far as the events are there; for lost events the old figures stay. */
 static enum err amend(struct monitor *m, struct store *store, struct reader *reader, struct selection *select,
 		      struct fault *fault)
 {
@@ -188,7 +187,7 @@ static enum err amend(struct monitor *m, struct store *store, struct reader *rea
 		}
 		page_unref(page);
 		if (err && seq + 1 < store_log_first(store)) {
-			log_warn("archived events are not counted anew", "after=%" PRIu64 " error=%s", seq,
+			log_warn("archived events cannot be counted again", "after=%" PRIu64 " error=%s", seq,
 				 log_text(fault->text));
 			seq = store_log_first(store) - 1;
 			err = ERR_NONE;
@@ -197,7 +196,7 @@ static enum err amend(struct monitor *m, struct store *store, struct reader *rea
 	return err;
 }
 
-/* What the log holds beyond what was saved. */
+/* Counts the events after the saved figures. */
 enum err monitor_catch_up(struct monitor *m, struct store *store, struct fault *fault)
 {
 	struct reader *reader = NULL;
@@ -207,19 +206,19 @@ enum err monitor_catch_up(struct monitor *m, struct store *store, struct fault *
 	if (!err && m->outdated)
 		err = amend(m, store, reader, select, fault);
 	if (!err && refill(m, store, reader, select, fault) != ERR_NONE) {
-		log_warn("the figures of the last minutes start anew", "error=%s", log_text(fault->text));
+		log_warn("the figures of the last minutes start empty", "error=%s", log_text(fault->text));
 		window_miss(m->window);
 	}
 	while (!err && m->seq < head) {
 		struct page *page;
-		m->seq = pass_missing(m, store, m->seq);
+		m->seq = skip_missing(m, store, m->seq);
 		struct history_query q = {
 			.after = m->seq, .count_max = PAGE_EVENTS, .bytes_max = PAGE_BYTES, .select = select};
 		err = history_page(reader, &q, &page, fault);
 		if (!err)
 			monitor_fold_page(m, page);
 		page_unref(page);
-		/* Archives that are out of reach are no reason not to serve the rest. */
+		/* Unreadable archives are no reason not to serve the rest. */
 		if (err && m->seq + 1 < store_log_first(store)) {
 			log_warn("archived events are not counted", "after=%" PRIu64 " error=%s", m->seq,
 				 log_text(fault->text));

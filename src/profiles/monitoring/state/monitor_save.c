@@ -1,4 +1,4 @@
-/* What was counted, over restarts: notes beside the log, with the seq that they cover. */
+/* Saves the figures as notes beside the log, with the seq up to which they count, and loads them. */
 #include "profiles/monitoring/state/monitor_internal.h"
 
 #include <inttypes.h>
@@ -11,10 +11,11 @@
 #include "json/numbers.h"
 
 enum {
-	SAVE_EVENTS = 16384, /* at most so many are folded again after a crash */
-	/* Of what is saved. 2: an event is an error by its text, too, and has a category; before, by its direction alone. */
+	SAVE_EVENTS = 16384, /* at most this many events are folded again after a crash */
+	/* Version of the saved figures. Since 2 an event with an error text is an error, too, and events have categories;
+	 * before, only the direction counted. */
 	VERSION = 2,
-	FOLD_NUMBERS = 1 + CATEGORIES + 2, /* the version, events by category, held against the rules, invalid */
+	FOLD_NUMBERS = 1 + CATEGORIES + 2, /* version, events by category, validated, invalid */
 };
 
 static bool has_unsaved(const struct monitor *m)
@@ -97,7 +98,7 @@ static enum err save_figures(struct monitor *m, struct store *store, struct faul
 	return err;
 }
 
-/* On the writer's thread, which alone changes what is read here. */
+/* On the writer's thread, the only one that changes what is read here. */
 enum err monitor_put(void *arg, struct store *store, struct fault *fault)
 {
 	struct monitor *m = arg;

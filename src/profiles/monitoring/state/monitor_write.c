@@ -1,4 +1,4 @@
-/* What dashboards are answered with. */
+/* Replies to dashboards. */
 #include "profiles/monitoring/state/monitor_internal.h"
 
 #include <pthread.h>
@@ -34,7 +34,7 @@ void monitor_write_series(struct monitor *m, struct buf *out, enum service servi
 	free(copied);
 }
 
-/* Renders a frame of statistics in place of the one before. */
+/* Renders a frame of statistics, replacing the previous one. */
 static void end_stats(struct document *d, struct buf *text)
 {
 	doc_time(document_root(d), "timestamp", clock_wall_ms());
@@ -60,7 +60,7 @@ static void make_stats(struct buf *text, enum service service, const struct tall
 	end_stats(&d, text);
 }
 
-/* Services without an event are left out; total_bytes is that of all together. */
+/* Services without an event are left out; total_bytes is the sum of all services. */
 static void make_all_stats(struct buf *text, const struct tally tallies[SERVICES])
 {
 	uint64_t bytes = 0;
@@ -80,7 +80,7 @@ static void make_all_stats(struct buf *text, const struct tally tallies[SERVICES
 	end_stats(&d, text);
 }
 
-/* Version 0 is that of an empty store: nothing is ready yet. */
+/* Version 0 is that of an empty store: no text is ready. */
 static bool is_ready(const struct ready *r, uint64_t version)
 {
 	return r->text.len > 0 && r->version == version && !buf_failed(&r->text);
@@ -108,7 +108,7 @@ void monitor_write_stats(struct monitor *m, struct buf *out, enum service servic
 	pthread_mutex_unlock(&m->ready_lock);
 }
 
-/* How many conversations are active changes with time alone. */
+/* The number of active conversations changes with time alone. */
 void monitor_write_sessions(struct monitor *m, struct buf *out)
 {
 	struct conversation_figures figures;

@@ -39,7 +39,7 @@ void minute_join(struct minute *m, const struct minute *more)
 	m->timed_us += more->timed_us;
 }
 
-/* A minute that is not in the day before the newest one is in no bucket. */
+/* A minute that is more than a day older than the newest one is in no bucket. */
 void series_join(struct series *s, const struct series *other)
 {
 	int64_t newest = s->newest > other->newest ? s->newest : other->newest;
@@ -73,7 +73,7 @@ static const struct minute *find(const struct series *s, int64_t minute, const s
 
 void series_write(struct buf *out, const struct series *s, int64_t interval, int64_t since_ms, const struct minute *first)
 {
-	struct minute bucket = {0}; /* its minute is where it starts */
+	struct minute bucket = {0}; /* its minute is the bucket's start */
 	bool any = false;
 	int64_t from = first != NULL ? first->minute : s->newest - SERIES_MINUTES + 1;
 	from = since_ms / MINUTE_MS > from ? since_ms / MINUTE_MS : from;

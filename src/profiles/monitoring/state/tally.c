@@ -11,8 +11,8 @@ uint64_t tally_response_us(const struct flat *f)
 	return (uint64_t)(ms * 1000 + 0.5);
 }
 
-/* An event as it counts. */
-static struct tally share_of(const struct flat *f)
+/* The tally of a single event. */
+static struct tally tally_of(const struct flat *f)
 {
 	struct tally t = {.events = 1, .errors = flat_is_error(f)};
 	t.sent_bytes = slice_is(f->direction, "send") ? f->size : 0;
@@ -22,7 +22,7 @@ static struct tally share_of(const struct flat *f)
 	return t;
 }
 
-/* How many connections more (or fewer) there are after the event: only those of the service websocket are told. */
+/* The change of the number of connections by the event: only events of the service websocket count. */
 static int opened_by(const struct flat *f)
 {
 	if (f->service != SERVICE_WEBSOCKET)
@@ -32,7 +32,7 @@ static int opened_by(const struct flat *f)
 
 void tally_add(struct tally *t, const struct flat *f)
 {
-	struct tally more = share_of(f);
+	struct tally more = tally_of(f);
 	int opened = opened_by(f);
 	t->events += more.events;
 	t->sent_bytes += more.sent_bytes;
@@ -49,7 +49,7 @@ void tally_add(struct tally *t, const struct flat *f)
 
 void tally_remove(struct tally *t, const struct flat *f)
 {
-	struct tally less = share_of(f);
+	struct tally less = tally_of(f);
 	int opened = opened_by(f);
 	t->events -= less.events;
 	t->sent_bytes -= less.sent_bytes;

@@ -13,14 +13,14 @@ struct second {
 
 struct lane {
 	struct second seconds[WINDOW_SECONDS];
-	uint64_t errors[WINDOW_ERRORS]; /* a circle of seqs; 0: none */
+	uint64_t errors[WINDOW_ERRORS]; /* ring buffer of seqs; 0: none */
 	uint32_t next_error;
 };
 
 struct window {
 	struct lane lanes[SERVICES];
-	int64_t whole_ms; /* Unix: from this second on no event is missing */
-	bool missing;     /* there may be some before the next that is added */
+	int64_t whole_ms; /* Unix: no event is missing from this second on */
+	bool missing;     /* events may be missing before the next one that is added */
 };
 
 struct window *window_create(void)
@@ -38,7 +38,7 @@ void window_destroy(struct window *w)
 	free(w);
 }
 
-/* The first whole second at or after a time. */
+/* The first full second at or after a time. */
 static int64_t whole_second(int64_t ms)
 {
 	return (ms + 999) / 1000 * 1000;

@@ -1,5 +1,5 @@
-/* The last minutes of each service, second by second, with all its response times: what the rules of the auditor and the
- * current figures look at. In memory only; on opening it is made again from the log, as far as that has the events. */
+/* The last minutes of each service, second by second, with all response times, for the rules of the auditor and the
+ * current figures. Kept in memory only; on opening it is filled from the log, as far as the log has the events. */
 #ifndef PROFILES_MONITORING_STATE_WINDOW_H
 #define PROFILES_MONITORING_STATE_WINDOW_H
 
@@ -15,26 +15,26 @@ void window_destroy(struct window *w);
 
 void window_add(struct window *w, const struct flat *f);
 
-/* Events may be missing before the next one that is added: the second that it is in is not whole. */
+/* Events may be missing before the next one that is added, so the second of that event is incomplete. */
 void window_miss(struct window *w);
-/* None is missing from now on (Unix). */
+/* No event is missing from now on (Unix). */
 void window_settle(struct window *w, int64_t now_ms);
-/* The beginning of the first second at or after a time from which on no event is missing. */
+/* The first full second at or after `since_ms` from which on no event is missing. */
 int64_t window_since(const struct window *w, int64_t since_ms);
 
 struct window_figures {
 	uint64_t events;
-	uint64_t errors; /* flat_is_error */
-	uint64_t timed;  /* response times that the quantile is taken of */
+	uint64_t errors; /* see flat_is_error */
+	uint64_t timed;  /* number of response times for the quantile */
 	double p95_ms;
 };
-/* Adds the events of a service since a time (at most WINDOW_SECONDS ago), in whole seconds, to the figures, and their
- * response times to those that the quantile is taken of: that is left to window_rank, which needs the window no longer. */
+/* Adds the events of a service since a time (at most WINDOW_SECONDS ago, in full seconds) to the figures, and their
+ * response times to `times`, from which window_rank computes the quantile without the window. */
 void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out,
 		 struct histogram_sum *times);
-/* Adds the quantile. */
+/* Sets the quantile. */
 void window_rank(struct window_figures *f, const struct histogram_sum *times);
-/* The seqs of the newest events that failed, newest first; returns how many. */
+/* The seqs of the newest failed events, newest first; returns their number. */
 int window_errors(const struct window *w, enum service service, uint64_t seqs[WINDOW_ERRORS]);
 
 #endif

@@ -22,7 +22,7 @@ enum {
 	CADENCE_MS = 5000,
 	HOURS_MAX = 24 * 366,
 	HOUR_MS = 3600 * 1000,
-	SERIES_HOURS = 24, /* that minutes are kept for: no answer says that it covers more */
+	SERIES_HOURS = 24, /* the monitor keeps this many hours of minutes: a reply never covers more */
 };
 
 static struct monitoring *self_of(const struct ws_conn *c)
@@ -35,7 +35,7 @@ static struct dashboard *dashboard_of(const struct ws_conn *c)
 	return ws_state(c);
 }
 
-/* Dashboards see the services, and nothing else: other streams have no flat shape. */
+/* Dashboards read the services only: other streams have no flat shape. */
 static enum err narrow(const struct url *u, struct reader_query *q, struct fault *fault)
 {
 	bool any = false;
@@ -53,7 +53,7 @@ static enum err narrow(const struct url *u, struct reader_query *q, struct fault
 	return fine ? ERR_NONE : fault_nomem(fault);
 }
 
-/* The services among the streams that a dashboard asked for; a set of test events alone is no service. */
+/* The services among the streams that a dashboard asked for; the stream of test events alone is none. */
 static unsigned services_of(const struct url *u)
 {
 	unsigned services = 0;
@@ -63,7 +63,7 @@ static unsigned services_of(const struct url *u)
 	return services;
 }
 
-/* The notice is among the events: whoever watches the services finds it. */
+/* The notice is an event, so everyone who watches the services sees it. */
 void ws_note_silence(const struct ws_conn *c, int64_t silent_ms)
 {
 	struct notice notice;
@@ -83,7 +83,7 @@ void ws_note_silence(const struct ws_conn *c, int64_t silent_ms)
 
 /* --- parameters --- */
 
-/* Repeats a short JSON value; null for any other. */
+/* Copies a short JSON value to be repeated; null for any other. */
 static void repeat(char out[ECHO_MAX + 1], struct slice value)
 {
 	if (value.p == NULL || value.len > ECHO_MAX)
@@ -144,13 +144,13 @@ static void send_sessions(struct ws_conn *c)
 	buf_finish(&text);
 }
 
-/* Whoever has seen the events that changed the session metrics gets them. */
+/* A dashboard that has been sent the events that changed the session metrics gets the metrics. */
 static void on_live(struct ws_conn *c)
 {
 	uint64_t seq = monitor_session_seq(self_of(c)->monitor);
-	if (seq <= dashboard_of(c)->session_told || seq > ws_after(c))
+	if (seq <= dashboard_of(c)->session_sent || seq > ws_after(c))
 		return;
-	dashboard_of(c)->session_told = seq;
+	dashboard_of(c)->session_sent = seq;
 	send_sessions(c);
 }
 
@@ -203,8 +203,8 @@ struct news {
 	struct buf health;
 };
 
-/* A dashboard that is behind gets the next ones: only the newest count. */
-static void tell(struct ws_conn *c, void *arg)
+/* A dashboard that is behind is skipped: only the newest figures count. */
+static void send_news(struct ws_conn *c, void *arg)
 {
 	const struct news *news = arg;
 	if (ws_is_held(c) || !ws_keeps_up(c))
@@ -215,24 +215,24 @@ static void tell(struct ws_conn *c, void *arg)
 }
 
 /* Every five seconds: leases and health, to every dashboard that keeps up. */
-static void tell_all(struct ws *w, const struct ws_profile *profile)
+static void send_news_to_all(struct ws *w, const struct ws_profile *profile)
 {
 	struct monitoring *self = profile->arg;
 	int64_t now = clock_mono_ms();
 	struct news news;
-	if (atomic_load(&self->dashboards) == 0 || now - self->told_ms < CADENCE_MS)
+	if (atomic_load(&self->dashboards) == 0 || now - self->sent_ms < CADENCE_MS)
 		return;
-	self->told_ms = now;
+	self->sent_ms = now;
 	buf_init(&news.leases);
 	buf_init(&news.health);
 	write_leases(self, &news.leases);
 	write_health(self, &news.health);
-	ws_each(w, profile, tell, &news);
+	ws_each(w, profile, send_news, &news);
 	buf_finish(&news.leases);
 	buf_finish(&news.health);
 }
 
-/* Events are live, or not, as the adapter in force has it. */
+/* Events are sent live or not, depending on the effective adapter. */
 static void mute(struct ws_conn *c)
 {
 	ws_mute(c, flags_adapter(self_of(c)->flags) == ADAPTER_REALTIME);
@@ -270,13 +270,13 @@ static void on_open(struct ws_conn *c)
 					     .oldest_first = true};
 	ws_hold(c, true);
 	mute(c);
-	dashboard_of(c)->session_told = monitor_session_seq(self_of(c)->monitor);
+	dashboard_of(c)->session_sent = monitor_session_seq(self_of(c)->monitor);
 	ws_send_query(c, WS_QUERY_INITIAL, NULL, past, NULL);
 }
 
 /* --- commands --- */
 
-/* Without a service: all together, and then each, for whoever looks for the replies of one service only. */
+/* Without a service: all together, and then each, for clients that look for the reply of one service only. */
 static void get_stats(struct ws_conn *c, const struct question *q)
 {
 	struct monitor *m = self_of(c)->monitor;
@@ -313,7 +313,7 @@ static void get_recent(struct ws_conn *c, const struct question *q, struct slice
 	ws_send_query(c, WS_QUERY_RECENT, q, past, NULL);
 }
 
-/* Page by page, where one says `before`: what a reply that is not complete says as `next_before`. */
+/* `before` continues a reply that was not complete at its `next_before`. */
 static void get_history(struct ws_conn *c, const struct question *q, struct slice message)
 {
 	struct slice value;
@@ -322,7 +322,7 @@ static void get_history(struct ws_conn *c, const struct question *q, struct slic
 					     .since_ms = since_of(q),
 					     .with_stats = true,
 					     .oldest_first = true,
-					     .tells_more = true};
+					     .wants_more = true};
 	number_of(message, "limit", &value, &limit);
 	past.limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0;
 	if (!json_member(message, "before", &value) || !json_sequence(value, &past.before))
@@ -330,7 +330,7 @@ static void get_history(struct ws_conn *c, const struct question *q, struct slic
 	ws_send_query(c, WS_QUERY_HISTORY, q, past, NULL);
 }
 
-/* The log is asked for the minute that it begins in: only whole ones are in memory. */
+/* The minute in which the series begins is read from the log: memory has whole minutes only. */
 static void get_series(struct ws_conn *c, struct question *q, struct slice message)
 {
 	struct slice value;
@@ -356,7 +356,7 @@ static void export(struct ws_conn *c, const struct question *q, struct slice mes
 	if (!grant_may(ws_grant(c), PERMISSION_ADMIN)) { /* it writes a file */
 		access_denied(self_of(c)->api->access, DENIAL_SCOPE, grant_name(ws_grant(c)), ws_peer(c),
 			      slice_of("export"));
-		on_error(c, 403, (fault_set(&fault, ERR_DENIED, "export wants a token with the scope admin"), &fault));
+		on_error(c, 403, (fault_set(&fault, ERR_DENIED, "export needs a token with the scope admin"), &fault));
 		return;
 	}
 	if (json_member(message, "filepath", &value) && json_kind(value) == JSON_STRING) {
@@ -372,7 +372,7 @@ static void export(struct ws_conn *c, const struct question *q, struct slice mes
 	ws_send_query(c, WS_QUERY_EXPORT, q, none, name);
 }
 
-/* For a reader with a session: all up to `seq` is handled. */
+/* For a reader with a session: every event up to `seq` is handled. */
 static void acknowledge(struct ws_conn *c, struct slice message)
 {
 	struct slice value;
@@ -381,7 +381,7 @@ static void acknowledge(struct ws_conn *c, struct slice message)
 		ws_ack(c, seq);
 }
 
-/* What is not a command is passed over in silence, as ever. */
+/* Messages that are not commands are ignored, as in the Python hub. */
 static void on_message(struct ws_conn *c)
 {
 	struct buf *in = ws_message(c);
@@ -428,7 +428,7 @@ struct ws_profile ws_dashboard(struct monitoring *self, enum encoding live)
 		.live = on_live,
 		.progressed = ws_queries_check,
 		.tick = mute,
-		.tick_all = tell_all,
+		.tick_all = send_news_to_all,
 		.silent = ws_note_silence,
 	};
 }

@@ -1,5 +1,5 @@
-/* /events: publishers of the monitoring profile. Each message is an event in the stream of its service, stored as it was
- * sent, and is answered when it is durable (server/ws/ws_publisher.c). */
+/* /events: publishers of the monitoring profile. Each message is an event in the stream of its service. It is stored as
+ * it was sent, and answered when it is durable (server/ws/ws_publisher.c). */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -67,7 +67,7 @@ static int64_t most(const struct ws_conn *c)
 	return flags_get(self_of(c)->flags, FLAG_BATCH_SIZE);
 }
 
-/* It is the client who speaks first. */
+/* The client sends the first message. */
 static void on_open(struct ws_conn *c)
 {
 	ws_metrics_count(ws_figures_of(self_of(c)->api->ws), (struct slice){"", 0}, WSM_PROFILE, 1);

@@ -10,7 +10,7 @@ struct ws_profile ws_dashboard(struct monitoring *self, enum encoding live);
 /* /events */
 struct ws_profile ws_ingest(struct monitoring *self);
 
-/* A connection was closed because its peer was silent: an event of the server's own. */
+/* Publishes an event: a connection was closed because its peer was silent. */
 void ws_note_silence(const struct ws_conn *c, int64_t silent_ms);
 
 #endif

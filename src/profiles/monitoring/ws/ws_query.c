@@ -10,18 +10,18 @@
 #include "server/message/problem.h"
 #include "server/ws/reply_budget.h"
 
-static_assert((int)SERVICE_HISTORY_BYTES_MAX <= (int)REPLY_BYTES_MAX, "an answer fits its claim");
+static_assert((int)SERVICE_HISTORY_BYTES_MAX <= (int)REPLY_BYTES_MAX, "a reply fits its claim");
 
 enum {
-	SMALL_EVENTS = 100, /* what is asked for unless one says how many */
-	WAITING_MAX = 16,   /* questions of one connection; then it is not read from */
+	SMALL_EVENTS = 100, /* default number of events */
+	WAITING_MAX = 16,   /* queries of one connection, before reading is paused */
 };
 
-/*     asked ─▶ its turn ─▶ claim granted ─▶ a pool thread makes the reply ─▶ said
+/*     waiting ─▶ first ─▶ claim granted ─▶ a pool thread makes the reply ─▶ sent
  *
- * What is said is the connection's share until it is sent. */
+ * The reply counts against the reply budget until it is sent. */
 struct ws_query {
-	struct list in_conn; /* until it is its turn */
+	struct list in_conn; /* while it waits for the query before */
 	struct reply_claim claim;
 	struct pool_job job;
 	struct ws_task task;
@@ -29,9 +29,9 @@ struct ws_query {
 	enum ws_query_kind kind;
 	struct question question;
 	struct service_history_query query;
-	struct past *past;         /* NULL: it has not begun, or is none of this kind */
-	struct boundary *boundary; /* of a series; NULL: it has not begun */
-	char *name;                /* of an export */
+	struct service_history *history; /* NULL: not begun, or another kind of query */
+	struct boundary *boundary;       /* of a series; NULL: not begun */
+	char *name;                      /* of an export */
 	struct buf reply;
 };
 
@@ -56,11 +56,11 @@ void ws_write_error(struct buf *out, int status, const char *message)
 	ws_end_stamped(&d, out);
 }
 
-/* Why there is less than was asked for: members that are there only where that is so. */
-static void put_missing(struct doc to, const struct past *past)
+/* Members that tell why the reply is incomplete. */
+static void put_missing(struct doc to, const struct service_history *history)
 {
-	const struct fault *why = service_history_missing(past);
-	const struct gap *gap = service_history_gap(past);
+	const struct fault *why = service_history_missing(history);
+	const struct gap *gap = service_history_gap(history);
 	if (why != NULL) {
 		char reason[sizeof why->text];
 		problem_hide_paths(reason, sizeof reason, why->text);
@@ -74,7 +74,7 @@ static void put_missing(struct doc to, const struct past *past)
 	}
 }
 
-/* Puts the events into the frame that `head` begins. */
+/* Writes the events into the frame that `head` begins. */
 static void write_events(struct document *head, struct buf *out, const char *name, struct slice events)
 {
 	document_end_head(head, out);
@@ -113,7 +113,7 @@ static void write_initial(struct buf *out, const struct ws_query *e, struct slic
 	root = document_begin(&tail);
 	doc_u64(root, "seq", e->query.before - 1);
 	doc_string(root, "epoch", store_epoch(e->self->api->store));
-	put_missing(root, e->past);
+	put_missing(root, e->history);
 	stamp(root);
 	document_end_tail(&tail, out);
 }
@@ -127,7 +127,7 @@ static void write_recent(struct buf *out, const struct ws_query *e, struct slice
 	doc_raw(root, "connection_type", slice_of(e->question.service_text));
 	write_events(&head, out, "events", events);
 	root = document_begin(&tail);
-	put_missing(root, e->past);
+	put_missing(root, e->history);
 	stamp(root);
 	document_end_tail(&tail, out);
 }
@@ -155,7 +155,7 @@ static void write_series(struct buf *out, const struct ws_query *e)
 
 static void write_history(struct buf *out, const struct ws_query *e, struct slice events)
 {
-	uint64_t more = service_history_more(e->past);
+	uint64_t more = service_history_more(e->history);
 	struct document head;
 	struct document tail;
 	struct doc root = document_begin(&head);
@@ -165,12 +165,12 @@ static void write_history(struct buf *out, const struct ws_query *e, struct slic
 	write_events(&head, out, "data", events);
 	root = document_begin(&tail);
 	doc_bool(root, "complete",
-		 more == 0 && service_history_missing(e->past) == NULL && service_history_gap(e->past) == NULL);
+		 more == 0 && service_history_missing(e->history) == NULL && service_history_gap(e->history) == NULL);
 	if (more == 0)
 		doc_null(root, "next_before");
 	else
 		doc_u64(root, "next_before", more);
-	put_missing(root, e->past);
+	put_missing(root, e->history);
 	stamp(root);
 	document_end_tail(&tail, out);
 }
@@ -195,19 +195,19 @@ static void write_reply(struct ws_query *e, struct slice found)
 	}
 }
 
-/* A page of the log; false when there is more to read, which comes at its next turn. */
-static bool read_past(struct ws_query *e, struct reader *reader, struct buf *found, enum err *err, struct fault *fault)
+/* Reads one page of the log. False: there is more to read, in a later run. */
+static bool read_history(struct ws_query *e, struct reader *reader, struct buf *found, enum err *err, struct fault *fault)
 {
 	bool done = false;
 	*err = ERR_NONE;
-	if (e->past == NULL)
-		*err = service_history_create(e->self->monitor, e->self->api->store, reader, &e->query, &e->past, fault);
+	if (e->history == NULL)
+		*err = service_history_create(e->self->monitor, e->self->api->store, reader, &e->query, &e->history, fault);
 	if (*err == ERR_NONE)
-		*err = service_history_read(e->past, reader, &done, fault);
+		*err = service_history_read(e->history, reader, &done, fault);
 	if (*err == ERR_NONE && !done)
 		return false;
 	if (*err == ERR_NONE)
-		service_history_write(e->past, found);
+		service_history_write(e->history, found);
 	return true;
 }
 
@@ -226,12 +226,12 @@ static bool read_boundary(struct ws_query *e, struct reader *reader, enum err *e
 	return *err != ERR_NONE || done;
 }
 
-/* False when there is more to read. */
+/* False: there is more to read. */
 static bool read_log(struct ws_query *e, struct reader *reader, struct buf *found, enum err *err, struct fault *fault)
 {
 	if (e->kind == WS_QUERY_SERIES)
 		return read_boundary(e, reader, err, fault);
-	return read_past(e, reader, found, err, fault);
+	return read_history(e, reader, found, err, fault);
 }
 
 /* On a pool thread. */
@@ -252,7 +252,7 @@ static void run_query(struct pool_job *job, struct reader *reader)
 	if (!err && buf_failed(&found))
 		err = fault_nomem(&fault);
 	if (err) {
-		log_error("a dashboard's question cannot be answered", "error=%s", log_text(fault.text));
+		log_error("cannot answer a query of a dashboard", "error=%s", log_text(fault.text));
 		ws_write_error(&e->reply, 500, fault.text);
 	} else {
 		write_reply(e, buf_slice(&found));
@@ -263,7 +263,7 @@ static void run_query(struct pool_job *job, struct reader *reader)
 
 static void destroy(struct ws_query *e)
 {
-	service_history_destroy(e->past);
+	service_history_destroy(e->history);
 	boundary_destroy(e->boundary);
 	buf_finish(&e->reply);
 	free(e->name);
@@ -306,8 +306,8 @@ static void on_granted(struct reply_claim *claim)
 	pool_submit(e->self->api->pool, &e->job);
 }
 
-/* More than a page shows is asked for. */
-static enum reply_queue line_of(const struct ws_query *e)
+/* The queue for memory: large if more events are asked for than a page shows. */
+static enum reply_queue queue_of(const struct ws_query *e)
 {
 	bool more = e->query.limit == 0 || e->query.limit > SMALL_EVENTS;
 	return e->kind != WS_QUERY_EXPORT && e->kind != WS_QUERY_SERIES && more ? REPLY_LARGE : REPLY_SMALL;
@@ -315,18 +315,18 @@ static enum reply_queue line_of(const struct ws_query *e)
 
 static void begin_next(struct ws_conn *c)
 {
-	if (dashboard_of(c)->query_out || list_empty(&dashboard_of(c)->queries))
+	if (dashboard_of(c)->query_running || list_empty(&dashboard_of(c)->queries))
 		return;
 	struct ws_query *e = LIST_ITEM(dashboard_of(c)->queries.next, struct ws_query, in_conn);
 	list_remove(&e->in_conn);
 	dashboard_of(c)->query_count--;
-	dashboard_of(c)->query_out = true;
+	dashboard_of(c)->query_running = true;
 	ws_task_begin(c, &e->task, on_query_done);
 	e->task.away = false;
-	reply_budget_ask(c, line_of(e), &e->claim);
+	reply_budget_ask(c, queue_of(e), &e->claim);
 }
 
-void ws_send_query(struct ws_conn *c, enum ws_query_kind kind, const struct question *q, struct service_history_query past,
+void ws_send_query(struct ws_conn *c, enum ws_query_kind kind, const struct question *q, struct service_history_query query,
 		   char *name)
 {
 	struct ws_query *e = calloc(1, sizeof *e);
@@ -338,7 +338,7 @@ void ws_send_query(struct ws_conn *c, enum ws_query_kind kind, const struct ques
 	}
 	e->self = ws_profile_of(c)->arg;
 	e->kind = kind;
-	e->query = past;
+	e->query = query;
 	e->name = name;
 	if (q != NULL)
 		e->question = *q;
@@ -355,7 +355,7 @@ void ws_queries_check(struct ws_conn *c)
 {
 	if (!reply_budget_check(c))
 		return;
-	dashboard_of(c)->query_out = false;
+	dashboard_of(c)->query_running = false;
 	begin_next(c);
 	pause_reading(c);
 }
