@@ -1,4 +1,4 @@
-/* The server's settings. Filled once, then only read. */
+/* The settings of the server. Filled in once, then only read. */
 #ifndef APP_CONFIG_H
 #define APP_CONFIG_H
 
@@ -12,8 +12,8 @@
 struct config {
 	const char *data;
 	struct option_texts listen;       /* HOST:PORT */
-	bool encrypted[OPTION_TEXTS_MAX]; /* of each */
-	const char *tls_cert;             /* NULL: nothing is */
+	bool encrypted[OPTION_TEXTS_MAX]; /* per listener: TLS */
+	const char *tls_cert;             /* NULL: no TLS */
 	const char *tls_key;
 	struct proxies proxies;
 	const char *durability; /* "fsync" or "relaxed" */
@@ -27,18 +27,18 @@ struct config {
 	int64_t max_client_sessions;
 	int64_t max_client_topics;
 	int64_t max_request_events;
-	int64_t max_peer_connections; /* 0: any number */
-	int64_t rate_limit;           /* events a second; 0: any */
+	int64_t max_peer_connections; /* 0: no limit */
+	int64_t rate_limit;           /* events per second; 0: no limit */
 	int64_t rate_limit_client;
 	int64_t handshake_timeout; /* ms */
 	int64_t ping_interval;     /* ms */
-	int64_t max_lag;           /* events, 0: any */
+	int64_t max_lag;           /* events; 0: no limit */
 	int64_t session_expiry;    /* ms, 0: never */
 	int64_t disk_reserve;      /* bytes */
 	const char *base;          /* "", or a path without a slash at its end */
 	struct option_texts allow_origins;
 	struct option_texts allow_hosts;
-	const char *tokens;        /* NULL: none are wanted */
+	const char *tokens;        /* NULL: no tokens are needed */
 	int64_t publisher_silence; /* ms */
 	int64_t metrics_idle;      /* ms */
 	int64_t ack_memory;        /* bytes */
@@ -47,7 +47,7 @@ struct config {
 	const char *static_dir;    /* NULL: none */
 	struct archiver_options retention;
 	const char *archive;     /* "zstd" or "none" */
-	const char *archive_dir; /* NULL: beside the store */
+	const char *archive_dir; /* NULL: in the data directory */
 	bool accept_loss;
 	bool salvage;
 	bool insecure;
@@ -56,7 +56,7 @@ struct config {
 	const char *config;
 };
 
-/* Fills in defaults, then what file, environment and command line say. Returns -1 to go on, else the exit status. */
+/* Fills in defaults, then the values of file, environment and command line. Returns -1 to go on, else the exit status. */
 int config_parse(struct config *c, int argc, char **argv);
 
 #endif

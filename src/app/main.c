@@ -26,13 +26,13 @@ struct command {
 
 static const struct command commands[] = {
 	{"serve", server_main, "run the server"},
-	{"publish", publish_main, "publish events, or any lines of text, from standard input"},
-	{"tail", tail_main, "follow the log, through restarts and lost connections"},
+	{"publish", publish_main, "publish events, or lines of text, from standard input"},
+	{"tail", tail_main, "follow the log across restarts and lost connections"},
 	{"query", query_main, "print history, from a server or a data directory"},
 	{"stats", stats_main, "print figures of a server or a data directory"},
-	{"token", token_main, "make, list and revoke the tokens that a server lets in"},
-	{"export", export_main, "write history into an archive"},
-	{"import", import_main, "restore archives into a data directory"},
+	{"token", token_main, "create, list and revoke tokens for access to a server"},
+	{"export", export_main, "write history to an archive"},
+	{"import", import_main, "restore archives to a data directory"},
 	{"verify", verify_main, "check every event of a data directory, or of archives"},
 	{"backup", backup_main, "copy a data directory that may be in use"},
 };
@@ -41,18 +41,18 @@ enum { COMMANDS = sizeof commands / sizeof *commands, EXIT_USAGE = 2 };
 
 static void print_help(FILE *out)
 {
-	fputs("Tidemark: an event store with replay. Events are committed to disk before anybody sees them, and read from "
+	fputs("Tidemark: an event store with replay. Events are committed to disk before readers get them, and read from "
 	      "any\n"
 	      "position over WebSocket, server-sent events and REST.\n\nUsage: tidemark COMMAND [options]\n\nCommands:\n",
 	      out);
 	for (int i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n`tidemark COMMAND --help` explains each. Exit status: 0 done, 1 failed, 2 wrong usage.\n"
+	fputs("\n`tidemark COMMAND --help` explains a command. Exit status: 0 success, 1 failure, 2 usage error.\n"
 	      "Start with `tidemark serve`, and open http://127.0.0.1:8080\n",
 	      out);
 }
 
-/* The exit status, once all output has really gone out. A reader that has had enough is no failure. */
+/* The exit status, once all output is written. A reader that has closed the output is not an error. */
 static int written(int status)
 {
 	if (fflush(stdout) == 0 || errno == EPIPE || status != 0)
@@ -63,9 +63,9 @@ static int written(int status)
 
 static void set_up_memory(void)
 {
-	/* Pages are made by one thread and freed by another: many arenas would only keep more of them. */
+	/* Pages are allocated by one thread and freed by another: many arenas would only keep more of them. */
 	mallopt(M_ARENA_MAX, 2);
-	/* They come and go by the thousand: kept in the heap, their memory need not be asked for and cleared each time. */
+	/* Pages are allocated by the thousand: kept in the heap, their memory need not be mapped and cleared each time. */
 	mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024);
 }
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 {
 	set_up_memory();
 	bus_error_explain();
-	umask(077); /* a store, its copies and archives are nobody else's to read */
+	umask(077); /* the store, its copies and archives are for their owner only */
 	for (int i = 0; profiles[i] != NULL; i++)
 		if (profiles[i]->declare != NULL)
 			profiles[i]->declare();
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 		if (strcmp(name, commands[i].name) == 0)
 			return written(commands[i].run(argc - 2, argv + 2));
 	if (argc > 1)
-		fprintf(stderr, "tidemark: no such command: %s\n\n", name);
+		fprintf(stderr, "tidemark: unknown command: %s\n\n", name);
 	print_help(stderr);
 	return EXIT_USAGE;
 }

@@ -1,4 +1,4 @@
-/* What stopping the server has come to, as a line of the log. */
+/* The figures of a shutdown, as a line of the log. */
 #ifndef APP_REPORT_H
 #define APP_REPORT_H
 
@@ -9,7 +9,7 @@
 
 void report_begin(struct stop_report *r, const char *signal, int64_t started_ms, struct writer *w, struct ws *ws,
 		  struct waiters *p);
-/* Everything that was accepted is committed, and every connection is closed. */
+/* Call it when everything that was accepted is committed and every connection is closed. */
 void report_end(struct stop_report *r, struct writer *w, struct ws *ws, struct waiters *p);
 void report_log(const struct stop_report *r);
 

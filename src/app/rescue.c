@@ -14,7 +14,7 @@ static void on_progress(void *arg, uint64_t done, uint64_t all)
 	progress_set(arg, done, done, all);
 }
 
-/* Opens it as a server would, and verifies it. */
+/* Opens the store as a server would, and verifies it. */
 static enum err examine(const struct config *c, struct history_verified *found, struct fault *fault)
 {
 	struct store *s = NULL;
@@ -33,20 +33,20 @@ static enum err examine(const struct config *c, struct history_verified *found, 
 	return err;
 }
 
-static void tell(const struct salvage_report *r)
+static void print_report(const struct salvage_report *r)
 {
 	fprintf(stderr, "tidemark: salvaged %" PRIu64 " events into archives; the head is %" PRIu64 "\n", r->kept, r->head);
 	if (r->lost > 0)
-		fprintf(stderr, "tidemark: %" PRIu64 " events are gone:", r->lost);
+		fprintf(stderr, "tidemark: %" PRIu64 " events are lost:", r->lost);
 	for (uint32_t i = 0; i < r->range_count && i < SALVAGE_RANGES_MAX; i++)
 		fprintf(stderr, " %" PRIu64 "-%" PRIu64, r->ranges[i].first, r->ranges[i].last);
 	if (r->lost > 0)
 		fprintf(stderr, "%s\n", r->range_count > SALVAGE_RANGES_MAX ? " and more" : "");
 	if (r->side_fault[0] != '\0')
-		fprintf(stderr, "tidemark: sessions, leases and observations are gone: %s\n", r->side_fault);
+		fprintf(stderr, "tidemark: sessions, leases and observations are lost: %s\n", r->side_fault);
 	if (r->damaged > 0)
-		fprintf(stderr, "tidemark: %u archives were damaged, and are named .damaged now\n", r->damaged);
-	fprintf(stderr, "tidemark: what was there is in %s\n", r->old_dir);
+		fprintf(stderr, "tidemark: %u archives were damaged, and were renamed to .damaged\n", r->damaged);
+	fprintf(stderr, "tidemark: the damaged store was moved to %s\n", r->old_dir);
 }
 
 enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)
@@ -56,8 +56,8 @@ enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)
 	*salvaged = false;
 	enum err err = examine(c, &found, fault);
 	if (!err)
-		fprintf(stderr, "tidemark: nothing to salvage: %" PRIu64 " events are fine\n", found.events);
-	/* What has nothing to do with damage is no reason to touch anything. */
+		fprintf(stderr, "tidemark: nothing to salvage: all %" PRIu64 " events are intact\n", found.events);
+	/* An error that is not about damage: change nothing. */
 	if (!err || err == ERR_LOCKED || err == ERR_NEWER || err == ERR_NOMEM || err == ERR_FULL)
 		return err;
 	fprintf(stderr, "tidemark: %s is damaged: %s\n", c->data, fault->text);
@@ -65,6 +65,6 @@ enum err rescue(const struct config *c, bool *salvaged, struct fault *fault)
 	if (err)
 		return err;
 	*salvaged = true;
-	tell(&report);
+	print_report(&report);
 	return ERR_NONE;
 }

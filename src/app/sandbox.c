@@ -7,7 +7,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-/* A list of what is refused, not of what is allowed: the C library may use other calls tomorrow for what it does today. */
+/* A list of system calls that are refused, not of those that are allowed: the C library may use other calls in the
+ * future. */
 static const char *const refused[] = {
 	/* programs and processes */
 	"execve",
@@ -19,7 +20,7 @@ static const char *const refused[] = {
 	"process_vm_writev",
 	"pidfd_getfd",
 	"kcmp",
-	/* who it is */
+	/* credentials */
 	"setuid",
 	"setgid",
 	"setreuid",
@@ -30,7 +31,7 @@ static const char *const refused[] = {
 	"setfsuid",
 	"setfsgid",
 	"capset",
-	/* where it is */
+	/* file systems and namespaces */
 	"mount",
 	"umount",
 	"umount2",
@@ -66,7 +67,7 @@ static const char *const refused[] = {
 	"syslog",
 	"iopl",
 	"ioperm",
-	/* ways into the kernel that nothing here needs */
+	/* kernel interfaces that nothing here needs */
 	"bpf",
 	"perf_event_open",
 	"userfaultfd",
@@ -86,20 +87,20 @@ static int refuse(scmp_filter_ctx filter, const char *name)
 {
 	int number = seccomp_syscall_resolve_name(name);
 	if (number == __NR_SCMP_ERROR)
-		return 0; /* this machine has no such call */
+		return 0; /* this architecture does not have the call */
 	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
 }
 
-/* Threads share the memory; what does not is another process. */
+/* Threads share the address space; a clone that does not is a new process. */
 static int refuse_processes(scmp_filter_ctx filter)
 {
 	struct scmp_arg_cmp no_thread = {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0};
 	int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, no_thread);
-	/* Its flags are in memory, where no filter can look: the C library then uses clone. */
+	/* The flags of clone3 are in memory, which a filter cannot read; refused, the C library uses clone. */
 	return rc == 0 ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) : rc;
 }
 
-/* Everything above AF_INET6, and between it and AF_INET. */
+/* All families above AF_INET6, and those between AF_INET and AF_INET6. */
 static int refuse_sockets(scmp_filter_ctx filter)
 {
 	struct scmp_arg_cmp other = {0, SCMP_CMP_GT, AF_INET6, 0};
@@ -125,5 +126,5 @@ enum err sandbox_enter(struct fault *fault)
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	seccomp_release(filter);
-	return rc == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "--seccomp: the filter cannot be set: %s", strerror(-rc));
+	return rc == 0 ? ERR_NONE : fault_set(fault, ERR_IO, "--seccomp: cannot set the filter: %s", strerror(-rc));
 }

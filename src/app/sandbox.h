@@ -1,12 +1,12 @@
-/* What the server never does, made impossible: programs, other processes, other kinds of sockets, the system's own affairs.
- */
+/* A system call filter that refuses what the server never does: programs, other processes, other kinds of sockets,
+ * administration. */
 #ifndef APP_SANDBOX_H
 #define APP_SANDBOX_H
 
 #include "base/err.h"
 
-/* For all threads of the process and for good: a filter of system calls (seccomp) after which those are refused (EPERM), and
- * no privileges can be gained. */
+/* Sets a permanent filter (seccomp) for all threads of the process: refused calls fail with EPERM, and privileges cannot
+ * be gained. */
 enum err sandbox_enter(struct fault *fault);
 
 #endif

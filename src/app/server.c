@@ -23,25 +23,25 @@
 
 enum {
 	POOL_THREADS = 2,
-	/* Of a connection: twice the longest head that the door lets through; for a stream, whose head is short, what makes
-	 * ten thousand of them affordable (docs/decisions/0008-speed.md). */
+	/* Per connection: twice the longest head that the listener passes on. For a stream, whose head is short, a size
+	 * that makes ten thousand streams affordable (docs/decisions/0008-speed.md). */
 	HTTP_MEMORY = 16 * 1024,
 	STREAM_MEMORY = 5888,
 	SPARE_FDS = 256,  /* for the store, its readers, the log and the listeners */
-	TLS_FDS = 3,      /* of an encrypted connection: its socket, and the pair to what serves it */
-	EXPORTS_MAX = 16, /* at once: each has some MiB of its own */
+	TLS_FDS = 3,      /* per TLS connection: its socket, and the pair of sockets to its server */
+	EXPORTS_MAX = 16, /* at once; each needs several MiB of memory */
 	SEARCHES_MAX = 64,
-	CONDITIONS_MAX = 4096, /* each event is looked at for each: a microsecond or two */
+	CONDITIONS_MAX = 4096, /* each event is tested against each: a microsecond or two */
 	SESSIONS_MAX = 100000,
-	LONG_SPARED = 16, /* the part of all requests that those which stay leave for others */
-	/* A client alone may have two thirds: ten thousand readers of one machine are one client. */
-	REQUESTS_TIMES = 2,
+	LONG_RESERVE = 16, /* 1/n of all requests is reserved for requests that are not long */
+	/* A single client may have two thirds: ten thousand readers on one machine are one client. */
+	CLIENT_TIMES = 2,
 	SMALL_UPLOADS_MAX = 16 * 1024 * 1024,
 	SMALL_REPLIES_MAX = 16 * 1024 * 1024,
-	FILTERS_MAX = 64 * 1024 * 1024, /* bytes of what sessions are filtered by */
+	FILTERS_MAX = 64 * 1024 * 1024, /* bytes of the filters of sessions */
 };
 
-/* All that runs, from the ground up; what was not made is NULL. */
+/* All modules, in the order in which they are created; NULL: not created. */
 struct server {
 	struct config config;
 	struct quotas *quotas;
@@ -50,7 +50,7 @@ struct server {
 	struct feed *feed;
 	struct sessions *sessions;
 	struct ws_metrics *metrics;
-	void *profiles[PROFILES_MAX]; /* as in `profiles` */
+	void *profiles[PROFILES_MAX]; /* parallel to `profiles` */
 	struct observers observers;
 	struct stop_report report;
 	struct writer *writer;
@@ -59,7 +59,7 @@ struct server {
 	struct waiters *waiters;
 	struct ws *ws;
 	struct http *http;
-	struct http *streams; /* the same routes, for connections that stay */
+	struct http *streams; /* a second HTTP server with the same routes, for endless streams */
 	struct listener *listener;
 	struct access *access;
 	struct rates *rates;
@@ -68,8 +68,8 @@ struct server {
 	struct http_routes routes[PROFILES_MAX + 2];
 };
 
-/* libwebsockets makes its tables as large as this says: no larger than needed. Where there are not as many descriptors,
- * there are fewer connections: the store needs some, too. */
+/* libwebsockets allocates tables of this size, so the limit is no larger than needed. With fewer descriptors the number
+ * of connections is reduced: the store needs some, too. */
 static void set_fd_limit(struct config *c)
 {
 	struct rlimit limit;
@@ -83,8 +83,8 @@ static void set_fd_limit(struct config *c)
 		return;
 	rlim_t left = limit.rlim_cur > 2 * SPARE_FDS ? limit.rlim_cur - SPARE_FDS : limit.rlim_cur / 2;
 	c->max_connections = left > each ? (int64_t)(left / each) : 1;
-	log_warn("fewer connections than asked for: the limit of open files is too low", "limit=%" PRIu64 " wanted=%" PRIu64,
-		 limit.rlim_cur, wanted);
+	log_warn("reduced the number of connections: the limit of open files is too low",
+		 "limit=%" PRIu64 " wanted=%" PRIu64, limit.rlim_cur, wanted);
 }
 
 static struct quotas *make_quotas(const struct config *c)
@@ -94,9 +94,9 @@ static struct quotas *make_quotas(const struct config *c)
 		[QUOTA_CONNECTIONS] = {.all = (uint64_t)c->max_connections,
 				       .client =
 					       c->max_peer_connections > 0 ? (uint64_t)c->max_peer_connections : UINT64_MAX},
-		[QUOTA_REQUESTS] = {.all = (uint64_t)c->max_connections, .times = REQUESTS_TIMES},
-		[QUOTA_LONG_REQUESTS] = {.all = (uint64_t)(c->max_connections - c->max_connections / LONG_SPARED),
-					 .times = REQUESTS_TIMES},
+		[QUOTA_REQUESTS] = {.all = (uint64_t)c->max_connections, .times = CLIENT_TIMES},
+		[QUOTA_LONG_REQUESTS] = {.all = (uint64_t)(c->max_connections - c->max_connections / LONG_RESERVE),
+					 .times = CLIENT_TIMES},
 		[QUOTA_SEARCHES] = {.all = SEARCHES_MAX},
 		[QUOTA_UPLOADS] = {.all = (uint64_t)uploads},
 		[QUOTA_SMALL_UPLOADS] = {.all = SMALL_UPLOADS_MAX},
@@ -114,13 +114,13 @@ static struct quotas *make_quotas(const struct config *c)
 	});
 }
 
-/* A stream or type that a client has begun is there no more. */
+/* A topic (stream and type) that a client has begun was removed. */
 static void on_forgotten(void *arg, uint64_t client)
 {
 	quota_give(arg, QUOTA_TOPICS, client, 1);
 }
 
-/* The store, and what reads it. */
+/* The store and its readers. */
 static enum err make_store(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
@@ -167,7 +167,7 @@ static enum err make_profiles(struct server *s, struct fault *fault)
 	return err;
 }
 
-/* The writer, and what moves events out of the log. */
+/* The writer and the archiver. */
 static enum err make_writer(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
@@ -218,7 +218,7 @@ static enum err make_ws(struct server *s, struct fault *fault)
 	return ws_create(options, &s->ws, fault);
 }
 
-/* Who may do what, where connections come in, and readers that wait. */
+/* Access control, the listener, and waiters. */
 static enum err make_access(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
@@ -244,8 +244,8 @@ static enum err make_access(struct server *s, struct fault *fault)
 	return err ? err : waiters_create(waiters, &s->waiters, fault);
 }
 
-/* What handlers work with; the profiles start on it. The first route that fits has a request: those of profiles come first.
- */
+/* The handlers' context; the profiles start with it. The first route that matches a request is used: those of profiles
+ * come first. */
 static enum err make_api(struct server *s, struct fault *fault)
 {
 	const struct config *c = &s->config;
@@ -288,7 +288,7 @@ static enum err make_http(struct server *s, struct fault *fault)
 		.routes = s->routes,
 		.body_max = (size_t)c->max_request,
 		.quotas = s->quotas,
-		.connections_max = (int)c->max_connections + SPARE_FDS, /* some may be on their way out */
+		.connections_max = (int)c->max_connections + SPARE_FDS, /* some may be closing */
 		.timeout_ms = c->handshake_timeout,
 		.connection_memory = HTTP_MEMORY,
 		.guard = &s->guard,
@@ -306,7 +306,7 @@ static enum err make_http(struct server *s, struct fault *fault)
 	return err ? err : listener_start(s->listener, s->http, s->streams, s->ws, fault);
 }
 
-/* What is acknowledged and counted until the last moment, and the last event of a profile that has one. */
+/* Saves acknowledgements and counters for the last time, and the last event of a profile that has one. */
 static void save(struct server *s)
 {
 	struct batch *last = NULL;
@@ -320,8 +320,8 @@ static void save(struct server *s)
 	batch_destroy(last);
 }
 
-/* From the listener inwards: no new connections, then no new requests, then what was accepted is committed and answered,
- * then every connection is closed. */
+/* From the listener inwards: stop accepting connections, then requests, then commit and answer what was accepted, then
+ * close all connections. */
 static void stop(struct server *s)
 {
 	if (s->store != NULL)
@@ -350,7 +350,7 @@ static void stop(struct server *s)
 		save(s);
 	if (s->feed != NULL)
 		feed_close(s->feed);
-	pool_destroy(s->pool); /* runs what waits there */
+	pool_destroy(s->pool); /* runs the jobs that wait */
 	http_destroy(s->http);
 	http_destroy(s->streams);
 	ws_destroy(s->ws);
@@ -376,23 +376,23 @@ static void reload_certificate(struct server *s)
 {
 	struct fault fault;
 	if (listener_reload(s->listener, &fault) != ERR_NONE)
-		log_error("the certificate stays as it was", "error=%s", log_text(fault.text));
+		log_error("cannot reload the certificate, the old one stays", "error=%s", log_text(fault.text));
 	else
-		log_info("the certificate was read anew", "file=%s", log_text(s->config.tls_cert));
+		log_info("certificate reloaded", "file=%s", log_text(s->config.tls_cert));
 }
 
-/* Reads certificate and tokens anew, and sees off whose tokens are no longer good. */
+/* Reads certificate and tokens again, and closes connections whose token is no longer valid. */
 static void reload(struct server *s)
 {
 	struct fault fault;
 	if (s->config.tls_cert != NULL)
 		reload_certificate(s);
 	if (s->config.tokens == NULL) {
-		log_info("there is no --tokens to read anew", NULL);
+		log_info("nothing to reload: there is no --tokens", NULL);
 		return;
 	}
 	if (access_reload(s->access, &fault) != ERR_NONE) {
-		log_error("the tokens stay as they were", "error=%s", log_text(fault.text));
+		log_error("cannot reload the tokens, the old ones stay", "error=%s", log_text(fault.text));
 		return;
 	}
 	http_recheck(s->http);
@@ -400,7 +400,7 @@ static void reload(struct server *s)
 	ws_recheck(s->ws);
 	struct access_figures figures;
 	access_read(s->access, &figures);
-	log_info("tokens were read anew", "tokens=%" PRIu64, figures.tokens);
+	log_info("tokens reloaded", "tokens=%" PRIu64, figures.tokens);
 }
 
 static void announce(const struct server *s)
@@ -418,7 +418,7 @@ int server_main(int argc, char **argv)
 	int status = config_parse(&s.config, argc, argv);
 	if (status >= 0)
 		return status;
-	/* Blocked before the first thread starts, so that only the wait below sees them. */
+	/* Blocked before the first thread starts, so that only sigwait below gets them. */
 	sigset_t signals;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);

@@ -1,4 +1,4 @@
-/* Puts the house together, runs it, and takes it apart. */
+/* Creates all modules of the server, runs it, and destroys them. */
 #ifndef APP_SERVER_H
 #define APP_SERVER_H
 

@@ -11,18 +11,18 @@
 
 enum { FAIL_TEXT_LEN = 2 * FAULT_TEXT_LEN + 4096 /* a path, and a fault */ };
 
-static void say(const char *format, va_list args)
+static void report(const char *format, va_list args)
 {
 	fputs("tidemark: ", stderr);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 }
 
-void cli_say(const char *format, ...)
+void cli_report(const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	say(format, args);
+	report(format, args);
 	va_end(args);
 }
 
@@ -30,7 +30,7 @@ int cli_fail(const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	say(format, args);
+	report(format, args);
 	va_end(args);
 	return CLI_FAILED;
 }
@@ -62,7 +62,7 @@ void cli_print_document(struct document *d)
 void cli_print(const struct buf *line)
 {
 	if (buf_failed(line))
-		cli_say("out of memory");
+		cli_report("out of memory");
 	else
 		printf("%.*s\n", (int)line->len, line->data);
 }
@@ -74,7 +74,7 @@ int cli_fail_as(bool json, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	cli_say("%s", text);
+	cli_report("%s", text);
 	if (json) {
 		struct document d;
 		struct doc root = document_begin(&d);
@@ -89,7 +89,7 @@ int cli_wrong_usage(const char *command, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	say(format, args);
+	report(format, args);
 	va_end(args);
 	fprintf(stderr, "See: tidemark %s --help\n", command);
 	return CLI_USAGE;
@@ -103,24 +103,24 @@ bool cli_is_url(const char *operand)
 const char *cli_server(const char *command, int operands, char **argv, const char *fallback)
 {
 	if (operands > 1) {
-		cli_wrong_usage(command, "%s takes one URL, not also: %s", command, argv[1]);
+		cli_wrong_usage(command, "%s: only one URL is allowed, not also: %s", command, argv[1]);
 		return NULL;
 	}
 	const char *url = operands == 1 ? argv[0] : fallback;
 	if (cli_is_url(url) && strstr(url, "//")[2] != '\0')
 		return url;
-	cli_wrong_usage(command, "a server's URL is like " CLI_URL_DEFAULT ", not: %s", url);
+	cli_wrong_usage(command, "not a valid server URL (example: " CLI_URL_DEFAULT "): %s", url);
 	return NULL;
 }
 
-const char *cli_place(const char *command, int operands, char **argv, const char *fallback)
+const char *cli_source(const char *command, int operands, char **argv, const char *fallback)
 {
-	const char *place = operands > 0 ? argv[0] : fallback;
+	const char *source = operands > 0 ? argv[0] : fallback;
 	if (operands > 1)
-		cli_wrong_usage(command, "%s takes one directory or URL, not also: %s", command, argv[1]);
-	else if (place == NULL)
-		cli_wrong_usage(command, "%s wants a directory or a URL", command);
-	return operands > 1 ? NULL : place;
+		cli_wrong_usage(command, "%s: only one directory or URL is allowed, not also: %s", command, argv[1]);
+	else if (source == NULL)
+		cli_wrong_usage(command, "%s: a directory or a URL is missing", command);
+	return operands > 1 ? NULL : source;
 }
 
 void cli_url(struct buf *out, const char *server, const char *path)
@@ -147,7 +147,7 @@ void cli_params(struct buf *out, const char *name, const struct option_texts *va
 		cli_param(out, name, values->items[i]);
 }
 
-/* The parameter that a fault begins with becomes the name of the option: max_age, --max-age. */
+/* Converts the parameter at the beginning of a fault to the name of the option: max_age, --max-age. */
 static void name_option(char *text)
 {
 	for (; *text != '\0' && *text != ':'; text++)
@@ -175,17 +175,19 @@ int cli_check(const char *command, struct slice target, unsigned allowed)
 void cli_gap(const char *reason, uint64_t requested, uint64_t first)
 {
 	if (strcmp(reason, "retention") == 0)
-		cli_say("gap: events %" PRIu64 " to %" PRIu64 " have been removed by retention", requested + 1, first - 1);
+		cli_report("gap: events %" PRIu64 " to %" PRIu64 " have been removed by retention", requested + 1,
+			   first - 1);
 	else if (strcmp(reason, "age") == 0)
-		cli_say("gap: events %" PRIu64 " to %" PRIu64 " are older than --max-age, and are passed over",
-			requested + 1, first - 1);
+		cli_report("gap: events %" PRIu64 " to %" PRIu64 " are older than --max-age and are skipped", requested + 1,
+			   first - 1);
 	else if (strcmp(reason, "epoch") == 0)
-		cli_say("gap: this is another store than before; starting with its first event, %" PRIu64, first);
+		cli_report("gap: the server has a different store now; continuing with its first event, %" PRIu64, first);
 	else if (strcmp(reason, "diverged") == 0)
-		cli_say("gap: %" PRIu64 " is on a line of history that ended here before it; going on with %" PRIu64,
-			requested, first);
+		cli_report("gap: %" PRIu64
+			   " is on a line of history that ended before it in this store; continuing with %" PRIu64,
+			   requested, first);
 	else
-		cli_say("gap: %" PRIu64 " is past the end of the log; going on at its head", requested);
+		cli_report("gap: %" PRIu64 " is beyond the end of the log; continuing at its head", requested);
 }
 
 void cli_bytes(char *out, size_t size, uint64_t bytes)

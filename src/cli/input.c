@@ -9,8 +9,8 @@
 
 enum {
 	BLOCK_BYTES = 256 * 1024,
-	LINE_BYTES_MAX = 128 * 1024 * 1024, /* the largest event a server can be told to take has 64 MiB */
-	LOOK_MS = 1000,                     /* a signal between the look at it and the wait would go unseen */
+	LINE_BYTES_MAX = 128 * 1024 * 1024, /* the maximum of --max-event is 64 MiB */
+	POLL_MS = 1000,                     /* a signal between the check and the wait is noticed after this time */
 };
 
 void input_init(struct input *in)
@@ -28,7 +28,7 @@ void input_finish(struct input *in)
 	buf_finish(&in->text);
 }
 
-/* The next line, to its end or that of what has been read. */
+/* The next complete line; at the end of the input also an incomplete one. */
 static bool next_line(struct input *in, char **line, size_t *len)
 {
 	const char *end = in->text.data + in->text.len;
@@ -49,14 +49,14 @@ static bool next_line(struct input *in, char **line, size_t *len)
 bool input_line(struct input *in, char **line, size_t *len)
 {
 	bool found = next_line(in, line, len);
-	if (found && in->skipping) { /* this was its end */
+	if (found && in->skipping) { /* this was the end of the line that is skipped */
 		in->skipping = false;
 		found = next_line(in, line, len);
 	}
 	return found;
 }
 
-/* What has been read of a line that is too long. */
+/* Drops the part of a line that is too long. */
 static enum err drop_line(struct input *in, struct fault *fault)
 {
 	fault_set(fault, ERR_TOO_LARGE, "the line is longer than %d MiB", LINE_BYTES_MAX / 1024 / 1024);
@@ -71,8 +71,8 @@ static enum err drop_line(struct input *in, struct fault *fault)
 	return ERR_NONE;
 }
 
-/* Makes room for a block: what was handed out goes. */
-static enum err make_room(struct input *in, struct fault *fault)
+/* Drops the lines that were handed out, and reserves memory for a block. */
+static enum err reserve_block(struct input *in, struct fault *fault)
 {
 	buf_drop(&in->text, in->at);
 	in->searched -= in->at;
@@ -82,13 +82,13 @@ static enum err make_room(struct input *in, struct fault *fault)
 	return buf_reserve(&in->text, BLOCK_BYTES) ? ERR_NONE : fault_nomem(fault);
 }
 
-/* True when a read would not block. */
+/* Would a read not block? `wait`: waits until it would not. */
 static bool is_ready(bool wait)
 {
 	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
 	int n;
 	do
-		n = poll(&p, 1, wait ? LOOK_MS : 0);
+		n = poll(&p, 1, wait ? POLL_MS : 0);
 	while (wait && n <= 0 && !stop_wanted());
 	return n > 0;
 }
@@ -102,18 +102,18 @@ enum input_state input_read(struct input *in, bool wait, struct fault *fault)
 		return INPUT_STOPPED;
 	if (!ready)
 		return INPUT_NOTHING;
-	if (make_room(in, fault) != ERR_NONE)
+	if (reserve_block(in, fault) != ERR_NONE)
 		return INPUT_FAILED;
 	ssize_t n = read(STDIN_FILENO, in->text.data + in->text.len, in->text.cap - in->text.len);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return INPUT_NOTHING;
 	if (n < 0) {
-		fault_set(fault, ERR_IO, "reading standard input: %s", strerror(errno));
+		fault_set(fault, ERR_IO, "cannot read standard input: %s", strerror(errno));
 		return INPUT_FAILED;
 	}
 	in->text.len += (size_t)n;
 	in->bytes += (uint64_t)n;
 	in->ended = n == 0;
-	/* A last line without its newline is a line. */
+	/* the last line need not end with a newline */
 	return in->ended && in->at == in->text.len ? INPUT_ENDED : INPUT_SOME;
 }

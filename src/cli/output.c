@@ -29,8 +29,8 @@ enum err output_add(struct output *o, const void *bytes, size_t len, struct faul
 	return o->text.len >= FLUSH_BYTES ? output_flush(o, fault) : ERR_NONE;
 }
 
-/* A pipe or a terminal may have been left non-blocking by somebody else who holds it. */
-static void wait_for_room(void)
+/* A pipe or a terminal may have been made non-blocking by another process that has it open. */
+static void wait_until_writable(void)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
 	poll(&p, 1, -1);
@@ -45,11 +45,11 @@ enum err output_flush(struct output *o, struct fault *fault)
 		if (n >= 0)
 			written += (size_t)n;
 		else if (errno == EPIPE || (errno == EINTR && stop_wanted()))
-			err = fault_set(fault, ERR_CLOSED, "nobody reads the output any more");
+			err = fault_set(fault, ERR_CLOSED, "the reader of the output has closed it");
 		else if (errno == EAGAIN)
-			wait_for_room();
+			wait_until_writable();
 		else if (errno != EINTR)
-			err = fault_set(fault, ERR_IO, "writing the output: %s", strerror(errno));
+			err = fault_set(fault, ERR_IO, "cannot write the output: %s", strerror(errno));
 	}
 	buf_drop(&o->text, written);
 	o->lost = o->lost || err == ERR_CLOSED;

@@ -1,5 +1,5 @@
-/* Standard output: gathered, and written in large pieces. Who reads it may go away at any time (`| head`): that is an
- * end, not a failure. */
+/* Standard output, buffered and written in large pieces. Its reader may close it at any time (`| head`): that is an end,
+ * not an error. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
@@ -8,20 +8,20 @@
 
 struct output {
 	struct buf text; /* not written yet */
-	bool lost;       /* nobody reads it any more: that was the ERR_CLOSED */
+	bool lost;       /* the reader has closed it, and ERR_CLOSED was returned */
 };
 
-/* Ignores SIGPIPE from here on. */
+/* Ignores SIGPIPE from now on. */
 void output_init(struct output *o);
-/* Writes nothing more. */
+/* Discards unwritten bytes. */
 void output_finish(struct output *o);
 
-/* Appends; writes it out when it has become much. ERR_CLOSED: the reader has gone, or the process is asked to stop
- * while the reader does not read. ERR_NOMEM, ERR_IO. */
+/* Appends bytes, and writes when there are many. ERR_CLOSED: the reader has closed the output, or the process was asked
+ * to stop while the reader does not read. ERR_NOMEM, ERR_IO. */
 enum err output_add(struct output *o, const void *bytes, size_t len, struct fault *fault);
-/* Writes all of it. The same errors. */
+/* Writes everything. The same errors. */
 enum err output_flush(struct output *o, struct fault *fault);
-/* False once the reader has gone. */
+/* False: the reader has closed the output. */
 bool output_has_reader(void);
 
 #endif

@@ -20,7 +20,7 @@ static void on_signal(int number)
 void stop_install(void (*wake)(void))
 {
 	wake_up = wake;
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND}; /* and no SA_RESTART */
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND}; /* without SA_RESTART */
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

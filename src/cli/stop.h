@@ -1,10 +1,10 @@
-/* The wish to end: SIGINT or SIGTERM. The first asks; a second one ends the process at once. */
+/* Stopping by SIGINT or SIGTERM: the first one asks the process to stop, the second one ends it at once. */
 #ifndef CLI_STOP_H
 #define CLI_STOP_H
 
 #include <stdbool.h>
 
-/* Calls that wait come back with EINTR from here on. `wake` (may be NULL) runs inside the signal handler. */
+/* Installs the handler. Blocking calls then fail with EINTR. `wake` (may be NULL) is called in the signal handler. */
 void stop_install(void (*wake)(void));
 bool stop_wanted(void);
 

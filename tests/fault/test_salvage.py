@@ -54,8 +54,8 @@ class Salvage(TidemarkTest):
         """Starts with --salvage; returns what was gone, as ranges."""
         self.server.log.clear()
         self.server.start("--salvage")
-        log = wait_until(lambda: "what was there is in" in self.server.log_text() and self.server.log_text(), "it says what it did")
-        gone = re.search(r"(\d+) events are gone:((?: \d+-\d+)*)", log)
+        log = wait_until(lambda: "the damaged store was moved to" in self.server.log_text() and self.server.log_text(), "it says what it did")
+        gone = re.search(r"(\d+) events are lost:((?: \d+-\d+)*)", log)
         return [tuple(map(int, r.split("-"))) for r in gone[2].split()] if gone else []
 
     def assert_kept(self, gone):
@@ -213,7 +213,7 @@ class Salvage(TidemarkTest):
         gone = self.salvaged()
         self.assertEqual(len(gone), 1)
         self.assertEqual(gone[0][1], EVENTS)
-        self.assertIn("sessions, leases and observations are gone", self.server.log_text())
+        self.assertIn("sessions, leases and observations are lost", self.server.log_text())
         self.assert_kept(gone)
 
     def test_nothing_at_all(self):

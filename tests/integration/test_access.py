@@ -349,7 +349,7 @@ class Access(TidemarkTest):
                 file.write(bad)
             failed = self.reload()
             self.assertEqual(failed["tokens"], len(TOKENS))
-            wait_until(lambda: "the tokens stay as they were" in self.server.log[-1], "the log says so")
+            wait_until(lambda: "cannot reload the tokens" in self.server.log[-1], "the log says so")
             self.assertEqual(self.ask("GET", "/v1/streams", "reader").status, 200)
         with open(self.file, "w", encoding="utf-8") as file:
             file.write("# none is left but this\n\n" + good.splitlines()[3] + "\n")
@@ -490,7 +490,7 @@ class TokenCommand(TidemarkTest):
         self.assertIn("chmod 600", done.stderr)
         os.chmod(self.file, 0o644)
         self.server.start("--tokens", self.file)
-        self.assertTrue([line for line in self.server.log if "others may read the file of tokens" in line])
+        self.assertTrue([line for line in self.server.log if "the file of tokens can be read by other users" in line])
 
     def test_beyond_loopback_tokens_are_wanted(self):
         for address in ("0.0.0.0:0", "[::]:0", "127.example:0", "localhost.example:0"):

@@ -95,7 +95,7 @@ class Configuration(CommandTest):
         for name in ("query", "tail"):
             ended = command(name, NOBODY, "--max-age", "soon")
             self.assertEqual((ended.returncode, ended.stderr.splitlines()[0]),
-                             (2, "tidemark: --max-age: wants a duration such as 90s or 1h"))
+                             (2, "tidemark: --max-age: must be a duration such as 90s or 1h"))
 
     def test_the_command_line_wins_over_the_environment_and_that_over_the_file(self):
         path = os.path.join(self.prepare().home, "tidemark.conf")
@@ -206,7 +206,7 @@ class Publish(CommandTest):
         self.assertEqual(done.returncode, 1, done)
         self.assertEqual([e["data"]["line"] for e in server.everything()], list("abcdef"))
         for number in (2, 7, 8, 10):
-            self.assertRegex(done.stderr, rf"line {number} is passed over: .*(limit|larger)")
+            self.assertRegex(done.stderr, rf"line {number} skipped: .*(limit|larger)")
         self.assertIn("6 events stored", done.stderr)
         self.assertIn("4 lines were too long", done.stderr)
         self.assertEqual(json.loads(done.stdout)["skipped"], 4)
@@ -222,7 +222,7 @@ class Publish(CommandTest):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertEqual([e["data"]["line"] for e in self.server.everything()], ["a", "b"])
         for number in (2, 4):
-            self.assertIn(f"line {number} is passed over: the line is longer than 128 MiB", done.stderr)
+            self.assertIn(f"line {number} skipped: the line is longer than 128 MiB", done.stderr)
 
     def test_lines_are_published_one_by_one_at_once(self):
         publish = self.start("publish", self.server.url, "--lines", "--stream", "app")

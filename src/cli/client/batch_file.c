@@ -9,7 +9,7 @@
 #include "json/json.h"
 
 enum {
-	DATA_MAX = 64 * 1024 * 1024, /* the most that a server can be told to take */
+	DATA_MAX = 64 * 1024 * 1024, /* the maximum of --max-event */
 	ENTRIES_FIRST = 64,
 };
 
@@ -45,7 +45,7 @@ static enum err no_memory(struct fault *fault)
 	return fault_nomem(fault);
 }
 
-/* An envelope in the making; names without text are left out. */
+/* An envelope that is being composed; empty names are left out. */
 struct envelope {
 	struct slice stream;
 	struct slice type;
@@ -111,8 +111,8 @@ static bool has_string(struct slice object, const char *member)
 	return json_member(object, member, &value) && json_kind(value) == JSON_STRING;
 }
 
-/* The name from the command line where the document has none, else the document's. An event that does not name its
- * stream has it from `connection_type` (CONTRACT: the event). */
+/* Uses the names of the command line where the document has none. The stream of an event without one is that of
+ * `connection_type` (CONTRACT: the event). */
 static void choose_names(struct slice document, const struct batch_file_names *names, struct envelope *e)
 {
 	if (json_kind(document) != JSON_OBJECT)
@@ -134,7 +134,7 @@ enum err batch_file_add_document(struct batch_file *p, struct batch_file_names *
 	if (is_blank(text, len))
 		return ERR_NONE;
 	if (!json_minify(text, len, text, &document.len, &error))
-		err = fault_set(fault, ERR_INVALID, "not JSON at byte %zu: %s", error.offset, error.what);
+		err = fault_set(fault, ERR_INVALID, "invalid JSON at byte %zu: %s", error.offset, error.what);
 	if (!err)
 		choose_names(document, names, &e);
 	if (!err)
@@ -155,7 +155,7 @@ enum err batch_file_add_document(struct batch_file *p, struct batch_file_names *
 
 /* --- lines of text --- */
 
-/* How many continuation bytes follow a lead byte, and the bounds of the first (Unicode, table 3-7). */
+/* The number of continuation bytes after a lead byte, and the bounds of the first (Unicode, table 3-7). */
 static int continuation(unsigned char lead, unsigned char *low, unsigned char *high)
 {
 	*low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
@@ -167,7 +167,7 @@ static int continuation(unsigned char lead, unsigned char *low, unsigned char *h
 	return lead >= 0xf0 && lead <= 0xf4 ? 3 : 0;
 }
 
-/* The bytes of the character at `p`; where there is none, *valid is false and the bytes stand for one replacement. */
+/* The length of the character at `p`; if it is invalid, *valid is false, and the bytes become one replacement character. */
 static size_t character(const unsigned char *p, const unsigned char *end, bool *valid)
 {
 	*valid = *p < 0x80;

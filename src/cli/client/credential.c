@@ -12,10 +12,10 @@ static int read_first_line(struct credential *c)
 	bool fine = fgets(c->token, sizeof c->token, f) != NULL;
 	fclose(f);
 	c->token[strcspn(c->token, "\r\n")] = '\0';
-	return fine && c->token[0] != '\0' ? CLI_GO_ON : cli_fail("--token-file %s: there is no token in it", c->file);
+	return fine && c->token[0] != '\0' ? CLI_GO_ON : cli_fail("--token-file %s: the file has no token", c->file);
 }
 
-/* It becomes part of a header: nothing may end that, or begin another. */
+/* The token becomes part of a header: it must not contain a line break. */
 static bool is_plain(const char *text)
 {
 	for (; *text != '\0'; text++)
@@ -32,8 +32,8 @@ int credential_read(struct credential *c, const char *command)
 			return status;
 	} else if (c->text != NULL) {
 		if (strlen(c->text) > TOKEN_TEXT_MAX)
-			return cli_wrong_usage(command, "a token has at most %d characters", TOKEN_TEXT_MAX);
+			return cli_wrong_usage(command, "the token has more than %d characters", TOKEN_TEXT_MAX);
 		strcpy(c->token, c->text);
 	}
-	return is_plain(c->token) ? CLI_GO_ON : cli_wrong_usage(command, "a token holds no spaces and only ASCII");
+	return is_plain(c->token) ? CLI_GO_ON : cli_wrong_usage(command, "the token must be ASCII without spaces");
 }

@@ -14,7 +14,7 @@ enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_CAP_MS = 10000,
 	SILENCE_MS = 60000,
-	NAP_MS = 200, /* a signal between the look at it and the wait would go unseen */
+	POLL_MS = 200, /* a signal between the check and the wait is noticed after this time */
 };
 
 enum err delivery_init(struct delivery *d, const char *server, const char *token, int64_t retry_ms,
@@ -39,7 +39,7 @@ void delivery_finish(struct delivery *d)
 
 /* --- one request --- */
 
-/* What became of the events of one request. */
+/* The receipt of one request. */
 struct receipt_read {
 	uint64_t first;
 	uint64_t last;
@@ -66,8 +66,8 @@ static bool read_receipt(struct slice document, struct receipt_read *r)
 	return true;
 }
 
-/* `numbered` events have ids of ours. When the server takes them for duplicates, an earlier try was obeyed although its
- * answer was lost, and with them all the others of the request. */
+/* `numbered` events have ids made by this process. If the server reports them as duplicates, an earlier attempt was
+ * stored and its answer lost, and so the whole request was. */
 static void count(struct delivery_figures *f, const struct receipt_read *r, uint64_t numbered)
 {
 	struct receipt_read now = *r;
@@ -77,7 +77,7 @@ static void count(struct delivery_figures *f, const struct receipt_read *r, uint
 	}
 	bool only_originals = f->count == 0;
 	if (now.count > 0 && only_originals)
-		f->first = f->last = 0; /* the range is that of new events from here on */
+		f->first = f->last = 0; /* from here on the range is that of new events */
 	if (now.count > 0 || only_originals) {
 		f->first = f->first == 0 || now.first < f->first ? now.first : f->first;
 		f->last = now.last > f->last ? now.last : f->last;
@@ -87,7 +87,7 @@ static void count(struct delivery_figures *f, const struct receipt_read *r, uint
 	snprintf(f->epoch, sizeof f->epoch, "%.*s", (int)r->epoch.len, r->epoch.p);
 }
 
-/* Entries of a parcel that go in one request. */
+/* Entries of a batch file that are sent in one request. */
 struct part {
 	struct slice body;
 	uint64_t numbered;
@@ -108,16 +108,16 @@ static enum err send_once(struct delivery *d, const struct part *part, int64_t *
 	if (!err && reply.status / 100 != 2)
 		err = http_problem(&reply, fault);
 	else if (!err && !read_receipt(reply.json, &receipt))
-		err = fault_set(fault, ERR_CORRUPT, "the server's answer is no receipt: is this a Tidemark server?");
+		err = fault_set(fault, ERR_CORRUPT, "the server's answer is not a receipt: is this a Tidemark server?");
 	if (!err)
 		count(&d->figures, &receipt, part->numbered);
 	http_reply_finish(&reply);
 	return err;
 }
 
-/* --- again and again --- */
+/* --- retries --- */
 
-static bool is_passing(enum err err)
+static bool is_transient(enum err err)
 {
 	return err == ERR_IO || err == ERR_CLOSED || err == ERR_BUSY || err == ERR_FULL;
 }
@@ -126,12 +126,12 @@ static void wait_ms(int64_t ms)
 {
 	int64_t until = clock_mono_ms() + ms;
 	for (int64_t left = ms; left > 0 && !stop_wanted(); left = until - clock_mono_ms())
-		poll(NULL, 0, (int)(left < NAP_MS ? left : NAP_MS));
+		poll(NULL, 0, (int)(left < POLL_MS ? left : POLL_MS));
 }
 
-/* Says why, and waits. False when it is time to give up. */
-static bool wait_again(struct delivery *d, unsigned attempt, int64_t since_ms, int64_t retry_after_ms,
-		       const struct fault *fault)
+/* Reports the error, and waits. False: it is time to give up. */
+static bool wait_before_retry(struct delivery *d, unsigned attempt, int64_t since_ms, int64_t retry_after_ms,
+			      const struct fault *fault)
 {
 	int64_t left = since_ms + d->retry_ms - clock_mono_ms();
 	if (left <= 0 || stop_wanted())
@@ -140,13 +140,13 @@ static bool wait_again(struct delivery *d, unsigned attempt, int64_t since_ms, i
 	pause = pause > retry_after_ms ? pause : retry_after_ms;
 	pause = pause < left ? pause : left;
 	progress_clear(d->progress);
-	cli_say("%s; trying again in %.1f s, for %" PRId64 " s more at most", fault->text, (double)pause / 1000,
-		(left + 999) / 1000);
+	cli_report("%s; retrying in %.1f s, for at most %" PRId64 " s more", fault->text, (double)pause / 1000,
+		   (left + 999) / 1000);
 	wait_ms(pause);
 	return !stop_wanted();
 }
 
-static enum err send_stubbornly(struct delivery *d, const struct part *part, struct fault *fault)
+static enum err send_with_retries(struct delivery *d, const struct part *part, struct fault *fault)
 {
 	int64_t since_ms = clock_mono_ms();
 	for (unsigned attempt = 0;; attempt++) {
@@ -154,12 +154,12 @@ static enum err send_stubbornly(struct delivery *d, const struct part *part, str
 		enum err err = send_once(d, part, &retry_after_ms, fault);
 		if (attempt == 0)
 			since_ms = clock_mono_ms();
-		if (!is_passing(err) || !wait_again(d, attempt, since_ms, retry_after_ms, fault))
+		if (!is_transient(err) || !wait_before_retry(d, attempt, since_ms, retry_after_ms, fault))
 			return err;
 	}
 }
 
-/* The first event of what was sent is too large. False: it is refused. */
+/* The first event of the request is too large: skips it. False: it is refused. */
 static bool skip_event(struct delivery *d, const struct batch_file *p, size_t index, const struct fault *fault)
 {
 	if (d->skip != NULL)
@@ -169,22 +169,23 @@ static bool skip_event(struct delivery *d, const struct batch_file *p, size_t in
 
 enum err delivery_send(struct delivery *d, const struct batch_file *p, struct fault *fault)
 {
-	enum err refused = ERR_NONE; /* of the event behind `end` */
+	enum err refused = ERR_NONE; /* of the event at `end` */
 	size_t end = p->count;
 	size_t step = p->count;
-	size_t next = 0; /* what goes at once this time, if that is less */
+	size_t next = 0; /* size of the next request, if it is smaller than `step` */
 	for (size_t sent = 0; sent < end;) {
 		struct fault f;
 		size_t n = next > 0 ? next : step < end - sent ? step : end - sent;
 		struct part part = {batch_file_part(p, sent, n), batch_file_numbered(p, sent, n)};
-		enum err err = send_stubbornly(d, &part, &f);
+		enum err err = send_with_retries(d, &part, &f);
 		bool placed = f.place >= 1 && (size_t)f.place <= n;
 		bool by_content = err == ERR_INVALID || err == ERR_TOO_LARGE || (err == ERR_DENIED && f.place >= 1);
 		next = 0;
 		if (!err) {
 			sent += n;
 		} else if (err == ERR_TOO_LARGE && placed && f.place > 1) {
-			next = (size_t)f.place - 1; /* what stands before it goes first: it may be one too many only */
+			next = (size_t)f.place -
+			       1; /* send the events before it first: the request may have just one event too many */
 		} else if (err == ERR_TOO_LARGE && (placed || n == 1) && skip_event(d, p, sent, &f)) {
 			sent++;
 		} else if (by_content && (n == 1 || placed)) {

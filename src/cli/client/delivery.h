@@ -1,5 +1,4 @@
-/* Brings parcels to the server, and does not give up at the first failure: it waits and sends again. That is safe, for
- * every event has an id. */
+/* Delivers batches to the server, and retries on failure. This is safe because every event has an id. */
 #ifndef CLI_CLIENT_DELIVERY_H
 #define CLI_CLIENT_DELIVERY_H
 
@@ -10,8 +9,8 @@
 
 struct delivery_figures {
 	uint64_t count;      /* events stored */
-	uint64_t duplicates; /* events whose id was there already */
-	uint64_t first;      /* range of the events stored; of the originals where all were duplicates; 0: none */
+	uint64_t duplicates; /* events whose id was stored before */
+	uint64_t first;      /* range of the stored events, or of the originals if all were duplicates; 0: none */
 	uint64_t last;
 	char epoch[64];
 };
@@ -19,9 +18,9 @@ struct delivery_figures {
 struct delivery {
 	struct http_client *http;
 	struct buf url;
-	int64_t retry_ms;          /* how long to go on trying without progress */
-	struct progress *progress; /* cleared before something is said */
-	line_skipped *skip;        /* told of an event that is too large, which is passed over; NULL: it is refused */
+	int64_t retry_ms;          /* how long to retry without progress */
+	struct progress *progress; /* cleared before a message is printed */
+	line_skipped *skip;        /* called for an event that is too large, which is then skipped; NULL: it is refused */
 	void *skip_arg;
 	struct delivery_figures figures;
 };
@@ -31,9 +30,9 @@ enum err delivery_init(struct delivery *d, const char *server, const char *token
 		       struct progress *progress, struct fault *fault);
 void delivery_finish(struct delivery *d);
 
-/* Sends all of the parcel, in more than one request where the server takes no larger ones. When the server refuses an
- * event for what it is, what stands before it is stored, and the fault's place is the line it came from; where it is only
- * too large it may be passed over. After any other failure nobody knows what of the parcel is stored. */
+/* Sends a whole batch, in several requests if the server does not accept larger ones. If the server refuses an event
+ * because of its content, the events before it are stored, and fault.place is its line; an event that is only too large
+ * may be skipped. After any other failure it is unknown which events are stored. */
 enum err delivery_send(struct delivery *d, const struct batch_file *p, struct fault *fault);
 
 #endif

@@ -12,7 +12,7 @@ enum { PAGES_MAX = 16 };
 
 #define PAGE_EVENTS "1000"
 
-/* One page after `*after`, which becomes the place of the next one; 0 where there is none, or no good reply. */
+/* Requests one page after *after, which becomes the position of the next; 0: there is none, or the request failed. */
 static enum err ask(struct http_client *http, const struct buf *url, uint64_t *after, enum err err, struct fault *fault)
 {
 	char text[24];

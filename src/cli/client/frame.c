@@ -3,21 +3,21 @@
 #include "json/document.h"
 #include "json/json.h"
 
-/* An op, and what its frame carries. */
-struct form {
+/* An op, and the member of its frame that is a text. */
+struct op_kind {
 	const char *op;
 	enum frame_kind kind;
-	const char *text; /* the member that goes into frame.text */
+	const char *text; /* the member to copy to frame.text */
 };
 
-static const struct form forms[] = {
+static const struct op_kind ops[] = {
 	{"hello", FRAME_HELLO, "epoch"},        {"gap", FRAME_GAP, "reason"}, {"live", FRAME_LIVE, NULL},
 	{"checkpoint", FRAME_CHECKPOINT, NULL}, {"moved", FRAME_MOVED, NULL}, {"error", FRAME_ERROR, "detail"},
 };
 
-enum { FORMS = sizeof forms / sizeof *forms };
+enum { OPS = sizeof ops / sizeof *ops };
 
-/* Unchanged where there is no such member. */
+/* Leaves *out unchanged if the member is missing. */
 static void get_number(struct doc object, const char *member, uint64_t *out)
 {
 	struct doc value = doc_member(object, member);
@@ -32,7 +32,7 @@ static void get_text(struct doc object, const char *member, char out[FRAME_TEXT_
 	*slice_copy(out, fine ? text : (struct slice){NULL, 0}) = '\0';
 }
 
-/* An envelope begins with its seq. It is not looked at any further: there may be many of them. */
+/* An envelope begins with its seq. The rest is not parsed: there may be many of them. */
 static bool read_event(const char *text, size_t len, struct frame *out)
 {
 	static const char start[] = "{\"seq\":";
@@ -48,12 +48,12 @@ static bool read_event(const char *text, size_t len, struct frame *out)
 static void read_message(struct doc object, struct slice op, struct frame *out)
 {
 	out->kind = FRAME_OTHER;
-	for (int i = 0; i < FORMS; i++) {
-		if (!slice_is(op, forms[i].op))
+	for (int i = 0; i < OPS; i++) {
+		if (!slice_is(op, ops[i].op))
 			continue;
-		out->kind = forms[i].kind;
-		if (forms[i].text != NULL)
-			get_text(object, forms[i].text, out->text);
+		out->kind = ops[i].kind;
+		if (ops[i].text != NULL)
+			get_text(object, ops[i].text, out->text);
 	}
 	get_number(object, "seq", &out->seq);
 	get_number(object, "after", &out->after);

@@ -1,4 +1,4 @@
-/* What the server says on a WebSocket, read (CONTRACT: WebSocket). */
+/* Parses the server's WebSocket messages (CONTRACT: WebSocket). */
 #ifndef CLI_CLIENT_FRAME_H
 #define CLI_CLIENT_FRAME_H
 
@@ -13,7 +13,7 @@ enum frame_kind {
 	FRAME_CHECKPOINT,
 	FRAME_MOVED,
 	FRAME_ERROR,
-	FRAME_OTHER,  /* with an op that does not concern us */
+	FRAME_OTHER,  /* with an op that is not handled here */
 	FRAME_BROKEN, /* neither an event nor a message */
 };
 
@@ -28,7 +28,7 @@ struct frame {
 	char text[FRAME_TEXT_LEN]; /* hello: epoch; gap: reason; error: detail */
 };
 
-/* Members that are missing or broken are 0 or empty. */
+/* Missing or invalid members are 0 or empty. */
 void frame_read(const char *text, size_t len, struct frame *out);
 
 #endif

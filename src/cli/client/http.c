@@ -11,7 +11,7 @@
 enum {
 	CONNECT_TIMEOUT_MS = 10000,
 	KEEPALIVE_S = 30,
-	BODY_MAX = 256 * 1024 * 1024, /* of a reply that is kept in memory */
+	BODY_MAX = 256 * 1024 * 1024, /* maximum size of a reply that is kept in memory */
 	MS = 1000,
 };
 
@@ -27,7 +27,7 @@ struct transfer {
 	const struct http_request *request;
 	struct http_reply *reply;
 	struct fault *fault;
-	enum err err; /* of the sink */
+	enum err err; /* from the sink */
 };
 
 enum err http_client_open(struct http_client **out, struct fault *fault)
@@ -78,7 +78,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 		if (buf_failed(&t->reply->body) || t->reply->body.len > BODY_MAX)
 			t->err = fault_set(t->fault, ERR_NOMEM, "the reply of the server is too large");
 	}
-	return t->err ? 0 : len; /* anything but len ends the transfer */
+	return t->err ? 0 : len; /* any value but len aborts the transfer */
 }
 
 static int on_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
@@ -130,7 +130,7 @@ static struct curl_slist *prepare(struct transfer *t)
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "tidemark/" TIDEMARK_VERSION);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	/* A proxy of the environment is meant for the web, not for the machine's own services. */
+	/* A proxy in the environment is meant for the web, not for local services. */
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	set_timeouts(curl, r->silence_ms);
 	set_callbacks(curl, t);
@@ -141,7 +141,7 @@ static struct curl_slist *prepare(struct transfer *t)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body.p);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
 		headers = add_header(headers, "Content-Type", r->content_type);
-		/* Without it libcurl would ask first before it sends a large body, and wait. */
+		/* Otherwise libcurl would ask and wait before it sends a large body. */
 		struct curl_slist *longer = curl_slist_append(headers, "Expect:");
 		headers = longer != NULL ? longer : headers;
 	}
@@ -223,7 +223,7 @@ enum err http_problem(const struct http_reply *reply, struct fault *fault)
 	struct document d;
 	struct slice detail;
 	uint64_t place;
-	(void)document_read(&d, reply->json); /* of what is no document there are no members */
+	(void)document_read(&d, reply->json); /* a body that is not a document has no members */
 	struct doc problem = document_root(&d);
 	if (doc_get_text(doc_member(problem, "detail"), &detail) && detail.len > 0 && json_plain_text(detail))
 		fault_set(fault, code, "%.*s", (int)detail.len, detail.p);

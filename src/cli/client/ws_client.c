@@ -14,27 +14,27 @@
 #include "json/json.h"
 
 enum {
-	MESSAGE_MAX = 128 * 1024 * 1024, /* the largest event a server can be told to take has 64 MiB */
+	MESSAGE_MAX = 128 * 1024 * 1024, /* the maximum of --max-event is 64 MiB */
 	READ_BYTES = 64 * 1024,
 	TIMEOUT_S = 10, /* for each step of the handshake, and for the server's side of a close */
-	PING_S = 30,    /* a server that has been silent so long is pinged */
-	HANGUP_S = 60,  /* and given up after so long */
+	PING_S = 30,    /* a server that has been silent for this long is pinged */
+	HANGUP_S = 60,  /* the connection is closed after this long */
 	PORT_HTTP = 80,
 	PORT_HTTPS = 443,
 	PORT_MAX = 65535,
 	HOST_LEN = 264, /* 255 of a name, brackets and a port */
-	/* libwebsockets 4.1 writes the request line into 2048 bytes, and cuts off what is longer without a word. */
+	/* libwebsockets 4.1 writes the request line to 2048 bytes, and truncates a longer one silently. */
 	PATH_MAX_LEN = 2000,
 	REASON_LEN = 128,
 };
 
-/* Debian and others; the default of libwebsockets is elsewhere. */
+/* The path on Debian and others; the default of libwebsockets differs. */
 static const char ca_file[] = "/etc/ssl/certs/ca-certificates.crt";
 
 struct message {
 	struct list link;
 	size_t len;
-	unsigned char bytes[]; /* LWS_PRE of them belong to libwebsockets */
+	unsigned char bytes[]; /* the first LWS_PRE belong to libwebsockets */
 };
 
 struct ws_client {
@@ -43,8 +43,8 @@ struct ws_client {
 	struct lws *wsi;
 	enum ws_client_state state;
 	lws_sorted_usec_list_t timer;
-	struct list queue; /* of messages to send */
-	struct buf in;     /* fragments of the message that is coming in */
+	struct list queue; /* messages to send */
+	struct buf in;     /* fragments of the message being received */
 	const char *token; /* borrowed */
 	int code;
 	char reason[REASON_LEN];
@@ -60,7 +60,7 @@ static void drop_queue(struct ws_client *c)
 	}
 }
 
-/* libwebsockets tells of an end in several ways, and of some ends in two: only the first counts. */
+/* libwebsockets reports an end in several ways, and some ends twice: only the first report counts. */
 static void end(struct ws_client *c, const char *text)
 {
 	if (c->state == WS_CLIENT_IDLE)
@@ -68,7 +68,9 @@ static void end(struct ws_client *c, const char *text)
 	struct ws_client_end how = {c->state != WS_CLIENT_CONNECTING, c->code, c->reason[0] != '\0' ? c->reason : text};
 	c->state = WS_CLIENT_IDLE;
 	if (c->wsi != NULL)
-		lws_set_opaque_user_data(c->wsi, NULL); /* it may be heard from once more, when the next is on its way */
+		lws_set_opaque_user_data(
+			c->wsi,
+			NULL); /* libwebsockets may call back for it once more, when the next connection is under way */
 	c->wsi = NULL;
 	drop_queue(c);
 	buf_finish(&c->in);
@@ -103,7 +105,7 @@ static int on_receive(struct ws_client *c, const void *bytes, size_t len)
 	return 0;
 }
 
-/* One message, or the close frame behind the last. */
+/* Sends one message, or the close frame after the last. */
 static int on_writable(struct ws_client *c)
 {
 	if (!list_empty(&c->queue)) {
@@ -143,7 +145,7 @@ void ws_client_close(struct ws_client *c)
 
 /* --- libwebsockets --- */
 
-/* `at` is where libwebsockets writes its request, with room for `len` bytes. Non-zero closes the connection. */
+/* `at`: where libwebsockets writes its request, with space for `len` bytes. Non-zero closes the connection. */
 static int add_token(const struct ws_client *c, unsigned char **at, size_t len)
 {
 	char bearer[8 + TOKEN_TEXT_MAX];
@@ -171,7 +173,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: on_close_frame(c, in, len); return 0;
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR: end(c, in != NULL ? in : "no connection"); return 0;
 	case LWS_CALLBACK_CLIENT_CLOSED:
-	case LWS_CALLBACK_WSI_DESTROY: end(c, "the connection broke"); return 0;
+	case LWS_CALLBACK_WSI_DESTROY: end(c, "the connection was lost"); return 0;
 	default: return 0;
 	}
 }
@@ -190,7 +192,7 @@ enum err ws_client_create(struct ws_client_handlers handlers, struct ws_client *
 	c->handlers = handlers;
 	list_init(&c->queue);
 	lws_set_log_level(0, NULL);
-	/* libwebsockets would take a proxy from there, which is meant for the web and not for the machine's own services. */
+	/* libwebsockets would use this proxy, which is meant for the web and not for local services. */
 	unsetenv("http_proxy");
 	unsetenv("socks_proxy");
 	struct lws_context_creation_info info = {
@@ -233,7 +235,7 @@ enum ws_client_state ws_client_state(const struct ws_client *c)
 /* The parts of a URL. */
 struct target {
 	bool tls;
-	char host[HOST_LEN];    /* with the port where the URL has one, as the Host header says it */
+	char host[HOST_LEN];    /* with the port if the URL has one, as in the Host header */
 	char address[HOST_LEN]; /* without port and brackets */
 	int port;
 	const char *path; /* borrowed from the URL */
@@ -276,10 +278,10 @@ enum err ws_client_connect(struct ws_client *c, const char *url, const char *tok
 	assert(c->state == WS_CLIENT_IDLE);
 	struct target t;
 	if (!split(url, &t))
-		return fault_set(fault, ERR_INVALID, "this is no URL of a server: %s", url);
+		return fault_set(fault, ERR_INVALID, "not a valid server URL: %s", url);
 	if (strlen(t.path) > PATH_MAX_LEN)
 		return fault_set(fault, ERR_TOO_LARGE,
-				 "the names of streams and types are too many and too long: path and parameters "
+				 "there are too many or too long names of streams and types: path and parameters "
 				 "of the URL can have %d bytes",
 				 PATH_MAX_LEN);
 	struct lws_client_connect_info info = {
@@ -290,7 +292,7 @@ enum err ws_client_connect(struct ws_client *c, const char *url, const char *tok
 		.path = t.path,
 		.host = t.host,
 		.local_protocol_name = protocols[0].name,
-		.alpn = "http/1.1", /* WebSockets are not spoken over HTTP/2 here */
+		.alpn = "http/1.1", /* WebSockets over HTTP/2 are not supported */
 		.opaque_user_data = c,
 		.retry_and_idle_policy = &idle_policy,
 	};
@@ -301,7 +303,7 @@ enum err ws_client_connect(struct ws_client *c, const char *url, const char *tok
 	c->reason[0] = '\0';
 	struct lws *wsi = lws_client_connect_via_info(&info);
 	if (c->state == WS_CLIENT_IDLE)
-		return ERR_NONE; /* it has failed already */
+		return ERR_NONE; /* the connection has failed already */
 	c->wsi = wsi;
 	if (wsi == NULL)
 		end(c, "no connection");
@@ -310,7 +312,7 @@ enum err ws_client_connect(struct ws_client *c, const char *url, const char *tok
 
 static void on_time(lws_sorted_usec_list_t *timer)
 {
-	(void)timer; /* it is enough that the wait ends */
+	(void)timer; /* the purpose is to end the wait */
 }
 
 void ws_client_service(struct ws_client *c, int64_t timeout_ms)

@@ -1,4 +1,4 @@
-/* Archives, from a server or straight from a store. */
+/* Writes archives, from a server or from a store. */
 #include "cli/commands/export.h"
 
 #include <inttypes.h>
@@ -24,12 +24,12 @@ enum { EXPORT_ALLOWED = Q_AFTER | Q_BEFORE | Q_TIME | Q_FILTER | Q_WHERE | Q_LEV
 
 static const struct command_help help = {
 	.usage = "tidemark export DIR|URL -o FILE [options]",
-	.summary = "Writes history into an archive: NDJSON in the zstd seekable format, which zstd -dc\n"
-		   "and everything that reads .ndjson.zst can open; beside it goes a manifest with the\n"
-		   "range, the sizes and SHA-256 digests. Without options it is everything. The file\n"
-		   "appears when it is complete; none is overwritten.\n\n"
-		   "With --stream or --type the archive is a selection: good for reading, not for\n"
-		   "`tidemark import`.",
+	.summary = "Writes history to an archive: NDJSON in the zstd seekable format, which zstd -dc and\n"
+		   "other zstd tools can read; a manifest with the range, the sizes and SHA-256 digests is\n"
+		   "written next to it. Without options all events are exported. The file appears when it\n"
+		   "is complete, and an existing file is not overwritten.\n\n"
+		   "With --stream or --type the archive is a selection, which can be read, but not\n"
+		   "imported with `tidemark import`.",
 	.examples = "  tidemark export ./tidemark-data -o all.ndjson.zst\n"
 		    "  tidemark export http://127.0.0.1:8080 --since -24h -o yesterday.ndjson.zst\n"
 		    "  zstd -dc yesterday.ndjson.zst | jq .data",
@@ -41,12 +41,12 @@ struct export
 	struct cli_filter filter;
 	const char *out;
 	int64_t level;
-	int64_t threads; /* 0: none given */
+	int64_t threads; /* 0: not given */
 	char level_text[8];
 	struct credential credential;
 	const char *config;
 
-	const char *where;
+	const char *source;
 	struct buf params;
 	struct progress progress;
 	struct http_client *http; /* NULL: from a store */
@@ -56,7 +56,7 @@ struct export
 	struct lineage lineage; /* of the server */
 };
 
-/* As many threads as processors, as far as an archive writer has them. */
+/* As many threads as processors, up to the limit of an archive writer. */
 static int64_t default_threads(void)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -66,11 +66,12 @@ static int64_t default_threads(void)
 static int parse(struct export *e, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"out", OPTION_TEXT, &e->out, "FILE", "where the archive goes, such as all.ndjson.zst", 0, 0, 'o'},
+		{"out", OPTION_TEXT, &e->out, "FILE", "archive to write, such as all.ndjson.zst", 0, 0, 'o'},
 		CLI_OPTIONS_FILTER(&e->filter),
-		{"level", OPTION_INTEGER, &e->level, "N", "zstd level (2)", PACKER_LEVEL_MIN, PACKER_LEVEL_MAX, 0},
+		{"level", OPTION_INTEGER, &e->level, "N", "zstd compression level (2)", PACKER_LEVEL_MIN, PACKER_LEVEL_MAX,
+		 0},
 		{"threads", OPTION_INTEGER, &e->threads, "N",
-		 "threads that compress, from a directory: a server uses one (all processors)", 1, PACKER_THREADS_MAX, 0},
+		 "number of threads that compress, only with a directory (all processors)", 1, PACKER_THREADS_MAX, 0},
 		CLI_OPTION_URL(&e->url),
 		CLI_OPTIONS_TOKEN(&e->credential),
 		CLI_OPTION_CONFIG(&e->config),
@@ -80,15 +81,15 @@ static int parse(struct export *e, int argc, char **argv)
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
-	e->where = cli_place("export", operands, argv, e->url);
-	if (e->where == NULL)
+	e->source = cli_source("export", operands, argv, e->url);
+	if (e->source == NULL)
 		return CLI_USAGE;
 	if (e->out == NULL)
-		return cli_wrong_usage("export", "export wants -o FILE");
+		return cli_wrong_usage("export", "export needs -o FILE");
 	if (strcmp(e->out, "-") == 0)
-		return cli_wrong_usage("export", "export writes a file and its manifest: -o - is neither");
-	if (e->threads != 0 && cli_is_url(e->where))
-		return cli_wrong_usage("export", "--threads goes with a directory: a server uses one");
+		return cli_wrong_usage("export", "-o - is not possible: export writes a file and its manifest");
+	if (e->threads != 0 && cli_is_url(e->source))
+		return cli_wrong_usage("export", "--threads is allowed with a directory only: a server uses one thread");
 	if (e->threads == 0)
 		e->threads = default_threads();
 	snprintf(e->level_text, sizeof e->level_text, "%d", (int)e->level);
@@ -98,7 +99,7 @@ static int parse(struct export *e, int argc, char **argv)
 static int set_params(struct export *e)
 {
 	cli_filter_params(&e->params, &e->filter);
-	if (e->level != 0 && cli_is_url(e->where))
+	if (e->level != 0 && cli_is_url(e->source))
 		cli_param(&e->params, "level", e->level_text);
 	buf_addc(&e->params, '\0');
 	if (buf_failed(&e->params))
@@ -128,7 +129,7 @@ static enum err get(struct export *e, const char *path, const char *params, http
 {
 	struct buf url;
 	buf_init(&url);
-	cli_url(&url, e->where, path);
+	cli_url(&url, e->source, path);
 	buf_adds(&url, params);
 	buf_addc(&url, '\0');
 	struct http_request request = {.url = url.data, .stoppable = true, .sink = sink, .arg = e};
@@ -150,14 +151,14 @@ static enum err get_lineage(struct export *e, struct fault *fault)
 	enum err err = get(e, "/v1/stats", "", NULL, &reply, fault);
 	if (!err && (reply.json.len == 0 || !json_member(reply.json, "lineage", &lineage) ||
 		     !manifest_read_lines(lineage, lines, LINES_MAX, &count) || count == 0))
-		err = fault_set(fault, ERR_INVALID, "%s is no Tidemark server", e->where);
+		err = fault_set(fault, ERR_INVALID, "%s is not a Tidemark server", e->source);
 	if (!err && !lineage_copy(&e->lineage, lines, count))
 		err = fault_nomem(fault);
 	http_reply_finish(&reply);
 	return err;
 }
 
-/* A transfer that breaks off does not say why. */
+/* An aborted transfer does not tell why: asks the server for the next events. */
 static enum err ask_why(struct export *e, enum err err, struct fault *fault)
 {
 	struct buf url;
@@ -165,7 +166,7 @@ static enum err ask_why(struct export *e, enum err err, struct fault *fault)
 	if (e->bytes == 0 || last == 0)
 		return err;
 	buf_init(&url);
-	cli_url(&url, e->where, "/v1/events");
+	cli_url(&url, e->source, "/v1/events");
 	if (e->filter.before != NULL)
 		cli_param(&url, "before", e->filter.before);
 	cli_params(&url, "stream", &e->filter.streams);
@@ -178,7 +179,8 @@ static enum err ask_why(struct export *e, enum err err, struct fault *fault)
 	return err;
 }
 
-/* What has arrived is looked at, to the last byte, before it gets its name. An older server leaves the manifest out. */
+/* Verifies what was received, to the last byte, before the file gets its name. Older servers do not send a manifest in
+ * the archive. */
 static enum err take_manifest(struct export *e, struct fault *fault)
 {
 	struct manifest inside;
@@ -213,22 +215,22 @@ static enum err export_server(struct export *e, struct fault *fault)
 
 /* --- from a store --- */
 
-static enum err write_range(struct export *e, struct offline_query *look, struct fault *fault)
+static enum err write_range(struct export *e, struct offline_query *query, struct fault *fault)
 {
 	struct archive_writer *w;
 	struct archive_options options = {e->level != 0 ? (int)e->level : ARCHIVE_LEVEL, (int)e->threads, is_selection(e)};
 	struct seal_watch watch = offline_query_watch(&e->progress);
-	const struct gap *gap = &look->range.gap;
-	if (look->range.has_gap)
+	const struct gap *gap = &query->range.gap;
+	if (query->range.has_gap)
 		return fault_set(fault, ERR_GONE,
-				 "the events after %" PRIu64 " are not there (%s): the first is %" PRIu64
+				 "the events after %" PRIu64 " are not stored (%s): the first stored event is %" PRIu64
 				 " (--after first takes what is "
 				 "there)",
 				 gap->requested, gap_reason_name(gap->reason), gap->first);
-	enum err err = archive_writer_create(options, store_lineage(look->store), NULL,
+	enum err err = archive_writer_create(options, store_lineage(query->store), NULL,
 					     (struct archive_output){atomic_file_write, &e->file}, &w, fault);
 	if (!err)
-		err = export_events(look->reader, look->range.query, w, &watch, fault);
+		err = export_events(query->reader, query->range.query, w, &watch, fault);
 	if (!err)
 		err = archive_writer_end(w, &e->manifest, fault);
 	archive_writer_destroy(w);
@@ -237,17 +239,17 @@ static enum err write_range(struct export *e, struct offline_query *look, struct
 
 static enum err export_store(struct export *e, struct fault *fault)
 {
-	struct offline_query look;
-	enum err err = offline_query_open(&look, e->where, buf_slice(&e->params), EXPORT_ALLOWED, fault);
+	struct offline_query query;
+	enum err err = offline_query_open(&query, e->source, buf_slice(&e->params), EXPORT_ALLOWED, fault);
 	if (!err)
-		err = write_range(e, &look, fault);
-	offline_query_finish(&look);
+		err = write_range(e, &query, fault);
+	offline_query_finish(&query);
 	return err;
 }
 
 /* --- both --- */
 
-/* The archive first: a manifest alone would promise what is not there. */
+/* The archive first: a manifest alone would describe a file that is missing. */
 static enum err finish(struct export *e, struct fault *fault)
 {
 	const char *slash = strrchr(e->out, '/');
@@ -262,7 +264,7 @@ static enum err begin(struct export *e, struct fault *fault)
 {
 	char manifest[PATH_MAX];
 	if (manifest_path(e->out, manifest) && access(manifest, F_OK) == 0)
-		return fault_set(fault, ERR_CONFLICT, "%s exists already, and is not overwritten", manifest);
+		return fault_set(fault, ERR_CONFLICT, "%s exists already and is not overwritten", manifest);
 	atomic_file_clear(e->out);
 	return atomic_file_create(&e->file, e->out, ATOMIC_FILE_NEW, fault);
 }
@@ -275,7 +277,7 @@ int export_main(int argc, char **argv)
 	if (status == CLI_GO_ON)
 		status = set_params(&e);
 	if (status == CLI_GO_ON) {
-		bool url = cli_is_url(e.where);
+		bool url = cli_is_url(e.source);
 		char raw[32];
 		char packed[32];
 		stop_install(NULL);
@@ -291,8 +293,8 @@ int export_main(int argc, char **argv)
 		cli_bytes(raw, sizeof raw, e.manifest.raw_bytes);
 		cli_bytes(packed, sizeof packed, e.manifest.bytes);
 		if (!err)
-			cli_say("%s: %" PRIu64 " events, seq %" PRIu64 " to %" PRIu64 ", %s packed into %s", e.out,
-				e.manifest.count, e.manifest.first, e.manifest.last, raw, packed);
+			cli_report("%s: %" PRIu64 " events, seq %" PRIu64 " to %" PRIu64 ", %s compressed to %s", e.out,
+				   e.manifest.count, e.manifest.first, e.manifest.last, raw, packed);
 	}
 	buf_finish(&e.params);
 	lineage_finish(&e.lineage);

@@ -1,4 +1,4 @@
-/* Archives back into a store. */
+/* Restores archives to a store. */
 #include "cli/commands/import.h"
 
 #include <inttypes.h>
@@ -10,11 +10,11 @@
 
 static const struct command_help help = {
 	.usage = "tidemark import DIR FILE... [options]",
-	.summary = "Restores archives into a data directory that is empty, or older than they are:\n"
-		   "the same seqs, times and ids, and lines of history. Events that are there already\n"
-		   "must be the same; what is older than the log becomes an archive of the\n"
-		   "directory's own. Everything is proven on the way, and nothing is imported unless\n"
-		   "all of it can be. No server may be using the directory.\n\n"
+	.summary = "Restores archives to a data directory that is empty, or older than the archives: with\n"
+		   "the same seqs, times, ids and lines of history. Events that are there already must be\n"
+		   "identical; events older than the log become an archive of the directory. Everything is\n"
+		   "verified first, and nothing is imported unless all of it can be. No server may be\n"
+		   "using the directory.\n\n"
 		   "With --until the store becomes what it was when that event was its last.",
 	.examples = "  tidemark import ./restored archives/*.ndjson.zst\n"
 		    "  tidemark import ./as-of-noon --until 41000 archives/*.ndjson.zst",
@@ -38,22 +38,22 @@ int import_main(int argc, char **argv)
 	int64_t until = 0;
 	bool json = false;
 	const char *config = NULL;
-	const struct option options[] = {{"until", OPTION_INTEGER, &until, "SEQ",
-					  "leave out what came after this event; 0: nothing (0)", 0, INT64_MAX, 0},
-					 CLI_OPTION_JSON(&json),
-					 CLI_OPTION_CONFIG(&config),
-					 {0}};
+	const struct option options[] = {
+		{"until", OPTION_INTEGER, &until, "SEQ", "omit events after this seq; 0: none (0)", 0, INT64_MAX, 0},
+		CLI_OPTION_JSON(&json),
+		CLI_OPTION_CONFIG(&config),
+		{0}};
 	int operands;
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
 	if (operands < 2)
-		return cli_wrong_usage("import", "import wants a data directory and archives");
+		return cli_wrong_usage("import", "import needs a data directory and archives");
 	if (cli_is_url(argv[0]))
 		return cli_fail_as(
 			json,
-			"%s: a running server cannot import: its log only grows at its end. Stop it, and import into its "
-			"data directory",
+			"%s: a running server cannot import, because its log only grows at its end: stop it, and import to "
+			"its data directory",
 			argv[0]);
 	struct progress progress;
 	struct fault fault;
@@ -67,8 +67,8 @@ int import_main(int argc, char **argv)
 		return cli_fail_as(json, "%s; nothing was imported", fault.text);
 	if (json)
 		print_figures(&f);
-	cli_say("%s: %" PRIu64 " events restored, %" PRIu64 " kept as archives, %" PRIu64
-		" were there already; it now holds seq %" PRIu64 " to %" PRIu64,
-		argv[0], f.restored, f.archived, f.known, f.first, f.head);
+	cli_report("%s: %" PRIu64 " events restored, %" PRIu64 " kept as archives, %" PRIu64
+		   " were there already; it now has seq %" PRIu64 " to %" PRIu64,
+		   argv[0], f.restored, f.archived, f.known, f.first, f.head);
 	return CLI_DONE;
 }

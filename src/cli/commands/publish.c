@@ -1,4 +1,4 @@
-/* Events from standard input to the server. */
+/* Publishes events from standard input. */
 #include "cli/commands/publish.h"
 
 #include <inttypes.h>
@@ -23,18 +23,18 @@ enum {
 
 static const struct command_help help = {
 	.usage = "tidemark publish [URL] [options]",
-	.summary = "Publishes events from standard input: one JSON document a line, or with --lines\n"
-		   "any text, each line becoming {\"line\":\"…\"}. What is there is sent at once; a\n"
-		   "large input goes in batches.\n\n"
-		   "A document is either an envelope, {\"stream\":…,\"type\":…,\"id\":…,\"data\":…}, or any\n"
-		   "other object, which is then the data itself. An event without an id is given\n"
-		   "one, so that sending it again stores nothing twice: when the server is away or\n"
-		   "busy, publish waits and tries again.\n\n"
-		   "What `tidemark query` prints is published as it was, less its seq and time. CRLF ends a\n"
-		   "line, and a byte order mark is no part of it.\n\n"
-		   "The first line that is no event ends it with exit status 1 and its number; what\n"
-		   "stands before it is stored. With --lines, one that is too long is told of and passed\n"
-		   "over, and the exit status is 1 at the end.",
+	.summary = "Publishes events from standard input: one JSON document per line, or with --lines any\n"
+		   "text, each line becoming {\"line\":\"…\"}. Available lines are sent at once; large inputs\n"
+		   "are sent in batches.\n\n"
+		   "A document is either an envelope, {\"stream\":…,\"type\":…,\"id\":…,\"data\":…}, or any other\n"
+		   "object, which is then the data itself. An event without an id gets one, so that\n"
+		   "sending it again does not store it twice: while the server is unreachable or busy,\n"
+		   "publish waits and retries.\n\n"
+		   "The output of `tidemark query` is published without its seq and time. Lines may end in\n"
+		   "CRLF, and a byte order mark is ignored.\n\n"
+		   "At the first line that is not an event, publish reports its number and ends with exit\n"
+		   "status 1; the events before it are stored. With --lines, a line that is too long is\n"
+		   "reported and skipped, and the exit status is 1 at the end.",
 	.examples = "  echo '{\"stream\":\"demo\",\"data\":{\"n\":1}}' | tidemark publish\n"
 		    "  tidemark publish http://127.0.0.1:9000 --stream orders < orders.ndjson\n"
 		    "  tidemark query ./old-data --stream orders | tidemark publish\n"
@@ -53,9 +53,9 @@ struct publish {
 	const char *config;
 
 	struct input input;
-	uint64_t skipped; /* lines that are too long */
-	uint64_t settled; /* line up to which nothing is left to send */
-	struct batch_file parcel;
+	uint64_t skipped; /* lines that were too long */
+	uint64_t settled; /* every line up to here was sent */
+	struct batch_file batch_file;
 	struct batch_file_names names;
 	struct delivery delivery;
 	struct progress progress;
@@ -70,13 +70,13 @@ static bool is_name(const char *text)
 static int parse(struct publish *p, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"stream", OPTION_TEXT, &p->stream, "NAME", "stream of events that name none (default)", 0, 0, 's'},
-		{"type", OPTION_TEXT, &p->type, "NAME", "type of events that name none (event)", 0, 0, 't'},
-		{"lines", OPTION_FLAG, &p->lines, NULL, "take each line as text, not as JSON", 0, 0, 0},
-		{"batch", OPTION_INTEGER, &p->batch, "N", "send at most so many events at once (1000)", 1, BATCH_MAX, 0},
+		{"stream", OPTION_TEXT, &p->stream, "NAME", "stream of events without one (default)", 0, 0, 's'},
+		{"type", OPTION_TEXT, &p->type, "NAME", "type of events without one (event)", 0, 0, 't'},
+		{"lines", OPTION_FLAG, &p->lines, NULL, "treat each line as text, not as JSON", 0, 0, 0},
+		{"batch", OPTION_INTEGER, &p->batch, "N", "maximum number of events per request (1000)", 1, BATCH_MAX, 0},
 		{"retry", OPTION_DURATION, &p->retry_ms, "DURATION",
-		 "give up when nothing could be stored for so long (60s)", 0, INT64_MAX / 2, 0},
-		{"json", OPTION_FLAG, &p->json, NULL, "print the figures as JSON on standard output", 0, 0, 0},
+		 "give up after this long without storing an event (60s)", 0, INT64_MAX / 2, 0},
+		{"json", OPTION_FLAG, &p->json, NULL, "print the result as JSON on standard output", 0, 0, 0},
 		CLI_OPTION_URL(&p->url),
 		CLI_OPTIONS_TOKEN(&p->credential),
 		CLI_OPTION_CONFIG(&p->config),
@@ -91,28 +91,28 @@ static int parse(struct publish *p, int argc, char **argv)
 		return CLI_USAGE;
 	if ((p->stream != NULL && !is_name(p->stream)) || (p->type != NULL && !is_name(p->type)))
 		return cli_wrong_usage("publish",
-				       "--stream and --type want 1 to 255 bytes, UTF-8 without control characters");
+				       "--stream and --type must be 1 to 255 bytes of UTF-8 without control characters");
 	return credential_read(&p->credential, "publish");
 }
 
 static bool is_full(const struct publish *p)
 {
-	return p->parcel.count >= (size_t)p->batch || p->parcel.text.len >= BATCH_BYTES_MAX;
+	return p->batch_file.count >= (size_t)p->batch || p->batch_file.text.len >= BATCH_BYTES_MAX;
 }
 
-static enum err send_parcel(struct publish *p, struct fault *fault)
+static enum err send_batch(struct publish *p, struct fault *fault)
 {
-	enum err err = p->parcel.count > 0 ? delivery_send(&p->delivery, &p->parcel, fault) : ERR_NONE;
+	enum err err = p->batch_file.count > 0 ? delivery_send(&p->delivery, &p->batch_file, fault) : ERR_NONE;
 	if (!err)
 		p->settled = p->input.line;
 	const struct delivery_figures *f = &p->delivery.figures;
 	progress_set(&p->progress, f->count + f->duplicates, p->input.bytes, p->input.all);
-	batch_file_clear(&p->parcel);
+	batch_file_clear(&p->batch_file);
 	return err;
 }
 
-/* A line's end may be CRLF, and a byte order mark is no part of what it begins: files were written by all kinds of
- * programs, and put behind one another. */
+/* A line may end in CRLF, and may begin with a byte order mark: files come from all kinds of programs, and may have been
+ * concatenated. */
 static void trim_line(char **text, size_t *len)
 {
 	static const char mark[] = "\xef\xbb\xbf";
@@ -127,11 +127,11 @@ static void trim_line(char **text, size_t *len)
 static enum err pack_line(struct publish *p, char *text, size_t len, struct fault *fault)
 {
 	trim_line(&text, &len);
-	return p->lines ? batch_file_add_text(&p->parcel, &p->names, text, len, p->input.line, fault)
-			: batch_file_add_document(&p->parcel, &p->names, text, len, p->input.line, fault);
+	return p->lines ? batch_file_add_text(&p->batch_file, &p->names, text, len, p->input.line, fault)
+			: batch_file_add_document(&p->batch_file, &p->names, text, len, p->input.line, fault);
 }
 
-/* Moves lines that have been read into the parcel. */
+/* Moves lines that have been read into the batch. */
 static enum err pack(struct publish *p, struct fault *fault)
 {
 	char *text;
@@ -142,12 +142,11 @@ static enum err pack(struct publish *p, struct fault *fault)
 	return err;
 }
 
-/* Sends what stands before an event that cannot be. When that fails as well, it is the earlier failure and the one to
- * tell. */
+/* Sends the events before one that cannot be sent. If that fails as well, it is the earlier error, and the one to report. */
 static enum err send_before(struct publish *p, enum err err, struct fault *fault)
 {
 	struct fault earlier;
-	enum err sent = send_parcel(p, &earlier);
+	enum err sent = send_batch(p, &earlier);
 	if (sent)
 		*fault = earlier;
 	return sent ? sent : err;
@@ -160,29 +159,29 @@ static enum err run(struct publish *p, struct fault *fault)
 		if (err)
 			return send_before(p, err, fault);
 		if (is_full(p)) {
-			err = send_parcel(p, fault);
+			err = send_batch(p, fault);
 			if (err)
 				return err;
 			continue;
 		}
-		enum input_state state = input_read(&p->input, p->parcel.count == 0, fault);
+		enum input_state state = input_read(&p->input, p->batch_file.count == 0, fault);
 		if (state == INPUT_SOME)
 			continue;
 		if (state == INPUT_FAILED)
 			return send_before(p, fault->code, fault);
-		err = send_parcel(p, fault);
+		err = send_batch(p, fault);
 		if (err || state == INPUT_ENDED || state == INPUT_STOPPED)
 			return err;
 	}
 }
 
-/* Text that is too long for an event does not keep the lines behind it from being stored. */
+/* A text that is too long for an event does not keep the following lines from being stored. */
 static void on_skipped(void *arg, uint64_t line, const char *why)
 {
 	struct publish *p = arg;
 	p->skipped++;
 	progress_clear(&p->progress);
-	cli_say("line %" PRIu64 " is passed over: %s", line, why);
+	cli_report("line %" PRIu64 " skipped: %s", line, why);
 }
 
 static void report(const struct publish *p)
@@ -191,10 +190,10 @@ static void report(const struct publish *p)
 	char range[64] = "";
 	if (f->first != 0)
 		snprintf(range, sizeof range, ", seq %" PRIu64 "–%" PRIu64, f->first, f->last);
-	cli_say("%" PRIu64 " event%s stored (%" PRIu64 " duplicate%s)%s", f->count, f->count == 1 ? "" : "s", f->duplicates,
-		f->duplicates == 1 ? "" : "s", range);
+	cli_report("%" PRIu64 " event%s stored (%" PRIu64 " duplicate%s)%s", f->count, f->count == 1 ? "" : "s",
+		   f->duplicates, f->duplicates == 1 ? "" : "s", range);
 	if (p->skipped > 0)
-		cli_say("%" PRIu64 " line%s too long, and passed over", p->skipped, p->skipped == 1 ? " was" : "s were");
+		cli_report("%" PRIu64 " line%s too long, skipped", p->skipped, p->skipped == 1 ? " was" : "s were");
 	if (!p->json)
 		return;
 	struct document d;
@@ -211,7 +210,7 @@ static void report(const struct publish *p)
 	cli_print_document(&d);
 }
 
-static int tell(const struct publish *p, enum err err, const struct fault *fault)
+static int print_result(const struct publish *p, enum err err, const struct fault *fault)
 {
 	if (!err)
 		return p->skipped > 0 ? CLI_FAILED : CLI_DONE;
@@ -230,7 +229,7 @@ int publish_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	progress_init(&p.progress, "publish", "events");
 	input_init(&p.input);
-	batch_file_init(&p.parcel);
+	batch_file_init(&p.batch_file);
 	batch_file_names_init(&p.names, p.stream, p.type);
 	struct fault fault;
 	enum err err = delivery_init(&p.delivery, p.url, p.credential.token, p.retry_ms, &p.progress, &fault);
@@ -242,9 +241,9 @@ int publish_main(int argc, char **argv)
 		err = run(&p, &fault);
 	progress_clear(&p.progress);
 	report(&p);
-	status = tell(&p, err, &fault);
+	status = print_result(&p, err, &fault);
 	delivery_finish(&p.delivery);
-	batch_file_finish(&p.parcel);
+	batch_file_finish(&p.batch_file);
 	input_finish(&p.input);
 	return status;
 }

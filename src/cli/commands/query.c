@@ -1,4 +1,4 @@
-/* History, from a server or straight from a store. */
+/* Prints history, from a server or from a store. */
 #include "cli/commands/query.h"
 
 #include <stdio.h>
@@ -23,11 +23,11 @@ enum {
 
 static const struct command_help help = {
 	.usage = "tidemark query DIR|URL [options]",
-	.summary = "Prints history, one envelope a line: from a server, or straight from a data\n"
-		   "directory, which a server may be using at the same time. Without options it is\n"
-		   "everything, from the first event to the last.\n\n"
-		   "A time is RFC 3339 (2026-11-22T18:00:00Z), or a duration ago (-15m). When\n"
-		   "retention has removed what was asked for, standard error says so.",
+	.summary = "Prints history, one envelope per line, from a server or from a data directory, which a\n"
+		   "server may be using at the same time. Without options all events are printed, from the\n"
+		   "first to the last.\n\n"
+		   "A time is RFC 3339 (2026-11-22T18:00:00Z), or a duration ago (-15m). If retention has\n"
+		   "removed requested events, a message on standard error tells which.",
 	.examples = "  tidemark query ./tidemark-data --stream orders --since -1h\n"
 		    "  tidemark query http://127.0.0.1:8080 --order desc --limit 10\n"
 		    "  tidemark query ./tidemark-data --type error | jq .data\n"
@@ -43,23 +43,23 @@ struct query_command {
 	struct credential credential;
 	const char *config;
 
-	const char *where; /* the operand */
-	struct buf params; /* what was asked for, as parameters of a URL */
+	const char *source; /* the operand: a directory or URL */
+	struct buf params;  /* the query, as parameters of a URL */
 	struct output output;
 	struct progress progress;
 	uint64_t lines;
-	struct buf line;  /* the beginning of one that may be none of an event */
-	bool passing;     /* in the middle of an event's line */
-	struct fault why; /* the server could not go on; its code is ERR_NONE while it could */
+	struct buf line;  /* the beginning of a line that may be an op */
+	bool in_event;    /* inside the line of an event */
+	struct fault why; /* error of a server that could not continue; code ERR_NONE: none */
 };
 
 static int parse(struct query_command *c, int argc, char **argv)
 {
 	const struct option options[] = {
 		CLI_OPTIONS_FILTER(&c->filter),
-		{"max-age", OPTION_TEXT, &c->max_age, "DURATION", "pass over what is older, and say so", 0, 0, 0},
-		{"order", OPTION_TEXT, &c->order, "asc|desc", "oldest or newest first (asc)", 0, 0, 0},
-		{"limit", OPTION_TEXT, &c->limit, "N", "at most so many events, up to 10000 (no limit)", 0, 0, 'n'},
+		{"max-age", OPTION_TEXT, &c->max_age, "DURATION", "skip events older than this, with a message", 0, 0, 0},
+		{"order", OPTION_TEXT, &c->order, "asc|desc", "asc: oldest first, desc: newest first (asc)", 0, 0, 0},
+		{"limit", OPTION_TEXT, &c->limit, "N", "maximum number of events, up to 10000 (no limit)", 0, 0, 'n'},
 		CLI_OPTION_URL(&c->url),
 		CLI_OPTIONS_TOKEN(&c->credential),
 		CLI_OPTION_CONFIG(&c->config),
@@ -69,8 +69,8 @@ static int parse(struct query_command *c, int argc, char **argv)
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
-	c->where = cli_place("query", operands, argv, c->url);
-	return c->where != NULL ? credential_read(&c->credential, "query") : CLI_USAGE;
+	c->source = cli_source("query", operands, argv, c->url);
+	return c->source != NULL ? credential_read(&c->credential, "query") : CLI_USAGE;
 }
 
 static int set_params(struct query_command *c)
@@ -91,7 +91,7 @@ static int set_params(struct query_command *c)
 
 /* --- from a server --- */
 
-/* A line that is no event: a gap, or why there is no more. */
+/* A line that is an op: a gap, or an error at the end. */
 static void read_op(struct query_command *c)
 {
 	struct frame frame;
@@ -103,12 +103,12 @@ static void read_op(struct query_command *c)
 	c->line.len = 0;
 }
 
-/* The rest of a line, or what has come of it. */
+/* The next bytes of a line; `ends`: the line ends with them. */
 static enum err take_line(struct query_command *c, struct slice bytes, bool ends, struct fault *fault)
 {
 	static const char op[] = "{\"op\":";
 	enum { OP_LEN = sizeof op - 1 };
-	if (!c->passing) {
+	if (!c->in_event) {
 		buf_add(&c->line, bytes.p, bytes.len);
 		if (buf_failed(&c->line))
 			return fault_nomem(fault);
@@ -122,7 +122,7 @@ static enum err take_line(struct query_command *c, struct slice bytes, bool ends
 	}
 	enum err err = output_add(&c->output, bytes.p, bytes.len, fault);
 	c->line.len = 0;
-	c->passing = !ends;
+	c->in_event = !ends;
 	c->lines += ends;
 	return err;
 }
@@ -148,7 +148,7 @@ static enum err query_server(struct query_command *c, struct fault *fault)
 	struct http_reply reply = {0};
 	struct buf url;
 	buf_init(&url);
-	cli_url(&url, c->where, "/v1/events");
+	cli_url(&url, c->source, "/v1/events");
 	buf_adds(&url, c->params.data);
 	buf_addc(&url, '\0');
 	enum err err = http_client_open(&http, fault);
@@ -161,8 +161,8 @@ static enum err query_server(struct query_command *c, struct fault *fault)
 		err = http_send(http, &request, &reply, fault);
 	if (!err && reply.status / 100 != 2)
 		err = http_problem(&reply, fault);
-	else if (!err && (c->passing || c->line.len > 0))
-		err = fault_set(fault, ERR_CORRUPT, "the reply breaks off within a line");
+	else if (!err && (c->in_event || c->line.len > 0))
+		err = fault_set(fault, ERR_CORRUPT, "the reply was truncated within a line");
 	if (c->why.code != ERR_NONE)
 		err = fault_set(fault, c->why.code, "%s", c->why.text);
 	http_reply_finish(&reply);
@@ -186,8 +186,8 @@ static enum err print_page(struct query_command *c, const struct page *page, str
 	return err;
 }
 
-/* Tells what is missing where the range goes on; false where nothing is. */
-static bool pass_gap(struct store *store, struct history_query *range, uint64_t asked)
+/* Reports missing events where the range continues; false: none are. */
+static bool report_gap(struct store *store, struct history_query *range, uint64_t asked)
 {
 	struct gap gap;
 	bool matters;
@@ -199,10 +199,10 @@ static bool pass_gap(struct store *store, struct history_query *range, uint64_t 
 	return true;
 }
 
-static enum err print_range(struct query_command *c, struct offline_query *look, struct fault *fault)
+static enum err print_range(struct query_command *c, struct offline_query *query, struct fault *fault)
 {
-	struct history_query range = look->range.query;
-	uint32_t limit = look->limit;
+	struct history_query range = query->range.query;
+	uint32_t limit = query->limit;
 	uint64_t all = range.before > range.after ? range.before - range.after : 0;
 	enum err err = ERR_NONE;
 	while (!err && range.after + 1 < range.before && (limit == 0 || c->lines < limit)) {
@@ -210,11 +210,11 @@ static enum err print_range(struct query_command *c, struct offline_query *look,
 		uint64_t left = limit != 0 ? limit - c->lines : PAGE_EVENTS;
 		range.count_max = left < PAGE_EVENTS ? (uint32_t)left : PAGE_EVENTS;
 		range.bytes_max = PAGE_BYTES;
-		if (pass_gap(look->store, &range, look->range.asked))
+		if (report_gap(query->store, &range, query->range.asked))
 			continue;
-		err = history_page(look->reader, &range, &page, fault);
-		if (err == ERR_GONE && pass_gap(look->store, &range, look->range.asked)) {
-			err = ERR_NONE; /* retention was faster */
+		err = history_page(query->reader, &range, &page, fault);
+		if (err == ERR_GONE && report_gap(query->store, &range, query->range.asked)) {
+			err = ERR_NONE; /* retention has removed events in the meantime */
 			continue;
 		}
 		if (err)
@@ -232,26 +232,27 @@ static enum err print_range(struct query_command *c, struct offline_query *look,
 
 static enum err query_store(struct query_command *c, struct fault *fault)
 {
-	struct offline_query look;
-	enum err err = offline_query_open(&look, c->where, buf_slice(&c->params), READER_QUERY_ALLOWED, fault);
-	if (!err && look.range.has_gap)
-		cli_gap(gap_reason_name(look.range.gap.reason), look.range.gap.requested, look.range.gap.first);
+	struct offline_query query;
+	enum err err = offline_query_open(&query, c->source, buf_slice(&c->params), READER_QUERY_ALLOWED, fault);
+	if (!err && query.range.has_gap)
+		cli_gap(gap_reason_name(query.range.gap.reason), query.range.gap.requested, query.range.gap.first);
 	if (!err)
-		err = print_range(c, &look, fault);
-	if (!err && look.range.ends_with_gap)
-		cli_gap(gap_reason_name(look.range.end_gap.reason), look.range.end_gap.requested, look.range.end_gap.first);
-	offline_query_finish(&look);
+		err = print_range(c, &query, fault);
+	if (!err && query.range.ends_with_gap)
+		cli_gap(gap_reason_name(query.range.end_gap.reason), query.range.end_gap.requested,
+			query.range.end_gap.first);
+	offline_query_finish(&query);
 	return err;
 }
 
-/* What was found before a failure is printed all the same. */
+/* Events that were found before a failure are printed. */
 static int finish(struct query_command *c, enum err err, struct fault *fault)
 {
 	struct fault unwritten;
 	progress_clear(&c->progress);
 	if (!c->output.lost && output_flush(&c->output, &unwritten) != ERR_NONE && !c->output.lost)
 		return cli_fail("%s", unwritten.text);
-	return err && !c->output.lost ? cli_fail("%s: %s", c->where, fault->text) : CLI_DONE;
+	return err && !c->output.lost ? cli_fail("%s: %s", c->source, fault->text) : CLI_DONE;
 }
 
 int query_main(int argc, char **argv)
@@ -264,9 +265,9 @@ int query_main(int argc, char **argv)
 	if (status == CLI_GO_ON) {
 		output_init(&c.output);
 		progress_init(&c.progress, "query", "events");
-		/* On a terminal the events are what shows how far it is. */
+		/* On a terminal, the printed events show the progress. */
 		c.progress.enabled = c.progress.enabled && !isatty(STDOUT_FILENO);
-		enum err err = cli_is_url(c.where) ? query_server(&c, &fault) : query_store(&c, &fault);
+		enum err err = cli_is_url(c.source) ? query_server(&c, &fault) : query_store(&c, &fault);
 		status = finish(&c, err, &fault);
 	}
 	buf_finish(&c.line);

@@ -14,12 +14,12 @@
 #include "store/transfer/seal.h"
 #include "json/json.h"
 
-enum { LABEL_WIDTH = 14, SILENCE_MS = 60000, STREAMS_MAX = 1000 /* listed */ };
+enum { LABEL_WIDTH = 14, SILENCE_MS = 60000, STREAMS_MAX = 1000 /* streams listed */ };
 
 static const struct command_help help = {
 	.usage = "tidemark stats DIR|URL [options]",
-	.summary = "Prints the figures of a server, or of a data directory, which a server may be\n"
-		   "using at the same time.",
+	.summary = "Prints the figures of a server, or of a data directory, which a server may be using at\n"
+		   "the same time.",
 	.examples = "  tidemark stats http://127.0.0.1:8080\n"
 		    "  tidemark stats ./tidemark-data --json | jq .head",
 };
@@ -29,7 +29,7 @@ struct stats {
 	bool json;
 	struct credential credential;
 	const char *config;
-	const char *where;
+	const char *source;
 };
 
 static int parse(struct stats *s, int argc, char **argv)
@@ -45,13 +45,13 @@ static int parse(struct stats *s, int argc, char **argv)
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)
 		return status;
-	s->where = cli_place("stats", operands, argv, s->url);
-	return s->where != NULL ? credential_read(&s->credential, "stats") : CLI_USAGE;
+	s->source = cli_source("stats", operands, argv, s->url);
+	return s->source != NULL ? credential_read(&s->credential, "stats") : CLI_USAGE;
 }
 
-/* --- where the figures come from: both leave minified JSON --- */
+/* --- sources of the figures: each provides minified JSON --- */
 
-/* As GET /v1/streams answers. */
+/* In the format of GET /v1/streams. */
 static enum err write_streams(struct buf *out, struct store *store, struct fault *fault)
 {
 	struct stream_figures f;
@@ -80,7 +80,7 @@ static enum err write_streams(struct buf *out, struct store *store, struct fault
 	return err;
 }
 
-/* What is in archives, and what is in the log, as GET /v1/stats says it. */
+/* The parts of history in archives and in the log, in the format of GET /v1/stats. */
 static enum err put_parts(struct doc to, struct store *s, struct fault *fault)
 {
 	struct reader *r;
@@ -165,7 +165,7 @@ static enum err get(struct http_client *http, const char *server, const char *pa
 	if (!err && reply.status / 100 != 2)
 		err = http_problem(&reply, fault);
 	else if (!err && (reply.json.len == 0 || json_kind(reply.json) != JSON_OBJECT))
-		err = fault_set(fault, ERR_CORRUPT, "the answer is no JSON document: is this a Tidemark server?");
+		err = fault_set(fault, ERR_CORRUPT, "the answer is not JSON: is this a Tidemark server?");
 	if (!err)
 		buf_add(out, reply.json.p, reply.json.len);
 	if (!err && buf_failed(out))
@@ -175,7 +175,7 @@ static enum err get(struct http_client *http, const char *server, const char *pa
 	return err;
 }
 
-/* The streams are a document of their own there, which only people want beside the figures. */
+/* The streams are a separate document of the server, which is needed for people only. */
 static enum err ask_server(const struct stats *s, struct buf *figures, struct buf *streams, struct fault *fault)
 {
 	struct http_client *http;
@@ -183,9 +183,9 @@ static enum err ask_server(const struct stats *s, struct buf *figures, struct bu
 	if (!err)
 		http_client_authorize(http, s->credential.token);
 	if (!err)
-		err = get(http, s->where, "/v1/stats", figures, fault);
+		err = get(http, s->source, "/v1/stats", figures, fault);
 	if (!err && !s->json)
-		err = get(http, s->where, "/v1/streams", streams, fault);
+		err = get(http, s->source, "/v1/streams", streams, fault);
 	http_client_close(http);
 	return err;
 }
@@ -215,7 +215,7 @@ static void print_words(struct slice name)
 		putchar(name.p[i] == '_' ? ' ' : name.p[i]);
 }
 
-/* A name says what its number is: bytes and durations end so, and the members of `bytes` are bytes. */
+/* The name tells the unit: names of bytes and durations end in it, and the members of `bytes` are bytes. */
 static void print_value(struct slice group, struct slice name, struct slice value)
 {
 	uint64_t number;
@@ -233,7 +233,7 @@ static void print_value(struct slice group, struct slice name, struct slice valu
 	}
 }
 
-/* The members of an object on one line, those of an object inside behind its name. */
+/* Prints the members of an object on one line; the members of an inner object follow its name. */
 static void print_members(struct slice group, struct slice object, const char **comma)
 {
 	for (struct json_walk w = json_walk(object); json_next(&w);) {
@@ -283,7 +283,7 @@ static uint64_t number_of(struct slice object, const char *member)
 	return number;
 }
 
-/* Names come last, for they may be long. They hold no control characters: nothing that could disturb a terminal. */
+/* Names come last, because they may be long. They contain no control characters. */
 static void print_stream(struct slice stream)
 {
 	struct slice name;
@@ -298,7 +298,7 @@ static void print_stream(struct slice stream)
 	       number_of(stream, "first"), number_of(stream, "last"), size, (int)len, text);
 }
 
-/* The first of them by name. */
+/* The first streams by name. */
 static void print_streams(struct slice document, uint64_t all)
 {
 	struct slice streams;
@@ -326,10 +326,10 @@ int stats_main(int argc, char **argv)
 	struct fault fault;
 	buf_init(&figures);
 	buf_init(&streams);
-	bool remote = cli_is_url(s.where);
-	enum err err = remote ? ask_server(&s, &figures, &streams, &fault) : ask_store(s.where, &figures, &streams, &fault);
+	bool remote = cli_is_url(s.source);
+	enum err err = remote ? ask_server(&s, &figures, &streams, &fault) : ask_store(s.source, &figures, &streams, &fault);
 	if (err) {
-		status = cli_fail_as(s.json, "%s: %s", s.where, fault.text);
+		status = cli_fail_as(s.json, "%s: %s", s.source, fault.text);
 	} else if (s.json) {
 		printf("%.*s\n", (int)figures.len, figures.data);
 		status = CLI_DONE;

@@ -27,7 +27,7 @@ enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_CAP_MS = 10000,
 	ACK_EVERY_MS = 200,
-	LOOK_MS = 1000, /* how often to see whether anybody reads the output */
+	CHECK_MS = 1000, /* how often to check whether the output still has a reader */
 	CLOSE_MS = 5000,
 	EXPLAIN_SILENCE_MS = 10000,
 	EPOCH_LEN = 64,
@@ -37,14 +37,14 @@ enum {
 
 static const struct command_help help = {
 	.usage = "tidemark tail [URL] [options]",
-	.summary = "Follows the log: prints one envelope a line, first those after a position, then\n"
-		   "live ones as they are committed. When the connection breaks, tail connects\n"
-		   "again, waiting longer each time, and goes on where it was: no event is lost or\n"
+	.summary = "Follows the log: prints one envelope per line, first the stored events after a\n"
+		   "position, then new ones as they are committed. When the connection is lost, tail\n"
+		   "reconnects, with increasing delays, and continues where it was: no event is lost or\n"
 		   "printed twice.\n\n"
-		   "With --session the server remembers under that name what has been printed, and\n"
-		   "the next tail with the same name goes on behind it. Only one connection can\n"
-		   "hold a session: a second takes it over, and the first ends. --after beats what\n"
-		   "the session remembers; --start counts only while the session is new.",
+		   "With --session the server stores under that name which events have been printed, and\n"
+		   "the next tail with the same name continues after them. Only one connection can have a\n"
+		   "session: a second one takes it over, and the first one ends. --after overrides the\n"
+		   "stored position; --start is used only if the session is new.",
 	.examples = "  tidemark tail\n"
 		    "  tidemark tail --after first --stream orders --type created\n"
 		    "  tidemark tail --stream 'logs-*' --since -15m\n"
@@ -64,7 +64,7 @@ struct tail {
 	const char *category;
 	const char *max_age;
 	bool until_live;
-	int64_t count; /* 0: for ever */
+	int64_t count; /* 0: no limit */
 	struct credential credential;
 	const char *config;
 
@@ -75,14 +75,14 @@ struct tail {
 	uint64_t flushed;
 	uint64_t acked;
 	int64_t acked_ms;
-	int64_t printed;       /* events */
+	int64_t printed;       /* number of events */
 	char epoch[EPOCH_LEN]; /* of the store; empty before the first hello */
-	bool greeted;          /* the hello of this connection has come */
-	bool moved;            /* and something after it */
+	bool hello_received;   /* this connection has received its hello */
+	bool moved;            /* and an event or checkpoint after it */
 	unsigned attempt;
-	int64_t connect_ms; /* when to connect, while there is no connection */
+	int64_t connect_ms; /* when to connect, if there is no connection */
 	struct buf target;  /* the URL of the connection, with a NUL */
-	bool broken;        /* the output */
+	bool broken;        /* the output has failed */
 	bool ending;
 	int status;
 };
@@ -90,23 +90,23 @@ struct tail {
 static int parse(struct tail *t, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"after", OPTION_TEXT, &t->after, "SEQ", "start after this event; also first, or head (head)", 0, 0, 0},
+		{"after", OPTION_TEXT, &t->after, "SEQ", "start after this seq; also first or head (head)", 0, 0, 0},
 		{"since", OPTION_TEXT, &t->since, "TIME",
-		 "start with the events of this time or later: RFC 3339, or a duration ago such as -15m", 0, 0, 0},
+		 "start with events of this time or later: RFC 3339, or a duration ago such as -15m", 0, 0, 0},
 		{"session", OPTION_TEXT, &t->session, "NAME",
-		 "go on after what this session has seen, and remember what it sees", 0, 0, 0},
-		{"start", OPTION_TEXT, &t->start, "SEQ",
-		 "where the session starts if it is new: after this event; also first, or head (head)", 0, 0, 0},
+		 "continue after the last event printed in this session, and store the new position", 0, 0, 0},
+		{"start", OPTION_TEXT, &t->start, "SEQ", "start of a new session: after this seq; also first or head (head)",
+		 0, 0, 0},
 		{"stream", OPTION_TEXTS, &t->streams, "NAME",
-		 "only events of this stream, repeatable: any of them; NAME* for all that begin so", 0, 0, 's'},
+		 "only events of this stream, or with NAME* of streams that begin so, repeatable: any may match", 0, 0, 's'},
 		{"type", OPTION_TEXTS, &t->types, "NAME",
-		 "only events of this type, repeatable: any of them; NAME* for all that begin so", 0, 0, 't'},
+		 "only events of this type, or with NAME* of types that begin so, repeatable: any may match", 0, 0, 't'},
 		CLI_OPTION_WHERE(&t->wheres),
 		CLI_OPTION_CATEGORY(&t->category),
-		{"max-age", OPTION_TEXT, &t->max_age, "DURATION", "pass over what is older when its turn comes, and say so",
-		 0, 0, 0},
-		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when everything there is has been printed", 0, 0, 0},
-		{"count", OPTION_INTEGER, &t->count, "N", "end after so many events", 1, INT64_MAX, 'n'},
+		{"max-age", OPTION_TEXT, &t->max_age, "DURATION",
+		 "skip events that are older than this when they would be printed, with a message", 0, 0, 0},
+		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when all stored events have been printed", 0, 0, 0},
+		{"count", OPTION_INTEGER, &t->count, "N", "end after this many events", 1, INT64_MAX, 'n'},
 		CLI_OPTION_URL(&t->url),
 		CLI_OPTIONS_TOKEN(&t->credential),
 		CLI_OPTION_CONFIG(&t->config),
@@ -120,7 +120,7 @@ static int parse(struct tail *t, int argc, char **argv)
 	return t->url != NULL ? credential_read(&t->credential, "tail") : CLI_USAGE;
 }
 
-/* The URL to connect to: at first as the user said, later from where we are. */
+/* The URL to connect to: at first from the options, later from the current position. */
 static void set_target(struct tail *t)
 {
 	char after[24];
@@ -150,38 +150,38 @@ static void set_target(struct tail *t)
 		cli_param(b, "max_age", t->max_age);
 }
 
-/* Begins to end, with what has been printed. */
+/* Ends normally. */
 static void end(struct tail *t)
 {
 	t->ending = true;
 }
 
-/* A failure counts also where the end has been reached already. */
+/* A failure determines the exit status even if the end was reached already. */
 static void fail(struct tail *t, const char *why)
 {
-	cli_say("%s", why);
+	cli_report("%s", why);
 	t->ending = true;
 	t->status = CLI_FAILED;
 }
 
-/* --- what the server says --- */
+/* --- messages of the server --- */
 
-/* The position that the server starts from is ours from here on, whatever we asked for: the gap that follows says why. */
+/* The position from which the server starts is adopted, whatever was requested: the gap that follows tells why. */
 static void on_hello(struct tail *t, const struct frame *f)
 {
 	bool again = t->epoch[0] != '\0';
 	snprintf(t->epoch, sizeof t->epoch, "%.*s", EPOCH_LEN - 1, f->text);
 	t->position = f->after;
-	t->flushed = f->after; /* a round never ends with something left to write */
-	/* An acknowledgement that broke off with the last connection is said again. */
+	t->flushed = f->after; /* nothing is left to be written at the end of an iteration */
+	/* An acknowledgement may have been lost with the last connection, so it is sent again. */
 	t->acked = t->printed > 0 ? 0 : f->after;
-	t->greeted = true;
+	t->hello_received = true;
 	t->moved = false;
 	if (again)
-		cli_say("connected again, going on after %" PRIu64, t->position);
+		cli_report("connected again, continuing after %" PRIu64, t->position);
 }
 
-/* All that matches up to here has been sent, also where a filter keeps the last of it from being seen. */
+/* Every matching event up to `seq` has been sent. */
 static void on_checkpoint(struct tail *t, uint64_t seq)
 {
 	t->position = seq > t->position ? seq : t->position;
@@ -195,14 +195,14 @@ static void on_live(struct tail *t, uint64_t seq)
 		end(t);
 }
 
-/* Somebody has moved the session: what follows that position is printed, perhaps again. */
+/* The session was moved: events after that position are printed, perhaps again. */
 static void on_moved(struct tail *t, uint64_t after)
 {
 	t->position = t->flushed = t->acked = after;
-	cli_say("the session was moved, going on after %" PRIu64, after);
+	cli_report("the session was moved, continuing after %" PRIu64, after);
 }
 
-/* The output has failed; that is told once. */
+/* Handles a failure of the output once. */
 static void on_output(struct tail *t, enum err err, const struct fault *fault)
 {
 	if (t->broken)
@@ -246,17 +246,17 @@ static void on_text(void *arg, char *text, size_t len)
 	case FRAME_LIVE: on_live(t, f.seq); break;
 	case FRAME_CHECKPOINT: on_checkpoint(t, f.seq); break;
 	case FRAME_MOVED: on_moved(t, f.after); break;
-	case FRAME_ERROR: cli_say("the server says: %s", f.text); break;
+	case FRAME_ERROR: cli_report("error from the server: %s", f.text); break;
 	case FRAME_OTHER: break;
-	case FRAME_BROKEN: cli_say("the server sent something that is neither an event nor a message"); break;
+	case FRAME_BROKEN: cli_report("the server sent an invalid message"); break;
 	}
 }
 
 /* --- the connection --- */
 
-/* A handshake that failed: libwebsockets knows that, but not what the server said. The same request without the
- * upgrade is answered with the reason. True when trying again is no use. */
-static bool explain(struct tail *t, const char *text, struct fault *fault)
+/* Finds out why a handshake failed: libwebsockets does not report the server's answer, so the same request is sent
+ * without the upgrade. True: retrying is of no use. */
+static bool is_refused(struct tail *t, const char *text, struct fault *fault)
 {
 	struct http_request request = {.url = t->target.data, .silence_ms = EXPLAIN_SILENCE_MS, .stoppable = true};
 	struct http_reply reply;
@@ -264,7 +264,7 @@ static bool explain(struct tail *t, const char *text, struct fault *fault)
 	enum err err = http_send(t->http, &request, &reply, fault);
 	if (err == ERR_CLOSED)
 		fault_set(fault, err, "%s", text);
-	/* 426: only the upgrade is missing, so that it may work by now. */
+	/* 426: only the upgrade was missing, so the next attempt may succeed. */
 	if (!err && reply.status == 426)
 		fault_set(fault, ERR_BUSY, "%s", text);
 	else if (!err && reply.status / 100 == 2)
@@ -277,15 +277,15 @@ static bool explain(struct tail *t, const char *text, struct fault *fault)
 
 static void try_later(struct tail *t, const char *why)
 {
-	/* A server that greets and hangs up, again and again, is to be left alone for longer and longer. */
+	/* After a hello alone the delay still grows: the server may accept and close connections again and again. */
 	if (t->moved)
 		t->attempt = 0;
 	int64_t pause_ms = random_backoff_ms(t->attempt, BACKOFF_FIRST_MS, BACKOFF_CAP_MS);
 	pause_ms = pause_ms < BACKOFF_CAP_MS ? pause_ms : BACKOFF_CAP_MS;
 	t->attempt++;
 	t->connect_ms = clock_mono_ms() + pause_ms;
-	t->greeted = t->moved = false;
-	cli_say("%s; connecting again in %.1f s", why, (double)pause_ms / 1000);
+	t->hello_received = t->moved = false;
+	cli_report("%s; reconnecting in %.1f s", why, (double)pause_ms / 1000);
 }
 
 static void on_close(void *arg, struct ws_client_end how)
@@ -295,12 +295,12 @@ static void on_close(void *arg, struct ws_client_end how)
 	if (t->ending)
 		return;
 	if (how.code == CLOSE_TAKEN_OVER)
-		fail(t, "another connection has taken the session over");
+		fail(t, "another connection has taken over the session");
 	else if (how.code == CLOSE_DELETED)
 		fail(t, "the session was deleted");
 	else if (how.opened)
 		try_later(t, how.text);
-	else if (explain(t, how.text, &fault))
+	else if (is_refused(t, how.text, &fault))
 		fail(t, fault.text);
 	else if (!stop_wanted())
 		try_later(t, fault.text);
@@ -320,7 +320,7 @@ static void connect_now(struct tail *t)
 		t->status = CLI_USAGE;
 }
 
-/* --- the rounds --- */
+/* --- main loop --- */
 
 static void flush(struct tail *t)
 {
@@ -333,7 +333,8 @@ static void flush(struct tail *t)
 
 static bool has_to_ack(const struct tail *t)
 {
-	return t->session != NULL && t->greeted && t->flushed > t->acked && ws_client_state(t->client) == WS_CLIENT_OPEN;
+	return t->session != NULL && t->hello_received && t->flushed > t->acked &&
+	       ws_client_state(t->client) == WS_CLIENT_OPEN;
 }
 
 static void acknowledge(struct tail *t)
@@ -346,10 +347,10 @@ static void acknowledge(struct tail *t)
 	t->acked_ms = clock_mono_ms();
 }
 
-/* How long nothing needs to be done. */
+/* Milliseconds until something has to be done. */
 static int64_t pause_of(const struct tail *t, int64_t now)
 {
-	int64_t pause = LOOK_MS;
+	int64_t pause = CHECK_MS;
 	if (ws_client_state(t->client) == WS_CLIENT_IDLE && t->connect_ms - now < pause)
 		pause = t->connect_ms - now;
 	if (has_to_ack(t) && t->acked_ms + ACK_EVERY_MS - now < pause)
@@ -375,9 +376,9 @@ static void follow(struct tail *t)
 	}
 }
 
-/* A clean close makes the last acknowledgement durable. What was written when the reader was about to go is not
- * acknowledged: better twice than never. */
-static void leave(struct tail *t)
+/* A clean close makes the last acknowledgement durable. If the output has failed, nothing is acknowledged: printing twice
+ * is better than never. */
+static void close_session(struct tail *t)
 {
 	if (has_to_ack(t) && !t->broken)
 		acknowledge(t);
@@ -388,7 +389,7 @@ static void leave(struct tail *t)
 		ws_client_service(t->client, left);
 }
 
-/* For the signal handler, which can be told nothing. */
+/* For the signal handler, which has no argument. */
 static struct ws_client *interrupted;
 
 static void on_signal(void)
@@ -425,7 +426,7 @@ int tail_main(int argc, char **argv)
 	output_init(&t.output);
 	if (start(&t, &fault) == ERR_NONE) {
 		follow(&t);
-		leave(&t);
+		close_session(&t);
 	} else {
 		fail(&t, fault.text);
 	}

@@ -1,4 +1,4 @@
-/* Makes, lists and revokes the tokens of a file. */
+/* Creates, lists and revokes the tokens of a file. */
 #include "cli/commands/token.h"
 
 #include <stdio.h>
@@ -14,13 +14,13 @@ static const struct command_help help = {
 	.usage = "tidemark token add NAME --scope SCOPE... [--stream PATTERN...] --tokens FILE\n"
 		 "       tidemark token list --tokens FILE [--json]\n"
 		 "       tidemark token revoke NAME --tokens FILE",
-	.summary = "Makes, lists and revokes the tokens that `tidemark serve --tokens FILE` lets in.\n"
-		   "The file holds only hashes of them: add prints the token on standard output, and\n"
-		   "nothing can show it again. A server that runs learns of a change by SIGHUP, and\n"
-		   "then closes what a revoked token has open.\n\n"
-		   "Scopes: publish; read; admin, for what changes the server itself. A token with\n"
-		   "--stream publishes to and reads from these streams only; a pattern is a name, or\n"
-		   "the beginning of names and a *.",
+	.summary = "Creates, lists and revokes tokens for `tidemark serve --tokens FILE`. The file has\n"
+		   "only their hashes: add prints the token on standard output, and it cannot be shown\n"
+		   "again. A running server reloads the file on SIGHUP, and then closes the connections of\n"
+		   "revoked tokens.\n\n"
+		   "Scopes: publish; read; admin, for changes to the server itself. A token with --stream\n"
+		   "publishes to and reads from these streams only; a pattern is a name, or a prefix of\n"
+		   "names followed by *.",
 	.examples = "  tidemark token add ci --scope publish --stream 'builds-*' --tokens /etc/tidemark/tokens\n"
 		    "  tidemark token add wall --scope read --tokens /etc/tidemark/tokens > wall.token\n"
 		    "  tidemark token revoke ci --tokens /etc/tidemark/tokens && kill -HUP $(pidof tidemark)",
@@ -33,7 +33,7 @@ struct token_command {
 	bool json;
 	const char *config;
 	const char *verb;
-	const char *name; /* NULL: none was said */
+	const char *name; /* NULL: not given */
 
 	struct buf text; /* of the file */
 	struct tokens *tokens;
@@ -42,9 +42,9 @@ struct token_command {
 static int parse(struct token_command *c, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"tokens", OPTION_TEXT, &c->file, "FILE", "the file of tokens", 0, 0, 0},
+		{"tokens", OPTION_TEXT, &c->file, "FILE", "file of tokens", 0, 0, 0},
 		{"scope", OPTION_TEXTS, &c->scopes, "SCOPE", "publish, read or admin, repeatable", 0, 0, 0},
-		{"stream", OPTION_TEXTS, &c->streams, "PATTERN", "limit it to such streams, repeatable", 0, 0, 's'},
+		{"stream", OPTION_TEXTS, &c->streams, "PATTERN", "limit the token to these streams, repeatable", 0, 0, 's'},
 		{"json", OPTION_FLAG, &c->json, NULL, "print the list as one JSON document", 0, 0, 0},
 		CLI_OPTION_CONFIG(&c->config),
 		{0},
@@ -57,10 +57,10 @@ static int parse(struct token_command *c, int argc, char **argv)
 	c->name = operands > 1 ? argv[1] : NULL;
 	bool lists = strcmp(c->verb, "list") == 0;
 	if (!lists && strcmp(c->verb, "add") != 0 && strcmp(c->verb, "revoke") != 0)
-		return cli_wrong_usage("token", "token wants add, list or revoke");
+		return cli_wrong_usage("token", "token needs add, list or revoke");
 	if (operands != (lists ? 1 : 2))
-		return cli_wrong_usage("token", lists ? "list wants no name" : "%s wants one name", c->verb);
-	return c->file != NULL ? CLI_GO_ON : cli_wrong_usage("token", "--tokens says which file it is about");
+		return cli_wrong_usage("token", lists ? "list has no name" : "%s needs one name", c->verb);
+	return c->file != NULL ? CLI_GO_ON : cli_wrong_usage("token", "--tokens FILE is missing");
 }
 
 static enum err read_file(struct token_command *c, struct fault *fault)
@@ -82,24 +82,26 @@ static const struct token *find(const struct token_command *c)
 
 /* --- add --- */
 
-/* Scopes and patterns as a token has them; CLI_GO_ON, or told what is wrong. */
+/* Parses scopes and patterns; CLI_GO_ON, or an exit status after an error message. */
 static int read_rights(const struct token_command *c, unsigned *scopes, struct slice patterns[TOKEN_PATTERNS_MAX])
 {
 	*scopes = 0;
 	for (int i = 0; i < c->scopes.count; i++) {
 		unsigned scope = token_scope(slice_of(c->scopes.items[i]));
 		if (scope == 0)
-			return cli_wrong_usage("token", "--scope wants publish, read or admin, not: %s", c->scopes.items[i]);
+			return cli_wrong_usage("token", "--scope must be publish, read or admin, not: %s",
+					       c->scopes.items[i]);
 		*scopes |= scope;
 	}
 	if (*scopes == 0)
-		return cli_wrong_usage("token", "add wants at least one --scope");
+		return cli_wrong_usage("token", "add needs at least one --scope");
 	if ((*scopes & SCOPE_ADMIN) != 0 && c->streams.count > 0)
 		return cli_wrong_usage("token", "the scope admin cannot be limited to streams");
 	for (int i = 0; i < c->streams.count; i++) {
 		patterns[i] = slice_of(c->streams.items[i]);
 		if (patterns[i].len == 0 || patterns[i].len > EVENT_NAME_MAX || !json_plain_text(patterns[i]))
-			return cli_wrong_usage("token", "--stream wants 1 to 255 bytes, UTF-8 without control characters");
+			return cli_wrong_usage("token",
+					       "--stream must be 1 to 255 bytes of UTF-8 without control characters");
 	}
 	return CLI_GO_ON;
 }
@@ -113,11 +115,12 @@ static int add(struct token_command *c, struct fault *fault)
 	if (status != CLI_GO_ON)
 		return status;
 	if (!token_name_fits(slice_of(c->name)))
-		return cli_wrong_usage("token", "a token's name has 1 to 64 letters, digits, dots, dashes and underscores");
+		return cli_wrong_usage("token",
+				       "the name of a token must be 1 to 64 letters, digits, dots, dashes and underscores");
 	if (find(c) != NULL)
-		return cli_fail("there is a token of the name %s already", c->name);
+		return cli_fail("there is already a token named %s", c->name);
 	if (tokens_count(c->tokens) == TOKENS_MAX)
-		return cli_fail("there are %d tokens already", TOKENS_MAX);
+		return cli_fail("the limit of %d tokens is reached", TOKENS_MAX);
 	if (c->text.len > 0 && c->text.data[c->text.len - 1] != '\n')
 		buf_addc(&c->text, '\n');
 	if (!token_make(c->name, scopes, patterns, c->streams.count, token, &c->text))
@@ -125,7 +128,7 @@ static int add(struct token_command *c, struct fault *fault)
 	if (token_file_write(c->file, buf_slice(&c->text), fault) != ERR_NONE)
 		return cli_fail("%s", fault->text);
 	puts(token);
-	cli_say("this is the only time that the token can be seen; a server that runs learns of it by SIGHUP");
+	cli_report("the token cannot be shown again; send SIGHUP to a running server to load it");
 	return CLI_DONE;
 }
 
@@ -170,8 +173,8 @@ static int revoke_token(struct token_command *c, struct fault *fault)
 {
 	const struct token *t = find(c);
 	if (t == NULL)
-		return cli_fail("there is no token of the name %s in %s", c->name, c->file);
-	/* All other lines stay as they are, comments too. */
+		return cli_fail("there is no token named %s in %s", c->name, c->file);
+	/* All other lines stay as they are, with comments. */
 	const char *from = c->text.data;
 	for (size_t line = 1; line < t->line; line++)
 		from = (const char *)memchr(from, '\n', c->text.len) + 1;
@@ -182,7 +185,7 @@ static int revoke_token(struct token_command *c, struct fault *fault)
 	c->text.len -= len;
 	if (token_file_write(c->file, buf_slice(&c->text), fault) != ERR_NONE)
 		return cli_fail("%s", fault->text);
-	cli_say("revoked; a server that runs learns of it by SIGHUP");
+	cli_report("revoked; send SIGHUP to a running server to apply it");
 	return CLI_DONE;
 }
 

@@ -1,4 +1,4 @@
-/* `tidemark token`. */
+/* The command `token`. */
 #ifndef CLI_COMMANDS_TOKEN_H
 #define CLI_COMMANDS_TOKEN_H
 

@@ -19,15 +19,15 @@
 static const struct command_help help = {
 	.usage = "tidemark verify DIR|FILE... [options]",
 	.summary = "Checks every event of a data directory and its archives: that none is missing, that\n"
-		   "each is what was written, that times never decrease, that index and figures agree\n"
-		   "with the events, and that each archive follows the one before. Names the first\n"
-		   "fault. A server may be using the directory at the same time; what it adds meanwhile\n"
-		   "is not looked at. SQLite's own check of the tables' structure is left out, and said to\n"
-		   "be, where the server's write-ahead log becomes longer than 128 MiB. A FILE is an\n"
-		   "archive, checked against its manifest; several must leave nothing out between them.\n\n"
-		   "With --repair-from, events of the log that are damaged or missing are first put back\n"
-		   "from archives that have them, and the index and the figures are made anew; no server\n"
-		   "may be using the directory then.",
+		   "each is unchanged, that times never decrease, that index and figures agree with the\n"
+		   "events, and that each archive follows the one before. Names the first fault. A server\n"
+		   "may be using the directory at the same time; events that it adds meanwhile are not\n"
+		   "checked. SQLite's own check of the tables' structure is skipped, with a message, if\n"
+		   "the server's write-ahead log grows beyond 128 MiB. A FILE is an archive, checked\n"
+		   "against its manifest; several archives must have no gap between them.\n\n"
+		   "With --repair-from, damaged or missing events of the log are first restored from\n"
+		   "archives that have them, and the index and the figures are rebuilt; no server may be\n"
+		   "using the directory then.",
 	.examples = "  tidemark verify ./tidemark-data\n"
 		    "  tidemark verify archives/*.ndjson.zst\n"
 		    "  tidemark verify ./tidemark-data --repair-from 1-5000.ndjson.zst",
@@ -40,18 +40,18 @@ static void on_progress(void *arg, uint64_t done, uint64_t all)
 	progress_set(arg, done, done, all);
 }
 
-/* What is checked, and what it has come to. */
+/* The check, and its results. */
 struct check {
 	bool json;
-	struct buf found;       /* the elements of "checked" */
-	struct fault fault;     /* the first */
-	struct manifest *files; /* the archives among the operands, as their manifests say */
+	struct buf found;       /* elements of "checked" */
+	struct fault fault;     /* the first one */
+	struct manifest *files; /* manifests of the archives among the operands */
 	int file_count;
 };
 
 static int fail(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Says what is wrong; the first fault is that of the document. */
+/* Reports a fault; the first one goes into the document. */
 static int fail(struct check *c, const char *format, ...)
 {
 	struct fault fault = {.code = ERR_CORRUPT};
@@ -64,7 +64,7 @@ static int fail(struct check *c, const char *format, ...)
 	return cli_fail("%s", fault.text);
 }
 
-/* One that is fine. */
+/* Begins the note of an intact directory or archive. */
 static struct doc begin_note(struct document *d, const char *path, uint64_t first, uint64_t last, uint64_t events)
 {
 	struct doc root = document_begin(d);
@@ -81,7 +81,7 @@ static void end_note(struct check *c, struct document *d)
 	document_end(d, &c->found);
 }
 
-static int tell(struct check *c, const char *dir, uint64_t first, uint64_t head, uint64_t checked)
+static int print_result(struct check *c, const char *dir, uint64_t first, uint64_t head, uint64_t checked)
 {
 	if (c->json) {
 		struct document d;
@@ -96,8 +96,8 @@ static int tell(struct check *c, const char *dir, uint64_t first, uint64_t head,
 	return CLI_DONE;
 }
 
-static enum err look(const char *dir, struct progress *progress, uint64_t *first, uint64_t *head,
-		     struct history_verified *found, struct fault *fault)
+static enum err read_store(const char *dir, struct progress *progress, uint64_t *first, uint64_t *head,
+			   struct history_verified *found, struct fault *fault)
 {
 	struct store *s = NULL;
 	struct reader *r = NULL;
@@ -125,16 +125,15 @@ static int verify_store(struct check *c, const char *dir)
 	struct history_verified found = {0};
 	enum err err = ERR_BUSY;
 	progress_init(&progress, "verify", "events");
-	/* A server that is busy may write between the two looks that a check needs. */
+	/* A busy server may write between the two reads that a check needs. */
 	for (int tries = 0; err == ERR_BUSY && tries < TRIES_MAX; tries++)
-		err = look(dir, &progress, &first, &head, &found, &fault);
+		err = read_store(dir, &progress, &first, &head, &found, &fault);
 	progress_clear(&progress);
 	if (!err && found.skipped[0] != '\0')
-		cli_say("%s: a server writes too much, or another program reads for too long: the events were checked, but "
-			"not "
-			"the structure of the tables %s. Verify a backup to have all of it checked",
-			dir, found.skipped);
-	return err ? fail(c, "%s: %s", dir, fault.text) : tell(c, dir, first, head, found.events);
+		cli_report("%s: the structure of the tables %s was not checked, because a server writes too much or another "
+			   "program reads for too long: verify a backup to check all of it",
+			   dir, found.skipped);
+	return err ? fail(c, "%s: %s", dir, fault.text) : print_result(c, dir, first, head, found.events);
 }
 
 static void on_file_progress(void *arg, uint64_t done, uint64_t all)
@@ -179,9 +178,9 @@ static int repair(struct check *c, const char *dir, const struct option_texts *a
 	enum err err = repair_log(dir, archives->items, archives->count, &f, &fault);
 	if (err)
 		return fail(c, "%s: %s; nothing was changed", dir, fault.text);
-	cli_say("%s: %" PRIu64 " of %" PRIu64 " events put back", dir, f.repaired, f.looked_at);
+	cli_report("%s: %" PRIu64 " of %" PRIu64 " events restored", dir, f.repaired, f.looked_at);
 	if (f.dropped > 0)
-		cli_say("%s: %" PRIu64 " rows dropped that were no events", dir, f.dropped);
+		cli_report("%s: %" PRIu64 " rows deleted that were not events", dir, f.dropped);
 	return CLI_DONE;
 }
 
@@ -192,7 +191,7 @@ static int by_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* The nearest of those before it that is of the same history; NULL. */
+/* The nearest earlier archive of the same history; NULL: none. */
 static const struct manifest *find_before(const struct check *c, int at)
 {
 	for (int i = at - 1; i >= 0; i--)
@@ -202,7 +201,7 @@ static const struct manifest *find_before(const struct check *c, int at)
 	return NULL;
 }
 
-/* Archives that are looked at together leave nothing out between them, and each follows the one before. */
+/* Archives that are verified together must have no gap between them, and each must follow the one before. */
 static int verify_order(struct check *c)
 {
 	qsort(c->files, (size_t)c->file_count, sizeof *c->files, by_first);
@@ -225,7 +224,7 @@ static int verify_one(struct check *c, const char *operand)
 {
 	struct stat about;
 	if (cli_is_url(operand))
-		return fail(c, "%s: verify looks at files; run it where the server's data directory is", operand);
+		return fail(c, "%s: verify reads files: run it on the machine with the server's data directory", operand);
 	if (stat(operand, &about) == 0 && !S_ISDIR(about.st_mode))
 		return verify_file(c, operand);
 	return verify_store(c, operand);
@@ -267,7 +266,8 @@ int verify_main(int argc, char **argv)
 	struct option_texts archives = {0};
 	struct check c = {0};
 	const struct option options[] = {{"repair-from", OPTION_TEXTS, &archives, "ARCHIVE",
-					  "put damaged events of the one directory back, repeatable", 0, 0, 0},
+					  "archive from which damaged events of the directory are restored, repeatable", 0,
+					  0, 0},
 					 CLI_OPTION_JSON(&c.json),
 					 CLI_OPTION_CONFIG(&config),
 					 {0}};
@@ -276,9 +276,9 @@ int verify_main(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	if (operands == 0)
-		return cli_wrong_usage("verify", "verify wants a data directory, or archives");
+		return cli_wrong_usage("verify", "verify needs a data directory or archives");
 	if (archives.count > 0 && operands != 1)
-		return cli_wrong_usage("verify", "--repair-from goes with one data directory");
+		return cli_wrong_usage("verify", "--repair-from needs exactly one data directory");
 	buf_init(&c.found);
 	status = archives.count > 0 ? repair(&c, argv[0], &archives) : CLI_DONE;
 	if (status == CLI_DONE)

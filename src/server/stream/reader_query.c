@@ -263,7 +263,7 @@ static enum err read_param(struct parse *p, const struct url_param *param, unsig
 		return ERR_NONE;
 	if (p->no_memory)
 		return fault_nomem(p->fault);
-	return fault_set(p->fault, ERR_INVALID, "%s: expected %s", rule->name, rule->expected);
+	return fault_set(p->fault, ERR_INVALID, "%s: must be %s", rule->name, rule->expected);
 }
 
 /* Can the range contain any event? */
