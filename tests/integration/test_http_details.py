@@ -285,13 +285,13 @@ class BasePath(TidemarkTest):
         server = self.serve()
         nothing = "there is nothing at this path"
         for method, path, detail in (
-                ("GET", "/v1/streams/a/b", f"{nothing}: a slash in a name is written %2F, as in /v1/streams/a%2Fb"),
-                ("GET", "/v1/streams/a%20b//c/", f"{nothing}: a slash in a name is written %2F, as in /v1/streams/a%20b%2F%2Fc%2F"),
-                ("PUT", "/v1/sessions/a/b", f"{nothing}: a slash in a name is written %2F, as in /v1/sessions/a%2Fb"),
-                ("POST", "/v1/sessions/a/b/ack", f"{nothing}: a slash in a name is written %2F, as in /v1/sessions/a%2Fb/ack"),
-                ("GET", "/v1/event", f"{nothing}: is /v1/events meant?"), ("GET", "/v1/Streams/", f"{nothing}: is /v1/streams meant?"),
-                ("POST", "/archives", f"{nothing}: is /v1/archives meant?"), ("GET", "/stats", f"{nothing}: is /v1/stats meant?"),
-                ("GET", "/healtz", f"{nothing}: is /healthz meant?"), ("GET", "/v2/events", f"{nothing}: is /v1/events meant?"),
+                ("GET", "/v1/streams/a/b", f"{nothing}; a slash in a name is written %2F, as in /v1/streams/a%2Fb"),
+                ("GET", "/v1/streams/a%20b//c/", f"{nothing}; a slash in a name is written %2F, as in /v1/streams/a%20b%2F%2Fc%2F"),
+                ("PUT", "/v1/sessions/a/b", f"{nothing}; a slash in a name is written %2F, as in /v1/sessions/a%2Fb"),
+                ("POST", "/v1/sessions/a/b/ack", f"{nothing}; a slash in a name is written %2F, as in /v1/sessions/a%2Fb/ack"),
+                ("GET", "/v1/event", f"{nothing}; did you mean /v1/events?"), ("GET", "/v1/Streams/", f"{nothing}; did you mean /v1/streams?"),
+                ("POST", "/archives", f"{nothing}; did you mean /v1/archives?"), ("GET", "/stats", f"{nothing}; did you mean /v1/stats?"),
+                ("GET", "/healtz", f"{nothing}; did you mean /healthz?"), ("GET", "/v2/events", f"{nothing}; did you mean /v1/events?"),
                 ("GET", "/nothing", nothing), ("GET", "/v1/", nothing), ("GET", "/static/none", nothing), ("GET", "/x", nothing),
                 ("GET", "/v1/archives/a/b", nothing), ("GET", "/" + "v1/events" * 300, nothing)):
             with self.subTest(path[:60]):
@@ -299,7 +299,7 @@ class BasePath(TidemarkTest):
                 self.assert_problem(answer, 404)
                 self.assertEqual(answer.json()["detail"], detail)
         below = self.serve("--base-path", "/tide")
-        self.assert_problem(below.get("/tide/v1/event"), 404, "is /tide/v1/events meant?")
+        self.assert_problem(below.get("/tide/v1/event"), 404, "did you mean /tide/v1/events?")
         for method, path, allowed in (("DELETE", "/v1/events", "POST, GET, HEAD"), ("GET", "/v1/sessions/a/ack", "POST")):
             answer = server.request(method, path)
             self.assert_problem(answer, 405, f"it takes {allowed}")

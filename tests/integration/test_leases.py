@@ -34,8 +34,8 @@ class Leases(TidemarkTest):
         self.assertEqual((lease["name"], lease["holder"], lease["session"], lease["conversation"]), ("kimi", "w1", "s", "c"))
         path = f"/v1/leases/{lease['id']}"
         self.assertEqual(server.get(path).json()["id"], lease["id"])
-        self.assert_problem(server.request("PUT", path, json.dumps({"holder": "w2"})), 409, "somebody else")
-        self.assert_problem(self.release(server, lease["id"], "w2"), 409, "somebody else")
+        self.assert_problem(server.request("PUT", path, json.dumps({"holder": "w2"})), 409, "another holder")
+        self.assert_problem(self.release(server, lease["id"], "w2"), 409, "another holder")
         self.assertEqual(server.request("PUT", path, json.dumps({"holder": "w1"})).status, 200)
         self.assertEqual(self.release(server, lease["id"], "w1").status, 204)
         self.assert_problem(server.get(path), 404)

@@ -322,7 +322,7 @@ class Slow(TidemarkTest):
                 wire.send(text)
                 time.sleep(pause)
                 wire.sock.shutdown(socket.SHUT_WR)
-                self.assert_problem(wire.response(), 400, "ends before")
+                self.assert_problem(wire.response(), 400, "ended before")
         wait_until(lambda: server.get("/v1/stats").json()["connections"]["open"] == 1, "all have gone")
 
     def test_a_peer_that_vanished_is_looked_for(self):

@@ -706,7 +706,7 @@ class Auditor(TidemarkTest):
             response = server.get("/api/cache-metrics", **{name: value})
             self.assertEqual(response.status, 400)
             self.assertTrue(response.json()["error"].startswith(f"{name}: "), response.text)
-        self.assert_problem(server.get("/api/auditor/observations?severity=info&severity=info"), 400, "severity", "twice")
+        self.assert_problem(server.get("/api/auditor/observations?severity=info&severity=info"), 400, "severity", "more than once")
         self.assert_problem(server.get("/api/auditor/observations", severity=""), 400, "critical, warning or info")
         self.assert_problem(server.get("/api/auditor/observations", acknowledged=""), 400, "true or false")
         self.assertIn("legacy, new or all", server.get("/api/cache-metrics", implementation_type="").json()["error"])

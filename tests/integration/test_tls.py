@@ -230,7 +230,7 @@ class Tls(TlsTest):
         first = self.certificate(server)
         make_certificate(server.home, "renewed")
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "read anew" in server.log_text(), "it is read")
+        wait_until(lambda: "certificate reloaded" in server.log_text(), "it is read")
         self.assertNotEqual(self.certificate(server), first)
         self.tls = ssl.create_default_context(cafile=self.cert)
         self.post(server, [{"data": 1}])
@@ -238,7 +238,7 @@ class Tls(TlsTest):
         with open(self.key, "w", encoding="ascii") as file:
             file.write("nonsense")
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "stays as it was" in server.log_text(), "it is refused")
+        wait_until(lambda: "cannot reload the certificate" in server.log_text(), "it is refused")
         self.post(server, [{"data": 2}])
 
     def certificate(self, server):

@@ -184,8 +184,8 @@ enum err delivery_send(struct delivery *d, const struct batch_file *p, struct fa
 		if (!err) {
 			sent += n;
 		} else if (err == ERR_TOO_LARGE && placed && f.place > 1) {
-			next = (size_t)f.place -
-			       1; /* send the events before it first: the request may have just one event too many */
+			/* Send the events before it first: the request may have just one event too many. */
+			next = (size_t)f.place - 1;
 		} else if (err == ERR_TOO_LARGE && (placed || n == 1) && skip_event(d, p, sent, &f)) {
 			sent++;
 		} else if (by_content && (n == 1 || placed)) {

@@ -224,8 +224,7 @@ static enum err write_range(struct export *e, struct offline_query *query, struc
 	if (query->range.has_gap)
 		return fault_set(fault, ERR_GONE,
 				 "the events after %" PRIu64 " are not stored (%s): the first stored event is %" PRIu64
-				 " (--after first takes what is "
-				 "there)",
+				 " (--after first starts there)",
 				 gap->requested, gap_reason_name(gap->reason), gap->first);
 	enum err err = archive_writer_create(options, store_lineage(query->store), NULL,
 					     (struct archive_output){atomic_file_write, &e->file}, &w, fault);

@@ -115,10 +115,10 @@ static enum err send_batch(struct publish *p, struct fault *fault)
  * concatenated. */
 static void trim_line(char **text, size_t *len)
 {
-	static const char mark[] = "\xef\xbb\xbf";
-	if (*len >= sizeof mark - 1 && memcmp(*text, mark, sizeof mark - 1) == 0) {
-		*text += sizeof mark - 1;
-		*len -= sizeof mark - 1;
+	static const char bom[] = "\xef\xbb\xbf";
+	if (*len >= sizeof bom - 1 && memcmp(*text, bom, sizeof bom - 1) == 0) {
+		*text += sizeof bom - 1;
+		*len -= sizeof bom - 1;
 	}
 	if (*len > 0 && (*text)[*len - 1] == '\r')
 		(*len)--;

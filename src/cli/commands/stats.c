@@ -92,7 +92,7 @@ static enum err put_parts(struct doc to, struct store *s, struct fault *fault)
 	if (!err)
 		err = history_used(r, &used, fault);
 	reader_close(r);
-	uint64_t hot = store_log_first(s);
+	uint64_t log_first = store_log_first(s);
 	store_archive_figures(s, &count, &bytes);
 	archive_set_is_incomplete(store_archives(s), &missing);
 	struct doc archives = doc_object(to, "archives");
@@ -100,8 +100,8 @@ static enum err put_parts(struct doc to, struct store *s, struct fault *fault)
 	doc_u64(archives, "bytes", bytes);
 	cli_text(archives, "missing", missing.text);
 	struct doc log = doc_object(doc_object(to, "retention"), "log");
-	doc_u64(log, "first", hot);
-	doc_u64(log, "events", store_head(s) + 1 - hot);
+	doc_u64(log, "first", log_first);
+	doc_u64(log, "events", store_head(s) + 1 - log_first);
 	doc_u64(log, "bytes", used);
 	return err;
 }

@@ -1,6 +1,6 @@
 /* Follows the log over a WebSocket, through whatever happens to the connection.
  *
- *     position   what the server has sent is in `output` up to here: a new connection goes on from here
+ *     position   what the server has sent is in `output` up to here: a new connection continues from here
  *     flushed    it is on standard output up to here: what a session may acknowledge
  *     acked      it is acknowledged up to here
  *

@@ -291,21 +291,21 @@ bool token_make(const char *name, unsigned scopes, const struct slice *patterns,
 		struct buf *line)
 {
 	unsigned char hash[SHA256_LEN];
-	char said[sizeof hash_prefix + SHA256_TEXT_LEN];
+	char hash_text[sizeof hash_prefix + SHA256_TEXT_LEN];
 	struct document d;
 	memcpy(text, "td_", 3);
 	random_hex(text + 3, (TOKEN_LEN - 4) / 2);
 	if (!sha256_of(slice_of(text), hash))
 		return false;
-	strcpy(said, hash_prefix);
-	sha256_text(hash, said + sizeof hash_prefix - 1);
+	strcpy(hash_text, hash_prefix);
+	sha256_text(hash, hash_text + sizeof hash_prefix - 1);
 	struct doc root = document_begin(&d);
 	doc_string(root, "name", name);
 	token_add_scopes(doc_array(root, "scopes"), scopes);
 	struct doc streams = pattern_count > 0 ? doc_array(root, "streams") : root;
 	for (int i = 0; i < pattern_count; i++)
 		doc_text(streams, NULL, patterns[i]);
-	doc_string(root, "hash", said);
+	doc_string(root, "hash", hash_text);
 	document_end(&d, line);
 	buf_addc(line, '\n');
 	return !buf_failed(line);

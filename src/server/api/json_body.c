@@ -54,8 +54,8 @@ static enum err read_object(struct slice object, struct member *members, size_t 
 
 static enum err read_members(char *text, size_t len, struct member *members, size_t count, struct fault *fault)
 {
-	static const char mark[] = "\xef\xbb\xbf"; /* the byte order mark is not part of JSON */
-	size_t skip = len >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+	static const char bom[] = "\xef\xbb\xbf"; /* the byte order mark is not part of JSON */
+	size_t skip = len >= sizeof bom - 1 && memcmp(text, bom, sizeof bom - 1) == 0 ? sizeof bom - 1 : 0;
 	struct slice value = {text + skip, 0};
 	struct json_error error;
 	if (!json_minify(text + skip, len - skip, text + skip, &value.len, &error))

@@ -1,4 +1,4 @@
-/* TLS in front of the listener: a connection is decrypted here and goes on through a pair of sockets as one that was never
+/* TLS in front of the listener: a connection is decrypted here and continues through a pair of sockets as one that was never
  * encrypted, so that the servers behind the listener need not know TLS (docs/decisions/0012-tls.md has the reasons).
  *
  *     client ⇄ TLS ⇄ [this thread] ⇄ socket pair ⇄ listener ⇄ libmicrohttpd or libwebsockets

@@ -57,7 +57,7 @@ static const struct problem {
 	 "The header Allow lists the supported methods."},
 	{"conflict", 409, "The request conflicts with the current state.", "Read the current state, and decide again."},
 	{KIND_EXPECTATION, 409, "The last seq of the stream is not the one that the request expected. Nothing was stored.",
-	 "\"actual\" is the stream's last seq, \"expected\" what was asked for: read what has been published in between, "
+	 "\"actual\" is the stream's last seq, \"expected\" that of the request: read the events published in between, "
 	 "and try again. It is null where the store begins with an imported tail, and the stream may have had events before "
 	 "it: "
 	 "restore these, publish without \"expect\", or start with --accept-loss, which takes such streams for new ones."},

@@ -14,11 +14,11 @@ static bool asks_for_missing(const struct reader_query *q, const struct selectio
 /* May (after, upto] contain an event that the query asks for? */
 static bool may_hold(struct reader *reader, const struct history_query *q, uint64_t upto)
 {
-	struct history_query look = {
+	struct history_query query = {
 		.after = q->after, .before = upto + 1, .count_max = 1, .bytes_max = 1, .select = q->select};
 	struct page *page;
 	struct fault fault;
-	if (history_page(reader, &look, &page, &fault) != ERR_NONE)
+	if (history_page(reader, &query, &page, &fault) != ERR_NONE)
 		return true;
 	bool may = page_count(page) > 0 || page_last(page) < upto;
 	page_unref(page);
@@ -31,12 +31,12 @@ static void skip_old(struct history_range *r, struct reader *reader, uint64_t ol
 	struct gap gap = {r->asked, older + 1, GAP_AGE};
 	if (older <= r->query.after)
 		return;
-	bool told = may_hold(reader, &r->query, older);
+	bool asked_for = may_hold(reader, &r->query, older);
 	r->query.after = older;
-	if (told && r->query.descending) {
+	if (asked_for && r->query.descending) {
 		r->ends_with_gap = true;
 		r->end_gap = gap;
-	} else if (told && (!r->has_gap || r->gap.reason == GAP_RETENTION)) {
+	} else if (asked_for && (!r->has_gap || r->gap.reason == GAP_RETENTION)) {
 		r->has_gap = true;
 		r->gap = gap;
 	}

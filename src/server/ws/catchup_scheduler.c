@@ -7,8 +7,8 @@
 enum {
 	LATE_EVENTS = 1024,   /* a lag that one or two commits cannot explain */
 	SLICE_US = 2000,      /* at most per iteration of the loop */
-	PUBLISHING_MS = 50,   /* after a commit, publishing is assumed to go on for this long */
-	CATCHUP_PERCENT = 50, /* of the thread's time, for readers that are behind while publishing goes on */
+	PUBLISHING_MS = 50,   /* after a commit, publishing is assumed to continue for this long */
+	CATCHUP_PERCENT = 50, /* of the thread's time, for readers that are behind while publishing continues */
 	CREDIT_US = 5000,     /* at most this much unused time is saved up */
 };
 

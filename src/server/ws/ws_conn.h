@@ -171,7 +171,7 @@ struct catchup {
 	struct ev_idle idle;
 	struct ev_timer pause;
 	int64_t committed_ms; /* monotonic: the last commit */
-	int64_t credit_us;    /* time that may be spent while publishing goes on */
+	int64_t credit_us;    /* time that may be spent while publishing continues */
 	int64_t credited_us;  /* monotonic: up to when credit_us is computed */
 };
 

@@ -189,13 +189,13 @@ static void acknowledge(struct ws_conn *c, const struct op *op)
 {
 	struct fault fault;
 	uint64_t sent;
-	enum err err = c->session == NULL
-			       ? fault_set(&fault, ERR_INVALID, "ack goes with a session: connect with ?session=NAME")
-			       : sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, op->seq, &sent);
+	enum err err = c->session == NULL ? fault_set(&fault, ERR_INVALID, "ack needs a session: connect with ?session=NAME")
+					  : sessions_ack(c->ws->options.sessions, ws_session(c), &c->reader, op->seq, &sent);
 	if (!err)
 		writer_poke(c->ws->options.writer);
 	else if (c->session != NULL && err == ERR_INVALID)
-		fault_set(&fault, err, "ack: %" PRIu64 " is past what this connection was sent, which is %" PRIu64, op->seq,
+		fault_set(&fault, err,
+			  "ack: %" PRIu64 " is beyond the last event sent on this connection, which is %" PRIu64, op->seq,
 			  sent);
 	if (err == ERR_INVALID) /* other errors: the session is gone, and the connection is being closed */
 		refuse(c, &fault, op->ref);

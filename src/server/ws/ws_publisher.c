@@ -1,6 +1,6 @@
-/* Publishers: each message is an event, and is answered once, in order, when it is durable. Nobody has to read the answers:
- * what the socket has no space for waits in a few bytes each (ack_list.h), and messages wait only when there are very many
- * of them.
+/* Publishers: each message is an event, and is answered once, in order, when it is durable. A client need
+ * not read the answers: those that the socket does not take wait in a few bytes each (ack_list.h), and reading is paused
+ * only when there are very many of them.
  *
  *     message ─▶ frame, at the end of conn.tasks ─▶ writer ─▶ done ─▶ conn.acks when all before it are ─▶ text ─▶ socket
  *                  (what cannot be stored is done at once)                                                       */

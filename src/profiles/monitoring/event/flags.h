@@ -1,16 +1,17 @@
-/* The switches of the monitoring profile. A value is the newest of: the default, MONITORING_… in the environment,
- * --monitoring-flag (or the configuration file), and what somebody has set at run time, which is a note in the store and
- * lasts until it is taken back. Each acts where it is asked for:
+/* The flags of the monitoring profile. The value of a flag is the last of: the default, MONITORING_… in the environment,
+ * --monitoring-flag (or the configuration file), and a value set at run time, which is a note in the store and lasts until
+ * it is removed. Flags are read whenever they are used:
  *
- *     USE_ADAPTER                            ADAPTER_TYPE decides; off: as if that were websocket
- *     ADAPTER_TYPE                           where events are sent live: websocket, to dashboards at /ws; realtime, to
- *                                            standard clients only (/v1/ws, /v1/events), which get them always; dual, to
- * both DUAL_MODE                              as if ADAPTER_TYPE were dual ENABLE_VALIDATION                      events of
- * the services are held against the rules (profiles/monitoring/event/validity.h) VALIDATION_STRICT                      …and
- * refused where they break one, rather than stored and listed METRICS_FLUSH_INTERVAL                 seconds after which
- * figures that have changed are saved at the latest METRICS_PERSISTENCE                    off: figures are saved only where
- * what they count leaves the log BATCH_SIZE                             frames of one publisher at /events that are on their
- * way to the disk at once TIMEOUT_MS                             how long a health check waits for its write
+ *     USE_ADAPTER             whether ADAPTER_TYPE counts; off: as if it were websocket
+ *     ADAPTER_TYPE            where events are sent live: websocket, to dashboards at /ws; realtime, to standard
+ *                             clients only (/v1/ws, /v1/events), which always get them; dual, to both
+ *     DUAL_MODE               on: as if ADAPTER_TYPE were dual
+ *     ENABLE_VALIDATION       whether events of the services are validated (profiles/monitoring/event/validity.h)
+ *     VALIDATION_STRICT       whether invalid events are refused, and not stored and listed
+ *     METRICS_FLUSH_INTERVAL  seconds after which changed figures are saved at the latest
+ *     METRICS_PERSISTENCE     off: figures are saved only when events that they count are evicted
+ *     BATCH_SIZE              maximum number of pending messages of a publisher at /events
+ *     TIMEOUT_MS              how long a health check waits for its write
  *
  * Any thread. */
 #ifndef PROFILES_MONITORING_EVENT_FLAGS_H

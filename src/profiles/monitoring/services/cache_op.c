@@ -84,14 +84,14 @@ bool cache_op_read(const struct flat *f, struct cache_op *out)
 	if (f->metadata.p != NULL)
 		look_for(f->metadata, m);
 	enum json_kind hit = m[M_HIT].p != NULL ? json_kind(m[M_HIT]) : JSON_NULL;
-	bool told = hit == JSON_TRUE || hit == JSON_FALSE;
-	if (!told && text_of(m[M_KEY]).len == 0)
+	bool has_hit = hit == JSON_TRUE || hit == JSON_FALSE;
+	if (!has_hit && text_of(m[M_KEY]).len == 0)
 		return false;
 	struct slice operation = text_of(m[M_OPERATION]);
 	enum cache_kind done = kind_of(operation.len > 0 ? operation : f->function);
 	if (flat_is_error(f))
 		done = CACHE_ERROR;
-	else if (done != CACHE_SET && done != CACHE_EVICT && told)
+	else if (done != CACHE_SET && done != CACHE_EVICT && has_hit)
 		done = hit == JSON_TRUE ? CACHE_HIT : CACHE_MISS;
 	*out = (struct cache_op){
 		.kind = done,

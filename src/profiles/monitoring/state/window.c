@@ -11,14 +11,14 @@ struct second {
 	struct histogram times;
 };
 
-struct lane {
+struct service_window {
 	struct second seconds[WINDOW_SECONDS];
 	uint64_t errors[WINDOW_ERRORS]; /* ring buffer of seqs; 0: none */
 	uint32_t next_error;
 };
 
 struct window {
-	struct lane lanes[SERVICES];
+	struct service_window services[SERVICES];
 	int64_t whole_ms; /* Unix: no event is missing from this second on */
 	bool missing;     /* events may be missing before the next one that is added */
 };
@@ -34,7 +34,7 @@ void window_destroy(struct window *w)
 		return;
 	for (int i = 0; i < SERVICES; i++)
 		for (int k = 0; k < WINDOW_SECONDS; k++)
-			histogram_clear(&w->lanes[i].seconds[k].times);
+			histogram_clear(&w->services[i].seconds[k].times);
 	free(w);
 }
 
@@ -64,9 +64,9 @@ int64_t window_since(const struct window *w, int64_t since_ms)
 
 void window_add(struct window *w, const struct flat *f)
 {
-	struct lane *lane = &w->lanes[f->service];
+	struct service_window *service_window = &w->services[f->service];
 	int64_t second = f->time_ms / 1000;
-	struct second *s = &lane->seconds[second % WINDOW_SECONDS];
+	struct second *s = &service_window->seconds[second % WINDOW_SECONDS];
 	bool failed = flat_is_error(f);
 	if (w->missing)
 		window_settle(w, f->time_ms);
@@ -77,7 +77,7 @@ void window_add(struct window *w, const struct flat *f)
 	s->events++;
 	s->errors += failed;
 	if (failed)
-		lane->errors[lane->next_error++ % WINDOW_ERRORS] = f->seq;
+		service_window->errors[service_window->next_error++ % WINDOW_ERRORS] = f->seq;
 	if (f->timed)
 		histogram_add(&s->times, tally_response_us(f));
 }
@@ -85,9 +85,9 @@ void window_add(struct window *w, const struct flat *f)
 void window_read(const struct window *w, enum service service, int64_t since_ms, struct window_figures *out,
 		 struct histogram_sum *times)
 {
-	const struct lane *lane = &w->lanes[service];
+	const struct service_window *service_window = &w->services[service];
 	for (int k = 0; k < WINDOW_SECONDS; k++) {
-		const struct second *s = &lane->seconds[k];
+		const struct second *s = &service_window->seconds[k];
 		if (s->events == 0 || s->second * 1000 < since_ms)
 			continue;
 		out->events += s->events;
@@ -104,10 +104,10 @@ void window_rank(struct window_figures *f, const struct histogram_sum *times)
 
 int window_errors(const struct window *w, enum service service, uint64_t seqs[WINDOW_ERRORS])
 {
-	const struct lane *lane = &w->lanes[service];
+	const struct service_window *service_window = &w->services[service];
 	int count = 0;
 	for (uint32_t i = 0; i < WINDOW_ERRORS; i++) {
-		uint64_t seq = lane->errors[(lane->next_error - 1 - i) % WINDOW_ERRORS];
+		uint64_t seq = service_window->errors[(service_window->next_error - 1 - i) % WINDOW_ERRORS];
 		if (seq != 0)
 			seqs[count++] = seq;
 	}

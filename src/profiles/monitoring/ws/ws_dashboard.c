@@ -1,6 +1,6 @@
-/* /ws: dashboards of the monitoring profile. A reader as any other, whose events have the flat shape; what it asks is
- * answered from memory at once, or by a pool thread where the store has to be read (ws_query.h): answers are told apart by
- * their type, and cannot pile up.
+/* /ws: dashboards of the monitoring profile. A dashboard is a reader whose events have the flat shape. Its
+ * queries are answered from memory at once, or by a pool thread that reads the store (ws_query.h); the type of a reply tells
+ * which query it answers.
  *
  *     open ─▶ (query: recent events) ─▶ initial_stats ─▶ events from the cursor's position, answers in between         */
 #include <inttypes.h>
@@ -263,15 +263,15 @@ static void on_open(struct ws_conn *c)
 	ws_metrics_count(ws_figures_of(self_of(c)->api->ws), (struct slice){"", 0}, WSM_PROFILE, 1);
 	bool none = dashboard_of(c)->services != 0 &&
 		    (dashboard_of(c)->services & ((1u << SERVICES) - 1)) == 0; /* test events only */
-	struct service_history_query past = {.service = none ? SERVICE_NONE : SERVICES,
-					     .services = dashboard_of(c)->services,
-					     .before = ws_after(c) + 1,
-					     .limit = INITIAL_EVENTS,
-					     .oldest_first = true};
+	struct service_history_query query = {.service = none ? SERVICE_NONE : SERVICES,
+					      .services = dashboard_of(c)->services,
+					      .before = ws_after(c) + 1,
+					      .limit = INITIAL_EVENTS,
+					      .oldest_first = true};
 	ws_hold(c, true);
 	mute(c);
 	dashboard_of(c)->session_sent = monitor_session_seq(self_of(c)->monitor);
-	ws_send_query(c, WS_QUERY_INITIAL, NULL, past, NULL);
+	ws_send_query(c, WS_QUERY_INITIAL, NULL, query, NULL);
 }
 
 /* --- commands --- */
@@ -308,9 +308,9 @@ static void get_recent(struct ws_conn *c, const struct question *q, struct slice
 	struct slice value;
 	double limit = RECENT_EVENTS;
 	number_of(message, "limit", &value, &limit);
-	struct service_history_query past = {.service = q->service,
-					     .limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0};
-	ws_send_query(c, WS_QUERY_RECENT, q, past, NULL);
+	struct service_history_query query = {.service = q->service,
+					      .limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0};
+	ws_send_query(c, WS_QUERY_RECENT, q, query, NULL);
 }
 
 /* `before` continues a reply that was not complete at its `next_before`. */
@@ -318,23 +318,23 @@ static void get_history(struct ws_conn *c, const struct question *q, struct slic
 {
 	struct slice value;
 	double limit = 0;
-	struct service_history_query past = {.service = q->service,
-					     .since_ms = since_of(q),
-					     .with_stats = true,
-					     .oldest_first = true,
-					     .wants_more = true};
+	struct service_history_query query = {.service = q->service,
+					      .since_ms = since_of(q),
+					      .with_stats = true,
+					      .oldest_first = true,
+					      .wants_more = true};
 	number_of(message, "limit", &value, &limit);
-	past.limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0;
-	if (!json_member(message, "before", &value) || !json_sequence(value, &past.before))
-		past.before = 0;
-	ws_send_query(c, WS_QUERY_HISTORY, q, past, NULL);
+	query.limit = limit < SERVICE_HISTORY_EVENTS_MAX ? (uint32_t)limit : 0;
+	if (!json_member(message, "before", &value) || !json_sequence(value, &query.before))
+		query.before = 0;
+	ws_send_query(c, WS_QUERY_HISTORY, q, query, NULL);
 }
 
 /* The minute in which the series begins is read from the log: memory has whole minutes only. */
 static void get_series(struct ws_conn *c, struct question *q, struct slice message)
 {
 	struct slice value;
-	struct service_history_query past = {.service = q->service};
+	struct service_history_query query = {.service = q->service};
 	double interval = INTERVAL_MINUTES;
 	if (!number_of(message, "interval_minutes", &value, &interval) || interval < 1)
 		interval = INTERVAL_MINUTES;
@@ -343,8 +343,8 @@ static void get_series(struct ws_conn *c, struct question *q, struct slice messa
 		q->hours = SERIES_HOURS;
 		repeat(q->hours_text, slice_of("24"));
 	}
-	past.since_ms = since_of(q);
-	ws_send_query(c, WS_QUERY_SERIES, q, past, NULL);
+	query.since_ms = since_of(q);
+	ws_send_query(c, WS_QUERY_SERIES, q, query, NULL);
 }
 
 static void export(struct ws_conn *c, const struct question *q, struct slice message)
