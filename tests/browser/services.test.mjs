@@ -152,6 +152,7 @@ monitorTest('a page of the old kind, before and after a kill', withPages, async 
   const { page } = bench;
   await page.goto(`${bench.server.origin}/monitoring_dashboard.html`);
   await connected(page);
+  await says(page, 'websocketStats', '0, 0, N/A, 0 B'); // initial_stats comes after the connection
   assert.deepEqual(await cards(page), Array(5).fill('0, 0, N/A, 0 B'));
   assert.equal(await text(page, '#conversationLengthValue'), '-- messages');
   assert.equal(await text(page, '#contextWindowValue'), '0 / 128.0K (0%)');
