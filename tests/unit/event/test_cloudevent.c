@@ -1,6 +1,7 @@
 #include "event/cloudevent.h"
 #include "event/event.h"
 #include "unit/check.h"
+#include "unit/event/batches.h"
 #include "json/json.h"
 
 static const struct batch_limits limits = {1000, 3};
@@ -16,13 +17,8 @@ static void one(const char *text, const char *stream, const char *type, const ch
 {
 	struct batch *b;
 	struct fault f;
-	CHECK(parse(text, BATCH_CLOUDEVENT, &b, &f) == ERR_NONE && batch_count(b) == 1);
-	const struct event *e = batch_event(b, 0);
-	CHECK_SLICE(e->stream, stream);
-	CHECK_SLICE(e->type, type);
-	CHECK_SLICE(e->id, id);
-	CHECK_SLICE(e->data, data);
-	batch_destroy(b);
+	CHECK(parse(text, BATCH_CLOUDEVENT, &b, &f) == ERR_NONE);
+	check_one(b, stream, type, id, data);
 }
 
 static void fine(const char *text)

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "event/event.h"
 #include "unit/check.h"
+#include "unit/event/batches.h"
 
 static const struct batch_limits limits = {1000, 100};
 
@@ -14,13 +15,8 @@ static void one(const char *text, const char *stream, const char *type, const ch
 {
 	struct batch *b;
 	struct fault f;
-	CHECK(parse(text, BATCH_JSON, &b, &f) == ERR_NONE && batch_count(b) == 1);
-	const struct event *e = batch_event(b, 0);
-	CHECK_SLICE(e->stream, stream);
-	CHECK_SLICE(e->type, type);
-	CHECK_SLICE(e->id, id);
-	CHECK_SLICE(e->data, data);
-	batch_destroy(b);
+	CHECK(parse(text, BATCH_JSON, &b, &f) == ERR_NONE);
+	check_one(b, stream, type, id, data);
 }
 
 static void refused(const char *text, enum batch_form form, enum err code, long place)
