@@ -84,7 +84,7 @@ class Bodies(TidemarkTest):
             self.assert_problem(self.send("POST", "/api/auditor/observations/1/acknowledge", body), 404)
         self.assertEqual(self.send("DELETE", "/v1/sessions/me", "{}").status, 204)
         self.assertEqual(self.send("DELETE", f"/v1/leases/{self.lease}", '{"holder":"w"}').status, 204)
-        self.assert_problem(self.send("POST", "/v1/archives", "{}"), 400, "takes no body")
+        self.assert_problem(self.send("POST", "/v1/archives", "{}"), 400, "a body is not allowed")
 
     def test_a_file_of_tokens_is_as_strict(self):
         file = os.path.join(self.server.home, "tokens")

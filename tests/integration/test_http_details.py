@@ -302,7 +302,7 @@ class BasePath(TidemarkTest):
         self.assert_problem(below.get("/tide/v1/event"), 404, "did you mean /tide/v1/events?")
         for method, path, allowed in (("DELETE", "/v1/events", "POST, GET, HEAD"), ("GET", "/v1/sessions/a/ack", "POST")):
             answer = server.request(method, path)
-            self.assert_problem(answer, 405, f"it takes {allowed}")
+            self.assert_problem(answer, 405, f"it supports {allowed}")
             self.assertEqual(answer.headers["allow"], allowed)
 
 

@@ -558,7 +558,7 @@ class Verify(RestoreTest):
             with self.subTest(to=to):
                 done = self.assert_repaired(lambda database, last, to=to: database.execute(
                     "UPDATE event SET seq = ? WHERE seq = ?", (to, last - 4)))
-                self.assertIn("1 rows dropped", done.stderr)
+                self.assertIn("1 rows deleted", done.stderr)
 
     def test_a_row_past_the_log_is_dropped(self):
         self.assert_repaired(lambda database, last: database.execute(

@@ -68,9 +68,8 @@ static void end(struct ws_client *c, const char *text)
 	struct ws_client_end how = {c->state != WS_CLIENT_CONNECTING, c->code, c->reason[0] != '\0' ? c->reason : text};
 	c->state = WS_CLIENT_IDLE;
 	if (c->wsi != NULL)
-		lws_set_opaque_user_data(
-			c->wsi,
-			NULL); /* libwebsockets may call back for it once more, when the next connection is under way */
+		/* libwebsockets may call back for it once more, when the next connection is under way. */
+		lws_set_opaque_user_data(c->wsi, NULL);
 	c->wsi = NULL;
 	drop_queue(c);
 	buf_finish(&c->in);

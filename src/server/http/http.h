@@ -14,8 +14,8 @@ enum http_route_flag {
 	ROUTE_DIRECT = 1 << 0,   /* runs on the network thread, without a reader: must not block */
 	ROUTE_CATCHALL = 1 << 1, /* may find nothing at the path: other methods get a 404, not a 405 */
 	ROUTE_OPEN = 1 << 2, /* pages of any web origin may read it (CORS); pages of --allow-origin may read every route */
-	ROUTE_HELD = 1 << 4, /* its reply may be large and is held in memory until it is read: waits for reply memory
-				(request_reply_max) */
+	/* Its reply may be large and is held in memory until it is read: waits for reply memory (request_reply_max). */
+	ROUTE_HELD = 1 << 4,
 	/* When no reply memory is free, the handler runs with a budget of QUOTA_SMALL_REPLY bytes. If the reply exceeds
 	 * it, the handler runs again once memory is free; request_state is then as the first run left it. */
 	ROUTE_SMALL = 1 << 5,

@@ -290,7 +290,7 @@ static void weaken_tag(struct http_request *x)
 		snprintf(weak, sizeof weak, "W/%s", x->headers[i].value);
 		char *copy = strdup(weak);
 		if (copy == NULL)
-			continue; /* the client already had the strong tag: 304 confirms it */
+			continue; /* no memory: the reply is sent with the strong tag */
 		free(x->headers[i].value);
 		x->headers[i].value = copy;
 	}

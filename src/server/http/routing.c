@@ -190,8 +190,8 @@ void routing_read_head(struct http_request *x, const char *method, const char *v
 {
 	x->method = method;
 	x->head.get = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
-	x->head.http_1_1 =
-		strcmp(version, MHD_HTTP_VERSION_1_0) != 0; /* not before: the connection has no headers earlier */
+	/* HTTP/0.9 does not matter here: it has no headers. */
+	x->head.http_1_1 = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
 	MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, on_field, &x->head);
 	if (x->url.authority.p != NULL) /* RFC 9112, 3.2.2 */
 		x->head.host = x->url.authority;

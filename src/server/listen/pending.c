@@ -18,8 +18,8 @@
 
 enum {
 	PEEK_MAX = 8 * 1024, /* a longer head is left to the HTTP server, which refuses it */
-	STREAM_HEAD_MAX =
-		2 * 1024, /* limit of a head for the HTTP server for streams, whose memory per connection is small */
+	/* Limit of a head for the HTTP server for streams, whose memory per connection is small. */
+	STREAM_HEAD_MAX = 2 * 1024,
 };
 
 enum err listener_watch(struct listener *l, int fd, uint32_t events, void *what, struct fault *fault)

@@ -18,8 +18,7 @@ bool field_is(struct slice value, struct slice text);
 enum { FIELD_EXACT = 3 };
 struct field_preference {
 	double quality; /* 0 to 1; 0: not acceptable */
-	int exactness;  /* of the item that the quality is from: FIELD_EXACT if it names the type, less for wildcards, 0: no
-			   item matches */
+	int exactness;  /* of the item that the quality is from: FIELD_EXACT, less for wildcards, 0: no item matches */
 };
 /* Takes in an Accept header, or another list of preferences: the item that names the type most exactly counts. `p` begins
  * zeroed. */

@@ -11,9 +11,8 @@
 
 #include "server/ws/ws_profile.h"
 
-enum {
-	REPLY_BYTES_MAX = 15 * 1024 * 1024
-}; /* limit of the events in one reply, in bytes; the last event and the rest of the reply may exceed it */
+/* Limit of the events in one reply, in bytes; the last event and the rest of the reply may exceed it. */
+enum { REPLY_BYTES_MAX = 15 * 1024 * 1024 };
 
 /* The queues of replies that wait for memory: of a few events, or of very many. */
 enum reply_queue { REPLY_SMALL, REPLY_LARGE, REPLY_QUEUES };

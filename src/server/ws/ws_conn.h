@@ -4,7 +4,7 @@
  *     ws_request.c    before the handshake          ws_send.c        frames and events to the client
  *     ws_open.c       opening and destroying        ws_message.c     ops of /v1/ws (schema/asyncapi.json)
  *     ws_receive.c    messages                      ws_publisher.c   messages that are events
- *     ws_close.c      closing by the peer              ws_tick.c        once a second: pings, timeouts
+ *     ws_close.c      closing by the peer           ws_tick.c        once a second: pings, timeouts
  *     ws.c            the thread                                                                  */
 #ifndef SERVER_WS_WS_CONN_H
 #define SERVER_WS_WS_CONN_H
@@ -76,11 +76,10 @@ struct ws_request {
 struct ws_incoming {
 	struct buf text;          /* received so far */
 	struct quota_hold upload; /* quota of `text` */
-	int64_t begun_ms; /* monotonic: when the message began, or last made progress, or reading was resumed; 0: there is
-			     none */
-	size_t begun_len; /* bytes received since then, kept or not */
-	bool refused;     /* refused and answered; the rest is discarded */
-	size_t discarded; /* bytes discarded */
+	int64_t begun_ms;         /* monotonic: when it began, made progress, or reading was resumed; 0: none */
+	size_t begun_len;         /* bytes received since then, kept or not */
+	bool refused;             /* refused and answered; the rest is discarded */
+	size_t discarded;         /* bytes discarded */
 };
 
 /* Whether the peer responds: ws_tick.c. */

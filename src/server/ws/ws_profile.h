@@ -22,9 +22,9 @@ struct ws_profile {
 	enum permission permission;
 	unsigned query; /* flags of the query parameters that the path accepts */
 	bool reads;     /* has a cursor */
-	bool publishes; /* has no cursor, and its messages are events (ws_publisher.c); it is closed after silence_ms without
-			   a message */
-	bool measures;  /* is pinged regularly to measure the round trip, not only when idle */
+	/* Has no cursor, and its messages are events (ws_publisher.c); it is closed after silence_ms without a message. */
+	bool publishes;
+	bool measures; /* is pinged regularly to measure the round trip, not only when idle */
 	enum encoding encoding;
 	enum ws_metric counts; /* counted for each event sent, in addition to WSM_SENT; WSM_SENT: none */
 	/* May change or refuse what the query parameters ask for. NULL: no change. */
@@ -115,8 +115,8 @@ struct ws_task {
 	struct list in_inbox; /* ws.done */
 	struct ws *ws;
 	struct ws_conn *conn; /* NULL: the connection has ended */
-	bool away; /* another thread has it: `finish` is called after ws_task_done; otherwise it is called when the
-		      connection ends */
+	/* Another thread has it: `finish` is called after ws_task_done. Otherwise it is called when the connection ends. */
+	bool away;
 	/* Answers the connection, if it still exists, and frees the task. */
 	void (*finish)(struct ws_task *task);
 };

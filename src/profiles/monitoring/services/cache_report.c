@@ -27,7 +27,7 @@ struct sums {
 	uint64_t sized;
 	double size; /* sum */
 	double size_max;
-	uint32_t times; /* indices into report.times */
+	uint32_t times; /* number of response times in report.times */
 };
 
 struct cache_report {

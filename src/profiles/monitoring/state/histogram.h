@@ -31,7 +31,7 @@ struct histogram_sum {
 	uint64_t steps[HISTOGRAM_BLOCKS * HISTOGRAM_STEPS];
 };
 void histogram_sum_add(struct histogram_sum *sum, const struct histogram *h);
-/* The nearest rank: the smallest counted time that is not exceeded by `percent` percent of the times. 0: there are none. */
+/* The nearest rank: the smallest time that is at least as long as `percent` percent of all times. 0: there are none. */
 uint64_t histogram_percentile(const struct histogram_sum *sum, unsigned percent);
 
 #endif

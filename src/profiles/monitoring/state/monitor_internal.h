@@ -21,9 +21,9 @@ struct monitor {
 	struct writer_observer observer;
 	struct flags *flags; /* NULL: none */
 	struct boundaries *boundaries;
-	pthread_mutex_t lock; /* guards everything below; the writer takes it for each event, so nothing is sorted or
-				 rendered under it */
-	uint64_t seq;         /* every event up to here is counted */
+	/* Guards everything below. The writer takes it for each event, so nothing is sorted or rendered under it. */
+	pthread_mutex_t lock;
+	uint64_t seq; /* every event up to here is counted */
 	struct tally tallies[SERVICES];
 	uint64_t categories[CATEGORIES]; /* number of events */
 	uint64_t checked;                /* validated events */
