@@ -249,7 +249,7 @@ class Salvage(TidemarkTest):
                 gone = self.salvaged()
                 self.assertLess(sum(l - f + 1 for f, l in gone), (last - first) // 2)
                 self.assertEqual(bool(gone), name in ("a frame", "its beginning"))
-                self.assertIn("named .damaged now", self.server.log_text())
+                self.assertIn("renamed to .damaged", self.server.log_text())
                 self.assertIn(os.path.basename(archive) + ".damaged", os.listdir(os.path.dirname(archive)))
                 self.assert_kept(gone)
                 self.server.stop()
@@ -286,7 +286,7 @@ class Salvage(TidemarkTest):
                     self.assertIn("--salvage", refused)
                 gone = self.salvaged()
                 self.assertEqual(gone, [(last + 1, EVENTS)] if "database" in name else [])
-                self.assertNotIn("named .damaged now", self.server.log_text())
+                self.assertNotIn("renamed to .damaged", self.server.log_text())
                 with open(beside, encoding="ascii") as file:
                     self.assertEqual(file.read(), manifest)
                 self.assert_kept(gone)

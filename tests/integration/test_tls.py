@@ -258,7 +258,7 @@ class Tls(TlsTest):
         other = os.path.join(server.home, "other")
         os.mkdir(other)
         _, foreign = make_certificate(other)
-        for options, says in ((["--tls-cert", cert], "go together"), (["--tls-cert", "/nowhere.pem", "--tls-key", key], "/nowhere.pem"),
+        for options, says in ((["--tls-cert", cert], "must be given together"), (["--tls-cert", "/nowhere.pem", "--tls-key", key], "/nowhere.pem"),
                               (["--tls-cert", cert, "--tls-key", foreign], foreign), (["--tls-cert", key, "--tls-key", key], key),
                               (["--listen", "https://127.0.0.1:0"], "--tls-cert")):
             done = command("serve", "--data", server.data, "--listen", "127.0.0.1:0", *options)
