@@ -30,9 +30,9 @@ static int set_number(const struct option *o, struct origin from, const char *va
 		    : o->kind == OPTION_DURATION ? units_duration(text, &n)
 						 : units_integer(text, &n);
 	if (!fine) {
-		const char *what = o->kind == OPTION_SIZE       ? "wants a size such as 512KiB, 64MiB or 1GiB, not"
-				   : o->kind == OPTION_DURATION ? "wants a duration such as 500ms, 30s, 5m, 2h or 1d, not"
-								: "wants a whole number, not";
+		const char *what = o->kind == OPTION_SIZE       ? "must be a size such as 512KiB, 64MiB or 1GiB, not"
+				   : o->kind == OPTION_DURATION ? "must be a duration such as 500ms, 30s, 5m, 2h or 1d, not"
+								: "must be a whole number, not";
 		return complain(from, what, value);
 	}
 	if ((o->min != 0 || o->max != 0) && (n < o->min || n > o->max)) {
@@ -47,7 +47,7 @@ static int set_number(const struct option *o, struct origin from, const char *va
 static int set_flag(const struct option *o, struct origin from, const char *value)
 {
 	if (!units_switch(slice_of(value), o->target))
-		return complain(from, "wants true or false, not", value);
+		return complain(from, "must be true or false, not", value);
 	return GO_ON;
 }
 
@@ -108,7 +108,7 @@ static int read_line(const struct option *options, struct origin from, char *lin
 		return GO_ON;
 	char *equals = strchr(line, '=');
 	if (equals == NULL)
-		return complain(from, "wants `name = value`, not", line);
+		return complain(from, "must be `name = value`, not", line);
 	*equals = '\0';
 	char *name = trim(line);
 	char *value = trim(equals + 1);
@@ -218,7 +218,7 @@ static int read_arguments(const struct option *options, int argc, char **argv, i
 		if (o->kind == OPTION_FLAG && value == NULL)
 			value = "true";
 		if (value == NULL && i + 1 >= argc)
-			return complain(from, "wants a value", NULL);
+			return complain(from, "must have a value", NULL);
 		if (value == NULL)
 			value = argv[++i];
 		assert(o - options < OPTIONS_MAX);

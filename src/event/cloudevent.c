@@ -249,7 +249,7 @@ static enum err put_header(struct buf *out, const struct cloudevent_headers *h, 
 		return bad_header(name, "use Content-Type instead", fault);
 	for (size_t i = 0; i < which; i++)
 		if (h->items[i].name.len == name.len && strncasecmp(h->items[i].name.p, name.p, name.len) == 0)
-			return bad_header(name, "given twice", fault);
+			return bad_header(name, "given more than once", fault);
 	buf_adds(out, "\":");
 	enum err err = put_value(out, name, h->items[which].value, fault);
 	buf_addc(out, ',');

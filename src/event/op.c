@@ -106,24 +106,24 @@ static enum err read_steering(const struct slice found[MEMBER_COUNT], struct op 
 	if (out->kind == OP_STEP && found[M_N].len == 0)
 		out->seq = 1;
 	else if (out->kind == OP_STEP && (!json_sequence(found[M_N], &out->seq) || out->seq == 0))
-		return fault_set(fault, ERR_INVALID, "n: wants a number of events (1 to 9007199254740991)");
+		return fault_set(fault, ERR_INVALID, "n: must be a number of events (1 to 9007199254740991)");
 	if (out->kind == OP_SPEED && !read_speed(found[M_SPEED], &out->speed))
-		return fault_set(fault, ERR_INVALID, "speed: wants a number from 0.01 to 10000, or null");
+		return fault_set(fault, ERR_INVALID, "speed: must be a number from 0.01 to 10000, or null");
 	if (out->kind == OP_SEEK && !read_place(found[M_AFTER], &out->after))
-		return fault_set(fault, ERR_INVALID, "after: wants a seq (0 to 9007199254740991), \"first\" or \"head\"");
+		return fault_set(fault, ERR_INVALID, "after: must be a seq (0 to 9007199254740991), \"first\" or \"head\"");
 	return ERR_NONE;
 }
 
 static enum err read_members(const struct slice found[MEMBER_COUNT], struct op *out, struct fault *fault)
 {
 	if (out->kind == OP_ACK && !json_sequence(found[M_SEQ], &out->seq))
-		return fault_set(fault, ERR_INVALID, "ack wants \"seq\": a number from 0 to 9007199254740991");
+		return fault_set(fault, ERR_INVALID, "ack must have \"seq\", a number from 0 to 9007199254740991");
 	if (out->kind == OP_PUBLISH && (found[M_EVENTS].len == 0 || json_kind(found[M_EVENTS]) != JSON_ARRAY))
-		return fault_set(fault, ERR_INVALID, "publish wants \"events\": an array of events");
+		return fault_set(fault, ERR_INVALID, "publish must have \"events\", an array of events");
 	out->events = found[M_EVENTS];
 	out->expect = found[M_EXPECT].len > 0;
 	if (out->expect && !json_sequence(found[M_EXPECT], &out->seq))
-		return fault_set(fault, ERR_INVALID, "expect: wants a seq (0 to 9007199254740991)");
+		return fault_set(fault, ERR_INVALID, "expect: must be a seq (0 to 9007199254740991)");
 	return read_steering(found, out, fault);
 }
 
@@ -149,7 +149,7 @@ enum err op_read(char *text, size_t len, struct op *out, struct fault *fault)
 		return fault_set(fault, ERR_INVALID, "duplicate member \"%.*s\"", shown(twice), twice.p);
 	if (out->kind == OP_NONE)
 		return fault_set(fault, ERR_INVALID,
-				 "a message wants an \"op\": publish, ack, ping, pause, resume, step, speed or seek");
+				 "a message must have an \"op\": publish, ack, ping, pause, resume, step, speed or seek");
 	enum err err = check_members(message, out->kind, fault);
 	return err ? err : read_members(found, out, fault);
 }

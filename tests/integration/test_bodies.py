@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bodies of requests that are no events: what is not known in them, or stands there twice, is an error that names it."""
+"""Bodies of requests that are not events: an unknown or repeated member is an error that names it."""
 
 import json
 import os

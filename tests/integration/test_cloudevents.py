@@ -185,7 +185,7 @@ class Binary(CloudEventTest):
         self.assert_problem(self.binary('1},"id":{"x":2', "application/json"), 400, "not JSON")
         wire = self.server.wire()
         wire.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nce-id: a\r\nCE-ID: b\r\nContent-Length: 0\r\n\r\n")
-        self.assertIn(b"given twice", wire.response().body)
+        self.assertIn(b"given more than once", wire.response().body)
         self.assertEqual(self.server.head(), 0)
 
     def test_a_place_is_neither_line_nor_index(self):

@@ -70,14 +70,6 @@ void write_back_ask(struct write_back *b, int pages)
 	pthread_mutex_unlock(&b->lock);
 }
 
-int write_back_lag(struct write_back *b)
-{
-	pthread_mutex_lock(&b->lock);
-	int pages = b->pages;
-	pthread_mutex_unlock(&b->lock);
-	return pages;
-}
-
 void write_back_destroy(struct write_back *b)
 {
 	if (b == NULL)

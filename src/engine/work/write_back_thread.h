@@ -10,8 +10,6 @@ struct write_back;
 enum err write_back_create(struct store *store, struct write_back **out, struct fault *fault);
 /* Asks for `pages` more pages to be written back, after those under way. Any thread. */
 void write_back_ask(struct write_back *b, int pages);
-/* Pages that were asked for and are not written back yet. Any thread. */
-int write_back_lag(struct write_back *b);
 /* Waits for the write-back under way, and ends the thread. NULL is fine. */
 void write_back_destroy(struct write_back *b);
 

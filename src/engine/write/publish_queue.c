@@ -5,26 +5,18 @@
 #include "base/system/clock.h"
 
 enum {
-	/* Of one transaction, so that no commit has to wait for the whole backlog. */
-	GROUP_EVENTS_MAX = 8192,
-	GROUP_BYTES_MAX = 4 * 1024 * 1024,
-	/* The same while several clients publish; and of each client per turn. */
-	SHARED_EVENTS_MAX = 1024,
-	SHARED_BYTES_MAX = 512 * 1024,
+	/* Of one commit, so that no request waits for the whole backlog. */
+	COMMIT_EVENTS_MAX = 1024,
+	COMMIT_BYTES_MAX = 4 * 1024 * 1024,
+	/* The same while small requests arrive along with large ones; and of one client's turn. */
 	TURN_EVENTS_MAX = 128,
+	TURN_BYTES_MAX = 512 * 1024,
 	/* Of a small request, together with the requests of its client that wait before it. */
 	SMALL_EVENTS_MAX = 16,
 	SMALL_BYTES_MAX = 64 * 1024,
-	/* For this time after the client last changed, several clients are taken to be publishing. Likewise for small
-	 * requests along with large ones, and for backlogged clients. */
-	SHARED_MS = 250,
-	/* While small requests arrive, a large one waits for 1.5 times as long as the large one before it took, at most
-	 * LARGE_WAIT_MAX_US; and 1 ms before each commit while the write-back lags by 2 MiB. */
-	LARGE_WAIT_MAX_US = 20000,
-	LAG_MAX_PAGES = 512,
-	LAG_WAIT_US = 1000,
-	/* Events that a large request counts as then, besides its own: answering it takes longer than appending it. */
-	OVERHEAD_EVENTS = 3,
+	/* For this time after the last sign of it several clients publish, small requests arrive along with large ones, or a
+	 * client is backlogged. A large request waits no longer than this. */
+	RECENT_MS = 250,
 };
 
 /* What a request takes of its client's turn. */
@@ -52,7 +44,7 @@ static void note_client(struct publish_queue *q, uint64_t client)
 	if (client == 0 || client == q->last_client)
 		return;
 	if (q->last_client != 0)
-		q->shared_until_ms = clock_mono_ms() + SHARED_MS;
+		q->shared_until_ms = clock_mono_ms() + RECENT_MS;
 	q->last_client = client;
 }
 
@@ -82,7 +74,7 @@ static bool is_backlogged(struct publish_queue *q, uint64_t client, const struct
 {
 	struct backlogged_client *b = entry_of(q, client);
 	if (client != 0 && !q->queue.collided && piles_up(bucket))
-		*b = (struct backlogged_client){client, clock_mono_ms() + SHARED_MS};
+		*b = (struct backlogged_client){client, clock_mono_ms() + RECENT_MS};
 	return b->client == client && clock_mono_ms() < b->until_ms;
 }
 
@@ -104,7 +96,6 @@ struct group {
 	uint64_t bytes;
 	uint64_t events_max;
 	uint64_t bytes_max;
-	uint64_t overhead; /* events that each request counts as, besides its own */
 	bool full;
 };
 
@@ -121,7 +112,7 @@ static bool is_shared(struct publish_queue *q)
 
 static void note_small(struct publish_queue *q)
 {
-	atomic_store(&q->small_until_ms, clock_mono_ms() + SHARED_MS);
+	atomic_store(&q->small_until_ms, clock_mono_ms() + RECENT_MS);
 }
 
 bool publish_queue_has_small(struct publish_queue *q)
@@ -138,7 +129,8 @@ void publish_queue_forget_small(struct publish_queue *q)
 static void take_turn(struct publish_queue *q, struct group *g, unsigned *turn, bool (*fits)(const struct write_op *op))
 {
 	const struct list *bucket = fair_queue_current(&q->queue, turn);
-	for (uint64_t taken = 0; !list_empty(bucket) && taken < TURN_EVENTS_MAX;) {
+	uint64_t bytes = g->bytes;
+	for (uint64_t taken = 0; !list_empty(bucket) && taken < TURN_EVENTS_MAX && g->bytes - bytes < TURN_BYTES_MAX;) {
 		struct write_op *op = LIST_ITEM(bucket->next, struct write_op, link);
 		if (fits != NULL && !fits(op))
 			break;
@@ -152,7 +144,7 @@ static void take_turn(struct publish_queue *q, struct group *g, unsigned *turn, 
 		}
 		fair_queue_remove(&q->queue, *turn, &op->link);
 		list_append(g->ops, &op->link);
-		g->events += write_op_events(op) + g->overhead;
+		g->events += write_op_events(op);
 		g->bytes += write_op_bytes(op);
 		taken += turn_share(op);
 		assert(q->requests > 0);
@@ -191,9 +183,7 @@ bool publish_queue_small_first(struct publish_queue *q)
 void publish_queue_take(struct publish_queue *q, struct list *ops)
 {
 	bool shared = is_shared(q);
-	struct group g = {.ops = ops,
-			  .events_max = shared ? SHARED_EVENTS_MAX : GROUP_EVENTS_MAX,
-			  .bytes_max = shared ? SHARED_BYTES_MAX : GROUP_BYTES_MAX};
+	struct group g = {.ops = ops, .events_max = COMMIT_EVENTS_MAX, .bytes_max = COMMIT_BYTES_MAX};
 	list_init(ops);
 	if (shared && (!q->small_last || clock_mono_us() < q->large_due_us))
 		take_small(q, &g, is_small);
@@ -203,7 +193,7 @@ void publish_queue_take(struct publish_queue *q, struct list *ops)
 		note_small(q);
 	else if (publish_queue_has_small(q)) {
 		g.events_max = TURN_EVENTS_MAX;
-		g.overhead = OVERHEAD_EVENTS;
+		g.bytes_max = TURN_BYTES_MAX;
 	}
 	while (!q->small_last && !g.full && !publish_queue_empty(q))
 		take_turn(q, &g, &q->turn, NULL);
@@ -212,7 +202,7 @@ void publish_queue_take(struct publish_queue *q, struct list *ops)
 
 void publish_queue_take_late(struct publish_queue *q, struct list *ops, bool is_large)
 {
-	struct group g = {.ops = ops, .events_max = TURN_EVENTS_MAX, .bytes_max = SHARED_BYTES_MAX};
+	struct group g = {.ops = ops, .events_max = TURN_EVENTS_MAX, .bytes_max = TURN_BYTES_MAX};
 	list_init(ops);
 	take_small(q, &g, may_come_late);
 	if (is_large && is_shared(q) && !list_empty(ops))
@@ -231,11 +221,10 @@ void publish_queue_take_all(struct publish_queue *q, struct list *ops)
 void publish_queue_put_off_large(struct publish_queue *q, int64_t took_us)
 {
 	int64_t wait_us = took_us + took_us / 2;
-	q->large_due_us = clock_mono_us() + (wait_us < LARGE_WAIT_MAX_US ? wait_us : LARGE_WAIT_MAX_US);
+	q->large_due_us = clock_mono_us() + (wait_us < RECENT_MS * 1000 ? wait_us : RECENT_MS * 1000);
 }
 
-int64_t publish_queue_large_due_us(const struct publish_queue *q, uint64_t lag_pages)
+int64_t publish_queue_large_due_us(const struct publish_queue *q)
 {
-	int64_t lag_us = lag_pages > LAG_MAX_PAGES ? clock_mono_us() + LAG_WAIT_US : 0;
-	return q->large_due_us > lag_us ? q->large_due_us : lag_us;
+	return q->large_due_us;
 }

@@ -54,9 +54,8 @@ void publish_queue_take_all(struct publish_queue *q, struct list *ops);
 
 /* A transaction with a large request took `took_us`: the next large one waits for 1.5 times that. */
 void publish_queue_put_off_large(struct publish_queue *q, int64_t took_us);
-/* Until when large requests wait (monotonic; in the past: they need not), also because of the write-back, which lags by
- * `lag_pages`. */
-int64_t publish_queue_large_due_us(const struct publish_queue *q, uint64_t lag_pages);
+/* Until when large requests wait (monotonic; in the past: they need not). */
+int64_t publish_queue_large_due_us(const struct publish_queue *q);
 /* Do small requests arrive along with large ones? Any thread. */
 bool publish_queue_has_small(struct publish_queue *q);
 /* Ends that. */

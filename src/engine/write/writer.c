@@ -206,14 +206,12 @@ static void recover(struct writer *w)
 	}
 }
 
-/* Large requests pause so that small ones need not wait for one large commit after the other. They also pause when the
- * write-back cannot keep up: the log is reset when all of it is copied, and every commit waits for the rest of that. With
- * the lock. */
+/* Large requests pause so that small ones need not wait for one large commit after the other. With the lock. */
 static void wait_for_small(struct writer *w)
 {
 	if (!publish_queue_has_small(&w->queue))
 		return;
-	int64_t end = publish_queue_large_due_us(&w->queue, write_back_lag(w->write_back));
+	int64_t end = publish_queue_large_due_us(&w->queue);
 	w->pausing = true;
 	for (int64_t now = clock_mono_us(); now < end && !w->closing && !publish_queue_empty(&w->queue);
 	     now = clock_mono_us()) {

@@ -16,7 +16,7 @@ struct request_guard {
 	const struct option_texts *allow_origins;
 	const struct proxies *proxies;
 	struct own_ports own; /* filled in once the listener is there */
-	/* Prefix of this server\'s paths as clients see them (--base-path): "" or "/…", without a slash at its end. */
+	/* Prefix of this server's paths as clients see them (--base-path): "" or "/…", without a slash at its end. */
 	const char *base;
 };
 

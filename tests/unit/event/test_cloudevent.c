@@ -260,7 +260,7 @@ static void wrong_headers_are_named(void)
 	not_composed("x", "\"a\"b", "ce-x: a quoted string");
 	not_composed("x", "\"a\\", "ce-x: a quoted string");
 	not_composed("x", "\"", "ce-x: a quoted string");
-	not_composed("ID", "j", "ce-ID: given twice");
+	not_composed("ID", "j", "ce-ID: given more than once");
 	not_composed("my-ext", "x", "ce-my-ext: attributes");
 	not_composed("", "x", "ce-: attributes");
 	not_composed("data", "x", "ce-data: the data");
