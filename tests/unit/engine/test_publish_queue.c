@@ -6,9 +6,9 @@
 #include "engine/write/publish_queue.h"
 #include "unit/engine/engine.h"
 
-enum { LONG_EVENTS = 1000, LONGS = 20, BRIEFS = 5000 };
+enum { LARGE_EVENTS = 1000, LARGES = 20, SMALLS = 5000 };
 
-static struct write briefs[BRIEFS];
+static struct write smalls[SMALLS];
 
 static uint64_t head_held;
 
@@ -18,79 +18,79 @@ static void on_held_done(struct write_op *op)
 	bell_ring(&((struct write *)op)->bell);
 }
 
-static int briefs_sent;
-static int longs_left;
-static struct bell briefs_end;
+static int smalls_sent;
+static int larges_left;
+static struct bell smalls_end;
 
-static void on_long_done(struct write_op *op)
+static void on_large_done(struct write_op *op)
 {
-	longs_left--;
+	larges_left--;
 	bell_ring(&((struct write *)op)->bell);
 }
 
-/* The next one comes as soon as this one is answered, until all that is long is. */
-static void on_brief_done(struct write_op *op)
+/* The next one is submitted as soon as this one is answered, until all large ones are. */
+static void on_small_done(struct write_op *op)
 {
 	(void)op;
-	if (longs_left > 0 && briefs_sent < BRIEFS)
-		CHECK(writer_submit(writer, &briefs[briefs_sent++].op, &fault) == ERR_NONE);
+	if (larges_left > 0 && smalls_sent < SMALLS)
+		CHECK(writer_submit(writer, &smalls[smalls_sent++].op, &fault) == ERR_NONE);
 	else
-		bell_ring(&briefs_end);
+		bell_ring(&smalls_end);
 }
 
-static int briefs_between(uint64_t after, uint64_t before)
+static int smalls_between(uint64_t after, uint64_t before)
 {
 	int n = 0;
-	for (int i = 0; i < briefs_sent; i++)
-		n += briefs[i].op.receipt.first > after && briefs[i].op.receipt.first < before;
+	for (int i = 0; i < smalls_sent; i++)
+		n += smalls[i].op.receipt.first > after && smalls[i].op.receipt.first < before;
 	return n;
 }
 
-/* Fails when writer.c takes the lanes in turn only, or what is brief and what is not by the same turn: the second brief one
- * then has seq 1002. When brief ones always go first: the long ones then come last. When what comes during an append waits
- * for the next commit. And when a long one need not wait after another: there are then two brief ones between two of them.
+/* Fails when clients only take turns, or small and large requests by the same turn: the second small one then has seq 1002.
+ * When small ones always go first: the large ones then come last. When small ones that arrive during an append wait for the
+ * next commit. And when a large one need not wait after another: there are then two small ones between two of them.
  */
-static void brief_requests_do_not_wait_for_long_ones_nor_hold_them_up(void)
+static void small_requests_do_not_wait_for_large_ones_nor_hold_them_up(void)
 {
-	static struct write longs[LONGS];
-	static char lines[LONG_EVENTS * LINE_LEN + 1];
+	static struct write larges[LARGES];
+	static char lines[LARGE_EVENTS * LINE_LEN + 1];
 	struct write holder;
-	put_lines(lines, LONG_EVENTS);
+	put_lines(lines, LARGE_EVENTS);
 	engine_set_up(1 << 20);
-	bell_init(&briefs_end);
+	bell_init(&smalls_end);
 	engine_hold_writer(&holder, 2, NULL); /* whose turn is over then */
 	holder.op.done = on_held_done;
-	longs_left = LONGS;
-	for (int i = 0; i < LONGS; i++) {
-		write_prepare(&longs[i], 1, lines);
-		longs[i].op.done = on_long_done;
-		CHECK(writer_submit(writer, &longs[i].op, &fault) == ERR_NONE);
+	larges_left = LARGES;
+	for (int i = 0; i < LARGES; i++) {
+		write_prepare(&larges[i], 1, lines);
+		larges[i].op.done = on_large_done;
+		CHECK(writer_submit(writer, &larges[i].op, &fault) == ERR_NONE);
 	}
-	for (int i = 0; i < BRIEFS; i++) {
-		write_prepare(&briefs[i], 2, "{\"data\":2}");
-		briefs[i].op.done = on_brief_done;
+	for (int i = 0; i < SMALLS; i++) {
+		write_prepare(&smalls[i], 2, "{\"data\":2}");
+		smalls[i].op.done = on_small_done;
 	}
-	briefs_sent = 1;
-	CHECK(writer_submit(writer, &briefs[0].op, &fault) == ERR_NONE);
+	smalls_sent = 1;
+	CHECK(writer_submit(writer, &smalls[0].op, &fault) == ERR_NONE);
 	engine_release_writer();
-	bell_wait(&briefs_end, 1);
-	CHECK(longs_left == 0 && head_held == 1 && briefs[0].op.receipt.first == 1);
-	CHECK(briefs[1].op.receipt.first == 2);
-	CHECK(briefs_between(longs[0].op.receipt.last, longs[LONGS - 1].op.receipt.first) > 2 * (LONGS - 1));
-	for (int i = 0; i < LONGS; i++) {
-		bell_wait(&longs[i].bell, 1);
-		write_finish(&longs[i]);
+	bell_wait(&smalls_end, 1);
+	CHECK(larges_left == 0 && head_held == 1 && smalls[0].op.receipt.first == 1);
+	CHECK(smalls[1].op.receipt.first == 2);
+	CHECK(smalls_between(larges[0].op.receipt.last, larges[LARGES - 1].op.receipt.first) > 2 * (LARGES - 1));
+	for (int i = 0; i < LARGES; i++) {
+		bell_wait(&larges[i].bell, 1);
+		write_finish(&larges[i]);
 	}
-	for (int i = 0; i < BRIEFS; i++)
-		write_finish(&briefs[i]);
+	for (int i = 0; i < SMALLS; i++)
+		write_finish(&smalls[i]);
 	write_finish(&holder);
 	engine_tear_down();
 }
 
 /* Fails where each of many is as good as one alone: all of them then come before those of the clients behind. */
-static void brief_requests_that_pile_up_are_no_less_than_a_long_one(void)
+static void small_requests_that_pile_up_are_no_less_than_a_large_one(void)
 {
-	enum { PILE = 100, OTHERS = 8, BRIEF_EVENTS = 16 };
+	enum { PILE = 100, OTHERS = 8, SMALL_EVENTS = 16 };
 	static struct write pile[PILE];
 	struct write others[OTHERS];
 	struct write holder;
@@ -107,7 +107,7 @@ static void brief_requests_that_pile_up_are_no_less_than_a_long_one(void)
 	engine_release_writer();
 	for (int i = 0; i < OTHERS; i++) {
 		bell_wait(&others[i].bell, 1);
-		CHECK(others[i].op.receipt.first <= BRIEF_EVENTS + OTHERS);
+		CHECK(others[i].op.receipt.first <= SMALL_EVENTS + OTHERS);
 		write_finish(&others[i]);
 	}
 	for (int i = 0; i < PILE; i++) {
@@ -129,12 +129,12 @@ static void on_answer(struct write_op *op)
 	bell_ring(&o->bell);
 }
 
-/* Fails when a commit's answers come in the order of its events, or when all that is brief is answered first. */
-static void who_publishes_little_is_answered_before_what_is_long(void)
+/* Fails when a commit's answers come in the order of its events, or when all small ones are answered first. */
+static void who_publishes_little_is_answered_before_what_is_large(void)
 {
-	static char lines[LONG_EVENTS * LINE_LEN + 1];
+	static char lines[LARGE_EVENTS * LINE_LEN + 1];
 	struct write o[3];
-	put_lines(lines, LONG_EVENTS);
+	put_lines(lines, LARGE_EVENTS);
 	engine_set_up(1 << 20);
 	engine_hold_writer(&o[0], 1, lines);
 	o[0].op.done = on_answer;
@@ -153,15 +153,15 @@ static void who_publishes_little_is_answered_before_what_is_long(void)
 	engine_tear_down();
 }
 
-/* Fails when its own long request counts as somebody else's: it then gets 128 events a commit. */
-static void one_client_alone_gets_long_commits(void)
+/* Fails when its own large request counts as another client's: it then gets 128 events a commit. */
+static void one_client_alone_gets_large_commits(void)
 {
 	static struct write o[1000];
-	static char lines[LONG_EVENTS * LINE_LEN + 1];
+	static char lines[LARGE_EVENTS * LINE_LEN + 1];
 	struct write holder;
 	struct writer_figures before;
 	struct writer_figures after;
-	put_lines(lines, LONG_EVENTS);
+	put_lines(lines, LARGE_EVENTS);
 	engine_set_up(1 << 20);
 	writer_read(writer, &before);
 	engine_hold_writer(&holder, 1, lines);
@@ -181,7 +181,7 @@ static void one_client_alone_gets_long_commits(void)
 }
 
 enum { CLIENTS = 24, REQUESTS = 80, REQUEST_EVENTS = 16 };
-enum { MIDDLE_CLIENTS = 3, MIDDLE_REQUESTS = 12, MIDDLE_EVENTS = 100, LONG_CLIENTS = 2, LONG_REQUESTS = 6 };
+enum { MIDDLE_CLIENTS = 3, MIDDLE_REQUESTS = 12, MIDDLE_EVENTS = 100, LARGE_CLIENTS = 2, LARGE_REQUESTS = 6 };
 
 static int by_first(const void *a, const void *b)
 {
@@ -224,7 +224,7 @@ static void add_chains(struct write **all, size_t *count, uint64_t first_client,
 		CHECK(writer_submit(writer, &chain[i * REQUESTS].op, &fault) == ERR_NONE);
 }
 
-/* Nobody of `clients` is further ahead of another than `ahead` requests, for as long as all have some. */
+/* No client is further ahead of another than `ahead` requests, as long as all have some. */
 static void check_pace(struct write **all, size_t count, uint64_t first_client, int clients, int requests, int ahead)
 {
 	int had[CLIENTS] = {0};
@@ -242,14 +242,14 @@ static void check_pace(struct write **all, size_t count, uint64_t first_client, 
 /* Fails when a turn goes on in the next transaction though it has had something: with 100 events it then never ends. */
 static void all_have_their_turns_among_many_of_both_kinds(void)
 {
-	static struct write *all[CLIENTS * REQUESTS + MIDDLE_CLIENTS * MIDDLE_REQUESTS + LONG_CLIENTS * LONG_REQUESTS];
-	static char lines[LONG_EVENTS * LINE_LEN + 1];
+	static struct write *all[CLIENTS * REQUESTS + MIDDLE_CLIENTS * MIDDLE_REQUESTS + LARGE_CLIENTS * LARGE_REQUESTS];
+	static char lines[LARGE_EVENTS * LINE_LEN + 1];
 	struct write holder;
 	size_t count = 0;
-	put_lines(lines, LONG_EVENTS);
+	put_lines(lines, LARGE_EVENTS);
 	engine_set_up(1 << 20);
 	engine_hold_writer(&holder, 999, NULL);
-	add_requests(all, &count, 100, LONG_CLIENTS, LONG_REQUESTS, lines);
+	add_requests(all, &count, 100, LARGE_CLIENTS, LARGE_REQUESTS, lines);
 	put_lines(lines, MIDDLE_EVENTS);
 	add_requests(all, &count, 200, MIDDLE_CLIENTS, MIDDLE_REQUESTS, lines);
 	put_lines(lines, REQUEST_EVENTS);
@@ -260,7 +260,7 @@ static void all_have_their_turns_among_many_of_both_kinds(void)
 	qsort(all, count, sizeof *all, by_first);
 	check_pace(all, count, 1, CLIENTS, REQUESTS, REQUESTS / 4);
 	check_pace(all, count, 200, MIDDLE_CLIENTS, MIDDLE_REQUESTS, 2);
-	check_pace(all, count, 100, LONG_CLIENTS, LONG_REQUESTS, 1);
+	check_pace(all, count, 100, LARGE_CLIENTS, LARGE_REQUESTS, 1);
 	for (size_t i = 0; i < count; i++) {
 		write_finish(all[i]);
 		if (all[i]->op.client >= 100)
@@ -272,10 +272,10 @@ static void all_have_their_turns_among_many_of_both_kinds(void)
 
 int main(void)
 {
-	RUN(who_publishes_little_is_answered_before_what_is_long);
-	RUN(one_client_alone_gets_long_commits);
+	RUN(who_publishes_little_is_answered_before_what_is_large);
+	RUN(one_client_alone_gets_large_commits);
 	RUN(all_have_their_turns_among_many_of_both_kinds);
-	RUN(brief_requests_that_pile_up_are_no_less_than_a_long_one);
-	RUN(brief_requests_do_not_wait_for_long_ones_nor_hold_them_up);
+	RUN(small_requests_that_pile_up_are_no_less_than_a_large_one);
+	RUN(small_requests_do_not_wait_for_large_ones_nor_hold_them_up);
 	return check_end();
 }

@@ -69,7 +69,7 @@ static void fill(void *arg, struct http_request *x, struct reader *reader)
 }
 
 static const struct http_route routes[] = {{"GET", "/search", PERMISSION_NOTHING, search, 0},
-					   {"GET", "/brief/{}", PERMISSION_NOTHING, fill, ROUTE_HELD | ROUTE_SMALL},
+					   {"GET", "/small/{}", PERMISSION_NOTHING, fill, ROUTE_HELD | ROUTE_SMALL},
 					   {"GET", "/long/{}", PERMISSION_NOTHING, fill, ROUTE_HELD},
 					   {0}};
 
@@ -251,11 +251,11 @@ static void small_answers_have_room_of_their_own(void)
 	uint64_t client = peer_key((const struct sockaddr *)&one);
 	quota_charge(h.quotas, QUOTA_REPLIES, client, ROOM / 2);
 	int waits = ask(&h, 1, "/long/10");
-	int large = ask(&h, 1, "/brief/100000");
+	int large = ask(&h, 1, "/small/100000");
 	for (int i = 0; atomic_load(&h.made) == 0 && i < PATIENCE_MS; i++)
 		usleep(1000);
 	for (int i = 0; i < 3; i++) {
-		int fd = ask(&h, 1, "/brief/10");
+		int fd = ask(&h, 1, "/small/10");
 		CHECK(answer_len(fd) == 10);
 		close(fd);
 	}
