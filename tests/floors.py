@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The rules of the house (docs/architecture.md): who may include whom, where third-party headers are at home, how large a room is.
+"""The rules of the house (CONTRIBUTING.md): who may include whom, where third-party headers are at home, how large a room is.
 
     floors.py ROOT
 
@@ -32,6 +32,11 @@ PROFILES = "profiles/"
 FILES_MAX = 20  # of a room
 LINES_MAX = 500  # of a file; a table or a parser may be longer where splitting it would hide it:
 LONG = {"json/json.c"}
+# Parts of a WebSocket connection (server/ws/ws_conn.h), and the only files that use them.
+PARTS = {
+    "incoming": {"ws_receive.c"}, "reading": {"ws_reader.c", "ws_replay.c", "catchup_scheduler.c"},
+    "publishing": {"ws_publisher.c"}, "unread_reply": {"reply_budget.c"}, "alive": {"ws_liveness.c"},
+}
 
 INCLUDE = re.compile(r'^#include (["<])([^">]+)[">]', re.M)
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
@@ -72,7 +77,16 @@ class House:
             lines = self.text[name].count("\n")
             if lines > LINES_MAX and name not in LONG:
                 yield f"{name}: {lines} lines; a file has {LINES_MAX} at most"
+            yield from self.part_faults(name)
         yield from self.circle_faults()
+
+    def part_faults(self, name):
+        room, _, file = name.rpartition("/")
+        if "ws_conn.h" not in {include.rpartition("/")[2] for _, include in self.includes[name]}:
+            return
+        for part, files in PARTS.items():
+            if (room != "server/ws" or file not in files) and re.search(rf"\bc->{part}\b", self.text[name]):
+                yield f"{name}: c->{part} is for {', '.join(sorted(files))}"
 
     def rooms_faults(self):
         for room, files in sorted(self.rooms.items()):

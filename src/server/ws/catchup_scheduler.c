@@ -1,11 +1,10 @@
-#include "server/ws/catchup_scheduler.h"
+#include "server/ws/ws_conn.h"
 
 #include <ev.h>
 
 #include "base/system/clock.h"
 
 enum {
-	LATE_EVENTS = 1024,   /* a lag that one or two commits cannot explain */
 	SLICE_US = 2000,      /* at most per iteration of the loop */
 	PUBLISHING_MS = 50,   /* after a commit, publishing is assumed to continue for this long */
 	CATCHUP_PERCENT = 50, /* of the thread's time, for readers that are behind while publishing continues */
@@ -32,8 +31,8 @@ static void begin_pause(struct ws *w)
 static void serve_waiting(struct ws *w, int64_t start_us)
 {
 	do {
-		struct ws_conn *c = LIST_ITEM(w->catchup.waiting.next, struct ws_conn, in_catchup);
-		list_remove(&c->in_catchup);
+		struct ws_conn *c = LIST_ITEM(w->catchup.waiting.next, struct ws_conn, reading.in_catchup);
+		list_remove(&c->reading.in_catchup);
 		w->catchup.serve(c);
 	} while (!list_empty(&w->catchup.waiting) && !atomic_load(&w->committed) && clock_mono_us() - start_us < SLICE_US);
 }
@@ -76,16 +75,11 @@ void catchup_init(struct ws *w, void (*serve)(struct ws_conn *c))
 	w->catchup.credited_us = clock_mono_us();
 }
 
-bool catchup_is_due(const struct ws_conn *c)
-{
-	return ws_lag(c, feed_head(c->ws->options.feed)) > LATE_EVENTS;
-}
-
 void catchup_wait(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	c->wait = WAIT_CATCHUP;
-	list_append(&w->catchup.waiting, &c->in_catchup);
+	c->reading.wait = WAIT_CATCHUP;
+	list_append(&w->catchup.waiting, &c->reading.in_catchup);
 	if (!ev_is_active(&w->catchup.pause))
 		ev_idle_start(w->loop, &w->catchup.idle);
 }

@@ -10,7 +10,6 @@
 
 #include "base/system/clock.h"
 #include "base/system/log.h"
-#include "server/ws/catchup_scheduler.h"
 #include "server/ws/ws_conn.h"
 
 enum {
@@ -45,8 +44,6 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t coun
 	c->fd = fd;
 	c->request = request;
 	list_init(&c->in_all);
-	list_init(&c->in_catchup);
-	subscription_init(&c->subscription);
 	list_init(&c->in_inbox);
 	list_init(&c->tasks);
 	c->reader.on_news = on_session_news;
@@ -58,9 +55,9 @@ void ws_add_take(struct ws *w, int fd, struct ws_request *request, uint64_t coun
 	c->client = grant_client(&c->grant, c->peer);
 	c->holds = request->holds;
 	request->holds = (struct ws_holds){0};
-	c->incoming.upload = (struct quota_hold){.quotas = w->options.quotas, .client = c->client};
-	acks_init(&c->acks, w->options.quotas, c->client);
-	ws_init_replay_timer(c);
+	ws_receive_init(c);
+	ws_publisher_init(c);
+	ws_reader_init(c);
 	c->number = atomic_fetch_add(&w->incoming, 1) + 1;
 	ws_wake(w, &w->accepted, &c->in_inbox);
 }
@@ -125,19 +122,7 @@ static void on_wake(struct ws_conn *c, bool loaded, unsigned news)
 		ws_hang_up(c, CLOSE_TAKEN_OVER, "the session was taken over by another connection");
 		return;
 	}
-	bool was_loading = c->wait == WAIT_LOAD;
-	if (was_loading && loaded)
-		c->wait = WAIT_NOTHING;
-	if ((news & SESSION_MOVED) != 0)
-		c->moving = true;
-	if (c->wait == WAIT_LOAD || c->cursor == NULL)
-		return;
-	if (c->moving)
-		ws_move(c);
-	if (c->seeking)
-		ws_seek(c);
-	else if (was_loading && loaded)
-		ws_pump(c);
+	ws_reader_wake(c, loaded, (news & SESSION_MOVED) != 0);
 }
 
 static struct list *take_first(struct ws *w, struct list *inbox)
@@ -150,12 +135,6 @@ static struct list *take_first(struct ws *w, struct list *inbox)
 	return link;
 }
 
-/* The connection was closed before, for another reason. */
-static bool is_ending(const struct ws_conn *c)
-{
-	return c->close_code != 0 || c->closing != NULL;
-}
-
 static void close_all(struct ws *w)
 {
 	w->closed = true;
@@ -163,17 +142,11 @@ static void close_all(struct ws *w)
 	uint64_t head = feed_head(w->options.feed);
 	LIST_EACH (link, &w->all) {
 		struct ws_conn *c = LIST_ITEM(link, struct ws_conn, in_all);
-		uint64_t lag = c->muted || is_ending(c) ? 0 : ws_lag(c, head); /* it is sent nothing more from now on */
+		uint64_t lag = ws_unsent_lag(c, head); /* it is sent nothing more from now on */
 		atomic_fetch_add(&w->left, lag);
 		atomic_fetch_add(&w->left_behind, lag > 0);
 		ws_hang_up(c, LWS_CLOSE_STATUS_GOINGAWAY, "the server is shutting down");
 	}
-}
-
-static void on_concerned(void *arg, struct subscription *s)
-{
-	(void)arg;
-	ws_pump(LIST_ITEM(s, struct ws_conn, subscription));
 }
 
 static void admit_some(struct ws *w)
@@ -230,7 +203,7 @@ static void read_inbox(struct ws *w)
 			ws_check_grant(LIST_ITEM(every, struct ws_conn, in_all));
 	if (atomic_exchange(&w->committed, false)) {
 		catchup_committed(w);
-		subscriptions_dispatch(w->subscriptions, on_concerned, w);
+		subscriptions_dispatch(w->subscriptions, ws_reader_on_commit, w);
 	}
 	pthread_mutex_lock(&w->lock);
 	bool closing = w->closing;

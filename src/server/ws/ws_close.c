@@ -110,7 +110,7 @@ static bool wait_for_save(struct ws_conn *c, struct slice payload)
 	if (!block_library_writes(c)) /* no descriptor left */
 		return false;
 	c->closing = k;
-	subscription_remove(c->ws->subscriptions, &c->subscription);
+	ws_reader_stop(c);
 	lws_sul_schedule(c->ws->context, 0, &c->timer, on_save_late, o->save_ms * 1000);
 	return true;
 }

@@ -1,11 +1,14 @@
 /* The internals of a WebSocket connection, for the files of this folder; profiles see ws_profile.h. Unless stated
  * otherwise, everything runs on the ws thread.
  *
- *     ws_request.c    before the handshake          ws_send.c        frames and events to the client
- *     ws_open.c       opening and destroying        ws_message.c     ops of /v1/ws (schema/asyncapi.json)
+ *     ws_request.c    before the handshake          ws_send.c        frames to the client
+ *     ws_open.c       opening and destroying        ws_reader.c      events to the client
+ *                                                   ws_message.c     ops of /v1/ws (schema/asyncapi.json)
  *     ws_receive.c    messages                      ws_publisher.c   messages that are events
  *     ws_close.c      closing by the peer           ws_tick.c        once a second: pings, timeouts
- *     ws.c            the thread                                                                  */
+ *     ws_liveness.c   whether the peer responds     ws_replay.c      pause, step, speed, seek
+ *     ws.c            the thread                    reply_budget.c   replies with stored events
+ *                                                   catchup_scheduler.c   readers that are behind */
 #ifndef SERVER_WS_WS_CONN_H
 #define SERVER_WS_WS_CONN_H
 
@@ -39,8 +42,8 @@
  *      WAIT_LIVE      a commit that matches it   (ws.subscriptions)
  *      WAIT_LOAD      a page from the store      (ws.ready, by on_loaded)
  *      WAIT_SOCKET    space in the socket        (libwebsockets)
- *      WAIT_TIME      the replay speed           (conn.replay_speed_timer)
- *      WAIT_CATCHUP   other readers behind       (catchup_scheduler.h)
+ *      WAIT_TIME      the replay speed           (conn.reading.timer)
+ *      WAIT_CATCHUP   other readers behind       (catchup_scheduler.c)
  *      WAIT_CLIENT    the client                 (ws_replay.c)                                                       */
 enum ws_wait { WAIT_NOTHING, WAIT_LIVE, WAIT_LOAD, WAIT_SOCKET, WAIT_TIME, WAIT_CATCHUP, WAIT_CLIENT };
 
@@ -82,7 +85,7 @@ struct ws_incoming {
 	size_t discarded;         /* bytes discarded */
 };
 
-/* Whether the peer responds: ws_tick.c. */
+/* Whether the peer responds: ws_liveness.c. */
 struct ws_liveness {
 	int64_t seen_ms;   /* Unix: the last message or pong */
 	int64_t heard_ms;  /* monotonic: the same, or when the peer last could not send any */
@@ -102,6 +105,43 @@ struct ws_unread_reply {
 	int64_t acked_ms;    /* monotonic: when that was */
 };
 
+/* What the connection reads, and how far it has got: ws_reader.c, ws_replay.c, catchup_scheduler.c. */
+struct ws_reading {
+	struct cursor *cursor; /* NULL: the connection reads nothing, or has not begun */
+	struct subscription subscription;
+	enum ws_wait wait;
+	struct list in_catchup; /* ws.catchup.waiting */
+	uint64_t reported;      /* the last position sent; lower than `reader.sent` after a seek or a move back */
+	int64_t reported_ms;    /* monotonic: when it was sent */
+	bool live_sent;         /* the live message was sent, once per connection */
+	bool live;              /* has been at the head since it began or was moved */
+	bool held;              /* no events yet: another message has to come first */
+	bool muted;             /* the profile wants no events for now */
+	bool moving;            /* the session was moved, the cursor not yet */
+	struct replay_speed speed;
+	struct ev_timer timer; /* an ev timer: libwebsockets checks its own timers too late here */
+	bool paused;           /* by the client */
+	uint64_t steps;        /* events to send although it is paused */
+	bool seeking;          /* a seek to `seek` waits for a page */
+	struct position seek;
+};
+
+/* How the replies to a publisher are sent. */
+struct ws_replier {
+	/* Moves pending replies to `out` while the socket has space. */
+	void (*drain)(struct ws_conn *c);
+	/* Are more of them pending than the client may have? */
+	bool (*is_over)(const struct ws_conn *c);
+	/* The socket has failed: they are dropped from now on. */
+	void (*broken)(struct ws_conn *c);
+};
+
+/* Replies to a publisher: ws_publisher.c. */
+struct ws_publishing {
+	struct acks acks;  /* that the socket has not taken */
+	bool write_failed; /* the socket has failed: what the client sent is read to the end */
+};
+
 struct ws_conn {
 	struct ws *ws;
 	const struct ws_profile *profile;
@@ -117,53 +157,38 @@ struct ws_conn {
 	char *session;                /* NULL: none */
 	bool resumed;                 /* the session existed before */
 	struct session_reader reader; /* `sent` is the highest position sent to the peer */
-	uint64_t reported;            /* the last position sent; lower than `sent` after a seek or a move back */
-	int64_t reported_ms;          /* monotonic: when it was sent */
 	struct list in_all;           /* ws.all */
-	struct subscription subscription;
-	struct list in_inbox; /* ws.accepted or ws.ready; guarded by ws.lock */
+	struct list in_inbox;         /* ws.accepted or ws.ready; guarded by ws.lock */
 
-	struct cursor *cursor;
-	enum ws_wait wait;
-	struct list in_catchup; /* ws.catchup.waiting */
-	bool live_sent;         /* the live message was sent, once per connection */
-	bool live;              /* has been at the head since it began or was moved */
-	uint64_t retries;       /* how often the socket was full */
-	bool failed;            /* an unsent frame is already counted */
-	bool retrying;          /* the socket was full, and has taken nothing since */
-	struct replay_speed speed;
-	struct ev_timer replay_speed_timer; /* an ev timer: libwebsockets checks its own timers too late here */
-	bool paused;                        /* by the client */
-	uint64_t steps;                     /* events to send although it is paused */
-	bool seeking;                       /* a seek to `seek` waits for a page */
-	struct position seek;
+	uint64_t retries; /* how often the socket was full */
+	bool failed;      /* an unsent frame is already counted */
+	bool retrying;    /* the socket was full, and has taken nothing since */
 	lws_sorted_usec_list_t timer;
-	struct buf out;    /* whole frames that are sent before the next event */
-	struct acks acks;  /* of a publisher: replies that the socket has not taken */
-	bool write_failed; /* the socket of a publisher has failed: what it sent is read to the end */
+	struct buf out; /* whole frames that are sent before the next event */
 
-	struct ws_incoming incoming;
 	bool throttled;                   /* reading is paused */
 	bool busy;                        /* the profile wants reading paused */
-	bool held;                        /* no events yet: another message has to come first */
-	bool muted;                       /* the profile wants no events for now */
-	void (*drain)(struct ws_conn *c); /* moves pending replies to `out`; NULL: none */
+	const struct ws_replier *replier; /* of a publisher; NULL: it is none */
 	struct list tasks;                /* ws_task, under way */
 	int task_count;
 	void *state; /* owned by the profile */
-	struct ws_unread_reply unread_reply;
 
-	bool peer_closed;        /* its Close frame has accepted: everything after it is ignored */
+	bool peer_closed;        /* its Close frame has arrived: everything after it is ignored */
 	struct closing *closing; /* the Close is answered after a commit, and nothing else is sent; NULL: it does not wait */
 	unsigned news;           /* enum session_news of the session; guarded by ws.lock */
 	bool loaded;             /* a page that the cursor asked for is there; guarded by ws.lock */
-	bool moving;             /* the session was moved, the cursor not yet */
 	int close_code;
 	const char *close_why;
+
+	/* Each is used by its files only (tests/floors.py). */
+	struct ws_incoming incoming;
+	struct ws_reading reading;
+	struct ws_publishing publishing;
+	struct ws_unread_reply unread_reply;
 	struct ws_liveness alive;
 };
 
-/* Readers that are behind (catchup_scheduler.h). */
+/* Readers that are behind: catchup_scheduler.c. */
 struct catchup {
 	void (*serve)(struct ws_conn *c);
 	struct list waiting; /* ws_conn, next one first */
@@ -212,13 +237,12 @@ struct ws {
 	atomic_ullong incoming;
 };
 
-/* ws_conn.c */
+/* ws_profile.c */
 
 /* Puts a link into an inbox and wakes the thread. Any thread. */
 void ws_wake(struct ws *w, struct list *inbox, struct list *link);
-
-/* Is it a publisher that has sent nothing for too long? `now_ms` is monotonic. */
-bool ws_is_silent(const struct ws_conn *c, int64_t now_ms);
+/* Is nothing more sent but a Close? */
+bool ws_is_closing(const struct ws_conn *c);
 
 /* ws_send.c */
 
@@ -227,7 +251,6 @@ enum { CLOSE_WITHOUT_FRAME = 1 }; /* no close frame: the peer is gone, or the so
 /* With more unsent bytes than this, reading from the peer is paused. */
 enum { WS_OUT_MAX = 64 * 1024 };
 
-void ws_init_replay_timer(struct ws_conn *c);
 /* Ends the document and queues it as a text frame. `ref` is the client's correlation value, as JSON text; empty: none. */
 void ws_send_document(struct ws_conn *c, struct document *d, struct slice ref);
 /* Queues {"op":"error",…}; `ref` may be empty. */
@@ -238,53 +261,97 @@ void ws_add_ref(struct buf *out, struct slice ref);
 void ws_failed(struct ws_conn *c);
 /* Sends `out`. False: the socket is full. */
 bool ws_send_out(struct ws_conn *c);
-/* The peer has been sent its position `seq`. */
-void ws_note_reported(struct ws_conn *c, uint64_t seq);
-/* Sends a filtered reader its position, if that is due. */
-void ws_checkpoint(struct ws_conn *c, int64_t now_ms);
-/* Continues the reader after `start`, which may be earlier. Not while a page is being loaded. */
-void ws_go_to(struct ws_conn *c, struct position start);
-/* The same for a reader whose session was moved. */
-void ws_move(struct ws_conn *c);
-/* Sends events to a reader; called by the catch-up scheduler. */
-void ws_serve(struct ws_conn *c);
+/* Leaves the rest of a frame that the socket did not take to libwebsockets: nothing may come between the two parts, and
+ * its own control frames would. */
+void ws_buffer_rest(struct ws_conn *c, const char *bytes, size_t len);
+/* Writing has failed. The messages of a publisher are still read to the end; other connections are closed. */
+void ws_broken_socket(struct ws_conn *c);
 /* Closes the connection as soon as its socket takes the close frame. */
 void ws_hang_up(struct ws_conn *c, int code, const char *why);
 /* Pauses reading from the client while too many of its tasks or replies are pending. */
 void ws_throttle(struct ws_conn *c);
+
+/* ws_reader.c */
+
+void ws_reader_init(struct ws_conn *c);
+/* Attaches the session, and makes the cursor. ERR_BUSY, ERR_RATE: a limit on sessions; ERR_NOMEM. */
+enum err ws_reader_start(struct ws_conn *c, struct fault *fault);
+/* A commit concerns a reader: for subscriptions_dispatch. */
+void ws_reader_on_commit(void *arg, struct subscription *s);
+/* Sends no more events. */
+void ws_reader_stop(struct ws_conn *c);
+void ws_reader_finish(struct ws_conn *c);
+/* Does it wait for space in the socket? */
+bool ws_reader_is_blocked(const struct ws_conn *c);
+/* Has the live message been sent? */
+bool ws_reader_was_live(const struct ws_conn *c);
+/* Continues the reader after `start`, which may be earlier. Not while a page is being loaded. */
+void ws_go_to(struct ws_conn *c, struct position start);
+/* The peer has been sent its position `seq`. */
+void ws_note_reported(struct ws_conn *c, uint64_t seq);
+/* Sends a filtered reader its position, if that is due. */
+void ws_checkpoint(struct ws_conn *c, int64_t now_ms);
+/* Sends events to a reader; called by the catch-up scheduler. */
+void ws_serve(struct ws_conn *c);
 /* Committed events that the reader has not been sent. */
 uint64_t ws_lag(const struct ws_conn *c, uint64_t head);
+/* The same of a reader that is to be sent them. */
+uint64_t ws_unsent_lag(const struct ws_conn *c, uint64_t head);
 /* Closes a reader that was live and has fallen further behind than lag_max. A replay does not count as lag. */
 bool ws_lags_too_far(struct ws_conn *c, uint64_t head);
 
 /* ws_publisher.c */
 
-/* A whole message of a publisher has accepted. */
-void ws_publisher_message(struct ws_conn *c);
+void ws_publisher_init(struct ws_conn *c);
+void ws_publisher_finish(struct ws_conn *c);
+/* Are there replies that the socket has not taken? */
+bool ws_publisher_has_unsent(const struct ws_conn *c);
+bool ws_publisher_is_broken(const struct ws_conn *c);
+/* A whole message of a publisher has arrived. */
+void ws_publisher_message(struct ws_conn *c, struct buf *text);
 void ws_publisher_refuse(struct ws_conn *c, const struct fault *fault);
-/* Makes frames of the pending replies while the socket has space. */
-void ws_publisher_drain(struct ws_conn *c);
+extern const struct ws_replier ws_publisher;
 
 /* ws_replay.c: a replay that its reader controls: pause, resume, step, speed, seek */
 
 /* Runs a control op and answers it; a seek waits for a page that is being loaded. */
 void ws_steer(struct ws_conn *c, const struct op *op);
-/* Runs the seek that waited. */
-void ws_seek(struct ws_conn *c);
+/* A page was loaded, or the session was moved. */
+void ws_reader_wake(struct ws_conn *c, bool loaded, bool moved);
 
 /* ws_tick.c */
 
 /* Starts the tick, which repeats until the thread ends. */
 void ws_begin_ticks(struct ws *w);
-/* The peer has sent something. */
-void ws_note_alive(struct ws_conn *c);
+
+/* ws_liveness.c */
+
+/* Is it a publisher that has sent nothing for too long? `now_ms` is monotonic. */
+bool ws_is_silent(const struct ws_conn *c, int64_t now_ms);
+/* The connection begins. */
+void ws_alive_init(struct ws_conn *c);
+/* Its session existed before. */
+void ws_note_reconnect(struct ws_conn *c);
+/* The peer has sent part of a message; returns when (monotonic). */
+int64_t ws_note_message(struct ws_conn *c);
 void ws_pong(struct ws_conn *c);
+/* Has the peer sent nothing for two intervals, not even a pong? */
+bool ws_is_overdue(const struct ws_conn *c, int64_t now_ms);
+/* Pings an idle peer, and now and then one whose round trip is measured. */
+void ws_ping_if_due(struct ws_conn *c, int64_t now_ms);
+/* For how long the peer has sent nothing; when it was last seen (Unix); its pings. */
+int64_t ws_silent_ms(const struct ws_conn *c, int64_t now_ms);
+int64_t ws_seen_ms(const struct ws_conn *c);
+const struct pulse *ws_pulse(const struct ws_conn *c);
+/* The peer could not send messages until now; no pong of it could be read. */
+void ws_excuse_silence(struct ws_conn *c, int64_t now_ms);
+void ws_excuse_pong(struct ws_conn *c, int64_t now_ms);
 
 /* ws_message.c */
 
 extern const struct ws_profile ws_v1;
 
-/* ws_request.c, ws_conn.c */
+/* ws_profile.c */
 
 /* The profile of a path; NULL: there is none. */
 const struct ws_profile *ws_profile_find(struct slice path);
@@ -307,14 +374,30 @@ void ws_check_grant(struct ws_conn *c);
 
 /* ws_receive.c */
 
+void ws_receive_init(struct ws_conn *c);
 void ws_receive(struct ws_conn *c, const void *bytes, size_t len);
+/* Has the message that is being received been on its way for longer than `max_ms`? */
+bool ws_receive_is_slow(const struct ws_conn *c, int64_t now_ms, int64_t max_ms);
+/* Reading was paused: the time until now does not count. */
+void ws_receive_paused(struct ws_conn *c, int64_t now_ms);
 void ws_drop_message(struct ws_conn *c);
 
 /* ws_close.c */
 
-/* The peer's Close has accepted. Not 0: the connection ends at once. */
+/* The peer's Close has arrived. Not 0: the connection ends at once. */
 int ws_peer_closed(struct ws_conn *c, struct slice payload);
 /* libwebsockets ends an open connection. */
 void ws_ending(struct ws_conn *c);
+
+/* catchup_scheduler.c: readers that are behind send in turn, a bounded number of bytes each, within a bounded time per
+ * iteration of the loop, so that live readers, publishers and new connections do not wait for all of them
+ * (docs/decisions/0014-herd.md) */
+
+/* `serve` is called for each reader in turn. */
+void catchup_init(struct ws *w, void (*serve)(struct ws_conn *c));
+/* Appends the reader to those that wait for the scheduler. */
+void catchup_wait(struct ws_conn *c);
+/* A commit has happened. While commits arrive, readers that are behind get at most half of the thread's time. */
+void catchup_committed(struct ws *w);
 
 #endif

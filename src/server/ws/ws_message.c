@@ -93,8 +93,8 @@ static struct publish *create(struct ws_conn *c)
 	p->op.account = c->client;
 	p->grant = grant_share(&c->grant);
 	p->peer = c->peer;
-	p->text = c->incoming.text;
-	c->incoming.text = (struct buf){0};
+	p->text = *ws_message(c);
+	*ws_message(c) = (struct buf){0};
 	ws_task_begin(c, &p->task, answer);
 	return p;
 }
@@ -168,7 +168,7 @@ static void run_parse(struct pool_job *job, struct reader *reader)
 static bool parse_on_pool(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	if (c->incoming.text.len <= LARGE_MESSAGE || !writer_has_small(w->options.writer) ||
+	if (ws_message(c)->len <= LARGE_MESSAGE || !writer_has_small(w->options.writer) ||
 	    !grant_may(&c->grant, PERMISSION_PUBLISH))
 		return false;
 	struct publish *p = create(c);
@@ -231,7 +231,7 @@ static void on_message(struct ws_conn *c)
 	struct fault fault;
 	if (parse_on_pool(c))
 		return;
-	enum err err = op_read(c->incoming.text.data, c->incoming.text.len, &op, &fault);
+	enum err err = op_read(ws_message(c)->data, ws_message(c)->len, &op, &fault);
 	if (op.kind == OP_PUBLISH && !grant_may(&c->grant, PERMISSION_PUBLISH)) {
 		access_denied(c->grant.access, DENIAL_SCOPE, grant_name(&c->grant), c->peer, slice_of("publish"));
 		err = fault_set(&fault, ERR_DENIED, "the token's scopes do not cover publish");
@@ -249,12 +249,12 @@ static void send_hello(struct ws_conn *c)
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "op", "hello");
-	reader_start_hello(root, c->ws->options.feed, cursor_after(c->cursor));
+	reader_start_hello(root, c->ws->options.feed, ws_after(c));
 	doc_text_or_null(root, "session", c->session != NULL ? ws_session(c) : (struct slice){NULL, 0});
 	if (c->session != NULL)
 		doc_bool(root, "resumed", c->resumed);
 	ws_send_document(c, &d, (struct slice){NULL, 0});
-	ws_note_reported(c, cursor_after(c->cursor));
+	ws_note_reported(c, ws_after(c));
 }
 
 static void send_checkpoint(struct ws_conn *c, uint64_t seq)
@@ -288,13 +288,13 @@ static void send_gap(struct ws_conn *c, const struct gap *gap)
 static void send_live(struct ws_conn *c)
 {
 	struct buf text;
-	if (c->live_sent)
+	if (ws_reader_was_live(c))
 		return;
 	buf_init(&text);
-	buf_printf(&text, "{\"op\":\"live\",\"seq\":%" PRIu64 "}", cursor_after(c->cursor));
+	buf_printf(&text, "{\"op\":\"live\",\"seq\":%" PRIu64 "}", ws_after(c));
 	ws_send_text(c, &text);
 	buf_finish(&text);
-	ws_note_reported(c, cursor_after(c->cursor));
+	ws_note_reported(c, ws_after(c));
 }
 
 static void send_error(struct ws_conn *c, int status, const struct fault *fault)

@@ -11,53 +11,6 @@
 #include "server/message/problem.h"
 #include "server/ws/reply_budget.h"
 
-static void on_loaded(void *arg)
-{
-	struct ws_conn *c = arg;
-	pthread_mutex_lock(&c->ws->lock);
-	c->loaded = true;
-	pthread_mutex_unlock(&c->ws->lock);
-	ws_wake(c->ws, &c->ws->ready, &c->in_inbox);
-}
-
-/* Counts a named session that existed before. */
-static void count_reconnect(struct ws_conn *c)
-{
-	c->alive.pulse.reconnections++;
-	c->ws->pulse.reconnections++;
-	ws_metrics_count(c->ws->metrics, ws_session(c), WSM_RECONNECT, 1);
-}
-
-/* Attaches the session, and finds the position where the reader starts. */
-static enum err take_session(struct ws_conn *c, struct position *start, struct fault *fault)
-{
-	struct ws *w = c->ws;
-	const struct reader_query *q = &c->request->query;
-	struct reader_start reading = {w->options.feed, w->options.sessions, w->options.writer, c->client};
-	enum err err = reader_start_begin(&reading, q, &c->reader, start, &c->resumed, fault);
-	if (!err && c->resumed)
-		count_reconnect(c);
-	return err;
-}
-
-static enum err make_cursor(struct ws_conn *c, struct fault *fault)
-{
-	struct ws *w = c->ws;
-	struct position start;
-	struct reader_query *q = &c->request->query;
-	enum err err = take_session(c, &start, fault);
-	if (err)
-		return err;
-	struct selection *select = history_select_take(feed_store(w->options.feed), q->filter);
-	q->filter = NULL;
-	struct cursor_options options = {start, 0, select, c->profile->encoding, on_loaded, c};
-	if (select != NULL)
-		err = cursor_create(w->options.feed, &options, &c->cursor);
-	if (select != NULL && !err && q->max_age_ms > 0)
-		cursor_set_max_age(c->cursor, q->max_age_ms, q->older);
-	return select == NULL || err ? fault_nomem(fault) : ERR_NONE;
-}
-
 void ws_check_grant(struct ws_conn *c)
 {
 	if (!access_holds(&c->grant))
@@ -68,7 +21,7 @@ void ws_check_grant(struct ws_conn *c)
 static void begin(struct ws_conn *c)
 {
 	struct fault fault;
-	enum err err = c->profile->reads ? make_cursor(c, &fault) : ERR_NONE;
+	enum err err = c->profile->reads ? ws_reader_start(c, &fault) : ERR_NONE;
 	if (err) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_UNOPENED, 1);
 		log_warn("cannot start a WebSocket reader", "error=%s", log_text(fault.text));
@@ -77,7 +30,6 @@ static void begin(struct ws_conn *c)
 			   full ? "too many sessions, or their filters are too long" : "out of memory");
 		return;
 	}
-	c->speed.speed = c->request->query.speed;
 	ws_request_destroy(c->request);
 	c->request = NULL;
 	c->busy = false;
@@ -138,12 +90,10 @@ static void begin_since(struct ws_conn *c)
 int ws_open(struct ws_conn *c)
 {
 	struct ws *w = c->ws;
-	pulse_start(&c->alive.pulse, clock_mono_ms());
-	ws_note_alive(c);
-	c->alive.spoke_ms = c->alive.heard_ms;
+	ws_alive_init(c);
 	struct slice session = c->request->query.session;
 	c->session = session.len > 0 ? strndup(session.p, session.len) : NULL;
-	c->drain = c->profile->publishes ? ws_publisher_drain : NULL;
+	c->replier = c->profile->publishes ? &ws_publisher : NULL;
 	list_append(&w->all, &c->in_all);
 	atomic_fetch_add(&w->connections, 1);
 	ws_metrics_count(w->metrics, ws_session(c), WSM_TOTAL, 1);
@@ -172,7 +122,8 @@ static void abandon_task(struct ws_task *task)
 /* Has the peer not been sent everything yet? */
 static bool has_unsent(const struct ws_conn *c)
 {
-	return c->retrying || c->wait == WAIT_SOCKET || c->out.len > 0 || c->unread_reply.bytes > 0 || !acks_empty(&c->acks);
+	return c->retrying || ws_reader_is_blocked(c) || c->out.len > 0 || reply_budget_holds(c) ||
+	       ws_publisher_has_unsent(c);
 }
 
 void ws_conn_destroy(struct ws_conn *c)
@@ -182,12 +133,9 @@ void ws_conn_destroy(struct ws_conn *c)
 		ws_failed(c);
 	if (c->wsi != NULL) /* before that there is no timer, and after ws_destroy has begun there is no context */
 		lws_sul_schedule(w->context, 0, &c->timer, NULL, LWS_SET_TIMER_USEC_CANCEL);
-	ev_timer_stop(w->loop, &c->replay_speed_timer);
 	if (c->session != NULL)
 		sessions_detach(w->options.sessions, ws_session(c), &c->reader);
-	subscription_remove(w->subscriptions, &c->subscription);
-	subscription_finish(&c->subscription);
-	cursor_destroy(c->cursor);
+	ws_reader_finish(c);
 	LIST_EACH (link, &c->tasks)
 		abandon_task(LIST_ITEM(link, struct ws_task, in_conn));
 	reply_budget_lose(c);
@@ -203,10 +151,9 @@ void ws_conn_destroy(struct ws_conn *c)
 		ws_metrics_closed(w->metrics, ws_session(c));
 	}
 	list_remove(&c->in_all);
-	list_remove(&c->in_catchup);
 	ws_drop_message(c);
 	buf_finish(&c->out);
-	acks_finish(&c->acks);
+	ws_publisher_finish(c);
 	ws_request_destroy(c->request);
 	free(c->session);
 	grant_drop(&c->grant);

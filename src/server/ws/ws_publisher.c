@@ -34,7 +34,38 @@ static void destroy(struct frame *f)
 	free(f);
 }
 
+void ws_publisher_init(struct ws_conn *c)
+{
+	acks_init(&c->publishing.acks, c->ws->options.quotas, c->client);
+}
+
+void ws_publisher_finish(struct ws_conn *c)
+{
+	acks_finish(&c->publishing.acks);
+}
+
 /* --- answering --- */
+
+bool ws_publisher_has_unsent(const struct ws_conn *c)
+{
+	return !acks_empty(&c->publishing.acks);
+}
+
+static bool is_over(const struct ws_conn *c)
+{
+	return c->publishing.acks.bytes > 0 && quota_room(c->ws->options.quotas, QUOTA_ACKS, c->client) == 0;
+}
+
+static void on_broken(struct ws_conn *c)
+{
+	c->publishing.write_failed = true;
+	acks_clear(&c->publishing.acks);
+}
+
+bool ws_publisher_is_broken(const struct ws_conn *c)
+{
+	return c->publishing.write_failed;
+}
 
 /* Bytes that the socket takes for certain: the kernel counts a few hundred bytes of overhead per packet. */
 static size_t socket_space(const struct ws_conn *c)
@@ -55,9 +86,9 @@ static void fill_out(struct ws_conn *c)
 	buf_init(&text);
 	buf_init(&own);
 	for (size_t space = socket_space(c);
-	     !acks_empty(&c->acks) && c->out.len + ANSWER_MAX < space && c->close_code == 0;) {
+	     !acks_empty(&c->publishing.acks) && c->out.len + ANSWER_MAX < space && c->close_code == 0;) {
 		struct ack ack;
-		acks_take(&c->acks, &ack, &own);
+		acks_take(&c->publishing.acks, &ack, &own);
 		text.len = 0;
 		text.failed = text.failed || buf_failed(&own);
 		c->profile->answer(&text, &ack);
@@ -69,14 +100,14 @@ static void fill_out(struct ws_conn *c)
 
 /* Frames are sent whole, and no rest is left to libwebsockets: it would close the connection of a peer that has gone
  * before the peer's messages were read. */
-void ws_publisher_drain(struct ws_conn *c)
+static void drain(struct ws_conn *c)
 {
-	while (!acks_empty(&c->acks) && c->close_code == 0 && !lws_partial_buffered(c->wsi)) {
+	while (!acks_empty(&c->publishing.acks) && c->close_code == 0 && !lws_partial_buffered(c->wsi)) {
 		fill_out(c);
 		if (c->out.len == 0 || !ws_send_out(c))
 			break;
 	}
-	if (!acks_empty(&c->acks))
+	if (!acks_empty(&c->publishing.acks))
 		lws_callback_on_writable(c->wsi);
 	ws_throttle(c);
 }
@@ -87,7 +118,7 @@ static void keep_answer(struct ws_conn *c, const struct frame *f)
 	struct ack ack = {r->duplicates > 0 ? ACK_DUPLICATE : ACK_STORED, r->first, f->echo};
 	if (f->op.err)
 		ack = (struct ack){ACK_REFUSED, 0, slice_of(f->op.fault.text)};
-	if (!c->write_failed && !acks_add(&c->acks, &ack))
+	if (!c->publishing.write_failed && !acks_add(&c->publishing.acks, &ack))
 		ws_hang_up(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
 }
 
@@ -176,7 +207,7 @@ static void on_done(struct ws_task *task)
 }
 
 /* Appends a frame; `why`: it is refused already, NULL: it is not. */
-static void add_frame(struct ws_conn *c, const struct fault *why)
+static void add_frame(struct ws_conn *c, struct buf *text, const struct fault *why)
 {
 	struct frame *f = calloc(1, sizeof *f);
 	if (f == NULL) {
@@ -192,19 +223,21 @@ static void add_frame(struct ws_conn *c, const struct fault *why)
 		f->op.fault = *why;
 		f->op.err = why->code;
 	} else {
-		f->op.err = c->profile->read(c, &c->incoming.text, &f->op, &f->echo, &f->op.fault);
+		f->op.err = c->profile->read(c, text, &f->op, &f->echo, &f->op.fault);
 	}
 	f->submitted = f->done = f->op.err != ERR_NONE;
 	submit_waiting(c);
 	answer(c);
 }
 
-void ws_publisher_message(struct ws_conn *c)
+void ws_publisher_message(struct ws_conn *c, struct buf *text)
 {
-	add_frame(c, NULL);
+	add_frame(c, text, NULL);
 }
 
 void ws_publisher_refuse(struct ws_conn *c, const struct fault *fault)
 {
-	add_frame(c, fault);
+	add_frame(c, NULL, fault);
 }
+
+const struct ws_replier ws_publisher = {drain, is_over, on_broken};

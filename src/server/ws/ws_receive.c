@@ -9,6 +9,27 @@
 
 enum { DISCARD_MAX = 64 * 1024 * 1024 /* bytes of a refused message that are discarded before the connection is closed */ };
 
+void ws_receive_init(struct ws_conn *c)
+{
+	c->incoming.upload = (struct quota_hold){.quotas = c->ws->options.quotas, .client = c->client};
+}
+
+struct buf *ws_message(struct ws_conn *c)
+{
+	return &c->incoming.text;
+}
+
+bool ws_receive_is_slow(const struct ws_conn *c, int64_t now_ms, int64_t max_ms)
+{
+	return c->incoming.begun_ms != 0 && now_ms - c->incoming.begun_ms > max_ms;
+}
+
+void ws_receive_paused(struct ws_conn *c, int64_t now_ms)
+{
+	if (c->incoming.begun_ms != 0)
+		c->incoming.begun_ms = now_ms;
+}
+
 void ws_drop_message(struct ws_conn *c)
 {
 	buf_finish(&c->incoming.text);
@@ -61,7 +82,7 @@ static void end_message(struct ws_conn *c)
 	c->incoming.begun_len = 0;
 	quota_hold_upload(&c->incoming.upload, 0, NULL); /* a publish has taken the text and its quota over */
 	if (!c->incoming.refused && c->profile->publishes)
-		ws_publisher_message(c);
+		ws_publisher_message(c, &c->incoming.text);
 	else if (!c->incoming.refused)
 		c->profile->message(c);
 	c->incoming.refused = false;
@@ -72,14 +93,13 @@ static void end_message(struct ws_conn *c)
 
 void ws_receive(struct ws_conn *c, const void *bytes, size_t len)
 {
-	ws_note_alive(c);
-	c->alive.spoke_ms = c->alive.heard_ms;
+	int64_t now_ms = ws_note_message(c);
 	if (c->close_code != 0 || c->peer_closed)
 		return;
-	c->incoming.begun_ms = c->incoming.begun_ms != 0 ? c->incoming.begun_ms : c->alive.heard_ms;
+	c->incoming.begun_ms = c->incoming.begun_ms != 0 ? c->incoming.begun_ms : now_ms;
 	c->incoming.begun_len += len;
 	if (c->incoming.begun_len >= HTTP_CONN_PROGRESS) {
-		c->incoming.begun_ms = c->alive.heard_ms;
+		c->incoming.begun_ms = now_ms;
 		c->incoming.begun_len = 0;
 	}
 	struct fault fault;

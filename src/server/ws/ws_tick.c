@@ -13,59 +13,17 @@ enum {
 
 static void on_tick(lws_sorted_usec_list_t *tick);
 
-void ws_note_alive(struct ws_conn *c)
-{
-	c->alive.seen_ms = clock_wall_ms();
-	c->alive.heard_ms = clock_mono_ms();
-	c->alive.pinged_ms = 0;
-}
-
-/* The payload is not empty: libwebsockets does not report an empty pong. */
-static void ping(struct ws_conn *c, int64_t now)
-{
-	unsigned char frame[LWS_PRE + sizeof now];
-	memcpy(frame + LWS_PRE, &now, sizeof now);
-	c->alive.pinged_ms = c->alive.trip_ms = now;
-	c->alive.ping_us = clock_mono_us();
-	lws_write(c->wsi, frame + LWS_PRE, sizeof now, LWS_WRITE_PING);
-}
-
-void ws_pong(struct ws_conn *c)
-{
-	if (c->alive.ping_us != 0) {
-		int64_t us = clock_mono_us();
-		pulse_trip(&c->alive.pulse, us / 1000, us - c->alive.ping_us);
-		pulse_trip(&c->ws->pulse, us / 1000, us - c->alive.ping_us);
-	}
-	c->alive.ping_us = 0;
-	ws_note_alive(c);
-}
-
-/* A message that arrives slowly keeps its bytes in memory, whose total is limited. */
-static bool is_too_slow(const struct ws_conn *c, int64_t now)
-{
-	return c->incoming.begun_ms != 0 &&
-	       now - c->incoming.begun_ms > c->ws->options.message_timeout_ms * MESSAGE_TIMEOUT_FACTOR;
-}
-
-/* The peer has sent nothing for two intervals, not even a pong. */
-static bool is_overdue(const struct ws_conn *c, int64_t now)
-{
-	int64_t ping_ms = c->ws->options.ping_ms;
-	return c->alive.pinged_ms != 0 && now - c->alive.pinged_ms >= ping_ms && now - c->alive.heard_ms >= 2 * ping_ms;
-}
-
 /* Pings idle peers, and closes those that do not answer. A peer that is behind with reading cannot answer: the ping would
  * queue behind the events. */
 static void check_peer(struct ws_conn *c, int64_t now)
 {
-	bool paused = c->throttled || c->wait == WAIT_SOCKET || c->close_code != 0 || c->closing != NULL ||
-		      lws_partial_buffered(c->wsi);
-	if (paused)
-		c->alive.spoke_ms = now; /* messages it sends meanwhile stay in the socket */
-	if (paused && c->incoming.begun_ms != 0)
-		c->incoming.begun_ms = now;
-	if (is_too_slow(c, now)) {
+	bool paused = c->throttled || ws_reader_is_blocked(c) || ws_is_closing(c) || lws_partial_buffered(c->wsi);
+	if (paused) { /* messages it sends meanwhile stay in the socket */
+		ws_excuse_silence(c, now);
+		ws_receive_paused(c, now);
+	}
+	/* A message that arrives slowly keeps its bytes in memory, whose total is limited. */
+	if (ws_receive_is_slow(c, now, c->ws->options.message_timeout_ms * MESSAGE_TIMEOUT_FACTOR)) {
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "the message took too long to arrive");
 		return;
@@ -75,22 +33,19 @@ static void check_peer(struct ws_conn *c, int64_t now)
 		ws_hang_up(c, LWS_CLOSE_STATUS_NORMAL, "no message for too long");
 		return;
 	}
-	if (paused || !acks_empty(&c->acks) || c->write_failed) { /* its pongs are not read, or pings do not reach it */
-		c->alive.heard_ms = now;
-		c->alive.pinged_ms = 0;
+	if (paused || ws_publisher_has_unsent(c) ||
+	    ws_publisher_is_broken(c)) { /* its pongs are not read, or pings do not reach it */
+		ws_excuse_pong(c, now);
 		return;
 	}
-	int64_t ping_ms = c->ws->options.ping_ms;
-	bool measure = c->profile->measures && c->alive.ping_us == 0 &&
-		       (c->alive.trip_ms == 0 || now - c->alive.trip_ms >= ping_ms);
-	if (is_overdue(c, now)) {
+	if (ws_is_overdue(c, now)) {
 		if (c->profile->silent != NULL)
-			c->profile->silent(c, now - c->alive.heard_ms);
+			c->profile->silent(c, ws_silent_ms(c, now));
 		c->ws->pulse.timeouts++;
 		ws_metrics_count(c->ws->metrics, ws_session(c), WSM_TIMEOUT, 1);
 		ws_hang_up(c, CLOSE_WITHOUT_FRAME, NULL);
-	} else if (c->alive.pinged_ms == 0 && (now - c->alive.heard_ms >= ping_ms || measure)) {
-		ping(c, now);
+	} else {
+		ws_ping_if_due(c, now);
 	}
 }
 
@@ -112,8 +67,8 @@ static void write_connection(struct buf *out, const struct ws_conn *c, int64_t n
 	doc_bool(root, "is_connected", c->close_code == 0);
 	doc_u64(root, "retry_count", c->retries);
 	doc_u64(root, "queue_size", ws_lag(c, feed_head(c->ws->options.feed)));
-	doc_seconds(root, "last_activity", c->alive.seen_ms);
-	doc_bool(root, "is_timeout", is_overdue(c, now));
+	doc_seconds(root, "last_activity", ws_seen_ms(c));
+	doc_bool(root, "is_timeout", ws_is_overdue(c, now));
 	document_end(&d, out);
 }
 
@@ -122,7 +77,7 @@ static void write_pulse(struct buf *out, const struct ws_conn *c, int64_t now)
 	struct document d;
 	struct doc root = document_begin(&d);
 	doc_string(root, "path", c->profile->path);
-	pulse_write(doc_object(root, "ping"), &c->alive.pulse, now);
+	pulse_write(doc_object(root, "ping"), ws_pulse(c), now);
 	document_end(&d, out);
 }
 
