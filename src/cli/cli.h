@@ -67,7 +67,7 @@ void cli_params(struct buf *out, const char *name, const struct option_texts *va
  * server/stream/reader_query.h). Returns CLI_GO_ON, or CLI_USAGE after a message that names the option. */
 int cli_check(const char *command, struct slice target, unsigned allowed);
 
-/* Reports a gap on stderr: a position that cannot be honoured; `reason` as in CONTRACT, WebSocket. */
+/* Reports a gap on stderr: a position that cannot be honoured; `reason` as in schema/asyncapi.json. */
 void cli_gap(const char *reason, uint64_t requested, uint64_t first);
 
 /* Formats a number of bytes for people: "12.3 MiB". */

@@ -1,4 +1,4 @@
-/* Parsing the messages of WebSocket clients: one JSON object each, with an op (CONTRACT: WebSocket). */
+/* Parsing the messages of WebSocket clients: one JSON object each, with an op (schema/asyncapi.json). */
 #ifndef EVENT_OP_H
 #define EVENT_OP_H
 

@@ -35,7 +35,7 @@ uint32_t page_index(const struct page *p, uint64_t after);
  * when there is none, or when there is no memory (*err says so). */
 const uint32_t *page_topic(struct page *p, uint32_t topic, uint32_t *count, enum err *err);
 
-/* The envelope of one event, as one line of JSON (CONTRACT: the event), without a newline. */
+/* The envelope of one event, as one line of JSON (schema/openapi.json, Event), without a newline. */
 struct slice page_envelope(const struct page *p, uint32_t index);
 
 #endif

@@ -1,11 +1,11 @@
 /* A profile: a protocol other than the server's own, in a folder that could be deleted. It is a table: options, an observer
- * of commits, routes, WebSocket paths, encodings, figures. CMake lists the profiles (TIDEMARK_PROFILES); no folder below
- * profiles/ names one.
+ * of commits, routes, WebSocket paths, encodings, figures. CMake lists the profiles (TIDEMARK_PROFILES); only app/
+ * and a profile itself name it.
  *
  *     declare ─▶ options are read ─▶ check ─▶ create ─▶ (the writer starts) ─▶ start ─▶ … ─▶ close ─▶ (the writer ends)
- *                                                                                             ─▶ ended ─▶ destroy
+ *                                                                                             ─▶ last ─▶ ended ─▶ destroy
  *
- * All members are called on the main thread. Unused members are NULL. */
+ * All members are called on the main thread. All but `name`, `create`, `start` and `destroy` may be NULL. */
 #ifndef PROFILES_PROFILE_H
 #define PROFILES_PROFILE_H
 

@@ -112,7 +112,7 @@ static bool has_string(struct slice object, const char *member)
 }
 
 /* Uses the names of the command line where the document has none. The stream of an event without one is that of
- * `connection_type` (CONTRACT: the event). */
+ * `connection_type`. */
 static void choose_names(struct slice document, const struct batch_file_names *names, struct envelope *e)
 {
 	if (json_kind(document) != JSON_OBJECT)

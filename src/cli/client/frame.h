@@ -1,4 +1,4 @@
-/* Parses the server's WebSocket messages (CONTRACT: WebSocket). */
+/* Parses the server's WebSocket messages (schema/asyncapi.json). */
 #ifndef CLI_CLIENT_FRAME_H
 #define CLI_CLIENT_FRAME_H
 

@@ -40,7 +40,8 @@ static enum err save_observer(struct writer *w, struct list *group, struct fault
 	uint64_t evict_upto = 0;
 	LIST_EACH (link, group) {
 		const struct write_op *op = LIST_ITEM(link, struct write_op, link);
-		evict_upto = op->divides ? UINT64_MAX : op->evict_upto > evict_upto ? op->evict_upto : evict_upto;
+		uint64_t upto = op->divides ? UINT64_MAX : op->evict_upto;
+		evict_upto = upto > evict_upto ? upto : evict_upto;
 	}
 	w->saving = o != NULL && o->is_due(o->arg, w->last, evict_upto);
 	return w->saving ? o->save(o->arg, w->store, fault) : ERR_NONE;
@@ -205,16 +206,21 @@ void group_trip(struct writer *w, const struct fault *why)
 	pthread_mutex_lock(&w->lock);
 	breaker_open(&w->breaker, why);
 	pthread_mutex_unlock(&w->lock);
-	log_error("cannot commit; publishing stops until it works again", "error=%s", log_text(why->text));
+	log_error("cannot commit; publishing stops until commits work again", "error=%s", log_text(why->text));
+}
+
+static void roll_back(struct writer *w)
+{
+	store_rollback(w->store);
+	sessions_written(w->sessions, false);
+	observer_saved(w, false);
 }
 
 /* All or nothing: no request of the group was stored, and each is answered with the reason. So is one that had a conflict:
  * the last seq of its stream may have come from another request of the group. */
 static void fail_group(struct writer *w, struct list *group, const struct fault *why)
 {
-	store_rollback(w->store);
-	sessions_written(w->sessions, false);
-	observer_saved(w, false);
+	roll_back(w);
 	uint64_t count = 0;
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
@@ -294,9 +300,7 @@ static void fail_change(struct writer *w, struct list *group, struct list *apart
 	struct list failed;
 	assert(w->failed_change != NULL && w->failed_change->change != NULL);
 	list_init(&failed);
-	store_rollback(w->store);
-	sessions_written(w->sessions, false);
-	observer_saved(w, false);
+	roll_back(w);
 	LIST_EACH (link, group) {
 		struct write_op *op = LIST_ITEM(link, struct write_op, link);
 		undo(w, op);

@@ -90,7 +90,7 @@ void publish_queue_add(struct publish_queue *q, struct write_op *op)
 /* --- taking --- */
 
 /* What one transaction has taken so far, and may take. */
-struct group {
+struct intake {
 	struct list *ops;
 	uint64_t events;
 	uint64_t bytes;
@@ -126,11 +126,12 @@ void publish_queue_forget_small(struct publish_queue *q)
 }
 
 /* One client's turn, as long as its requests fit (NULL: all do). */
-static void take_turn(struct publish_queue *q, struct group *g, unsigned *turn, bool (*fits)(const struct write_op *op))
+static void take_turn(struct publish_queue *q, struct intake *g, unsigned *turn, bool (*fits)(const struct write_op *op))
 {
 	const struct list *bucket = fair_queue_current(&q->queue, turn);
-	uint64_t bytes = g->bytes;
-	for (uint64_t taken = 0; !list_empty(bucket) && taken < TURN_EVENTS_MAX && g->bytes - bytes < TURN_BYTES_MAX;) {
+	uint64_t bytes_before = g->bytes;
+	for (uint64_t taken = 0;
+	     !list_empty(bucket) && taken < TURN_EVENTS_MAX && g->bytes - bytes_before < TURN_BYTES_MAX;) {
 		struct write_op *op = LIST_ITEM(bucket->next, struct write_op, link);
 		if (fits != NULL && !fits(op))
 			break;
@@ -154,7 +155,7 @@ static void take_turn(struct publish_queue *q, struct group *g, unsigned *turn, 
 }
 
 /* Every client's small requests, once around. */
-static void take_small(struct publish_queue *q, struct group *g, bool (*fits)(const struct write_op *op))
+static void take_small(struct publish_queue *q, struct intake *g, bool (*fits)(const struct write_op *op))
 {
 	for (int left = fair_queue_filled(&q->queue); left > 0 && !g->full; left--)
 		take_turn(q, g, &q->small_turn, fits);
@@ -183,7 +184,7 @@ bool publish_queue_small_first(struct publish_queue *q)
 void publish_queue_take(struct publish_queue *q, struct list *ops)
 {
 	bool shared = is_shared(q);
-	struct group g = {.ops = ops, .events_max = COMMIT_EVENTS_MAX, .bytes_max = COMMIT_BYTES_MAX};
+	struct intake g = {.ops = ops, .events_max = COMMIT_EVENTS_MAX, .bytes_max = COMMIT_BYTES_MAX};
 	list_init(ops);
 	if (shared && (!q->small_last || clock_mono_us() < q->large_due_us))
 		take_small(q, &g, is_small);
@@ -202,7 +203,7 @@ void publish_queue_take(struct publish_queue *q, struct list *ops)
 
 void publish_queue_take_late(struct publish_queue *q, struct list *ops, bool is_large)
 {
-	struct group g = {.ops = ops, .events_max = TURN_EVENTS_MAX, .bytes_max = TURN_BYTES_MAX};
+	struct intake g = {.ops = ops, .events_max = TURN_EVENTS_MAX, .bytes_max = TURN_BYTES_MAX};
 	list_init(ops);
 	take_small(q, &g, may_come_late);
 	if (is_large && is_shared(q) && !list_empty(ops))

@@ -58,7 +58,7 @@ void publish_queue_put_off_large(struct publish_queue *q, int64_t took_us);
 int64_t publish_queue_large_due_us(const struct publish_queue *q);
 /* Do small requests arrive along with large ones? Any thread. */
 bool publish_queue_has_small(struct publish_queue *q);
-/* Ends that. */
+/* Large requests no longer wait for small ones. */
 void publish_queue_forget_small(struct publish_queue *q);
 
 #endif

@@ -37,6 +37,14 @@ static enum err admit(struct writer *w, const struct write_op *op, struct fault 
 	return err;
 }
 
+/* With the lock, or without other threads. */
+static void count_waiting(struct writer *w, const struct write_op *op)
+{
+	w->waiting_events += write_op_events(op);
+	w->waiting_bytes += write_op_bytes(op);
+	w->waiting_requests++;
+}
+
 enum err writer_submit(struct writer *w, struct write_op *op, struct fault *fault)
 {
 	assert(op->done != NULL);
@@ -47,9 +55,7 @@ enum err writer_submit(struct writer *w, struct write_op *op, struct fault *faul
 	enum err err = admit(w, op, fault);
 	if (!err) {
 		publish_queue_add(&w->queue, op);
-		w->waiting_events += write_op_events(op);
-		w->waiting_bytes += write_op_bytes(op);
-		w->waiting_requests++;
+		count_waiting(w, op);
 		if (w->queue.requests == 1 || (w->pausing && op->small))
 			pthread_cond_signal(&w->wake);
 	}
@@ -330,9 +336,7 @@ void writer_save(struct writer *w, struct batch *last)
 		return;
 	if (last != NULL) {
 		list_append(&group, &op.link);
-		w->waiting_events += write_op_events(&op);
-		w->waiting_bytes += write_op_bytes(&op);
-		w->waiting_requests++;
+		count_waiting(w, &op);
 		quota_charge(w->options.quotas, QUOTA_QUEUE_EVENTS, 0, write_op_events(&op));
 		quota_charge(w->options.quotas, QUOTA_QUEUE_BYTES, 0, write_op_bytes(&op));
 	}
@@ -382,7 +386,7 @@ void writer_read(struct writer *w, struct writer_figures *out)
 	out->commits = out->commit.count;
 }
 
-struct writer_options writer_limits(const struct writer *w)
+uint64_t writer_disk_reserve(const struct writer *w)
 {
-	return w->options;
+	return w->options.disk_reserve;
 }

@@ -18,7 +18,8 @@
 
 struct writer;
 
-/* Watches what is published and committed, for a profile. On the writer's thread, but for `admit`. A member may be NULL. */
+/* Watches what is published and committed, for a profile. On the writer's thread, but for `admit`,
+ * which may be NULL; so may `apply`, where several observers share one table (observers.h). */
 struct writer_observer {
 	void *arg;
 	/* After a commit, before any reader sees it. */
@@ -91,7 +92,7 @@ void writer_read_commits(struct writer *w, struct spread_histogram *out);
 void writer_read(struct writer *w, struct writer_figures *out);
 /* Is the disk below the reserve, so that publishing is refused? Any thread. */
 bool writer_is_low(const struct writer *w, struct fault *why);
-/* The limits the writer was made with. */
-struct writer_options writer_limits(const struct writer *w);
+/* Bytes of the disk that publishing leaves free. */
+uint64_t writer_disk_reserve(const struct writer *w);
 
 #endif

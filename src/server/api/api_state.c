@@ -97,7 +97,7 @@ static void put_disk(struct api *api, struct doc to)
 	bool is_low = writer_is_low(api->writer, &low);
 	struct doc disk = doc_object(to, "disk");
 	doc_u64(disk, "left", left);
-	doc_u64(disk, "reserve", writer_limits(api->writer).disk_reserve);
+	doc_u64(disk, "reserve", writer_disk_reserve(api->writer));
 	doc_bool(disk, "low", is_low);
 	doc_string(disk, "reason", is_low ? low.text : "");
 }

@@ -68,8 +68,8 @@ static bool find_in(struct http_request *x, const struct http_routes *routes, bo
 			return true;
 		}
 		bool nothing = (r->flags & ROUTE_CATCHALL) != 0 && !(options && allow[0] == '\0');
-		size_t used = nothing ? ALLOW_LEN : strlen(allow);
-		if (used < ALLOW_LEN)
+		size_t used = strlen(allow);
+		if (!nothing)
 			snprintf(allow + used, ALLOW_LEN - used, "%s%s", used > 0 ? ", " : "",
 				 strcmp(r->method, MHD_HTTP_METHOD_GET) == 0 ? "GET, HEAD" : r->method);
 		x->open = x->open || (options && is_open_to_all(x, r, true));

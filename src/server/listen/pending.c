@@ -147,11 +147,13 @@ bool pending_peek(struct listener *l, struct pending_conn *p, bool ended)
 		return false;
 	list_remove(&p->a.link);
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, p->a.fd, NULL);
+	if (n <= 0) {
+		pending_drop(l, p);
+		return true;
+	}
 	struct fault fault;
 	int status = refusal_of(kind, &head, ended && n < PEEK_MAX, &fault);
-	if (n <= 0)
-		pending_drop(l, p);
-	else if (status != 0)
+	if (status != 0)
 		refuse_request(l, p, status, &fault);
 	else if (kind == PEEK_WEBSOCKET)
 		hand_to_ws(l, p, &head);

@@ -241,7 +241,7 @@ static enum err find_part(struct reader *r, struct progress *p, struct manifest 
 		p->after = after + 1 < log_first ? log_first - 1 : after;
 		return ERR_NONE;
 	}
-	/* A descending page skips missing events; an ascending one fails, and the reader gets a gap (CONTRACT). */
+	/* A descending page skips missing events; an ascending one fails, and the reader gets a gap. */
 	uint64_t there = down ? archive_set_previous(set, before) : start;
 	if (down && there <= after) {
 		p->before = after + 1;

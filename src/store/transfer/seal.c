@@ -18,7 +18,7 @@ static bool is_stopped(const struct seal_watch *watch)
 	return watch != NULL && watch->stop != NULL && watch->stop(watch->arg);
 }
 
-static enum err stopped(struct fault *fault)
+static enum err fault_stopped(struct fault *fault)
 {
 	return fault_set(fault, ERR_CLOSED, "it was interrupted");
 }
@@ -47,7 +47,7 @@ enum err export_events(struct reader *r, struct history_query query, struct arch
 	while (!err && query.after + 1 < query.before) {
 		struct page *page;
 		if (is_stopped(watch))
-			return stopped(fault);
+			return fault_stopped(fault);
 		err = history_page_as(r, &query, ENCODING_LINE, &page, fault);
 		if (err)
 			break;
@@ -115,7 +115,7 @@ static enum err next_page(struct comparison *c, struct fault *fault)
 	c->page = NULL;
 	c->index = 0;
 	if (is_stopped(c->watch))
-		return stopped(fault);
+		return fault_stopped(fault);
 	enum err err = history_page_as(c->reader, &q, ENCODING_LINE, &c->page, fault);
 	c->log_failed = err != ERR_NONE;
 	if (!err)
@@ -142,11 +142,11 @@ static enum err compare_event(void *arg, const struct envelope *e, struct slice 
 		c->index++;
 		return ERR_NONE;
 	}
-	return fault_set(fault, ERR_CONFLICT, "the archive and the log differ");
+	return fault_set(fault, ERR_CONFLICT, "event %" PRIu64 ": the archive and the log differ", e->seq);
 }
 
 /* The archive must have the whole range before events are evicted. */
-static enum err is_range(const struct manifest *m, struct seq_range events, struct fault *fault)
+static enum err check_range(const struct manifest *m, struct seq_range events, struct fault *fault)
 {
 	uint64_t first = events.first;
 	uint64_t last = events.last;
@@ -168,7 +168,7 @@ static enum err prove(const struct sealing *s, const struct manifest *expected, 
 	enum err err = archive_check(s->path, &check, out, fault);
 	page_unref(c.page);
 	*damaged = !c.log_failed && (err == ERR_CORRUPT || err == ERR_NOT_FOUND);
-	return err ? err : is_range(out, events, fault);
+	return err ? err : check_range(out, events, fault);
 }
 
 enum err seal_range(struct reader *r, struct seq_range events, struct archive_options options,
@@ -201,7 +201,7 @@ enum err seal_range(struct reader *r, struct seq_range events, struct archive_op
 	if (!err)
 		err = write_archive(&s, chained ? before.chain : NULL, &known, fault);
 	if (!err)
-		err = is_range(&known, events, fault);
+		err = check_range(&known, events, fault);
 	if (!err)
 		err = prove(&s, &known, out, &damaged, fault);
 	return err ? err : archive_set_add(set, out, fault);
