@@ -50,6 +50,7 @@ class LastSeq(TidemarkTest):
             return server.history()["first"] > head
         head = server.head()
         wait_until(first, "retention has removed the oldest events")
+        wait_until(lambda: server.head() - server.history()["first"] < 10, "retention has nothing left to remove")
 
     def assert_conflict(self, server, expected, actual, stream="acct"):
         problem = server.post({"stream": stream, "data": 1}, expect=expected)

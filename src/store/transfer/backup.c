@@ -24,7 +24,8 @@ enum {
 	PAGE_BYTES = 1024 * 1024,
 	COMMIT_EVENTS = 10000,
 	/* While a server uses the store, the copy pauses this many times as long as it has worked. */
-	REST = 3
+	REST = 3,
+	TRIES = 20, /* of a copy from which retention removes events before any is copied */
 };
 
 struct backup {
@@ -37,9 +38,10 @@ struct backup {
 	uint64_t log;  /* log_first of the finished copy */
 	uint64_t counted;
 	uint64_t start;
-	bool gentle; /* a server is using the original */
-	bool fresh;  /* the copy was empty */
-	bool is_new; /* the copy was never finished */
+	bool gentle;    /* a server is using the original */
+	bool fresh;     /* the copy was empty */
+	bool committed; /* events were copied for good */
+	bool is_new;    /* the copy was never finished */
 	struct incoming_archives incoming;
 };
 
@@ -303,6 +305,7 @@ static enum err copy_all(struct backup *b, struct fault *fault)
 			err = restore_adopt(b->to, store_lineage(b->from), b->head, fault);
 		if (!err)
 			err = restore_commit(b->to, fault);
+		b->committed = b->committed || !err;
 		if (!err)
 			err = store_maintain(b->to, false, fault);
 	}
@@ -329,11 +332,13 @@ static enum err adopt(const char *dir, const char *dest, struct fault *fault)
 	return err;
 }
 
-enum err backup_store(const char *dir, const char *dest, struct backup_options options, struct backup_figures *out,
-		      struct fault *fault)
+/* *again: in: this try follows one that failed, and does not pause; out: retention has removed events before any was
+ * copied, and the log begins later now. */
+static enum err copy_store(const char *dir, const char *dest, struct backup_options options, struct backup_figures *out,
+			   bool *again, struct fault *fault)
 {
 	*out = (struct backup_figures){0};
-	struct backup b = {.options = options, .figures = out, .gentle = is_in_use(dir)};
+	struct backup b = {.options = options, .figures = out, .gentle = !*again && is_in_use(dir)};
 	enum err err = adopt(dir, dest, fault);
 	/* Commits are not synced, which would slow a server on the same disk down: closing the copy syncs it. */
 	if (!err)
@@ -369,5 +374,16 @@ enum err backup_store(const char *dir, const char *dest, struct backup_options o
 	incoming_archives_finish(&b.incoming);
 	reader_close(b.reader);
 	store_close(b.from);
+	*again = err == ERR_GONE && b.fresh && !b.committed;
+	return err;
+}
+
+enum err backup_store(const char *dir, const char *dest, struct backup_options options, struct backup_figures *out,
+		      struct fault *fault)
+{
+	bool again = false;
+	enum err err = copy_store(dir, dest, options, out, &again, fault);
+	for (int i = 1; again && i < TRIES; i++)
+		err = copy_store(dir, dest, options, out, &again, fault);
 	return err;
 }
