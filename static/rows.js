@@ -2,7 +2,7 @@
 // the rows that fit are in the document; their text changes, they do not.
 //
 // A record is an envelope (seq, time, stream, type, id, data) or a gap (a line
-// of text); `store` counts the stores this page has seen, as seq starts anew
+// of text); `store` counts the stores this page has seen, as seq starts again
 // in each.
 
 const ROWS_MAX = 500;

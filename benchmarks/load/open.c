@@ -1,4 +1,4 @@
-/* One event out of an archive, by its seq: opened anew each time, as after a restart. */
+/* One event out of an archive, by its seq: opened again each time, as after a restart. */
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>

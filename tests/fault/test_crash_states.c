@@ -125,7 +125,7 @@ static bool seal_and_leave(void)
 	return fine;
 }
 
-/* As the server's keeper does it without archives. The types of the first batch are forgotten with it. */
+/* As the archiver does it without archives. The types of the first batch are forgotten with it. */
 static bool discard(void)
 {
 	uint64_t left;

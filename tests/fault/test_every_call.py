@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The n-th call of each kind fails, n = 1, 2, … until a round of everything has no such call any more: the server lives,
-whoever asks gets an answer, what was acknowledged is there once, and nothing leaks (the sanitizers' builds see it).
+each client gets an answer, what was acknowledged is there once, and nothing leaks (the sanitizers' builds see it).
 
 Shown to fail without the protection: with reader_query.c answering 400 for want of memory; with http.c closing the connection of a
 request for whose URL there is none, or ws_message.c giving a publish request no answer then; with a URL that is not freed where a
 WebSocket's request finds no memory (ws.c; seen by AddressSanitizer, with a STEP of 1); with api_archive.c
 calling an archive that cannot be opened one that is not there; with an export said to be there that could not be renamed
-(service_export.c); with the keeper letting go what could not be sealed; with a store that ends at once when its last checkpoint
+(service_export.c); with the archiver evicting what could not be sealed; with a store that ends at once when its last checkpoint
 fails; before readers made sure that their transaction has ended (db_rollback), one whose ROLLBACK had found no memory went on
 with what was there when it began.
 
@@ -63,7 +63,7 @@ class EveryCall(TidemarkTest):
         self.server = self.prepare("--disk-reserve", "0", "--ring", "64KiB", "--cache", "64KiB", *options,
                                    extra=self.faults.environment)
 
-    # ---- whoever asks
+    # ---- clients
 
     def lose(self, error):
         """Only with the connection itself a fault may take the answer. A WebSocket may also be closed with the reason."""
@@ -98,7 +98,7 @@ class EveryCall(TidemarkTest):
                 for i in range(count)]
 
     def publish(self):
-        """Whoever was refused, or lost the connection, asks again."""
+        """A client that was refused, or lost the connection, asks again."""
         events = self.events(3)
         connection = Http(self.server.address)
         fine = False
@@ -137,7 +137,7 @@ class EveryCall(TidemarkTest):
             file.write(b"cut short")
 
     def archive(self):
-        """The one there is was damaged, and is made anew: what is said to be made can be fetched."""
+        """The one there is was damaged, and is made again: what is said to be made can be fetched."""
         self.leave_in_archives("1-3.ndjson.zst")
         response = self.ask("POST", "/v1/archives", before=4)
         if response is None or response.status != 201:
@@ -329,7 +329,7 @@ class EveryCall(TidemarkTest):
         """Events leave the log for an archive; what fails is tried again."""
         self.publish_again(self.events(16))
         last = max(self.acknowledged.values())
-        self.ask("POST", "/v1/archives", after=last - 1)  # so that the keeper does not wait for its next turn
+        self.ask("POST", "/v1/archives", after=last - 1)  # so that the archiver does not wait for its next turn
         wait_until(lambda: self.server.retention()["log"]["events"] <= 24, "they have left")
 
     def test_retention(self):

@@ -5,7 +5,7 @@ thing done again works.
 
 Shown to fail without the protection: with files written under their own names (atomic_file.c) an export that was cut short stands
 where a whole one should; with the number of a migration committed before the migration (db.c) the store does not open again; where
-what replaces a salvaged store is not finished by whoever opens it (database_swap.c) there is a new, empty one.
+what replaces a salvaged store is not finished by the process that opens it (database_swap.c) there is a new, empty one.
 """
 
 import os
@@ -162,7 +162,7 @@ class KillAnywhere(TidemarkTest):
         keep = ("--retain-events", "100", "--disk-reserve", "0")
 
         def archived():
-            return not self.server.is_alive() or self.server.history(limit=1)["first"] == 1 and self.hot() > 150
+            return not self.server.is_alive() or self.server.history(limit=1)["first"] == 1 and self.log_first() > 150
 
         def attempt(n):
             shutil.rmtree(self.server.data, ignore_errors=True)
@@ -187,7 +187,7 @@ class KillAnywhere(TidemarkTest):
         """Nothing of it is gone: the first page of the database and the manifest of an archive are damaged."""
         lines = self.filled()
         self.server.start("--retain-events", "100", "--disk-reserve", "0")
-        wait_until(lambda: self.hot() > 150, "events have left the log")
+        wait_until(lambda: self.log_first() > 150, "events have left the log")
         self.server.stop()
         archives = os.path.join(self.server.data, "archives")
         manifest = next(name for name in os.listdir(archives) if name.endswith(".json"))
@@ -207,7 +207,7 @@ class KillAnywhere(TidemarkTest):
 
         self.until_none_is_left(attempt)
 
-    def hot(self):
+    def log_first(self):
         database = sqlite3.connect(f"file:{self.server.data}/tidemark.db?mode=ro", uri=True)
         try:
             return database.execute("SELECT min(seq) FROM event").fetchone()[0] or 0

@@ -168,20 +168,20 @@ static bool acknowledge(struct model *m)
 	return true;
 }
 
-/* As a keeper does it. */
+/* As the archiver does it. */
 static bool take_out(void)
 {
-	uint64_t hot = store_log_first(store);
-	uint64_t upto = hot + below(60);
+	uint64_t log_first = store_log_first(store);
+	uint64_t upto = log_first + below(60);
 	struct manifest made;
 	uint64_t left;
 	if (upto >= store_head(store))
 		return true;
-	if (archive_set_find(store_archives(store), hot, &made) && made.last >= hot) {
-		hot = made.first;
+	if (archive_set_find(store_archives(store), log_first, &made) && made.last >= log_first) {
+		log_first = made.first;
 		upto = made.last;
 	}
-	if (seal_range(reader, (struct seq_range){hot, upto}, archives, NULL, &made, &fault) != ERR_NONE)
+	if (seal_range(reader, (struct seq_range){log_first, upto}, archives, NULL, &made, &fault) != ERR_NONE)
 		return false;
 	while (store_log_first(store) <= upto)
 		if (store_evict(store, upto, made.last, made.chain, &left, &fault) != ERR_NONE || !commit() ||

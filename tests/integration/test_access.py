@@ -125,7 +125,7 @@ class Access(TidemarkTest):
         before = self.stats()["access"]
         self.server.process.send_signal(signal.SIGHUP)
         return wait_until(lambda: (after := self.stats()["access"])["reloads"] + after["reloads_failed"]
-                          > before["reloads"] + before["reloads_failed"] and after, "the tokens are read anew")
+                          > before["reloads"] + before["reloads_failed"] and after, "the tokens are read again")
 
     def ask(self, method, path, token=None, body=None, headers=None, **query):
         return self.server.request(method, path, body, {**(bearer(self.token.get(token, token)) if token else {}),

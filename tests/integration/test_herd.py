@@ -4,7 +4,7 @@
 Shown to fail without the protection: with nothing put into the feed's cache 100 readers of 40 pages cause 4,673 loads
 instead of 49.
 What else a herd must not do depends on who is first, and is held with a thread held still: who is live beside a herd, and
-newcomers, at a turn of the websocket thread (unit/server/test_ws.c), the listener before a crowd (fault/test_listener.py),
+newcomers, at a turn of the websocket thread (unit/server/test_ws.c), the listener before many connections (fault/test_listener.py),
 and pages under way at the same time (unit/engine/test_feed.c).
 """
 

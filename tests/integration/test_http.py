@@ -176,14 +176,14 @@ class Start(TidemarkTest):
     def test_max_connections_bounds_them_and_places_come_free(self):
         server = self.serve("--max-connections", "20")
         well = server.live_reader()
-        crowd = []
+        waiting = []
         for _ in range(40):
             try:
-                crowd.append(server.wire())
+                waiting.append(server.wire())
             except OSError:
                 pass
         self.assertEqual(well.ping()["op"], "pong")
-        for wire in crowd:
+        for wire in waiting:
             wire.close()
 
         def answers():

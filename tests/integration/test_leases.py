@@ -1,4 +1,4 @@
-"""Leases: never more than the limit, whoever asks at once, and over a restart."""
+"""Leases: never more than the limit, however many ask at once, and over a restart."""
 
 import json
 import time

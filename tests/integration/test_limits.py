@@ -245,8 +245,8 @@ class Slow(TidemarkTest):
 
     def test_heads_and_bodies_that_trickle_in_are_cut_off(self):
         server = self.serve("--handshake-timeout", "700ms")
-        crowd = [server.wire() for _ in range(200)]
-        for wire in crowd:
+        waiting = [server.wire() for _ in range(200)]
+        for wire in waiting:
             wire.send(b"GET /v1/events HTTP/1.1\r\nHost: loc")
         self.trickle(server.wire(), b"GET /v1/events?x=" + b"y" * 500)
         body = server.wire()

@@ -5,7 +5,7 @@ Shown to fail without the protection: with writer.c taking whatever comes, none 
 in http.c the server grows by 131 MiB (by 11 with it); with quota_room answering UINT64_MAX stuck long polls make it grow by
 1,775 MiB (36), and pages do not become shorter; where what a socket has no room for is left to libwebsockets, stuck streams
 make it grow by 472 MiB (28); with 64 KiB more for each, idle readers take up 72 KiB (8); where on_close is not called by
-ws.c, or the door does not look for the end of a connection, some stay for ever; without dawdles() in ws_tick.c messages
+ws.c, or the listener does not look for the end of a connection, some stay for ever; without dawdles() in ws_tick.c messages
 trickle on, without CALLER_PROGRESS large ones are cut off; without the deadlines of callers_sweep bodies at the server of streams
 go on; without pings the beginnings of frames stay.
 """

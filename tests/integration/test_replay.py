@@ -187,7 +187,7 @@ class Timing(TidemarkTest):
         self.assertGreaterEqual(time.monotonic() - begin, self.span / 3 - 0.002 * 10)
 
     def test_a_change_of_speed_counts_from_where_the_replay_is(self):
-        """Fails where the pace begins anew: then the next event comes at once."""
+        """Fails where the pace begins again: then the next event comes at once."""
         socket = self.server.reader(after="first", speed=0.01)
         socket.seen = []
         self.assertEqual(socket.event()["seq"], 1)

@@ -339,7 +339,7 @@ class Shares(TidemarkTest):
         self.assertEqual([s["name"] for s in server.get("/v1/streams").json()["streams"]], ["s0", "s1", "s2", "s3"])
 
     def test_a_client_gets_back_what_is_forgotten(self):
-        """Fails when names without events are kept, or go on being counted for whoever began them."""
+        """Fails when names without events are kept, or go on being counted for the client that began them."""
         server = self.serve("--max-topics-per-client", "60", "--retain-events", "10", "--archive", "none")
         for day in range(4):
             names = [f"day-{day}-{i}" for i in range(50)]

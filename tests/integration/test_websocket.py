@@ -378,11 +378,11 @@ class LongBesideBrief(TidemarkTest):
         self.server = self.serve()
         self.socket = self.server.live_reader(stream="nothing")
         self.over = threading.Event()
-        self.brief = Task(self.publish_little)
+        self.small = Task(self.publish_little)
 
     def tearDown(self):
         self.over.set()
-        self.brief.result()
+        self.small.result()
 
     def publish_little(self):
         http = self.server.http()

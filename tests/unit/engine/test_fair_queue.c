@@ -10,25 +10,25 @@ struct item {
 	int number;
 };
 
-static struct fair_queue lanes;
+static struct fair_queue queue;
 static unsigned turn;
 static struct item items[ITEMS];
 
 static struct item *take(void)
 {
-	struct list *bucket = fair_queue_current(&lanes, &turn);
+	struct list *bucket = fair_queue_current(&queue, &turn);
 	struct item *i = LIST_ITEM(bucket->next, struct item, link);
-	fair_queue_remove(&lanes, turn, &i->link);
+	fair_queue_remove(&queue, turn, &i->link);
 	return i;
 }
 
 static void a_flood_does_not_hold_up_others(void)
 {
-	fair_queue_init(&lanes);
-	CHECK(fair_queue_empty(&lanes));
+	fair_queue_init(&queue);
+	CHECK(fair_queue_empty(&queue));
 	for (int i = 0; i < ITEMS; i++) {
 		items[i] = (struct item){.client = i < ITEMS - 1 ? 1 : 2, .number = i};
-		fair_queue_append(&lanes, items[i].client, &items[i].link);
+		fair_queue_append(&queue, items[i].client, &items[i].link);
 	}
 	int before = 0;
 	while (take()->client == 1) {
@@ -38,16 +38,16 @@ static void a_flood_does_not_hold_up_others(void)
 	CHECK(before <= 1);
 }
 
-/* With many more than there are lanes it fails without `collided`. */
+/* With many more clients than there are buckets it fails without `collided`. */
 static void each_keeps_its_order(int clients)
 {
 	int next[CLIENTS_MAX + 1] = {0};
 	int taken = 0;
-	fair_queue_init(&lanes);
+	fair_queue_init(&queue);
 	for (int i = 0; i < ITEMS; i++) {
 		uint64_t client = (uint64_t)(i * i + i / 3) % (uint64_t)(clients + 1); /* 0 is nobody */
 		items[i] = (struct item){.client = client, .number = i};
-		fair_queue_append(&lanes, client, &items[i].link);
+		fair_queue_append(&queue, client, &items[i].link);
 		if (i % 5 != 0)
 			continue;
 		struct item *one = take();
@@ -56,7 +56,7 @@ static void each_keeps_its_order(int clients)
 		fair_queue_next(&turn);
 		taken++;
 	}
-	for (; !fair_queue_empty(&lanes); taken++) {
+	for (; !fair_queue_empty(&queue); taken++) {
 		struct item *one = take();
 		CHECK(one->number >= next[one->client]);
 		next[one->client] = one->number + 1;
@@ -73,11 +73,11 @@ static void each_keeps_its_order_among_few_and_many(void)
 
 static void each_has_a_lane_of_its_own_while_there_are_any(void)
 {
-	fair_queue_init(&lanes);
+	fair_queue_init(&queue);
 	for (int i = 0; i < FAIR_QUEUE_BUCKETS; i++) {
 		items[i].number = i;
-		fair_queue_append(&lanes, (uint64_t)i * 7, &items[i].link);
-		CHECK(fair_queue_filled(&lanes) == i + 1);
+		fair_queue_append(&queue, (uint64_t)i * 7, &items[i].link);
+		CHECK(fair_queue_filled(&queue) == i + 1);
 	}
 }
 
@@ -85,14 +85,14 @@ static void all_can_be_taken_at_once(void)
 {
 	struct list all;
 	int count = 0;
-	fair_queue_init(&lanes);
+	fair_queue_init(&queue);
 	list_init(&all);
 	for (int i = 0; i < ITEMS; i++) {
 		items[i].number = i;
-		fair_queue_append(&lanes, (uint64_t)i % 90, &items[i].link);
+		fair_queue_append(&queue, (uint64_t)i % 90, &items[i].link);
 	}
-	fair_queue_take_all(&lanes, &all);
-	CHECK(fair_queue_empty(&lanes));
+	fair_queue_take_all(&queue, &all);
+	CHECK(fair_queue_empty(&queue));
 	LIST_EACH (link, &all)
 		count++;
 	CHECK(count == ITEMS);

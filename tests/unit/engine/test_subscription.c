@@ -89,7 +89,7 @@ static void a_commit_wakes_whom_it_concerns(void)
 	cursor_release(&chunk, count);
 	CHECK(a.woken == 100 && wait_at_head(t, &b) && wait_at_head(t, &all));
 
-	/* A new topic concerns whoever filters. */
+	/* A new topic concerns every filtered reader. */
 	CHECK(engine_publish("{\"stream\":\"later\",\"data\":1}") == ERR_NONE);
 	subscriptions_dispatch(t, on_woken, t);
 	CHECK(later.woken == 1 && cursor_after(later.cursor) == 105);

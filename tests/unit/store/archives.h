@@ -99,7 +99,7 @@ static inline void write_manifest(const char *path, const struct manifest *m)
 	buf_finish(&text);
 }
 
-/* As whoever has both files would: the manifest first. */
+/* The manifest first, as a process that has both files would. */
 static inline enum err survey_with_manifest(const char *path)
 {
 	struct manifest expected;

@@ -196,15 +196,15 @@ static void publish_some(void)
 /* The oldest events leave, for good or into an archive. *removed counts the former. */
 static void leave_some(bool archive, uint64_t *removed)
 {
-	uint64_t hot = store_log_first(store);
-	uint64_t mark = index_tail_upto(store_index_tail(store));
+	uint64_t log_first = store_log_first(store);
+	uint64_t indexed_upto = index_tail_upto(store_index_tail(store));
 	uint64_t left;
 	struct manifest m = {0};
-	if (mark < hot || mark == store_head(store))
+	if (indexed_upto < log_first || indexed_upto == store_head(store))
 		return;
-	uint64_t upto = hot + (uint64_t)rand() % (mark - hot + 1);
+	uint64_t upto = log_first + (uint64_t)rand() % (indexed_upto - log_first + 1);
 	if (archive)
-		check(seal_range(reader, (struct seq_range){hot, upto}, plain, NULL, &m, &fault));
+		check(seal_range(reader, (struct seq_range){log_first, upto}, plain, NULL, &m, &fault));
 	check(store_evict(store, upto, upto, archive ? m.chain : NULL, &left, &fault));
 	CHECK(left == upto);
 	if (rand() % 2 == 0 && store_head(store) < EVENTS_MAX) {
@@ -212,7 +212,7 @@ static void leave_some(bool archive, uint64_t *removed)
 		append("{\"stream\":\"s3\",\"data\":1}", 1);
 	}
 	commit();
-	*removed += archive ? 0 : upto - hot + 1;
+	*removed += archive ? 0 : upto - log_first + 1;
 }
 
 /* A store as it goes on, with archives or without. */
@@ -340,7 +340,7 @@ static void a_new_topic_is_stored_with_its_first_event(void)
 	row_says(EVERY, EVERY + 2, EVERY + 2, 1, 1);
 	verify(EVERY + 2);
 	crash();
-	open_store(); /* what is past the mark is counted once */
+	open_store(); /* what is past the indexed_upto is counted once */
 	struct stream_figures f;
 	CHECK(store_find_stream(store, slice_of("s16"), &f) && f.first == EVERY + 2 && f.count == 1 && f.bytes == 1);
 	flush();

@@ -140,17 +140,17 @@ static void tear_down(void)
 	temp_dir_remove(dir);
 }
 
-/* As a keeper does it: seal, then let go; from wherever an attempt before has come to. */
+/* As the archiver does it: seals, then evicts, from where an earlier attempt has stopped. */
 static enum err take_out(uint64_t upto)
 {
 	struct manifest m;
 	uint64_t left = 0;
-	uint64_t hot = store_log_first(store);
-	if (hot > upto)
+	uint64_t log_first = store_log_first(store);
+	if (log_first > upto)
 		return ERR_NONE;
-	if (archive_set_find(store_archives(store), hot, &m) && m.last == upto)
-		hot = m.first;
-	enum err err = seal_range(reader, (struct seq_range){hot, upto}, options, NULL, &m, &fault);
+	if (archive_set_find(store_archives(store), log_first, &m) && m.last == upto)
+		log_first = m.first;
+	enum err err = seal_range(reader, (struct seq_range){log_first, upto}, options, NULL, &m, &fault);
 	while (!err && store_log_first(store) <= upto) {
 		err = store_evict(store, upto, m.last, m.chain, &left, &fault);
 		if (!err)
@@ -449,7 +449,7 @@ static void leave_first_part(void)
 	commit();
 }
 
-/* Whoever verifies a store in use says so, and finds no damage. */
+/* A store in use is verified without finding damage, and the result says that it is in use. */
 static void a_store_that_has_moved_on_is_not_called_damaged(void)
 {
 	temp_dir_make(dir);
@@ -526,7 +526,7 @@ static void an_archive_in_the_place_of_another_is_not_believed(void)
 	}
 }
 
-/* One that was damaged or taken away is made anew, as long as the log has all of it. */
+/* A damaged or missing archive is made again, as long as the log has all of it. */
 static void a_spoilt_archive_is_made_anew_from_the_log(void)
 {
 	static const char *const changes[] = {"rm 1-20.ndjson.zst", "rm 1-20.*", "echo nothing > 1-20.ndjson.zst"};
