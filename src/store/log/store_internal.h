@@ -22,8 +22,9 @@
 #include "store/sqlite/store_files.h"
 
 enum {
-	STORE_DIR_MAX = 992, /* bytes of the path of the data directory */
-	STORE_ROWS = 1024,   /* events that one statement inserts, at most */
+	/* Bytes of the data directory's path from the root on: SQLite takes 512 with the names of its files. */
+	STORE_DIR_MAX = 512 - (int)sizeof "/tidemark.db-journal" + 1,
+	STORE_ROWS = 1024, /* events that one statement inserts, at most */
 	/* Ids with the same hash that an id is compared with, at most. By chance 10^9 ids have one such pair with a
 	 * probability of 3 %, but clients can make any number (docs/decisions/0023-keyed-hash-tables.md). */
 	STORE_SAME_KEYS = 8,

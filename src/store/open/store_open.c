@@ -342,13 +342,27 @@ static enum err open_all(struct store *s, struct fault *fault)
 	return err ? err : sync_names(s->dir, fault);
 }
 
+static enum err check_path(const char *dir, struct fault *fault)
+{
+	char cwd[PATH_MAX];
+	size_t len = strlen(dir);
+	if (len == 0)
+		return fault_set(fault, ERR_INVALID, "the path of the data directory is empty");
+	if (dir[0] != '/' && getcwd(cwd, sizeof cwd) != NULL)
+		len += strlen(cwd) + 1;
+	return len <= STORE_DIR_MAX
+		       ? ERR_NONE
+		       : fault_set(fault, ERR_INVALID,
+				   "the path of the data directory has %zu bytes from the root on; the limit is %d", len,
+				   STORE_DIR_MAX);
+}
+
 enum err store_open(const char *dir, struct store_options options, struct store **out, struct fault *fault)
 {
 	*out = NULL;
-	size_t len = strlen(dir);
-	if (len == 0 || len > STORE_DIR_MAX)
-		return fault_set(fault, ERR_INVALID, "the path of the data directory is %s",
-				 len == 0 ? "empty" : "too long");
+	enum err err = check_path(dir, fault);
+	if (err)
+		return err;
 	struct store *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return fault_nomem(fault);
@@ -364,7 +378,7 @@ enum err store_open(const char *dir, struct store_options options, struct store 
 	pthread_mutex_init(&s->back_lock, NULL);
 	s->catalog = catalog_create();
 	s->order = s->catalog != NULL ? stream_order_create(s->catalog) : NULL;
-	enum err err = s->order != NULL ? open_all(s, fault) : fault_nomem(fault);
+	err = s->order != NULL ? open_all(s, fault) : fault_nomem(fault);
 	if (err) {
 		store_close_db(s);
 		store_close(s);

@@ -746,8 +746,29 @@ static void postings_that_are_none_are_refused(void)
 	buf_finish(&bytes);
 }
 
+/* SQLite's own error for such a path was "No such file or directory". */
+static void a_path_that_sqlite_cannot_take_is_refused_as_too_long(void)
+{
+	char path[STORE_DIR_MAX + 2];
+	struct store *s;
+	fresh_dir();
+	size_t len = (size_t)snprintf(path, sizeof path, "%s/", dir);
+	for (; len < STORE_DIR_MAX; len++)
+		path[len] = len % 100 == 99 && len + 1 < STORE_DIR_MAX ? '/' : 'd';
+	path[len] = '\0';
+	CHECK(store_open(path, (struct store_options){.access = STORE_WRITE}, &s, &fault) == ERR_NONE);
+	store_close(s);
+	path[len] = 'd';
+	path[len + 1] = '\0';
+	CHECK(store_open(path, (struct store_options){.access = STORE_WRITE}, &s, &fault) == ERR_INVALID);
+	CHECK(strstr(fault.text, "493 bytes") != NULL && strstr(fault.text, "492") != NULL);
+	CHECK(store_open("", (struct store_options){.access = STORE_WRITE}, &s, &fault) == ERR_INVALID);
+	remove_dir();
+}
+
 int main(void)
 {
+	RUN(a_path_that_sqlite_cannot_take_is_refused_as_too_long);
 	RUN(a_database_that_was_replaced_is_not_written_to);
 	RUN(postings_that_are_none_are_refused);
 	RUN(opening_waits_for_a_lock);
