@@ -24,6 +24,10 @@ enum cli_status {
 		"url", OPTION_TEXT, target, "URL", "URL of the server if there is no operand (" CLI_URL_DEFAULT ")", 0, 0,  \
 			0                                                                                                   \
 	}
+#define CLI_OPTION_UNTIL_SEQ(target)                                                                                        \
+	{                                                                                                                   \
+		"until", OPTION_INTEGER, target, "SEQ", "omit events after this seq; 0: none (0)", 0, INT64_MAX, 0          \
+	}
 #define CLI_OPTION_JSON(target)                                                                                             \
 	{                                                                                                                   \
 		"json", OPTION_FLAG, target, NULL, "print one JSON document on standard output", 0, 0, 0                    \

@@ -34,6 +34,9 @@ struct cli_filter {
 	CLI_OPTION_CATEGORY(&(f)->category)
 /* clang-format on */
 
+/* Adds streams, types, conditions and the category as query parameters. */
+void cli_filter_add(struct buf *out, const struct cli_filter *f);
+/* The same after the range. */
 void cli_filter_params(struct buf *out, const struct cli_filter *f);
 
 #endif

@@ -169,11 +169,7 @@ static enum err ask_why(struct export *e, enum err err, struct fault *fault)
 	cli_url(&url, e->source, "/v1/events");
 	if (e->filter.before != NULL)
 		cli_param(&url, "before", e->filter.before);
-	cli_params(&url, "stream", &e->filter.streams);
-	cli_params(&url, "type", &e->filter.types);
-	cli_params(&url, "where", &e->filter.wheres);
-	if (e->filter.category != NULL)
-		cli_param(&url, "category", e->filter.category);
+	cli_filter_add(&url, &e->filter);
 	err = export_error_ask(e->http, &url, last, err, fault);
 	buf_finish(&url);
 	return err;

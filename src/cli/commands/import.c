@@ -39,10 +39,7 @@ int import_main(int argc, char **argv)
 	bool json = false;
 	const char *config = NULL;
 	const struct option options[] = {
-		{"until", OPTION_INTEGER, &until, "SEQ", "omit events after this seq; 0: none (0)", 0, INT64_MAX, 0},
-		CLI_OPTION_JSON(&json),
-		CLI_OPTION_CONFIG(&config),
-		{0}};
+		CLI_OPTION_UNTIL_SEQ(&until), CLI_OPTION_JSON(&json), CLI_OPTION_CONFIG(&config), {0}};
 	int operands;
 	int status = options_parse(options, &help, argc, argv, &operands);
 	if (status != CLI_GO_ON)

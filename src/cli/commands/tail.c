@@ -54,14 +54,9 @@ static const struct command_help help = {
 
 struct tail {
 	const char *url;
-	const char *after;
-	const char *since;
+	struct cli_filter filter; /* without an end */
 	const char *session;
 	const char *start;
-	struct option_texts streams;
-	struct option_texts types;
-	struct option_texts wheres;
-	const char *category;
 	const char *max_age;
 	bool until_live;
 	int64_t count; /* 0: no limit */
@@ -90,19 +85,19 @@ struct tail {
 static int parse(struct tail *t, int argc, char **argv)
 {
 	const struct option options[] = {
-		{"after", OPTION_TEXT, &t->after, "SEQ", "start after this seq; also first or head (head)", 0, 0, 0},
-		{"since", OPTION_TEXT, &t->since, "TIME",
+		{"after", OPTION_TEXT, &t->filter.after, "SEQ", "start after this seq; also first or head (head)", 0, 0, 0},
+		{"since", OPTION_TEXT, &t->filter.since, "TIME",
 		 "start with events of this time or later: RFC 3339, or a duration ago such as -15m", 0, 0, 0},
 		{"session", OPTION_TEXT, &t->session, "NAME",
 		 "continue after the last event printed in this session, and store the new position", 0, 0, 0},
 		{"start", OPTION_TEXT, &t->start, "SEQ", "start of a new session: after this seq; also first or head (head)",
 		 0, 0, 0},
-		{"stream", OPTION_TEXTS, &t->streams, "NAME",
+		{"stream", OPTION_TEXTS, &t->filter.streams, "NAME",
 		 "only events of this stream, or with NAME* of streams that begin so, repeatable: any may match", 0, 0, 's'},
-		{"type", OPTION_TEXTS, &t->types, "NAME",
+		{"type", OPTION_TEXTS, &t->filter.types, "NAME",
 		 "only events of this type, or with NAME* of types that begin so, repeatable: any may match", 0, 0, 't'},
-		CLI_OPTION_WHERE(&t->wheres),
-		CLI_OPTION_CATEGORY(&t->category),
+		CLI_OPTION_WHERE(&t->filter.wheres),
+		CLI_OPTION_CATEGORY(&t->filter.category),
 		{"max-age", OPTION_TEXT, &t->max_age, "DURATION",
 		 "skip events that are older than this when they would be printed, with a message", 0, 0, 0},
 		{"until-live", OPTION_FLAG, &t->until_live, NULL, "end when all stored events have been printed", 0, 0, 0},
@@ -132,20 +127,16 @@ static void set_target(struct tail *t)
 		cli_param(b, "after", after);
 		cli_param(b, "epoch", t->epoch);
 	} else {
-		if (t->after != NULL)
-			cli_param(b, "after", t->after);
-		if (t->since != NULL)
-			cli_param(b, "since", t->since);
+		if (t->filter.after != NULL)
+			cli_param(b, "after", t->filter.after);
+		if (t->filter.since != NULL)
+			cli_param(b, "since", t->filter.since);
 		if (t->start != NULL)
 			cli_param(b, "start", t->start);
 	}
 	if (t->session != NULL)
 		cli_param(b, "session", t->session);
-	cli_params(b, "stream", &t->streams);
-	cli_params(b, "type", &t->types);
-	cli_params(b, "where", &t->wheres);
-	if (t->category != NULL)
-		cli_param(b, "category", t->category);
+	cli_filter_add(b, &t->filter);
 	if (t->max_age != NULL)
 		cli_param(b, "max_age", t->max_age);
 }

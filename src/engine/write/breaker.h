@@ -19,7 +19,7 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 struct breaker {
 	enum breaker_state state;
 	struct fault reason; /* why it is open */
-	uint64_t opens;      /* how often it opened, and so on */
+	uint64_t opens;      /* transitions to each state */
 	uint64_t half_opens;
 	uint64_t closes;
 	uint64_t failures; /* in a row; 0 while it is closed */

@@ -181,7 +181,7 @@ static void put_before_large(struct list *group, struct list *late)
 	LIST_EACH (link, late) {
 		bool goes_last = has_client(group, LIST_ITEM(link, struct write_op, link)->client);
 		list_remove(link);
-		list_append(goes_last ? group : first, link);
+		list_append(goes_last ? group : first, link); /* to a link: before it */
 	}
 }
 

@@ -186,6 +186,14 @@ static bool is_exhausted(const struct history_query *q)
 	return q->after + 1 >= q->before;
 }
 
+/* *page NULL: the archive that held the events was lost, and there is a gap now. */
+static enum err next_page(struct api *api, struct reader *reader, const struct history_query *q, struct page **page,
+			  struct fault *fault)
+{
+	enum err err = history_page(reader, q, page, fault);
+	return err == ERR_GONE && store_next(api->store, q->after) > q->after + 1 ? ERR_NONE : err;
+}
+
 /* Reads one page of the log for up to `limit` events, and one more to know whether there is a next page. */
 static enum err write_page(struct api *api, struct history *h, struct reader *reader, bool *done, struct fault *fault)
 {
@@ -204,9 +212,9 @@ static enum err write_page(struct api *api, struct history *h, struct reader *re
 	q->count_max = h->limit + 1 - h->count;
 	q->bytes_max = PAGE_BYTES;
 	struct page *page;
-	enum err err = history_page(reader, q, &page, fault);
-	if (err == ERR_GONE && store_next(api->store, q->after) > q->after + 1)
-		return ERR_NONE; /* the archive that held them was lost: there is a gap now */
+	enum err err = next_page(api, reader, q, &page, fault);
+	if (!err && page == NULL)
+		return ERR_NONE;
 	if (err && h->count > 0) {
 		/* The events found so far are complete. The request for the next page gets the error. */
 		h->next = q->descending ? q->before : q->after;
@@ -334,10 +342,8 @@ static enum err scan_page(struct api *api, struct history *h, struct reader *rea
 	q->count_max = 1;
 	q->bytes_max = 1;
 	struct page *page;
-	enum err err = history_page(reader, q, &page, fault);
-	if (err == ERR_GONE && store_next(api->store, q->after) > q->after + 1)
-		return ERR_NONE;
-	if (err)
+	enum err err = next_page(api, reader, q, &page, fault);
+	if (err || page == NULL)
 		return err;
 	*empty = page_count(page) == 0;
 	skip_page(q, page);
